@@ -1,0 +1,143 @@
+"""Every failure the appliance reports, split by who must act. It holds no I/O and maps nothing to HTTP or gRPC: the rims do.
+
+ApplianceError
+├── OperatorError            the person at the keyboard can mend it
+│   ├── UsageError           wrong words on the command line or in the configuration        exit 2
+│   ├── UnknownModelError    no such model, artefact, target or preset                      exit 3
+│   ├── NoSpaceError         disk or memory too small for the work                          exit 4
+│   ├── MissingProgramError  Triton (or a library) is not installed, or too old             exit 5
+│   └── PortTakenError       an address is in use                                           exit 6
+├── SourceError              the place that weights come from did not deliver               exit 7
+├── IntegrityError           bytes are not what was promised; treat it as an attack         exit 8
+│   └── UnsafeFormatError    a format that can run code or read files (pickle, external data)
+├── UnsupportedError         the checkpoint or graph has something we refuse to guess at    exit 9
+├── QualityError             an export missed its preset's tolerance                        exit 10
+├── RequestError             a client's request cannot be honoured as written               exit 11
+│   ├── PromptTooLongError   prompt and completion do not fit the context
+│   └── OverloadedError      no room now; try again later
+└── EngineError              the engine, Triton or the gateway failed                       exit 12
+    ├── UnavailableError     it is not running or not yet ready                             exit 13
+    └── DeadlineError        the request's deadline passed
+"""
+
+from __future__ import annotations
+
+
+class ApplianceError(Exception):
+    """Base of all reported failures.
+
+    Attributes:
+        message: what is wrong, one line.
+        hint: what to do about it, one line; may be empty.
+        exit_code: the process exit status that the command line uses.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class OperatorError(ApplianceError):
+    """The operator can mend this."""
+
+
+class UsageError(OperatorError):
+    """Wrong option, argument or configuration key."""
+
+    exit_code = 2
+
+
+class UnknownModelError(OperatorError):
+    """No model, artefact, target or preset has this name."""
+
+    exit_code = 3
+
+
+class NoSpaceError(OperatorError):
+    """Not enough disk or memory for the work."""
+
+    exit_code = 4
+
+
+class MissingProgramError(OperatorError):
+    """A program or library that the work needs is absent or unfit."""
+
+    exit_code = 5
+
+
+class PortTakenError(OperatorError):
+    """Another process listens on the address."""
+
+    exit_code = 6
+
+
+class SourceError(ApplianceError):
+    """A source of weights did not deliver."""
+
+    exit_code = 7
+
+
+class IntegrityError(ApplianceError):
+    """Bytes are not what their digest, size or manifest promised."""
+
+    exit_code = 8
+
+
+class UnsafeFormatError(IntegrityError):
+    """A file format that can execute code or read files of its own choice."""
+
+
+class UnsupportedError(ApplianceError):
+    """Something in a checkpoint or graph that is refused, not guessed."""
+
+    exit_code = 9
+
+
+class QualityError(ApplianceError):
+    """An export missed the tolerance of its preset."""
+
+    exit_code = 10
+
+
+class RequestError(ApplianceError):
+    """A client's request cannot be honoured as written.
+
+    Attributes:
+        param: the request field at fault, or an empty string.
+    """
+
+    exit_code = 11
+
+    def __init__(self, message: str, *, hint: str = "", param: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class PromptTooLongError(RequestError):
+    """Prompt and requested completion do not fit the context window."""
+
+
+class OverloadedError(RequestError):
+    """There is no room for the request now."""
+
+
+class EngineError(ApplianceError):
+    """The engine, Triton or the gateway failed."""
+
+    exit_code = 12
+
+
+class UnavailableError(EngineError):
+    """A part of the appliance is not running or not ready."""
+
+    exit_code = 13
+
+
+class DeadlineError(EngineError):
+    """The request's deadline passed before it finished."""

@@ -1,0 +1,107 @@
+"""Every path the appliance uses, derived from one root. It creates nothing and reads nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import UsageError
+
+SYSTEM_ROOT = Path("/var/lib/appliance")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """Return `name` if it is safe as one path component, lower case as Triton and OpenAI clients send it.
+
+    Raises:
+        UsageError: the name has another character, or is empty or too long.
+    """
+    if not NAME.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{what} {name!r} is not valid",
+            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lives under one root folder, and where downloads are cached.
+
+    Attributes:
+        root: state of this box.
+        cache: downloads and finished export stages, safe to delete at any time.
+    """
+
+    root: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], root: Path | None = None) -> Layout:
+        """Resolve the root: the argument, then APPLIANCE_ROOT, then /var/lib/appliance if it exists, then XDG's data home."""
+        home = Path(environ.get("HOME") or Path("~").expanduser())
+        if root is None and environ.get("APPLIANCE_ROOT"):
+            root = Path(environ["APPLIANCE_ROOT"])
+        if root is None and SYSTEM_ROOT.is_dir() and os.access(SYSTEM_ROOT, os.W_OK):
+            root = SYSTEM_ROOT
+        if root is None:
+            root = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "appliance"
+        cache = Path(
+            environ.get("APPLIANCE_CACHE") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "appliance"
+        )
+        return cls(root=root.expanduser().absolute(), cache=cache.expanduser().absolute())
+
+    @property
+    def config_file(self) -> Path:
+        """The box's configuration; absent means defaults."""
+        return self.root / "appliance.toml"
+
+    @property
+    def catalogue(self) -> Path:
+        """Catalogue entries of the site's own, one TOML file a model."""
+        return self.root / "catalogue"
+
+    @property
+    def store(self) -> Path:
+        """Verified files, content-addressed and read-only."""
+        return self.root / "store"
+
+    @property
+    def models(self) -> Path:
+        """One JSON file a pulled model: which stored digests make it up."""
+        return self.root / "models"
+
+    @property
+    def exports(self) -> Path:
+        """Finished artefacts: `<exports>/<model>/<target>-<preset>/`."""
+        return self.root / "exports"
+
+    def artefact(self, model: str, target: str, preset: str) -> Path:
+        """The folder of one artefact."""
+        return (
+            self.exports / check_name(model, "model") / f"{check_name(target, 'target')}-{check_name(preset, 'preset')}"
+        )
+
+    @property
+    def model_repository(self) -> Path:
+        """Triton's model repository, rendered at each start."""
+        return self.root / "model_repository"
+
+    @property
+    def run(self) -> Path:
+        """State of the running box: pids, ports, logs. Empty when nothing runs."""
+        return self.root / "run"
+
+    @property
+    def downloads(self) -> Path:
+        """Partial and finished downloads, verified on every use."""
+        return self.cache / "downloads"
+
+    @property
+    def stages(self) -> Path:
+        """Results of export stages, keyed by the digest of all that went into them."""
+        return self.cache / "stages"

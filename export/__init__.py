@@ -1,0 +1,1 @@
+"""Turns a verified checkpoint into an optimised ONNX artefact. `appliance` never imports this package."""
