@@ -1,4 +1,4 @@
-"""Every failure the appliance reports, split by who must act. It holds no I/O and maps nothing to HTTP or gRPC: the rims do.
+"""Every failure the appliance reports, split by who must act. It does no I/O and maps nothing to HTTP or gRPC.
 
 ApplianceError
 ├── OperatorError            the person at the keyboard can mend it

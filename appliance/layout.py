@@ -42,7 +42,7 @@ class Layout:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], root: Path | None = None) -> Layout:
-        """Resolve the root: the argument, then APPLIANCE_ROOT, then /var/lib/appliance if it exists, then XDG's data home."""
+        """Resolve the root: the argument, APPLIANCE_ROOT, /var/lib/appliance if it exists, or XDG's data home."""
         home = Path(environ.get("HOME") or Path("~").expanduser())
         if root is None and environ.get("APPLIANCE_ROOT"):
             root = Path(environ["APPLIANCE_ROOT"])

@@ -1,4 +1,4 @@
-"""The artefact's manifest: which files, their digests, and what the engine must know to run them. No I/O beyond bytes."""
+"""The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Manifest:
         inputs: digests of the source files that went in, by name.
         options: every option of the export that influenced a byte.
         versions: library versions that influenced a byte.
-        quality: figures of the quality report (mean_kl, top1_agreement, perplexity, reference_perplexity, greedy_agreement, ...).
+        quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
     """
 
