@@ -1,0 +1,209 @@
+"""How a client wants the next token chosen and when to end. It checks values; it samples nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.errors import RequestError
+
+MAX_STOP_STRINGS = 16
+MAX_STOP_CHARACTERS = 1024
+MAX_STOP_TOKENS = 128
+MAX_BIASED_TOKENS = 1024
+MAX_LOGPROBS = 20
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """One request's sampling settings; names and meanings are vLLM's.
+
+    The order of application is vLLM's too: logit bias, penalties, temperature, min_p, top_k, top_p.
+
+    Attributes:
+        max_tokens: completion tokens at most; None means as many as the context holds.
+        temperature: 0 is greedy.
+        top_k: keep the k most likely tokens; 0 keeps all.
+        top_p: keep the smallest set of likeliest tokens with this much probability, in (0, 1].
+        min_p: drop tokens less likely than this share of the likeliest one, in [0, 1].
+        repetition_penalty: divides positive and multiplies negative logits of tokens in prompt or completion.
+        presence_penalty: subtracted once from tokens of the completion, in [-2, 2].
+        frequency_penalty: subtracted from tokens of the completion once per occurrence, in [-2, 2].
+        logit_bias: added to the logits of these token ids, each in [-100, 100].
+        seed: the same seed gives the same tokens, alone or in a batch; None draws a fresh one.
+        stop: strings that end the completion; they are not part of its text.
+        stop_token_ids: tokens that end the completion, beside the model's own.
+        ignore_eos: go on past the model's own end tokens.
+        min_tokens: no end token before this many completion tokens.
+        logprobs: None for none; n for the chosen token's and the n likeliest ones' log-probability, n in [0, 20].
+
+    Raises:
+        RequestError: a value is out of its range; `param` names it.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    min_tokens: int = 0
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_counts()
+        self._check_ends()
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> SamplingParams:
+        """Read a parsed JSON object whose keys are this class's fields.
+
+        As clients of Triton's vLLM backend send them, numbers may be strings, `stop` may be one string, and `top_k`
+        may be -1 for "all".
+
+        Raises:
+            RequestError: an unknown key, a value of the wrong type or out of range; `param` names it.
+        """
+        for key in value:
+            if key not in _READERS:
+                raise RequestError(
+                    f"the sampling parameter {key!r} is not known",
+                    hint=f"known are {', '.join(sorted(_READERS))}",
+                    param=key,
+                )
+        known: dict[str, Any] = {}
+        for key, given in value.items():
+            if given is None:
+                continue
+            try:
+                known[key] = _READERS[key](given)
+            except (TypeError, ValueError, OverflowError, AttributeError) as error:
+                raise RequestError(f"{key} cannot be {given!r}", param=key) from error
+        return cls(**known)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken without a draw."""
+        return self.temperature == 0.0 or self.top_k == 1
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether earlier tokens change the logits."""
+        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+
+    def _check_numbers(self) -> None:
+        _check_range("temperature", self.temperature, low=0.0)
+        _check_range("top_p", self.top_p, low=0.0, high=1.0, open_low=True)
+        _check_range("min_p", self.min_p, low=0.0, high=1.0)
+        _check_range("repetition_penalty", self.repetition_penalty, low=0.0, open_low=True)
+        _check_range("presence_penalty", self.presence_penalty, low=-2.0, high=2.0)
+        _check_range("frequency_penalty", self.frequency_penalty, low=-2.0, high=2.0)
+
+    def _check_counts(self) -> None:
+        if self.max_tokens is not None:
+            _check_range("max_tokens", self.max_tokens, low=1)
+        _check_range("top_k", self.top_k, low=0)
+        _check_range("min_tokens", self.min_tokens, low=0)
+        if self.max_tokens is not None and self.min_tokens > self.max_tokens:
+            raise RequestError(
+                f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}", param="min_tokens"
+            )
+        if self.logprobs is not None:
+            _check_range("logprobs", self.logprobs, low=0, high=MAX_LOGPROBS)
+
+    def _check_ends(self) -> None:
+        if len(self.stop) > MAX_STOP_STRINGS:
+            raise RequestError(
+                f"{len(self.stop)} stop strings are too many", hint=f"at most {MAX_STOP_STRINGS}", param="stop"
+            )
+        for text in self.stop:
+            if not 0 < len(text) <= MAX_STOP_CHARACTERS:
+                raise RequestError(f"a stop string must have 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
+        if len(self.stop_token_ids) > MAX_STOP_TOKENS:
+            raise RequestError(f"more than {MAX_STOP_TOKENS} stop tokens", param="stop_token_ids")
+        if len(self.logit_bias) > MAX_BIASED_TOKENS:
+            raise RequestError(f"more than {MAX_BIASED_TOKENS} biased tokens", param="logit_bias")
+        for token, bias in self.logit_bias.items():
+            _check_range(f"logit_bias of token {token}", bias, low=-100.0, high=100.0, param="logit_bias")
+
+
+def _check_range(
+    name: str, value: float, *, low: float, high: float = math.inf, open_low: bool = False, param: str = ""
+) -> None:
+    """Raise RequestError unless `value` is a finite number within the bounds (NaN never is)."""
+    inside = low < value <= high if open_low else low <= value <= high
+    if not (inside and math.isfinite(value)):
+        above = "greater than" if open_low else "at least"
+        upper = "" if math.isinf(high) else f" and at most {high:g}"
+        raise RequestError(f"{name} must be {above} {low:g}{upper}, not {value}", param=param or name)
+
+
+def _read_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError
+    return float(value)
+
+
+def _read_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _read_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}[value.lower()] if value.lower() in {"true", "false"} else bool(int(value))
+
+
+def _read_top_k(value: Any) -> int:
+    top_k = _read_int(value)
+    return 0 if top_k == -1 else top_k
+
+
+def _read_strings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+        raise TypeError
+    return tuple(value)
+
+
+def _read_ids(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    return tuple(_read_int(token) for token in value)
+
+
+def _read_bias(value: Any) -> dict[int, float]:
+    return {_read_int(token): _read_float(bias) for token, bias in value.items()}
+
+
+_SPECIAL_READERS: dict[str, Callable[[Any], Any]] = {
+    "top_k": _read_top_k,
+    "stop": _read_strings,
+    "stop_token_ids": _read_ids,
+    "logit_bias": _read_bias,
+}
+_READERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
+    "int": _read_int,
+    "int | None": _read_int,
+    "float": _read_float,
+    "bool": _read_bool,
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    f.name: _SPECIAL_READERS.get(f.name) or _READERS_BY_TYPE[str(f.type)] for f in dataclasses.fields(SamplingParams)
+}

@@ -1,0 +1,85 @@
+"""What the engine has done and holds now: a value for status pages and metrics, and the counters behind it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from appliance.engine.events import FinishReason
+
+RATE_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """A snapshot.
+
+    Attributes:
+        healthy: False once a fault ended the engine; it then refuses every request.
+        slots: sequences that may run at the same time.
+        slots_busy: sequences that run now.
+        queue_length: requests that wait for a slot.
+        cache_tokens_used: tokens whose keys and values are held, for running sequences and cached prefixes.
+        cache_tokens_total: tokens that may be held.
+        max_context_tokens: longest prompt plus completion.
+        prompt_tokens_total: prompt tokens of admitted requests.
+        completion_tokens_total: generated tokens.
+        cached_tokens_total: prompt tokens that the prefix cache saved.
+        steps_total: runs of the graph.
+        preemptions_total: sequences that were set back because the cache was full.
+        requests_total: finished requests by reason.
+        tokens_per_second: generated tokens over the last 10 s.
+        rss_bytes: resident memory of this process.
+    """
+
+    healthy: bool
+    slots: int
+    slots_busy: int
+    queue_length: int
+    cache_tokens_used: int
+    cache_tokens_total: int
+    max_context_tokens: int
+    prompt_tokens_total: int
+    completion_tokens_total: int
+    cached_tokens_total: int
+    steps_total: int
+    preemptions_total: int
+    requests_total: Mapping[FinishReason, int]
+    tokens_per_second: float
+    rss_bytes: int
+
+
+class Counters:
+    """Totals since the engine started, and the completion rate of the last seconds."""
+
+    def __init__(self, now: float) -> None:
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.cached_tokens = 0
+        self.steps = 0
+        self.finished: Counter[FinishReason] = Counter()
+        self._started = now
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def count_step(self, now: float, new_tokens: int) -> None:
+        """One run of the graph gave `new_tokens` completion tokens."""
+        self.steps += 1
+        self.completion_tokens += new_tokens
+        self._recent.append((now, new_tokens))
+        while self._recent[0][0] < now - RATE_WINDOW_S:
+            self._recent.popleft()
+
+    def count_admission(self, prompt_tokens: int, cached_tokens: int) -> None:
+        """A request got its slot for the first time."""
+        self.prompt_tokens += prompt_tokens
+        self.cached_tokens += cached_tokens
+
+    def count_finish(self, reason: FinishReason) -> None:
+        """A request ended."""
+        self.finished[reason] += 1
+
+    def tokens_per_second(self, now: float) -> float:
+        """Completion tokens a second over the last 10 s, or since the start if that is shorter."""
+        recent = sum(count for at, count in tuple(self._recent) if at >= now - RATE_WINDOW_S)
+        return recent / max(min(RATE_WINDOW_S, now - self._started), 1e-3)
