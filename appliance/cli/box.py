@@ -1,0 +1,25 @@
+"""What every command is handed: the box it works on. It reads nothing until asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from appliance.config import Config
+from appliance.layout import Layout
+
+
+@dataclass
+class Box:
+    """One appliance, as the command line's global options name it; commands take it with `@click.pass_obj`."""
+
+    layout: Layout
+
+    @cached_property
+    def config(self) -> Config:
+        """The box's configuration.
+
+        Raises:
+            UsageError: the file has an unknown key or a wrong value.
+        """
+        return Config.load(self.layout.config_file)

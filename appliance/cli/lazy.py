@@ -1,0 +1,79 @@
+"""A click group whose commands are imported when they are invoked, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from appliance.errors import MissingProgramError
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by a table of paths and, optionally, by an entry point group.
+
+    Args:
+        table: command name -> ("package.module:attribute", one line of help).
+        entry_point_group: installed distributions may add commands under this entry point group; one that has the name
+            of a command in the table does not replace it.
+    """
+
+    def __init__(
+        self, *args: Any, table: Mapping[str, tuple[str, str]], entry_point_group: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+        self.entry_point_group = entry_point_group
+
+    def _additions(self) -> dict[str, EntryPoint]:
+        if not self.entry_point_group:
+            return {}
+        found = {point.name: point for point in entry_points(group=self.entry_point_group)}
+        return {name: point for name, point in found.items() if name not in self.table}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, sorted."""
+        return sorted({*super().list_commands(ctx), *self.table, *self._additions()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or None if there is none of this name.
+
+        Raises:
+            MissingProgramError: a library that the command needs is not installed.
+        """
+        path = self.table[cmd_name][0] if cmd_name in self.table else ""
+        if not path:
+            point = self._additions().get(cmd_name)
+            if point is None:
+                return super().get_command(ctx, cmd_name)
+            path = point.value
+        module, _, attribute = path.partition(":")
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise MissingProgramError(
+                f"the command {cmd_name!r} needs {error.name}, which is not installed",
+                hint="install the extra that brings it, for example: pip install 'appliance[export]'",
+            ) from error
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{path} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their help from the table; only entry points' commands are imported for it."""
+        rows = []
+        for name in self.list_commands(ctx):
+            try:
+                line = self.table[name][1] if name in self.table else self._line(ctx, name, formatter.width)
+            except MissingProgramError as error:
+                line = f"({error.message})"
+            rows.append((name, line))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _line(self, ctx: click.Context, name: str, width: int) -> str:
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=width) if command else ""

@@ -1,0 +1,29 @@
+"""What commands print: JSON for scripts, words for people. It decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json` to a command, passed to it as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")(function)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def size(size_bytes: int) -> str:
+    """A size for people, in decimal units: 491400064 -> '491.4 MB'."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.1f} {unit}"
+    return f"{size_bytes} B"

@@ -1,0 +1,73 @@
+"""The command line's outer rim: one line a failure, and the exit code that belongs to it. Bugs keep their traceback."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from appliance.errors import ApplianceError, NoSpaceError, UsageError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line; returns the exit code and has printed any failure on standard error."""
+    # Imported late so that an import error below is reported like any other failure.
+    from appliance.cli.root import command  # noqa: PLC0415
+
+    as_json = "--json" in words
+    try:
+        status = command.main(args=list(words), prog_name="appliance", standalone_mode=False)
+    except ApplianceError as error:
+        return _report(error, as_json)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _report(_usage_error(error), as_json)
+    except BrokenPipeError:
+        # The reader went away. Python would complain once more when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _report(_storage_error(error), as_json)
+    return status if isinstance(status, int) else 0
+
+
+def _usage_error(error: click.ClickException) -> ApplianceError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"see {context.command_path} --help" if context else "see appliance --help"
+    return UsageError(error.format_message().rstrip("."), hint=hint)
+
+
+def _storage_error(error: OSError) -> ApplianceError:
+    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return NoSpaceError(what, hint="free space there, or choose another folder with --root")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return UsageError(what, hint="run as the user who owns the folder, or choose another with --root")
+    return ApplianceError(what)
+
+
+def _report(error: ApplianceError, as_json: bool) -> int:
+    if as_json:
+        kind = type(error).__name__
+        body = {"error": kind, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        click.echo(json.dumps(body), err=True)
+    else:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+    return error.exit_code

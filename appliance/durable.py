@@ -1,0 +1,141 @@
+"""Every durable write: create, replace, append, stream, swap a link; the file and its folder are synced.
+
+A reader sees the old content or the new, never half of either. It refuses to overwrite where it was told to create.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder and its missing parents, each made durable in its own parent. Existing ones are kept."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644, *, exclusive: bool = False) -> Iterator[BinaryIO]:
+    """Give a stream whose content becomes `path` when the block ends, and never if it raises.
+
+    Args:
+        path: where the content goes; its folder is made when absent.
+        mode: the file's permission bits.
+        exclusive: refuse to replace an existing file.
+
+    Raises:
+        FileExistsError: `exclusive`, and `path` exists by the time the content is complete.
+    """
+    make_folder(path.parent)
+    temporary = _temporary(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        if exclusive:
+            path.hardlink_to(temporary)
+        else:
+            temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    sync_folder(path.parent)
+
+
+def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put `content` at `path` in one step, whatever was there."""
+    with replacing(path, mode) as stream:
+        stream.write(content)
+
+
+def create(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put `content` at `path` in one step.
+
+    Raises:
+        FileExistsError: `path` exists; it is left as it was.
+    """
+    with replacing(path, mode, exclusive=True) as stream:
+        stream.write(content)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add `content` at the end of `path` with one write; the file is made when absent."""
+    make_folder(path.parent)
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        written = os.write(descriptor, content)
+        if written != len(content):
+            raise OSError(f"{path}: wrote {written} of {len(content)} bytes")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)
+
+
+def swap_link(link: Path, target: str) -> None:
+    """Point the symbolic link at `target` (as written into the link) in one step."""
+    make_folder(link.parent)
+    temporary = _temporary(link)
+    temporary.symlink_to(target)
+    try:
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink()
+        raise
+    sync_folder(link.parent)
+
+
+def publish_folder(staged: Path, folder: Path) -> None:
+    """Sync everything under `staged`, then rename it to `folder`, which must be absent or empty.
+
+    Raises:
+        OSError: `folder` holds something, or lies on another file system than `staged`.
+    """
+    for parent, _, names in os.walk(staged):
+        for name in names:
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(parent))
+    make_folder(folder.parent)
+    staged.rename(folder)
+    sync_folder(folder.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete the file durably; an absent one is no error."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
