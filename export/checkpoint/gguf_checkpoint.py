@@ -1,0 +1,90 @@
+"""A checkpoint in one GGUF file, memory-mapped. Tensors are dequantised one at a time, a few rows at once."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize
+
+from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint.gguf_header import Header, TensorEntry
+from export.checkpoint.gguf_names import config_of, dialect_of, hugging_face_name
+
+_PLAIN = frozenset({GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16})
+_ELEMENTS_AT_ONCE = 1 << 22
+
+
+class GgufCheckpoint:
+    """See `Checkpoint`."""
+
+    def __init__(self, path: Path) -> None:
+        """Map the file and parse its header.
+
+        Raises:
+            IntegrityError: damaged.
+            UnsupportedError: an architecture, setting, tensor or element type that is not known.
+        """
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise IntegrityError(f"{path.name} is empty", hint="pull the model again")
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        header = Header.from_bytes(self._file)
+        architecture, dialect = dialect_of(header)
+        if not dialect.matrices_as_published:
+            raise UnsupportedError(f"the rows of {architecture}'s query and key matrices are permuted")
+        self.metadata: Mapping[str, Any] = header.metadata
+        self.files: Mapping[str, Path] = {}
+        self.config: Mapping[str, Any] = config_of(header)
+        self._tensors = {hugging_face_name(name): entry for name, entry in header.tensors.items()}
+
+    def names(self) -> Sequence[str]:
+        """See `Checkpoint`."""
+        return sorted(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """See `Checkpoint`."""
+        return self._entry(name).shape
+
+    def source_type(self, name: str) -> str:
+        """See `Checkpoint`."""
+        return self._entry(name).type.name
+
+    def read(self, name: str) -> npt.NDArray[np.float32]:
+        """See `Checkpoint`."""
+        entry = self._entry(name)
+        rows = self._rows(entry)
+        values = np.empty(entry.shape, np.float32)
+        flat = values.reshape(-1, entry.shape[-1])
+        step = max(1, _ELEMENTS_AT_ONCE // entry.shape[-1])
+        try:
+            for start in range(0, len(rows), step):
+                flat[start : start + step] = dequantize(rows[start : start + step], entry.type)
+        except NotImplementedError as error:
+            raise UnsupportedError(f"{name} is held as {entry.type.name}, which cannot be read") from error
+        return values
+
+    def raw(self, name: str) -> npt.NDArray[np.uint8]:
+        """See `Checkpoint`."""
+        entry = self._entry(name)
+        if entry.type in _PLAIN:
+            raise UnsupportedError(f"{name} is held as {entry.type.name}, not in quantised blocks")
+        return self._rows(entry)
+
+    def _rows(self, entry: TensorEntry) -> npt.NDArray[np.uint8]:
+        """The bytes of a tensor, uint8 [rows, bytes a row], a view of the file."""
+        content = np.frombuffer(self._file, np.uint8, entry.size_bytes, entry.offset)
+        rows = 1
+        for dimension in entry.shape[:-1]:
+            rows *= dimension
+        return content.reshape(rows, -1)
+
+    def _entry(self, name: str) -> TensorEntry:
+        if name not in self._tensors:
+            raise UnsupportedError(f"the checkpoint has no tensor {name}")
+        return self._tensors[name]

@@ -1,0 +1,155 @@
+"""GGUF's names for tensors and settings, and Hugging Face's: one table an architecture. Unknown names are refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint.gguf_header import Header
+
+_OUTSIDE_LAYERS: Mapping[str, str] = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_IN_LAYER: Mapping[str, str] = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_LAYER = re.compile(r"blk\.(\d+)\.([a-z_]+)\.(weight|bias)")
+
+# Settings below `<architecture>.` and the Hugging Face key that each becomes.
+_SETTINGS: Mapping[str, str] = {
+    "block_count": "num_hidden_layers",
+    "context_length": "max_position_embeddings",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "rope.freq_base": "rope_theta",
+}
+_TOKENS: Mapping[str, str] = {
+    "tokenizer.ggml.bos_token_id": "bos_token_id",
+    "tokenizer.ggml.eos_token_id": "eos_token_id",
+    "tokenizer.ggml.padding_token_id": "pad_token_id",
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How llama.cpp's converter writes one architecture.
+
+    Attributes:
+        config: Hugging Face keys that the file does not state because the architecture implies them.
+        matrices_as_published: query and key rows are in the published order. Qwen's converter leaves them so, as its
+            rotary embedding pairs halves; Llama's permutes them for interleaved pairs, which a reader must undo.
+    """
+
+    config: Mapping[str, Any]
+    matrices_as_published: bool = True
+
+
+# Gemma 3, Llama and Granite need their own rows in `_IN_LAYER`, and Llama and Granite the un-permutation.
+DIALECTS: Mapping[str, Dialect] = {
+    "qwen2": Dialect({"model_type": "qwen2", "hidden_act": "silu"}),
+    "qwen3": Dialect({"model_type": "qwen3", "hidden_act": "silu", "attention_bias": False}),
+}
+
+
+def dialect_of(header: Header) -> tuple[str, Dialect]:
+    """Return the file's architecture and its dialect.
+
+    Raises:
+        UnsupportedError: an architecture that is not known.
+    """
+    name = header.metadata.get("general.architecture")
+    dialect = DIALECTS.get(str(name))
+    if dialect is None:
+        raise UnsupportedError(
+            f"the GGUF file's architecture {name!r} is not supported", hint=f"supported: {', '.join(sorted(DIALECTS))}"
+        )
+    return str(name), dialect
+
+
+def hugging_face_name(name: str) -> str:
+    """Translate a tensor's name.
+
+    Raises:
+        UnsupportedError: a tensor that the architectures of this program do not have.
+    """
+    if name in _OUTSIDE_LAYERS:
+        return _OUTSIDE_LAYERS[name]
+    match = _LAYER.fullmatch(name)
+    if match is None or match[2] not in _IN_LAYER:
+        raise UnsupportedError(f"the GGUF file has the tensor {name}, which is not known")
+    return f"model.layers.{match[1]}.{_IN_LAYER[match[2]]}.{match[3]}"
+
+
+def config_of(header: Header) -> dict[str, Any]:
+    """Make the keys of Hugging Face's config.json from the file's metadata.
+
+    Raises:
+        UnsupportedError: the architecture, or a setting of it, is not known.
+        IntegrityError: settings contradict each other or the tensors.
+    """
+    architecture, dialect = dialect_of(header)
+    metadata = header.metadata
+    config = dict(dialect.config)
+    config.update({key: metadata[name] for name, key in _TOKENS.items() if name in metadata})
+    prefix = f"{architecture}."
+    for name in sorted(metadata):
+        if name.startswith(prefix):
+            _add_setting(config, name.removeprefix(prefix), metadata[name])
+    embedding = header.tensors.get("token_embd.weight")
+    if embedding is None:
+        raise IntegrityError("the GGUF file has no token_embd.weight", hint="pull the model again")
+    config["vocab_size"] = embedding.shape[0]
+    config["tie_word_embeddings"] = "output.weight" not in header.tensors
+    if metadata.get("split.count", 1) > 1:
+        raise UnsupportedError("the GGUF file is one part of several", hint="join the parts with llama-gguf-split")
+    _check_same(config, "head_dim", metadata.get(f"{prefix}attention.value_length"))
+    _check_same(config, "head_dim", metadata.get(f"{prefix}rope.dimension_count"))
+    _check_same(config, "vocab_size", metadata.get(f"{prefix}vocab_size"))
+    return config
+
+
+def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
+    if name in {"attention.value_length", "rope.dimension_count", "vocab_size"}:
+        return  # compared with other settings by the caller
+    if name.startswith("rope.scaling."):
+        config.setdefault("rope_scaling", {})[name.removeprefix("rope.scaling.")] = value
+        return
+    if name not in _SETTINGS:
+        raise UnsupportedError(
+            f"the GGUF file has the setting {name}, which is not known",
+            hint="a setting that is not understood may change what the model computes, so it is refused",
+        )
+    config[_SETTINGS[name]] = _SHORTEST.get(type(value), lambda same: same)(value)
+
+
+# The file holds 32-bit floats; the shortest decimal that gives the same 32 bits is what was published (1e-06).
+_SHORTEST: Mapping[type, Callable[[Any], Any]] = {float: lambda value: float(str(np.float32(value)))}
+
+
+def _check_same(config: Mapping[str, Any], key: str, value: Any) -> None:
+    stated = config.get(key)
+    if stated is None and key == "head_dim" and config.get("num_attention_heads"):
+        stated = config.get("hidden_size", 0) // config["num_attention_heads"]
+    if value is not None and value != stated:
+        raise UnsupportedError(f"the GGUF file states {key} as {stated} and as {value}")
