@@ -1,0 +1,99 @@
+"""An artefact's folder on disk: reads its manifest and proves its files. It refuses links and files nobody listed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest
+from appliance.errors import IntegrityError, UnknownModelError
+
+MAX_MANIFEST_BYTES = 16 << 20
+_PIECE_BYTES = 1 << 20
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Parse the folder's manifest. Nothing else is read or proved: see `check_files`.
+
+    Raises:
+        UnknownModelError: the folder or its manifest is absent.
+        IntegrityError: the manifest is damaged, or is not a regular file.
+        UnsupportedError: its schema is not known.
+    """
+    try:
+        descriptor = _open_regular(folder / MANIFEST_NAME)
+    except FileNotFoundError as error:
+        raise UnknownModelError(f"{folder} holds no {MANIFEST_NAME}", hint="export the model first") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        data = stream.read(MAX_MANIFEST_BYTES + 1)
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise IntegrityError(f"{folder / MANIFEST_NAME} is larger than {MAX_MANIFEST_BYTES} bytes")
+    return Manifest.from_bytes(data)
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Prove that the folder holds exactly the files that the manifest lists, byte for byte.
+
+    1. Every name in the folder is listed, and every listed name is there.
+    2. Each is a regular file, neither a symbolic link nor a hard link to something elsewhere.
+    3. Size and sha256 are the listed ones. Each file is read once, two files at a time.
+
+    Raises:
+        IntegrityError: any of these does not hold; the message names the file.
+    """
+    listed = {entry.name for entry in manifest.files}
+    present = {path.name for path in folder.iterdir()} - {MANIFEST_NAME}
+    if len(listed) != len(manifest.files):
+        raise IntegrityError(f"the manifest of {manifest.model} lists a file twice", hint="export the model again")
+    for name in sorted(present - listed):
+        raise IntegrityError(f"{folder / name} is not in the manifest", hint="remove it, or export the model again")
+    for name in sorted(listed - present):
+        raise IntegrityError(f"{folder / name} is missing", hint="export the model again")
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="digest") as pool:
+        for checked in [pool.submit(_check_file, folder, entry) for entry in manifest.files]:
+            checked.result()
+
+
+def _check_file(folder: Path, entry: FileEntry) -> None:
+    path = folder / entry.name
+    descriptor = _open_regular(path)
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        size = os.fstat(descriptor).st_size
+        if size != entry.size_bytes:
+            raise IntegrityError(
+                f"{path} has {size} bytes, the manifest says {entry.size_bytes}", hint="export the model again"
+            )
+        digest = hashlib.sha256()
+        piece = bytearray(_PIECE_BYTES)
+        view = memoryview(piece)
+        while count := stream.readinto(piece):
+            digest.update(view[:count])
+    if digest.hexdigest() != entry.sha256:
+        raise IntegrityError(f"{path} does not have the digest that the manifest lists", hint="export the model again")
+
+
+def _open_regular(path: Path) -> int:
+    """Open for reading without following a link; the checks are on the opened file, so it cannot change under them.
+
+    A second hard link is refused because whoever holds it can write into the artefact from outside, or has linked a
+    file of another owner into it.
+
+    Raises:
+        FileNotFoundError: it is absent.
+        IntegrityError: it is a link or no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be opened as a plain file: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        kind = "has a second hard link" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+        raise IntegrityError(f"{path} {kind}", hint="copy the artefact instead of linking it")
+    return descriptor
