@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +40,49 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A file being written under a temporary name, which `publish` gives its own name.
+
+    Attributes:
+        stream: what is written to.
+        temporary: its path until it is published.
+    """
+
+    stream: BinaryIO
+    temporary: Path
+
+    def publish(self, path: Path, mode: int = 0o644, *, exclusive: bool = False) -> None:
+        """Sync the content and make it appear at `path`, on the same file system.
+
+        Raises:
+            FileExistsError: `exclusive`, and `path` exists; it is left as it was.
+        """
+        self.stream.flush()
+        os.fchmod(self.stream.fileno(), mode)
+        os.fsync(self.stream.fileno())
+        make_folder(path.parent)
+        if exclusive:
+            path.hardlink_to(self.temporary)
+        else:
+            self.temporary.replace(path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[Staged]:
+    """Open a temporary file beside `path`. What is not published when the block ends is gone."""
+    make_folder(path.parent)
+    temporary = _temporary(path)
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            yield Staged(stream, temporary)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
 @contextmanager
 def replacing(path: Path, mode: int = 0o644, *, exclusive: bool = False) -> Iterator[BinaryIO]:
     """Give a stream whose content becomes `path` when the block ends, and never if it raises.
@@ -51,23 +95,9 @@ def replacing(path: Path, mode: int = 0o644, *, exclusive: bool = False) -> Iter
     Raises:
         FileExistsError: `exclusive`, and `path` exists by the time the content is complete.
     """
-    make_folder(path.parent)
-    temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        if exclusive:
-            path.hardlink_to(temporary)
-        else:
-            temporary.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-    sync_folder(path.parent)
+    with staging(path) as staged:
+        yield staged.stream
+        staged.publish(path, mode, exclusive=exclusive)
 
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
