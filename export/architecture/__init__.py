@@ -1,0 +1,34 @@
+"""What a model computes, as frozen data: one description an architecture, read by every lowering. It knows no graph."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance.errors import UnsupportedError
+from export.architecture import qwen
+from export.architecture.description import Architecture, Attention, FeedForward, Layer
+
+__all__ = ["Architecture", "Attention", "FeedForward", "Layer", "describe"]
+
+# model_type of a Hugging Face configuration -> the reader of that configuration.
+READERS: Mapping[str, Callable[[Mapping[str, Any]], Architecture]] = {
+    "qwen2": qwen.qwen2,
+    "qwen3": qwen.qwen3,
+}
+
+
+def describe(config: Mapping[str, Any]) -> Architecture:
+    """Read a checkpoint's configuration into a description.
+
+    Args:
+        config: the keys of a Hugging Face config.json.
+
+    Raises:
+        UnsupportedError: an unknown architecture, an unknown key, or a known key with a value that no lowering honours.
+    """
+    model_type = config.get("model_type")
+    reader = READERS.get(str(model_type))
+    if reader is None:
+        raise UnsupportedError(
+            f"the architecture {model_type!r} is not supported", hint=f"supported: {', '.join(sorted(READERS))}"
+        )
+    return reader(config)

@@ -1,0 +1,119 @@
+"""Strict reading of a Hugging Face configuration: every key is either used, known to be harmless, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.errors import UnsupportedError
+
+# Keys that describe training, storage or generation defaults and change nothing in the graph.
+HARMLESS = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "dtype",
+        "eos_token_id",
+        "initializer_range",
+        "max_window_layers",
+        "model_type",
+        "pad_token_id",
+        "sliding_window",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+class Configuration:
+    """Reads keys and remembers which; `finish` refuses what nobody asked for."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._read: set[str] = set()
+
+    def positive(self, key: str, default: int | None = None) -> int:
+        """Return a positive whole number.
+
+        Raises:
+            UnsupportedError: absent without a default, or not a positive whole number.
+        """
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected a positive whole number")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a positive number.
+
+        Raises:
+            UnsupportedError: absent without a default, or not a positive number.
+        """
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected a positive number")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return a boolean.
+
+        Raises:
+            UnsupportedError: present and not a boolean.
+        """
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected true or false")
+        return value
+
+    def require(self, key: str, *allowed: Any) -> None:
+        """Accept `key` only with one of the values that every lowering honours; absent is accepted.
+
+        Raises:
+            UnsupportedError: another value.
+        """
+        value = self._take(key, allowed[0])
+        if value not in allowed:
+            raise UnsupportedError(
+                f"the configuration's {key} is {value!r}, which the graph cannot honour",
+                hint=f"supported: {', '.join(repr(value) for value in allowed)}",
+            )
+
+    def rope_theta(self) -> float:
+        """Return the rotary base from `rope_theta` or, as transformers 5 writes it, `rope_parameters`.
+
+        Raises:
+            UnsupportedError: a scaled form (YaRN and others), or the two places disagree.
+        """
+        parameters = self._take("rope_parameters", None) or {}
+        unknown = set(parameters) - {"rope_theta", "rope_type"}
+        if unknown or parameters.get("rope_type", "default") != "default":
+            raise UnsupportedError(
+                f"the configuration's rope_parameters {dict(parameters)!r} ask for a scaled rotation"
+            )
+        self.require("rope_scaling", None)
+        theta = self._config.get("rope_theta", parameters.get("rope_theta"))
+        if "rope_theta" in parameters and theta != parameters["rope_theta"]:
+            raise UnsupportedError("the configuration's rope_theta and rope_parameters disagree")
+        self._read.add("rope_theta")
+        return Configuration({"rope_theta": theta}).number("rope_theta")
+
+    def finish(self) -> None:
+        """Refuse every key that was neither read nor known to be harmless.
+
+        Raises:
+            UnsupportedError: names the unknown keys.
+        """
+        unknown = sorted(set(self._config) - self._read - HARMLESS)
+        if unknown:
+            raise UnsupportedError(
+                f"the configuration has unknown keys: {', '.join(unknown)}",
+                hint="a key that is not understood may change what the model computes, so it is refused",
+            )
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._read.add(key)
+        value = self._config.get(key)
+        return default if value is None else value

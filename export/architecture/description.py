@@ -1,0 +1,89 @@
+"""The frozen description of a decoder-only transformer, its tensors named as Hugging Face checkpoints name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Grouped-query self-attention with rotary positions (the half-split, "neox" form).
+
+    Attributes:
+        heads: query heads.
+        kv_heads: key and value heads; divides `heads`.
+        head_dim: elements a head, read from the configuration, never derived from hidden/heads where the two differ.
+        qkv_bias: query, key and value projections add a bias (Qwen2 and 2.5).
+        qk_norm: RMSNorm over each head of query and key before the rotation (Qwen3).
+        rope_theta: base of the rotary frequencies.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    qkv_bias: bool
+    qk_norm: bool
+    rope_theta: float
+
+    @property
+    def query_width(self) -> int:
+        """Elements of all query heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_width(self) -> int:
+        """Elements of all key heads, and of all value heads."""
+        return self.kv_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """Gated feed-forward: down(silu(gate(x)) * up(x))."""
+
+    inner: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One pre-norm decoder layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
+
+    Attributes:
+        prefix: what the names of its tensors begin with, for example "model.layers.0".
+        attention: see Attention.
+        feed_forward: see FeedForward.
+    """
+
+    prefix: str
+    attention: Attention
+    feed_forward: FeedForward
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A whole model.
+
+    Attributes:
+        name: the architecture's name, as in Hugging Face's model_type.
+        hidden: width of the residual stream.
+        vocabulary: rows of the embedding, which may exceed the tokenizer's entries.
+        context_tokens: longest sequence the model was trained for.
+        norm_epsilon: added under the root in every RMSNorm.
+        tied_embeddings: the output head is the embedding's matrix.
+        layers: from input to output.
+    """
+
+    name: str
+    hidden: int
+    vocabulary: int
+    context_tokens: int
+    norm_epsilon: float
+    tied_embeddings: bool
+    layers: tuple[Layer, ...]
+
+    embedding: str = "model.embed_tokens.weight"
+    final_norm: str = "model.norm.weight"
+
+    @property
+    def head(self) -> str:
+        """Name of the output head's tensor."""
+        return self.embedding if self.tied_embeddings else "lm_head.weight"

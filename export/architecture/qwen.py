@@ -1,0 +1,62 @@
+"""Qwen2, Qwen2.5 and Qwen3 (dense): from a Hugging Face configuration to a description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.errors import UnsupportedError
+from export.architecture.configuration import Configuration
+from export.architecture.description import Architecture, Attention, FeedForward, Layer
+
+
+def qwen2(config: Mapping[str, Any]) -> Architecture:
+    """Qwen2 and Qwen2.5: biases on query, key and value; heads share the hidden width evenly.
+
+    Raises:
+        UnsupportedError: see `describe`.
+    """
+    reader = Configuration(config)
+    # Early Qwen2.5 files carry the key of the vision models, switched off.
+    reader.require("use_mrope", False)
+    return _dense(reader, name="qwen2", qkv_bias=True, qk_norm=False, head_dim=None)
+
+
+def qwen3(config: Mapping[str, Any]) -> Architecture:
+    """Qwen3 dense: no biases, RMSNorm on each query and key head, and a head size of its own.
+
+    Raises:
+        UnsupportedError: see `describe`.
+    """
+    reader = Configuration(config)
+    reader.require("attention_bias", False)
+    return _dense(reader, name="qwen3", qkv_bias=False, qk_norm=True, head_dim=reader.positive("head_dim"))
+
+
+def _dense(reader: Configuration, *, name: str, qkv_bias: bool, qk_norm: bool, head_dim: int | None) -> Architecture:
+    hidden = reader.positive("hidden_size")
+    heads = reader.positive("num_attention_heads")
+    kv_heads = reader.positive("num_key_value_heads")
+    count = reader.positive("num_hidden_layers")
+    if head_dim is None:
+        if hidden % heads:
+            raise UnsupportedError(f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
+        head_dim = reader.positive("head_dim", hidden // heads)
+    if heads % kv_heads:
+        raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
+    reader.require("hidden_act", "silu")
+    reader.require("use_sliding_window", False)
+    reader.require("layer_types", None, ["full_attention"] * count)
+    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, reader.rope_theta())
+    feed_forward = FeedForward(reader.positive("intermediate_size"))
+    architecture = Architecture(
+        name=name,
+        hidden=hidden,
+        vocabulary=reader.positive("vocab_size"),
+        context_tokens=reader.positive("max_position_embeddings"),
+        norm_epsilon=reader.number("rms_norm_eps"),
+        tied_embeddings=reader.flag("tie_word_embeddings", default=False),
+        layers=tuple(Layer(f"model.layers.{index}", attention, feed_forward) for index in range(count)),
+    )
+    reader.finish()
+    return architecture

@@ -1,0 +1,1 @@
+"""Lowerings: from an architecture description and a checkpoint's tensors to a graph for one runtime."""

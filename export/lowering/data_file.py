@@ -1,0 +1,48 @@
+"""The one external-data file beside a graph, written front to back so that no more than one tensor is in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# ONNX Runtime maps the file into memory; a mapping begins at a page.
+_ALIGNMENT_BYTES = 4096
+# Shape inference reads small tensors (shapes, sizes) while it loads the graph, so they stay inside it.
+_INLINE_BYTES = 1024
+
+
+class DataFile:
+    """Appends tensors and returns initialisers that refer to them."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._file = path.open("xb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def append(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
+        """Write `array` at the next page and return an initialiser `name` that refers to it, or holds it if small."""
+        dtype = ir.DataType.from_numpy(array.dtype)
+        shape = ir.Shape(array.shape)
+        if array.nbytes <= _INLINE_BYTES:
+            return ir.Value(name=name, type=ir.TensorType(dtype), shape=shape, const_value=ir.tensor(array, name=name))
+        position = self._file.tell()
+        self._file.write(b"\0" * (-position % _ALIGNMENT_BYTES))
+        offset = self._file.tell()
+        self._file.write(np.ascontiguousarray(array).data)
+        tensor = ir.ExternalTensor(self._name, offset, array.nbytes, dtype, shape=shape, name=name)
+        return ir.Value(name=name, type=ir.TensorType(dtype), shape=shape, const_value=tensor)

@@ -1,0 +1,96 @@
+"""The named ways to hold a model's weights. Few, and each chosen by measurement: docs/presets.md has the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_FLOAT_BITS = 32
+# GGUF types with 4 bits an element: more would hold nothing that the checkpoint still has.
+_FOUR_BIT_SOURCES = frozenset({"Q4_0", "Q4_1", "Q4_K"})
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How one matrix is held and multiplied.
+
+    Attributes:
+        bits: 32 for plain floats, otherwise 8 or 4 bits an element in blocks along the input dimension.
+        block: elements that share one scale; a power of two from 16.
+        symmetric: without zero points; asymmetric blocks keep one each.
+        accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
+            at a time, 0 multiplies in float.
+    """
+
+    bits: int
+    block: int = 32
+    symmetric: bool = True
+    accuracy_level: int = 4
+
+    @property
+    def is_float(self) -> bool:
+        """Held as 32-bit floats, not in blocks."""
+        return self.bits == _FLOAT_BITS
+
+
+FLOAT = Weights(bits=_FLOAT_BITS)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named choice for every matrix of a model, and the quality it must keep.
+
+    Attributes:
+        name: what `--preset` takes.
+        summary: one line for the help text: what it is for and what it costs.
+        max_mean_kl: the export fails above this mean KL divergence from the unquantised checkpoint, in nats a token.
+        body: the matrices of the layers.
+        head: the output head.
+        embedding: the token embedding, when it is a table of its own.
+        exceptions: (regular expression over tensor names, weights) that override `body` for the first match.
+        already_four_bit: the layer matrices that the checkpoint itself holds in 4 bits, before any other rule; None
+            treats them as the rest.
+    """
+
+    name: str
+    summary: str
+    max_mean_kl: float
+    body: Weights
+    head: Weights
+    embedding: Weights
+    exceptions: tuple[tuple[str, Weights], ...] = ()
+    already_four_bit: Weights | None = None
+
+    def weights(self, tensor: str, source_type: str) -> Weights:
+        """How the layer matrix `tensor`, which the checkpoint holds as `source_type`, is held."""
+        if self.already_four_bit is not None and source_type in _FOUR_BIT_SOURCES:
+            return self.already_four_bit
+        for pattern, weights in self.exceptions:
+            if re.search(pattern, tensor):
+                return weights
+        return self.body
+
+
+_INT8_BLOCK = Weights(bits=8, block=128)
+
+REFERENCE = Preset(
+    name="float32",
+    summary="the checkpoint in 32-bit floats: the reference that the others are compared with, large and slow",
+    max_mean_kl=1e-6,
+    body=FLOAT,
+    head=FLOAT,
+    embedding=FLOAT,
+)
+
+BALANCED = Preset(
+    name="balanced",
+    summary="8-bit weights and activations in blocks of 128: the default",
+    max_mean_kl=0.02,
+    body=_INT8_BLOCK,
+    head=_INT8_BLOCK,
+    embedding=Weights(bits=8, block=32),
+)
+
+DEFAULT = BALANCED.name
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (BALANCED, REFERENCE)}
