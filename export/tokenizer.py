@@ -1,0 +1,109 @@
+"""The tokenizer of a checkpoint as a Hugging Face tokenizer.json: taken as published, or rebuilt from GGUF metadata.
+
+It refuses kinds of tokenizer whose rules a GGUF file does not hold and this program does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from appliance.artefact.manifest import TOKENIZER
+from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint import Checkpoint
+
+# GGUF's `tokenizer.ggml.pre` names the expression that cuts a text into words before BPE; the file does not hold it.
+# This one is Qwen's, as published in the tokenizer.json of Qwen2, 2.5 and 3.
+_SPLITS: Mapping[str, str] = {
+    "qwen2": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+}
+# GGUF's token types that concern us. Others are left out, as the padding (5) that fills the embedding up.
+_WORD = 1
+_CONTROL = 3
+_USER_DEFINED = 4
+
+
+def tokenizer_json(checkpoint: Checkpoint) -> bytes:
+    """Return the content of tokenizer.json. Equal checkpoints give equal bytes.
+
+    Raises:
+        UnsupportedError: the checkpoint has none, or one of an unknown kind, or more tokens than embedding rows.
+        IntegrityError: the published file cannot be loaded.
+    """
+    if checkpoint.metadata:
+        content = _from_gguf(checkpoint.metadata).to_str().encode()
+    elif TOKENIZER in checkpoint.files:
+        content = checkpoint.files[TOKENIZER].read_bytes()
+    else:
+        raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older forms of tokenizers are not read")
+    tokens = token_count(load_tokenizer(content))
+    rows = checkpoint.config.get("vocab_size")
+    if isinstance(rows, int) and tokens > rows:
+        raise UnsupportedError(f"the tokenizer has {tokens} tokens, the model's embedding {rows} rows")
+    return content
+
+
+def load_tokenizer(content: bytes) -> Tokenizer:
+    """Load a tokenizer.json.
+
+    Raises:
+        IntegrityError: it cannot be loaded.
+    """
+    try:
+        return Tokenizer.from_buffer(content)
+    except ValueError as error:
+        raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="pull the model again") from error
+
+
+def token_count(tokenizer: Tokenizer) -> int:
+    """The highest token id plus one: logits at or beyond it stand for no token."""
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
+
+
+def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
+    kind = metadata.get("tokenizer.ggml.model")
+    pattern = _SPLITS.get(str(metadata.get("tokenizer.ggml.pre")))
+    if kind != "gpt2" or pattern is None:
+        raise UnsupportedError(
+            f"the tokenizer {kind!r} with the rules {metadata.get('tokenizer.ggml.pre')!r} is not known",
+            hint=f"known: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
+        )
+    for flag in ("add_bos_token", "add_eos_token", "add_space_prefix"):
+        if metadata.get(f"tokenizer.ggml.{flag}", False):
+            raise UnsupportedError(f"the tokenizer asks for {flag}, which is not known for its kind")
+    texts: Sequence[str] = metadata.get("tokenizer.ggml.tokens") or []
+    types: Sequence[int] = metadata.get("tokenizer.ggml.token_type") or []
+    if not texts or len(types) != len(texts):
+        raise IntegrityError(
+            "the GGUF file's lists of tokens and token types do not match", hint="pull the model again"
+        )
+    words = {text: index for index, (text, kind) in enumerate(zip(texts, types, strict=True)) if kind == _WORD}
+    special = _added(texts, types)
+    words |= {token.content: index for index, token in special}
+    merges = [tuple(merge.split(" ", 1)) for merge in metadata.get("tokenizer.ggml.merges") or []]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=words, merges=merges))
+    except Exception as error:  # the library raises bare Exception for a merge of unknown tokens
+        raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="pull the model again") from error
+    tokenizer.normalizer = normalizers.NFC()
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([token for _, token in special])
+    return tokenizer
+
+
+def _added(texts: Sequence[str], types: Sequence[int]) -> list[tuple[int, AddedToken]]:
+    """Tokens that are cut out of a text before anything else. Control tokens have no text of their own."""
+    return [
+        (index, AddedToken(text, special=kind == _CONTROL, normalized=False))
+        for index, (text, kind) in enumerate(zip(texts, types, strict=True))
+        if kind in {_CONTROL, _USER_DEFINED}
+    ]

@@ -1,0 +1,105 @@
+"""Writes tests/golden with torch and transformers, so that tests need neither: `python -m tests.oracle --gguf FILE`.
+
+It computes in float32 with transformers' eager attention. Nothing of the product takes part but `tests.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import normalizers
+
+from tests.checkpoints import make_tiny_checkpoint
+from tests.oracle.texts import CONVERSATIONS, PROMPTS, TINY_PROMPTS, TOKENISED
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+NEW_TOKENS = 32
+TOP = 20
+TINY = {
+    "tiny-qwen2": {"model_type": "qwen2"},
+    "tiny-qwen2-tied": {"model_type": "qwen2", "tie": True},
+    "tiny-qwen3": {"model_type": "qwen3"},
+    "tiny-qwen3-tied": {"model_type": "qwen3", "tie": True},
+}
+
+
+def main() -> None:
+    """Write every golden file; the real model's only when its GGUF file is given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--gguf", type=Path, help="Qwen2.5-Coder-0.5B-Instruct as published in the catalogue's GGUF file"
+    )
+    arguments = parser.parse_args()
+    GOLDEN.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    torch.set_grad_enabled(False)
+    for name, options in TINY.items():
+        with tempfile.TemporaryDirectory() as folder:
+            _write(name, _tiny(make_tiny_checkpoint(Path(folder), **options)))
+    if arguments.gguf:
+        _write("qwen2.5-coder-0.5b-instruct", _real(arguments.gguf.resolve()))
+
+
+def _tiny(folder: Path) -> dict[str, Any]:
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    return {"prompts": [_continued(model, ids) for ids in TINY_PROMPTS]}
+
+
+def _real(gguf: Path) -> dict[str, Any]:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # Read from GGUF, it lacks the normaliser that transformers' own Qwen2Tokenizer and Qwen's tokenizer.json have.
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    config = transformers.GgufConfig(dequantize=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, quantization_config=config, dtype=torch.float32, attn_implementation="eager"
+    )
+    prompts = [_continued(model, tokenizer(text)["input_ids"]) | {"text": text} for text in PROMPTS]
+    return {
+        "prompts": prompts,
+        "tokenised": [{"text": text, "ids": tokenizer(text)["input_ids"]} for text in TOKENISED],
+        "conversations": [
+            {
+                "messages": list(messages),
+                "text": tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True),
+            }
+            for messages in CONVERSATIONS
+        ],
+    }
+
+
+def _continued(model: Any, ids: Sequence[int]) -> dict[str, Any]:
+    """The best logits after each eighth of the prompt, and what greedy decoding adds."""
+    prompt = torch.tensor([list(ids)])
+    logits = model.eval()(prompt).logits[0]
+    rows = sorted({*range(0, len(ids), 8), len(ids) - 1})
+    best = [torch.topk(logits[row], TOP) for row in rows]
+    # A plain configuration: the checkpoint's own would add penalties and stop early.
+    plain = transformers.GenerationConfig(do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS)
+    model.generation_config = plain
+    completion = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=plain)[0][len(ids) :]
+    return {
+        "ids": list(ids),
+        "best": [
+            {"row": row, "ids": top.indices.tolist(), "logits": [round(value, 5) for value in top.values.tolist()]}
+            for row, top in zip(rows, best, strict=True)
+        ],
+        "completion": completion.tolist(),
+    }
+
+
+def _write(name: str, content: Mapping[str, Any]) -> None:
+    made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
+    text = json.dumps({"made_with": made_with, **content}, ensure_ascii=False, sort_keys=True)
+    # One value of the outer lists a line keeps differences readable and the files small.
+    (GOLDEN / f"{name}.json").write_text(text.replace("}, {", "},\n{") + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
