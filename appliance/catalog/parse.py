@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from appliance.catalog.entry import ModelEntry, ModelFile, PackageParts, Part, Trust
 from appliance.errors import UnsafeFormatError, UsageError
-from appliance.layout import check_name
+from appliance.names import check_name
 
 if sys.version_info >= (3, 11):
     import tomllib

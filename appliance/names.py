@@ -1,0 +1,23 @@
+"""Which names are allowed for models, targets and presets. It does no I/O."""
+
+from __future__ import annotations
+
+import re
+
+from appliance.errors import UsageError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """Return `name` if it is safe as one path component, lower case as Triton and OpenAI clients send it.
+
+    Raises:
+        UsageError: the name has another character, or is empty or too long.
+    """
+    if not NAME.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{what} {name!r} is not valid",
+            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit",
+        )
+    return name

@@ -1,0 +1,134 @@
+"""The rules of who may import whom, and a checker that parses imports without running anything."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+
+# A unit is what stands directly under `appliance`. A higher level imports lower ones; neighbours stay apart.
+LEVELS = {
+    "appliance": 0,
+    "appliance.errors": 0,
+    "appliance.names": 0,
+    "appliance.address": 0,
+    "appliance.durable": 1,
+    "appliance.layout": 1,
+    "appliance.config": 1,
+    "appliance.catalog": 1,
+    "appliance.artefact": 1,
+    "appliance.engine": 2,
+    "appliance.metrics": 2,
+    "appliance.store": 2,
+    "appliance.triton": 3,
+    "appliance.sources": 3,
+    "appliance.gateway": 4,
+    "appliance.supervisor": 4,
+    "appliance.cli": 5,
+}
+EXPORT_MAY = {
+    f"appliance.{name}"
+    for name in ("artefact", "store", "sources", "durable", "layout", "catalog", "errors", "names", "engine")
+}
+# What stands outside `appliance`, and what of it they import.
+GUESTS = {
+    "export": EXPORT_MAY,
+    # The export is also a command: it takes the command line's own pieces for options, output and progress.
+    "export.cli": {*EXPORT_MAY, "appliance.cli"},
+    # Triton's shim joins Triton and the engine, nothing more.
+    "model_repository": {"appliance.engine", "appliance.errors", "appliance.metrics"},
+}
+
+# Third-party packages that a part never imports, not even through another module of ours.
+FORBIDDEN = {
+    "appliance": {"torch", "transformers", "gguf", "export"},
+    "appliance.gateway": {"onnxruntime", "onnx"},
+    "appliance.engine": {"tritonclient", "triton_python_backend_utils"},
+    "export": {"torch", "transformers"},
+}
+
+
+def imports_of(source: str, module: str, *, is_package: bool = False) -> set[str]:
+    """Every dotted name that the source imports, wherever in it; relative ones are resolved against `module`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = module.split(".")[: None if is_package and node.level == 1 else -(node.level - is_package)]
+                base = ".".join([*parents, *([node.module] if node.module else [])])
+            # Dunder names (`__version__`) are attributes of the package itself.
+            found.update({base, *(f"{base}.{a.name}" for a in node.names if not a.name.startswith("__"))})
+    return found
+
+
+def imports_under(root: Path, *folders: str) -> dict[str, set[str]]:
+    """Module name -> what it imports, for every source file under the folders of the repository."""
+    modules = {}
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            is_package = path.name == "__init__.py"
+            parts = path.relative_to(root).with_suffix("").parts
+            module = ".".join(parts[:-1] if is_package else parts)
+            modules[module] = imports_of(path.read_text(encoding="utf-8"), module, is_package=is_package)
+    return modules
+
+
+def unit_of(name: str) -> str:
+    """The unit that a dotted name belongs to: "appliance.engine.slots" -> "appliance.engine"."""
+    return ".".join(name.split(".")[:2]) if name.startswith("appliance.") else name.partition(".")[0]
+
+
+def violations(modules: Mapping[str, set[str]]) -> list[str]:
+    """Every import that breaks a rule, as a sentence."""
+    found = []
+    for module, names in sorted(modules.items()):
+        for target in sorted({unit_of(name) for name in names if _is_in(name, "appliance")}):
+            reason = _refusal(module, target)
+            if reason:
+                found.append(f"{module} imports {target}: {reason}")
+        for reached, path in sorted(_reached(module, modules).items()):
+            for part, forbidden in FORBIDDEN.items():
+                if _is_in(module, part) and reached in forbidden:
+                    found.append(f"{' -> '.join(path)} -> {reached}: {part} never imports it")
+    return found
+
+
+def _is_in(module: str, part: str) -> bool:
+    return module == part or module.startswith(f"{part}.")
+
+
+def _refusal(module: str, target: str) -> str:
+    unit = unit_of(module)
+    if target in ("appliance", unit):
+        return ""
+    if target not in LEVELS:
+        return "it has no level; give it one in tests/import_rules.py"
+    if unit in GUESTS:
+        allowed = GUESTS.get("export.cli" if _is_in(module, "export.cli") else unit, set())
+        return "" if target in allowed else f"{unit} may not import it"
+    if unit not in LEVELS:
+        return "the importing module has no level; give it one in tests/import_rules.py"
+    if LEVELS[target] > LEVELS[unit]:
+        return "it is of a higher level"
+    return "neighbours do not import each other" if LEVELS[target] == LEVELS[unit] != 0 else ""
+
+
+def _reached(module: str, modules: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    """Top-level packages that importing the module imports, each with the modules on the way there."""
+    ways: dict[str, tuple[str, ...]] = {module: (module,)}
+    waiting, found = [module], {}
+    while waiting:
+        current = waiting.pop()
+        for name in modules[current]:
+            # Importing a.b.c runs a and a.b first.
+            parts = name.split(".")
+            for step in (".".join(parts[: n + 1]) for n in range(len(parts))):
+                if step in modules and step not in ways:
+                    ways[step] = (*ways[current], step)
+                    waiting.append(step)
+            if name and parts[0] not in found:
+                found[parts[0]] = ways[current]
+    return found
