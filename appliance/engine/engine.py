@@ -1,41 +1,198 @@
-"""The engine: a thread that runs the graph step by step and tells each request's sink what came out."""
+"""The engine's public face: thread-safe submission and cancelling around one thread that steps the core.
+
+A fault that the core cannot contain ends the engine: every live request gets the error, and new ones are refused. So
+nobody ever waits for something that will not come.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from appliance.engine.config import EngineConfig
-from appliance.engine.events import Event
-from appliance.engine.request import Request
-from appliance.engine.stats import EngineStats
-from appliance.engine.tokenizer import Tokenizer
+import psutil
 
-Sink = Callable[[Event], None]
+from appliance.artefact import Manifest
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.gate import check_graph
+from appliance.artefact.manifest import GRAPH, TOKENIZER
+from appliance.engine.admission import check_request
+from appliance.engine.budget import context_tokens, scheduler_limits
+from appliance.engine.config import EngineConfig
+from appliance.engine.core import EngineCore
+from appliance.engine.events import FinishReason
+from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.request import Request
+from appliance.engine.runner import Runner
+from appliance.engine.scheduler import Scheduler
+from appliance.engine.sequence import Sequence
+from appliance.engine.stats import EngineStats
+from appliance.engine.stream import Sink, Stream
+from appliance.engine.tokenizer import Tokenizer
+from appliance.errors import ApplianceError, EngineError, OverloadedError, RequestError, UnavailableError
+
+STUCK_STEP_S = 30.0
+_log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs one artefact."""
+    """Runs one artefact.
 
-    tokenizer: Tokenizer
+    Attributes:
+        manifest: the artefact's.
+        tokenizer: see Tokenizer.
+        max_context_tokens: longest prompt plus completion.
+    """
+
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runner: Runner, config: EngineConfig) -> None:
+        """Start the engine's thread over a runner with as many slots as `scheduler_limits` says; see `load`."""
+        self.manifest = manifest
+        self.tokenizer = tokenizer
+        self.max_context_tokens = context_tokens(manifest.shape, config)
+        self._config = config
+        self._core = EngineCore(
+            runner,
+            Scheduler(scheduler_limits(manifest.shape, config)),
+            tokens=manifest.shape.tokens,
+            clock=time.monotonic,
+            on_finish=self._forget,
+        )
+        self._orders = itertools.count()
+        self._wake = threading.Condition()
+        # Shared between the callers' threads and the engine's, under _wake:
+        self._inbox: deque[Stream] = deque()
+        self._cancelled: set[str] = set()
+        self._live: set[str] = set()
+        self._refusal: UnavailableError | None = None
+        self._drain_until: float | None = None
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._thread.start()
 
     @classmethod
     def load(cls, artefact: Path, config: EngineConfig) -> Engine:
-        """Verify the artefact, make the session, start the thread."""
-        raise NotImplementedError
+        """Verify an artefact, load its graph, and start.
+
+        Raises:
+            UnknownModelError: the folder holds no artefact.
+            IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
+            UsageError: the configuration does not fit the model.
+            NoSpaceError: no address space for the cache.
+            EngineError: ONNX Runtime refuses the graph.
+        """
+        manifest = read_manifest(artefact)
+        capacity = context_tokens(manifest.shape, config)
+        slots = scheduler_limits(manifest.shape, config).slots
+        check_graph(artefact, manifest)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
+            tokenizer = pool.submit(Tokenizer.load, artefact / TOKENIZER)
+            runner = OrtRunner(artefact / GRAPH, manifest.shape, slots=slots, capacity=capacity, threads=config.threads)
+            return cls(manifest, tokenizer.result(), runner, config)
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queue a request."""
-        raise NotImplementedError
+        """Queue a request. Thread-safe.
+
+        Args:
+            request: see Request.
+            sink: called on the engine's thread with each event; it must return at once. The last event is a
+                FinishEvent, and there is exactly one.
+
+        Raises:
+            RequestError, PromptTooLongError: see `check_request`; or the request id is in use.
+            OverloadedError: the queue is full.
+            UnavailableError: the engine is closing or has failed.
+        """
+        shape = self.manifest.shape
+        max_tokens = check_request(request, tokens=shape.tokens, max_context_tokens=self.max_context_tokens)
+        sequence = Sequence(request, order=next(self._orders), max_tokens=max_tokens, now=time.monotonic())
+        stream = Stream(sequence, sink, self.tokenizer, self.manifest.generation.eos_token_ids)
+        with self._wake:
+            if self._refusal is not None:
+                raise self._refusal
+            if request.request_id in self._live:
+                raise RequestError(f"the request id {request.request_id!r} is in use", param="request_id")
+            if len(self._live) >= self._config.slots + self._config.max_queue:
+                raise OverloadedError(f"{self._config.max_queue} requests wait already", hint="try again later")
+            self._live.add(request.request_id)
+            self._inbox.append(stream)
+            self._wake.notify()
 
     def cancel(self, request_id: str) -> None:
-        """End a request within one step."""
-        raise NotImplementedError
+        """End a request before the next step. Thread-safe; a request that is not alive is ignored."""
+        with self._wake:
+            if request_id in self._live:
+                self._cancelled.add(request_id)
+                self._wake.notify()
 
     def stats(self) -> EngineStats:
-        """A snapshot of what the engine holds and has done."""
-        raise NotImplementedError
+        """A snapshot of what the engine holds and has done. Thread-safe."""
+        scheduler, counters = self._core.scheduler, self._core.counters
+        return EngineStats(
+            accepts_requests=self._refusal is None,
+            slots=self._config.slots,
+            slots_busy=len(scheduler.running),
+            queue_length=scheduler.queue_length + len(self._inbox),
+            cache_tokens_used=scheduler.slots.used_rows,
+            cache_tokens_total=scheduler.limits.budget_rows,
+            max_context_tokens=self.max_context_tokens,
+            prompt_tokens_total=counters.prompt_tokens,
+            completion_tokens_total=counters.completion_tokens,
+            cached_tokens_total=counters.cached_tokens,
+            steps_total=counters.steps,
+            preemptions_total=scheduler.preemptions,
+            requests_total={reason: counters.finished[reason] for reason in FinishReason},
+            tokens_per_second=counters.tokens_per_second(time.monotonic()),
+            rss_bytes=psutil.Process().memory_info().rss,
+        )
 
     def close(self, drain_s: float = 0.0) -> None:
-        """Stop accepting, let running requests finish for `drain_s` seconds, then end the thread."""
-        raise NotImplementedError
+        """Refuse new requests, let live ones go on for `drain_s` seconds, end the rest with an error."""
+        with self._wake:
+            if self._refusal is None:
+                self._refusal = UnavailableError("the engine is shutting down", hint="try again later")
+            self._drain_until = time.monotonic() + drain_s
+            self._wake.notify()
+        self._thread.join(drain_s + STUCK_STEP_S)
+
+    def _main(self) -> None:
+        error: ApplianceError
+        try:
+            while self._collect():
+                self._core.step()
+            error = UnavailableError("the engine was shut down before the request finished", hint="try again later")
+        except EngineError as fault:
+            _log.critical("the engine ends: %s", fault)
+            error = fault
+        except Exception as fault:  # noqa: BLE001 - the thread's rim: whatever it is, nobody may be left waiting
+            _log.critical("the engine ends", exc_info=True)
+            error = EngineError(f"the engine failed: {fault!r}", hint="see the log; restart the model")
+        self._end(error)
+
+    def _collect(self) -> bool:
+        """Take in new requests and endings, waiting if nothing is alive. Returns whether there is a step to make."""
+        with self._wake:
+            while self._core.is_idle and not self._inbox and self._drain_until is None:
+                self._wake.wait()
+            while self._inbox:
+                self._core.add(self._inbox.popleft())
+            cancelled, self._cancelled = self._cancelled, set()
+            drain_until = self._drain_until
+        self._core.sweep(cancelled)
+        return drain_until is None or (not self._core.is_idle and time.monotonic() < drain_until)
+
+    def _end(self, error: ApplianceError) -> None:
+        with self._wake:
+            if self._refusal is None:
+                self._refusal = UnavailableError(f"the engine has stopped: {error.message}", hint="restart the model")
+            for stream in self._inbox:
+                self._core.add(stream)
+            self._inbox.clear()
+        self._core.end_all(error)
+
+    def _forget(self, request_id: str) -> None:
+        with self._wake:
+            self._live.discard(request_id)
+            self._cancelled.discard(request_id)

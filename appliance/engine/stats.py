@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.engine.events import FinishReason
+from appliance.engine.events import FinishReason, Usage
 
 RATE_WINDOW_S = 10.0
 
@@ -16,16 +16,16 @@ class EngineStats:
     """A snapshot.
 
     Attributes:
-        healthy: False once a fault ended the engine; it then refuses every request.
+        accepts_requests: False while the engine closes and once a fault has ended it.
         slots: sequences that may run at the same time.
         slots_busy: sequences that run now.
         queue_length: requests that wait for a slot.
         cache_tokens_used: tokens whose keys and values are held, for running sequences and cached prefixes.
         cache_tokens_total: tokens that may be held.
         max_context_tokens: longest prompt plus completion.
-        prompt_tokens_total: prompt tokens of admitted requests.
+        prompt_tokens_total: prompt tokens of finished requests.
         completion_tokens_total: generated tokens.
-        cached_tokens_total: prompt tokens that the prefix cache saved.
+        cached_tokens_total: of these, how many the prefix cache saved.
         steps_total: runs of the graph.
         preemptions_total: sequences that were set back because the cache was full.
         requests_total: finished requests by reason.
@@ -33,7 +33,7 @@ class EngineStats:
         rss_bytes: resident memory of this process.
     """
 
-    healthy: bool
+    accepts_requests: bool
     slots: int
     slots_busy: int
     queue_length: int
@@ -70,14 +70,11 @@ class Counters:
         while self._recent[0][0] < now - RATE_WINDOW_S:
             self._recent.popleft()
 
-    def count_admission(self, prompt_tokens: int, cached_tokens: int) -> None:
-        """A request got its slot for the first time."""
-        self.prompt_tokens += prompt_tokens
-        self.cached_tokens += cached_tokens
-
-    def count_finish(self, reason: FinishReason) -> None:
+    def count_finish(self, reason: FinishReason, usage: Usage) -> None:
         """A request ended."""
         self.finished[reason] += 1
+        self.prompt_tokens += usage.prompt_tokens
+        self.cached_tokens += usage.cached_tokens
 
     def tokens_per_second(self, now: float) -> float:
         """Completion tokens a second over the last 10 s, or since the start if that is shorter."""

@@ -1,0 +1,49 @@
+"""Whether a request can be honoured at all, decided at submission from the model's shape. It queues nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from appliance.engine.request import Request
+from appliance.errors import PromptTooLongError, RequestError
+
+
+def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> int:
+    """Return how many completion tokens the request may get at most.
+
+    Args:
+        request: what was asked.
+        tokens: token ids of the model are below this number.
+        max_context_tokens: longest prompt plus completion.
+
+    Raises:
+        RequestError: no prompt, or a token id that the model does not have.
+        PromptTooLongError: the prompt, or the prompt with max_tokens, does not fit.
+    """
+    prompt = len(request.prompt_ids)
+    if prompt == 0:
+        raise RequestError("the prompt is empty", hint="send at least one token", param="prompt")
+    room = max_context_tokens - prompt
+    if room < 1:
+        raise PromptTooLongError(
+            f"the prompt has {prompt} tokens, the context holds {max_context_tokens} with the completion",
+            hint="shorten the prompt",
+            param="prompt",
+        )
+    wanted = request.sampling.max_tokens
+    if wanted is not None and wanted > room:
+        raise PromptTooLongError(
+            f"a prompt of {prompt} tokens leaves room for {room}, max_tokens is {wanted}",
+            hint="shorten the prompt or lower max_tokens",
+            param="max_tokens",
+        )
+    _check_ids("prompt", request.prompt_ids, tokens)
+    _check_ids("stop_token_ids", request.sampling.stop_token_ids, tokens)
+    _check_ids("logit_bias", request.sampling.logit_bias, tokens)
+    return room if wanted is None else wanted
+
+
+def _check_ids(name: str, ids: Iterable[int], tokens: int) -> None:
+    wrong = next((token for token in ids if not 0 <= token < tokens), None)
+    if wrong is not None:
+        raise RequestError(f"{name} holds {wrong}, which is no token of this model", param=name)

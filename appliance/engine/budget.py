@@ -1,0 +1,37 @@
+"""What the engine's limits mean for one model: bytes become tokens. It refuses limits that the model cannot meet."""
+
+from __future__ import annotations
+
+from appliance.artefact import ModelShape
+from appliance.engine.config import EngineConfig
+from appliance.engine.scheduler import SchedulerLimits
+from appliance.errors import UsageError
+
+
+def context_tokens(shape: ModelShape, config: EngineConfig) -> int:
+    """Return the longest prompt plus completion: what was asked for, else the model's context or what memory holds.
+
+    Raises:
+        UsageError: more was asked for than the model's context or `cache_bytes` allow.
+    """
+    budget = config.cache_bytes // shape.cache_bytes_per_token
+    possible = min(shape.context_tokens, budget)
+    wanted = possible if config.max_context_tokens is None else config.max_context_tokens
+    if not 1 < wanted <= possible:
+        raise UsageError(
+            f"a context of {wanted} tokens is not possible: the model allows {shape.context_tokens}, "
+            f"and {config.cache_bytes} bytes of cache hold {budget}",
+            hint="lower max_context_tokens or raise cache_bytes",
+        )
+    return wanted
+
+
+def scheduler_limits(shape: ModelShape, config: EngineConfig) -> SchedulerLimits:
+    """Return the scheduler's limits in rows of the cache."""
+    return SchedulerLimits(
+        max_running=config.slots,
+        budget_rows=config.cache_bytes // shape.cache_bytes_per_token,
+        prefill_chunk=config.prefill_chunk_tokens,
+        interleaved_chunk=config.interleaved_chunk_tokens,
+        keep_prefixes=config.prefix_cache,
+    )

@@ -1,0 +1,49 @@
+"""Finds keys and values that a new prompt can share. It compares tokens, not digests, and never across principals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.engine.sequence import Sequence
+
+MIN_SHARED_ROWS = 16
+
+
+@dataclass(frozen=True)
+class SharedPrefix:
+    """`rows` first tokens of a new prompt have keys and values in the slot of `donor`."""
+
+    donor: Sequence
+    rows: int
+
+
+def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPrefix | None:
+    """Return the longest prefix that a sequence in some slot shares with this one, if it is worth taking.
+
+    Only sequences of the same principal are looked at, so neither a hit nor its timing tells one principal what
+    another has asked. With a few dozen slots, comparing the tokens themselves costs microseconds and can mistake
+    nothing. The last token is always computed anew: its logits are needed.
+    """
+    best: SharedPrefix | None = None
+    for donor in held:
+        if donor.principal != sequence.principal:
+            continue
+        usable = min(donor.rows, len(sequence.tokens) - 1)
+        if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):
+            rows = common_prefix(donor.tokens, sequence.tokens, usable)
+            if rows >= MIN_SHARED_ROWS and (best is None or rows > best.rows):
+                best = SharedPrefix(donor, rows)
+    return best
+
+
+def common_prefix(first: list[int], second: list[int], limit: int) -> int:
+    """Length of the common beginning of two lists, at most `limit`, found by halving slices (compared in C)."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

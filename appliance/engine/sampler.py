@@ -1,0 +1,186 @@
+"""Chooses next tokens from logits, a batch at a time. It draws from each sequence's own generator and keeps no order.
+
+Only the likeliest tokens are ever sorted: every truncation (min_p, top_k, top_p) keeps a beginning of the descending
+order, and a draw without truncation needs that order only as far as the drawn probability mass.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.engine.events import TokenLogprob
+from appliance.engine.request import Request
+
+Row = NDArray[np.float32]
+Ids = NDArray[np.int64]
+_BLOCK = 256
+_GROWTH = (64, 1024, 16384)
+_LEAST_TEMPERATURE = 1e-5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen token; None when the logits hold no usable number."""
+
+    token: int | None
+    logprob: TokenLogprob | None = None
+
+
+class SamplerState:
+    """One sequence's generator and the tokens that its penalties look at."""
+
+    def __init__(self, request: Request, end_tokens: Sequence[int]) -> None:
+        self.params = request.sampling
+        seed = self.params.seed
+        entropy = int.from_bytes(os.urandom(16), "little") if seed is None else seed & (2**64 - 1)
+        self.generator = np.random.Generator(np.random.PCG64(entropy))
+        self.bias_ids = np.fromiter(self.params.logit_bias.keys(), np.int64)
+        self.bias = np.fromiter(self.params.logit_bias.values(), np.float32)
+        self.end_ids = np.array(sorted({*end_tokens, *self.params.stop_token_ids}), np.int64)
+        self.prompt_ids = np.unique(np.array(request.prompt_ids, np.int64)) if self.params.has_penalties else None
+        self.counts: Counter[int] = Counter()
+        self.chosen = 0
+
+    @property
+    def holds_back_ends(self) -> bool:
+        """Whether end tokens are still forbidden."""
+        return self.chosen < self.params.min_tokens
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the answer is the likeliest token of the logits as they are."""
+        params = self.params
+        shaped = params.has_penalties or bool(params.logit_bias) or self.holds_back_ends
+        return params.logprobs is None and not shaped and _is_greedy(self)
+
+    def accept(self, token: int) -> None:
+        """The token was appended to the completion."""
+        self.chosen += 1
+        if self.params.has_penalties:
+            self.counts[token] += 1
+
+
+def choose(logits: NDArray[np.float32], states: Sequence[SamplerState]) -> list[Choice]:
+    """Choose a token for each row.
+
+    Args:
+        logits: [rows, tokens], without the columns that no token has; changed in place.
+        states: one a row.
+    """
+    if all(state.is_plain for state in states):
+        best = logits.argmax(axis=1)
+        sound = np.isfinite(logits[np.arange(len(states)), best])
+        return [Choice(int(token) if usable else None) for token, usable in zip(best, sound, strict=True)]
+    return [_choose_one(row, state) for row, state in zip(logits, states, strict=True)]
+
+
+def _choose_one(row: Row, state: SamplerState) -> Choice:
+    if not np.isfinite(row.max()):
+        return Choice(None)
+    wanted = state.params.logprobs
+    raw = row.copy() if wanted is not None else row
+    _shape(row, state)
+    token = int(row.argmax()) if _is_greedy(state) else _draw(row, state)
+    return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
+
+
+def _is_greedy(state: SamplerState) -> bool:
+    return state.params.is_greedy or state.params.temperature < _LEAST_TEMPERATURE
+
+
+def _shape(row: Row, state: SamplerState) -> None:
+    """Apply logit bias, held-back ends and penalties in place."""
+    params = state.params
+    row[state.bias_ids] += state.bias
+    if state.holds_back_ends:
+        row[state.end_ids] = -np.inf
+    if state.prompt_ids is None:
+        return
+    used = np.fromiter(state.counts.keys(), np.int64, len(state.counts))
+    times = np.fromiter(state.counts.values(), np.float32, len(state.counts))
+    if params.repetition_penalty != 1.0:
+        seen = np.union1d(state.prompt_ids, used)
+        values = row[seen]
+        penalty = np.float32(params.repetition_penalty)
+        row[seen] = np.where(values > 0, values / penalty, values * penalty)
+    row[used] -= times * np.float32(params.frequency_penalty) + np.float32(params.presence_penalty)
+
+
+def _draw(row: Row, state: SamplerState) -> int:
+    """Draw a token by inverting the cumulative distribution in descending order of probability."""
+    params = state.params
+    position = state.generator.random()
+    limit = row.size
+    if params.min_p > 0.0:
+        limit = int(np.count_nonzero(row >= row.max() + params.temperature * np.log(params.min_p)))
+    if params.top_k:
+        limit = min(limit, params.top_k)
+    if limit < row.size:
+        ids = likeliest(row, limit)
+        cumulative = np.cumsum(_weights(row, ids, params.temperature))
+        mass = float(cumulative[-1])
+    else:
+        mass = float(np.exp((row - row.max()) / np.float32(params.temperature)).sum(dtype=np.float64))
+        needed = mass * (params.top_p if params.top_p < 1.0 else position)
+        ids, cumulative = _until(row, params.temperature, needed)
+    if params.top_p < 1.0:
+        kept = int(np.searchsorted(cumulative, params.top_p * mass)) + 1
+        ids, cumulative = ids[:kept], cumulative[:kept]
+        mass = float(cumulative[-1])
+    index = int(np.searchsorted(cumulative, position * mass, side="right"))
+    return int(ids[min(index, ids.size - 1)])
+
+
+def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np.float64]]:
+    """Return the likeliest tokens, descending, and their cumulative weights: so many that these exceed `needed`."""
+    for count in _GROWTH:
+        if count < row.size:
+            ids = likeliest(row, count)
+            cumulative = np.cumsum(_weights(row, ids, temperature))
+            if cumulative[-1] > needed:
+                return ids, cumulative
+    ids = likeliest(row, row.size)
+    return ids, np.cumsum(_weights(row, ids, temperature))
+
+
+def _weights(row: Row, ids: Ids, temperature: float) -> NDArray[np.float64]:
+    """Unnormalised probabilities of `ids`, whose first is the likeliest of all."""
+    values = row[ids].astype(np.float64)
+    weights: NDArray[np.float64] = np.exp((values - values[0]) / temperature)
+    return weights
+
+
+def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:
+    top = float(raw.max())
+    normaliser = top + float(np.log(np.exp(raw - np.float32(top)).sum(dtype=np.float64)))
+    ids = likeliest(raw, wanted) if wanted else np.empty(0, np.int64)
+    pairs = tuple((int(i), float(raw[i]) - normaliser) for i in ids)
+    return TokenLogprob(token, float(raw[token]) - normaliser, pairs)
+
+
+def likeliest(row: Row, count: int) -> Ids:
+    """Return the indices of the `count` greatest values, descending; equal values in order of index.
+
+    A block that is not among the `count` blocks with the greatest maxima cannot hold one of them, so one pass for the
+    maxima replaces a partition of the whole row.
+    """
+    blocks = row.size // _BLOCK
+    if count < blocks:
+        maxima = row[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        best = np.argpartition(maxima, blocks - count)[blocks - count :]
+        inside = (best[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        candidates = np.concatenate([inside, np.arange(blocks * _BLOCK, row.size)])
+    else:
+        candidates = np.arange(row.size)
+    values = row[candidates]
+    if count < candidates.size:
+        kept = np.argpartition(values, candidates.size - count)[candidates.size - count :]
+        candidates, values = candidates[kept], values[kept]
+    order: Ids = candidates[np.lexsort((candidates, -values))]
+    return order

@@ -1,0 +1,206 @@
+"""Which sequence's keys and values are in which slot. Pure bookkeeping: it says what to move, the runner moves it.
+
+Decoding sequences are always in the first slots, because one launch of the graph sees the first n slots as its batch.
+All others hold sequences in prefill, finished sequences (cached prefixes), or nothing. When a decoding sequence ends,
+the last one takes its place: copying used rows costs less than one step with an idle row in the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.engine.prefix_cache import find_shared_prefix
+from appliance.engine.sequence import Sequence, Status
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy the first `rows` rows of slot `source` over those of `target`."""
+
+    source: int
+    target: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Exchange what two slots hold: `first_rows` rows of the one, `second_rows` of the other."""
+
+    first: int
+    first_rows: int
+    second: int
+    second_rows: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """Give the memory of all rows of `slot` from `keep_rows` on back to the system."""
+
+    slot: int
+    keep_rows: int
+
+
+CacheOperation = Copy | Swap | Release
+
+
+class SlotTable:
+    """Slots, their contents, and the budget of rows whose memory is in use.
+
+    Attributes:
+        decoding: sequences in the first slots, which decode.
+    """
+
+    def __init__(self, count: int, budget_rows: int, *, share_prefixes: bool) -> None:
+        self.decoding = 0
+        self._operations: list[CacheOperation] = []
+        self._held: list[Sequence | None] = [None] * count
+        self._touched = [0] * count
+        self._budget_rows = budget_rows
+        self._share_prefixes = share_prefixes
+        self._ticks = 0
+
+    @property
+    def used_rows(self) -> int:
+        """Rows whose memory is in use, over all slots."""
+        return sum(self._touched)
+
+    @property
+    def held(self) -> tuple[Sequence | None, ...]:
+        """What each slot holds."""
+        return tuple(self._held)
+
+    def take_operations(self) -> list[CacheOperation]:
+        """Return what the runner must carry out, in order, before the next step; it is not returned again."""
+        operations, self._operations = self._operations, []
+        return operations
+
+    def place(self, sequence: Sequence) -> int:
+        """Give a sequence a slot, with as much of its beginning in it as is cached; return the slot.
+
+        A finished sequence of which the new one uses at least half gives up its slot; of any other the rows are copied.
+        """
+        candidates = [held for held in self._held if held is not None] if self._share_prefixes else []
+        shared = find_shared_prefix(sequence, candidates)
+        rows = shared.rows if shared else 0
+        donor = shared.donor if shared else None
+        if donor is not None and donor.status is Status.FINISHED and 2 * rows >= donor.rows:
+            target = _slot_of(donor)
+        else:
+            target = self._free_slot(donor)
+            if donor is not None and donor.slot != target:
+                donor.last_used = self._tick()
+                self._operations.append(Copy(_slot_of(donor), target, rows))
+        self._drop(target)
+        self._held[target] = sequence
+        self._touched[target] = max(self._touched[target], rows)
+        sequence.slot, sequence.rows, sequence.reserved_rows = target, rows, rows
+        self._settle()
+        return target
+
+    def reserve(self, sequence: Sequence, rows: int) -> bool:
+        """Set `rows` rows of its slot aside for a running sequence, at the cost of cached prefixes if need be.
+
+        Returns whether they fit beside the other running sequences.
+        """
+        slot = _slot_of(sequence)
+        if self.used_rows + max(0, rows - self._touched[slot]) > self._budget_rows:
+            self._release_slack()
+        while self.used_rows + max(0, rows - self._touched[slot]) > self._budget_rows:
+            if not self._evict():
+                return False
+        self._touched[slot] = max(self._touched[slot], rows)
+        sequence.reserved_rows = max(sequence.reserved_rows, rows)
+        return True
+
+    def start_decoding(self, sequence: Sequence) -> None:
+        """Move a sequence behind the decoding ones."""
+        slot = _slot_of(sequence)
+        if slot != self.decoding:
+            self._bring(slot, self.decoding)
+        self.decoding += 1
+        self._settle()
+
+    def stop(self, sequence: Sequence, *, keep: bool) -> None:
+        """End a sequence; its rows stay as a cached prefix if `keep`."""
+        if sequence.slot is None:
+            return
+        if not keep:
+            self._held[sequence.slot] = None
+        if sequence.slot < self.decoding:
+            self.decoding -= 1
+            if sequence.slot != self.decoding:
+                self._bring(self.decoding, sequence.slot)
+        if keep:
+            sequence.last_used = self._tick()
+            sequence.reserved_rows = sequence.rows
+        else:
+            sequence.slot, sequence.rows, sequence.reserved_rows = None, 0, 0
+        self._settle()
+
+    def _bring(self, source: int, target: int) -> None:
+        """Move the sequence in `source` to `target`, and what is in `target`, if anything, to `source`."""
+        mover, other = self._held[source], self._held[target]
+        mover_rows = mover.rows if mover else 0
+        if other is None:
+            self._operations.append(Copy(source, target, mover_rows))
+        else:
+            self._operations.append(Swap(source, mover_rows, target, other.rows))
+            self._touched[source] = max(self._touched[source], other.reserved_rows)
+            other.slot = source
+        self._held[source], self._held[target] = other, mover
+        if mover is not None:
+            self._touched[target] = max(self._touched[target], mover.reserved_rows)
+            mover.slot = target
+
+    def _free_slot(self, donor: Sequence | None) -> int:
+        """An empty slot, or that of the cached prefix used longest ago; the donor's own as the last resort."""
+        for slot in range(self.decoding, len(self._held)):
+            if self._held[slot] is None:
+                return slot
+        return _slot_of(min(self._cached(), key=lambda cached: (cached is donor, cached.last_used)))
+
+    def _cached(self) -> list[Sequence]:
+        return [held for held in self._held if held is not None and held.status is Status.FINISHED]
+
+    def _evict(self) -> bool:
+        """Drop the cached prefix that was used longest ago, if there is one."""
+        oldest = min(self._cached(), key=lambda cached: cached.last_used, default=None)
+        if oldest is None:
+            return False
+        slot = _slot_of(oldest)
+        self._drop(slot)
+        self._release(slot, 0)
+        return True
+
+    def _drop(self, slot: int) -> None:
+        held = self._held[slot]
+        if held is not None:
+            held.slot = None
+            self._held[slot] = None
+
+    def _settle(self) -> None:
+        """Moving may have left memory behind in the slots moved from; give it back when that breaks the budget."""
+        if self.used_rows > self._budget_rows:
+            self._release_slack()
+        while self.used_rows > self._budget_rows and self._evict():
+            pass
+
+    def _release_slack(self) -> None:
+        for slot, held in enumerate(self._held):
+            self._release(slot, held.reserved_rows if held else 0)
+
+    def _release(self, slot: int, keep_rows: int) -> None:
+        if self._touched[slot] > keep_rows:
+            self._touched[slot] = keep_rows
+            self._operations.append(Release(slot, keep_rows))
+
+    def _tick(self) -> int:
+        self._ticks += 1
+        return self._ticks
+
+
+def _slot_of(sequence: Sequence) -> int:
+    """The slot of a sequence that has one."""
+    if sequence.slot is None:
+        raise LookupError(f"sequence {sequence.order} has no slot")
+    return sequence.slot
