@@ -1,0 +1,81 @@
+"""Renders a conversation with the model's own chat template, in Jinja's sandbox, and refuses what it refuses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+
+from appliance.errors import RequestError, UnsupportedError
+
+# What template code can raise besides Jinja's own errors: it concatenates, indexes and calls filters.
+_TEMPLATE_FAILURES = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class ChatTemplate:
+    """A compiled template with the environment that Hugging Face's `apply_chat_template` documents."""
+
+    def __init__(self, source: str, *, bos_token: str, eos_token: str) -> None:
+        """Compile the template.
+
+        Raises:
+            UnsupportedError: its syntax is wrong or uses an extension that we do not have.
+        """
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _raise_exception
+        environment.globals["strftime_now"] = _strftime_now
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise UnsupportedError(f"the chat template cannot be compiled: {error}") from error
+        self._special = {"bos_token": bos_token, "eos_token": eos_token}
+
+    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """Return the prompt text, ending where the assistant's answer begins.
+
+        Raises:
+            RequestError: the template does not accept this conversation.
+        """
+        try:
+            return self._template.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
+            )
+        except _TEMPLATE_FAILURES as error:
+            raise RequestError(
+                f"the model's chat template does not accept these messages: {error}", param="messages"
+            ) from error
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return dt.datetime.now().astimezone().strftime(form)
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON without the HTML escapes of Jinja's own filter: models were trained without them."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

@@ -1,0 +1,84 @@
+"""The one table from our errors to HTTP and gRPC statuses and OpenAI's error codes. It formats no response."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from appliance.errors import (
+    ApplianceError,
+    DeadlineError,
+    EngineError,
+    OverloadedError,
+    PromptTooLongError,
+    RequestError,
+    UnavailableError,
+    UnknownModelError,
+)
+from appliance.gateway.refusals import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    BodyTypeError,
+    ClientGoneError,
+    ShuttingDownError,
+    UnknownMethodError,
+    UnknownPathError,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an error looks from outside.
+
+    Attributes:
+        http: status code.
+        grpc: status code.
+        kind: OpenAI's `type`.
+        code: OpenAI's `code`; empty means null.
+        retry_after_s: seconds after which trying again makes sense; None when it does not.
+        closes: whether the HTTP connection ends with the answer, because the rest of the body is not read.
+    """
+
+    http: int
+    grpc: grpc.StatusCode
+    kind: str
+    code: str = ""
+    retry_after_s: int | None = None
+    closes: bool = False
+
+
+_INVALID = "invalid_request_error"
+_SERVER = "server_error"
+
+# A class covers its subclasses; the nearest ancestor in the table counts.
+TABLE: dict[type[ApplianceError], Outcome] = {
+    RequestError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID),
+    PromptTooLongError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "context_length_exceeded"),
+    UnknownModelError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "model_not_found"),
+    UnknownPathError: Outcome(404, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "not_found"),
+    UnknownMethodError: Outcome(405, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "method_not_allowed"),
+    BodyTooLargeError: Outcome(413, grpc.StatusCode.RESOURCE_EXHAUSTED, _INVALID, "body_too_large", closes=True),
+    BodyTimeoutError: Outcome(408, grpc.StatusCode.DEADLINE_EXCEEDED, _INVALID, "body_timeout", closes=True),
+    BodyTypeError: Outcome(415, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unsupported_media_type"),
+    OverloadedError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "overloaded", 1),
+    # 499 is nginx's: it is logged, nobody is left to receive it.
+    ClientGoneError: Outcome(499, grpc.StatusCode.CANCELLED, _INVALID, "client_gone"),
+    ApplianceError: Outcome(500, grpc.StatusCode.INTERNAL, _SERVER),
+    EngineError: Outcome(500, grpc.StatusCode.INTERNAL, _SERVER, "engine_error"),
+    UnavailableError: Outcome(503, grpc.StatusCode.UNAVAILABLE, _SERVER, "unavailable", 2),
+    ShuttingDownError: Outcome(503, grpc.StatusCode.UNAVAILABLE, _SERVER, "shutting_down", 5),
+    DeadlineError: Outcome(504, grpc.StatusCode.DEADLINE_EXCEEDED, "timeout_error", "deadline_exceeded"),
+}
+
+
+def outcome(error: ApplianceError) -> Outcome:
+    """Return the row of the nearest class."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def param(error: ApplianceError) -> str:
+    """Return the request field at fault, or an empty string."""
+    if isinstance(error, UnknownModelError):
+        return "model"
+    return error.param if isinstance(error, RequestError) else ""

@@ -1,0 +1,95 @@
+"""Between our gRPC messages and the gateway's values. It refuses unknown fields: nothing a client asks is dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import Message as ProtobufMessage
+from google.protobuf.unknown_fields import UnknownFieldSet
+from pydantic import Field
+
+from appliance.artefact.manifest import Generation
+from appliance.errors import RequestError
+from appliance.gateway.completion import Delta, TokenLogprob
+from appliance.gateway.openai import body
+from appliance.gateway.openai.sampling import sampling
+from appliance.gateway.openai.schema import Message, SamplingBody, Strict
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+
+_REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
+
+
+class _Sampling(SamplingBody):
+    logprobs: int | None = Field(None, ge=0, le=20)
+
+
+class _Conversation(Strict):
+    messages: list[Message] = Field(min_length=1)
+
+
+def conversation(request: pb.ChatRequest) -> list[dict[str, str]]:
+    """Return the messages as chat templates expect them.
+
+    Raises:
+        RequestError: there is none, a role is not known, or the request has a field that is not in our schema.
+    """
+    _check_known(request)
+    turns = []
+    for message in request.messages:
+        _check_known(message)
+        turns.append({"role": message.role, "content": message.content})
+    return [turn.for_template() for turn in body.check(_Conversation, {"messages": turns}).messages]
+
+
+def settings(message: pb.Sampling, defaults: Generation) -> dict[str, Any]:
+    """Return the engine's sampling settings, checked by the rules of the HTTP API.
+
+    Raises:
+        RequestError: a value is out of range, or a field is not in our schema.
+    """
+    _check_known(message)
+    given = {field.name: value for field, value in message.ListFields() if field.name != "logit_bias"}
+    given |= {name: list(given[name]) for name in ("stop", "stop_token_ids") if name in given}
+    if message.logit_bias:
+        given["logit_bias"] = {str(token): bias for token, bias in message.logit_bias.items()}
+    checked = body.check(_Sampling, given)
+    found = sampling(checked, defaults)
+    return found if checked.logprobs is None else {**found, "logprobs": checked.logprobs}
+
+
+def check_complete(request: pb.CompleteRequest) -> pb.CompleteRequest:
+    """Return the request.
+
+    Raises:
+        RequestError: it has no prompt, or a field that is not in our schema.
+    """
+    _check_known(request)
+    if request.WhichOneof("prompt") is None:
+        raise RequestError("prompt is empty", param="prompt")
+    return request
+
+
+def chunk(delta: Delta, alternatives: int | None) -> pb.CompletionChunk:
+    """Return one piece of a completion as a message."""
+    message = pb.CompletionChunk(text=delta.text, token_ids=delta.token_ids)
+    if alternatives is not None:
+        message.logprobs.extend(_logprob(token, alternatives) for token in delta.logprobs)
+    if delta.finish_reason:
+        message.finish_reason = _REASONS.get(delta.finish_reason, pb.FINISH_REASON_UNSPECIFIED)
+    if delta.usage is not None:
+        message.usage.prompt_tokens = delta.usage.prompt_tokens
+        message.usage.cached_tokens = delta.usage.cached_tokens
+        message.usage.completion_tokens = delta.usage.completion_tokens
+    return message
+
+
+def _logprob(token: TokenLogprob, alternatives: int) -> pb.TokenLogprob:
+    likeliest = [pb.TokenLogprob(token_id=other, logprob=value) for other, value in token.likeliest[:alternatives]]
+    return pb.TokenLogprob(token_id=token.token_id, logprob=token.logprob, likeliest=likeliest)
+
+
+def _check_known(message: ProtobufMessage) -> None:
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        number, name = unknown[0].field_number, message.DESCRIPTOR.full_name
+        raise RequestError(f"unknown field {number} in {name}", hint="generate the client from this box's schema")

@@ -1,0 +1,110 @@
+"""The requests under way: admits them, cancels those whose client stopped reading, and drains. It knows no protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from appliance.errors import ApplianceError, OverloadedError
+from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
+from appliance.gateway.triton_client import TritonStream
+
+_STALL_CHECK_S = 0.5
+
+
+class Exchange:
+    """One request under way: what to cancel when its client, the drain or a stall ends it early.
+
+    Attributes:
+        stream: the model's answer, once there is one.
+        writing_since: loop time at which a write to the client began that is not yet done; None between writes.
+        reason: why it was interrupted, if it was.
+    """
+
+    def __init__(self) -> None:
+        self.stream: TritonStream | None = None
+        self.writing_since: float | None = None
+        self._task = asyncio.current_task()
+        self.reason: ApplianceError | None = None
+
+    def attach(self, stream: TritonStream) -> TritonStream:
+        """Remember the model's answer; if the exchange was interrupted meanwhile, cancel it at once."""
+        self.stream = stream
+        if self.reason is not None:
+            stream.cancel(self.reason)
+        return stream
+
+    def interrupt(self, reason: ApplianceError) -> None:
+        """Free the slot; whoever reads the model's answer gets `reason`."""
+        self.reason = self.reason or reason
+        if self.stream is not None:
+            self.stream.cancel(reason)
+
+    def abandon(self, reason: ApplianceError) -> None:
+        """Interrupt although a write hangs; the task that waits for the write is cancelled."""
+        self.interrupt(reason)
+        if self._task is not None:
+            self._task.cancel()
+
+
+class InFlight:
+    """Every exchange that is open."""
+
+    def __init__(self, max_requests: int, write_timeout_s: float) -> None:
+        self._max_requests = max_requests
+        self._write_timeout_s = write_timeout_s
+        self._exchanges: set[Exchange] = set()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def check_open(self) -> None:
+        """Pass if a new request would be admitted now.
+
+        Raises:
+            ShuttingDownError: the gateway is draining.
+            OverloadedError: too many are under way.
+        """
+        if self._draining:
+            raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
+        if len(self._exchanges) >= self._max_requests:
+            raise OverloadedError(f"{self._max_requests} requests are under way", hint="try again later")
+
+    @contextlib.contextmanager
+    def admit(self) -> Iterator[Exchange]:
+        """Hold a place for the current task's request; raises as `check_open` does."""
+        self.check_open()
+        exchange = Exchange()
+        self._exchanges.add(exchange)
+        self._idle.clear()
+        try:
+            yield exchange
+        finally:
+            # Without effect on a stream that ended; otherwise nobody reads it any more.
+            exchange.interrupt(ClientGoneError("the request was abandoned"))
+            self._exchanges.discard(exchange)
+            if not self._exchanges:
+                self._idle.set()
+
+    async def watch_stalls(self) -> None:
+        """Cancel exchanges whose client does not read; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(_STALL_CHECK_S, self._write_timeout_s / 4))
+            limit = loop.time() - self._write_timeout_s
+            for exchange in list(self._exchanges):
+                if exchange.writing_since is not None and exchange.writing_since < limit:
+                    exchange.abandon(ClientGoneError("the client stopped reading"))
+
+    async def drain(self, limit_s: float) -> None:
+        """Admit nothing more; wait for what is under way, and after `limit_s` seconds tell the rest."""
+        self._draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), limit_s)
+        except asyncio.TimeoutError:
+            for exchange in list(self._exchanges):
+                exchange.interrupt(ShuttingDownError("the box is shutting down", hint="try again in a moment"))

@@ -1,0 +1,141 @@
+"""Sockets and servers: opens the HTTP and gRPC listeners, and closes them. It answers nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import grpc.aio
+import uvicorn
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from starlette.types import ASGIApp
+
+from appliance.address import Address
+from appliance.errors import PortTakenError, UsageError
+from appliance.gateway.grpc_service import InferenceService
+from appliance.gateway.proto.appliance.v1 import inference_pb2
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
+
+_BACKLOG = 1024
+_KEEP_ALIVE_S = 30
+SERVICE: str = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers: the gateway drains both listeners together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpListener:
+    """The HTTP server."""
+
+    def __init__(self, app: ASGIApp, address: Address, write_timeout_s: float) -> None:
+        """Bind the address.
+
+        Raises:
+            PortTakenError: another process listens there.
+            UsageError: the address is not of this machine.
+        """
+        self._socket = _bind(address)
+        # A client that stops reading would keep its connection's buffers for hours: the server can stop writing but
+        # cannot drop what is written. Accepted sockets inherit this; it covers a peer that answers only "no room".
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout_s * 1000))
+        self.address = Address(address.host, self._socket.getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            # Our rim logs requests and bugs; what is left are complaints about connections that we end on purpose.
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            backlog=_BACKLOG,
+        )
+        self._server = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Accept from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket and idle connections; running answers go on."""
+        self._server.should_exit = True
+
+    async def close(self, limit_s: float) -> None:
+        """Wait for the connections to end, at most `limit_s` seconds, then cut them."""
+        self.stop_accepting()
+        if self._task is not None:
+            done, _ = await asyncio.wait({self._task}, timeout=limit_s)
+            if not done:
+                self._server.force_exit = True
+                await self._task
+
+
+class GrpcListener:
+    """The gRPC server, with health checks and reflection."""
+
+    def __init__(self, service: InferenceService, address: Address, max_message_bytes: int) -> None:
+        """Bind the address.
+
+        Raises:
+            PortTakenError: another process listens there.
+        """
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", max_message_bytes)]
+        self._server = grpc.aio.server(options=options)
+        self._health = health.aio.HealthServicer()
+        add_InferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            port = self._server.add_insecure_port(str(address))
+        except RuntimeError as error:
+            raise _taken(address) from error
+        self.address = Address(address.host, port)
+
+    async def start(self) -> None:
+        """Accept from now on, not yet serving."""
+        await self.set_serving(serving=False)
+        await self._server.start()
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Tell health checks, for the server as a whole and for our service."""
+        states = health_pb2.HealthCheckResponse
+        for name in ("", SERVICE):
+            await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
+
+    async def close(self, limit_s: float) -> None:
+        """Refuse new calls at once, wait for the running ones at most `limit_s` seconds, then cut them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(limit_s)
+
+
+def _bind(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+        # uvicorn starts listening a moment later; until then a second process could still bind.
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise _taken(address) from error
+        raise UsageError(f"{address} cannot be listened on: {error.strerror}") from error
+    return listener
+
+
+def _taken(address: Address) -> PortTakenError:
+    return PortTakenError(f"{address} is in use", hint="stop the other program, or choose another address")

@@ -1,0 +1,1 @@
+"""OpenAI's HTTP API: what it accepts, and the bytes of its answers."""

@@ -1,0 +1,115 @@
+"""Carries one completion from Triton to an HTTP client: streamed or whole. A client that goes away frees its slot."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Receive, Scope, Send
+
+from appliance.errors import ApplianceError
+from appliance.gateway.access_log import Record
+from appliance.gateway.completion import CompletionRequest, Delta
+from appliance.gateway.in_flight import Exchange, InFlight
+from appliance.gateway.openai.failure import failure_event
+from appliance.gateway.openai.form import Form
+from appliance.gateway.refusals import ClientGoneError
+from appliance.gateway.triton_client import TritonClient, TritonStream
+
+_EVENT_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # nginx would otherwise collect the events.
+    (b"x-accel-buffering", b"no"),
+]
+_DOCUMENT = [(b"content-type", b"application/json")]
+
+
+class Answer:
+    """An ASGI application that answers one request."""
+
+    def __init__(
+        self, triton: TritonClient, in_flight: InFlight, request: CompletionRequest, form: Form, record: Record
+    ) -> None:
+        self._triton = triton
+        self._in_flight = in_flight
+        self._request = request
+        self._form = form
+        self._record = record
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
+        with self._in_flight.admit() as exchange:
+            watcher = asyncio.create_task(_watch_client(receive, exchange))
+            try:
+                stream = exchange.attach(await self._triton.open(self._request))
+                if self._request.stream:
+                    await self._stream(stream, _Writer(exchange, send))
+                else:
+                    await self._whole(stream, _Writer(exchange, send))
+            except asyncio.CancelledError:
+                if exchange.reason is None:
+                    raise
+                # The write hung. The kernel's own limit (see listeners) closes the socket without flushing it.
+                self._record.fields["error"] = type(exchange.reason).__name__
+            finally:
+                watcher.cancel()
+                self._note_usage()
+
+    async def _stream(self, stream: TritonStream, writer: _Writer) -> None:
+        # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
+        delta = await stream.read()
+        self._record.first_token()
+        await writer.start(_EVENT_STREAM)
+        try:
+            head = self._form.head()
+            while delta is not None:
+                if events := head + self._form.events(delta):
+                    await writer.write(events)
+                head = b""
+                delta = await stream.read()
+            await writer.write(self._form.tail(), more=False)
+        except ApplianceError as error:
+            self._record.fields["error"] = type(error).__name__
+            if not isinstance(error, ClientGoneError):
+                await writer.write(failure_event(error), more=False)
+
+    async def _whole(self, stream: TritonStream, writer: _Writer) -> None:
+        deltas: list[Delta] = []
+        while (delta := await stream.read()) is not None:
+            self._record.first_token()
+            deltas.append(delta)
+        document = self._form.document(deltas)
+        await writer.start([*_DOCUMENT, (b"content-length", b"%d" % len(document))])
+        await writer.write(document, more=False)
+
+    def _note_usage(self) -> None:
+        usage = self._form.usage
+        self._record.fields |= {
+            "prompt_tokens": len(self._request.prompt_ids),
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+        }
+
+
+async def _watch_client(receive: Receive, exchange: Exchange) -> None:
+    """Interrupt the exchange when the client hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    exchange.interrupt(ClientGoneError("the client hung up"))
+
+
+class _Writer:
+    """Writes to the client, and lets the exchange see how long it waits for it."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self._exchange = exchange
+        self._send = send
+        self._clock = asyncio.get_running_loop().time
+
+    async def start(self, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def write(self, body: bytes, *, more: bool = True) -> None:
+        self._exchange.writing_since = self._clock()
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        self._exchange.writing_since = None

@@ -1,0 +1,32 @@
+"""Errors in OpenAI's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from appliance.errors import ApplianceError
+from appliance.gateway.error_table import outcome, param
+from appliance.gateway.openai.form import encode
+
+
+def failure_fields(error: ApplianceError) -> dict[str, Any]:
+    """The body of an error answer."""
+    row = outcome(error)
+    fields = {"message": str(error), "type": row.kind, "param": param(error) or None, "code": row.code or None}
+    return {"error": fields}
+
+
+def failure_response(error: ApplianceError) -> Response:
+    """The error as an HTTP answer."""
+    row = outcome(error)
+    headers = {} if row.retry_after_s is None else {"retry-after": str(row.retry_after_s)}
+    if row.closes:
+        headers["connection"] = "close"
+    return Response(encode(failure_fields(error)), row.http, headers, media_type="application/json")
+
+
+def failure_event(error: ApplianceError) -> bytes:
+    """The error as the last event of a stream whose status is long sent. No [DONE] follows: it is not done."""
+    return f"data: {encode(failure_fields(error))}\n\n".encode()

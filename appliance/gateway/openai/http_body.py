@@ -1,0 +1,42 @@
+"""Reads a request's body within limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+
+from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
+
+
+async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the whole body.
+
+    Only `application/json` is taken: browsers send other types to any address without asking it first, so a page could
+    otherwise use a box on its visitor's machine.
+
+    Raises:
+        BodyTypeError: it is declared as something else.
+        BodyTooLargeError: it has more than `max_bytes`.
+        BodyTimeoutError: it did not arrive within `timeout_s` seconds.
+        starlette.requests.ClientDisconnect: the client hung up.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BodyTypeError("the content type must be application/json", hint="add 'Content-Type: application/json'")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+    try:
+        return await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
+    except asyncio.TimeoutError as error:
+        raise BodyTimeoutError(f"the body did not arrive within {timeout_s:g} seconds") from error
+
+
+async def _collect(request: Request, max_bytes: int) -> bytes:
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > max_bytes:
+            raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+    return bytes(content)

@@ -1,0 +1,87 @@
+"""The outermost layer of the HTTP side: a request id and a log line for each request, an answer for each failure."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance.errors import ApplianceError, EngineError, RequestError
+from appliance.gateway.access_log import Record, log, request_id
+from appliance.gateway.openai.failure import failure_response
+from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
+
+_RECORD = "appliance.record"
+# Asked every few seconds by whatever watches the box; lines about them would drown the others.
+_QUIET = "/health/"
+_LOGGED_PATH_CHARACTERS = 128
+
+
+class HttpRim:
+    """Wraps an ASGI application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; one of its bugs costs one request a 500, never the process."""
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
+        path = scope["path"][:_LOGGED_PATH_CHARACTERS]
+        record = Record(request_id(given), method=scope["method"], path=path)
+        scope[_RECORD] = record
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", record.request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:  # noqa: BLE001  the process boundary
+            log.exception("bug", extra={"fields": {"request_id": record.request_id}})
+            if not status:
+                failure = failure_response(EngineError("the gateway failed; its log says why"))
+                await failure(scope, receive, send_with_id)
+        finally:
+            if not path.startswith(_QUIET):
+                record.close(status=status)
+
+
+def record_of(request: Request) -> Record:
+    """The record that the rim opened for this request."""
+    record: Record = request.scope[_RECORD]
+    return record
+
+
+def on_failure(request: Request, error: Exception) -> Response:
+    """Starlette's handler for our errors."""
+    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed")
+    record_of(request).fields["error"] = type(failure).__name__
+    return failure_response(failure)
+
+
+def on_client_gone(request: Request, error: Exception) -> Response:
+    """Starlette's handler for a client that hangs up while it sends its body."""
+    return on_failure(request, ClientGoneError(f"the client hung up ({type(error).__name__})"))
+
+
+def on_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's handler for its router's own refusals."""
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
+    if status == HTTPStatus.NOT_FOUND:
+        return on_failure(request, UnknownPathError("there is nothing at this path", hint="see docs/api.md"))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response = on_failure(request, UnknownMethodError(f"this path does not take {request.method}"))
+        allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+        response.headers["allow"] = allowed
+        return response
+    return on_failure(request, RequestError("the request cannot be understood"))
+
+
+HANDLERS = {ApplianceError: on_failure, HTTPException: on_http_exception, ClientDisconnect: on_client_gone}

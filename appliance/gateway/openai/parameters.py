@@ -1,0 +1,82 @@
+"""OpenAI's parameters that are not honoured: which are refused, with which values they pass, and which are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import RequestError
+
+CHAT = "chat"
+COMPLETIONS = "completions"
+BOTH = frozenset({CHAT, COMPLETIONS})
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A parameter that would change the answer and cannot be honoured.
+
+    Attributes:
+        why: for the client's eyes.
+        neutral: values beside null that ask for nothing and therefore pass.
+        endpoints: where OpenAI has it.
+    """
+
+    why: str
+    neutral: tuple[Any, ...] = ()
+    endpoints: frozenset[str] = frozenset({CHAT})
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A parameter that does not change the answer: it passes and has no effect."""
+
+    why: str
+    endpoints: frozenset[str] = frozenset({CHAT})
+
+
+REFUSED: dict[str, Refused] = {
+    "n": Refused("one choice a request", (1,), BOTH),
+    "best_of": Refused("one choice a request", (1,), frozenset({COMPLETIONS})),
+    "echo": Refused("the prompt is not repeated", (False,), frozenset({COMPLETIONS})),
+    "suffix": Refused("fill-in-the-middle is not served", ("",), frozenset({COMPLETIONS})),
+    "response_format": Refused("answers are not constrained to a format", ({"type": "text"},)),
+    "tools": Refused("tool calls are not served", ([],)),
+    "tool_choice": Refused("tool calls are not served", ("none", "auto")),
+    "functions": Refused("tool calls are not served", ([],)),
+    "function_call": Refused("tool calls are not served", ("none", "auto")),
+    "modalities": Refused("answers are text", (["text"],)),
+    "audio": Refused("answers are text"),
+    "prediction": Refused("predicted outputs are not used"),
+    "reasoning_effort": Refused("thinking is not controlled", ("none",)),
+    "verbosity": Refused("verbosity is not controlled", ("medium",)),
+    "web_search_options": Refused("nothing leaves this box"),
+    "store": Refused("nothing is stored", (False,)),
+    "service_tier": Refused("there is one tier", ("auto", "default")),
+}
+IGNORED: dict[str, Ignored] = {
+    "user": Ignored("names an end user of the application", BOTH),
+    "safety_identifier": Ignored("names an end user of the application"),
+    "metadata": Ignored("belongs to stored completions, and none are stored"),
+    "parallel_tool_calls": Ignored("there are no tool calls"),
+    "prompt_cache_key": Ignored("prefixes are cached by their content"),
+    "prompt_cache_retention": Ignored("prefixes are cached as long as there is room"),
+}
+
+
+def honoured(body: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
+    """Return the body without the parameters that ask for nothing.
+
+    Raises:
+        RequestError: a parameter asks for what cannot be honoured; it is named.
+    """
+    kept = {}
+    for key, value in body.items():
+        refused = REFUSED.get(key)
+        if refused and endpoint in refused.endpoints:
+            if value is not None and value not in refused.neutral:
+                raise RequestError(f"{key} cannot be honoured: {refused.why}", param=key)
+        elif key not in IGNORED or endpoint not in IGNORED[key].endpoints:
+            kept[key] = value
+    return kept

@@ -1,0 +1,66 @@
+"""From checked parameters to the engine's sampling settings, with the publisher's defaults. It checks nothing again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.artefact.manifest import Generation
+from appliance.errors import RequestError
+from appliance.gateway.openai.schema import ChatBody, CompletionBody, SamplingBody
+
+_SEED_MASK = (1 << 63) - 1
+
+
+def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
+    """Return the settings by the engine's names; what the client left out has the publisher's or engine's default."""
+    given = body.model_dump(include=set(SamplingBody.model_fields), exclude_none=True)
+    if "seed" in given:
+        # OpenAI allows negative seeds, the engine does not.
+        given["seed"] &= _SEED_MASK
+    if given.get("top_k") == -1:
+        given["top_k"] = 0
+    return {
+        "temperature": defaults.temperature,
+        "top_p": defaults.top_p,
+        "top_k": defaults.top_k,
+        "repetition_penalty": defaults.repetition_penalty,
+        **given,
+    }
+
+
+def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
+    """The same for a chat's own names of two settings.
+
+    Raises:
+        RequestError: two parameters contradict each other.
+    """
+    settings = sampling(body, defaults)
+    if body.max_completion_tokens is not None:
+        if body.max_tokens not in {None, body.max_completion_tokens}:
+            raise RequestError("max_tokens and max_completion_tokens differ", param="max_tokens")
+        settings["max_tokens"] = body.max_completion_tokens
+    if body.logprobs:
+        settings["logprobs"] = body.top_logprobs or 0
+    elif body.top_logprobs is not None:
+        raise RequestError("top_logprobs needs logprobs", param="top_logprobs")
+    check_stream_options(body)
+    return settings
+
+
+def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str, Any]:
+    """The same for a plain completion.
+
+    Raises:
+        RequestError: two parameters contradict each other.
+    """
+    settings = sampling(body, defaults)
+    if body.logprobs is not None:
+        settings["logprobs"] = body.logprobs
+    check_stream_options(body)
+    return settings
+
+
+def check_stream_options(body: ChatBody | CompletionBody) -> None:
+    """Raise RequestError if there are stream options for an answer that is not streamed."""
+    if body.stream_options is not None and not body.stream:
+        raise RequestError("stream_options needs stream", param="stream_options")

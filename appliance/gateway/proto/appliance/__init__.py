@@ -1,0 +1,1 @@
+"""The gRPC API: its schema, and the stubs that `make proto` generates from it."""

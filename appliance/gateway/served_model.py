@@ -1,0 +1,177 @@
+"""One model that the gateway offers: its manifest, tokenizer and chat template, read once and checked by digest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
+from appliance.gateway.chat_template import ChatTemplate
+
+# Below this many characters encoding takes less than a thread switch is worth.
+_INLINE_CHARACTERS = 4096
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What turns a client's words into a prompt for this model.
+
+    Attributes:
+        manifest: the artefact's table of contents.
+        tokenizer: the library's tokenizer; it is thread-safe for encoding.
+        template: None for a base model.
+        fingerprint: changes whenever any byte of the artefact does.
+    """
+
+    manifest: Manifest
+    tokenizer: tokenizers.Tokenizer
+    template: ChatTemplate | None
+    fingerprint: str
+
+    @classmethod
+    def load(cls, folder: Path) -> ServedModel:
+        """Read an artefact's folder; the graph and the weights are not touched.
+
+        Raises:
+            UnknownModelError: the folder holds no artefact.
+            IntegrityError: a file is missing or damaged.
+            UnsupportedError: the manifest's schema or the chat template is not known.
+        """
+        manifest = read_manifest(folder)
+        template = None
+        if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
+            template = ChatTemplate(
+                _read_checked(folder, manifest, CHAT_TEMPLATE).decode(),
+                bos_token=manifest.generation.bos_token,
+                eos_token=manifest.generation.eos_token,
+            )
+        source = _read_checked(folder, manifest, TOKENIZER)
+        try:
+            tokenizer = tokenizers.Tokenizer.from_buffer(source)
+        except ValueError as error:
+            raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
+        digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
+        return cls(manifest, tokenizer, template, f"fp_{digest[:12]}")
+
+    @property
+    def name(self) -> str:
+        """The model's name for clients and in Triton."""
+        return self.manifest.model
+
+    async def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the prompt's token ids for a conversation.
+
+        Raises:
+            RequestError: the model has no chat template, or it refuses the conversation.
+            PromptTooLongError: see `check_length`.
+        """
+        if self.template is None:
+            raise RequestError(
+                f"{self.name} is a base model without a chat template",
+                hint="use /v1/completions",
+                param="model",
+            )
+        # The template writes the model's special tokens itself.
+        ids = await self._encode(self.template.render(messages), add_special_tokens=False)
+        return self.check_length(ids, "messages")
+
+    async def encode_text(self, text: str) -> list[int]:
+        """Return the token ids of a plain prompt, with the model's own prefix if it has one.
+
+        Raises:
+            RequestError: the prompt is empty.
+            PromptTooLongError: see `check_length`.
+        """
+        ids = await self._encode(text, add_special_tokens=True) if text else []
+        return self.check_length(ids, "prompt")
+
+    def check_ids(self, ids: Sequence[int]) -> Sequence[int]:
+        """Return a prompt that the client tokenised itself.
+
+        Raises:
+            RequestError: it is empty or has an id that the model does not know.
+            PromptTooLongError: see `check_length`.
+        """
+        tokens = self.manifest.shape.tokens
+        for token in ids:
+            if not 0 <= token < tokens:
+                raise RequestError(f"prompt has the token id {token}; this model has 0 to {tokens - 1}", param="prompt")
+        return self.check_length(list(ids), "prompt")
+
+    def check_length(self, ids: list[int], param: str) -> list[int]:
+        """Return the prompt if it is neither empty nor longer than the model's context.
+
+        Raises:
+            RequestError: empty.
+            PromptTooLongError: no room is left for even one completion token.
+        """
+        limit = self.manifest.shape.context_tokens
+        if not ids:
+            raise RequestError(f"{param} is empty", param=param)
+        if len(ids) >= limit:
+            raise PromptTooLongError(
+                f"the prompt has {len(ids)} tokens, the model's context holds {limit} with the completion", param=param
+            )
+        return ids
+
+    def token_text(self, token: int) -> str:
+        """The text of one token alone; U+FFFD where it is a part of a character."""
+        return str(self.tokenizer.decode([token], skip_special_tokens=False))
+
+    async def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        def encode() -> list[int]:
+            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+            return ids
+
+        # A long prompt takes milliseconds, in which other streams would wait. The library releases the GIL.
+        return encode() if len(text) < _INLINE_CHARACTERS else await asyncio.to_thread(encode)
+
+
+class ServedModels:
+    """The models on offer, by name."""
+
+    def __init__(self, models: Iterable[ServedModel]) -> None:
+        self._models = {model.name: model for model in models}
+
+    @classmethod
+    def load(cls, folders: Sequence[Path]) -> ServedModels:
+        """Read every artefact; see `ServedModel.load` for what is raised."""
+        return cls(ServedModel.load(folder) for folder in folders)
+
+    @property
+    def all(self) -> list[ServedModel]:
+        """Every model, in the order of the artefacts."""
+        return list(self._models.values())
+
+    def get(self, name: str) -> ServedModel:
+        """Return the model of this name.
+
+        Raises:
+            UnknownModelError: it is not on offer.
+        """
+        try:
+            return self._models[name]
+        except KeyError:
+            raise UnknownModelError(
+                f"the model {name!r} is not served here", hint=f"served: {', '.join(self._models)}"
+            ) from None
+
+
+def _read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Return the file's bytes, the same that were digested."""
+    entry = manifest.file(name)
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{folder / name} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise IntegrityError(f"{folder / name} does not have the digest of the manifest", hint="export the model again")
+    return content

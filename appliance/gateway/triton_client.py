@@ -1,0 +1,141 @@
+"""Asks Triton for completions over KServe's gRPC streams, one stream a request so that each is cancelled alone.
+
+It uses the generated stubs directly: tritonclient's own layer copies every tensor through numpy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from appliance.address import Address
+from appliance.errors import ApplianceError, DeadlineError, EngineError, UnavailableError
+from appliance.gateway import triton_tensors
+from appliance.gateway.completion import CompletionRequest, Delta
+
+# The engine ends a request at its deadline; this much later the gateway stops waiting for it.
+_DEADLINE_GRACE_S = 5.0
+_READY_TIMEOUT_S = 2.0
+_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # After a restart of Triton the next request should not wait for a back-off of minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class TritonStream:
+    """The answer to one request, piece by piece."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._reason: ApplianceError | None = None
+        self._finished = False
+
+    async def read(self) -> Delta | None:
+        """Return the next piece, or None after the last.
+
+        Raises:
+            ApplianceError: the engine refused or failed, Triton went away, or `cancel` was called with this error.
+        """
+        try:
+            message = await self._call.read()
+            while message is not grpc.aio.EOF and _is_bare_final(message):
+                message = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            self._check_ended(_rpc_error(error))
+            return None
+        except asyncio.CancelledError:
+            if self._reason is None:
+                raise
+            raise self._reason from None
+        if message is grpc.aio.EOF:
+            self._check_ended(await self._status_error())
+            return None
+        if message.error_message:
+            raise triton_tensors.error(message.error_message)
+        piece = triton_tensors.delta(message.infer_response)
+        self._finished = self._finished or bool(piece.finish_reason)
+        return piece
+
+    def cancel(self, reason: ApplianceError) -> None:
+        """Give the slot back at once; a waiting `read` raises `reason`. Has no effect after the end."""
+        if self._reason is None:
+            self._reason = reason
+            self._call.cancel()
+
+    def _check_ended(self, error: ApplianceError | None) -> None:
+        """The stream is over: fine after a finish reason, an error otherwise."""
+        if self._reason is not None:
+            raise self._reason
+        if not self._finished:
+            raise error or EngineError("the engine ended the completion without saying why")
+
+    async def _status_error(self) -> ApplianceError | None:
+        code = await self._call.code()
+        return None if code is grpc.StatusCode.OK else _status(code, await self._call.details() or "")
+
+
+class TritonClient:
+    """One channel to Triton that all requests share."""
+
+    def __init__(self, address: Address) -> None:
+        self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def open(self, request: CompletionRequest) -> TritonStream:
+        """Send the request and return its stream.
+
+        Raises:
+            UnavailableError: Triton is not reachable.
+        """
+        call = self._stub.ModelStreamInfer(timeout=request.timeout_s + _DEADLINE_GRACE_S)
+        try:
+            await call.write(triton_tensors.request_message(request))
+            await call.done_writing()
+        except asyncio.InvalidStateError:
+            # Refused before all was written; the first read tells why.
+            return TritonStream(call)
+        except grpc.aio.AioRpcError as error:
+            raise _rpc_error(error) from error
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        return TritonStream(call)
+
+    async def is_ready(self, model: str) -> bool:
+        """Whether Triton answers and has this model loaded."""
+        request = service_pb2.ModelReadyRequest(name=model)
+        try:
+            response = await self._stub.ModelReady(request, timeout=_READY_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(response.ready)
+
+    async def close(self) -> None:
+        """Close the channel; streams that are still open fail."""
+        await self._channel.close()
+
+
+def _is_bare_final(message: Any) -> bool:
+    """Whether it is the empty response with `triton_final_response` that ends a decoupled answer."""
+    return not message.error_message and not message.infer_response.outputs
+
+
+def _rpc_error(error: Any) -> ApplianceError:
+    return _status(error.code(), error.details() or "")
+
+
+def _status(code: grpc.StatusCode, details: str) -> ApplianceError:
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        return UnavailableError("the model server is not reachable", hint="it is restarted when it crashes; try again")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineError("the request's time ran out")
+    return triton_tensors.error(details)

@@ -1,0 +1,176 @@
+"""A Triton in Triton's place: the KServe streaming service, answering by a script that the test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as the model would see it."""
+
+    request_id: str
+    model: str
+    prompt_ids: tuple[int, ...]
+    stream: bool
+    sampling: dict[str, Any]
+    options: dict[str, Any]
+    inputs: frozenset[str]
+
+    @classmethod
+    def from_message(cls, message: Any) -> Asked:
+        raw = {one.name: content for one, content in zip(message.inputs, message.raw_input_contents, strict=True)}
+        ids = raw["input_ids"]
+        return cls(
+            message.id,
+            message.model_name,
+            struct.unpack(f"<{len(ids) // 4}i", ids),
+            raw["stream"] == b"\x01",
+            json.loads(raw["sampling_parameters"][4:]),
+            json.loads(raw["request_options"][4:]),
+            frozenset(raw),
+        )
+
+
+def piece(
+    text: str = "",
+    ids: Iterable[int] = (),
+    *,
+    logprobs: list[dict[str, Any]] | None = None,
+    finish: str = "",
+    usage: dict[str, Any] | None = None,
+) -> Any:
+    """One response of the model."""
+    message = pb.ModelStreamInferResponse()
+    response = message.infer_response
+
+    def add(name: str, datatype: str, count: int, content: bytes) -> None:
+        response.outputs.add(name=name, datatype=datatype, shape=[count])
+        response.raw_output_contents.append(content)
+
+    ids = tuple(ids)
+    add("text_output", "BYTES", 1, _element(text))
+    add("token_ids", "INT32", len(ids), struct.pack(f"<{len(ids)}i", *ids))
+    add("finish_reason", "BYTES", 1, _element(finish or "None"))
+    if logprobs is not None:
+        add("logprobs", "BYTES", 1, _element(json.dumps(logprobs)))
+    if usage is not None:
+        add("usage", "BYTES", 1, _element(json.dumps(usage)))
+    return message
+
+
+def failure(message: str) -> Any:
+    """A response with an error."""
+    return pb.ModelStreamInferResponse(error_message=message)
+
+
+def final() -> Any:
+    """The empty response that ends a decoupled answer."""
+    message = pb.ModelStreamInferResponse()
+    message.infer_response.parameters["triton_final_response"].bool_param = True
+    return message
+
+
+def usage(asked: Asked, completion_tokens: int, cached_tokens: int = 0) -> dict[str, Any]:
+    return {
+        "prompt_tokens": len(asked.prompt_ids),
+        "cached_tokens": cached_tokens,
+        "completion_tokens": completion_tokens,
+        "queue_s": 0.0,
+        "prefill_s": 0.1,
+        "decode_s": 0.2,
+    }
+
+
+Script = Callable[[Asked], AsyncIterator[Any]]
+
+
+def words(*texts: str, finish: str = "stop", pause_s: float = 0.0) -> Script:
+    """A script that says these words, one token each."""
+
+    async def script(asked: Asked) -> AsyncIterator[Any]:
+        if not asked.stream:
+            ids = range(len(texts))
+            yield piece("".join(texts), ids, finish=finish, usage=usage(asked, len(texts)))
+            return
+        for number, text in enumerate(texts):
+            yield piece(text, [number])
+            await asyncio.sleep(pause_s)
+        yield piece("", [], finish=finish, usage=usage(asked, len(texts)))
+
+    return script
+
+
+def endless(text: str = "word ", pause_s: float = 0.005) -> Script:
+    """A script that goes on until it is cancelled."""
+
+    async def script(_asked: Asked) -> AsyncIterator[Any]:
+        while True:
+            yield piece(text, [1])
+            await asyncio.sleep(pause_s)
+
+    return script
+
+
+def refusal(message: str) -> Script:
+    """A script that answers with an error."""
+
+    async def script(_asked: Asked) -> AsyncIterator[Any]:
+        yield failure(message)
+
+    return script
+
+
+@dataclass
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """The server. `asked` collects requests; `running` and `cancelled` count streams."""
+
+    script: Script = field(default_factory=lambda: words("Hello", " world"))
+    ready: bool = True
+    asked: list[Asked] = field(default_factory=list)
+    running: int = 0
+    cancelled: int = 0
+    port: int = 0
+    _server: Any = None
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """End at once, as a killed process does: streams are cut."""
+        await self._server.stop(None)
+
+    async def ModelReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.ModelReadyResponse(ready=self.ready)
+
+    async def ModelStreamInfer(self, requests: Any, _context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        self.running += 1
+        try:
+            async for message in requests:
+                asked = Asked.from_message(message)
+                self.asked.append(asked)
+                async for response in self.script(asked):
+                    yield response
+                yield final()
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+
+
+def _element(text: str) -> bytes:
+    content = text.encode()
+    return struct.pack("<I", len(content)) + content

@@ -1,0 +1,62 @@
+"""Writes an artefact as far as the gateway reads it: manifest, a byte-level tokenizer, a chat template."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import tokenizers
+
+from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, FileEntry, Generation, Manifest, ModelShape
+
+TEMPLATE = """\
+{%- for message in messages %}
+    {%- if message.role not in ["system", "user", "assistant"] %}
+        {{- raise_exception("Unexpected role " + message.role) }}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+CONTEXT_TOKENS = 512
+
+
+def tiny_tokenizer() -> tokenizers.Tokenizer:
+    """One token a byte, and three special ones."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    model = tokenizers.models.BPE(vocab={one: number for number, one in enumerate(alphabet)}, merges=[])
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return tokenizer
+
+
+def write_artefact(folder: Path, model: str = "tiny-instruct", template: str | None = TEMPLATE) -> Path:
+    """Write the folder and return it; `template` None makes a base model."""
+    folder.mkdir(parents=True)
+    files = {TOKENIZER: tiny_tokenizer().to_str().encode()}
+    if template is not None:
+        files[CHAT_TEMPLATE] = template.encode()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    manifest = Manifest(
+        model=model,
+        target="cpu",
+        preset="test",
+        architecture="qwen2",
+        shape=ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=259, tokens=259, context_tokens=CONTEXT_TOKENS),
+        generation=Generation(
+            eos_token_ids=(258,), eos_token="<|im_end|>", temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1
+        ),
+        files=tuple(
+            FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
+            for name, content in sorted(files.items())
+        ),
+        inputs={},
+    )
+    (folder / "manifest.json").write_bytes(manifest.to_bytes())
+    return folder
