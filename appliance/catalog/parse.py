@@ -10,6 +10,7 @@ import sys
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from pathlib import PurePath
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from appliance.catalog.entry import ModelEntry, ModelFile, PackageParts, Part, Trust
@@ -27,6 +28,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Weights in formats that only hold numbers, and the texts that come with them.
 SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".jinja", ".txt", ".md", ".html"})
+TEXTS_WITHOUT_SUFFIX = frozenset({"LICENSE", "NOTICE"})
 
 
 def entry_from_text(text: str, origin: str) -> ModelEntry:
@@ -75,6 +77,26 @@ def entry_to_document(entry: ModelEntry) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
+def check_file_name(name: str) -> str:
+    """Return `name` if it is one safe path component and a file of this kind is ever opened.
+
+    Raises:
+        UsageError: it has another character, or is too long.
+        UnsafeFormatError: it is not weights as numbers alone, and not a text.
+    """
+    if not FILE_NAME.fullmatch(name):
+        raise UsageError(
+            f"file name {name!r} is not safe",
+            hint="use up to 128 letters, digits, '.', '-' or '_', beginning with a letter or digit",
+        )
+    if PurePath(name).suffix.lower() not in SUFFIXES and name not in TEXTS_WITHOUT_SUFFIX:
+        raise UnsafeFormatError(
+            f"{name!r} is not a format that is ever opened",
+            hint="weights come as .safetensors or .gguf; a pickle can run code",
+        )
+    return name
+
+
 def _tables(value: Any, origin: str) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(item, dict) for item in value):
         raise UsageError(f"{origin}: 'files' and 'parts' are lists of tables with at least one in each")
@@ -112,13 +134,9 @@ def _check_entry(entry: ModelEntry, origin: str) -> None:
     check_name(entry.name, f"{origin}: model name")
     names = [file.name for file in entry.files]
     for name in names:
-        if not FILE_NAME.fullmatch(name) or names.count(name) > 1:
-            raise UsageError(f"{origin}: file name {name!r} is unsafe or occurs twice")
-        if "." + name.rpartition(".")[2] not in SUFFIXES:
-            raise UnsafeFormatError(
-                f"{origin}: {name!r} is not a format that is ever opened",
-                hint="weights come as .safetensors or .gguf; a pickle can run code",
-            )
+        if names.count(name) > 1:
+            raise UsageError(f"{origin}: the file {name!r} occurs twice")
+        check_file_name(name)
     if entry.source is not None:
         _check_parts(entry, entry.source, origin)
 

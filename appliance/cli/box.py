@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from appliance.config import Config
 from appliance.layout import Layout
@@ -14,6 +16,11 @@ class Box:
     """One appliance, as the command line's global options name it; commands take it with `@click.pass_obj`."""
 
     layout: Layout
+
+    @classmethod
+    def from_environment(cls, root: Path | None) -> Box:
+        """The box whose root the option, the environment or the defaults name."""
+        return cls(Layout.from_environment(os.environ, root))
 
     @cached_property
     def config(self) -> Config:

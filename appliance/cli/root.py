@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -10,7 +9,6 @@ import click
 from appliance import __version__
 from appliance.cli.box import Box
 from appliance.cli.lazy import LazyGroup
-from appliance.layout import Layout
 
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Talk to the model that is being served."),
@@ -39,4 +37,4 @@ COMMANDS = {
 @click.pass_context
 def command(context: click.Context, root: Path | None) -> None:
     """Verified models, served by NVIDIA Triton on this box."""
-    context.obj = Box(Layout.from_environment(os.environ, root))
+    context.obj = Box.from_environment(root)

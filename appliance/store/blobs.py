@@ -36,13 +36,20 @@ class Blobs:
         """Where the content with this digest is, or would be."""
         return self._store / "sha256" / sha256[:2] / sha256[2:]
 
-    def add(self, name: str, chunks: Iterable[bytes], expected: ModelFile | None = None) -> ModelFile:
+    def add(
+        self,
+        name: str,
+        chunks: Iterable[bytes],
+        expected: ModelFile | None = None,
+        advance: Advance | None = None,
+    ) -> ModelFile:
         """Write the content into the store while hashing it.
 
         Args:
             name: the file's plain name, for the result and for messages.
             chunks: the content, in order.
             expected: what size and digest it must have; None takes it as it is.
+            advance: told the bytes written.
 
         Returns:
             The file's name, size and digest.
@@ -58,6 +65,8 @@ class Blobs:
                 if expected is not None and size_bytes > expected.size_bytes:
                     raise IntegrityError(f"{name} is longer than the {expected.size_bytes} bytes that it should have")
                 staged.stream.write(chunk)
+                if advance is not None:
+                    advance(len(chunk))
             file = ModelFile(name, size_bytes, digest.hexdigest())
             if expected is not None:
                 check_same(file, expected)

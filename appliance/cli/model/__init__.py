@@ -6,7 +6,13 @@ import click
 
 from appliance.cli.lazy import LazyGroup
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS = {
+    "list": ("appliance.cli.model.list:command", "List installed and available models."),
+    "pull": ("appliance.cli.model.pull:command", "Fetch a model, verify it, and install it."),
+    "remove": ("appliance.cli.model.remove:command", "Remove an installed model."),
+    "show": ("appliance.cli.model.show:command", "Show all that is known of a model."),
+    "verify": ("appliance.cli.model.verify:command", "Hash the files of installed models again."),
+}
 
 
 @click.group("model", cls=LazyGroup, table=COMMANDS)

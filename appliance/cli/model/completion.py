@@ -1,0 +1,33 @@
+"""Model names for the shell's completion. It never fails: a broken catalogue completes nothing."""
+
+from __future__ import annotations
+
+import click
+
+from appliance.catalog import Catalogue
+from appliance.cli.box import Box
+from appliance.errors import ApplianceError
+from appliance.store import installed
+
+
+def known_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the catalogue's models that begin so."""
+    try:
+        names = [entry.name for entry in Catalogue.load(_box(context).layout.catalogue).entries]
+    except ApplianceError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def installed_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of installed models that begin so."""
+    try:
+        names = [model.name for model in installed(_box(context).layout)]
+    except ApplianceError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _box(context: click.Context) -> Box:
+    # Completion parses the words but runs no command, so the root has not made its box.
+    return context.find_object(Box) or Box.from_environment(context.find_root().params.get("root"))

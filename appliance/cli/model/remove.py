@@ -1,0 +1,26 @@
+"""`appliance model remove`."""
+
+from __future__ import annotations
+
+import click
+
+from appliance.cli.box import Box
+from appliance.cli.model.completion import installed_names
+from appliance.cli.output import json_option, print_json, size
+from appliance.store import remove
+
+
+@click.command("remove")
+@click.argument("name", shell_complete=installed_names)
+@json_option
+@click.pass_obj
+def command(box: Box, name: str, as_json: bool) -> None:
+    """Remove an installed model.
+
+    Files that another model shares stay. Exports made from it stay.
+    """
+    freed_bytes = remove(box.layout, name)
+    if as_json:
+        print_json({"name": name, "freed_bytes": freed_bytes})
+    else:
+        click.echo(f"{name} is removed, {size(freed_bytes)} are free again")

@@ -1,0 +1,110 @@
+"""Which files of a local checkpoint are let in. It refuses code, pickles, and links that lead out of the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from appliance.errors import IntegrityError, SourceError, UnsafeFormatError
+from appliance.sources.formats import TEXTS, WEIGHT_SUFFIXES, check_name_is_safe, check_text, checked
+
+MAX_TEXT_BYTES = 64 << 20
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class LocalCheckpoint:
+    """The files of a local checkpoint that are let in.
+
+    Attributes:
+        files: plain name -> path, links resolved, sorted by name.
+        left_out: names of what else lies there and is not wanted.
+    """
+
+    files: dict[str, Path]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def open(cls, place: Path, extra: frozenset[str] = frozenset()) -> LocalCheckpoint:
+        """Look at a folder, or at one GGUF file, without reading the weights.
+
+        Args:
+            place: the folder or file.
+            extra: names of files that are wanted besides the usual ones.
+
+        Raises:
+            SourceError: it is not there, or has no weights, or more than one edition of them.
+            UnsafeFormatError: it has a pickle, code, or a link that leads out of it.
+        """
+        if place.is_file() and place.suffix.lower() == ".gguf":
+            return cls({place.name: place.resolve()}, ())
+        if not place.is_dir():
+            raise SourceError(f"{place} is neither a folder nor a GGUF file")
+        home = place.resolve()
+        # 1. No name that promises code, and no link that leads out.
+        found = {path.name: _inside(path, home) for path in sorted(home.iterdir())}
+        for name in found:
+            check_name_is_safe(name)
+        # 2. One edition of the weights, and the texts that go with it.
+        files = {name: path for name, path in found.items() if path.is_file() and (_is_wanted(name) or name in extra)}
+        weights = [name for name in files if PurePath(name).suffix.lower() in WEIGHT_SUFFIXES]
+        ggufs = [name for name in weights if name.lower().endswith(".gguf")]
+        if not weights:
+            raise SourceError(f"{place} has no weights", hint="it must hold *.safetensors, or one *.gguf")
+        if len(ggufs) > 1 or (ggufs and len(weights) > 1):
+            raise SourceError(
+                f"{place} has several editions of the weights: {', '.join(weights)}",
+                hint="keep one GGUF file or one set of safetensors, or name the GGUF file itself",
+            )
+        return cls(files, tuple(name for name in found if name not in files))
+
+    def find(self, name: str) -> Path | None:
+        """The file that must be `name`: the one called so, or the only GGUF file if a GGUF file is wanted."""
+        if name in self.files:
+            return self.files[name]
+        # People rename their downloads; the digest decides.
+        is_gguf = name.lower().endswith(".gguf")
+        return next((path for key, path in self.files.items() if is_gguf and key.lower().endswith(".gguf")), None)
+
+
+def content_of(name: str, path: Path) -> Iterator[bytes]:
+    """The content of a file that was let in, checked to be what its name says.
+
+    Raises:
+        UnsafeFormatError: it is a pickle, or asks for code.
+        IntegrityError: it is not what its name says.
+    """
+    if PurePath(name).suffix.lower() in WEIGHT_SUFFIXES:
+        yield from checked(name, path.stat().st_size, _chunks(path))
+        return
+    # Texts are small: they are read once, so that what was checked is what is stored.
+    with path.open("rb") as stream:
+        content = stream.read(MAX_TEXT_BYTES + 1)
+    if not 0 < len(content) <= MAX_TEXT_BYTES:
+        raise IntegrityError(f"{name} is empty, or longer than the {MAX_TEXT_BYTES} bytes that a text may have")
+    check_text(name, content)
+    yield content
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _inside(path: Path, home: Path) -> Path:
+    try:
+        resolved = path.resolve(strict=True)
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error}") from error
+    if not resolved.is_relative_to(home):
+        raise UnsafeFormatError(
+            f"{path.name} is a link that leads out of the folder, to {resolved}",
+            hint="make a copy that follows the links: cp -rL FOLDER COPY",
+        )
+    return resolved
+
+
+def _is_wanted(name: str) -> bool:
+    return name in TEXTS or PurePath(name).suffix.lower() in WEIGHT_SUFFIXES

@@ -1,0 +1,147 @@
+"""Which files of a checkpoint are let in. Refuses, with the reason, whatever can run code when it is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+from appliance.errors import IntegrityError, UnsafeFormatError
+
+PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
+WEIGHT_SUFFIXES = frozenset({".gguf", ".safetensors"})
+# Texts that belong to a checkpoint; everything else in a folder is left out.
+TEXTS = frozenset(
+    {
+        "LICENSE",
+        "NOTICE",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "merges.txt",
+        "model.safetensors.index.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    }
+)
+REMOTE_CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines")
+HEAD_BYTES = 16
+ZIP_MAGIC = b"PK\x03\x04"
+PICKLE_MAGIC = b"\x80"
+PICKLE_PROTOCOLS = range(2, 6)
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+GGUF_VERSIONS = (2, 3)
+
+
+def check_name_is_safe(name: str) -> None:
+    """Refuse a file by its name.
+
+    Raises:
+        UnsafeFormatError: its kind can run code.
+    """
+    suffix = PurePath(name).suffix.lower()
+    if suffix in PICKLE_SUFFIXES:
+        raise UnsafeFormatError(
+            f"{name} is refused: files of this kind are Python pickles, which run code when they are opened",
+            hint="use the safetensors or GGUF edition of this model, and keep no pickle beside it",
+        )
+    if suffix == ".py":
+        raise UnsafeFormatError(
+            f"{name} is refused: a checkpoint that brings its own code is never run (trust_remote_code)",
+            hint="use a checkpoint of a supported architecture, without code",
+        )
+
+
+def check_text(name: str, content: bytes) -> None:
+    """Check one of the texts: JSON must be JSON, and must not ask for code of its own.
+
+    Raises:
+        UnsafeFormatError: it names code to run.
+        IntegrityError: it is not what its name says.
+    """
+    if not name.endswith(".json"):
+        return
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{name} is not JSON: {error}") from error
+    # A vocabulary may well hold the word `auto_map`; only settings can ask for code.
+    if name.endswith("config.json"):
+        if not isinstance(document, dict):
+            raise IntegrityError(f"{name} is not a JSON object")
+        _check_settings(name, document)
+
+
+def _check_settings(name: str, document: Any) -> None:
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            for key in REMOTE_CODE_KEYS:
+                if value.get(key):
+                    raise UnsafeFormatError(
+                        f"{name} is refused: {key!r} asks for code that comes with the checkpoint",
+                        hint="trust_remote_code is never honoured; use a checkpoint without it",
+                    )
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def checked(name: str, size_bytes: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass weights through, once their first bytes have shown that they are what their name says.
+
+    Raises:
+        UnsafeFormatError: they are a pickle or an archive.
+        IntegrityError: they are neither GGUF nor safetensors.
+    """
+    rest = iter(chunks)
+    head = b""
+    for chunk in rest:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    check_head(name, size_bytes, head)
+    yield head
+    yield from rest
+
+
+def check_head(name: str, size_bytes: int, head: bytes) -> None:
+    """Check the first bytes of a weight file; other files pass.
+
+    Args:
+        name: the file's name; its suffix says what it must be.
+        size_bytes: size of the whole file.
+        head: its first bytes, 16 or more unless the file is shorter.
+
+    Raises:
+        UnsafeFormatError: it is a pickle or an archive.
+        IntegrityError: it is not what its name says.
+    """
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in WEIGHT_SUFFIXES or (_is_gguf(head) if suffix == ".gguf" else _is_safetensors(head, size_bytes)):
+        return
+    if head.startswith(ZIP_MAGIC):
+        raise UnsafeFormatError(
+            f"{name} is refused: its content is a zip archive, as torch.save writes pickles into",
+            hint="whoever renamed it may have meant harm; get the model from another place",
+        )
+    if head[:1] == PICKLE_MAGIC and head[1:2] and head[1] in PICKLE_PROTOCOLS:
+        raise UnsafeFormatError(
+            f"{name} is refused: its content is a Python pickle, which runs code when it is opened",
+            hint="whoever renamed it may have meant harm; get the model from another place",
+        )
+    raise IntegrityError(f"{name} is not a {suffix[1:]} file")
+
+
+def _is_gguf(head: bytes) -> bool:
+    return head[:4] == b"GGUF" and int.from_bytes(head[4:8], "little") in GGUF_VERSIONS
+
+
+def _is_safetensors(head: bytes, size_bytes: int) -> bool:
+    header_bytes = int.from_bytes(head[:8], "little")
+    return head[8:9] == b"{" and header_bytes <= min(size_bytes - 8, MAX_SAFETENSORS_HEADER_BYTES)

