@@ -12,6 +12,7 @@ LEVELS = {
     "appliance.errors": 0,
     "appliance.names": 0,
     "appliance.address": 0,
+    "appliance.child": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,
     "appliance.config": 1,

@@ -1,0 +1,76 @@
+"""A TCP address of ours: parsed, proved to be loopback, proved to be free. It keeps no socket open."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+from appliance.errors import PortTakenError, UsageError
+
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens; port 0 lets the kernel choose one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def from_text(cls, text: str) -> Address:
+        """Parse `host:port`; an IPv6 host stands in brackets.
+
+        Raises:
+            UsageError: it has another form.
+        """
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+            raise UsageError(f"{text!r} is not an address", hint="write host:port, for example 127.0.0.1:8080")
+        return cls(host, int(port))
+
+    def check_loopback(self) -> Address:
+        """Return the address if only this machine can reach it.
+
+        Raises:
+            UsageError: others could reach it.
+        """
+        try:
+            is_loopback = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            is_loopback = self.host == "localhost"
+        if not is_loopback:
+            raise UsageError(
+                f"refusing to listen on {self}: there is neither TLS nor authentication on it",
+                hint="use 127.0.0.1, and let an authenticating proxy face the network",
+            )
+        return self
+
+    def check_free(self, purpose: str) -> Address:
+        """Return the address, with a free port in place of port 0, if nobody listens on it.
+
+        Raises:
+            PortTakenError: another process does; `purpose` says what we wanted it for.
+            UsageError: the address is not one of this machine.
+        """
+        try:
+            family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                # As servers do it: a port whose last connections are still in TIME_WAIT counts as free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((self.host, self.port))
+                probe.listen(1)
+                return Address(self.host, probe.getsockname()[1])
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"{self} is in use, {purpose} cannot listen there",
+                    hint="stop the other program, or choose another address",
+                ) from error
+            raise UsageError(f"{purpose} cannot listen on {self}: {error.strerror or error}") from error
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,0 +1,112 @@
+"""A child process that ends with us: started in a session of its own, its output in a file, its whole group ended."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+# Looked up before any fork: the child may only call what is safe there.
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended: an exit status, or the number of the signal that ended it."""
+
+    status: int
+
+    def __str__(self) -> str:
+        if self.status >= 0:
+            return f"exit status {self.status}"
+        try:
+            return f"ended by {signal.Signals(-self.status).name}"
+        except ValueError:
+            return f"ended by signal {-self.status}"
+
+
+class Child:
+    """One running program."""
+
+    def __init__(self, name: str, running: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self._running = running
+
+    @classmethod
+    async def start(
+        cls, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+    ) -> Child:
+        """Start a program; it must be called from the main thread, whose end is the child's end.
+
+        Args:
+            name: what messages call it.
+            command: program and arguments.
+            log: its output is appended here.
+            environment: its variables; None passes ours on.
+
+        Raises:
+            OSError: the program or the log cannot be opened.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            running = await asyncio.create_subprocess_exec(
+                *command,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C at the terminal reaches us alone: we say who ends first.
+                start_new_session=True,
+                preexec_fn=_dies_with(os.getpid()),
+            )
+        return cls(name, running)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also the id of its group."""
+        return self._running.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended, as far as we have noticed."""
+        return self._running.returncode is None
+
+    async def wait(self) -> Exit:
+        """Wait for its end; what it started is ended too."""
+        status = await self._running.wait()
+        self._signal_group(signal.SIGKILL)
+        return Exit(status)
+
+    async def stop(self, grace_s: float) -> Exit:
+        """Ask it to end; after `grace_s` seconds end it."""
+        if self.is_running:
+            with suppress(ProcessLookupError):
+                self._running.terminate()
+            with suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(self.wait(), grace_s)
+        return await self.kill()
+
+    async def kill(self) -> Exit:
+        """End it and all that it started, at once."""
+        self._signal_group(signal.SIGKILL)
+        return await self.wait()
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._running.pid, number)
+
+
+def _dies_with(parent: int) -> Callable[[], None]:
+    def in_the_child() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            # The parent ended between the fork and the line above.
+            os._exit(1)
+
+    return in_the_child

@@ -1,0 +1,75 @@
+"""Every metric of the engine: its name, kind and meaning. They leave the box through Triton's metrics port."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+PREFIX = "appliance_"
+
+
+class Kind(enum.Enum):
+    """Prometheus' two kinds that we use."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure; each carries the label `model`.
+
+    Attributes:
+        field: its name in the engine's statistics.
+        kind: see Kind.
+        meaning: one line.
+        label: a further label, one time series a value of it; empty for none.
+    """
+
+    field: str
+    kind: Kind
+    meaning: str
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name in the exposition."""
+        return PREFIX + self.field
+
+
+# Not a figure of the engine: when the process beside it last wrote these, so that a reader sees a hung one.
+UPDATED = Metric("updated_seconds", Kind.GAUGE, "Unix time at which these figures were taken")
+
+METRICS = (
+    Metric("accepts_requests", Kind.GAUGE, "1 while the engine takes requests, 0 while it closes and after a fault"),
+    Metric("slots", Kind.GAUGE, "Sequences that may run at the same time"),
+    Metric("slots_busy", Kind.GAUGE, "Sequences that run now"),
+    Metric("queue_length", Kind.GAUGE, "Requests that wait for a slot"),
+    Metric("cache_tokens_used", Kind.GAUGE, "Tokens whose keys and values are held, cached prefixes among them"),
+    Metric("cache_tokens_total", Kind.GAUGE, "Tokens whose keys and values may be held"),
+    Metric("max_context_tokens", Kind.GAUGE, "Longest prompt plus completion"),
+    Metric("tokens_per_second", Kind.GAUGE, "Completion tokens a second over the last 10 seconds"),
+    Metric("rss_bytes", Kind.GAUGE, "Resident memory of the engine's process"),
+    Metric("prompt_tokens_total", Kind.COUNTER, "Prompt tokens of finished requests"),
+    Metric("completion_tokens_total", Kind.COUNTER, "Generated tokens"),
+    Metric("cached_tokens_total", Kind.COUNTER, "Prompt tokens that were found in the prefix cache"),
+    Metric("steps_total", Kind.COUNTER, "Runs of the graph"),
+    Metric("preemptions_total", Kind.COUNTER, "Sequences set back because the cache was full"),
+    Metric("requests_total", Kind.COUNTER, "Finished requests", label="reason"),
+)
+
+
+def reference() -> str:
+    """The metric table as Markdown; `docs/metrics.md` holds it."""
+    lines = [
+        "# Metrics",
+        "",
+        "In Prometheus' text format on Triton's metrics address, beside Triton's own. Each has the label `model`.",
+        "",
+        "| metric | kind | further label | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in (UPDATED, *METRICS):
+        label = f"`{metric.label}`" if metric.label else ""
+        lines.append(f"| `{metric.name}` | {metric.kind.value} | {label} | {metric.meaning} |")
+    return "\n".join(lines) + "\n"

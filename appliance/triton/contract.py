@@ -1,0 +1,53 @@
+"""The tensors of a text-generation model: those of Triton's vLLM backend, and our lean form beside them.
+
+`text_input` in, text out is what clients written for that backend send. `input_ids` in, `token_ids` and text out is
+what the gateway sends. Exactly one of the two inputs is given. docs/triton-contract.md explains each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output.
+
+    Attributes:
+        name: as clients send it.
+        data_type: Triton's name of the element type.
+        size: number of elements; -1 means any.
+        meaning: one line for the documentation.
+    """
+
+    name: str
+    data_type: str
+    size: int
+    meaning: str
+
+
+INPUTS = (
+    Tensor("text_input", "TYPE_STRING", 1, "the prompt as text, UTF-8; special tokens in it count as such"),
+    Tensor("input_ids", "TYPE_INT32", -1, "the prompt as token ids (lean form)"),
+    Tensor("stream", "TYPE_BOOL", 1, "one response a step instead of one for all; default false"),
+    Tensor("sampling_parameters", "TYPE_STRING", 1, "JSON object of vLLM's sampling parameters"),
+    Tensor("request_options", "TYPE_STRING", 1, 'JSON object: "timeout_s", seconds until the request is ended'),
+    Tensor("principal", "TYPE_STRING", 1, "who asks: prefixes are reused and turns are taken within one principal"),
+    Tensor("exclude_input_in_output", "TYPE_BOOL", 1, "leave the prompt out of text_output; default: what stream is"),
+    Tensor("return_finish_reason", "TYPE_BOOL", 1, "send finish_reason"),
+    Tensor("return_cumulative_logprob", "TYPE_BOOL", 1, "send cumulative_logprob"),
+    Tensor("return_logprobs", "TYPE_BOOL", 1, "send logprobs; null unless the sampling parameter logprobs is given"),
+    Tensor("return_num_input_tokens", "TYPE_BOOL", 1, "send num_input_tokens"),
+    Tensor("return_num_output_tokens", "TYPE_BOOL", 1, "send num_output_tokens"),
+)
+
+OUTPUTS = (
+    Tensor("text_output", "TYPE_STRING", -1, "the text that is new in this response"),
+    Tensor("token_ids", "TYPE_INT32", -1, "the tokens that are new in this response (lean form)"),
+    Tensor("finish_reason", "TYPE_STRING", -1, '"stop", "length", or "None" before the end (lean form: at the end)'),
+    Tensor("cumulative_logprob", "TYPE_FP32", -1, "sum of the log-probabilities so far"),
+    Tensor("logprobs", "TYPE_STRING", -1, "JSON: for each new token, token id -> logprob, rank, decoded_token"),
+    Tensor("num_input_tokens", "TYPE_UINT32", 1, "tokens of the prompt"),
+    Tensor("num_output_tokens", "TYPE_UINT32", -1, "tokens that are new in this response"),
+    Tensor("usage", "TYPE_STRING", 1, "JSON: tokens and seconds of the request, with the last response (lean form)"),
+)

@@ -1,0 +1,48 @@
+"""Prepares what tritonserver finds when it starts: its backend folder and its environment variables."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from appliance.triton.locate import STUB, Installation, python_library
+
+# They would lead the Python inside the stub away from the virtual environment.
+_DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP")
+
+
+def prepare_backends(installation: Installation, folder: Path) -> Path:
+    """Fill `folder` with links to the Python backend and the stub of the running Python; returns it.
+
+    No other backend is in it, so none can be loaded.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    python = folder / "python"
+    python.mkdir(parents=True)
+    for path in sorted(installation.backend.iterdir()):
+        if path.is_file() and path.name != STUB:
+            (python / path.name).symlink_to(path)
+    (python / STUB).symlink_to(installation.stub)
+    return folder
+
+
+def server_environment(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables for tritonserver.
+
+    The stub finds its packages through the `python3` that comes first on PATH, and its own libpython through
+    LD_LIBRARY_PATH.
+
+    Raises:
+        MissingProgramError: the running Python has no shared library.
+    """
+    prepared = {name: value for name, value in environ.items() if name not in _DROPPED}
+    libraries = [*installation.libraries, python_library().parent]
+    prepared["PATH"] = _join(str(Path(sys.executable).parent), environ.get("PATH", ""))
+    prepared["LD_LIBRARY_PATH"] = _join(*map(str, libraries), environ.get("LD_LIBRARY_PATH", ""))
+    return prepared
+
+
+def _join(*parts: str) -> str:
+    return ":".join(part for part in parts if part)

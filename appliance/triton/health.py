@@ -1,0 +1,134 @@
+"""Asks a running Triton over gRPC: is it ready, which version is it, and does a tensor survive the way through it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from appliance.address import Address
+from appliance.errors import EngineError, MissingProgramError, UnavailableError
+from appliance.triton.version import TritonVersion
+
+_CALL_TIMEOUT_S = 2.0
+_ROUND_TRIP_TIMEOUT_S = 60.0
+_PROBE = "Round trip: "
+_LENGTH = struct.Struct("<I")
+_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 50),
+]
+
+
+class TritonHealth:
+    """One connection for questions about health; use it as an asynchronous context."""
+
+    def __init__(self, address: Address) -> None:
+        self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def __aenter__(self) -> TritonHealth:  # noqa: PYI034 - Self came with Python 3.11
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def is_ready(self, model: str) -> bool:
+        """Whether Triton answers and has the model loaded."""
+        try:
+            answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=_CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.ready)
+
+    async def version(self) -> TritonVersion:
+        """The server's version, from itself.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        try:
+            answer = await self._stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=_CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise UnavailableError(f"Triton does not answer: {error.details()}") from error
+        return TritonVersion.from_text(answer.version)
+
+    async def prove_round_trip(self, model: str) -> None:
+        """Have the model complete a short text by one token, and find the text and the figures in the answer.
+
+        A Python backend built against another numpy sends every tensor empty and reports no error; this notices.
+
+        Raises:
+            MissingProgramError: tensors do not survive.
+            EngineError: the model answered with an error.
+        """
+        call = self._stub.ModelStreamInfer(timeout=_ROUND_TRIP_TIMEOUT_S)
+        text = ""
+        tokens: list[int] = []
+        try:
+            await call.write(_probe_request(model))
+            await call.done_writing()
+            async for message in call:
+                if message.error_message:
+                    raise EngineError(f"the model refuses a round trip: {message.error_message}")
+                outputs = raw_outputs(message.infer_response)
+                text += _texts(outputs.get("text_output", b""))
+                tokens += _numbers(outputs.get("num_output_tokens", b""))
+        except grpc.aio.AioRpcError as error:
+            raise EngineError(f"the round trip through Triton failed: {error.details()}") from error
+        if not text.startswith(_PROBE) or sum(tokens) != 1:
+            raise MissingProgramError(
+                "tensors do not survive the way through Triton's Python backend "
+                f"(sent {_PROBE!r}, got {text!r} and {sum(tokens)} tokens instead of 1)",
+                hint="its stub was built against numpy 1: install numpy<2 into the appliance's environment",
+            )
+
+
+def raw_outputs(response: Any) -> dict[str, bytes]:
+    """The outputs of a ModelInferResponse by name, as raw bytes; an empty one has none."""
+    pairs = zip(response.outputs, response.raw_output_contents, strict=False)
+    return {output.name: content for output, content in pairs}
+
+
+def _probe_request(model: str) -> Any:
+    message = service_pb2.ModelInferRequest(model_name=model, id="round-trip")
+    sampling = {"max_tokens": 1, "temperature": 0.0, "ignore_eos": True}
+    for name, data_type, content in (
+        ("text_input", "BYTES", _element(_PROBE)),
+        ("sampling_parameters", "BYTES", _element(json.dumps(sampling))),
+        ("exclude_input_in_output", "BOOL", b"\x00"),
+        ("return_num_output_tokens", "BOOL", b"\x01"),
+    ):
+        message.inputs.add(name=name, datatype=data_type, shape=[1])
+        message.raw_input_contents.append(content)
+    return message
+
+
+def _element(text: str) -> bytes:
+    """One element of a BYTES tensor (KServe v2, binary tensor data extension)."""
+    content = text.encode()
+    return _LENGTH.pack(len(content)) + content
+
+
+def _texts(raw: bytes) -> str:
+    pieces = []
+    start = 0
+    while start + _LENGTH.size <= len(raw):
+        (length,) = _LENGTH.unpack_from(raw, start)
+        start += _LENGTH.size
+        pieces.append(raw[start : start + length])
+        start += length
+    return b"".join(pieces).decode(errors="replace")
+
+
+def _numbers(raw: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(raw) // 4}I", raw[: len(raw) // 4 * 4])

@@ -1,0 +1,63 @@
+"""Reads tritonserver's log for the reason of a failed start. It opens nothing: text in, an error of ours out."""
+
+from __future__ import annotations
+
+import re
+
+from appliance import errors
+from appliance.errors import ApplianceError, EngineError, MissingProgramError, PortTakenError, RequestError
+
+# "<ErrorClassName>[param]: message", as our shim writes it.
+_OURS = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[[^\]]*\])?: (.*)")
+_FAILED = re.compile(r"failed to load '[^']*' version \d+: [A-Za-z ]+: (.*)")
+_LINE = re.compile(r"^[EW]\d{4} [\d:.]+ +\d+ [^\]]*\] ?(.*)$")
+_HARMLESS = ("CudaDriverHelper", "pinned memory", "pinned system memory", "CUDA", "NVML", "DCGM")
+
+
+def failure(text: str, where: str) -> ApplianceError:
+    """Turn the log of a server that did not start into the error to report.
+
+    Args:
+        text: the log, or its end.
+        where: the log's path, named in the hint.
+    """
+    hint = f"the whole log is {where}"
+    found = _FAILED.search(text)
+    if found:
+        # The traceback follows after an empty line; Triton writes newlines as "\n".
+        reason = found[1].split("\\n\\nAt:")[0].strip().strip('"')
+        return (
+            _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load the model: {reason}", hint=hint)
+        )
+    last = last_errors(text)
+    if "already in use" in last:
+        return PortTakenError(f"Triton's port is taken: {last}", hint="stop the other program")
+    return _known(last, hint) or EngineError(f"Triton ended at its start: {last or 'it said nothing'}", hint=hint)
+
+
+def last_errors(text: str) -> str:
+    """The last warning or error of the log, without those that every machine without a GPU has."""
+    lines = [found[1].strip().strip('"') for line in text.splitlines() if (found := _LINE.match(line))]
+    lines = [line for line in lines if not any(word in line for word in _HARMLESS)]
+    other = [line.strip() for line in text.splitlines() if line.strip() and line[0] not in "|+"]
+    return lines[-1] if lines else (other[-1] if other else "")
+
+
+def _ours(reason: str) -> ApplianceError | None:
+    found = _OURS.search(reason)
+    kind = getattr(errors, found[1], None) if found else None
+    if found is None or not isinstance(kind, type) or not issubclass(kind, ApplianceError):
+        return None
+    # A request cannot have been at fault before there was one.
+    return EngineError(found[2]) if issubclass(kind, RequestError) else kind(found[2])
+
+
+def _known(reason: str, hint: str) -> ApplianceError | None:
+    if "ModuleNotFoundError" in reason or "ImportError" in reason:
+        return MissingProgramError(
+            f"Triton's Python cannot import what the model needs: {reason}",
+            hint=f"install the appliance into the environment that runs it; {hint}",
+        )
+    if "libpython" in reason or "cannot open shared object file" in reason:
+        return MissingProgramError(f"Triton's Python backend does not start: {reason}", hint=hint)
+    return None

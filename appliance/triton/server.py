@@ -1,0 +1,190 @@
+"""One tritonserver as a child: started with the right options, waited for, proved, stopped.
+
+It refuses to call a server started before the model is ready and a tensor has survived the way through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance import durable
+from appliance.address import Address
+from appliance.child import Child, Exit
+from appliance.errors import UnavailableError
+from appliance.triton import log, shared_memory
+from appliance.triton.environment import prepare_backends, server_environment
+from appliance.triton.health import TritonHealth
+from appliance.triton.locate import Installation
+from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
+from appliance.triton.repository import render
+from appliance.triton.version import TritonVersion, check_production, warning
+
+Say = Callable[[str], None]
+LOG_NAME = "triton.log"
+_POLL_S = 0.02
+_LOG_TAIL_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class TritonSettings:
+    """What to serve and where.
+
+    Attributes:
+        model: the model's name.
+        artefact: its folder.
+        repository: the model repository to render.
+        run: folder for the log and the prepared backends.
+        grpc, metrics: loopback addresses.
+        http: a loopback address that turns Triton's own HTTP on; None leaves it off.
+        engine: settings of the engine, by their names in EngineConfig.
+        production: refuse a Triton with known security holes.
+        start_timeout_s: how long loading may take.
+        drain_s: how long requests that run when it ends may take.
+    """
+
+    model: str
+    artefact: Path
+    repository: Path
+    run: Path
+    grpc: Address
+    metrics: Address
+    http: Address | None = None
+    engine: Mapping[str, object] = field(default_factory=dict)
+    production: bool = False
+    start_timeout_s: float = 300.0
+    drain_s: float = 30.0
+
+
+class TritonServer:
+    """The server of one model. Start it, wait for its end, start it again; one at a time."""
+
+    def __init__(self, installation: Installation, settings: TritonSettings, say: Say) -> None:
+        """Take an installation that `locate` found; `say` gets each line that a person should read."""
+        self._installation = installation
+        self._settings = settings
+        self._say = say
+        self._child: Child | None = None
+        self._owner = shared_memory.owner(settings.run)
+        self.version: TritonVersion | None = installation.version
+        self.log = settings.run / LOG_NAME
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running server."""
+        return self._child.pid if self._child and self._child.is_running else None
+
+    @property
+    def warning(self) -> str:
+        """Why this Triton is unfit for production; empty when it is fit or not yet known."""
+        return warning(self.version) if self.version else ""
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is started.
+
+        Raises:
+            MissingProgramError: the version is too old for production.
+            PortTakenError: another program listens on one of the addresses.
+            NoSpaceError: there is no room for tensors.
+        """
+        if self._settings.production and self.version:
+            check_production(self.version)
+        self._settings.grpc.check_free("Triton's gRPC")
+        self._settings.metrics.check_free("Triton's metrics")
+        if self._settings.http:
+            self._settings.http.check_free("Triton's HTTP")
+        removed = shared_memory.clean(self._owner)
+        if removed:
+            self._say(f"removed {len(removed)} leftovers of an earlier run from /dev/shm")
+        shared_memory.check_space()
+
+    async def start(self) -> None:
+        """Start the server and return when the model answers.
+
+        Raises:
+            ApplianceError: it ended, or was not ready in time; the message is the real reason, and nothing runs then.
+        """
+        self.check()
+        environment = server_environment(self._installation, os.environ)
+        known = await asyncio.to_thread(known_options, self._installation.program, environment)
+        for line in unprotected(known):
+            self._say(f"this Triton is old: {line}")
+        command: list[str | Path] = [self._installation.program, *arguments(self._options(), known)]
+        settings = self._settings
+        render(settings.repository, settings.model, settings.artefact, settings.engine)
+        log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._child = await Child.start("Triton", command, self.log, environment)
+        try:
+            await self._wait_ready(self._child, log_start)
+        except BaseException:
+            await self._child.kill()
+            shared_memory.clean(self._owner)
+            raise
+
+    async def wait(self) -> Exit:
+        """Wait until the server ends, for whatever reason."""
+        if self._child is None:
+            raise UnavailableError("Triton has not been started")
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """Let running requests finish, then end the server and clean up after it."""
+        if self._child is not None:
+            # Triton itself waits `drain_s`; a little more for it to end.
+            await self._child.stop(self._settings.drain_s + 5.0)
+            shared_memory.clean(self._owner)
+
+    async def kill(self) -> None:
+        """End the server at once."""
+        if self._child is not None:
+            await self._child.kill()
+            shared_memory.clean(self._owner)
+
+    def _options(self) -> ServerOptions:
+        settings = self._settings
+        return ServerOptions(
+            repository=settings.repository,
+            backends=prepare_backends(self._installation, settings.run / "backends"),
+            model=settings.model,
+            grpc=settings.grpc,
+            metrics=settings.metrics,
+            http=settings.http,
+            # Nobody needs it: what it opens is closed to all. It is new each time and kept nowhere.
+            secret=secrets.token_hex(16),
+            shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
+            exit_timeout_s=max(1, round(settings.drain_s)),
+        )
+
+    async def _wait_ready(self, child: Child, log_start: int) -> None:
+        settings = self._settings
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            async with TritonHealth(settings.grpc) as health:
+                deadline = asyncio.get_running_loop().time() + settings.start_timeout_s
+                while not await health.is_ready(settings.model):
+                    if ended.done():
+                        raise log.failure(self._log_since(log_start), str(self.log))
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise UnavailableError(
+                            f"Triton did not load {settings.model} within {settings.start_timeout_s:g} s",
+                            hint=f"see {self.log}",
+                        )
+                    await asyncio.wait({ended}, timeout=_POLL_S)
+                self.version = await health.version()
+                if settings.production:
+                    check_production(self.version)
+                await health.prove_round_trip(settings.model)
+        finally:
+            ended.cancel()
+        if self.warning:
+            durable.append(self.log, f"appliance: {self.warning}\n".encode())
+
+    def _log_since(self, start: int) -> str:
+        with self.log.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(start, size - _LOG_TAIL_BYTES))
+            return stream.read().decode(errors="replace")

@@ -1,0 +1,75 @@
+"""The Python backend's files in /dev/shm: named after the root they belong to, counted, and cleaned after a crash.
+
+It never deletes a file of another root or user.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from appliance import durable
+from appliance.errors import NoSpaceError
+from appliance.triton.options import SHARED_MEMORY_BYTES
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is what the kernel calls it, and nothing is created here
+_OWNER_FILE = "shared-memory-owner"
+_OWNER = re.compile(r"[0-9a-f]{16}")
+_NEEDED_BYTES = 2 * SHARED_MEMORY_BYTES
+
+
+def owner(run: Path) -> str:
+    """The word that marks this root's files in /dev/shm, drawn once and kept in `run`.
+
+    A path would not do: two containers may have the same root and share /dev/shm.
+    """
+    path = run / _OWNER_FILE
+    with suppress(FileNotFoundError):
+        word = path.read_text(encoding="ascii", errors="replace").strip()
+        if _OWNER.fullmatch(word):
+            return word
+    word = secrets.token_hex(8)
+    durable.replace(path, f"{word}\n".encode())
+    return word
+
+
+def fresh_prefix(word: str) -> str:
+    """A name prefix for one start of tritonserver."""
+    return f"appliance-{word}-{secrets.token_hex(4)}-"
+
+
+def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
+    """Delete what dead servers of this root left behind; returns the names.
+
+    The caller holds the root's lock and has no server running.
+    """
+    removed = []
+    for path in sorted(folder.glob(f"appliance-{word}-*")):
+        with suppress(OSError):
+            if path.lstat().st_uid == os.getuid():
+                path.unlink()
+                removed.append(path.name)
+    return tuple(removed)
+
+
+def check_space(folder: Path = SHARED_MEMORY) -> None:
+    """Accept if tensors have room.
+
+    Raises:
+        NoSpaceError: less than 32 MiB are free; Triton would fail at a random request.
+    """
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise NoSpaceError(
+            f"{folder} cannot be used: {error.strerror}", hint="Triton's Python backend needs it; mount a tmpfs there"
+        ) from error
+    if free < _NEEDED_BYTES:
+        raise NoSpaceError(
+            f"{folder} has {free >> 20} MiB free, Triton's Python backend needs {_NEEDED_BYTES >> 20}",
+            hint="end what fills it, or give the container more: docker run --shm-size=256m",
+        )

@@ -1,0 +1,73 @@
+"""Triton's Python backend on one side, the engine on the other. It computes nothing and decides nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+import wire
+from reporter import Reporter
+from sender import Answer, Sender
+
+from appliance.engine import Engine, EngineConfig
+from appliance.errors import ApplianceError, EngineError
+
+_FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class TritonPythonModel:
+    """The class that the Python backend looks for."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the engine; Triton refuses requests until this returns.
+
+        Raises:
+            pb_utils.TritonModelException: the artefact or the settings are not usable; the text says why.
+        """
+        parameters = json.loads(args["model_config"])["parameters"]
+        try:
+            config = EngineConfig(**json.loads(parameters["engine"]["string_value"]))
+            self._engine = Engine.load(Path(parameters["artefact"]["string_value"]), config)
+        except ApplianceError as error:
+            raise pb_utils.TritonModelException(wire.error_text(error)) from error
+        self._sender = Sender(self._engine.cancel)
+        self._reporter = Reporter(self._engine, args["model_name"])
+        self._numbers = itertools.count()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Hand requests to the engine; their responses leave later, from the sender's thread."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                self._submit(request, sender)
+            except ApplianceError as error:
+                sender.send(wire.error_response(error), flags=_FINAL)
+            except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
+                pb_utils.Logger.log_error(f"a request could not be read: {error!r}")
+                sender.send(wire.error_response(EngineError(f"the request could not be read: {error}")), flags=_FINAL)
+
+    def finalize(self) -> None:
+        """Close the engine, let the last responses leave, end the threads."""
+        self._engine.close()
+        self._sender.close()
+        self._reporter.close()
+
+    def _submit(self, request: Any, sender: Any) -> None:
+        # Clients choose their ids as they like; the engine wants each one once.
+        request_id = f"{next(self._numbers)}:{request.request_id()}"
+        wanted, form = wire.read_request(request, request_id, self._engine.tokenizer)
+        state = wire.AnswerState(
+            tokenizer=self._engine.tokenizer,
+            prompt_tokens=len(wanted.prompt_ids),
+            with_logprobs=wanted.sampling.logprobs is not None,
+        )
+        answer = Answer(request_id, sender, form, state)
+        sink = self._sender.open(answer)
+        try:
+            self._engine.submit(wanted, sink)
+        except ApplianceError:
+            self._sender.refuse(answer)
+            raise

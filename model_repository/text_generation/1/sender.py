@@ -1,0 +1,126 @@
+"""Sends responses to Triton from a thread of its own, so that the engine's thread never waits for Triton.
+
+It also asks Triton whether clients are still there. It never drops the last response of a request.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+import wire
+
+from appliance.engine import Event, FinishEvent, FinishReason
+
+_FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+# How often requests that get no tokens (queued, prefilled, not streaming) are asked about.
+_IDLE_POLL_S = 0.05
+
+
+@dataclass
+class Answer:
+    """The responses of one request."""
+
+    request_id: str
+    sender: Any
+    form: wire.Form
+    state: wire.AnswerState
+    piece: wire.Piece = field(default_factory=wire.Piece)
+    polled_at: float = 0.0
+    is_cancelled: bool = False
+
+
+class Sender:
+    """A named thread between the engine's events and Triton's response senders."""
+
+    def __init__(self, cancel: Callable[[str], None]) -> None:
+        self._cancel = cancel
+        self._events: queue.SimpleQueue[tuple[Answer, Event] | None] = queue.SimpleQueue()
+        self._open: dict[str, Answer] = {}
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._thread.start()
+
+    def open(self, answer: Answer) -> Callable[[Event], None]:
+        """Return the sink for the engine: it only queues."""
+        self._open[answer.request_id] = answer
+        return lambda event: self._events.put((answer, event))
+
+    def refuse(self, answer: Answer) -> None:
+        """Forget an answer whose request the engine did not take."""
+        self._open.pop(answer.request_id, None)
+
+    def close(self) -> None:
+        """Send what is queued, then end the thread."""
+        self._events.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if None in batch:
+                self._send([item for item in batch if item is not None])
+                return
+            self._send([item for item in batch if item is not None])
+            self._poll_idle()
+
+    def _next_batch(self) -> list[tuple[Answer, Event] | None]:
+        """All events that wait now: tokens of several steps then leave in one response."""
+        batch: list[tuple[Answer, Event] | None] = []
+        try:
+            batch.append(self._events.get(timeout=_IDLE_POLL_S))
+            while True:
+                batch.append(self._events.get_nowait())
+        except queue.Empty:
+            # Nothing came in time, or all that waited has been taken.
+            return batch
+
+    def _send(self, batch: list[tuple[Answer, Event]]) -> None:
+        touched: dict[str, Answer] = {}
+        for answer, event in batch:
+            if isinstance(event, FinishEvent):
+                touched.pop(answer.request_id, None)
+                self._finish(answer, event)
+            else:
+                answer.piece.add(event)
+                if answer.form.stream:
+                    touched[answer.request_id] = answer
+        for answer in touched.values():
+            if not answer.is_cancelled:
+                self._emit(answer, wire.response(answer.form, answer.piece, answer.state, None), 0)
+            answer.piece = wire.Piece()
+            self._poll(answer)
+
+    def _finish(self, answer: Answer, end: FinishEvent) -> None:
+        self._open.pop(answer.request_id, None)
+        error = wire.end_error(end)
+        if answer.is_cancelled and end.reason is FinishReason.CANCELLED:
+            last = wire.cancelled_response()
+        elif error is not None:
+            last = wire.error_response(error)
+        else:
+            last = wire.response(answer.form, answer.piece, answer.state, end)
+        self._emit(answer, last, _FINAL)
+
+    def _emit(self, answer: Answer, response: Any, flags: int) -> None:
+        try:
+            answer.sender.send(response, flags=flags)
+        except Exception as error:  # noqa: BLE001 - the border to Triton: one client's fault must not end all answers
+            pb_utils.Logger.log_error(f"a response of {answer.request_id} could not be sent: {error}")
+            self._cancel(answer.request_id)
+
+    def _poll_idle(self) -> None:
+        before = time.monotonic() - _IDLE_POLL_S
+        for answer in list(self._open.values()):
+            if answer.polled_at < before:
+                self._poll(answer)
+
+    def _poll(self, answer: Answer) -> None:
+        answer.polled_at = time.monotonic()
+        if not answer.is_cancelled and answer.sender.is_cancelled():
+            answer.is_cancelled = True
+            self._cancel(answer.request_id)

@@ -1,0 +1,245 @@
+"""Triton's tensors to and from the engine's values. It sends nothing and knows no thread.
+
+The tensors and their meaning are those of Triton's vLLM backend (triton-inference-server/vllm_backend, src/model.py and
+docs/additional_outputs.md) plus a lean form: `input_ids` in, `token_ids` out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from appliance.engine import FinishEvent, FinishReason, Request, SamplingParams, TokenEvent, Tokenizer, TokenLogprob
+from appliance.errors import ApplianceError, DeadlineError, OverloadedError, RequestError, UnavailableError
+
+# vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
+_TEXT_MAX_TOKENS = 16
+_OPTIONS = {"timeout_s"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a client wants its answer.
+
+    Attributes:
+        lean: token ids in and out, instead of text alone.
+        stream: a response a step, instead of one for all.
+        prefix: text to put in front of the first text output.
+        finish_reason, cumulative_logprob, logprobs, num_input_tokens, num_output_tokens: further outputs to send.
+    """
+
+    lean: bool = False
+    stream: bool = False
+    prefix: str = ""
+    finish_reason: bool = False
+    cumulative_logprob: bool = False
+    logprobs: bool = False
+    num_input_tokens: bool = False
+    num_output_tokens: bool = False
+
+
+@dataclass
+class Piece:
+    """What is to be sent next: the tokens of one or more steps."""
+
+    token_ids: list[int] = field(default_factory=list)
+    text: str = ""
+    logprobs: list[TokenLogprob] | None = None
+
+    def add(self, event: TokenEvent) -> None:
+        """Append the tokens of one step."""
+        self.token_ids += event.token_ids
+        self.text += event.text
+        if event.logprobs is not None:
+            self.logprobs = [*(self.logprobs or ()), *event.logprobs]
+
+
+def read_request(request: Any, request_id: str, tokenizer: Tokenizer) -> tuple[Request, Form]:
+    """Read one request of Triton's.
+
+    Args:
+        request: Triton's InferenceRequest.
+        request_id: the id it gets in the engine.
+        tokenizer: encodes `text_input`.
+
+    Raises:
+        RequestError: an input is missing, contradicts another, or has a wrong value.
+    """
+    tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+    lean = "input_ids" in tensors
+    if lean == ("text_input" in tensors):
+        raise RequestError("exactly one of text_input and input_ids must be given", param="text_input")
+    stream = _flag(tensors, "stream")
+    prefix = "" if lean else _prefix(tensors, stream=stream)
+    form = Form(
+        lean=lean,
+        stream=stream,
+        prefix=prefix,
+        finish_reason=_flag(tensors, "return_finish_reason"),
+        cumulative_logprob=_flag(tensors, "return_cumulative_logprob"),
+        logprobs=_flag(tensors, "return_logprobs"),
+        num_input_tokens=_flag(tensors, "return_num_input_tokens"),
+        num_output_tokens=_flag(tensors, "return_num_output_tokens"),
+    )
+    prompt = tensors["input_ids"].tolist() if lean else tokenizer.encode(_text(tensors, "text_input"))
+    options = _object(_text(tensors, "request_options") if "request_options" in tensors else "{}", "request_options")
+    return (
+        Request(
+            request_id=request_id,
+            prompt_ids=tuple(prompt),
+            sampling=_sampling(tensors, request, form),
+            principal=_text(tensors, "principal") if "principal" in tensors else "",
+            deadline=_deadline(options),
+        ),
+        form,
+    )
+
+
+def response(form: Form, piece: Piece, state: AnswerState, end: FinishEvent | None) -> Any:
+    """Build the InferenceResponse for a piece; `end` is given with the last one."""
+    text = piece.text if state.is_begun else form.prefix + piece.text
+    state.is_begun = True
+    outputs = [_strings("text_output", text)]
+    if form.lean:
+        outputs.append(pb_utils.Tensor("token_ids", np.array(piece.token_ids, dtype=np.int32)))
+        if end is not None:
+            outputs.append(_strings("usage", json.dumps(dataclasses.asdict(end.usage))))
+    # The lean form leaves out what says nothing: one tensor less a token.
+    if form.finish_reason and (end is not None or not form.lean):
+        outputs.append(_strings("finish_reason", end.reason.value if end else "None"))
+    if form.cumulative_logprob:
+        state.cumulative_logprob += sum(entry.logprob for entry in piece.logprobs or ())
+        outputs.append(pb_utils.Tensor("cumulative_logprob", np.array([state.cumulative_logprob], dtype=np.float32)))
+    if form.logprobs:
+        outputs.append(_strings("logprobs", _logprobs(piece, state)))
+    if form.num_input_tokens:
+        outputs.append(pb_utils.Tensor("num_input_tokens", np.array([state.prompt_tokens], dtype=np.uint32)))
+    if form.num_output_tokens:
+        outputs.append(pb_utils.Tensor("num_output_tokens", np.array([len(piece.token_ids)], dtype=np.uint32)))
+    return pb_utils.InferenceResponse(output_tensors=outputs)
+
+
+def error_response(error: ApplianceError) -> Any:
+    """Build the InferenceResponse for an error, in the form that the gateway reads back."""
+    if isinstance(error, OverloadedError | UnavailableError | DeadlineError):
+        code = pb_utils.TritonError.UNAVAILABLE
+    elif isinstance(error, RequestError):
+        code = pb_utils.TritonError.INVALID_ARG
+    else:
+        code = pb_utils.TritonError.INTERNAL
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(error_text(error), code))
+
+
+def cancelled_response() -> Any:
+    """Build the last InferenceResponse of a request that its client gave up."""
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError("the request was cancelled", pb_utils.TritonError.CANCELLED)
+    )
+
+
+def error_text(error: ApplianceError) -> str:
+    """Write an error as "<ErrorClassName>[param]: message (hint)"; "[param]" only where a request field is at fault."""
+    param = f"[{error.param}]" if isinstance(error, RequestError) and error.param else ""
+    return f"{type(error).__name__}{param}: {error}"
+
+
+def end_error(end: FinishEvent) -> ApplianceError | None:
+    """The error that this end is, or None for an ordinary one."""
+    if end.reason in {FinishReason.STOP, FinishReason.LENGTH}:
+        return None
+    if end.error is not None:
+        return end.error
+    return UnavailableError("the engine is shutting down", hint="try again in a moment")
+
+
+@dataclass
+class AnswerState:
+    """What an answer must remember from piece to piece."""
+
+    tokenizer: Tokenizer
+    prompt_tokens: int
+    with_logprobs: bool
+    cumulative_logprob: float = 0.0
+    is_begun: bool = False
+
+
+def _prefix(tensors: dict[str, Any], *, stream: bool) -> str:
+    """Apply vLLM's rule: the prompt comes back unless it is excluded or streaming."""
+    name = "exclude_input_in_output"
+    wanted = not _flag(tensors, name) if name in tensors else not stream
+    if wanted and stream:
+        raise RequestError(f"{name} cannot be false while streaming", param=name)
+    return _text(tensors, "text_input") if wanted else ""
+
+
+def _sampling(tensors: dict[str, Any], request: Any, form: Form) -> SamplingParams:
+    """From the tensor, or else from the request's own parameters, as `generate` sends them."""
+    text = _text(tensors, "sampling_parameters") if "sampling_parameters" in tensors else request.parameters()
+    given = _object(text or "{}", "sampling_parameters")
+    if not form.lean and given.get("max_tokens") is None:
+        given["max_tokens"] = _TEXT_MAX_TOKENS
+    if form.cumulative_logprob and given.get("logprobs") is None:
+        given["logprobs"] = 0
+    return SamplingParams.from_mapping(given)
+
+
+def _deadline(options: dict[str, Any]) -> float | None:
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        raise RequestError(f"the request option {unknown[0]!r} is not known", param=unknown[0])
+    timeout_s = options.get("timeout_s")
+    if timeout_s is None:
+        return None
+    # `not >` so that NaN is refused too.
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
+        raise RequestError(f"timeout_s must be greater than 0, not {timeout_s!r}", param="timeout_s")
+    return time.monotonic() + timeout_s
+
+
+def _flag(tensors: dict[str, Any], name: str) -> bool:
+    return name in tensors and bool(tensors[name].flat[0])
+
+
+def _text(tensors: dict[str, Any], name: str) -> str:
+    content = tensors[name].flat[0]
+    try:
+        return content if isinstance(content, str) else content.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{name} is not UTF-8", param=name) from error
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"{name} is not JSON: {error}", param=name) from error
+    if not isinstance(value, dict):
+        raise RequestError(f"{name} must be a JSON object", param=name)
+    return value
+
+
+def _strings(name: str, text: str) -> Any:
+    return pb_utils.Tensor(name, np.array([text.encode()], dtype=np.object_))
+
+
+def _logprobs(piece: Piece, state: AnswerState) -> str:
+    """Write vLLM's form: for each token an object from token ids to figures; "null" if the request asked for none."""
+    if not state.with_logprobs:
+        return "null"
+    return json.dumps([_figures(entry, state.tokenizer) for entry in piece.logprobs or ()])
+
+
+def _figures(entry: TokenLogprob, tokenizer: Tokenizer) -> dict[int, dict[str, Any]]:
+    ranks = {token: (rank, logprob) for rank, (token, logprob) in enumerate(entry.top, start=1)}
+    # The rank of a chosen token that is not among the likeliest is not known.
+    ranks.setdefault(entry.token_id, (0, entry.logprob))
+    return {
+        token: {"logprob": logprob, "rank": rank or None, "decoded_token": tokenizer.decode([token])}
+        for token, (rank, logprob) in ranks.items()
+    }
