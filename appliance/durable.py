@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -162,6 +163,18 @@ def publish_folder(staged: Path, folder: Path) -> None:
     make_folder(folder.parent)
     staged.rename(folder)
     sync_folder(folder.parent)
+
+
+def replace_folder(staged: Path, folder: Path) -> None:
+    """Put the folder `staged` at `folder`, whatever was there.
+
+    The old one steps aside first: a crash in between leaves it under a temporary name, and nothing at `folder`.
+    """
+    aside = _temporary(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(aside)
+    publish_folder(staged, folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove(path: Path) -> None:

@@ -1,0 +1,85 @@
+"""`appliance export`: turn an installed model into an artefact. It prints; the pipeline works."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Protocol
+
+import click
+
+from appliance.layout import Layout
+from export.pipeline import TARGETS, Exported, export_model
+from export.presets import DEFAULT, PRESETS
+from export.terminal import shown_progress
+
+_PRESET_LINES = "\n".join(f"  {preset.name:<12} {preset.summary}" for preset in PRESETS.values())
+
+
+class Box(Protocol):
+    """What the command line's root hands to its commands."""
+
+    layout: Layout
+
+
+@click.command(
+    name="export",
+    short_help="Turn an installed model into an artefact that can be served.",
+    help=(
+        "Turn the installed MODEL into an artefact that can be served: graph, tokenizer, chat template, manifest and a "
+        "quality report against the unquantised checkpoint. What is done already is not done again.\n\n"
+        f"\b\nPresets:\n{_PRESET_LINES}"
+    ),
+)
+@click.argument("model")
+@click.option(
+    "--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(sorted(TARGETS))}."
+)
+@click.option("--preset", default=DEFAULT, show_default=True, help="How the weights are held; see below.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")
+@click.pass_obj
+def command(box: Box, model: str, target: str, preset: str, as_json: bool) -> None:
+    """See `help` above, which lists the presets."""
+    begun = time.monotonic()
+    with shown_progress() as progress:
+        exported = export_model(box.layout, model, target, preset, progress)
+    seconds = time.monotonic() - begun
+    if as_json:
+        click.echo(json.dumps(_document(exported, seconds), indent=2, sort_keys=True, ensure_ascii=False))
+        return
+    quality = exported.manifest.quality
+    tolerance = f"at most {quality['max_mean_kl']:g}, over {quality['tokens']} tokens"
+    click.echo(
+        f"{'Exported' if exported.was_installed else 'Already exported'}: {exported.folder}\n"
+        f"  size            {_size(exported) / 1e6:,.0f} MB\n"
+        f"  mean KL         {quality['mean_kl']:.4f} ({tolerance})\n"
+        f"  top-1 agreement {quality['top1_agreement']:.1%}\n"
+        f"  perplexity      {quality['perplexity']:.3f} (reference {quality['reference_perplexity']:.3f})\n"
+        f"  greedy tokens   {quality['greedy_agreement']:.1%} before the first difference\n"
+        f"  compared with   {quality['reference']}\n"
+        f"  peak memory     {exported.peak_bytes / 1e6:,.0f} MB, "
+        f"{exported.build_peak_bytes / 1e6:,.0f} MB while building\n"
+        f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
+    )
+
+
+def _document(exported: Exported, seconds: float) -> dict[str, Any]:
+    manifest = exported.manifest
+    return {
+        "artefact": str(exported.folder),
+        "build_peak_bytes": exported.build_peak_bytes,
+        "installed": exported.was_installed,
+        "kept_stages": list(exported.kept_stages),
+        "memory_limit_bytes": exported.needs.memory_bytes,
+        "model": manifest.model,
+        "peak_bytes": exported.peak_bytes,
+        "preset": manifest.preset,
+        "quality": dict(manifest.quality),
+        "seconds": round(seconds, 3),
+        "size_bytes": _size(exported),
+        "target": manifest.target,
+    }
+
+
+def _size(exported: Exported) -> int:
+    return sum(entry.size_bytes for entry in exported.manifest.files)

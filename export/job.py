@@ -1,0 +1,101 @@
+"""One export in progress: what is exported, for what, and where its stages are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf import LlamaFileType
+
+from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape
+from appliance.errors import UnsupportedError
+from appliance.store import StoredModel
+from export.architecture import Architecture
+from export.checkpoint import Checkpoint
+from export.presets import Preset
+from export.progress import Progress
+from export.stages import Stages
+
+Build = Callable[[Checkpoint, Architecture, Preset, Path, Callable[[int, int], None]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the stages share.
+
+    Attributes:
+        stored: the model in the store, its files proved.
+        checkpoint: its weights.
+        architecture: what they compute.
+        target: the hardware's name.
+        build: makes the graph for that hardware.
+        preset: how the weights are held.
+        stages: results kept.
+        progress: told how far it is.
+    """
+
+    stored: StoredModel
+    checkpoint: Checkpoint
+    architecture: Architecture
+    target: str
+    build: Build
+    preset: Preset
+    stages: Stages
+    progress: Progress
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Digests of the model's files by name."""
+        return {file.name: file.sha256 for file in self.stored.entry.files}
+
+    def advance(self, step: str) -> Callable[[int, int], None]:
+        """A callback that reports (done, total) of `step`."""
+        return lambda done, total: self.progress.step(step, done, total)
+
+    def shape(self, tokens: int) -> ModelShape:
+        """What the engine must know, for a tokenizer of `tokens` tokens.
+
+        Raises:
+            UnsupportedError: layers whose caches differ in shape.
+        """
+        shapes = {(layer.attention.kv_heads, layer.attention.head_dim) for layer in self.architecture.layers}
+        if len(shapes) != 1:
+            raise UnsupportedError("the model's layers have caches of different shapes")
+        ((kv_heads, head_dim),) = shapes
+        return ModelShape(
+            layers=len(self.architecture.layers),
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            vocabulary=self.architecture.vocabulary,
+            tokens=tokens,
+            context_tokens=self.architecture.context_tokens,
+        )
+
+    def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:
+        """A manifest of a graph's files alone, for the gate; it is never written."""
+        return Manifest(
+            self.stored.name,
+            self.target,
+            self.preset.name,
+            self.architecture.name,
+            shape,
+            Generation(eos_token_ids=()),
+            files,
+            self.inputs,
+        )
+
+    def source_words(self) -> str:
+        """The checkpoint in words: which files, and how they hold the weights."""
+        names = ", ".join(
+            f"{file.name} (sha256 {file.sha256})" for file in self.stored.entry.files if _has_weights(file.name)
+        )
+        types = ", ".join(sorted({self.checkpoint.source_type(name) for name in self.checkpoint.names()}))
+        file_type = self.checkpoint.metadata.get("general.file_type")
+        if file_type is None:
+            return f"{names}, tensors in {types}"
+        return f"{names}, {LlamaFileType(file_type).name.removeprefix('MOSTLY_')}, tensors in {types}"
+
+
+def _has_weights(name: str) -> bool:
+    return name.lower().endswith((".gguf", ".safetensors"))

@@ -1,0 +1,215 @@
+"""An export from the stored checkpoint to the installed artefact: the order of the stages, each kept when done."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import resource
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from appliance import durable
+from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance.errors import NoSpaceError, UnknownModelError
+from appliance.layout import Layout
+from appliance.store import StoredModel, locked, open_model
+from export import recipes
+from export.architecture import describe
+from export.checkpoint import open_checkpoint
+from export.generation import chat_template, generation
+from export.installation import GENERATION, install, manifest_of
+from export.job import Build, Job
+from export.lowering import ort
+from export.preflight import Needs, check_disk, check_memory
+from export.presets import PRESETS, REFERENCE
+from export.progress import Progress
+from export.quality.graph_runner import GraphRunner
+from export.quality.reading import Material
+from export.quality.reference import Reference, reference_bytes, write_reference
+from export.quality.report import REPORT, Report, check_report, measure
+from export.stages import StageResult, Stages, file_entry
+from export.tokenizer import load_tokenizer, token_count, tokenizer_json
+
+# Hardware that graphs can be made for, and how.
+TARGETS: Mapping[str, Build] = {"cpu": ort.build}
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export.
+
+    Attributes:
+        folder: the artefact.
+        manifest: its table of contents.
+        was_installed: False when the same artefact was already there.
+        kept_stages: names of the stages that were not made again.
+        needs: what the export was expected to take.
+        build_peak_bytes: peak memory of this process when the graph was written.
+        peak_bytes: peak memory of this process, measuring included. It counts the pages of mapped files, such as the
+            reference's weights, which the kernel can drop at any time.
+    """
+
+    folder: Path
+    manifest: Manifest
+    was_installed: bool
+    kept_stages: tuple[str, ...]
+    needs: Needs
+    build_peak_bytes: int
+    peak_bytes: int
+
+
+def export_model(layout: Layout, model: str, target: str, preset: str, progress: Progress) -> Exported:
+    """Export an installed model.
+
+    Args:
+        layout: where models, stages and artefacts are.
+        model: its name in the store.
+        target: one of TARGETS.
+        preset: one of PRESETS.
+        progress: told how far it is.
+
+    Raises:
+        UnknownModelError: no such model, target or preset.
+        IntegrityError: the stored files are not what they were.
+        UnsupportedError: something in the checkpoint is refused.
+        NoSpaceError: the disk or the memory is too small.
+        QualityError: the preset's tolerance was missed; nothing was installed.
+    """
+    build = _known(TARGETS, target, "target")
+    chosen = _known(PRESETS, preset, "preset")
+    stored = open_model(layout, model)
+    with locked(layout.stages / "lock", waiting=lambda: progress.note("waiting for another export to finish")):
+        stages = Stages(layout.stages)
+        stages.sweep()
+        _verify(stored, progress)
+        checkpoint = open_checkpoint(stored.files)
+        job = Job(stored, checkpoint, describe(checkpoint.config), target, build, chosen, stages, progress)
+        try:
+            return _run(job, layout)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise NoSpaceError(f"the disk became full: {error}", hint="free some space and export again") from error
+
+
+def _known(table: Mapping[str, _Value], name: str, what: str) -> _Value:
+    if name not in table:
+        raise UnknownModelError(f"there is no {what} {name!r}", hint=f"there are: {', '.join(sorted(table))}")
+    return table[name]
+
+
+def _verify(stored: StoredModel, progress: Progress) -> None:
+    total = stored.entry.size_bytes
+    done = 0
+
+    def advance(size_bytes: int) -> None:
+        nonlocal done
+        done += size_bytes
+        progress.step("verify", done, total)
+
+    progress.step("verify", 0, total)
+    stored.verify(advance)
+
+
+def _run(job: Job, layout: Layout) -> Exported:
+    words = job.stages.result(recipes.words(job.inputs), lambda folder: _write_words(job, folder))
+    needs = Needs.of(job.checkpoint, job.architecture, job.preset)
+    _check_room(job, layout, needs, words)
+    graph = job.stages.result(
+        recipes.graph(job.inputs, job.target, job.preset),
+        lambda folder: job.build(job.checkpoint, job.architecture, job.preset, folder, job.advance("graph")),
+    )
+    build_peak = _peak_bytes()
+    reference = job.stages.result(
+        recipes.reference(job.inputs, words), lambda folder: _write_reference(job, layout, words, folder)
+    )
+    quality = job.stages.result(
+        recipes.quality(job.preset, graph, words, reference),
+        lambda folder: _write_report(job, graph, words, reference, folder),
+    )
+    report = quality.file(REPORT)
+    figures = check_report(report.read_bytes(), str(report))
+    manifest = manifest_of(job, (graph, words, quality), job.shape(_token_count(words)), figures)
+    folder = layout.artefact(manifest.model, manifest.target, manifest.preset)
+    results = {"words": words, "graph": graph, "reference": reference, "quality": quality}
+    return Exported(
+        folder=folder,
+        manifest=manifest,
+        was_installed=install(folder, manifest, (graph, words, quality), job.progress),
+        kept_stages=tuple(name for name, result in results.items() if result.was_kept),
+        needs=needs,
+        build_peak_bytes=build_peak,
+        peak_bytes=_peak_bytes(),
+    )
+
+
+def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> None:
+    """Refuse before the work when the disk or the memory is too small for what is not kept."""
+    cache_bytes = 0
+    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset)):
+        check_memory(needs)
+        cache_bytes += needs.output_bytes
+    if not job.stages.is_kept(recipes.reference(job.inputs, words)):
+        cache_bytes += needs.float_bytes + reference_bytes(_token_count(words))
+    durable.make_folder(layout.exports)
+    durable.make_folder(layout.stages)
+    root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
+    if layout.exports.stat().st_dev == layout.stages.stat().st_dev:
+        check_disk(layout.stages, cache_bytes + root_bytes, "the export")
+        return
+    check_disk(layout.stages, cache_bytes, "the export's stages")
+    check_disk(layout.exports, root_bytes, "the artefact")
+
+
+def _write_words(job: Job, folder: Path) -> None:
+    job.progress.step("tokenizer", 0, 1)
+    content = tokenizer_json(job.checkpoint)
+    (folder / TOKENIZER).write_bytes(content)
+    template = chat_template(job.checkpoint)
+    if template is not None:
+        (folder / CHAT_TEMPLATE).write_text(template, encoding="utf-8")
+    settings = dataclasses.asdict(generation(job.checkpoint, load_tokenizer(content)))
+    (folder / GENERATION).write_text(json.dumps(settings, sort_keys=True), encoding="utf-8")
+    job.progress.step("tokenizer", 1, 1)
+
+
+def _write_reference(job: Job, layout: Layout, words: StageResult, folder: Path) -> None:
+    """Build the graph in 32-bit floats for as long as it is needed, and keep what it says."""
+    tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
+    shape = job.shape(token_count(tokenizer))
+    with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.stages) as temporary:
+        floats = Path(temporary)
+        job.build(job.checkpoint, job.architecture, REFERENCE, floats, job.advance("reference graph"))
+        entries = tuple(file_entry(path) for path in sorted(floats.iterdir()))
+        runner = GraphRunner(floats, job.graph_manifest(shape, entries), repack=False)
+        material = Material.of(tokenizer, shape.context_tokens)
+        write_reference(runner, material, shape.tokens, folder, job.advance("reference"))
+
+
+def _write_report(job: Job, graph: StageResult, words: StageResult, reference: StageResult, folder: Path) -> None:
+    tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
+    shape = job.shape(token_count(tokenizer))
+    runner = GraphRunner(graph.folder, job.graph_manifest(shape, graph.files), repack=True)
+    material = Material.of(tokenizer, shape.context_tokens)
+    figures, greedy = measure(runner, Reference.open(reference.folder), material, job.advance("quality"))
+    report = Report(
+        candidate=f"preset {job.preset.name} for {job.target}: {job.preset.summary}",
+        reference=f"{job.source_words()}; brought to 32-bit floats and run in 32-bit floats",
+        max_mean_kl=job.preset.max_mean_kl,
+        figures=figures,
+        greedy=greedy,
+    )
+    (folder / REPORT).write_bytes(report.to_bytes())
+
+
+def _token_count(words: StageResult) -> int:
+    return token_count(load_tokenizer(words.file(TOKENIZER).read_bytes()))
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

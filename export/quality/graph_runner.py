@@ -1,0 +1,88 @@
+"""Runs an exported graph on ONNX Runtime, one sequence at a time: next-token logits of a text, greedy continuations.
+
+It is for measuring: no batching, no sampling. The engine is what serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from appliance.artefact.gate import check_graph
+from appliance.artefact.manifest import GRAPH, Manifest
+
+# Rows whose logits are computed at once: 64 x 151,936 floats are 39 MB.
+_CHUNK_TOKENS = 64
+_WARNINGS_OFF = 3
+
+_Cache = dict[str, npt.NDArray[np.float32]]
+
+
+class GraphRunner:
+    """One graph in a session."""
+
+    def __init__(self, folder: Path, manifest: Manifest, *, repack: bool) -> None:
+        """Open the graph after the gate.
+
+        Args:
+            folder: holds exactly the files of `manifest`.
+            manifest: of the folder; need not be on disk.
+            repack: let ONNX Runtime rearrange weights for speed, as in serving. Without it they stay in the mapped
+                file, which costs the kernel's page cache instead of memory.
+
+        Raises:
+            IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
+        """
+        check_graph(folder, manifest)
+        options = ort.SessionOptions()
+        options.log_severity_level = _WARNINGS_OFF
+        options.add_session_config_entry("session.disable_prepacking", "0" if repack else "1")
+        self._session = ort.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
+        self._shape = manifest.shape
+
+    def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the logits after each token of `ids`, float32 [rows, tokens of the tokenizer], some rows at a time."""
+        cache = self._empty_cache(len(ids))
+        for start in range(0, len(ids), _CHUNK_TOKENS):
+            chunk = ids[start : start + _CHUNK_TOKENS]
+            yield self._run(chunk, start, range(len(chunk)), cache)
+
+    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+        """Return the `count` tokens that greedy decoding adds to `ids`; end tokens do not stop it."""
+        cache = self._empty_cache(len(ids) + count)
+        logits = self._run(ids, 0, [len(ids) - 1], cache)
+        added: list[int] = []
+        while True:
+            added.append(int(logits[-1].argmax()))
+            if len(added) == count:
+                return added
+            logits = self._run(added[-1:], len(ids) + len(added) - 1, [0], cache)
+
+    def _empty_cache(self, capacity: int) -> _Cache:
+        shape = (1, self._shape.kv_heads, capacity, self._shape.head_dim)
+        return {
+            f"past_key_values.{layer}.{part}": np.zeros(shape, np.float32)
+            for layer in range(self._shape.layers)
+            for part in ("key", "value")
+        }
+
+    def _run(self, ids: Sequence[int], position: int, rows: Sequence[int], cache: _Cache) -> npt.NDArray[np.float32]:
+        """Run one row of tokens that begins at `position`; the cache is updated in place."""
+        binding = self._session.io_binding()
+        total = position + len(ids)
+        binding.bind_cpu_input("input_ids", np.array([ids], np.int64))
+        binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
+        binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
+        binding.bind_cpu_input("logits_rows", np.array(rows, np.int64))
+        binding.bind_output("logits", "cpu")
+        for name, past in cache.items():
+            value = ort.OrtValue.ortvalue_from_numpy(past)
+            binding.bind_ortvalue_input(name, value)
+            binding.bind_ortvalue_output(name.replace("past_key_values", "present"), value)
+        self._session.run_with_iobinding(binding)
+        logits: npt.NDArray[np.float32] = binding.get_outputs()[0].numpy()
+        return logits[:, : self._shape.tokens]

@@ -1,0 +1,77 @@
+"""Reads texts with a graph, token by token as they stand, and gives what it predicted at each position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from export.quality.graph_runner import GraphRunner
+from export.quality.measure import Floats
+from export.quality.text_set import MAX_TOKENS_PER_TEXT, PROMPTS, load_texts
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is read and continued, as token ids.
+
+    Attributes:
+        texts: of each text, cut to what fits the model and the measurement.
+        prompts: of each prompt.
+    """
+
+    texts: tuple[tuple[int, ...], ...]
+    prompts: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, context_tokens: int) -> Material:
+        """Tokenise the text set for a model of this context."""
+        limit = min(MAX_TOKENS_PER_TEXT, context_tokens)
+
+        def encode(text: str) -> tuple[int, ...]:
+            return tuple(tokenizer.encode(text, add_special_tokens=False).ids[:limit])
+
+        return cls(tuple(encode(text.content) for text in load_texts()), tuple(encode(prompt) for prompt in PROMPTS))
+
+    @property
+    def positions(self) -> int:
+        """Positions of all texts that have a next token."""
+        return sum(len(ids) - 1 for ids in self.texts)
+
+    @property
+    def parts(self) -> int:
+        """Texts and prompts, the unit of progress."""
+        return len(self.texts) + len(self.prompts)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some positions of one text.
+
+    Attributes:
+        text: index of the text.
+        rows: which positions, counted over all texts.
+        logits: float32 [rows, tokens], the prediction at each.
+        following: int64 [rows], the token that comes next in the text.
+    """
+
+    text: int
+    rows: slice
+    logits: Floats
+    following: npt.NDArray[np.int64]
+
+
+def read_texts(runner: GraphRunner, texts: Sequence[Sequence[int]]) -> Iterator[Chunk]:
+    """Yield the predictions at all positions that have a next token, in order."""
+    start = 0
+    for index, ids in enumerate(texts):
+        first = 1
+        for logits in runner.logits(ids[:-1]):
+            count = len(logits)
+            following = np.array(ids[first : first + count], np.int64)
+            yield Chunk(index, slice(start, start + count), logits, following)
+            start += count
+            first += count

@@ -1,0 +1,144 @@
+"""The quality report: measures a candidate against a reference, and says exactly what was compared with what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import IntegrityError, QualityError
+from export.quality.graph_runner import GraphRunner
+from export.quality.measure import Figures, common_prefix, log_probabilities
+from export.quality.reading import Material, read_texts
+from export.quality.reference import Reference
+from export.quality.text_set import GREEDY_TOKENS, PROMPTS, load_texts
+
+REPORT = "report.json"
+_DIGITS = 6
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of one export.
+
+    Attributes:
+        candidate: what was measured, in words.
+        reference: what it was compared with, in words.
+        max_mean_kl: the preset's tolerance.
+        figures: of each text.
+        greedy: tokens of each prompt's continuation that agree before the first that does not.
+    """
+
+    candidate: str
+    reference: str
+    max_mean_kl: float
+    figures: tuple[Figures, ...]
+    greedy: tuple[int, ...]
+
+    @property
+    def total(self) -> Figures:
+        """Over all texts."""
+        return Figures.sum(self.figures)
+
+    @property
+    def greedy_agreement(self) -> float:
+        """Mean share of a greedy continuation that agrees before the first difference."""
+        return sum(self.greedy) / (GREEDY_TOKENS * len(self.greedy))
+
+    def summary(self) -> dict[str, Any]:
+        """The figures for the manifest."""
+        return {
+            **_document(self.total),
+            "greedy_agreement": round(self.greedy_agreement, _DIGITS),
+            "max_mean_kl": self.max_mean_kl,
+            "reference": self.reference,
+        }
+
+    def to_bytes(self) -> bytes:
+        """The report as JSON; equal figures give equal bytes."""
+        texts = load_texts()
+        kinds: dict[str, list[Figures]] = {}
+        for text, figures in zip(texts, self.figures, strict=True):
+            kinds.setdefault(text.kind, []).append(figures)
+        document = {
+            "candidate": self.candidate,
+            "reference": self.reference,
+            "method": (
+                "Both read each text once from its beginning and predict every next token. mean_kl is "
+                "KL(reference || candidate) in nats a token over the tokenizer's words; top1_agreement is the share of "
+                "positions at which both rank the same token first; greedy_agreement is the mean share of "
+                f"{GREEDY_TOKENS} greedy tokens before the first that differs."
+            ),
+            "tolerance": {"max_mean_kl": self.max_mean_kl, "kept": self.is_kept},
+            "figures": self.summary(),
+            "kinds": {kind: _document(Figures.sum(parts)) for kind, parts in kinds.items()},
+            "texts": {text.name: _document(figures) for text, figures in zip(texts, self.figures, strict=True)},
+            "greedy": [
+                {"prompt": prompt, "agreed": agreed, "tokens": GREEDY_TOKENS}
+                for prompt, agreed in zip(PROMPTS, self.greedy, strict=True)
+            ],
+        }
+        return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the preset's tolerance is kept."""
+        return self.total.mean_kl <= self.max_mean_kl
+
+
+def measure(
+    runner: GraphRunner, reference: Reference, material: Material, progress: Progress
+) -> tuple[tuple[Figures, ...], tuple[int, ...]]:
+    """Read all texts and continue all prompts with the candidate.
+
+    Returns:
+        The figures of each text, and for each prompt how many greedy tokens agree.
+    """
+    figures = [Figures() for _ in material.texts]
+    for chunk in read_texts(runner, material.texts):
+        compared = Figures.of(reference.expected(chunk.rows), log_probabilities(chunk.logits), chunk.following)
+        figures[chunk.text] = Figures.sum([figures[chunk.text], compared])
+        progress(chunk.text + 1, material.parts)
+    agreed = []
+    for index, (prompt, expected) in enumerate(zip(material.prompts, reference.greedy, strict=True)):
+        agreed.append(common_prefix(expected, runner.greedy(prompt, GREEDY_TOKENS)))
+        progress(len(material.texts) + index + 1, material.parts)
+    return tuple(figures), tuple(agreed)
+
+
+def check_report(content: bytes, where: str) -> dict[str, Any]:
+    """Return the figures for the manifest from a report's bytes.
+
+    Args:
+        content: what `Report.to_bytes` gave.
+        where: the report's path, for the message.
+
+    Raises:
+        QualityError: the preset's tolerance was missed.
+        IntegrityError: it is not a report.
+    """
+    try:
+        document = json.loads(content)
+        figures: dict[str, Any] = document["figures"]
+        kept = document["tolerance"]["kept"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{where} is not a quality report: {error}") from error
+    if kept is not True:
+        raise QualityError(
+            f"the export's mean KL divergence is {figures['mean_kl']}, the preset allows {figures['max_mean_kl']}",
+            hint=f"nothing was installed; the report is {where}; choose another preset",
+        )
+    return figures
+
+
+def _document(figures: Figures) -> dict[str, Any]:
+    return {
+        "tokens": figures.tokens,
+        "mean_kl": round(figures.mean_kl, _DIGITS),
+        "top1_agreement": round(figures.top1_agreement, _DIGITS),
+        "perplexity": round(figures.perplexity, _DIGITS - 2),
+        "reference_perplexity": round(figures.reference_perplexity, _DIGITS - 2),
+    }

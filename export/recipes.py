@@ -1,0 +1,62 @@
+"""What each stage of an export makes, and from what: the recipes under which their results are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from export.presets import REFERENCE, Preset
+from export.quality.text_set import text_set_digest
+from export.stages import Recipe, StageResult
+from export.versions import LOWERING, MEASURING, TOKENISING, versions
+
+_READING_CODE = ("checkpoint", "architecture")
+_GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
+_WORDS_CODE = (*_READING_CODE, "tokenizer", "generation")
+
+
+def graph(inputs: Mapping[str, str], target: str, preset: Preset) -> Recipe:
+    """The graph and its weights. The tolerance and the words about a preset do not change them."""
+    options = {"target": target, "preset": weights_of(preset)}
+    return Recipe("graph", _GRAPH_CODE, inputs, options, versions(LOWERING))
+
+
+def words(inputs: Mapping[str, str]) -> Recipe:
+    """Tokenizer, chat template and generation settings."""
+    return Recipe("words", _WORDS_CODE, inputs, versions=versions((*LOWERING, *TOKENISING)))
+
+
+def reference(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
+    """What the unquantised checkpoint says about the text set."""
+    return Recipe(
+        "reference",
+        (*_GRAPH_CODE, "quality"),
+        {**_digests("words", tokenizer), "texts": text_set_digest(), **inputs},
+        {"preset": weights_of(REFERENCE)},
+        versions(MEASURING),
+    )
+
+
+def quality(preset: Preset, built: StageResult, tokenizer: StageResult, expected: StageResult) -> Recipe:
+    """The quality report."""
+    return Recipe(
+        "quality",
+        ("quality",),
+        {
+            **_digests("graph", built),
+            **_digests("words", tokenizer),
+            **_digests("reference", expected),
+            "texts": text_set_digest(),
+        },
+        {"preset": preset.name, "max_mean_kl": preset.max_mean_kl},
+        versions(MEASURING),
+    )
+
+
+def weights_of(preset: Preset) -> dict[str, object]:
+    """What a preset says about weights, as JSON values."""
+    return {key: value for key, value in asdict(preset).items() if key not in {"name", "summary", "max_mean_kl"}}
+
+
+def _digests(stage: str, result: StageResult) -> dict[str, str]:
+    return {f"{stage}/{entry.name}": entry.sha256 for entry in result.files}

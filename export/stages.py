@@ -1,0 +1,159 @@
+"""Results of export stages, kept under the digest of all that went into them, and proved before each use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from appliance import durable
+from appliance.artefact.manifest import FileEntry
+from appliance.errors import IntegrityError
+
+_INDEX = "stage.json"
+_FILES = "files"
+_NAME_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a stage's result.
+
+    Attributes:
+        name: the stage, for people.
+        code: packages or modules of `export` whose source takes part, for example "lowering".
+        inputs: digests of what is read, by name.
+        options: JSON values that change the result.
+        versions: versions of the libraries that change the result.
+    """
+
+    name: str
+    code: Sequence[str]
+    inputs: Mapping[str, str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """The sha256 of the recipe; equal digests promise equal results."""
+        value = {**asdict(self), "code": _code_digest(self.code)}
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: a read-only folder and its files' digests."""
+
+    folder: Path
+    files: tuple[FileEntry, ...]
+    was_kept: bool
+
+    def file(self, name: str) -> Path:
+        """The path of a file."""
+        return self.folder / name
+
+    def digest(self, name: str) -> str:
+        """The sha256 of a file.
+
+        Raises:
+            IntegrityError: the stage has no such file.
+        """
+        for entry in self.files:
+            if entry.name == name:
+                return entry.sha256
+        raise IntegrityError(f"{self.folder} has no {name}", hint="delete the folder and export again")
+
+
+class Stages:
+    """The cache of stages in one folder. One export at a time uses it: the caller holds a lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def sweep(self) -> None:
+        """Remove what an interrupted export left half-made."""
+        for leftover in self._folder.glob(f"{durable.TEMPORARY_PREFIX}*"):
+            shutil.rmtree(leftover)
+
+    def is_kept(self, recipe: Recipe) -> bool:
+        """Whether a result is there, proved or not."""
+        return (self._path(recipe) / _INDEX).is_file()
+
+    def result(self, recipe: Recipe, make: Callable[[Path], None]) -> StageResult:
+        """Return the stage's result, made now unless it is kept and its digests hold.
+
+        Args:
+            recipe: what decides the result.
+            make: writes the result's files into the empty folder that it is given; no folders below it.
+
+        Raises:
+            whatever `make` raises; nothing is kept then.
+        """
+        folder = self._path(recipe)
+        try:
+            return StageResult(folder / _FILES, _proved(folder), was_kept=True)
+        except IntegrityError:
+            # Absent or damaged: the cache may be deleted in part at any time, so both are mended by making it again.
+            shutil.rmtree(folder, ignore_errors=True)
+        durable.make_folder(self._folder)
+        staged = self._folder / f"{durable.TEMPORARY_PREFIX}{folder.name}"
+        (staged / _FILES).mkdir(parents=True)
+        try:
+            make(staged / _FILES)
+            entries = tuple(file_entry(path) for path in sorted((staged / _FILES).iterdir()))
+            index = json.dumps([asdict(entry) for entry in entries], indent=2)
+            (staged / _INDEX).write_text(index, encoding="utf-8")
+            durable.publish_folder(staged, folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return StageResult(folder / _FILES, entries, was_kept=False)
+
+    def _path(self, recipe: Recipe) -> Path:
+        return self._folder / f"{recipe.name}-{recipe.digest()[:_NAME_DIGITS]}"
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Name, size and sha256 of a file."""
+    with path.open("rb") as stream:
+        digest = file_digest(stream)
+        return FileEntry(path.name, stream.tell(), digest)
+
+
+def file_digest(stream: BinaryIO) -> str:
+    """The sha256 of what is left of a binary stream."""
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _proved(folder: Path) -> tuple[FileEntry, ...]:
+    """Return the entries of a kept result after hashing each file.
+
+    Raises:
+        IntegrityError: absent, or not what its index says.
+    """
+    try:
+        entries = tuple(FileEntry(**entry) for entry in json.loads((folder / _INDEX).read_bytes()))
+        found = tuple(file_entry(path) for path in sorted((folder / _FILES).iterdir()))
+    except (OSError, ValueError, TypeError) as error:
+        raise IntegrityError(f"{folder} holds no finished stage: {error}") from error
+    if found != entries:
+        raise IntegrityError(f"{folder} is not what its index says")
+    return entries
+
+
+def _code_digest(names: Sequence[str]) -> str:
+    """The sha256 over the source of packages and modules of `export`."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for name in sorted(names):
+        package = root / name
+        sources = sorted(package.rglob("*.py")) if package.is_dir() else [package.with_suffix(".py")]
+        for source in sources:
+            content = source.read_bytes()
+            digest.update(f"{source.relative_to(root)}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
