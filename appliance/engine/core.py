@@ -107,15 +107,15 @@ class EngineCore:
             tokens = step.sequence.tokens[step.start : step.start + step.length]
             logits = self._runner.prefill(step.slot, step.start, tokens)
         else:
-            tokens = [sequence.tokens[-1] for sequence in step.sequences]
+            tokens = [sequence.tokens[sequence.rows] for sequence in step.sequences]
             logits = self._runner.decode(tokens, [sequence.rows for sequence in step.sequences])
-        gives_tokens = not isinstance(step, Prefill) or step.is_last
         self._faults = 0
         self.scheduler.advance(step)
-        streams = [self._streams[sequence] for sequence in step.sequences] if gives_tokens else []
+        rows = [row for row, sequence in enumerate(step.sequences) if sequence.awaits_token]
+        streams = [self._streams[step.sequences[row]] for row in rows]
         self.counters.count_step(self._clock(), len(streams))
         if streams:
-            self._choose(streams, logits)
+            self._choose(streams, logits if len(rows) == len(logits) else logits[rows])
 
     def _choose(self, streams: list[Stream], logits: NDArray[np.float32]) -> None:
         choices = choose(logits[:, : self._tokens], [stream.sampler for stream in streams])

@@ -2,12 +2,15 @@
 
 Past and present are bound to the same memory, so a step writes its rows in place and copies nothing. A binding holds
 its tensors' addresses, so each is made once: one a batch size for decoding, one a slot for prefill.
+
+The cache has one slot more than the engine knows of, in front: with it an odd batch becomes even (see exactness.py;
+a pair of rows is also computed faster than a single one). It stays empty: its row is overwritten each time.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ import psutil
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
-from appliance.engine.kv_cache import KVCache
+from appliance.engine.exactness import ROWS_TOGETHER, align_up
+from appliance.engine.kv_cache import Buffer, KVCache
 from appliance.errors import EngineError
 
 
@@ -51,79 +55,83 @@ class OrtRunner:
             ) from error
         self._shape = shape
         self._capacity = capacity
-        self._cache = KVCache(shape, slots, capacity)
-        self._logits = np.empty((slots, shape.vocabulary), np.float32)
+        self._cache = KVCache(shape, 1 + slots, capacity)
+        self._logits = np.empty((align_up(slots), shape.vocabulary), np.float32)
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> NDArray[np.float32]:
         """See `Runner`."""
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(slot, 1))
+        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(1 + slot, 1))
         count = len(tokens)
         self._check_rows(start + count)
-        binding.feed(np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1], np.int64))
-        return self._run(binding)
+        last = np.full(ROWS_TOGETHER, count - 1)
+        return self._run(binding, np.array([tokens], np.int64), np.array([start + count], np.int32), last)[:1]
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> NDArray[np.float32]:
         """See `Runner`."""
-        rows = len(tokens)
-        binding = self._decoders.get(rows) or self._decoders.setdefault(rows, self._bind(0, rows))
-        self._check_rows(max(lengths) + 1)
-        binding.feed(np.array(tokens, np.int64)[:, None], np.array(lengths, np.int32) + 1, np.arange(rows))
-        return self._run(binding)
+        count = len(tokens)
+        rows = align_up(count)
+        padding = rows - count
+        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(1 - padding, rows))
+        ids = np.zeros((rows, 1), np.int64)
+        ids[padding:, 0] = tokens
+        totals = np.ones(rows, np.int32)
+        totals[padding:] += np.array(lengths, np.int32)
+        self._check_rows(int(totals.max()))
+        return self._run(binding, ids, totals, np.arange(rows))[padding:]
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
-        self._cache.copy(source, target, rows)
+        self._cache.copy(1 + source, 1 + target, rows)
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
         """See `Runner`."""
-        self._cache.swap(first, first_rows, second, second_rows)
+        self._cache.swap(1 + first, first_rows, 1 + second, second_rows)
 
     def release(self, slot: int, keep_rows: int) -> None:
         """See `Runner`."""
-        self._cache.release(slot, keep_rows)
+        self._cache.release(1 + slot, keep_rows)
 
     def _bind(self, first: int, rows: int) -> _Binding:
-        return _Binding(self._session, self._cache, first, rows, self._logits[:rows])
+        logits = self._logits[: max(rows, ROWS_TOGETHER)]
+        return _Binding(self._session, logits, dict(zip(self._cache.names, self._cache.view(first, rows), strict=True)))
 
     def _check_rows(self, rows: int) -> None:
         """The kernel would write past the slot, so no length reaches it unchecked."""
         if not 0 < rows <= self._capacity:
             raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
 
-    def _run(self, binding: _Binding) -> NDArray[np.float32]:
+    def _run(
+        self, binding: _Binding, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         try:
-            binding.run()
+            binding.run(ids, totals, wanted)
         except Exception as error:  # ONNX Runtime's errors share no narrower base
             raise EngineError(f"ONNX Runtime failed in a step: {error}") from error
-        return binding.logits
+        return self._logits[: len(wanted)]
 
 
 class _Binding:
     """The tensors of one kind of launch, bound once; only inputs of a new shape are bound again."""
 
-    def __init__(self, session: Any, cache: KVCache, first: int, rows: int, logits: NDArray[np.float32]) -> None:
-        self.logits = logits
+    def __init__(self, session: Any, logits: NDArray[np.float32], cache: Mapping[str, Buffer]) -> None:
         self._session = session
         self._binding = session.io_binding()
         self._inputs: dict[str, NDArray[Any]] = {}
         # The logits come first: bound after the cache they would be missing from the outputs.
         self._binding.bind_ortvalue_output("logits", ort.OrtValue.ortvalue_from_numpy(logits))
-        for name, buffer in zip(cache.names, cache.view(first, rows), strict=True):
+        for name, buffer in cache.items():
             value = ort.OrtValue.ortvalue_from_numpy(buffer)
             self._binding.bind_ortvalue_input(f"past_key_values.{name}", value)
             self._binding.bind_ortvalue_output(f"present.{name}", value)
 
-    def feed(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> None:
-        """Set the inputs: token ids [rows, length], rows of each slot after the step, wanted rows of the logits."""
+    def run(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> None:
+        """Run the graph on token ids [rows, length]; `totals` are the rows of each slot after the step."""
         self._set("input_ids", ids)
         self._set("seqlens_k", totals - np.int32(1))
         self._set("total_sequence_length", np.array(totals.max()))
         self._set("logits_rows", wanted)
-
-    def run(self) -> None:
-        """Run the graph; the logits lie in `logits` afterwards."""
         self._session.run_with_iobinding(self._binding)
 
     def _set(self, name: str, value: NDArray[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from appliance.engine.exactness import ROWS_TOGETHER, align_down
 from appliance.engine.sequence import Sequence
 
 MIN_SHARED_ROWS = 16
@@ -23,15 +24,16 @@ def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPr
 
     Only sequences of the same principal are looked at, so neither a hit nor its timing tells one principal what
     another has asked. With a few dozen slots, comparing the tokens themselves costs microseconds and can mistake
-    nothing. The last token is always computed anew: its logits are needed.
+    nothing. The last tokens are always computed anew: the last one's logits are needed. Rows of a completion are not
+    shared, see exactness.py.
     """
     best: SharedPrefix | None = None
     for donor in held:
         if donor.principal != sequence.principal:
             continue
-        usable = min(donor.rows, len(sequence.tokens) - 1)
+        usable = min(donor.rows, donor.prompt_tokens, sequence.prompt_tokens - ROWS_TOGETHER)
         if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):
-            rows = common_prefix(donor.tokens, sequence.tokens, usable)
+            rows = align_down(common_prefix(donor.tokens, sequence.tokens, usable))
             if rows >= MIN_SHARED_ROWS and (best is None or rows > best.rows):
                 best = SharedPrefix(donor, rows)
     return best

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.engine.exactness import chunk_rows
 from appliance.engine.fair_queue import FairQueue
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.slots import SlotTable
@@ -31,11 +32,6 @@ class Prefill:
     length: int
 
     @property
-    def is_last(self) -> bool:
-        """Whether the next token can be chosen after it."""
-        return self.start + self.length == len(self.sequence.tokens)
-
-    @property
     def sequences(self) -> tuple[Sequence, ...]:
         """All sequences of the step."""
         return (self.sequence,)
@@ -43,7 +39,7 @@ class Prefill:
 
 @dataclass(frozen=True)
 class Decode:
-    """Compute the last token's row of each sequence; the i-th sequence is in slot i."""
+    """Compute one more row of each sequence; the i-th sequence is in slot i."""
 
     sequences: tuple[Sequence, ...]
 
@@ -137,7 +133,7 @@ class Scheduler:
         """The step was carried out: its rows hold keys and values now."""
         if isinstance(step, Prefill):
             step.sequence.rows = step.start + step.length
-            if step.is_last:
+            if step.sequence.missing_prompt_rows == 0:
                 step.sequence.status = Status.DECODE
             self._chunk_left -= step.length
         else:
@@ -165,10 +161,10 @@ class Scheduler:
             return self._plan_decode()
         sequence = self._choose(waiting)
         slot = self._place(sequence) if sequence.slot is None else sequence.slot
-        if decoding and sequence.missing_rows > self._chunk_left < self.limits.interleaved_chunk:
+        if decoding and sequence.missing_prompt_rows > self._chunk_left < self.limits.interleaved_chunk:
             return self._plan_decode()
         limit = self.limits.interleaved_chunk if decoding else self.limits.prefill_chunk
-        length = _chunk(sequence.missing_rows, limit)
+        length = chunk_rows(sequence.missing_prompt_rows, limit)
         if not self._make_room(sequence, sequence.rows + length):
             return None
         self._oldest_next = not self._oldest_next
@@ -177,7 +173,7 @@ class Scheduler:
     def _choose(self, waiting: list[Sequence]) -> Sequence:
         if self._oldest_next:
             return waiting[0]
-        return min(waiting, key=lambda sequence: sequence.missing_rows)
+        return min(waiting, key=lambda sequence: sequence.missing_prompt_rows)
 
     def _place(self, sequence: Sequence) -> int:
         slot = self.slots.place(sequence)
@@ -214,8 +210,3 @@ class Scheduler:
 def _wanted_rows(sequence: Sequence) -> int:
     """Rows that a running sequence will have soon."""
     return min(len(sequence.tokens) + HEADROOM_ROWS, sequence.limit_rows)
-
-
-def _chunk(missing: int, limit: int) -> int:
-    """Rows of the next chunk; a last one up to a quarter longer saves a step that reads all weights for a few rows."""
-    return missing if missing <= limit + limit // 4 else limit

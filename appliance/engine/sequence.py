@@ -54,19 +54,29 @@ class Sequence:
         return self.request.principal
 
     @property
-    def completion_tokens(self) -> int:
-        """Tokens generated so far."""
-        return len(self.tokens) - len(self.request.prompt_ids)
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.request.prompt_ids)
 
     @property
-    def missing_rows(self) -> int:
-        """Tokens whose keys and values are still to be computed."""
-        return len(self.tokens) - self.rows
+    def completion_tokens(self) -> int:
+        """Tokens generated so far."""
+        return len(self.tokens) - self.prompt_tokens
+
+    @property
+    def missing_prompt_rows(self) -> int:
+        """Prompt tokens whose keys and values are still to be computed."""
+        return self.prompt_tokens - self.rows
+
+    @property
+    def awaits_token(self) -> bool:
+        """Whether every token has been computed, so that the next one can be chosen."""
+        return self.rows == len(self.tokens)
 
     @property
     def limit_rows(self) -> int:
         """Rows it can ever need: the last token of a completion is never fed back."""
-        return len(self.request.prompt_ids) + self.max_tokens - 1
+        return self.prompt_tokens + self.max_tokens - 1
 
     def admit(self, now: float) -> None:
         """It got its place among the running ones (perhaps again, after it was set back)."""
@@ -83,7 +93,7 @@ class Sequence:
         admitted = now if self._admitted_at is None else self._admitted_at
         first = now if self._first_token_at is None else self._first_token_at
         return Usage(
-            prompt_tokens=len(self.request.prompt_ids),
+            prompt_tokens=self.prompt_tokens,
             cached_tokens=self.cached_tokens or 0,
             completion_tokens=self.completion_tokens,
             queue_s=admitted - self._submitted_at,

@@ -121,20 +121,20 @@ class SlotTable:
         self._settle()
 
     def stop(self, sequence: Sequence, *, keep: bool) -> None:
-        """End a sequence; its rows stay as a cached prefix if `keep`."""
-        if sequence.slot is None:
+        """End a sequence; its prompt's rows stay as a cached prefix if `keep`."""
+        slot = sequence.slot
+        if slot is None:
             return
-        if not keep:
-            self._held[sequence.slot] = None
-        if sequence.slot < self.decoding:
-            self.decoding -= 1
-            if sequence.slot != self.decoding:
-                self._bring(self.decoding, sequence.slot)
         if keep:
             sequence.last_used = self._tick()
-            sequence.reserved_rows = sequence.rows
+            sequence.rows = sequence.reserved_rows = min(sequence.rows, sequence.prompt_tokens)
         else:
-            sequence.slot, sequence.rows, sequence.reserved_rows = None, 0, 0
+            self._drop(slot)
+            sequence.rows = sequence.reserved_rows = 0
+        if slot < self.decoding:
+            self.decoding -= 1
+            if slot != self.decoding:
+                self._bring(self.decoding, slot)
         self._settle()
 
     def _bring(self, source: int, target: int) -> None:
