@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _PR_SET_PDEATHSIG = 1
 # Looked up before any fork: the child may only call what is safe there.
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -82,6 +84,22 @@ class Child:
         status = await self._running.wait()
         self._signal_group(signal.SIGKILL)
         return Exit(status)
+
+    async def wait_for_grandchild(self) -> None:
+        """Wait until one of the processes that it runs now ends; for ever if the kernel cannot tell."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        descriptors = []
+        try:
+            for grandchild in psutil.Process(self.pid).children():
+                with suppress(OSError):
+                    descriptors.append(os.pidfd_open(grandchild.pid))
+                    loop.add_reader(descriptors[-1], ended.set)
+            await ended.wait()
+        finally:
+            for descriptor in descriptors:
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
 
     async def stop(self, grace_s: float) -> Exit:
         """Ask it to end; after `grace_s` seconds end it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appliance import durable
 from appliance.address import Address
-from appliance.child import Child, Exit
+from appliance.child import Child
 from appliance.errors import UnavailableError
 from appliance.triton import log, shared_memory
 from appliance.triton.environment import prepare_backends, server_environment
@@ -69,6 +69,7 @@ class TritonServer:
         self._settings = settings
         self._say = say
         self._child: Child | None = None
+        self._told_age = False
         self._owner = shared_memory.owner(settings.run)
         self.version: TritonVersion | None = installation.version
         self.log = settings.run / LOG_NAME
@@ -111,8 +112,10 @@ class TritonServer:
         self.check()
         environment = server_environment(self._installation, os.environ)
         known = await asyncio.to_thread(known_options, self._installation.program, environment)
-        for line in unprotected(known):
-            self._say(f"this Triton is old: {line}")
+        if not self._told_age:
+            self._told_age = True
+            for line in unprotected(known):
+                self._say(f"this Triton is old: {line}")
         command: list[str | Path] = [self._installation.program, *arguments(self._options(), known)]
         settings = self._settings
         render(settings.repository, settings.model, settings.artefact, settings.engine)
@@ -125,11 +128,25 @@ class TritonServer:
             shared_memory.clean(self._owner)
             raise
 
-    async def wait(self) -> Exit:
-        """Wait until the server ends, for whatever reason."""
+    async def wait(self) -> str:
+        """Wait until the server ends, and return how.
+
+        Triton outlives the process of its model and answers every request with an error. We end it then.
+        """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
-        return await self._child.wait()
+        end = asyncio.create_task(self._child.wait())
+        model_end = asyncio.create_task(self._child.wait_for_grandchild())
+        try:
+            await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                return str(end.result())
+            await self._child.kill()
+            return "the process of its model ended"
+        finally:
+            end.cancel()
+            model_end.cancel()
+            await asyncio.gather(end, model_end, return_exceptions=True)
 
     async def stop(self) -> None:
         """Let running requests finish, then end the server and clean up after it."""

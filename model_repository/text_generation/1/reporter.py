@@ -1,4 +1,4 @@
-"""Writes the engine's figures into Triton's metrics about once a second. It measures nothing itself."""
+"""Writes the engine's figures into Triton's metrics about twice a second. It measures nothing itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import triton_python_backend_utils as pb_utils
 from appliance.engine import Engine, FinishReason
 from appliance.metrics.names import METRICS, UPDATED, Kind, Metric
 
-_PERIOD_S = 1.0
+_PERIOD_S = 0.5
 
 
 class Reporter:
@@ -23,7 +23,7 @@ class Reporter:
         self._labels = {"model": model}
         self._families = {metric.name: _family(metric) for metric in (UPDATED, *METRICS)}
         self._metrics: dict[tuple[str, str], Any] = {}
-        self._counted: dict[tuple[str, str], float] = {}
+        self._written: dict[tuple[str, str], float] = {}
         self._stop = threading.Event()
         self._report()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -59,12 +59,16 @@ class Reporter:
         if key not in self._metrics:
             labels = {**self._labels, metric.label: label} if metric.label else self._labels
             self._metrics[key] = self._families[metric.name].Metric(labels=labels)
+        before = self._written.get(key)
+        if value == before:
+            # Each write is a message to another process.
+            return
         if metric.kind is Kind.GAUGE:
             self._metrics[key].set(value)
         else:
             # Triton's counters only add.
-            self._metrics[key].increment(value - self._counted.get(key, 0.0))
-            self._counted[key] = value
+            self._metrics[key].increment(value - (before or 0.0))
+        self._written[key] = value
 
 
 def _family(metric: Metric) -> Any:

@@ -1,0 +1,89 @@
+"""`appliance up`: serves a model in the foreground until interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from appliance.address import Address
+from appliance.cli.box import Box
+from appliance.config import ServeConfig
+from appliance.supervisor import state
+from appliance.supervisor.assemble import Plan, serve
+from appliance.supervisor.choose import choose
+from appliance.supervisor.state import UpState
+from appliance.triton.locate import locate
+
+_TRITON_HTTP = "127.0.0.1:8000"
+
+
+@click.command("up")
+@click.argument("model", required=False)
+@click.option("--preset", help="Preset of the export. Default: the only one there is, or the export's default.")
+@click.option("--http", metavar="HOST:PORT", help="Where the OpenAI HTTP API listens.")
+@click.option("--grpc", metavar="HOST:PORT", help="Where the gRPC API listens.")
+@click.option(
+    "--triton-http",
+    metavar="HOST:PORT",
+    is_flag=False,
+    flag_value=_TRITON_HTTP,
+    help=f"Switch Triton's own HTTP on, for its generate_stream. Without a value: {_TRITON_HTTP}.",
+)
+@click.option("--production", is_flag=True, help="Refuse a Triton with known security holes.")
+@click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton.")
+@click.pass_obj
+def command(
+    box: Box,
+    model: str | None,
+    preset: str | None,
+    http: str | None,
+    grpc: str | None,
+    triton_http: str | None,
+    production: bool,
+    allow_old_triton: bool,
+) -> int:
+    """Serve a model until interrupted.
+
+    MODEL is the name of an exported model; it may be left out when there is only one. Ctrl-C lets running requests
+    finish; a second one ends them.
+    """
+    config = box.config.serve
+    with state.only_one(box.layout.run) as is_stale:
+        if is_stale:
+            _say("an earlier run ended without cleaning up; starting afresh")
+        plan = Plan(
+            layout=box.layout,
+            serve=config,
+            artefact=choose(box.layout, model or config.model, config.target, preset or config.preset),
+            installation=locate(os.environ),
+            http=_free(http or config.http_address, "the OpenAI API"),
+            grpc=_free(grpc or config.grpc_address, "the gRPC API"),
+            triton_grpc=_free(config.triton_grpc_address, "Triton's gRPC"),
+            triton_metrics=_free(config.triton_metrics_address, "Triton's metrics"),
+            triton_http=_free(triton_http, "Triton's HTTP") if triton_http else None,
+            refuse_old_triton=production and not allow_old_triton,
+        )
+        _say(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
+        return asyncio.run(serve(plan, _say, lambda up: _ready(up, config)))
+
+
+def _free(text: str, purpose: str) -> Address:
+    return Address.from_text(text).check_loopback().check_free(purpose)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _ready(up: UpState, config: ServeConfig) -> None:
+    if up.triton_warning:
+        _say(f"warning: {up.triton_warning}")
+    click.echo(f"serving {up.model} ({up.target}-{up.preset}, artefact {up.artefact_sha256[:12]})")
+    click.echo(f"  OpenAI API    http://{up.http}/v1")
+    click.echo(f"  gRPC API      {up.grpc}")
+    if up.triton_http:
+        click.echo(f"  Triton HTTP   http://{up.triton_http}/v2/models/{up.model}/generate_stream")
+    click.echo('  talk to it    appliance chat "What is an inode?"')
+    click.echo(f"  end it        Ctrl-C; running requests get {config.drain_s:g} s")

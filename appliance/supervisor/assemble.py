@@ -1,0 +1,131 @@
+"""Puts a box together: from a plan to its two services, and serves until told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.address import Address
+from appliance.config import ServeConfig
+from appliance.layout import Layout
+from appliance.supervisor import state
+from appliance.supervisor.choose import Artefact
+from appliance.supervisor.gateway import GatewayServer, GatewaySettings
+from appliance.supervisor.state import Phase, UpState
+from appliance.supervisor.status import is_engine_alive
+from appliance.supervisor.supervisor import Part, Say, Supervisor, own_identity
+from appliance.triton.locate import Installation
+from appliance.triton.server import TritonServer, TritonSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `up` was asked for, every address free and on loopback.
+
+    Attributes:
+        layout: the box's folders.
+        serve: its configuration.
+        artefact: what to serve.
+        installation: the Triton to use.
+        http, grpc: the gateway's addresses.
+        triton_grpc, triton_metrics: Triton's.
+        triton_http: Triton's own HTTP; None leaves it off.
+        refuse_old_triton: a Triton with known security holes is not started.
+    """
+
+    layout: Layout
+    serve: ServeConfig
+    artefact: Artefact
+    installation: Installation
+    http: Address
+    grpc: Address
+    triton_grpc: Address
+    triton_metrics: Address
+    triton_http: Address | None = None
+    refuse_old_triton: bool = False
+
+
+async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
+    """Serve until a signal; returns the exit status. The caller holds the box's lock.
+
+    Args:
+        plan: see Plan.
+        say: gets each line that a person should read while the box runs.
+        ready: called once, when the box answers.
+
+    Raises:
+        ApplianceError: it cannot be started; nothing runs then.
+    """
+    triton = TritonServer(plan.installation, _triton_settings(plan), say)
+    gateway = GatewayServer(_gateway_settings(plan))
+    pid, started = own_identity()
+
+    def describe() -> UpState:
+        manifest = plan.artefact.manifest
+        return UpState(
+            phase=Phase.STARTING,
+            pid=pid,
+            pid_started=started,
+            model=manifest.model,
+            target=manifest.target,
+            preset=manifest.preset,
+            artefact=str(plan.artefact.folder),
+            artefact_sha256=plan.artefact.sha256,
+            http=str(plan.http),
+            grpc=str(plan.grpc),
+            triton_grpc=str(plan.triton_grpc),
+            triton_metrics=str(plan.triton_metrics),
+            triton_http=str(plan.triton_http) if plan.triton_http else None,
+            triton_version=str(triton.version) if triton.version else None,
+            triton_origin=plan.installation.origin,
+            triton_warning=triton.warning,
+        )
+
+    supervisor = Supervisor(
+        plan.layout.run,
+        describe,
+        Part("Triton", triton, lambda: is_engine_alive(plan.triton_metrics)),
+        Part("the gateway", gateway, gateway.is_live),
+        gateway.is_ready,
+        say,
+    )
+    return await supervisor.run(lambda: ready(state.read(plan.layout.run) or describe()))
+
+
+def _triton_settings(plan: Plan) -> TritonSettings:
+    return TritonSettings(
+        model=plan.artefact.manifest.model,
+        artefact=plan.artefact.folder,
+        repository=plan.layout.model_repository,
+        run=plan.layout.run,
+        grpc=plan.triton_grpc,
+        metrics=plan.triton_metrics,
+        http=plan.triton_http,
+        engine=engine_settings(plan.serve),
+        production=plan.refuse_old_triton,
+        drain_s=plan.serve.drain_s,
+    )
+
+
+def _gateway_settings(plan: Plan) -> GatewaySettings:
+    return GatewaySettings(
+        http=plan.http,
+        grpc=plan.grpc,
+        triton=plan.triton_grpc,
+        artefact=plan.artefact.folder,
+        run=plan.layout.run,
+        drain_s=plan.serve.drain_s,
+    )
+
+
+def engine_settings(serve: ServeConfig) -> Mapping[str, Any]:
+    """The engine's settings by their names in EngineConfig."""
+    return {
+        "slots": serve.slots,
+        "max_context_tokens": serve.max_context_tokens,
+        "cache_bytes": serve.cache_bytes,
+        "prefill_chunk_tokens": serve.prefill_chunk_tokens,
+        "max_queue": serve.max_queue_requests,
+        "threads": serve.threads,
+    }

@@ -1,0 +1,94 @@
+"""Picks the artefact to serve from those that were exported. It refuses to guess between several."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import MANIFEST_NAME, Manifest
+from appliance.errors import UnknownModelError, UsageError
+from appliance.layout import Layout
+
+# The export's own default: taken when a model was exported with several presets and none is named.
+_DEFAULT_PRESET = "balanced"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An exported model on this box.
+
+    Attributes:
+        folder: where it is.
+        manifest: what is in it.
+        sha256: digest of the manifest's bytes, which pins every other file.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """For people: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
+        return f"{self.manifest.model} ({self.manifest.target}-{self.manifest.preset})"
+
+
+def choose(layout: Layout, model: str | None, target: str, preset: str | None) -> Artefact:
+    """Return the artefact that is meant.
+
+    Args:
+        layout: where exports are.
+        model: its name; None takes the only one.
+        target: the execution target.
+        preset: its preset; None takes the only one, or the export's default.
+
+    Raises:
+        UnknownModelError: there is no such artefact.
+        UsageError: several fit.
+    """
+    every = _exported(layout)
+    models = sorted({name for name, _ in every if model in (None, name)})
+    if not models:
+        raise UnknownModelError(_absent(model, every), hint=_how_to_make(model))
+    if len(models) > 1:
+        raise UsageError(f"several models are exported: {', '.join(models)}", hint="name the one to serve")
+    name = models[0]
+    variants = [variant for other, variant in every if other == name]
+    wanted = preset or (_DEFAULT_PRESET if len(variants) > 1 else None)
+    for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
+    matching = [variant for variant in for_target if wanted is None or variant == f"{target}-{wanted}"]
+    if not matching:
+        asked = f" as {target}-{wanted}" if wanted else f" for {target}"
+        raise UnknownModelError(
+            f"{name} is not exported{asked}; there is {', '.join(variants)}",
+            hint=f"appliance export {name} --target {target}" + (f" --preset {wanted}" if wanted else ""),
+        )
+    if len(matching) > 1:
+        raise UsageError(f"{name} is exported as {', '.join(matching)}", hint="name one with --preset")
+    folder = layout.exports / name / matching[0]
+    manifest = read_manifest(folder)
+    if manifest.model != name:
+        raise UnknownModelError(
+            f"{folder} holds {manifest.model}, not {name}", hint=f"appliance export {name} --target {target}"
+        )
+    return Artefact(folder, manifest, hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest())
+
+
+def _exported(layout: Layout) -> list[tuple[str, str]]:
+    """(model, target-preset) of every artefact on the box."""
+    paths = sorted(layout.exports.glob(f"*/*/{MANIFEST_NAME}"))
+    return [(path.parent.parent.name, path.parent.name) for path in paths]
+
+
+def _absent(model: str | None, every: list[tuple[str, str]]) -> str:
+    if not every:
+        return "no model is exported on this box"
+    there = ", ".join(f"{name} ({variant})" for name, variant in every)
+    return f"{model} is not exported on this box; there is {there}"
+
+
+def _how_to_make(model: str | None) -> str:
+    name = model or "MODEL"
+    return f"appliance model list; appliance model pull {name}; appliance export {name}"

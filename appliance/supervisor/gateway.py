@@ -1,0 +1,137 @@
+"""The gateway as a child of the supervisor: started, waited for, stopped. It never imports the gateway itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.address import Address
+from appliance.child import Child
+from appliance.errors import EngineError, UnavailableError
+from appliance.supervisor import http
+
+LOG_NAME = "gateway.log"
+_POLL_S = 0.02
+_START_TIMEOUT_S = 60.0
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Where it listens, whom it asks.
+
+    Attributes:
+        http, grpc: its own addresses.
+        triton: Triton's gRPC.
+        artefact: the model's folder.
+        run: folder for its log.
+        drain_s: seconds that running requests get at the end.
+    """
+
+    http: Address
+    grpc: Address
+    triton: Address
+    artefact: Path
+    run: Path
+    drain_s: float = 30.0
+
+
+class GatewayServer:
+    """One gateway. Start it, wait for its end, start it again; one at a time."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._child: Child | None = None
+        self.log = settings.run / LOG_NAME
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running gateway."""
+        return self._child.pid if self._child and self._child.is_running else None
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is started.
+
+        Raises:
+            PortTakenError: another program listens on one of the addresses.
+        """
+        self._settings.http.check_free("the OpenAI API")
+        self._settings.grpc.check_free("the gRPC API")
+
+    async def start(self) -> None:
+        """Start the gateway and return when it answers; whether Triton is there does not matter.
+
+        Raises:
+            EngineError: it ended at once.
+            UnavailableError: it did not answer in time.
+        """
+        self.check()
+        settings = self._settings
+        command = [
+            sys.executable,
+            # Nothing of the folder we were started in, or of PYTHON* variables, gets into the gateway.
+            "-I",
+            "-m",
+            "appliance.gateway",
+            f"--triton={settings.triton}",
+            f"--http={settings.http}",
+            f"--grpc={settings.grpc}",
+            f"--artefact={settings.artefact}",
+            f"--drain={settings.drain_s:g}",
+        ]
+        self._child = await Child.start("gateway", command, self.log)
+        try:
+            await self._wait_live(self._child)
+        except BaseException:
+            await self._child.kill()
+            raise
+
+    async def wait(self) -> str:
+        """Wait until the gateway ends, and return how."""
+        if self._child is None:
+            raise UnavailableError("the gateway has not been started")
+        return str(await self._child.wait())
+
+    async def stop(self) -> None:
+        """Let running requests finish, then end it."""
+        if self._child is not None:
+            # The gateway itself waits `drain_s` and says goodbye; a little more for it to end.
+            await self._child.stop(self._settings.drain_s + 10.0)
+
+    async def kill(self) -> None:
+        """End it at once."""
+        if self._child is not None:
+            await self._child.kill()
+
+    async def is_live(self) -> bool:
+        """Whether it answers."""
+        return await http.status_of(self._settings.http, "/health/live") == http.OK
+
+    async def is_ready(self) -> bool:
+        """Whether it would take a request: it answers, and so does Triton as far as it knows."""
+        return await http.status_of(self._settings.http, "/health/ready") == http.OK
+
+    async def _wait_live(self, child: Child) -> None:
+        ended = asyncio.ensure_future(child.wait())
+        deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
+        try:
+            while not await self.is_live():
+                if ended.done():
+                    raise EngineError(f"the gateway ended at its start: {self._last_words()}", hint=f"see {self.log}")
+                if asyncio.get_running_loop().time() > deadline:
+                    raise UnavailableError(
+                        f"the gateway did not answer within {_START_TIMEOUT_S:g} s", hint=f"see {self.log}"
+                    )
+                await asyncio.wait({ended}, timeout=_POLL_S)
+        finally:
+            ended.cancel()
+
+    def _last_words(self) -> str:
+        with self.log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = stream.read().decode(errors="replace").split("\n")
+        spoken = [line.strip() for line in lines if line.strip()]
+        return spoken[-1].removeprefix("error: ") if spoken else "it said nothing"

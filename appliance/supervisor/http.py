@@ -1,0 +1,40 @@
+"""Asks a server of ours on loopback one short question over HTTP. No redirects, no proxies, no pool."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from appliance.address import Address
+
+OK = 200
+_MAX_BYTES = 4 << 20
+_TIMEOUT_S = 2.0
+
+
+async def get(address: Address, path: str, timeout_s: float = _TIMEOUT_S) -> tuple[int, str] | None:
+    """Return status and body, or None if nobody answers in time."""
+    with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
+        return await asyncio.wait_for(_get(address, path), timeout_s)
+    return None
+
+
+async def status_of(address: Address, path: str) -> int | None:
+    """Return the status alone, or None if nobody answers in time."""
+    answer = await get(address, path)
+    return answer[0] if answer else None
+
+
+async def _get(address: Address, path: str) -> tuple[int, str]:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        # HTTP/1.0: the body ends with the connection, and is never chunked.
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+        await writer.drain()
+        answer = await reader.read(_MAX_BYTES)
+        while piece := await reader.read(_MAX_BYTES - len(answer)):
+            answer += piece
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode(errors="replace")

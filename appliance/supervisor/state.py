@@ -1,0 +1,151 @@
+"""What a running box says about itself in `run/up.json`, and the lock that keeps a second one out.
+
+The lock decides who runs; the file is for readers, and one that a dead process left is recognised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from appliance import durable
+from appliance.errors import UsageError
+
+STATE_NAME = "up.json"
+_LOCK_NAME = "up.lock"
+_SCHEMA = 1
+# psutil's start times are exact to a clock tick.
+_SAME_START_S = 0.05
+
+
+class Phase(enum.Enum):
+    """What the supervisor is doing."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    RESTARTING = "restarting"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True)
+class UpState:
+    """A running box.
+
+    Attributes:
+        phase: see Phase.
+        pid: the supervisor's process id.
+        pid_started: when that process started, Unix time; with it the id cannot be mistaken for a later process.
+        model, target, preset: what is served.
+        artefact: its folder.
+        artefact_sha256: digest of its manifest.
+        http, grpc: the gateway's addresses.
+        triton_grpc, triton_metrics: Triton's addresses.
+        triton_http: Triton's own HTTP; None while it is off.
+        triton_version: "2.51.0"; None until Triton said it.
+        triton_origin: which installation it is.
+        triton_warning: why it is unfit for production, or an empty string.
+        triton_pid, gateway_pid: the children; None while one does not run.
+        triton_restarts, gateway_restarts: how often each was started again.
+    """
+
+    phase: Phase
+    pid: int
+    pid_started: float
+    model: str
+    target: str
+    preset: str
+    artefact: str
+    artefact_sha256: str
+    http: str
+    grpc: str
+    triton_grpc: str
+    triton_metrics: str
+    triton_http: str | None = None
+    triton_version: str | None = None
+    triton_origin: str = ""
+    triton_warning: str = ""
+    triton_pid: int | None = None
+    gateway_pid: int | None = None
+    triton_restarts: int = 0
+    gateway_restarts: int = 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the supervisor that wrote this still runs."""
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.pid_started) < _SAME_START_S
+        except psutil.Error:
+            return False
+
+    def to_bytes(self) -> bytes:
+        """Serialise as JSON."""
+        value = {"schema": _SCHEMA, **dataclasses.asdict(self), "phase": self.phase.value}
+        return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> UpState:
+        """Parse what `to_bytes` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            value = json.loads(data)
+            if value.pop("schema") != _SCHEMA:
+                raise ValueError("another schema")
+            return cls(**{**value, "phase": Phase(value["phase"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not the state of a running box: {error}") from error
+
+
+def read(run: Path) -> UpState | None:
+    """The state of the box that runs here; None if none does, also when a dead one left its file."""
+    try:
+        state = UpState.from_bytes((run / STATE_NAME).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if state.is_alive else None
+
+
+def write(run: Path, state: UpState) -> None:
+    """Replace the file."""
+    durable.replace(run / STATE_NAME, state.to_bytes())
+
+
+def remove(run: Path) -> None:
+    """Delete the file."""
+    durable.remove(run / STATE_NAME)
+
+
+@contextmanager
+def only_one(run: Path) -> Iterator[bool]:
+    """Hold the box's lock; gives whether an earlier run left its state behind (and removes that).
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    durable.make_folder(run)
+    descriptor = os.open(run / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            running = read(run)
+            who = f" {running.model} (process {running.pid})" if running else ""
+            raise UsageError(
+                f"this box is already serving{who}", hint="stop it first, or use another folder with --root"
+            ) from error
+        is_stale = (run / STATE_NAME).exists()
+        remove(run)
+        yield is_stale
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""How the box is doing, gathered from its state file, its processes and Triton's metrics. It changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from appliance.address import Address
+from appliance.metrics import METRICS, Sample, parse
+from appliance.metrics.names import UPDATED
+from appliance.supervisor import http, state
+from appliance.supervisor.state import Phase, UpState
+
+# Figures are written twice a second; older ones mean that the engine's process hangs or is gone.
+STALE_S = 10.0
+
+
+@dataclass(frozen=True)
+class BoxStatus:
+    """One look at the box.
+
+    Attributes:
+        up: what the supervisor says.
+        uptime_s: since the supervisor started.
+        triton_healthy: Triton answers, and the engine takes requests.
+        gateway_healthy: the gateway answers.
+        ready: the gateway would take a request now.
+        figures: the engine's metrics by field; empty when they cannot be had.
+        requests: finished requests by reason.
+        memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+    """
+
+    up: UpState
+    uptime_s: float
+    triton_healthy: bool
+    gateway_healthy: bool
+    ready: bool
+    figures: Mapping[str, float]
+    requests: Mapping[str, int]
+    memory_bytes: Mapping[str, int]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything works."""
+        return self.up.phase is Phase.SERVING and self.triton_healthy and self.gateway_healthy and self.ready
+
+
+def look(run: Path) -> BoxStatus | None:
+    """Gather the status; None when nothing runs."""
+    up = state.read(run)
+    return asyncio.run(_look(up)) if up else None
+
+
+async def is_engine_alive(metrics: Address) -> bool:
+    """Whether Triton answers and its engine wrote figures lately and takes requests."""
+    return is_alive(await _samples(metrics), time.time())
+
+
+def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
+    """Judge the figures: fresh, and of an engine that takes requests."""
+    values = {sample.name: sample.value for sample in samples}
+    age = now - values.get(UPDATED.name, 0.0)
+    return abs(age) < STALE_S and values.get("appliance_accepts_requests") == 1.0
+
+
+async def _look(up: UpState) -> BoxStatus:
+    http_address = Address.from_text(up.http)
+    samples, live, ready = await asyncio.gather(
+        _samples(Address.from_text(up.triton_metrics)),
+        http.status_of(http_address, "/health/live"),
+        http.status_of(http_address, "/health/ready"),
+    )
+    plain = {metric.name: metric.field for metric in METRICS if not metric.label}
+    return BoxStatus(
+        up=up,
+        uptime_s=time.time() - up.pid_started,
+        triton_healthy=is_alive(samples, time.time()),
+        gateway_healthy=live == http.OK,
+        ready=ready == http.OK,
+        figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
+        requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
+        memory_bytes=_memory(up),
+    )
+
+
+async def _samples(metrics: Address) -> tuple[Sample, ...]:
+    answer = await http.get(metrics, "/metrics")
+    return parse(answer[1]) if answer and answer[0] == http.OK else ()
+
+
+def _memory(up: UpState) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, pid in (("supervisor", up.pid), ("gateway", up.gateway_pid), ("triton", up.triton_pid)):
+        with suppress(psutil.Error):
+            if pid is not None:
+                process = psutil.Process(pid)
+                found[name] = process.memory_info().rss
+                if name == "triton":
+                    found["engine"] = sum(child.memory_info().rss for child in process.children())
+    return found

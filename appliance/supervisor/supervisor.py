@@ -1,0 +1,257 @@
+"""Keeps Triton and the gateway running: starts both, starts a crashed one again, drains both at the end.
+
+Only this file decides the order: at the end the gateway goes first, so that Triton never leaves a client without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from appliance.errors import ApplianceError
+from appliance.supervisor import state
+from appliance.supervisor.backoff import Backoff
+from appliance.supervisor.state import Phase, UpState
+from appliance.supervisor.watchdog import Watchdog
+
+Say = Callable[[str], None]
+INTERRUPTED = 130
+_SETTLE_S = 5.0
+_POLL_S = 0.05
+
+
+class Service(Protocol):
+    """What the supervisor runs."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+
+    def check(self) -> None:
+        """Refuse what can be refused before a start."""
+
+    async def start(self) -> None:
+        """Start it and return when it answers."""
+
+    async def wait(self) -> str:
+        """Wait for its end and return how it ended."""
+
+    async def stop(self) -> None:
+        """Drain and end it."""
+
+    async def kill(self) -> None:
+        """End it at once."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A service of the box.
+
+    Attributes:
+        name: what messages call it.
+        service: see Service.
+        is_alive: whether it answers, for its watchdog.
+    """
+
+    name: str
+    service: Service
+    is_alive: Callable[[], Coroutine[Any, Any, bool]]
+
+
+class _Kept:
+    """A part that is kept running, and how often it had to be started again."""
+
+    def __init__(self, part: Part) -> None:
+        self.name = part.name
+        self.service = part.service
+        self.watchdog = Watchdog(part.is_alive)
+        self.backoff = Backoff()
+        self.restarts = 0
+
+
+class Supervisor:
+    """One run of the box, from start to drained end."""
+
+    def __init__(
+        self,
+        run: Path,
+        describe: Callable[[], UpState],
+        triton: Part,
+        gateway: Part,
+        is_ready: Callable[[], Coroutine[Any, Any, bool]],
+        say: Say,
+    ) -> None:
+        """Take both parts, neither of them started.
+
+        Args:
+            run: folder of the state file.
+            describe: gives the state to write; what the supervisor knows itself is filled in.
+            triton: the first part to start and the last to end.
+            gateway: the other one.
+            is_ready: whether the box as a whole takes requests.
+            say: gets each line that a person should read.
+        """
+        self._run = run
+        self._describe = describe
+        self._triton = _Kept(triton)
+        self._gateway = _Kept(gateway)
+        self._is_ready = is_ready
+        self._say = say
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    async def run(self, ready: Callable[[], None]) -> int:
+        """Serve until a signal; returns the exit status.
+
+        Args:
+            ready: called once, when both answer.
+
+        Raises:
+            ApplianceError: the first start failed; nothing runs then.
+        """
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            self._write(Phase.STARTING)
+            if await self._start_both():
+                self._write(Phase.SERVING)
+                ready()
+                await self._keep_both()
+            return await self._drain()
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            await self._kill_both()
+            state.remove(self._run)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._stop_now.set()
+        self._stop.set()
+
+    async def _start_both(self) -> bool:
+        """Start both at once; False when a signal came first."""
+        # Both are asked before either is started: the second one's taken port should not cost the first one's load.
+        for kept in (self._triton, self._gateway):
+            kept.service.check()
+        starts = [asyncio.create_task(kept.service.start()) for kept in (self._triton, self._gateway)]
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            waiting: set[asyncio.Task[Any]] = {*starts, stop}
+            while not all(start.done() for start in starts) and not stop.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {stop}:
+                    task.result()
+            if not stop.done():
+                await self._settle()
+            return not stop.done()
+        finally:
+            await _cancelled(*starts, stop)
+
+    async def _keep_both(self) -> None:
+        """Start again whatever ends, until a signal comes."""
+        keepers = [asyncio.create_task(self._keep(kept)) for kept in (self._triton, self._gateway)]
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            done, _ = await asyncio.wait({*keepers, stop}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _cancelled(*keepers, stop)
+
+    async def _keep(self, kept: _Kept) -> None:
+        while True:
+            started = time.monotonic()
+            ended = await self._until_end(kept)
+            delay = kept.backoff.delay_s(time.monotonic() - started)
+            while True:
+                when = f"in {delay:g} s" if delay else "now"
+                self._say(f"{kept.name} stopped working ({ended}); starting it again {when}")
+                kept.restarts += 1
+                self._write(Phase.RESTARTING)
+                await asyncio.sleep(delay)
+                try:
+                    await kept.service.start()
+                except (ApplianceError, OSError) as error:
+                    ended = str(error)
+                    delay = kept.backoff.delay_s(0.0)
+                else:
+                    break
+            await self._settle()
+            self._say(f"{kept.name} is back")
+            self._write(Phase.SERVING)
+
+    async def _until_end(self, kept: _Kept) -> str:
+        """Wait until the service ends or hangs; returns what happened."""
+        end = asyncio.create_task(kept.service.wait())
+        hang = asyncio.create_task(kept.watchdog.wait())
+        try:
+            await asyncio.wait({end, hang}, return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                return end.result()
+            await kept.service.kill()
+            return hang.result()
+        finally:
+            await _cancelled(end, hang)
+
+    async def _settle(self) -> None:
+        """Wait a little until the gateway has noticed that Triton answers."""
+        deadline = time.monotonic() + _SETTLE_S
+        while not self._stop.is_set() and not await self._is_ready() and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_S)
+
+    async def _drain(self) -> int:
+        self._write(Phase.DRAINING)
+        self._say("stopping: running requests may finish; press Ctrl-C again to end them now")
+        drain = asyncio.create_task(self._stop_in_order())
+        now = asyncio.create_task(self._stop_now.wait())
+        try:
+            await asyncio.wait({drain, now}, return_when=asyncio.FIRST_COMPLETED)
+            if drain.done():
+                drain.result()
+                return 0
+            return INTERRUPTED
+        finally:
+            await _cancelled(drain, now)
+
+    async def _stop_in_order(self) -> None:
+        await self._gateway.service.stop()
+        await self._triton.service.stop()
+
+    async def _kill_both(self) -> None:
+        for kept in (self._gateway, self._triton):
+            await kept.service.kill()
+
+    def _write(self, phase: Phase) -> None:
+        current = dataclasses.replace(
+            self._describe(),
+            phase=phase,
+            triton_pid=self._triton.service.pid,
+            gateway_pid=self._gateway.service.pid,
+            triton_restarts=self._triton.restarts,
+            gateway_restarts=self._gateway.restarts,
+        )
+        state.write(self._run, current)
+
+
+def own_identity() -> tuple[int, float]:
+    """Our process id, and when we started."""
+    return os.getpid(), psutil.Process().create_time()
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until each has cleaned up after itself."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
