@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -12,11 +14,37 @@ from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json
 
+# Kept between the stages of an export.
+SETTINGS = "settings.json"
 GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 # Qwen's chat models end a turn with the first and a document with the second, whichever of them the files name.
 _QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
 _ENDS: Mapping[str, tuple[str, ...]] = {"qwen2": _QWEN_ENDS, "qwen3": _QWEN_ENDS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the manifest says about words.
+
+    Attributes:
+        tokens: of the tokenizer.
+        generation: see `generation`.
+    """
+
+    tokens: int
+    generation: Generation
+
+    def to_bytes(self) -> bytes:
+        """The settings as JSON."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Settings:
+        """Parse what `to_bytes` wrote."""
+        value = json.loads(content)
+        ends = tuple(value["generation"].pop("eos_token_ids"))
+        return cls(value["tokens"], Generation(eos_token_ids=ends, **value["generation"]))
 
 
 def chat_template(checkpoint: Checkpoint) -> str | None:

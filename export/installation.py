@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,34 +10,31 @@ from typing import Any
 
 from appliance import __version__, durable
 from appliance.artefact.folder import check_files, read_manifest
-from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest
 from appliance.errors import ApplianceError, IntegrityError
+from export.generation import SETTINGS, Settings
 from export.job import Job
 from export.progress import Progress
 from export.recipes import weights_of
 from export.stages import StageResult
 from export.versions import MEASURING, versions
 
-# Part of the manifest, not a file of the artefact.
-GENERATION = "generation.json"
 _PIECE_BYTES = 1 << 20
 
 
-def manifest_of(job: Job, results: Iterable[StageResult], shape: ModelShape, quality: Mapping[str, Any]) -> Manifest:
+def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], quality: Mapping[str, Any]) -> Manifest:
     """The artefact's manifest. Equal stages give equal manifests: it holds no time, path or machine."""
     entry = job.stored.entry
-    files = {file.name: (file, result) for result in results for file in result.files}
-    _, words = files.pop(GENERATION)
-    settings = json.loads(words.file(GENERATION).read_bytes())
-    settings["eos_token_ids"] = tuple(settings["eos_token_ids"])
+    # The settings are part of the manifest, not a file of the artefact.
+    files = sorted((file for result in results for file in result.files), key=lambda file: file.name)
     return Manifest(
         model=job.stored.name,
         target=job.target,
         preset=job.preset.name,
         architecture=job.architecture.name,
-        shape=shape,
-        generation=Generation(**settings),
-        files=tuple(files[name][0] for name in sorted(files)),
+        shape=job.shape(settings.tokens),
+        generation=settings.generation,
+        files=tuple(file for file in files if file.name != SETTINGS),
         inputs=job.inputs,
         options={"target": job.target, "preset": weights_of(job.preset)},
         versions={"appliance": __version__, **versions(MEASURING)},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
-import json
 import resource
 import tempfile
 from collections.abc import Mapping
@@ -20,8 +18,8 @@ from appliance.store import StoredModel, locked, open_model
 from export import recipes
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
-from export.generation import chat_template, generation
-from export.installation import GENERATION, install, manifest_of
+from export.generation import SETTINGS, Settings, chat_template, generation
+from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort
 from export.preflight import Needs, check_disk, check_memory
@@ -134,7 +132,8 @@ def _run(job: Job, layout: Layout) -> Exported:
     )
     report = quality.file(REPORT)
     figures = check_report(report.read_bytes(), str(report))
-    manifest = manifest_of(job, (graph, words, quality), job.shape(_token_count(words)), figures)
+    settings = _settings(words)
+    manifest = manifest_of(job, settings, (graph, words, quality), figures)
     folder = layout.artefact(manifest.model, manifest.target, manifest.preset)
     results = {"words": words, "graph": graph, "reference": reference, "quality": quality}
     return Exported(
@@ -155,7 +154,7 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
         check_memory(needs)
         cache_bytes += needs.output_bytes
     if not job.stages.is_kept(recipes.reference(job.inputs, words)):
-        cache_bytes += needs.float_bytes + reference_bytes(_token_count(words))
+        cache_bytes += needs.float_bytes + reference_bytes(_settings(words).tokens)
     durable.make_folder(layout.exports)
     durable.make_folder(layout.stages)
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
@@ -173,15 +172,16 @@ def _write_words(job: Job, folder: Path) -> None:
     template = chat_template(job.checkpoint)
     if template is not None:
         (folder / CHAT_TEMPLATE).write_text(template, encoding="utf-8")
-    settings = dataclasses.asdict(generation(job.checkpoint, load_tokenizer(content)))
-    (folder / GENERATION).write_text(json.dumps(settings, sort_keys=True), encoding="utf-8")
+    tokenizer = load_tokenizer(content)
+    settings = Settings(token_count(tokenizer), generation(job.checkpoint, tokenizer))
+    (folder / SETTINGS).write_bytes(settings.to_bytes())
     job.progress.step("tokenizer", 1, 1)
 
 
 def _write_reference(job: Job, layout: Layout, words: StageResult, folder: Path) -> None:
     """Build the graph in 32-bit floats for as long as it is needed, and keep what it says."""
     tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
-    shape = job.shape(token_count(tokenizer))
+    shape = job.shape(_settings(words).tokens)
     with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.stages) as temporary:
         floats = Path(temporary)
         job.build(job.checkpoint, job.architecture, REFERENCE, floats, job.advance("reference graph"))
@@ -193,7 +193,7 @@ def _write_reference(job: Job, layout: Layout, words: StageResult, folder: Path)
 
 def _write_report(job: Job, graph: StageResult, words: StageResult, reference: StageResult, folder: Path) -> None:
     tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
-    shape = job.shape(token_count(tokenizer))
+    shape = job.shape(_settings(words).tokens)
     runner = GraphRunner(graph.folder, job.graph_manifest(shape, graph.files), repack=True)
     material = Material.of(tokenizer, shape.context_tokens)
     figures, greedy = measure(runner, Reference.open(reference.folder), material, job.advance("quality"))
@@ -207,8 +207,8 @@ def _write_report(job: Job, graph: StageResult, words: StageResult, reference: S
     (folder / REPORT).write_bytes(report.to_bytes())
 
 
-def _token_count(words: StageResult) -> int:
-    return token_count(load_tokenizer(words.file(TOKENIZER).read_bytes()))
+def _settings(words: StageResult) -> Settings:
+    return Settings.from_bytes(words.file(SETTINGS).read_bytes())
 
 
 def _peak_bytes() -> int:

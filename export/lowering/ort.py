@@ -204,9 +204,7 @@ class _Lowering:
         """Multiply by one matrix, or by several side by side in one launch."""
         matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
-        leading = f"{projections[0]}.weight"
-        weights = self._preset.weights(leading, self._checkpoint.source_type(leading))
-        return self._multiply(value, matrix, weights, name, added)
+        return self._multiply(value, matrix, self._preset.weights(f"{projections[0]}.weight"), name, added)
 
     def _multiply(
         self,
