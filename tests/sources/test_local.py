@@ -1,0 +1,163 @@
+"""Importing from a local folder or GGUF file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnsafeFormatError, UsageError
+from appliance.sources import pull_local
+from appliance.store import open_model
+from tests.sources.test_formats import safetensors, zipped
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint in the Hugging Face layout."""
+    home = tmp_path / "checkpoint"
+    home.mkdir()
+    (home / "config.json").write_text(json.dumps({"model_type": "qwen2", "max_position_embeddings": 4096}))
+    (home / "model.safetensors").write_bytes(safetensors() + bytes(1000))
+    (home / "tokenizer.json").write_text("{}")
+    (home / "generation_config.json").write_text("{}")
+    (home / "chat_template.jinja").write_text("{{ messages }}")
+    (home / "README.md").write_text("hello")
+    (home / "onnx").mkdir()
+    return home
+
+
+def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
+    stored = pull_local(layout, folder, told.reporter, name="mine")
+    assert sorted(stored.files) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    assert stored.files["model.safetensors"].read_bytes() == (folder / "model.safetensors").read_bytes()
+    entry = open_model(layout, "mine").entry
+    assert (entry.architecture, entry.context_tokens, entry.trust.value) == ("qwen2", 4096, "first-use")
+    assert told.lines == ["left out: README.md, onnx"]
+    assert told.gained["storing mine"] == entry.size_bytes
+
+
+def test_a_gguf_file_is_imported_by_its_path(layout, published, told, tmp_path):
+    path = tmp_path / "anything.gguf"
+    path.write_bytes(published.content)
+    stored = pull_local(layout, path, told.reporter, name="mine")
+    assert list(stored.files) == ["anything.gguf"]
+    stored.verify()
+
+
+def test_a_model_of_the_catalogue_is_accepted_when_its_digests_match(layout, published, told, tmp_path):
+    (tmp_path / "renamed.gguf").write_bytes(published.content)
+    stored = pull_local(layout, tmp_path / "renamed.gguf", told.reporter, entry=published.entry)
+    assert list(stored.files) == ["weights.gguf"]
+
+
+def test_a_model_of_the_catalogue_is_refused_when_a_byte_differs(layout, published, told, tmp_path):
+    (tmp_path / "weights.gguf").write_bytes(published.content[:-1] + b"?")
+    with pytest.raises(IntegrityError, match=r"weights\.gguf has sha256"):
+        pull_local(layout, tmp_path / "weights.gguf", told.reporter, entry=published.entry)
+    assert not (layout.store / "sha256").exists()
+    assert not layout.models.exists()
+
+
+def test_a_folder_that_lacks_a_file_of_the_catalogue_is_refused(layout, published, told, folder):
+    with pytest.raises(SourceError, match=r"lacks weights\.gguf"):
+        pull_local(layout, folder, told.reporter, entry=published.entry)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "training_args.pt", "modeling_mine.py"])
+def test_a_folder_with_code_is_refused_whole(layout, folder, told, name):
+    (folder / name).write_bytes(pickle.dumps(1))
+    with pytest.raises(UnsafeFormatError, match=name):
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert not layout.models.exists()
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(list(range(50))), zipped()])
+def test_a_pickle_renamed_to_safetensors_is_refused(layout, folder, told, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(UnsafeFormatError, match=r"model\.safetensors"):
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert not layout.models.exists()
+
+
+def test_remote_code_is_refused_before_the_weights_are_copied(layout, folder, told):
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": "x.T"}}))
+    with pytest.raises(UnsafeFormatError, match="auto_map"):
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert not [path for path in layout.store.rglob("*") if path.is_file() and path.stat().st_size > 500]
+
+
+def test_a_link_that_leads_out_is_refused(layout, folder, told, tmp_path):
+    (tmp_path / "secret.json").write_text("{}")
+    (folder / "vocab.json").symlink_to(tmp_path / "secret.json")
+    with pytest.raises(UnsafeFormatError, match=r"vocab\.json is a link"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_a_link_within_the_folder_is_followed(layout, folder, told):
+    (folder / "weights").mkdir()
+    (folder / "model.safetensors").rename(folder / "weights" / "blob")
+    (folder / "model.safetensors").symlink_to("weights/blob")
+    pull_local(layout, folder, told.reporter, name="mine").verify()
+
+
+def test_a_dangling_link_is_a_source_error(layout, folder, told):
+    (folder / "vocab.json").symlink_to("nowhere")
+    with pytest.raises(SourceError, match=r"vocab\.json"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+@pytest.mark.parametrize("extra", ["a.gguf", "b.gguf"])
+def test_two_editions_of_the_weights_are_refused(layout, folder, published, told, extra):
+    (folder / extra).write_bytes(published.content)
+    with pytest.raises(SourceError, match="several editions"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_a_folder_without_weights_is_refused(layout, folder, told):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(SourceError, match="no weights"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_a_place_that_is_not_there_is_refused(layout, told, tmp_path):
+    with pytest.raises(SourceError, match="neither a folder nor a GGUF file"):
+        pull_local(layout, tmp_path / "nowhere", told.reporter, name="mine")
+
+
+@pytest.mark.parametrize("name", ["../evil", "Mine", "", "a/b"])
+def test_a_name_that_is_unsafe_is_refused(layout, folder, told, name):
+    with pytest.raises(UsageError, match="not valid"):
+        pull_local(layout, folder, told.reporter, name=name)
+
+
+def test_a_weight_file_with_an_unsafe_name_is_refused(layout, folder, told):
+    (folder / "model.safetensors").rename(folder / "my model.safetensors")
+    with pytest.raises(UsageError, match="my model"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_a_name_that_is_taken_is_refused(layout, folder, told):
+    pull_local(layout, folder, told.reporter, name="mine")
+    with pytest.raises(UsageError, match="installed already"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_an_empty_text_is_refused(layout, folder, told):
+    (folder / "merges.txt").write_bytes(b"")
+    with pytest.raises(IntegrityError, match=r"merges\.txt"):
+        pull_local(layout, folder, told.reporter, name="mine")
+
+
+def test_no_space_for_a_folder_is_told_before_anything_is_copied(layout, folder, told):
+    with pytest.raises(NoSpaceError):
+        pull_local(layout, folder, told.reporter, name="mine", free=lambda _: 100)
+    assert not layout.store.exists()
