@@ -79,7 +79,7 @@ BALANCED = Preset(
 
 COMPACT = Preset(
     name="compact",
-    summary="4-bit feed-forward weights in blocks of 128: a quarter smaller and faster to decode, with a loss that shows",
+    summary="4-bit feed-forward weights in blocks of 128: a quarter smaller, faster to decode, a loss that shows",
     max_mean_kl=0.15,
     body=Weights(bits=4, block=128, symmetric=False),
     head=_INT8,
