@@ -9,7 +9,7 @@ import json
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -177,4 +177,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: self.site.cut_after.get(name, len(body))])
+        # A client that has seen enough hangs up; that is its right.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body[: self.site.cut_after.get(name, len(body))])

@@ -1,0 +1,32 @@
+"""Locks between processes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from appliance.store import locked
+
+
+def test_a_second_holder_waits_and_says_so(tmp_path: Path):
+    order, waiting = [], threading.Event()
+
+    def second() -> None:
+        with locked(tmp_path / "lock", waiting=waiting.set):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(tmp_path / "lock"):
+        thread.start()
+        assert waiting.wait(30)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_lock_nobody_holds_is_taken_in_silence(tmp_path: Path):
+    told = []
+    for _ in range(2):
+        with locked(tmp_path / "folder" / "lock", waiting=lambda: told.append(1)):
+            pass
+    assert told == []

@@ -1,0 +1,62 @@
+"""The configuration file: every wrong word in it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Config, ServeConfig, reference
+from appliance.errors import UsageError
+
+
+def test_an_absent_file_gives_the_defaults(tmp_path: Path):
+    assert Config.load(tmp_path / "appliance.toml") == Config()
+
+
+def test_values_are_taken_over(tmp_path: Path):
+    path = tmp_path / "appliance.toml"
+    path.write_text(
+        '[serve]\nmodel = "mine"\nslots = 4\ndrain_s = 5\nmax_context_tokens = 2048\n'
+        '[sources]\nindex_url = "https://mirror.example/simple"\n'
+    )
+    config = Config.load(path)
+    assert config.serve == ServeConfig(model="mine", slots=4, drain_s=5.0, max_context_tokens=2048)
+    assert config.sources.index_url == "https://mirror.example/simple"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[serve]\nslot = 4", "slot"),
+        ("[server]\nslots = 4", "server"),
+        ("slots = 4", "slots"),
+        ("serve = 4", "serve"),
+        ("[serve]\nslots = 0", "slots must be at least 1"),
+        ("[serve]\nslots = true", "slots must be int"),
+        ("[serve]\nslots = 1.5", "slots must be int"),
+        ('[serve]\nslots = "4"', "slots must be int"),
+        ("[serve]\nmodel = 4", "model must be str"),
+        ("[serve]\ndrain_s = nan", "drain_s must be at least 0"),
+        ("[serve]\ndrain_s = -1", "drain_s must be at least 0"),
+        ("[serve", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(text: str, named: str):
+    with pytest.raises(UsageError) as caught:
+        Config.from_text(text, "/etc/appliance.toml")
+    assert named in caught.value.message
+    assert caught.value.message.startswith("/etc/appliance.toml")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path):
+    path = tmp_path / "appliance.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        Config.load(path)
+
+
+def test_the_reference_has_every_key():
+    text = reference()
+    assert "| `slots` | int | `8` |" in text
+    assert "| `index_url` |" in text
