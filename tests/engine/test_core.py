@@ -1,0 +1,423 @@
+"""Whatever comes and goes in whatever order: nothing is lost, nobody starves, and every answer is the lone one's."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.engine import FinishReason, Request, SamplingParams
+from appliance.engine.core import EngineCore
+from appliance.engine.exactness import ROWS_TOGETHER
+from appliance.engine.scheduler import Scheduler, SchedulerLimits
+from appliance.engine.sequence import Sequence, Status
+from appliance.engine.stream import Stream
+from appliance.errors import DeadlineError, EngineError
+from tests.engine.toy import END, SHAPE, TOKENS, Recorder, ToyRunner, greedy_reference, toy_tokenizer
+
+TOKENIZER = toy_tokenizer()
+LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
+
+
+class Bench:
+    """A core on the toy runner with a clock that ticks once a step, and every invariant checked after each."""
+
+    def __init__(self, limits=LIMITS, faults=()):
+        self.limits = limits
+        self.now = 0.0
+        self.finished = []
+        self.runner = ToyRunner(limits.slots, faults=faults)
+        self.core = EngineCore(
+            self.runner, Scheduler(limits), tokens=TOKENS, clock=lambda: self.now, on_finish=self.finished.append
+        )
+        self.sinks = {}
+        self.sequences = {}
+
+    def add(self, name, prompt, **options):
+        principal, deadline = options.pop("principal", ""), options.pop("deadline", None)
+        sampling = SamplingParams(**{"temperature": 0.0, "max_tokens": 8, **options})
+        request = Request(name, tuple(prompt), sampling, principal=principal, deadline=deadline)
+        self.sinks[name] = Recorder()
+        sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
+        self.sequences[name] = sequence
+        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,)))
+        return self.sinks[name]
+
+    def step(self, cancelled=()):
+        self.now += 1.0
+        self.core.sweep(set(cancelled))
+        self.check()
+        if not self.core.is_idle:
+            self.core.step()
+        self.check()
+
+    def run(self, most=5000):
+        while not self.core.is_idle:
+            assert most > 0, "a sequence starves"
+            most -= 1
+            self.step()
+
+    def check(self):
+        scheduler = self.core.scheduler
+        held = scheduler.slots.held
+        running = scheduler.running
+        assert len(running) <= self.limits.max_running
+        assert scheduler.slots.used_rows <= self.limits.budget_rows
+        assert scheduler.slots.used_rows >= sum(s.reserved_rows for s in held if s is not None)
+        for slot, sequence in enumerate(held):
+            assert sequence is None or (sequence.slot == slot and held.count(sequence) == 1)
+        for sequence in running:
+            assert sequence.status in {Status.PREFILL, Status.DECODE}
+            assert sequence.slot is None or held[sequence.slot] is sequence
+        decoding = held[: scheduler.slots.decoding]
+        assert all(sequence.status is Status.DECODE for sequence in decoding)
+        live = set(scheduler.live)
+        assert live == {s for s in self.sequences.values() if s.status is not Status.FINISHED}
+        assert {s.request.request_id for s in live} == set(self.sinks) - set(self.finished)
+        assert len(self.finished) == len(set(self.finished))
+
+
+@dataclass(frozen=True)
+class Spec:
+    arrives: int
+    principal: str
+    prompt: tuple
+    max_tokens: int
+    cancelled: int | None
+    deadline: int | None
+
+
+def prompts():
+    """Prompts that share beginnings often, so that the prefix cache has something to get wrong."""
+    trunk = st.sampled_from([tuple(range(1, 41)), tuple(range(60, 100)), ()])
+    cut = st.tuples(trunk, st.integers(0, 40)).map(lambda pair: pair[0][: pair[1]])
+    tail = st.lists(st.integers(0, TOKENS - 1), min_size=1, max_size=20).map(tuple)
+    return st.tuples(cut, tail).map(lambda pair: pair[0] + pair[1])
+
+
+SPECS = st.builds(
+    Spec,
+    arrives=st.integers(0, 40),
+    principal=st.sampled_from(["a", "b"]),
+    prompt=prompts(),
+    max_tokens=st.integers(1, 30),
+    cancelled=st.none() | st.integers(0, 80),
+    deadline=st.none() | st.integers(1, 80),
+)
+ALL_LIMITS = st.builds(
+    SchedulerLimits,
+    max_running=st.integers(1, 4),
+    budget_rows=st.sampled_from([96, 130, 1000]),
+    prefill_chunk=st.integers(1, 40),
+    interleaved_chunk=st.integers(1, 20),
+    keep_prefixes=st.booleans(),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(specs=st.lists(SPECS, min_size=1, max_size=12), limits=ALL_LIMITS)
+def test_every_request_ends_once_with_the_tokens_it_would_get_alone(specs, limits):
+    bench = Bench(limits)
+    for tick in range(81):
+        for index, spec in enumerate(specs):
+            if spec.arrives == tick:
+                bench.add(
+                    str(index),
+                    spec.prompt,
+                    principal=spec.principal,
+                    max_tokens=spec.max_tokens,
+                    deadline=None if spec.deadline is None else spec.deadline + 0.5,
+                )
+        bench.step(str(index) for index, spec in enumerate(specs) if spec.cancelled == tick)
+    bench.run()
+    for index, spec in enumerate(specs):
+        sink = bench.sinks[str(index)]
+        expected = greedy_reference(spec.prompt, spec.max_tokens)
+        assert sink.tokens == expected[: len(sink.tokens)]
+        reason = sink.finish.reason
+        if reason in {FinishReason.STOP, FinishReason.LENGTH}:
+            assert sink.tokens == expected
+        else:
+            allowed = {FinishReason.CANCELLED: spec.cancelled, FinishReason.DEADLINE: spec.deadline}
+            assert allowed[reason] is not None
+        usage = sink.finish.usage
+        assert usage.completion_tokens == len(sink.tokens)
+        assert usage.cached_tokens < usage.prompt_tokens == len(spec.prompt)
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(1, 90), limits=ALL_LIMITS)
+def test_chunks_begin_at_even_rows_and_are_never_one_row_of_a_longer_prompt(length, limits):
+    bench = Bench(limits)
+    bench.add("x", [3] * length, max_tokens=1)
+    bench.run()
+    for _, start, rows in bench.runner.chunks:
+        assert start % ROWS_TOGETHER == 0
+        assert rows > 1 or length == 1
+
+
+def test_a_prompt_that_is_cached_is_not_computed_again():
+    bench = Bench()
+    prompt = list(range(1, 41))
+    first, second = bench.add("first", prompt), None
+    bench.run()
+    bench.runner.chunks.clear()
+    second = bench.add("second", prompt)
+    bench.run()
+    assert second.tokens == first.tokens
+    assert second.finish.usage.cached_tokens == 38
+    assert bench.runner.chunks == [(bench.runner.chunks[0][0], 38, 2)]
+
+
+def test_a_prefix_of_a_running_sequence_is_shared_too():
+    bench = Bench()
+    trunk = list(range(1, 33))
+    bench.add("running", [*trunk, 90, 91], max_tokens=30)
+    for _ in range(6):
+        bench.step()
+    late = bench.add("late", [*trunk, 80, 81, 82])
+    bench.run()
+    assert late.finish.usage.cached_tokens == 32
+    assert late.tokens == greedy_reference([*trunk, 80, 81, 82], 8)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_rows_of_a_completion_are_not_shared_because_decoding_rounds_differently(running):
+    bench = Bench()
+    prompt = list(range(1, 31))
+    first = bench.add("turn 1", prompt, max_tokens=20, ignore_eos=True)
+    while len(first.tokens) < 12:
+        bench.step()
+    if not running:
+        bench.run()
+    follow_up = [*prompt, *first.tokens[:12], 77, 78]
+    second = bench.add("turn 2", follow_up)
+    bench.run()
+    assert second.finish.usage.cached_tokens == 30
+    assert second.tokens == greedy_reference(follow_up, 8)
+
+
+def test_no_principal_finds_another_s_prefix():
+    bench = Bench()
+    prompt = list(range(1, 41))
+    bench.add("mine", prompt, principal="a")
+    bench.run()
+    theirs = bench.add("theirs", prompt, principal="b")
+    bench.run()
+    assert theirs.finish.usage.cached_tokens == 0
+
+
+def test_nothing_is_shared_when_the_prefix_cache_is_off():
+    bench = Bench(replace(LIMITS, keep_prefixes=False))
+    prompt = list(range(1, 41))
+    for name in ("a", "b", "c"):
+        bench.add(name, prompt, max_tokens=20)
+    bench.run()
+    assert [sink.finish.usage.cached_tokens for sink in bench.sinks.values()] == [0, 0, 0]
+
+
+def test_a_continued_conversation_takes_over_the_slot_of_its_last_turn():
+    bench = Bench(replace(LIMITS, max_running=1))
+    bench.add("turn 1", range(1, 31))
+    bench.run()
+    bench.add("turn 2", range(1, 51))
+    bench.run()
+    assert sum(held is not None for held in bench.core.scheduler.slots.held) == 1
+    assert bench.sinks["turn 2"].finish.usage.cached_tokens == 30
+
+
+def test_a_short_shared_beginning_leaves_the_longer_cached_prompt_in_place():
+    bench = Bench()
+    long = list(range(1, 61))
+    bench.add("long", long)
+    bench.run()
+    bench.add("other", [*long[:20], 99, 98])
+    bench.run()
+    again = bench.add("again", long)
+    bench.run()
+    assert bench.sinks["other"].finish.usage.cached_tokens == 20
+    assert again.finish.usage.cached_tokens == 58
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one():
+    bench = Bench(replace(LIMITS, prefill_chunk=4, interleaved_chunk=4, budget_rows=1000))
+    long = bench.add("long", [7] * 80, max_tokens=1)
+    bench.step()
+    short = bench.add("short", [8, 9], max_tokens=1)
+    for _ in range(4):
+        bench.step()
+    assert short.finishes
+    assert not long.finishes
+    bench.run()
+
+
+def test_running_streams_get_a_token_between_any_two_chunks_of_a_newcomer():
+    bench = Bench(replace(LIMITS, interleaved_chunk=4, budget_rows=1000))
+    bench.add("stream", [1, 2], max_tokens=40, ignore_eos=True)
+    bench.step()
+    bench.add("newcomer", [7] * 60, max_tokens=1)
+    bench.runner.chunks.clear()
+    stream = bench.sinks["stream"]
+    while not bench.sinks["newcomer"].finishes:
+        chunks, tokens = len(bench.runner.chunks), len(stream.tokens)
+        bench.step()
+        bench.step()
+        assert len(bench.runner.chunks) <= chunks + 1
+        assert len(stream.tokens) >= tokens + 1
+    bench.run()
+
+
+def test_several_short_prompts_share_one_turn_of_prefill():
+    bench = Bench(replace(LIMITS, max_running=4, interleaved_chunk=12, budget_rows=1000))
+    bench.add("stream", [1, 2], max_tokens=40, ignore_eos=True)
+    bench.step()
+    bench.step()
+    for name in ("a", "b", "c"):
+        bench.add(name, [5, 6, 7], max_tokens=1)
+    for _ in range(4):
+        bench.step()
+    assert all(bench.sinks[name].finishes for name in ("a", "b", "c"))
+    bench.run()
+
+
+def test_principals_take_turns_so_a_flood_delays_others_by_one_request_each():
+    bench = Bench(replace(LIMITS, max_running=1))
+    for index in range(10):
+        bench.add(f"flood {index}", [1, 2, 3], principal="flood")
+    bench.step()
+    bench.add("guest", [4, 5, 6], principal="guest")
+    bench.run()
+    assert bench.finished.index("guest") <= 2
+
+
+def test_when_memory_is_short_the_youngest_is_set_back_and_its_text_does_not_repeat():
+    bench = Bench(replace(LIMITS, max_running=2, budget_rows=150))
+    prompts = {"old": [1, 2, 3], "young": [4, 5, 6, 7]}
+    for name, prompt in prompts.items():
+        bench.add(name, prompt, max_tokens=80, ignore_eos=True)
+    bench.run()
+    assert bench.core.scheduler.preemptions > 0
+    assert bench.finished == ["old", "young"]
+    for name in prompts:
+        sink = bench.sinks[name]
+        assert len(sink.tokens) == 80
+        assert sink.finish.reason is FinishReason.LENGTH
+    alone = Bench()
+    lone = alone.add("young", prompts["young"], max_tokens=80, ignore_eos=True)
+    alone.run()
+    assert bench.sinks["young"].tokens == lone.tokens
+
+
+@pytest.mark.parametrize("steps_before", [0, 1, 3, 9])
+def test_a_cancelled_request_gets_no_token_after_the_next_sweep(steps_before):
+    bench = Bench(replace(LIMITS, max_running=1))
+    bench.add("first", range(1, 30), max_tokens=20, ignore_eos=True)
+    waiting = bench.add("second", [1, 2, 3])
+    for _ in range(steps_before):
+        bench.step()
+    seen = len(bench.sinks["first"].tokens)
+    bench.step(["first", "second"])
+    for name in ("first", "second"):
+        assert bench.sinks[name].finish.reason is FinishReason.CANCELLED
+    assert len(bench.sinks["first"].tokens) == seen
+    assert waiting.tokens == []
+    assert bench.core.is_idle
+
+
+def test_a_passed_deadline_ends_running_and_waiting_requests_with_a_deadline_error():
+    bench = Bench(replace(LIMITS, max_running=1))
+    for name in ("running", "waiting"):
+        bench.add(name, [1, 2, 3], max_tokens=50, deadline=5.0, ignore_eos=True)
+    for _ in range(5):
+        bench.step()
+    for name in ("running", "waiting"):
+        finish = bench.sinks[name].finish
+        assert finish.reason is FinishReason.DEADLINE
+        assert isinstance(finish.error, DeadlineError)
+
+
+def test_a_fault_fails_the_sequences_of_its_step_and_the_others_go_on():
+    bench = Bench(faults=[2])
+    for _ in range(2):
+        bench.add(f"early {len(bench.sinks)}", [1, 2, 3], max_tokens=5, ignore_eos=True)
+    bench.step()  # prefill of the first
+    bench.step()  # one decode step of the first
+    bench.step()  # prefill of the second fails
+    failed = bench.sinks["early 1"].finish
+    assert failed.reason is FinishReason.ERROR
+    assert isinstance(failed.error, EngineError)
+    bench.run()
+    assert bench.sinks["early 0"].finish.reason is FinishReason.LENGTH
+    after = bench.add("after", [1, 2, 3])
+    bench.run()
+    assert after.tokens == greedy_reference([1, 2, 3], 8)
+
+
+def test_rows_of_a_failed_step_are_not_offered_to_later_prompts():
+    bench = Bench(replace(LIMITS, prefill_chunk=20), faults=[1])
+    prompt = list(range(1, 41))
+    bench.add("fails", prompt)
+    bench.run()
+    assert bench.sinks["fails"].finish.reason is FinishReason.ERROR
+    again = bench.add("again", prompt)
+    bench.run()
+    assert again.finish.usage.cached_tokens == 0
+
+
+def test_faults_in_a_row_are_raised():
+    bench = Bench(faults=range(100))
+    for index in range(5):
+        bench.add(str(index), [1, 2])
+    with pytest.raises(EngineError, match="the toy broke"):
+        bench.run()
+    bench.core.end_all(EngineError("over"))
+    assert {sink.finish.reason for sink in bench.sinks.values()} == {FinishReason.ERROR}
+
+
+def test_logits_that_are_no_numbers_fail_their_request_alone(monkeypatch):
+    bench = Bench()
+    bench.add("sound", [1, 2, 3], max_tokens=5, ignore_eos=True)
+    bench.step()
+    decode = bench.runner.decode
+
+    def poisoned(tokens, lengths):
+        logits = decode(tokens, lengths)
+        if len(tokens) == 2:
+            logits[1] = float("nan")
+        return logits
+
+    monkeypatch.setattr(bench.runner, "decode", poisoned)
+    bench.add("poisoned", [4, 5, 6], max_tokens=5, ignore_eos=True)
+    bench.run()
+    assert bench.sinks["poisoned"].finish.reason is FinishReason.ERROR
+    assert bench.sinks["sound"].finish.reason is FinishReason.LENGTH
+
+
+def test_a_sink_that_raises_loses_its_request_and_nothing_else(caplog):
+    bench = Bench()
+
+    def broken(_event):
+        raise OSError("gone")
+
+    other = bench.add("other", [1, 2, 3])
+    request = Request("broken", (4, 5, 6), SamplingParams(temperature=0.0, max_tokens=50, ignore_eos=True))
+    sequence = Sequence(request, order=9, max_tokens=50, now=0.0)
+    bench.sinks["broken"], bench.sequences["broken"] = Recorder(), sequence
+    bench.core.add(Stream(sequence, broken, TOKENIZER, (END,)))
+    bench.run(60)
+    assert other.tokens == greedy_reference([1, 2, 3], 8)
+    assert sequence.status is Status.FINISHED
+    assert "sink of request 'broken' failed" in caplog.text
+
+
+def test_a_seeded_sample_is_the_same_alone_and_in_a_batch():
+    alone, batch = Bench(), Bench()
+    options = {"temperature": 1.0, "seed": 42, "max_tokens": 20, "ignore_eos": True}
+    lone = alone.add("x", [1, 2, 3], **options)
+    alone.run()
+    batch.add("a", [9, 8, 7, 6], temperature=1.0, seed=1, max_tokens=20)
+    among = batch.add("x", [1, 2, 3], **options)
+    batch.add("b", [5, 5], temperature=0.7, max_tokens=20)
+    batch.run()
+    assert lone.tokens == among.tokens
+    assert SHAPE.tokens == TOKENS

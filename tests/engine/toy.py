@@ -1,0 +1,140 @@
+"""A runner whose every answer depends on the whole content of a slot, so that any mistake with the cache shows."""
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+from appliance.artefact import Generation, Manifest, ModelShape
+from appliance.engine import EngineConfig, FinishEvent, TokenEvent
+from appliance.engine.tokenizer import Tokenizer
+from appliance.errors import EngineError
+
+END = 255
+TOKENS = 256
+VOCABULARY = 260
+GARBAGE = -7
+SHAPE = ModelShape(layers=1, kv_heads=1, head_dim=1, vocabulary=VOCABULARY, tokens=TOKENS, context_tokens=96)
+MANIFEST = Manifest(
+    model="toy",
+    target="cpu",
+    preset="toy",
+    architecture="toy",
+    shape=SHAPE,
+    generation=Generation(eos_token_ids=(END,)),
+    files=(),
+    inputs={},
+)
+CONFIG = EngineConfig(slots=3, cache_bytes=300 * SHAPE.cache_bytes_per_token, max_queue=64)
+CONFIG = replace(CONFIG, prefill_chunk_tokens=16, interleaved_chunk_tokens=6)
+
+
+def logits_of(rows) -> np.ndarray:
+    """Pseudo-random logits, a pure function of all rows. The columns that no token has are the greatest."""
+    generator = np.random.default_rng(zlib.crc32(np.asarray(rows, np.int64).tobytes()))
+    logits = generator.standard_normal(VOCABULARY).astype(np.float32)
+    logits[TOKENS:] = 99.0
+    logits[END] += 1.0
+    return logits
+
+
+def prompt_row(token, position, *, alone=False):
+    """What prefill writes; a row computed alone differs in its last bits, as it does in real kernels."""
+    return (token * 1000 + position) * 4 + (1 if alone else 0)
+
+
+def completion_row(token, position):
+    """What decoding writes."""
+    return (token * 1000 + position) * 4 + 2
+
+
+def greedy_reference(prompt, max_tokens):
+    """The tokens that a single sequence on a fresh machine gets, up to and including the end token."""
+    rows = [prompt_row(token, i, alone=len(prompt) == 1) for i, token in enumerate(prompt)]
+    completion = []
+    while True:
+        completion.append(int(logits_of(rows)[:TOKENS].argmax()))
+        if completion[-1] == END or len(completion) == max_tokens:
+            return completion
+        rows.append(completion_row(completion[-1], len(rows)))
+
+
+class ToyRunner:
+    """See `Runner`. `faults` names the steps (counted from 0) that raise."""
+
+    def __init__(self, slots: int, capacity: int = SHAPE.context_tokens, faults=()) -> None:
+        self.cache = np.full((slots, capacity), GARBAGE, np.int64)
+        self.faults = frozenset(faults)
+        self.steps = 0
+        self.chunks = []
+
+    def prefill(self, slot, start, tokens):
+        self._count()
+        self.chunks.append((slot, start, len(tokens)))
+        positions = range(start, start + len(tokens))
+        self.cache[slot, positions] = [
+            prompt_row(token, at, alone=len(tokens) == 1) for token, at in zip(tokens, positions, strict=True)
+        ]
+        return logits_of(self.cache[slot, : start + len(tokens)])[None]
+
+    def decode(self, tokens, lengths):
+        self._count()
+        for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
+            self.cache[slot, length] = completion_row(token, length)
+        return np.stack([logits_of(self.cache[slot, : length + 1]) for slot, length in enumerate(lengths)])
+
+    def copy(self, source, target, rows):
+        self.cache[target, :rows] = self.cache[source, :rows]
+
+    def swap(self, first, first_rows, second, second_rows):
+        kept = self.cache[second, :second_rows].copy()
+        self.cache[second, :first_rows] = self.cache[first, :first_rows]
+        self.cache[first, :second_rows] = kept
+
+    def release(self, slot, keep_rows):
+        self.cache[slot, keep_rows:] = GARBAGE
+
+    def _count(self):
+        self.steps += 1
+        if self.steps - 1 in self.faults:
+            raise EngineError("the toy broke")
+
+
+def toy_tokenizer() -> Tokenizer:
+    """Byte-level: token i is the i-th character of the alphabet, so ids and text convert one to one."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {character: index for index, character in enumerate(alphabet)}
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return Tokenizer(backend)
+
+
+class Recorder:
+    """A sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events = []
+
+    def __call__(self, event):
+        self.events.append(event)
+
+    @property
+    def tokens(self):
+        return [token for event in self.events if isinstance(event, TokenEvent) for token in event.token_ids]
+
+    @property
+    def text(self):
+        return "".join(event.text for event in self.events if isinstance(event, TokenEvent))
+
+    @property
+    def finishes(self):
+        return [event for event in self.events if isinstance(event, FinishEvent)]
+
+    @property
+    def finish(self):
+        (event,) = self.finishes
+        assert self.events[-1] is event
+        return event
