@@ -1,0 +1,129 @@
+"""GGUF files: what is read equals what was written, and whatever is damaged or unknown is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize, quantize
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
+from export.architecture import describe
+from export.checkpoint import open_checkpoint
+from export.checkpoint.gguf_header import Header
+from tests.checkpoints import tiny_config
+from tests.gguf_files import make_tiny_gguf
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("tie", [False, True])
+def test_names_shapes_and_values_are_those_of_the_published_weights(tmp_path: Path, model_type: str, tie: bool) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", model_type, tie=tie)
+    published = load_file(tmp_path / "a-published" / "model.safetensors")
+    checkpoint = open_checkpoint({"a.gguf": path})
+    assert checkpoint.names() == sorted(published)
+    for name, expected in published.items():
+        tensor = checkpoint.read(name)
+        assert checkpoint.shape(name) == expected.shape
+        assert tensor.dtype == np.float32
+        assert tensor.flags.c_contiguous
+        np.testing.assert_array_equal(tensor, expected)
+
+
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("tie", [False, True])
+def test_the_configuration_describes_the_same_architecture_as_the_published_one(
+    tmp_path: Path, model_type: str, tie: bool
+) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", model_type, tie=tie)})
+    assert describe(checkpoint.config) == describe(tiny_config(model_type, tie=tie))
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q5_0", "F16", "BF16"])
+def test_quantised_tensors_are_read_as_the_format_says(tmp_path: Path, kind: str) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", kind=kind)})
+    name = "model.layers.1.mlp.down_proj.weight"
+    published = load_file(tmp_path / "a-published" / "model.safetensors")[name]
+    blocks = quantize(published, GGMLQuantizationType[kind])
+    assert checkpoint.source_type(name) == kind
+    np.testing.assert_array_equal(checkpoint.read(name), dequantize(blocks, GGMLQuantizationType[kind]))
+    if kind.startswith("Q"):
+        np.testing.assert_array_equal(checkpoint.raw(name), blocks)
+
+
+def test_raw_blocks_of_plain_floats_are_refused(tiny: Path) -> None:
+    with pytest.raises(UnsupportedError, match="not in quantised blocks"):
+        open_checkpoint({"a.gguf": tiny}).raw("model.norm.weight")
+
+
+def test_a_tensor_that_is_not_there_is_named(tiny: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"no tensor model\.layers\.9"):
+        open_checkpoint({"a.gguf": tiny}).read("model.layers.9.mlp.up_proj.weight")
+
+
+def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", architecture="mamba")
+    with pytest.raises(UnsupportedError, match="'mamba' is not supported") as caught:
+        open_checkpoint({"a.gguf": path})
+    assert "qwen2, qwen3" in caught.value.hint
+
+
+def test_an_unknown_setting_is_refused_not_guessed(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", settings={"attention.sliding_window": 128})
+    with pytest.raises(UnsupportedError, match=r"attention\.sliding_window"):
+        open_checkpoint({"a.gguf": path})
+
+
+def test_scaled_rotation_is_refused(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", settings={"rope.scaling.factor": 4})
+    with pytest.raises(UnsupportedError, match="rope_scaling"):
+        describe(open_checkpoint({"a.gguf": path}).config)
+
+
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", settings={"rope.dimension_count": 8})
+    with pytest.raises(UnsupportedError, match="head_dim as 16 and as 8"):
+        open_checkpoint({"a.gguf": path})
+
+
+def test_one_part_of_a_split_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="several GGUF files"):
+        open_checkpoint({"a-1.gguf": tmp_path / "x", "a-2.gguf": tmp_path / "y"})
+
+
+@pytest.mark.parametrize("kept", [0, 3, 11, 200, 0.5, 0.999])
+def test_a_file_that_is_cut_short_is_refused(tiny: Path, tmp_path: Path, kept: float) -> None:
+    content = tiny.read_bytes()
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(content[: int(kept if kept >= 1 or kept == 0 else len(content) * kept)])
+    with pytest.raises(IntegrityError):
+        open_checkpoint({"cut.gguf": cut})
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gguf"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(IntegrityError, match="not GGUF"):
+        open_checkpoint({"a.gguf": path})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 4000), value=st.binary(min_size=1, max_size=8))
+def test_no_damage_to_the_header_does_more_than_raise(tiny: Path, position: int, value: bytes) -> None:
+    content = bytearray(tiny.read_bytes())
+    content[position : position + len(value)] = value
+    try:
+        header = Header.from_bytes(bytes(content))
+    except ApplianceError:
+        return
+    assert all(entry.offset + entry.size_bytes <= len(content) for entry in header.tensors.values())

@@ -1,0 +1,109 @@
+"""Checkpoints in Hugging Face's layout: read whole or in shards; damage, gaps and other formats are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from appliance.errors import IntegrityError, UnsafeFormatError, UnsupportedError
+from export.checkpoint import open_checkpoint
+from tests.checkpoints import make_tiny_checkpoint, tiny_config
+from tests.installed import files_in
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16")])
+def test_every_float_is_widened_exactly(tmp_path: Path, dtype: str, kind: str) -> None:
+    make_tiny_checkpoint(tmp_path / "wide")
+    make_tiny_checkpoint(tmp_path / "narrow", dtype=dtype)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    narrow = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}[dtype]
+    expected = load_file(tmp_path / "wide" / "model.safetensors")[name].astype(narrow).astype(np.float32)
+    checkpoint = open_checkpoint(files_in(tmp_path / "narrow"))
+    assert checkpoint.source_type(name) == kind
+    assert checkpoint.read(name).dtype == np.float32
+    np.testing.assert_array_equal(checkpoint.read(name), expected)
+
+
+def test_shards_read_as_one(tmp_path: Path) -> None:
+    whole = open_checkpoint(files_in(make_tiny_checkpoint(tmp_path / "whole")))
+    sharded = open_checkpoint(files_in(make_tiny_checkpoint(tmp_path / "sharded", shards=3)))
+    assert sharded.names() == whole.names()
+    for name in whole.names():
+        np.testing.assert_array_equal(sharded.read(name), whole.read(name))
+
+
+def test_a_missing_shard_is_noticed(tmp_path: Path) -> None:
+    files = files_in(make_tiny_checkpoint(tmp_path, shards=2))
+    del files["model-00002-of-00002.safetensors"]
+    with pytest.raises(IntegrityError, match="and it is not"):
+        open_checkpoint(files)
+
+
+def test_a_tensor_that_the_index_does_not_list_is_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path, shards=2)
+    index = tmp_path / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    del content["weight_map"]["model.norm.weight"]
+    index.write_text(json.dumps(content))
+    with pytest.raises(IntegrityError, match=r"does not list model\.norm\.weight"):
+        open_checkpoint(files_in(tmp_path))
+
+
+def test_two_files_with_the_same_tensor_are_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    save_file({"model.norm.weight": np.zeros(4, np.float32)}, tmp_path / "extra.safetensors")
+    with pytest.raises(IntegrityError, match="both hold"):
+        open_checkpoint(files_in(tmp_path))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(IntegrityError, match=r"model\.safetensors is damaged"):
+        open_checkpoint(files_in(tmp_path))
+
+
+def test_integers_are_not_weights(tmp_path: Path) -> None:
+    save_file({"model.norm.weight": np.zeros(4, np.int8)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(tiny_config()))
+    with pytest.raises(UnsupportedError, match="held as I8"):
+        open_checkpoint(files_in(tmp_path)).read("model.norm.weight")
+
+
+def test_weights_without_configuration_are_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    files = files_in(tmp_path)
+    del files["config.json"]
+    with pytest.raises(UnsupportedError, match=r"no config\.json"):
+        open_checkpoint(files)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path, content: str) -> None:
+    make_tiny_checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text(content, encoding="latin-1")
+    with pytest.raises(IntegrityError, match=r"config\.json"):
+        open_checkpoint(files_in(tmp_path))
+
+
+def test_an_already_quantised_form_is_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path, quantization_config={"quant_method": "gptq"})
+    with pytest.raises(UnsupportedError, match="quantised"):
+        open_checkpoint(files_in(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl", "Model.CKPT"])
+def test_pickles_are_never_opened(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsafeFormatError, match="pickle"):
+        open_checkpoint({name: tmp_path / "absent"})
+
+
+def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="no weights"):
+        open_checkpoint({"config.json": tmp_path / "absent"})

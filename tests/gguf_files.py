@@ -1,0 +1,110 @@
+"""Writes a tiny checkpoint as a GGUF file, as llama.cpp's converter lays Qwen models out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter
+from gguf.quants import quantize
+from safetensors.numpy import load_file
+
+from tests.checkpoints import CHAT_TEMPLATE, SPECIAL, make_tiny_checkpoint
+
+_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def make_tiny_gguf(
+    path: Path,
+    model_type: str = "qwen2",
+    *,
+    tie: bool = False,
+    kind: str = "F32",
+    settings: Mapping[str, int] | None = None,
+    architecture: str = "",
+) -> Path:
+    """Write the weights of `make_tiny_checkpoint` with the same arguments, its matrices as `kind` says.
+
+    Args:
+        path: the file; the other form of the checkpoint goes to a folder beside it.
+        model_type: see `make_tiny_checkpoint`.
+        tie: see `make_tiny_checkpoint`.
+        kind: GGUF's name of the elements' type for matrices, for example "Q8_0".
+        settings: integers to add below `<architecture>.`.
+        architecture: replaces the name of the architecture.
+
+    Returns:
+        `path`.
+    """
+    folder = make_tiny_checkpoint(path.parent / f"{path.stem}-published", model_type, tie=tie)
+    config = json.loads((folder / "config.json").read_text())
+    writer = GGUFWriter(path, architecture or model_type)
+    _add_settings(writer, config)
+    for key, value in (settings or {}).items():
+        writer.add_uint32(f"{architecture or model_type}.{key}", value)
+    _add_words(writer, folder)
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        chosen = GGMLQuantizationType[kind] if tensor.ndim > 1 and tensor.shape[-1] % 32 == 0 else None
+        if chosen in {None, GGMLQuantizationType.F32}:
+            writer.add_tensor(gguf_name(name), tensor.astype(np.float32))
+        else:
+            writer.add_tensor(gguf_name(name), quantize(tensor, chosen), raw_dtype=chosen)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def gguf_name(name: str) -> str:
+    """GGUF's name of a Hugging Face tensor."""
+    stem, _, ending = name.rpartition(".")
+    if stem in _NAMES:
+        return f"{_NAMES[stem]}.{ending}"
+    _, _, layer, part = stem.split(".", 3)
+    return f"blk.{layer}.{_NAMES[part]}.{ending}"
+
+
+def _add_settings(writer: GGUFWriter, config: Mapping[str, Any]) -> None:
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if "head_dim" in config:
+        writer.add_key_length(config["head_dim"])
+        writer.add_value_length(config["head_dim"])
+
+
+def _add_words(writer: GGUFWriter, folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    words = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__)
+    padding = [f"[PAD{index}]" for index in range(len(words) + len(SPECIAL), 320)]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([*words, *SPECIAL, *padding])
+    writer.add_token_types([1] * len(words) + [3] * len(SPECIAL) + [5] * len(padding))
+    writer.add_eos_token_id(len(words) + SPECIAL.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
