@@ -1,7 +1,7 @@
 """Chooses next tokens from logits, a batch at a time. It draws from each sequence's own generator and keeps no order.
 
-Only the likeliest tokens are ever sorted: every truncation (min_p, top_k, top_p) keeps a beginning of the descending
-order, and a draw without truncation needs that order only as far as the drawn probability mass.
+Every truncation (min_p, top_k, top_p) keeps a beginning of the descending order, so only as many of the likeliest
+tokens are sorted as it keeps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from appliance.engine.request import Request
 Row = NDArray[np.float32]
 Ids = NDArray[np.int64]
 _BLOCK = 256
-_GROWTH = (64, 1024, 16384)
+_GROWTH = (64, 1024, 8192, 32768)
 _LEAST_TEMPERATURE = 1e-5
 
 
@@ -113,7 +113,7 @@ def _shape(row: Row, state: SamplerState) -> None:
 
 
 def _draw(row: Row, state: SamplerState) -> int:
-    """Draw a token by inverting the cumulative distribution in descending order of probability."""
+    """Draw a token by inverting the cumulative distribution of those that the truncations keep."""
     params = state.params
     position = state.generator.random()
     limit = row.size
@@ -126,14 +126,16 @@ def _draw(row: Row, state: SamplerState) -> int:
         cumulative = np.cumsum(_weights(row, ids, params.temperature))
         mass = float(cumulative[-1])
     else:
-        mass = float(np.exp((row - row.max()) / np.float32(params.temperature)).sum(dtype=np.float64))
-        needed = mass * (params.top_p if params.top_p < 1.0 else position)
-        ids, cumulative = _until(row, params.temperature, needed)
+        weights = np.exp((row - row.max()) / np.float32(params.temperature))
+        if params.top_p == 1.0:
+            cumulative = np.cumsum(weights, dtype=np.float64)
+            return min(int(np.searchsorted(cumulative, position * cumulative[-1], side="right")), row.size - 1)
+        mass = float(weights.sum(dtype=np.float64))
+        ids, cumulative = _until(row, params.temperature, mass * params.top_p)
     if params.top_p < 1.0:
         kept = int(np.searchsorted(cumulative, params.top_p * mass)) + 1
         ids, cumulative = ids[:kept], cumulative[:kept]
-        mass = float(cumulative[-1])
-    index = int(np.searchsorted(cumulative, position * mass, side="right"))
+    index = int(np.searchsorted(cumulative, position * cumulative[-1], side="right"))
     return int(ids[min(index, ids.size - 1)])
 
 
@@ -167,20 +169,22 @@ def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:
 def likeliest(row: Row, count: int) -> Ids:
     """Return the indices of the `count` greatest values, descending; equal values in order of index.
 
-    A block that is not among the `count` blocks with the greatest maxima cannot hold one of them, so one pass for the
-    maxima replaces a partition of the whole row.
+    So a longer answer always continues a shorter one. The k-th greatest of the blocks' maxima bounds the k-th greatest
+    value from below, so one pass for the maxima leaves only the blocks that reach it to be partitioned.
     """
     blocks = row.size // _BLOCK
     if count < blocks:
         maxima = row[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-        best = np.argpartition(maxima, blocks - count)[blocks - count :]
-        inside = (best[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        reaching = np.flatnonzero(maxima >= np.partition(maxima, blocks - count)[blocks - count])
+        inside = (reaching[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
         candidates = np.concatenate([inside, np.arange(blocks * _BLOCK, row.size)])
     else:
         candidates = np.arange(row.size)
     values = row[candidates]
     if count < candidates.size:
-        kept = np.argpartition(values, candidates.size - count)[candidates.size - count :]
+        least = np.partition(values, candidates.size - count)[candidates.size - count]
+        above = np.flatnonzero(values > least)
+        kept = np.concatenate([above, np.flatnonzero(values == least)[: count - above.size]])
         candidates, values = candidates[kept], values[kept]
     order: Ids = candidates[np.lexsort((candidates, -values))]
     return order

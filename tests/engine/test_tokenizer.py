@@ -1,0 +1,118 @@
+"""Tokens to text: incremental decoding equals decoding at once, and half a character is never emitted."""
+
+import pytest
+import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import decoders, models, pre_tokenizers
+
+from appliance.engine.tokenizer import Detokeniser, Tokenizer
+from appliance.errors import IntegrityError, RequestError, UnsupportedError
+from tests.engine.toy import toy_tokenizer
+
+TOY = toy_tokenizer()
+
+
+def byte_level_backend():
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = tokenizers.Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def sentencepiece_backend():
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "▁hello", "wörld", "!"]
+    backend = tokenizers.Tokenizer(
+        models.BPE(vocab={p: i for i, p in enumerate(pieces)}, merges=[], unk_token="<unk>", byte_fallback=True)
+    )
+    backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return backend
+
+
+@given(st.text())
+def test_text_survives_the_round_trip(text):
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return
+    assert TOY.decode(TOY.encode(text)) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd")))
+def test_incremental_text_adds_up_and_has_no_broken_character_on_the_way(text):
+    incremental = Detokeniser(TOY)
+    pieces = [incremental.push(token) for token in TOY.encode(text)]
+    assert "".join(pieces) == text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+@given(st.lists(st.integers(0, 255)))
+def test_arbitrary_bytes_decode_as_the_library_decodes_them(ids):
+    assert TOY.decode(ids) == byte_level_backend().decode(ids)
+
+
+def test_half_a_character_at_the_end_is_not_emitted():
+    incremental = Detokeniser(TOY)
+    pieces = [incremental.push(token) for token in TOY.encode("a\U0001f600")[:-1]]
+    assert "".join(pieces) == "a"
+
+
+def test_special_tokens_have_no_text_and_added_ones_do():
+    backend = byte_level_backend()
+    backend.add_special_tokens(["<|end|>"])
+    backend.add_tokens([tokenizers.AddedToken("<tool call é>", special=False)])
+    tokenizer = Tokenizer(backend)
+    ids = tokenizer.encode("x<|end|><tool call é>y")
+    assert len(ids) == 4
+    assert tokenizer.decode(ids) == "x<tool call é>y" == backend.decode(ids)
+    assert tokenizer.size == 258
+
+
+def test_ids_that_no_token_has_have_no_text():
+    assert TOY.decode([100_000]) == ""
+
+
+def test_sentencepiece_tokens_with_byte_fallback_decode_as_the_library_decodes_them():
+    backend = sentencepiece_backend()
+    tokenizer = Tokenizer(backend)
+    ids = [258, 257, 259, 260, *(1 + byte for byte in "é€".encode())]
+    assert tokenizer.decode(ids) == backend.decode(ids) == " hello wörld!é€"
+    incremental = Detokeniser(tokenizer)
+    assert [incremental.push(token) for token in ids] == [" hello", " ", "wörld", "!", "", "é", "", "", "€"]
+
+
+def test_a_decoder_that_is_not_known_is_refused():
+    backend = byte_level_backend()
+    backend.decoder = decoders.WordPiece()
+    with pytest.raises(UnsupportedError, match="WordPiece"):
+        Tokenizer(backend)
+
+
+def test_half_a_surrogate_pair_is_refused():
+    with pytest.raises(RequestError, match="not valid Unicode at character 2"):
+        TOY.encode("ab\ud83d")
+
+
+def test_special_tokens_of_the_model_are_added_on_request():
+    backend = byte_level_backend()
+    backend.add_special_tokens(["<bos>"])
+    backend.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", 256)]
+    )
+    tokenizer = Tokenizer(backend)
+    assert tokenizer.encode("a")[0] == 256
+    assert 256 not in tokenizer.encode("a", add_special_tokens=False)
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path):
+    file = tmp_path / "tokenizer.json"
+    file.write_text("{")
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json cannot be read"):
+        Tokenizer.load(file)
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json cannot be read"):
+        Tokenizer.load(tmp_path / "absent" / "tokenizer.json")
+
+
+def test_a_saved_tokenizer_loads(tmp_path):
+    file = tmp_path / "tokenizer.json"
+    byte_level_backend().save(str(file))
+    assert Tokenizer.load(file).encode("a") == TOY.encode("a")
