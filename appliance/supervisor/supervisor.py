@@ -208,7 +208,8 @@ class Supervisor:
     async def _settle(self) -> None:
         """Wait a little until the gateway has noticed that Triton answers."""
         deadline = time.monotonic() + _SETTLE_S
-        while not self._stop.is_set() and not await self._is_ready() and time.monotonic() < deadline:
+        # It is in another process: there is nothing to wait for but the answer.
+        while not await self._is_ready() and not self._stop.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
 
     async def _drain(self) -> int:

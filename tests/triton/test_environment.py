@@ -1,0 +1,42 @@
+import sys
+from pathlib import Path
+
+from appliance.triton.environment import prepare_backends, server_environment
+from appliance.triton.locate import STUB, locate, python_library
+from tests.triton.installs import make_install
+
+
+def test_the_backend_folder_holds_the_python_backend_and_the_stub_of_this_python(tmp_path: Path):
+    found = locate({"PATH": ""}, install=tmp_path / "absent")
+    folder = prepare_backends(found, tmp_path / "backends")
+    assert [path.name for path in folder.iterdir()] == ["python"]
+    assert (folder / "python" / STUB).resolve() == found.stub.resolve()
+    assert (folder / "python" / "triton_python_backend_utils.py").is_file()
+
+
+def test_an_earlier_backend_folder_is_replaced(tmp_path: Path):
+    found = locate({}, install=make_install(tmp_path / "t"))
+    (tmp_path / "backends" / "evil").mkdir(parents=True)
+    folder = prepare_backends(found, tmp_path / "backends")
+    assert [path.name for path in folder.iterdir()] == ["python"]
+
+
+def test_the_stub_finds_our_python_and_its_library_first(tmp_path: Path):
+    found = locate({}, install=make_install(tmp_path / "t"))
+    environ = {
+        "PATH": "/usr/bin",
+        "LD_LIBRARY_PATH": "/elsewhere",
+        "PYTHONPATH": "/trap",
+        "PYTHONHOME": "/trap",
+        "A": "b",
+    }
+    prepared = server_environment(found, environ)
+    assert prepared["PATH"].split(":") == [str(Path(sys.executable).parent), "/usr/bin"]
+    assert prepared["LD_LIBRARY_PATH"].split(":") == [
+        str(tmp_path / "t" / "lib"),
+        str(python_library().parent),
+        "/elsewhere",
+    ]
+    assert "PYTHONPATH" not in prepared
+    assert "PYTHONHOME" not in prepared
+    assert prepared["A"] == "b"

@@ -1,0 +1,45 @@
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import NoSpaceError
+from appliance.triton import shared_memory
+from appliance.triton.shared_memory import check_space, clean, fresh_prefix, owner
+
+
+def test_leftovers_of_this_root_are_deleted_and_no_others(tmp_path: Path):
+    ours, theirs = owner(tmp_path / "a"), owner(tmp_path / "b")
+    shared = tmp_path / "shm"
+    shared.mkdir()
+    leftovers = [f"{fresh_prefix(ours)}0123", f"{fresh_prefix(ours)}4567"]
+    others = [f"{fresh_prefix(theirs)}0123", "triton_python_backend_shm_region_x", "appliance-", f"x-appliance-{ours}-"]
+    for name in (*leftovers, *others):
+        (shared / name).write_bytes(b"tensor")
+    assert set(clean(ours, shared)) == set(leftovers)
+    assert {path.name for path in shared.iterdir()} == set(others)
+
+
+def test_the_mark_of_a_root_is_kept_and_each_start_has_a_prefix_of_its_own(tmp_path: Path):
+    word = owner(tmp_path)
+    assert owner(tmp_path) == word
+    assert fresh_prefix(word) != fresh_prefix(word)
+
+
+def test_a_damaged_mark_is_drawn_anew_so_that_it_cannot_match_everything(tmp_path: Path):
+    word = owner(tmp_path)
+    for damaged in ("", "*\n", "../x"):
+        (tmp_path / "shared-memory-owner").write_text(damaged)
+        assert owner(tmp_path) not in {word, damaged}
+
+
+def test_too_little_room_is_refused_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - shutil's own form
+    monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _path: usage(64 << 20, 63 << 20, 1 << 20))
+    with pytest.raises(NoSpaceError, match="shm-size"):
+        check_space(tmp_path)
+
+
+def test_no_shared_memory_at_all_is_refused(tmp_path: Path):
+    with pytest.raises(NoSpaceError, match="mount a tmpfs"):
+        check_space(tmp_path / "absent")
