@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from appliance import __version__, durable
-from appliance.artefact.folder import check_files, read_manifest
+from appliance.artefact.folder import check_files
 from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest
-from appliance.errors import ApplianceError, IntegrityError
+from appliance.errors import IntegrityError
 from export.generation import SETTINGS, Settings
 from export.job import Job
 from export.progress import Progress
@@ -78,11 +78,10 @@ def install(folder: Path, manifest: Manifest, results: Iterable[StageResult], pr
 
 def _is_installed(folder: Path, manifest: Manifest) -> bool:
     try:
-        there = read_manifest(folder)
-        if there.to_bytes() != manifest.to_bytes():
+        if (folder / MANIFEST_NAME).read_bytes() != manifest.to_bytes():
             return False
-        check_files(folder, there)
-    except ApplianceError:
+        check_files(folder, manifest)
+    except (OSError, IntegrityError):
         return False
     return True
 

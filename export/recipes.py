@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from export.presets import REFERENCE, Preset
 from export.quality.text_set import text_set_digest
@@ -53,9 +55,11 @@ def quality(preset: Preset, built: StageResult, tokenizer: StageResult, expected
     )
 
 
-def weights_of(preset: Preset) -> dict[str, object]:
+def weights_of(preset: Preset) -> dict[str, Any]:
     """What a preset says about weights, as JSON values."""
-    return {key: value for key, value in asdict(preset).items() if key not in {"name", "summary", "max_mean_kl"}}
+    weights = {key: value for key, value in asdict(preset).items() if key not in {"name", "summary", "max_mean_kl"}}
+    values: dict[str, Any] = json.loads(json.dumps(weights))
+    return values
 
 
 def _digests(stage: str, result: StageResult) -> dict[str, str]:

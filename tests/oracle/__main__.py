@@ -1,6 +1,6 @@
 """Writes tests/golden with torch and transformers, so that tests need neither: `python -m tests.oracle --gguf FILE`.
 
-It computes in float32 with transformers' eager attention. Nothing of the product takes part but `tests.checkpoints`.
+It computes in float32 with transformers' eager attention. Of the product, only the text set takes part.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import torch
 import transformers
 from tokenizers import normalizers
 
+from export.quality.text_set import GREEDY_TOKENS, MAX_TOKENS_PER_TEXT, load_texts
+from export.quality.text_set import PROMPTS as PROMPTS_READ
 from tests.checkpoints import make_tiny_checkpoint
 from tests.oracle.texts import CONVERSATIONS, PROMPTS, TINY_PROMPTS, TOKENISED
 
@@ -63,6 +65,7 @@ def _real(gguf: Path) -> dict[str, Any]:
     prompts = [_continued(model, tokenizer(text)["input_ids"]) | {"text": text} for text in PROMPTS]
     return {
         "prompts": prompts,
+        "quality": _quality(model, tokenizer),
         "tokenised": [{"text": text, "ids": tokenizer(text)["input_ids"]} for text in TOKENISED],
         "conversations": [
             {
@@ -92,6 +95,19 @@ def _continued(model: Any, ids: Sequence[int]) -> dict[str, Any]:
         ],
         "completion": completion.tolist(),
     }
+
+
+def _quality(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """What the reference of the quality report must be: mean negative log-likelihoods, greedy continuations."""
+    likelihoods = {}
+    for text in load_texts():
+        ids = torch.tensor(tokenizer(text.content)["input_ids"][:MAX_TOKENS_PER_TEXT])
+        logits = model.eval()(ids[None, :-1]).logits[0][:, : len(tokenizer)]
+        likelihoods[text.name] = round(float(torch.nn.functional.cross_entropy(logits, ids[1:])), 5)
+    greedy = [
+        _continued(model, tokenizer(prompt)["input_ids"])["completion"][:GREEDY_TOKENS] for prompt in PROMPTS_READ
+    ]
+    return {"negative_log_likelihoods": likelihoods, "greedy": greedy}
 
 
 def _write(name: str, content: Mapping[str, Any]) -> None:

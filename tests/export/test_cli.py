@@ -1,0 +1,57 @@
+"""`appliance export`: what it prints, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.errors import UnknownModelError
+from appliance.layout import Layout
+from export.cli import command
+from export.presets import PRESETS
+from tests.checkpoints import make_tiny_checkpoint
+from tests.installed import files_in, install_checkpoint
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("box")
+    layout = Layout(root=folder / "root", cache=folder / "cache")
+    install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(folder / "checkpoint")))
+    return SimpleNamespace(layout=layout)
+
+
+def test_the_help_lists_every_preset() -> None:
+    shown = CliRunner().invoke(command, ["--help"]).output
+    for preset in PRESETS.values():
+        assert preset.name in shown
+
+
+def test_json_says_where_the_artefact_is_and_how_good(box: SimpleNamespace) -> None:
+    ran = CliRunner().invoke(command, ["tiny", "--json"], obj=box)
+    assert ran.exit_code == 0
+    document = json.loads(ran.stdout)
+    assert Path(document["artefact"], "manifest.json").is_file()
+    assert document["quality"]["mean_kl"] <= document["quality"]["max_mean_kl"]
+    assert document["size_bytes"] > 0
+    assert document["peak_bytes"] >= document["build_peak_bytes"] > 0
+    assert document["memory_limit_bytes"] > 0
+
+
+def test_words_for_people_and_plain_lines_without_a_terminal(box: SimpleNamespace) -> None:
+    ran = CliRunner().invoke(command, ["tiny", "--preset", "float32"], obj=box)
+    assert ran.exit_code == 0
+    assert "xported: " in ran.stdout
+    assert "mean KL" in ran.stdout
+    assert "verify: 100 %" in ran.stderr
+    assert "\x1b" not in ran.output
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones(box: SimpleNamespace) -> None:
+    ran = CliRunner().invoke(command, ["tiny", "--preset", "best"], obj=box)
+    assert isinstance(ran.exception, UnknownModelError)
+    assert "balanced" in ran.exception.hint

@@ -1,0 +1,59 @@
+"""What an export needs is added up before it starts, and a machine that is too small is told so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from appliance.errors import NoSpaceError
+from export.architecture import describe
+from export.checkpoint import open_checkpoint
+from export.lowering import ort
+from export.preflight import Needs, available_memory_bytes, check_disk, check_memory
+from export.presets import PRESETS, Preset
+from tests.checkpoints import make_tiny_checkpoint
+from tests.installed import files_in
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+@pytest.mark.parametrize("tie", [False, True])
+def test_the_estimate_is_close_to_what_is_written(tmp_path: Path, preset: Preset, tie: bool) -> None:
+    checkpoint = open_checkpoint(files_in(make_tiny_checkpoint(tmp_path / "checkpoint", tie=tie, layers=4)))
+    architecture = describe(checkpoint.config)
+    needs = Needs.of(checkpoint, architecture, preset)
+    (tmp_path / "graph").mkdir()
+    ort.build(checkpoint, architecture, preset, tmp_path / "graph", lambda _done, _total: None)
+    # Each tensor begins at a page of 4096 bytes, which matters only in a model as tiny as this.
+    tensors = len(checkpoint.names()) * 3
+    written = (tmp_path / "graph" / "model.onnx.data").stat().st_size
+    assert 0.8 * (written - tensors * 4096) <= needs.output_bytes <= 1.2 * written
+    assert needs.largest_bytes == 320 * 64 * 4
+
+
+def test_too_little_memory_is_refused_with_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000_000))
+    with pytest.raises(NoSpaceError, match="needs 12 MB of memory: 2 x 5 MB for the largest tensor, 2 MB") as caught:
+        check_memory(Needs(output_bytes=2_000_000, largest_bytes=5_000_000, float_bytes=0))
+    assert caught.value.exit_code == 4
+    check_memory(Needs(output_bytes=0, largest_bytes=4_000_000, float_bytes=0))
+
+
+def test_a_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "max").write_text("5000\n")
+    (tmp_path / "current").write_text("2000\n")
+    absent = (tmp_path / "no", tmp_path / "no")
+    monkeypatch.setattr("export.preflight._GROUP_LIMITS", ((tmp_path / "max", tmp_path / "current"), absent))
+    assert available_memory_bytes() == 3000
+    (tmp_path / "max").write_text("max\n")
+    assert available_memory_bytes() > 3000
+
+
+def test_a_full_disk_is_refused_before_the_folder_exists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**6))
+    with pytest.raises(NoSpaceError, match=r"the export needs 2 MB in .*, 1 MB are free"):
+        check_disk(tmp_path / "not" / "there", 2_000_000, "the export")
+    check_disk(tmp_path, 1_000_000, "the export")

@@ -1,0 +1,115 @@
+"""Tokenizers: rebuilt from GGUF they cut texts as the published ones; unknown kinds are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, pre_tokenizers
+
+from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint import open_checkpoint
+from export.tokenizer import load_tokenizer, token_count, tokenizer_json
+from tests.checkpoints import make_tiny_checkpoint, tiny_tokenizer
+from tests.gguf_files import make_tiny_gguf
+from tests.installed import files_in
+from tests.oracle.texts import TOKENISED
+
+
+@dataclass
+class Words:
+    """A checkpoint that has nothing but words."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def gguf_words(**replaced: Any) -> Words:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    texts = [*letters, "he", "ll", "hell", "hello", "<|endoftext|>", "<tool_call>", "[PAD262]"]
+    metadata = {
+        "model": "gpt2",
+        "pre": "qwen2",
+        "tokens": texts,
+        "token_type": [1] * (len(letters) + 4) + [3, 4, 5],
+        "merges": ["h e", "l l", "he ll", "hell o"],
+        "add_bos_token": False,
+    } | replaced
+    return Words({f"tokenizer.ggml.{key}": value for key, value in metadata.items()})
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    path = make_tiny_gguf(tmp_path_factory.mktemp("words") / "a.gguf")
+    return load_tokenizer(tokenizer_json(open_checkpoint({"a.gguf": path})))
+
+
+@pytest.mark.parametrize("text", TOKENISED)
+def test_a_rebuilt_tokenizer_gives_the_published_ids_and_the_text_back(rebuilt: Tokenizer, text: str) -> None:
+    published = tiny_tokenizer().encode(text).ids
+    assert rebuilt.encode(text).ids == published
+    assert rebuilt.decode(published, skip_special_tokens=False) == tiny_tokenizer().decode(
+        published, skip_special_tokens=False
+    )
+
+
+def test_padding_is_no_token(rebuilt: Tokenizer) -> None:
+    assert token_count(rebuilt) == 259
+    assert len(rebuilt.encode("[PAD259]").ids) == len("[PAD259]")
+
+
+def test_merges_apply_in_their_order_and_added_tokens_first() -> None:
+    tokenizer = load_tokenizer(tokenizer_json(gguf_words()))
+    words = tokenizer.encode("hello<tool_call>hehe<|endoftext|>").tokens
+    assert words == ["hello", "<tool_call>", "he", "he", "<|endoftext|>"]
+    assert tokenizer.decode(tokenizer.encode("a<|endoftext|><tool_call>").ids) == "a<tool_call>"
+
+
+def test_decomposed_characters_are_composed(rebuilt: Tokenizer) -> None:
+    assert rebuilt.encode("e\u0301").ids == rebuilt.encode("\u00e9").ids
+
+
+def test_the_same_metadata_gives_the_same_bytes() -> None:
+    assert tokenizer_json(gguf_words()) == tokenizer_json(gguf_words())
+
+
+def test_a_published_tokenizer_is_taken_as_it_is(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    assert tokenizer_json(open_checkpoint(files_in(tmp_path))) == (tmp_path / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [{"model": "llama"}, {"pre": "gpt-4o"}, {"pre": None}, {"add_bos_token": True}, {"add_space_prefix": True}],
+)
+def test_unknown_rules_are_refused(replaced: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedError, match="known"):
+        tokenizer_json(gguf_words(**replaced))
+
+
+@pytest.mark.parametrize("replaced", [{"token_type": [1, 1]}, {"tokens": []}, {"merges": ["zz zz"]}])
+def test_lists_that_do_not_match_are_refused(replaced: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError):
+        tokenizer_json(gguf_words(**replaced))
+
+
+def test_more_tokens_than_embedding_rows_are_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path, vocab_size=100)
+    with pytest.raises(UnsupportedError, match="259 tokens, the model's embedding 100 rows"):
+        tokenizer_json(open_checkpoint(files_in(tmp_path)))
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"model": 1}')
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json cannot be read"):
+        tokenizer_json(open_checkpoint(files_in(tmp_path)))
+
+
+def test_a_model_without_tokenizer_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"no tokenizer\.json"):
+        tokenizer_json(Words())
