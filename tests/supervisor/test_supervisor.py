@@ -1,0 +1,219 @@
+"""The supervisor over services that run nothing: what it does, in which order, and what it says."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import EngineError, PortTakenError
+from appliance.supervisor import state
+from appliance.supervisor.state import Phase
+from appliance.supervisor.supervisor import INTERRUPTED, Part, Supervisor
+from appliance.supervisor.watchdog import Watchdog
+from tests.supervisor.states import STATE
+from tests.waiting import until
+
+
+class Service:
+    """Runs nothing; `crash` ends it. What happens to it is written into a log that all share."""
+
+    def __init__(self, name: str, log: list[str], *, failures: int = 0, refusal: Exception | None = None):
+        self.name = name
+        self.log = log
+        self.failures = failures
+        self.refusal = refusal
+        self.starts = 0
+        self.pid: int | None = None
+        self.stopping: asyncio.Event | None = None
+        self.alive = True
+        self.hold_start = False
+
+    def check(self) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    async def start(self) -> None:
+        if self.hold_start:
+            await asyncio.Event().wait()
+        self.starts += 1
+        if self.failures:
+            self.failures -= 1
+            raise EngineError(f"{self.name} does not start")
+        self.end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.pid = 1000 + self.starts
+        self.log.append(f"{self.name} started")
+
+    def crash(self) -> None:
+        self.pid = None
+        self.end.set_result("ended by SIGKILL")
+
+    async def wait(self) -> str:
+        return await asyncio.shield(self.end)
+
+    async def stop(self) -> None:
+        self.log.append(f"{self.name} asked to stop")
+        if self.stopping:
+            await self.stopping.wait()
+        self.pid = None
+        self.log.append(f"{self.name} stopped")
+
+    async def kill(self) -> None:
+        if self.pid is not None:
+            self.log.append(f"{self.name} killed")
+        self.pid = None
+
+    async def is_alive(self) -> bool:
+        return self.alive
+
+
+class Box:
+    """A supervisor with two such services, run by a test's script."""
+
+    def __init__(self, run: Path):
+        self.log: list[str] = []
+        self.said: list[str] = []
+        self.run_folder = run
+        self.triton = Service("triton", self.log)
+        self.gateway = Service("gateway", self.log)
+
+    def run(self, script: Callable[["Box"], object] | None = None) -> int:
+        async def run() -> int:
+            supervisor = Supervisor(
+                self.run_folder,
+                lambda: STATE,
+                Part("Triton", self.triton, self.triton.is_alive),
+                Part("the gateway", self.gateway, self.gateway.is_alive),
+                self.gateway.is_alive,
+                self.said.append,
+            )
+            playing = asyncio.create_task(script(self)) if script else None  # type: ignore[arg-type]
+            try:
+                return await supervisor.run(lambda: self.log.append("ready"))
+            finally:
+                if playing:
+                    await playing
+
+        return asyncio.run(run())
+
+    @property
+    def phase(self) -> Phase | None:
+        found = state.read(self.run_folder)
+        return found.phase if found else None
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def _interrupt(number: signal.Signals = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_drains_the_gateway_before_triton(box: Box, number: signal.Signals):
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        assert box.phase is Phase.SERVING
+        _interrupt(number)
+
+    assert box.run(script) == 0
+    assert box.log[2:] == [
+        "ready",
+        "gateway asked to stop",
+        "gateway stopped",
+        "triton asked to stop",
+        "triton stopped",
+    ]
+    assert state.read(box.run_folder) is None
+
+
+def test_a_second_signal_ends_both_at_once(box: Box):
+    async def script(box: Box) -> None:
+        box.gateway.stopping = asyncio.Event()
+        await until(lambda: "ready" in box.log)
+        _interrupt()
+        await until(lambda: "gateway asked to stop" in box.log)
+        assert box.phase is Phase.DRAINING
+        _interrupt()
+
+    assert box.run(script) == INTERRUPTED
+    assert box.log[-2:] == ["gateway killed", "triton killed"]
+
+
+@pytest.mark.parametrize("name", ["triton", "gateway"])
+def test_a_crashed_service_is_started_again_and_said_so(box: Box, name: str):
+    async def script(box: Box) -> None:
+        service = getattr(box, name)
+        await until(lambda: "ready" in box.log)
+        service.crash()
+        await until(lambda: service.starts == 2 and box.phase is Phase.SERVING)
+        found = state.read(box.run_folder)
+        assert found
+        assert getattr(found, f"{name}_restarts") == 1
+        assert getattr(found, f"{name}_pid") == service.pid
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert any("stopped working (ended by SIGKILL); starting it again now" in line for line in box.said)
+    assert any("is back" in line for line in box.said)
+
+
+def test_a_restart_that_fails_is_tried_again_with_back_off(box: Box):
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        box.triton.failures = 1
+        box.triton.crash()
+        await until(lambda: box.triton.starts == 3)
+        await until(lambda: box.phase is Phase.SERVING)
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert any("triton does not start); starting it again in 1 s" in line for line in box.said)
+
+
+def test_a_service_that_hangs_is_killed_and_started_again(box: Box, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Watchdog.__init__, "__defaults__", (0.01,))
+
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        box.triton.alive = False
+        await until(lambda: "triton killed" in box.log)
+        box.triton.alive = True
+        await until(lambda: box.triton.starts == 2)
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert any("did not answer" in line for line in box.said)
+
+
+def test_a_first_start_that_fails_is_reported_and_leaves_nothing(box: Box):
+    box.triton.failures = 1
+    with pytest.raises(EngineError, match="triton does not start"):
+        box.run()
+    assert "ready" not in box.log
+    assert box.gateway.pid is None
+    assert box.triton.starts == 1
+    assert not (box.run_folder / state.STATE_NAME).exists()
+
+
+def test_a_refusal_of_one_keeps_the_other_from_starting(box: Box):
+    box.gateway.refusal = PortTakenError("127.0.0.1:8080 is in use")
+    with pytest.raises(PortTakenError):
+        box.run()
+    assert box.log == []
+
+
+def test_a_signal_while_starting_ends_the_start(box: Box):
+    async def script(box: Box) -> None:
+        box.triton.hold_start = True
+        await until(lambda: "gateway started" in box.log)
+        assert box.phase is Phase.STARTING
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert "ready" not in box.log
+    assert box.gateway.pid is None

@@ -1,0 +1,125 @@
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from appliance.child import Child, Exit
+from tests.waiting import until
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+# Starts a grandchild, says its process id, and waits.
+PROGRAM = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+PARENT = [sys.executable, "-c", PROGRAM]
+
+
+def _text(log: Path) -> str:
+    return log.read_text() if log.exists() else ""
+
+
+async def _said(log: Path) -> str:
+    await until(lambda: _text(log).endswith("\n"))
+    return _text(log).strip()
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def _until_ended(pid: int) -> None:
+    await until(lambda: _has_ended(pid))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(0, "exit status 0"), (3, "exit status 3"), (-9, "ended by SIGKILL"), (-200, "signal 200")]
+)
+def test_an_end_is_told_in_words(status: int, words: str):
+    assert words in str(Exit(status))
+
+
+def test_output_goes_to_the_log_after_what_is_there(tmp_path: Path):
+    async def run() -> Exit:
+        child = await Child.start("child", [sys.executable, "-c", "print('words'); raise SystemExit(7)"], log)
+        return await child.wait()
+
+    log = tmp_path / "run" / "child.log"
+    log.parent.mkdir()
+    log.write_text("before\n")
+    assert asyncio.run(run()) == Exit(7)
+    assert log.read_text() == "before\nwords\n"
+
+
+def test_a_child_that_ignores_the_request_is_ended_with_its_own_children(tmp_path: Path):
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    stubborn = [sys.executable, "-c", deaf + PROGRAM]
+
+    async def run() -> tuple[Exit, int]:
+        child = await Child.start("child", stubborn, tmp_path / "log")
+        grandchild = int(await _said(tmp_path / "log"))
+        ended = await child.stop(grace_s=0.1)
+        await _until_ended(grandchild)
+        return ended, grandchild
+
+    ended, grandchild = asyncio.run(run())
+    assert ended == Exit(-signal.SIGKILL)
+    assert _has_ended(grandchild)
+
+
+def test_a_child_that_crashes_leaves_no_children_of_its_own(tmp_path: Path):
+    async def run() -> None:
+        child = await Child.start("child", PARENT, tmp_path / "log")
+        grandchild = int(await _said(tmp_path / "log"))
+        psutil.Process(child.pid).kill()
+        assert await child.wait() == Exit(-signal.SIGKILL)
+        await _until_ended(grandchild)
+
+    asyncio.run(run())
+
+
+def test_the_end_of_a_grandchild_is_noticed(tmp_path: Path):
+    async def run() -> None:
+        child = await Child.start("child", PARENT, tmp_path / "log")
+        grandchild = int(await _said(tmp_path / "log"))
+        noticed = asyncio.create_task(child.wait_for_grandchild())
+        await asyncio.sleep(0.05)
+        assert not noticed.done()
+        psutil.Process(grandchild).kill()
+        await noticed
+        await child.kill()
+
+    asyncio.run(run())
+
+
+def test_children_end_when_we_are_killed(tmp_path: Path):
+    program = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from appliance.child import Child\n"
+        "async def main():\n"
+        f"    child = await Child.start('child', {SLEEPER!r}, Path(sys.argv[1]))\n"
+        "    print(child.pid, flush=True)\n"
+        "    await child.wait()\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "log"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        assert not _has_ended(pid)
+        parent.kill()
+    asyncio.run(_until_ended(pid))
+
+
+def test_a_program_that_is_not_there_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(Child.start("child", [tmp_path / "absent"], tmp_path / "log"))

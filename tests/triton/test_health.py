@@ -1,0 +1,120 @@
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from appliance.address import Address
+from appliance.errors import EngineError, MissingProgramError, UnavailableError
+from appliance.triton.health import TritonHealth, raw_outputs
+from appliance.triton.version import TritonVersion
+
+NOWHERE = Address("127.0.0.1", 1)
+
+
+def _bytes(text: bytes) -> bytes:
+    return struct.pack("<I", len(text)) + text
+
+
+def _answer(text: bytes, tokens: bytes) -> service_pb2.ModelStreamInferResponse:
+    response = service_pb2.ModelStreamInferResponse()
+    for name, data_type, raw in (("text_output", "BYTES", text), ("num_output_tokens", "UINT32", tokens)):
+        response.infer_response.outputs.add(name=name, datatype=data_type, shape=[1])
+        response.infer_response.raw_output_contents.append(raw)
+    return response
+
+
+def _echo(request: service_pb2.ModelInferRequest) -> service_pb2.ModelStreamInferResponse:
+    given = dict(zip([tensor.name for tensor in request.inputs], request.raw_input_contents, strict=True))
+    return _answer(_bytes(given["text_input"][4:] + b"!"), struct.pack("<I", 1))
+
+
+class _Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """A Triton with one model whose answers are made by a function."""
+
+    def __init__(self, answer: Callable[[service_pb2.ModelInferRequest], service_pb2.ModelStreamInferResponse]):
+        self.answer = answer
+
+    async def ServerMetadata(self, _request, _context):  # noqa: N802 - KServe's name
+        return service_pb2.ServerMetadataResponse(name="triton", version="2.51.0")
+
+    async def ModelReady(self, request, _context):  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=request.name == "tiny")
+
+    async def ModelStreamInfer(self, requests, _context):  # noqa: N802
+        async for request in requests:
+            yield self.answer(request)
+
+
+@asynccontextmanager
+async def _serving(answer) -> AsyncIterator[TritonHealth]:
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Triton(answer), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with TritonHealth(Address("127.0.0.1", port)) as health:
+            yield health
+    finally:
+        await server.stop(None)
+
+
+def _prove(answer) -> None:
+    async def prove() -> None:
+        async with _serving(answer) as health:
+            await health.prove_round_trip("tiny")
+
+    asyncio.run(prove())
+
+
+def test_a_text_that_comes_back_proves_the_way():
+    _prove(_echo)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda _request: _answer(b"", b""), id="numpy 2: every tensor is empty"),
+        pytest.param(lambda _request: _answer(_bytes(b""), struct.pack("<I", 0)), id="emptied inside"),
+        pytest.param(lambda _request: _answer(_bytes(b"Round tr"), struct.pack("<I", 1)), id="cut"),
+        pytest.param(
+            lambda request: _answer(_echo(request).infer_response.raw_output_contents[0], b""), id="no figures"
+        ),
+    ],
+)
+def test_a_tensor_that_does_not_survive_stops_the_start(answer):
+    with pytest.raises(MissingProgramError, match="numpy<2"):
+        _prove(answer)
+
+
+def test_a_model_that_answers_with_an_error_is_told():
+    with pytest.raises(EngineError, match="EngineError: the graph is gone"):
+        _prove(lambda _request: service_pb2.ModelStreamInferResponse(error_message="EngineError: the graph is gone"))
+
+
+def test_readiness_and_version_are_triton_s_own_words():
+    async def ask() -> tuple[bool, bool, TritonVersion]:
+        async with _serving(_echo) as health:
+            return await health.is_ready("tiny"), await health.is_ready("other"), await health.version()
+
+    assert asyncio.run(ask()) == (True, False, TritonVersion(2, 51))
+
+
+def test_nobody_there_is_not_ready_and_has_no_version():
+    async def ask() -> None:
+        async with TritonHealth(NOWHERE) as health:
+            assert not await health.is_ready("tiny")
+            with pytest.raises(UnavailableError):
+                await health.version()
+            with pytest.raises(EngineError, match="round trip"):
+                await health.prove_round_trip("tiny")
+
+    asyncio.run(ask())
+
+
+def test_an_output_without_content_is_absent():
+    assert raw_outputs(service_pb2.ModelInferResponse()) == {}
