@@ -94,13 +94,11 @@ class TritonServer:
         """
         if self._settings.production and self.version:
             check_production(self.version)
+        self._clear()
         self._settings.grpc.check_free("Triton's gRPC")
         self._settings.metrics.check_free("Triton's metrics")
         if self._settings.http:
             self._settings.http.check_free("Triton's HTTP")
-        removed = shared_memory.clean(self._owner)
-        if removed:
-            self._say(f"removed {len(removed)} leftovers of an earlier run from /dev/shm")
         shared_memory.check_space()
 
     async def start(self) -> None:
@@ -160,6 +158,15 @@ class TritonServer:
         if self._child is not None:
             await self._child.kill()
             shared_memory.clean(self._owner)
+
+    def _clear(self) -> None:
+        """Get rid of what a dead server of this root left."""
+        orphans = shared_memory.end_orphans(self._owner)
+        if orphans:
+            self._say(f"ended {orphans} processes of an earlier run")
+        removed = shared_memory.clean(self._owner)
+        if removed:
+            self._say(f"removed {len(removed)} leftovers of an earlier run from /dev/shm")
 
     def _options(self) -> ServerOptions:
         settings = self._settings

@@ -1,6 +1,6 @@
-"""The Python backend's files in /dev/shm: named after the root they belong to, counted, and cleaned after a crash.
+"""The Python backend's files in /dev/shm: named after the root they belong to, and cleaned after a crash.
 
-It never deletes a file of another root or user.
+It never touches a file or a process of another root or user.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from appliance import durable
 from appliance.errors import NoSpaceError
@@ -40,6 +42,21 @@ def owner(run: Path) -> str:
 def fresh_prefix(word: str) -> str:
     """A name prefix for one start of tritonserver."""
     return f"appliance-{word}-{secrets.token_hex(4)}-"
+
+
+def end_orphans(word: str) -> int:
+    """End processes of dead servers of this root that still run, known by the prefix they were started with.
+
+    The caller holds the root's lock and has no server running. Returns how many there were.
+    """
+    found = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_ours = process.uids().real == os.getuid()
+            if is_ours and any(f"appliance-{word}-" in argument for argument in process.cmdline()):
+                process.kill()
+                found += 1
+    return found
 
 
 def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -5,7 +8,7 @@ import pytest
 
 from appliance.errors import NoSpaceError
 from appliance.triton import shared_memory
-from appliance.triton.shared_memory import check_space, clean, fresh_prefix, owner
+from appliance.triton.shared_memory import check_space, clean, end_orphans, fresh_prefix, owner
 
 
 def test_leftovers_of_this_root_are_deleted_and_no_others(tmp_path: Path):
@@ -18,6 +21,19 @@ def test_leftovers_of_this_root_are_deleted_and_no_others(tmp_path: Path):
         (shared / name).write_bytes(b"tensor")
     assert set(clean(ours, shared)) == set(leftovers)
     assert {path.name for path in shared.iterdir()} == set(others)
+
+
+def test_processes_of_a_dead_server_of_this_root_are_ended_and_no_others(tmp_path: Path):
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    ours, theirs = owner(tmp_path / "a"), owner(tmp_path / "b")
+    with (
+        subprocess.Popen([*sleeper, fresh_prefix(ours)]) as orphan,
+        subprocess.Popen([*sleeper, fresh_prefix(theirs)]) as other,
+    ):
+        assert end_orphans(ours) == 1
+        assert orphan.wait() == -signal.SIGKILL
+        assert other.poll() is None
+        other.kill()
 
 
 def test_the_mark_of_a_root_is_kept_and_each_start_has_a_prefix_of_its_own(tmp_path: Path):

@@ -1,7 +1,13 @@
-"""Writes the engine's figures into Triton's metrics about twice a second. It measures nothing itself."""
+"""Writes the engine's figures into Triton's metrics about twice a second. It measures nothing itself.
+
+Each write is answered by tritonserver. When tritonserver is killed, the writer waits for that answer for ever, holds
+the interpreter's lock, and keeps this process and its memory from ending. So a timer of the kernel's, which needs no
+lock, ends the process unless the writes go on.
+"""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -13,6 +19,7 @@ from appliance.engine import Engine, FinishReason
 from appliance.metrics.names import METRICS, UPDATED, Kind, Metric
 
 _PERIOD_S = 0.5
+_DEAD_AFTER_S = 15.0
 
 
 class Reporter:
@@ -33,6 +40,7 @@ class Reporter:
         """End the thread and let go of Triton's objects, which must not outlive the model."""
         self._stop.set()
         self._thread.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self._metrics.clear()
         self._families.clear()
 
@@ -49,6 +57,8 @@ class Reporter:
             else:
                 self._write(metric, "", float(value))
         self._write(UPDATED, "", time.time())
+        # SIGALRM has no handler: its default is the end of the process.
+        signal.setitimer(signal.ITIMER_REAL, _DEAD_AFTER_S)
 
     def _write_each(self, metric: Metric, values: Mapping[FinishReason, int]) -> None:
         for reason in FinishReason:

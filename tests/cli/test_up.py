@@ -1,0 +1,212 @@
+"""`appliance up` as an operator sees it: the real command, the real Triton, a tiny model."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+from pathlib import Path
+
+import psutil
+import pytest
+
+from appliance.triton import shared_memory
+from tests.running_box import RunningBox
+from tests.tiny_artefact import TINY
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.triton
+# Longer than any test needs, within the tiny model's context.
+LONG = {"max_tokens": 60_000, "stream": True, "ignore_eos": True}
+
+
+@pytest.fixture
+def box(tmp_path: Path):
+    """A box to do something to."""
+    with RunningBox(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def quiet_box(tmp_path_factory: pytest.TempPathFactory):
+    """A box to look at."""
+    with RunningBox(tmp_path_factory.mktemp("box")) as running:
+        yield running
+
+
+def _events(lines) -> list[str]:
+    return [line.decode().strip().removeprefix("data: ") for line in lines if line.strip()]
+
+
+def _has_ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def _family(box: RunningBox) -> list[int]:
+    return [process.pid for process in psutil.Process(box.process.pid).children(recursive=True)]
+
+
+def test_it_says_where_to_point_a_client_and_how_old_triton_is(quiet_box: RunningBox):
+    wait_until(lambda: "Ctrl-C" in quiet_box.output.read_text())
+    said = quiet_box.output.read_text()
+    assert f"http://{quiet_box.state.http}/v1" in said
+    assert "warning: Triton 2.51.0 (release 24.10) lacks" in said
+
+
+def test_only_loopback_is_listened_on(quiet_box: RunningBox):
+    listening = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for pid in [quiet_box.process.pid, *_family(quiet_box)]
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_second_up_on_the_same_root_is_refused(quiet_box: RunningBox):
+    second = quiet_box.call("up")
+    assert second.returncode == 2
+    assert f"already serving {TINY}" in second.stderr
+    assert quiet_box.is_serving
+
+
+def test_triton_killed_mid_stream_gives_the_client_an_error_and_the_next_request_an_answer(box: RunningBox):
+    with box.completion(**LONG) as stream:
+        stream.readline()
+        box.kill(box.state.triton_pid)
+        killed = time.monotonic()
+        last = _events(stream)[-1]
+        assert time.monotonic() - killed < 5  # the promise itself
+    assert json.loads(last)["error"]["code"] == "unavailable"
+    wait_until(lambda: box.is_serving and box.state.triton_restarts == 1)
+    with box.completion(max_tokens=3) as answer:
+        assert json.load(answer)["usage"]["completion_tokens"] == 3
+    assert "Triton stopped working (ended by SIGKILL); starting it again now" in box.output.read_text()
+    assert "leftovers of an earlier run" in box.output.read_text()
+
+
+def test_the_engines_process_killed_is_started_again(box: RunningBox):
+    (engine,) = psutil.Process(box.state.triton_pid).children()
+    box.kill(engine.pid)
+    wait_until(lambda: box.is_serving and box.state.triton_restarts == 1)
+    with box.completion(max_tokens=1) as answer:
+        assert answer.status == 200
+
+
+def test_a_killed_gateway_is_started_again(box: RunningBox):
+    box.kill(box.state.gateway_pid)
+    wait_until(lambda: box.is_serving and box.state.gateway_restarts == 1)
+    with box.completion(max_tokens=1) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_running_stream_finish_and_refuses_new_requests(box: RunningBox, number: signal.Signals):
+    http = box.state.http
+    family = _family(box)
+    with box.completion(max_tokens=3000, stream=True, ignore_eos=True) as stream:
+        stream.readline()
+        box.process.send_signal(number)
+        events = _events(stream)
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+    assert box.process.wait() == 0
+    assert all(_has_ended(pid) for pid in family)
+    assert not (box.root / "run" / "up.json").exists()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://{http}/health/live", timeout=5)
+
+
+def test_a_second_signal_does_not_wait_for_streams(box: RunningBox):
+    family = _family(box)
+    with box.completion(**LONG) as stream:
+        stream.readline()
+        box.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "press Ctrl-C again" in box.output.read_text())
+        box.process.send_signal(signal.SIGINT)
+        assert box.process.wait() == 130
+    assert all(_has_ended(pid) for pid in family)
+
+
+def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
+    family = _family(box)
+    assert len(family) == 3
+    box.process.kill()
+    box.process.wait()
+    wait_until(lambda: all(_has_ended(pid) for pid in family))
+
+
+def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: RunningBox):
+    family = _family(box)
+    box.process.kill()
+    box.process.wait()
+    assert (box.root / "run" / "up.json").exists()
+    box.start()
+    wait_until(lambda: box.is_serving or box.process.poll() is not None)
+    said = box.output.read_text()
+    assert "an earlier run ended without cleaning up" in said
+    assert "processes of an earlier run" in said
+    assert "leftovers of an earlier run" in said
+    assert all(_has_ended(pid) for pid in family)
+    with box.completion(max_tokens=1) as answer:
+        assert answer.status == 200
+
+
+def test_nothing_is_left_in_shared_memory(box: RunningBox):
+    mark = shared_memory.owner(box.root / "run")
+    assert list(shared_memory.SHARED_MEMORY.glob(f"*{mark}*"))
+    box.process.send_signal(signal.SIGTERM)
+    box.process.wait()
+    assert not list(shared_memory.SHARED_MEMORY.glob(f"*{mark}*"))
+
+
+def _refused(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return RunningBox(tmp_path).call("up", *words)
+
+
+def test_production_refuses_the_wheels_triton_unless_told_otherwise(tmp_path: Path):
+    box = RunningBox(tmp_path)
+    refused = box.call("up", "--production")
+    assert refused.returncode == 5
+    assert "CVE-2026-24207" in refused.stderr
+    assert "--allow-old-triton" in refused.stderr
+    with RunningBox(tmp_path / "2", ["--production", "--allow-old-triton"]) as allowed:
+        assert allowed.is_serving
+
+
+@pytest.mark.parametrize("option", ["--http", "--grpc", "--triton-http"])
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path, option: str):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = _refused(tmp_path, option, f"127.0.0.1:{port}")
+    assert refused.returncode == 6
+    assert f"127.0.0.1:{port} is in use" in refused.stderr
+    assert not (tmp_path / "run" / "triton.log").exists()
+
+
+@pytest.mark.parametrize("option", ["--http", "--grpc", "--triton-http"])
+def test_an_address_that_others_reach_is_refused(tmp_path: Path, option: str):
+    refused = _refused(tmp_path, option, "0.0.0.0:0")
+    assert refused.returncode == 2
+    assert "loopback" in refused.stderr or "127.0.0.1" in refused.stderr
+
+
+def test_a_model_that_is_not_exported_is_refused_with_the_commands(tmp_path: Path):
+    refused = _refused(tmp_path, "huge")
+    assert refused.returncode == 3
+    assert "appliance export huge" in refused.stderr
+
+
+def test_a_damaged_artefact_is_refused_with_the_engines_own_reason(tmp_path: Path):
+    box = RunningBox(tmp_path)
+    weights = tmp_path / "exports" / TINY / "cpu-balanced" / "model.onnx.data"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    refused = box.call("up")
+    assert refused.returncode == 8
+    assert "model.onnx.data does not have the digest" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,98 @@
+"""A real box for tests: `appliance up` over an artefact with random weights, on ports the kernel chose."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from appliance.supervisor import state
+from appliance.supervisor.state import Phase, UpState
+from tests.tiny_artefact import TINY, make_tiny_artefact
+from tests.waiting import wait_until
+
+CONFIGURATION = """\
+[serve]
+http_address = "127.0.0.1:0"
+grpc_address = "127.0.0.1:0"
+triton_grpc_address = "127.0.0.1:0"
+triton_metrics_address = "127.0.0.1:0"
+slots = 4
+cache_bytes = 200_000_000
+drain_s = {drain_s}
+"""
+
+
+class RunningBox:
+    """One root folder with an exported model, and `appliance up` on it while the block runs."""
+
+    def __init__(self, root: Path, words: Sequence[str] = (), *, drain_s: float = 60.0) -> None:
+        self.root = root
+        self._words = words
+        make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
+        (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=drain_s))
+        self.output = root / "up.out"
+
+    def __enter__(self) -> RunningBox:  # noqa: PYI034 - Self came with Python 3.11
+        self.start()
+        wait_until(lambda: self.is_serving or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output.read_text()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            # Two of them: do not wait for what a test left running.
+            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start `appliance up` and return at once."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(self.command("up", *self._words), stdout=output, stderr=output)
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of `appliance` on this root."""
+        return [sys.executable, "-m", "appliance.cli", "--root", str(self.root), *words]
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run another `appliance` on this root."""
+        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+
+    @property
+    def state(self) -> UpState:
+        """What the box says about itself."""
+        found = state.read(self.root / "run")
+        assert found, "the box does not run"
+        return found
+
+    @property
+    def is_serving(self) -> bool:
+        found = state.read(self.root / "run")
+        return bool(found and found.phase is Phase.SERVING)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """`appliance status --json`."""
+        return json.loads(self.call("status", "--json").stdout)  # type: ignore[no-any-return]
+
+    def completion(self, **parameters: Any) -> Any:
+        """Open a completion over HTTP; the caller reads and closes it."""
+        body = {"model": TINY, "prompt": "Once", "temperature": 0, **parameters}
+        request = urllib.request.Request(
+            f"http://{self.state.http}/v1/completions",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        return urllib.request.urlopen(request, timeout=60)  # noqa: S310 - it is our own box
+
+    def kill(self, pid: int | None) -> None:
+        """SIGKILL."""
+        assert pid
+        os.kill(pid, signal.SIGKILL)
