@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from appliance.errors import MissingProgramError
 
@@ -16,9 +17,10 @@ class LazyGroup(click.Group):
     """A group that knows its commands by a table of paths and, optionally, by an entry point group.
 
     Args:
-        table: command name -> ("package.module:attribute", one line of help).
-        entry_point_group: installed distributions may add commands under this entry point group; one that has the name
-            of a command in the table does not replace it.
+        table: command name -> ("package.module:attribute", one line of help). An empty path: the command joins by entry
+            point, and is not imported to be listed.
+        entry_point_group: installed distributions may add commands under this entry point group; they do not replace
+            a command that has a path in the table.
     """
 
     def __init__(
@@ -32,11 +34,15 @@ class LazyGroup(click.Group):
         if not self.entry_point_group:
             return {}
         found = {point.name: point for point in entry_points(group=self.entry_point_group)}
-        return {name: point for name, point in found.items() if name not in self.table}
+        return {name: point for name, point in found.items() if not self._path(name)}
+
+    def _path(self, name: str) -> str:
+        return self.table.get(name, ("", ""))[0]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands, sorted."""
-        return sorted({*super().list_commands(ctx), *self.table, *self._additions()})
+        ours = (name for name in self.table if self._path(name))
+        return sorted({*super().list_commands(ctx), *ours, *self._additions()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command, or None if there is none of this name.
@@ -44,7 +50,7 @@ class LazyGroup(click.Group):
         Raises:
             MissingProgramError: a library that the command needs is not installed.
         """
-        path = self.table[cmd_name][0] if cmd_name in self.table else ""
+        path = self._path(cmd_name)
         if not path:
             point = self._additions().get(cmd_name)
             if point is None:
@@ -73,6 +79,13 @@ class LazyGroup(click.Group):
             rows.append((name, line))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands and options that begin so; no command is imported for it."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=self.table.get(name, ("", ""))[1] or None) for name in names]
+        # Past `Group`, which would import every command to ask whether it is hidden.
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def _line(self, ctx: click.Context, name: str, width: int) -> str:
         command = self.get_command(ctx, name)

@@ -13,6 +13,7 @@ from appliance.cli.lazy import LazyGroup
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Talk to the model that is being served."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
+    "export": ("", "Turn an installed model into an artefact that can be served."),
     "model": ("appliance.cli.model:command", "Known and installed models."),
     "status": ("appliance.cli.status:command", "Show on one page how the box is doing."),
     "up": ("appliance.cli.up:command", "Serve a model until interrupted."),

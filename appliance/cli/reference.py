@@ -1,0 +1,78 @@
+"""Writes the reference pages out of the code: `python -m appliance.cli.reference docs`. A test compares them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from appliance import config, durable
+from appliance.cli.rim import INTERRUPTED
+from appliance.cli.root import command as root
+from appliance.errors import ApplianceError
+
+WIDTH = 100
+
+
+def pages() -> dict[str, str]:
+    """Page name -> its text in Markdown."""
+    return {"cli.md": _cli(), "configuration.md": config.reference()}
+
+
+def exit_codes() -> list[tuple[int, str, str]]:
+    """(exit code, what it means, the error's name), in order; one row for each code."""
+    rows = [(0, "Success.", ""), (1, "A failure of the appliance itself; a bug keeps its traceback.", "")]
+    rows += [(kind.exit_code, _first_line(kind), kind.__name__) for kind in _kinds(ApplianceError)]
+    rows.append((INTERRUPTED, "Interrupted with Ctrl-C.", ""))
+    return rows
+
+
+def _kinds(base: type[ApplianceError]) -> Iterator[type[ApplianceError]]:
+    """Error classes that have an exit code of their own."""
+    for kind in base.__subclasses__():
+        if "exit_code" in vars(kind) and kind.__module__ == ApplianceError.__module__:
+            yield kind
+        yield from _kinds(kind)
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
+def _cli() -> str:
+    lines = ["# Command line", "", "Written by `make docs` from the code.", "", "## Exit codes", ""]
+    lines += ["| code | meaning | `error` with --json |", "|---|---|---|"]
+    lines += [f"| {code} | {meaning} | {f'`{name}`' if name else ''} |" for code, meaning, name in exit_codes()]
+    lines += [
+        "",
+        "A failure is one line on standard error, `error: …`, and a second, `  hint: …`, that says what to do.",
+        "With `--json` it is one JSON object there, with the keys `error`, `message`, `hint` and `exit_code`.",
+    ]
+    for path, helped in _helps(root, "appliance"):
+        lines += ["", f"## {path}", "", "```", helped, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _helps(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    context = click.Context(
+        command, parent, info_name=path.rsplit(maxsplit=1)[-1], terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    context.help_option_names = ["-h", "--help"]
+    yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _helps(child, f"{path} {name}", context)
+
+
+def main(folder: Path) -> None:
+    """Write all pages into the folder."""
+    for name, text in pages().items():
+        durable.replace(folder / name, text.encode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
