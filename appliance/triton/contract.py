@@ -51,3 +51,16 @@ OUTPUTS = (
     Tensor("num_output_tokens", "TYPE_UINT32", -1, "tokens that are new in this response"),
     Tensor("usage", "TYPE_STRING", 1, "JSON: tokens and seconds of the request, with the last response (lean form)"),
 )
+
+
+def reference() -> str:
+    """The tables of tensors as Markdown; `docs/triton-contract.md` holds them."""
+    return f"{_table('Inputs, all optional', INPUTS)}\n{_table('Outputs', OUTPUTS)}"
+
+
+def _table(title: str, tensors: tuple[Tensor, ...]) -> str:
+    lines = [f"## {title}", "", "| tensor | type | elements | meaning |", "|---|---|---|---|"]
+    for tensor in tensors:
+        size = "any" if tensor.size < 0 else str(tensor.size)
+        lines.append(f"| `{tensor.name}` | {tensor.data_type.removeprefix('TYPE_')} | {size} | {tensor.meaning} |")
+    return "\n".join(lines) + "\n"

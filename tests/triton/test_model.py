@@ -1,0 +1,277 @@
+"""The model behind a real Triton, as clients written for Triton's vLLM backend see it, and in the lean form."""
+
+import json
+import queue
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as client
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import InferenceServerException
+
+from tests.running_box import RunningBox
+from tests.tiny_artefact import CONTEXT_TOKENS, TINY
+from tests.waiting import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.triton
+GREEDY = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
+FLAGS = ("finish_reason", "cumulative_logprob", "logprobs", "num_input_tokens", "num_output_tokens")
+EVERYTHING = {f"return_{name}": True for name in FLAGS}
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
+    with RunningBox(tmp_path_factory.mktemp("box"), ["--triton-http", "127.0.0.1:0"]) as running:
+        yield running
+
+
+def _input(name: str, value: Any) -> client.InferInput:
+    if isinstance(value, bool):
+        array, data_type = np.array([value]), "BOOL"
+    elif isinstance(value, (str, bytes, dict)):
+        text = json.dumps(value) if isinstance(value, dict) else value
+        array, data_type = np.array([text if isinstance(text, bytes) else text.encode()], dtype=np.object_), "BYTES"
+    else:
+        array, data_type = np.array(value, dtype=np.int32), "INT32"
+    made = client.InferInput(name, array.shape, data_type)
+    made.set_data_from_numpy(array)
+    return made
+
+
+def _ask(box: RunningBox, parameters: dict[str, Any] | None = None, **inputs: Any) -> list[client.InferResult]:
+    """Send one request as a plain tritonclient does; returns all its responses, the empty last one left out."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+        triton.start_stream(lambda result, error: answers.put((result, error)))
+        made = [_input(name, value) for name, value in inputs.items()]
+        triton.async_stream_infer(TINY, made, parameters=parameters, enable_empty_final_response=True)
+        found = []
+        while True:
+            result, error = answers.get(timeout=LIMIT_S)
+            if error:
+                raise error
+            found.append(result)
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                return [answer for answer in found if answer.get_response().outputs]
+
+
+def _refusal(box: RunningBox, parameters: dict[str, Any] | None = None, **inputs: Any) -> str:
+    with pytest.raises(InferenceServerException) as caught:
+        _ask(box, parameters, **inputs)
+    return str(caught.value.message())
+
+
+def _text(answers: list[client.InferResult]) -> str:
+    return b"".join(piece for answer in answers for piece in answer.as_numpy("text_output")).decode()
+
+
+def _value(answer: client.InferResult, name: str) -> Any:
+    value = answer.as_numpy(name)[0]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def test_the_prompt_comes_back_in_front_of_the_answer_unless_excluded(box: RunningBox):
+    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+    (bare,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
+    assert _text([whole]) == PROMPT + _text([bare])
+
+
+def test_streamed_pieces_are_the_whole_answer(box: RunningBox):
+    # Steps of a tiny model are so short that several leave together: enough of them for many pieces.
+    sampling = {**GREEDY, "max_tokens": 500}
+    pieces = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=True)
+    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
+    assert len(pieces) > 1
+    assert _text(pieces) == _text([whole])
+
+
+def test_a_client_that_says_no_length_gets_vllms_sixteen_tokens(box: RunningBox):
+    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters={"ignore_eos": True}, return_num_output_tokens=True)
+    assert _value(answer, "num_output_tokens") == 16
+
+
+def test_sampling_parameters_may_be_the_requests_own_and_strings(box: RunningBox):
+    own = {"temperature": "0", "max_tokens": "8", "ignore_eos": True}
+    (answer,) = _ask(box, parameters=own, text_input=PROMPT, return_num_output_tokens=True)
+    assert _value(answer, "num_output_tokens") == 8
+    (preferred,) = _ask(
+        box, parameters={"max_tokens": 3}, text_input=PROMPT, sampling_parameters=GREEDY, return_num_output_tokens=True
+    )
+    assert _value(preferred, "num_output_tokens") == 8
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_additional_outputs_come_with_every_response_when_asked_for(box: RunningBox, stream: bool):
+    sampling = {**GREEDY, "logprobs": 2}
+    answers = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, **EVERYTHING)
+    assert sum(_value(answer, "num_output_tokens") for answer in answers) == 8
+    assert {_value(answer, "num_input_tokens") for answer in answers} == {len(PROMPT)}
+    assert [_value(answer, "finish_reason") for answer in answers] == ["None"] * (len(answers) - 1) + ["length"]
+    tokens = [token for answer in answers for token in json.loads(_value(answer, "logprobs"))]
+    assert len(tokens) == 8
+    likeliest = [max(figures["logprob"] for figures in token.values()) for token in tokens]
+    assert _value(answers[-1], "cumulative_logprob") == pytest.approx(sum(likeliest), rel=1e-4)
+    assert {"logprob", "rank", "decoded_token"} == set(next(iter(tokens[0].values())))
+
+
+def test_outputs_that_were_not_asked_for_do_not_come(box: RunningBox):
+    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+    assert [output.name for output in answer.get_response().outputs] == ["text_output"]
+
+
+def test_logprobs_are_null_unless_sampled_with_them(box: RunningBox):
+    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, return_logprobs=True)
+    assert _value(answer, "logprobs") == "null"
+
+
+def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox):
+    ids = list(range(20, 40))
+    answers = _ask(
+        box, input_ids=ids, sampling_parameters=GREEDY, stream=True, return_finish_reason=True, principal="somebody"
+    )
+    tokens = [int(token) for answer in answers for token in answer.as_numpy("token_ids")]
+    assert len(tokens) == 8
+    assert all(answer.as_numpy("finish_reason") is None for answer in answers[:-1])
+    assert _value(answers[-1], "finish_reason") == "length"
+    usage = json.loads(_value(answers[-1], "usage"))
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (20, 8)
+    assert set(usage) == {"prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "prefill_s", "decode_s"}
+
+
+def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
+    ids = [30 + number % 50 for number in range(200)]
+
+    def cached(principal: str) -> int:
+        answers = _ask(box, input_ids=ids, sampling_parameters=GREEDY, principal=principal)
+        return int(json.loads(_value(answers[-1], "usage"))["cached_tokens"])
+
+    assert cached("anna") == 0
+    assert cached("bert") == 0
+    assert cached("anna") > 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        pytest.param({}, "RequestError[text_input]: exactly one", id="no prompt"),
+        pytest.param({"text_input": "a", "input_ids": [1]}, "RequestError[text_input]: exactly one", id="two prompts"),
+        pytest.param({"text_input": ""}, "is empty", id="empty text"),
+        pytest.param({"input_ids": []}, "is empty", id="no ids"),
+        pytest.param({"input_ids": [-1]}, "RequestError", id="no such id"),
+        pytest.param({"text_input": b"\xff"}, "RequestError[text_input]: text_input is not UTF-8", id="not UTF-8"),
+        pytest.param({"text_input": "a", "sampling_parameters": "{"}, "is not JSON", id="not JSON"),
+        pytest.param({"text_input": "a", "sampling_parameters": "[]"}, "must be a JSON object", id="no object"),
+        pytest.param({"text_input": "a", "sampling_parameters": {"temprature": 1}}, "[temprature]", id="unknown key"),
+        pytest.param({"text_input": "a", "sampling_parameters": {"max_tokens": 0}}, "[max_tokens]", id="no tokens"),
+        pytest.param(
+            {"text_input": "a", "sampling_parameters": '{"temperature": NaN}'}, "[temperature]", id="NaN temperature"
+        ),
+        pytest.param({"text_input": "a", "request_options": {"tiemout_s": 1}}, "[tiemout_s]", id="unknown option"),
+        pytest.param({"text_input": "a", "request_options": {"timeout_s": 0}}, "[timeout_s]", id="no time"),
+        pytest.param(
+            {"text_input": "a", "stream": True, "exclude_input_in_output": False},
+            "cannot be false while streaming",
+            id="prompt in a stream",
+        ),
+        pytest.param(
+            {"text_input": "a", "sampling_parameters": {"max_tokens": CONTEXT_TOKENS}},
+            "PromptTooLongError",
+            id="beyond the context",
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused_by_name_and_leaves_the_model_working(
+    box: RunningBox, inputs: dict[str, Any], words: str
+):
+    assert words in _refusal(box, **inputs)
+    assert _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+
+
+def test_a_request_ends_at_its_deadline_with_an_error(box: RunningBox):
+    told = _refusal(
+        box,
+        text_input=PROMPT,
+        sampling_parameters={"max_tokens": 60_000, "ignore_eos": True},
+        request_options={"timeout_s": 0.2},
+    )
+    assert told.startswith("DeadlineError")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
+    cancelled = box.status["requests"]["cancelled"]
+    message = service_pb2.ModelInferRequest(model_name=TINY)
+    sampling = {"max_tokens": 60_000, "ignore_eos": True}
+    for given in (_input("text_input", PROMPT), _input("stream", stream), _input("sampling_parameters", sampling)):
+        message.inputs.append(given._get_tensor())
+        message.raw_input_contents.append(given._get_content())
+    with grpc.insecure_channel(box.state.triton_grpc) as channel:
+        call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter([message]))
+        wait_until(lambda: box.status["engine"]["slots_busy"] == 1)
+        call.cancel()
+        wait_until(lambda: box.status["requests"]["cancelled"] == cancelled + 1)
+    wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+
+
+def test_more_requests_than_slots_all_finish(box: RunningBox):
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+        triton.start_stream(lambda result, error: answers.put((result, error)))
+        for number in range(50):
+            inputs = [_input("text_input", f"{PROMPT} {number}"), _input("sampling_parameters", GREEDY)]
+            triton.async_stream_infer(TINY, inputs, request_id=str(number % 7))
+        found = [answers.get(timeout=LIMIT_S) for _ in range(50)]
+    assert [error for _, error in found if error] == []
+    assert len({_text([result])[: len(PROMPT) + 3] for result, _ in found}) == 50
+
+
+def _post(box: RunningBox, path: str, body: dict[str, Any]) -> str:
+    request = urllib.request.Request(f"http://{box.state.triton_http}/{path}", data=json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - it is our own box
+        return str(answer.read().decode())
+
+
+def test_generate_answers_as_tritons_vllm_backend_documents(box: RunningBox):
+    parameters = {"stream": False, "temperature": 0, "exclude_input_in_output": True}
+    answer = json.loads(_post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": parameters}))
+    assert set(answer) == {"model_name", "model_version", "text_output"}
+
+
+def test_generate_stream_sends_an_event_a_piece(box: RunningBox):
+    body = {"text_input": PROMPT, "parameters": {"stream": True, **GREEDY}}
+    lines = _post(box, f"v2/models/{TINY}/generate_stream", body).split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
+    assert "".join(event["text_output"] for event in events) == _text([whole])
+
+
+def test_generate_tells_what_was_wrong(box: RunningBox):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        _post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": {"temprature": 0}})
+    assert "temprature" in caught.value.read().decode()
+
+
+@pytest.mark.parametrize("path", ["v2/repository/index", f"v2/repository/models/{TINY}/unload"])
+def test_administration_over_http_needs_the_secret(box: RunningBox, path: str):
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        _post(box, path, {})
+
+
+def test_administration_over_grpc_needs_the_secret(box: RunningBox):
+    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+        for action in (
+            triton.get_model_repository_index,
+            lambda: triton.unload_model(TINY),
+            triton.get_log_settings,
+            triton.get_trace_settings,
+            triton.get_system_shared_memory_status,
+        ):
+            with pytest.raises(InferenceServerException, match="restricted"):
+                action()
+        assert triton.is_model_ready(TINY)
