@@ -1,0 +1,27 @@
+"""The real model for tests marked `model`: pulled and exported with the product's own commands, kept between runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from appliance.layout import Layout
+from export.presets import DEFAULT
+
+NAME = "qwen2.5-coder-0.5b-instruct"
+
+
+def prepared_layout() -> Layout:
+    """A box beside the download cache with the model pulled and exported; seconds when it is there already."""
+    cache = Layout.from_environment(os.environ).cache
+    layout = Layout(root=cache / "tests", cache=cache)
+    for words in (["model", "pull", NAME], ["export", NAME]):
+        subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
+    return layout
+
+
+def artefact_of(layout: Layout) -> Path:
+    """The folder of the exported model."""
+    return layout.artefact(NAME, "cpu", DEFAULT)
