@@ -64,7 +64,6 @@ class OrtRunner:
         """See `Runner`."""
         binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(1 + slot, 1))
         count = len(tokens)
-        self._check_rows(start + count)
         last = np.full(ROWS_TOGETHER, count - 1)
         return self._run(binding, np.array([tokens], np.int64), np.array([start + count], np.int32), last)[:1]
 
@@ -78,7 +77,6 @@ class OrtRunner:
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
-        self._check_rows(int(totals.max()))
         return self._run(binding, ids, totals, np.arange(rows))[padding:]
 
     def copy(self, source: int, target: int, rows: int) -> None:
@@ -97,14 +95,17 @@ class OrtRunner:
         logits = self._logits[: max(rows, ROWS_TOGETHER)]
         return _Binding(self._session, logits, dict(zip(self._cache.names, self._cache.view(first, rows), strict=True)))
 
-    def _check_rows(self, rows: int) -> None:
-        """The kernel would write past the slot, so no length reaches it unchecked."""
-        if not 0 < rows <= self._capacity:
-            raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
+    def _check_step(self, ids: NDArray[np.int64], totals: NDArray[np.int32]) -> None:
+        """The kernels would write past the slot and read past the embedding table: they check neither."""
+        if not 0 < totals.max() <= self._capacity:
+            raise EngineError(f"a step would need {totals.max()} rows of a slot that holds {self._capacity}")
+        if ids.min() < 0 or ids.max() >= self._shape.vocabulary:
+            raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
 
     def _run(
         self, binding: _Binding, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]
     ) -> NDArray[np.float32]:
+        self._check_step(ids, totals)
         try:
             binding.run(ids, totals, wanted)
         except Exception as error:  # ONNX Runtime's errors share no narrower base

@@ -1,0 +1,199 @@
+"""The real graph form on ONNX Runtime: chunks, batches, moved slots and cached prefixes change no bit of an answer."""
+
+import dataclasses
+import itertools
+import queue
+
+import numpy as np
+import pytest
+
+from appliance.artefact import ModelShape
+from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine.ort_runner import OrtRunner
+from appliance.errors import EngineError, IntegrityError
+from export.architecture import describe
+from export.checkpoint import open_checkpoint
+from export.lowering import ort
+from export.presets import Preset, Weights
+from tests.checkpoints import make_tiny_checkpoint
+from tests.tiny_artefact import make_tiny_artefact
+
+CAPACITY = 256
+INT8 = Weights(bits=8, block=32)
+QUANTISED = Preset("int8", "tiny matrices need small blocks", 1.0, body=INT8, head=INT8, embedding=INT8)
+
+
+@pytest.fixture(scope="module", params=["qwen2", "qwen3"])
+def graph(request, tmp_path_factory):
+    """A tiny quantised model's graph and shape."""
+    folder = tmp_path_factory.mktemp(request.param)
+    source = make_tiny_checkpoint(folder / "checkpoint", request.param)
+    checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
+    architecture = describe(checkpoint.config)
+    (folder / "graph").mkdir()
+    ort.build(checkpoint, architecture, QUANTISED, folder / "graph", lambda _done, _total: None)
+    attention = architecture.layers[0].attention
+    shape = ModelShape(
+        layers=len(architecture.layers),
+        kv_heads=attention.kv_heads,
+        head_dim=attention.head_dim,
+        vocabulary=architecture.vocabulary,
+        tokens=architecture.vocabulary,
+        context_tokens=CAPACITY,
+    )
+    return folder / "graph" / "model.onnx", shape
+
+
+@pytest.fixture
+def runner(graph):
+    path, shape = graph
+    return OrtRunner(path, shape, slots=5, capacity=CAPACITY, threads=1)
+
+
+def prompt(length, seed=0):
+    return np.random.default_rng(seed).integers(0, 250, length).tolist()
+
+
+def prefill(runner, slot, tokens, *edges):
+    """Prefill in chunks that end at `edges`; return a copy of the last logits."""
+    logits = None
+    for start, end in itertools.pairwise([0, *edges, len(tokens)]):
+        logits = runner.prefill(slot, start, tokens[start:end])
+    return logits.copy()
+
+
+def greedy_alone(runner, tokens, count):
+    """Greedy completion in slot 0, alone."""
+    completion = [int(prefill(runner, 0, tokens).argmax())]
+    for length in range(len(tokens), len(tokens) + count - 1):
+        completion.append(int(runner.decode([completion[-1]], [length]).argmax()))
+    return completion
+
+
+@pytest.mark.parametrize("edges", [(2,), (64,), (30, 60, 90), (98,)])
+def test_a_prompt_in_chunks_gives_the_very_logits_of_the_whole(runner, edges):
+    tokens = prompt(101)
+    whole = prefill(runner, 0, tokens)
+    assert np.array_equal(prefill(runner, 1, tokens, *edges), whole)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5])
+def test_a_row_gives_the_very_logits_it_gives_alone_in_any_batch(runner, rows):
+    prompts = [prompt(5 + 17 * i, seed=i) for i in range(rows)]
+    alone = []
+    for tokens in prompts:
+        prefill(runner, 0, tokens)
+        alone.append(runner.decode([7], [len(tokens)])[0].copy())
+    for slot, tokens in enumerate(prompts):
+        prefill(runner, slot, tokens)
+    together = runner.decode([7] * rows, [len(tokens) for tokens in prompts])
+    assert together.shape == (rows, alone[0].size)
+    for one, row in zip(alone, together, strict=True):
+        assert np.array_equal(one, row)
+
+
+def test_moved_rows_go_on_as_if_they_had_not_moved(runner):
+    first, second = prompt(40, seed=1), prompt(23, seed=2)
+    expected = [greedy_alone(runner, tokens, 6) for tokens in (first, second)]
+    starts = [int(prefill(runner, slot, tokens).argmax()) for slot, tokens in ((3, first), (0, second))]
+    runner.swap(3, len(first), 0, len(second))
+    runner.copy(3, 1, len(second))
+    runner.release(3, 0)
+    completions = [[starts[0]], [starts[1]]]
+    for step in range(5):
+        last = [completion[-1] for completion in completions]
+        logits = runner.decode(last, [len(first) + step, len(second) + step])
+        for completion, row in zip(completions, logits, strict=True):
+            completion.append(int(row.argmax()))
+    assert completions == expected
+
+
+def test_a_copied_prefix_gives_the_very_logits_of_a_fresh_prompt(runner):
+    trunk = prompt(60)
+    prefill(runner, 0, [*trunk, 1, 2, 3])
+    tokens = [*trunk[:46], *prompt(20, seed=9)]
+    runner.copy(0, 2, 46)
+    shared = runner.prefill(2, 46, tokens[46:]).copy()
+    assert np.array_equal(shared, prefill(runner, 3, tokens))
+
+
+def test_a_batch_does_not_touch_the_slots_behind_it(runner):
+    tokens = prompt(33)
+    whole = prefill(runner, 0, [*tokens, 5, 6])
+    for slot in range(4):
+        prefill(runner, slot, tokens)
+    for rows in (1, 2, 3):
+        runner.decode([9] * rows, [len(tokens)] * rows)
+    assert np.array_equal(runner.prefill(3, 32, [tokens[32], 5, 6]), whole)
+
+
+def test_a_slot_can_be_filled_to_its_last_row_and_not_beyond(runner):
+    prefill(runner, 0, prompt(CAPACITY - 1))
+    assert np.isfinite(runner.decode([1], [CAPACITY - 1])).all()
+    with pytest.raises(EngineError, match="257 rows of a slot that holds 256"):
+        runner.decode([1], [CAPACITY])
+    with pytest.raises(EngineError, match="holds 256"):
+        runner.prefill(1, 200, [1] * 57)
+
+
+@pytest.mark.parametrize("token", [-1, 320, 10**9])
+def test_a_token_beyond_the_table_never_reaches_the_kernel_which_would_read_it(runner, token):
+    with pytest.raises(EngineError, match="beyond the vocabulary of 320"):
+        runner.prefill(0, 0, [1, token])
+    with pytest.raises(EngineError, match="beyond the vocabulary of 320"):
+        runner.decode([token], [1])
+
+
+def test_an_error_of_onnx_runtime_is_an_engine_error(graph):
+    path, shape = graph
+    wrong = dataclasses.replace(shape, vocabulary=shape.vocabulary + 8)
+    with pytest.raises(EngineError, match="ONNX Runtime failed in a step"):
+        OrtRunner(path, wrong, slots=1, capacity=8, threads=1).prefill(0, 0, [1, 2])
+
+
+def test_a_file_that_is_no_graph_is_an_engine_error(graph, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(EngineError, match=r"cannot load model\.onnx"):
+        OrtRunner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8, threads=1)
+
+
+def collect(engine, prompts, sampling, prefix=""):
+    """Submit all prompts at once; return the tokens of each and the usages."""
+    queues = [queue.SimpleQueue() for _ in prompts]
+    for index, (tokens, events) in enumerate(zip(prompts, queues, strict=True)):
+        engine.submit(Request(f"{prefix}{index}", tuple(tokens), sampling), events.put)
+    answers, usages = [], []
+    for events in queues:
+        answers.append([])
+        while not isinstance(event := events.get(timeout=60), FinishEvent):
+            answers[-1].extend(event.token_ids)
+        usages.append(event.usage)
+    return answers, usages
+
+
+def test_an_artefact_is_loaded_and_its_answers_depend_on_nothing_but_the_prompt(tmp_path):
+    folder = make_tiny_artefact(tmp_path / "artefact", tmp_path / "checkpoint")
+    sampling = SamplingParams(temperature=0.0, max_tokens=24, ignore_eos=True)
+    trunk = prompt(80, seed=4)
+    prompts = [[*trunk[: 20 + 10 * i], *prompt(3 + i, seed=i)] for i in range(6)]
+    config = EngineConfig(slots=4, max_context_tokens=160, threads=1, interleaved_chunk_tokens=16)
+    plain = Engine.load(folder, dataclasses.replace(config, slots=1, prefix_cache=False, prefill_chunk_tokens=1024))
+    alone = [collect(plain, [tokens], sampling)[0][0] for tokens in prompts]
+    plain.close()
+    engine = Engine.load(folder, config)
+    first, _ = collect(engine, prompts, sampling, "a")
+    again, usages = collect(engine, prompts, sampling, "b")
+    engine.close()
+    assert first == alone
+    assert again == alone
+    assert all(usage.cached_tokens > 0 for usage in usages)
+
+
+def test_a_damaged_artefact_is_refused_before_any_session_is_made(tmp_path):
+    folder = make_tiny_artefact(tmp_path / "artefact", tmp_path / "checkpoint")
+    data = folder / "model.onnx.data"
+    damaged = bytearray(data.read_bytes())
+    damaged[1000] ^= 1
+    data.write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=r"model\.onnx\.data does not have the digest"):
+        Engine.load(folder, EngineConfig(threads=1))
