@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG = 1
+_LOG_LIMIT_BYTES = 16 << 20
 # Looked up before any fork: the child may only call what is safe there.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -49,13 +50,15 @@ class Child:
         Args:
             name: what messages call it.
             command: program and arguments.
-            log: its output is appended here.
+            log: its output is appended here; a log that has grown large is put aside first, as `<log>.1`.
             environment: its variables; None passes ours on.
 
         Raises:
             OSError: the program or the log cannot be opened.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
         with log.open("ab") as output:
             running = await asyncio.create_subprocess_exec(
                 *command,

@@ -60,6 +60,19 @@ def test_output_goes_to_the_log_after_what_is_there(tmp_path: Path):
     assert log.read_text() == "before\nwords\n"
 
 
+def test_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("appliance.child._LOG_LIMIT_BYTES", 10)
+    log = tmp_path / "child.log"
+    log.write_text("much that was said before\n")
+
+    async def run() -> None:
+        await (await Child.start("child", [sys.executable, "-c", "print('words')"], log)).wait()
+
+    asyncio.run(run())
+    assert log.read_text() == "words\n"
+    assert (tmp_path / "child.log.1").read_text() == "much that was said before\n"
+
+
 def test_a_child_that_ignores_the_request_is_ended_with_its_own_children(tmp_path: Path):
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     stubborn = [sys.executable, "-c", deaf + PROGRAM]

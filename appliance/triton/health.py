@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
 import struct
 from types import TracebackType
 from typing import Any
@@ -12,12 +14,15 @@ import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from appliance.address import Address
-from appliance.errors import EngineError, MissingProgramError, UnavailableError
+from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
 from appliance.triton.version import TritonVersion
 
 _CALL_TIMEOUT_S = 2.0
 _ROUND_TRIP_TIMEOUT_S = 60.0
 _PROBE = "Round trip: "
+_NUMPY_MAJOR_TOO_NEW = 2
+# An error of the model itself, in the form that it writes them.
+_OURS = re.compile(r"^[A-Z][A-Za-z]*Error(?:\[[^\]]*\])?: ")
 _LENGTH = struct.Struct("<I")
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
@@ -65,7 +70,8 @@ class TritonHealth:
     async def prove_round_trip(self, model: str) -> None:
         """Have the model complete a short text by one token, and find the text and the figures in the answer.
 
-        A Python backend built against another numpy sends every tensor empty and reports no error; this notices.
+        The wheel's Python backend was built against numpy 1. With numpy 2 it sends every tensor empty, or dies of one
+        that it received; neither says why, this does.
 
         Raises:
             MissingProgramError: tensors do not survive.
@@ -79,24 +85,35 @@ class TritonHealth:
             await call.done_writing()
             async for message in call:
                 if message.error_message:
-                    raise EngineError(f"the model refuses a round trip: {message.error_message}")
+                    raise _refused(message.error_message)
                 outputs = raw_outputs(message.infer_response)
                 text += _texts(outputs.get("text_output", b""))
                 tokens += _numbers(outputs.get("num_output_tokens", b""))
         except grpc.aio.AioRpcError as error:
             raise EngineError(f"the round trip through Triton failed: {error.details()}") from error
         if not text.startswith(_PROBE) or sum(tokens) != 1:
-            raise MissingProgramError(
-                "tensors do not survive the way through Triton's Python backend "
-                f"(sent {_PROBE!r}, got {text!r} and {sum(tokens)} tokens instead of 1)",
-                hint="its stub was built against numpy 1: install numpy<2 into the appliance's environment",
-            )
+            raise _not_surviving(f"sent {_PROBE!r}, got {text!r} and {sum(tokens)} tokens instead of 1")
 
 
 def raw_outputs(response: Any) -> dict[str, bytes]:
     """The outputs of a ModelInferResponse by name, as raw bytes; an empty one has none."""
     pairs = zip(response.outputs, response.raw_output_contents, strict=False)
     return {output.name: content for output, content in pairs}
+
+
+def _refused(message: str) -> ApplianceError:
+    installed = importlib.metadata.version("numpy")
+    if _OURS.search(message) or int(installed.partition(".")[0]) < _NUMPY_MAJOR_TOO_NEW:
+        return EngineError(f"the model refuses a round trip: {message}")
+    return _not_surviving(message.splitlines()[0])
+
+
+def _not_surviving(detail: str) -> MissingProgramError:
+    return MissingProgramError(
+        f"tensors do not survive the way through Triton's Python backend ({detail})",
+        hint="its stub was built against numpy 1, and numpy "
+        f"{importlib.metadata.version('numpy')} is installed: install numpy<2 into the appliance's environment",
+    )
 
 
 def _probe_request(model: str) -> Any:

@@ -1,4 +1,5 @@
 import asyncio
+import importlib.metadata
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -94,6 +95,18 @@ def test_a_tensor_that_does_not_survive_stops_the_start(answer):
 def test_a_model_that_answers_with_an_error_is_told():
     with pytest.raises(EngineError, match="EngineError: the graph is gone"):
         _prove(lambda _request: service_pb2.ModelStreamInferResponse(error_message="EngineError: the graph is gone"))
+
+
+def test_a_stub_that_dies_of_a_tensor_under_numpy_2_is_told_apart_from_an_engine_that_dies(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    dead = service_pb2.ModelStreamInferResponse(error_message="Stub process 'tiny_0_0' is not healthy.\nwhat(): ...")
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "2.3.5")
+    with pytest.raises(MissingProgramError, match=r"Stub process.*numpy 2.3.5 is installed: install numpy<2"):
+        _prove(lambda _request: dead)
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "1.26.4")
+    with pytest.raises(EngineError, match="Stub process"):
+        _prove(lambda _request: dead)
 
 
 def test_readiness_and_version_are_triton_s_own_words():

@@ -1,0 +1,71 @@
+import asyncio
+
+import pytest
+
+from appliance.address import Address
+from appliance.metrics import parse
+from appliance.supervisor import http
+from appliance.supervisor.status import is_alive
+
+NOW = 1_700_000_000.0
+
+
+def _figures(updated: float, accepts: int) -> str:
+    return f'appliance_updated_seconds{{model="m"}} {updated}\nappliance_accepts_requests{{model="m"}} {accepts}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "alive"),
+    [
+        pytest.param(_figures(NOW - 1, 1), True, id="fresh"),
+        pytest.param(_figures(NOW - 60, 1), False, id="the engine's process hangs"),
+        pytest.param(_figures(NOW + 3600, 1), False, id="the clock was set back since"),
+        pytest.param(_figures(NOW - 1, 0), False, id="a fault ended the engine"),
+        pytest.param("", False, id="no figures"),
+    ],
+)
+def test_an_engine_is_alive_when_its_figures_are_fresh_and_it_takes_requests(text: str, alive: bool):
+    assert is_alive(parse(text), NOW) is alive
+
+
+def _ask(answer: bytes | None, timeout_s: float = 30.0) -> tuple[int, str] | None:
+    """Ask a server that reads the request and answers this; None: it never answers."""
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await done.wait()
+        else:
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    async def run() -> tuple[int, str] | None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            host, port = server.sockets[0].getsockname()
+            return await http.get(Address(host, port), "/metrics", timeout_s)
+        finally:
+            done.set()
+            server.close()
+
+    return asyncio.run(run())
+
+
+def test_status_and_body_are_read():
+    assert _ask(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n") == (200, "up 1\n")
+    assert _ask(b"HTTP/1.1 503 Service Unavailable\r\n\r\n") == (503, "")
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense", b"HTTP/1.1\r\n\r\n"])
+def test_an_answer_in_another_form_counts_as_none(answer: bytes):
+    assert _ask(answer) is None
+
+
+def test_a_server_that_does_not_answer_counts_as_none():
+    assert _ask(None, timeout_s=0.05) is None
+
+
+def test_nobody_there_counts_as_none():
+    assert asyncio.run(http.get(Address("127.0.0.1", 1), "/")) is None
