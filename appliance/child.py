@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -56,10 +57,7 @@ class Child:
         Raises:
             OSError: the program or the log cannot be opened.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-            log.replace(log.with_name(f"{log.name}.1"))
-        with log.open("ab") as output:
+        with _open_log(log) as output:
             running = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
@@ -121,6 +119,13 @@ class Child:
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._running.pid, number)
+
+
+def _open_log(log: Path) -> BinaryIO:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
+    return log.open("ab")
 
 
 def _dies_with(parent: int) -> Callable[[], None]:
