@@ -135,6 +135,8 @@ def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
     box.process.kill()
     box.process.wait()
     wait_until(lambda: all(_has_ended(pid) for pid in family))
+    # What the next `up` on this root would remove; there is none.
+    assert shared_memory.clean(shared_memory.owner(box.root / "run"))
 
 
 def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: RunningBox):
