@@ -1,0 +1,72 @@
+# Everything that people and CI do with this repository. `make` alone lists it.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := requirements/dev.lock requirements/triton.lock
+PROTO := appliance/gateway/proto/appliance/v1/inference.proto
+MODEL := qwen2.5-coder-0.5b-instruct
+
+# $(call environment,FOLDER,LOCKS,MORE): a virtual environment with exactly the locked wheels, and then MORE (pip's words).
+# Its stamp holds a digest of what it was made from: nothing happens while that is unchanged.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
+		|| { echo 'error: Python 3.10, 3.11 or 3.12 is needed; name one: make PYTHON=python3.12 …' >&2; exit 1; }
+	@digest="$$(cat $(2) pyproject.toml | sha256sum) $$($(PYTHON) -V)"; \
+	if [ "$$(cat $(1)/made-from 2>/dev/null || true)" != "$$digest" ]; then \
+		echo "Making $(1) from $(2)"; \
+		$(PYTHON) -m venv --clear $(1); \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(2)); \
+		$(if $(3),$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(3);) \
+		echo "$$digest" > $(1)/made-from; \
+	fi
+endef
+
+.PHONY: help setup check test coverage demo docs proto lock oracle bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the lock files; a no-op while they are unchanged
+	$(call environment,.venv,$(LOCKS),--no-build-isolation --editable .)
+
+check: setup ## Lint, format, types, locks, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python requirements/lock.py --check
+	$(BIN)/pytest --quiet tests/test_imports.py
+
+test: setup ## Run all tests, with the real model and a real Triton
+	$(BIN)/pytest
+
+coverage: setup ## Run all tests and report what they do not reach
+	$(BIN)/pytest --cov --cov-report=term
+
+demo: setup ## Pull, verify and export a model
+	$(BIN)/appliance model pull $(MODEL)
+	$(BIN)/appliance export $(MODEL) --target cpu
+
+docs: setup ## Write the reference pages from the code
+	$(BIN)/python -m appliance.cli.reference docs
+
+proto: setup ## Generate the gRPC stubs from our schema
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+
+lock: setup ## Resolve the newest fitting versions and write the lock files
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
+
+oracle: ## Write tests/golden anew with torch and transformers, in an environment of their own; GGUF=file
+	$(call environment,.venv-oracle,requirements/oracle.lock)
+	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
+
+bench: setup ## Measure against other engines and print the table
+	$(BIN)/python -m bench
+
+clean: ## Delete environments and caches of this folder; models and exports stay
+	rm -rf .venv .venv-oracle .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
