@@ -1,0 +1,78 @@
+"""Runs one worker in its own process and takes its answer. One at a time: they would share the cores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.engines import Engine
+from bench.environments import ROOT
+from bench.plan import Plan
+from bench.workers.measure import Figures
+
+_LIMIT_S = 1800.0
+_PIECE_BYTES = 1 << 22
+_LAST_LINES = 12
+
+
+class WorkerFailedError(Exception):
+    """A worker ended without an answer; the message has the end of its log."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker found.
+
+    Attributes:
+        figures: see `measure` and `compare`.
+        versions: of the libraries that did the work.
+        load_before: the machine's load average of the last minute when the worker started.
+    """
+
+    figures: Figures
+    versions: dict[str, str]
+    load_before: float
+
+
+def run_worker(engine: Engine, plan: Plan) -> Answer:
+    """Run a worker to its end; the model's files are in the page cache when it starts.
+
+    Raises:
+        WorkerFailedError: it failed or took too long.
+    """
+    read_through(Path(plan.model))
+    load_before = os.getloadavg()[0]
+    timed = dataclasses.replace(plan, spawned_at=time.monotonic())
+    try:
+        ran = subprocess.run(
+            [engine.environment.python, "-m", engine.module],
+            input=timed.to_text(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=ROOT,
+            env=engine.environment.variables(),
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkerFailedError(f"{engine.title} took longer than {_LIMIT_S:.0f} s") from error
+    if ran.returncode != 0 or not ran.stdout.strip():
+        tail = "\n".join(ran.stderr.strip().splitlines()[-_LAST_LINES:])
+        raise WorkerFailedError(f"{engine.title} ended with status {ran.returncode}:\n{tail}")
+    answer = json.loads(ran.stdout.strip().splitlines()[-1])
+    return Answer(answer["figures"], answer["versions"], load_before)
+
+
+def read_through(model: Path) -> None:
+    """Read a file, or each file of a folder, so that it lies in the page cache."""
+    for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
+        if path.is_file():
+            with path.open("rb", buffering=0) as stream:
+                while stream.read(_PIECE_BYTES):
+                    pass

@@ -1,0 +1,99 @@
+"""What one worker is to do, as a value that travels as JSON. Standard library alone: peers' interpreters read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Task(enum.Enum):
+    """What a worker does with its engine."""
+
+    SPEED = "speed"
+    QUALITY = "quality"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to time.
+
+    Attributes:
+        streams: how many completions decode at the same time, one figure each.
+        prompt_tokens: length of the prompts of those completions.
+        decode_tokens: completion tokens of each.
+        prefill_tokens: lengths of the prompts whose prefill is timed.
+        short_tokens: length of the prompt whose first token is waited for.
+        busy_streams: completions that decode meanwhile; 0 leaves that figure out.
+        repeats: of each first token, for the median.
+        slots: sequences that the engine must be able to hold.
+        context_tokens: tokens that each of them may have.
+    """
+
+    streams: tuple[int, ...] = (1, 4, 8, 16)
+    prompt_tokens: int = 128
+    decode_tokens: int = 128
+    prefill_tokens: tuple[int, ...] = (1000,)
+    short_tokens: int = 32
+    busy_streams: int = 8
+    repeats: int = 3
+    slots: int = 16
+    context_tokens: int = 2048
+
+
+FULL = Work()
+LONG = Work(
+    streams=(), prefill_tokens=(500, 1000, 2000, 4000, 8000), busy_streams=0, repeats=1, slots=1, context_tokens=8192
+)
+QUICK = Work(
+    streams=(1, 2), prompt_tokens=16, decode_tokens=8, prefill_tokens=(64,), short_tokens=8, busy_streams=2, repeats=1,
+    slots=4, context_tokens=128,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of one worker.
+
+    Attributes:
+        task: what to do.
+        model: the file or folder that the engine loads.
+        threads: compute threads.
+        seed: decides the prompts.
+        corpus: token ids of ordinary text that prompts are cut from.
+        spawned_at: `time.monotonic()` of the parent just before the worker was started.
+        work: what to time.
+        texts: for QUALITY: token ids of each text.
+        reference: for QUALITY: the folder of what the export's reference says about them.
+    """
+
+    task: Task
+    model: str
+    threads: int
+    seed: int
+    corpus: tuple[int, ...]
+    spawned_at: float = 0.0
+    work: Work = field(default_factory=Work)
+    texts: tuple[tuple[int, ...], ...] = ()
+    reference: str = ""
+
+    def to_text(self) -> str:
+        """The plan as one line of JSON."""
+        return json.dumps({**dataclasses.asdict(self), "task": self.task.value})
+
+    @classmethod
+    def from_text(cls, text: str) -> Plan:
+        """Parse what `to_text` wrote."""
+        value: dict[str, Any] = json.loads(text)
+        work = {key: tuple(item) if isinstance(item, list) else item for key, item in value.pop("work").items()}
+        return cls(
+            **{
+                **value,
+                "task": Task(value["task"]),
+                "corpus": tuple(value["corpus"]),
+                "texts": tuple(tuple(ids) for ids in value["texts"]),
+                "work": Work(**work),
+            }
+        )

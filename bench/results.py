@@ -1,0 +1,108 @@
+"""What a whole run found, as values that are written to and read from one JSON file. It summarises nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.workers.measure import Figures
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One engine's figures.
+
+    Attributes:
+        key, title, note: the engine's.
+        rounds: the figures of each round.
+        quality: `mean_kl`, `top1_agreement`, `positions`; empty if not measured.
+        versions: of the libraries that did the work.
+        loads_before: load average before each round.
+        why_not: why there are no figures, or not all rounds; empty if all went well.
+    """
+
+    key: str
+    title: str
+    note: str
+    rounds: tuple[Figures, ...] = ()
+    quality: Figures = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    loads_before: tuple[float, ...] = ()
+    why_not: str = ""
+
+    def values(self, figure: str) -> list[float]:
+        """The figure in each round that has it."""
+        return [value for figures in self.rounds if (value := figures.get(figure)) is not None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All engines on one model with one plan of work.
+
+    Attributes:
+        kind: "main" for everything, "long" for prefill over the prompt's length.
+        model: its name.
+        checkpoint: digest of the file that all engines' weights come from.
+        work: the plan's, as JSON values.
+        engines: in the order of the columns.
+    """
+
+    kind: str
+    model: str
+    checkpoint: str
+    work: Mapping[str, Any]
+    engines: tuple[Measured, ...]
+
+    def engine(self, key: str) -> Measured | None:
+        """The engine's figures, if it took part."""
+        return next((engine for engine in self.engines if engine.key == key), None)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything of one run.
+
+    Attributes:
+        started_at: UTC, ISO 8601.
+        machine: what it ran on, line by line: name and value.
+        tables: in the order measured.
+        quick: a smoke run, whose figures say nothing.
+    """
+
+    started_at: str
+    machine: Mapping[str, str]
+    tables: tuple[Table, ...]
+    quick: bool
+
+    def to_bytes(self) -> bytes:
+        """Serialise as JSON."""
+        return (json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=2) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Results:
+        """Parse what `to_bytes` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            value = json.loads(content)
+            if value.pop("schema") != SCHEMA:
+                raise ValueError("another schema")
+            tables = tuple(_table(table) for table in value.pop("tables"))
+            return cls(**value, tables=tables)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not the results of a bench: {error}") from error
+
+
+def _table(value: dict[str, Any]) -> Table:
+    engines = tuple(
+        Measured(**{**engine, "rounds": tuple(engine["rounds"]), "loads_before": tuple(engine["loads_before"])})
+        for engine in value.pop("engines")
+    )
+    return Table(**value, engines=engines)

@@ -1,0 +1,82 @@
+"""The order of the measuring: every engine once, then again, so that a slow spell of the machine meets them all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from bench.engines import Engine
+from bench.launch import Answer, WorkerFailedError
+from bench.plan import Plan, Task
+from bench.results import Measured
+
+Run = Callable[[Engine, Plan], Answer]
+Say = Callable[[str], None]
+# The plan for an engine; raises AbsentError.
+PlanFor = Callable[[Engine], Plan]
+
+
+class AbsentError(Exception):
+    """An engine cannot take part; the message says why."""
+
+
+def measure_in_turn(
+    engines: Sequence[Engine], plan_for: PlanFor, rounds: int, *, with_quality: bool, run: Run, say: Say
+) -> tuple[Measured, ...]:
+    """Measure all engines `rounds` times in turn.
+
+    Args:
+        engines: in the order of the columns.
+        plan_for: gives an engine's plan of a speed round; may take long the first time, to make its model.
+        rounds: how often.
+        with_quality: afterwards, compare the logits of the engines that give them with the reference.
+        run: runs one worker.
+        say: told what happens.
+
+    Returns:
+        What was measured of each engine. One that is absent or failed once is left out from then on, and says why.
+    """
+    measured = {engine.key: Measured(engine.key, engine.title, engine.note) for engine in engines}
+    plans: dict[str, Plan] = {}
+    for engine in engines:
+        try:
+            plans[engine.key] = plan_for(engine)
+        except AbsentError as error:
+            say(f"{engine.title}: absent: {error}")
+            measured[engine.key] = dataclasses.replace(measured[engine.key], why_not=f"absent: {error}")
+    for number in range(rounds):
+        for engine in engines:
+            if measured[engine.key].why_not:
+                continue
+            say(f"round {number + 1} of {rounds}: {engine.title}")
+            plan = dataclasses.replace(plans[engine.key], seed=number)
+            measured[engine.key] = _one_round(measured[engine.key], engine, plan, run, say)
+    for engine in engines if with_quality else ():
+        plan = plans.get(engine.key)
+        if plan is not None and plan.reference and engine.gives_logits and not measured[engine.key].why_not:
+            say(f"quality: {engine.title}")
+            plan = dataclasses.replace(plan, task=Task.QUALITY)
+            measured[engine.key] = _quality(measured[engine.key], engine, plan, run, say)
+    return tuple(measured.values())
+
+
+def _one_round(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say) -> Measured:
+    try:
+        answer = run(engine, plan)
+    except WorkerFailedError as error:
+        say(str(error))
+        return dataclasses.replace(so_far, why_not=f"failed: {str(error).splitlines()[0]}")
+    return dataclasses.replace(
+        so_far,
+        rounds=(*so_far.rounds, answer.figures),
+        versions=answer.versions,
+        loads_before=(*so_far.loads_before, answer.load_before),
+    )
+
+
+def _quality(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say) -> Measured:
+    try:
+        return dataclasses.replace(so_far, quality=run(engine, plan).figures)
+    except WorkerFailedError as error:
+        say(str(error))
+        return so_far

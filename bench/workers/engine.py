@@ -1,0 +1,131 @@
+"""The bare engine in this process: no Triton, no gateway. Run by our own interpreter."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from appliance import __version__
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import GRAPH
+from appliance.engine import Engine, EngineConfig, Event, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
+from bench.plan import Plan
+from bench.workers.rim import work
+from bench.workers.timeline import Timeline
+
+_WAIT_S = 600.0
+
+
+class EngineSubject:
+    """See `Subject`."""
+
+    spawned_at: float | None = None
+
+    def __init__(self, plan: Plan) -> None:
+        folder = Path(plan.model)
+        manifest = read_manifest(folder)
+        self._weights_bytes = manifest.file(f"{GRAPH}.data").size_bytes
+        self._row_bytes = manifest.shape.cache_bytes_per_token
+        work = plan.work
+        config = EngineConfig(
+            slots=work.slots,
+            max_context_tokens=work.context_tokens,
+            cache_bytes=work.slots * work.context_tokens * self._row_bytes,
+            threads=plan.threads,
+        )
+        self._engine = Engine.load(folder, config)
+        self._ids = (str(number) for number in itertools.count())
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Subject`."""
+        return {"appliance": __version__, "onnxruntime": ort.__version__}
+
+    @property
+    def processes(self) -> Sequence[int]:
+        """See `Subject`."""
+        return [os.getpid()]
+
+    def held_bytes(self) -> int:
+        """The weights, and the rows of the cache that were ever written."""
+        return self._weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
+
+    def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
+        """See `Subject`."""
+        streams = [_Stream() for _ in prompts]
+        for prompt, stream in zip(prompts, streams, strict=True):
+            self._submit(prompt, tokens, stream)
+        return [stream.finish() for stream in streams]
+
+    def join(
+        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """See `Subject`."""
+        streams = [_Stream() for _ in prompts]
+        running = [self._submit(prompt, tokens, stream) for prompt, stream in zip(prompts, streams, strict=True)]
+        for stream in streams:
+            stream.wait_first()
+        waits = [self.complete([newcomer], 1)[0][0][0] for newcomer in newcomers]
+        for request_id in running:
+            self._engine.cancel(request_id)
+        for stream in streams:
+            stream.finish()
+        return waits
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The engine gives no logits; the artefact's own report has its quality."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See `Subject`."""
+        self._engine.close()
+
+    def _submit(self, prompt: Sequence[int], tokens: int, stream: _Stream) -> str:
+        request_id = next(self._ids)
+        sampling = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
+        self._engine.submit(Request(request_id, tuple(prompt), sampling), stream.put)
+        return request_id
+
+
+class _Stream:
+    """Collects one request's events; `put` runs on the engine's thread and returns at once."""
+
+    def __init__(self) -> None:
+        self._asked = time.perf_counter()
+        self._events: queue.SimpleQueue[tuple[float, Event]] = queue.SimpleQueue()
+        self._timeline: Timeline = []
+
+    def put(self, event: Event) -> None:
+        self._events.put((time.perf_counter() - self._asked, event))
+
+    def wait_first(self) -> None:
+        """Wait for the first token."""
+        self._take()
+
+    def finish(self) -> Timeline:
+        """Wait for the end."""
+        while not self._take():
+            pass
+        return self._timeline
+
+    def _take(self) -> bool:
+        at, event = self._events.get(timeout=_WAIT_S)
+        if isinstance(event, TokenEvent):
+            self._timeline.append((at, len(event.token_ids)))
+        elif isinstance(event, FinishEvent):
+            if event.reason not in {FinishReason.LENGTH, FinishReason.CANCELLED}:
+                raise RuntimeError(f"a completion ended early: {event.reason.value}, {event.error}")
+            return True
+        return False
+
+
+if __name__ == "__main__":
+    work(EngineSubject)

@@ -1,0 +1,90 @@
+"""A streaming client of `/v1/completions` that costs little: it shares the cores with what it measures.
+
+It counts events and parses only the one that holds the usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.workers.timeline import Timeline, spread_tokens
+
+_EVENT = b"data: {"
+_USAGE = b'"usage":{'
+
+
+@dataclass(frozen=True)
+class Client:
+    """Where to ask, and for which model."""
+
+    host: str
+    port: int
+    model: str
+
+    async def is_ready(self) -> bool:
+        """Whether the gateway says that it can answer."""
+        try:
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+        except OSError:
+            return False
+        try:
+            writer.write(f"GET /health/ready HTTP/1.1\r\nhost: {self.host}\r\nconnection: close\r\n\r\n".encode())
+            return (await reader.readline()).split()[1:2] == [b"200"]
+        except OSError:
+            return False
+        finally:
+            writer.close()
+
+    async def complete(self, prompt: Sequence[int], tokens: int, first: asyncio.Event | None = None) -> Timeline:
+        """Stream one greedy completion; `first` is set with its first token.
+
+        Raises:
+            RuntimeError: the answer is an error, or broke off.
+        """
+        body = json.dumps(
+            {
+                "model": self.model,
+                "prompt": list(prompt),
+                "max_tokens": tokens,
+                "temperature": 0,
+                "repetition_penalty": 1,
+                "ignore_eos": True,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
+        ).encode()
+        asked = time.perf_counter()
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        try:
+            head = f"POST /v1/completions HTTP/1.1\r\nhost: {self.host}\r\ncontent-type: application/json\r\n"
+            writer.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+            return await _read_answer(reader, asked, first)
+        finally:
+            writer.close()
+
+
+async def _read_answer(reader: asyncio.StreamReader, asked: float, first: asyncio.Event | None) -> Timeline:
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.split(None, 2)[1] != b"200":
+        raise RuntimeError(f"the gateway answered {head!r} {await reader.read()!r}")
+    arrivals: list[float] = []
+    tokens = 0
+    while size := int(await reader.readline(), 16):
+        chunk = await reader.readexactly(size + 2)
+        now = time.perf_counter() - asked
+        for line in chunk.splitlines():
+            if not line.startswith(_EVENT):
+                continue
+            if _USAGE in line:
+                tokens = json.loads(line[len(b"data: ") :])["usage"]["completion_tokens"]
+            elif b'"finish_reason":null' in line:
+                arrivals.append(now)
+                if first is not None:
+                    first.set()
+    if not arrivals or not tokens:
+        raise RuntimeError("the stream ended without tokens or without its usage")
+    return spread_tokens(arrivals, tokens)

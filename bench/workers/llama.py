@@ -1,0 +1,160 @@
+"""llama.cpp through its C API, the way its server drives it: one batch a step. Run by the peers' interpreter."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.plan import Plan
+from bench.workers.rim import work
+from bench.workers.timeline import Timeline
+
+_BATCH_TOKENS = 2048
+
+# (token id, position, sequence, whether its logits are wanted)
+Item = tuple[int, int, int, bool]
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _silent(level: int, text: bytes, user_data: Any) -> None:
+    """Drop llama.cpp's own log lines."""
+
+
+class LlamaSubject:
+    """See `Subject`."""
+
+    spawned_at: float | None = None
+
+    def __init__(self, plan: Plan) -> None:
+        work = plan.work
+        llama_cpp.llama_log_set(_silent, None)
+        llama_cpp.llama_backend_init()
+        self._model = llama_cpp.llama_model_load_from_file(
+            plan.model.encode(), llama_cpp.llama_model_default_params()
+        )  # fmt: skip
+        settings = llama_cpp.llama_context_default_params()
+        settings.n_ctx = work.slots * work.context_tokens
+        settings.n_batch = _BATCH_TOKENS
+        settings.n_threads = settings.n_threads_batch = plan.threads
+        settings.n_seq_max = work.slots
+        settings.kv_unified = False
+        self._context = llama_cpp.llama_init_from_model(self._model, settings)
+        if not self._model or not self._context:
+            raise RuntimeError(f"llama.cpp cannot load {plan.model}")
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
+        self._random = random.Random(plan.seed)  # noqa: S311 - not a secret
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Subject`."""
+        return {"llama-cpp-python": llama_cpp.__version__}
+
+    @property
+    def processes(self) -> Sequence[int]:
+        """See `Subject`."""
+        return [os.getpid()]
+
+    def held_bytes(self) -> None:
+        """Not known."""
+
+    def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
+        """One prefill after another, then a step for all at a time."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        asked = time.perf_counter()
+        timelines: list[Timeline] = []
+        following: list[int] = []
+        for sequence, prompt in enumerate(prompts):
+            following.append(self._prefill(sequence, prompt))
+            timelines.append([(time.perf_counter() - asked, 1)])
+        lengths = [len(prompt) for prompt in prompts]
+        for _ in range(tokens - 1):
+            following = self._step(following, lengths)
+            now = time.perf_counter() - asked
+            for timeline in timelines:
+                timeline.append((now, 1))
+        return timelines
+
+    def join(
+        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """Each newcomer comes at a random moment of a step, and its prompt goes into the next step's batch."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        following = [self._prefill(sequence, prompt) for sequence, prompt in enumerate(prompts)]
+        lengths = [len(prompt) for prompt in prompts]
+        waits = []
+        for newcomer in newcomers:
+            begin = time.perf_counter()
+            following = self._step(following, lengths)
+            arrived = self._random.uniform(begin, time.perf_counter())
+            following = self._step(following, lengths, newcomer)
+            waits.append(time.perf_counter() - arrived)
+            llama_cpp.llama_memory_seq_rm(self._memory, len(prompts), -1, -1)
+        return waits
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """See `Subject`."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        self._decode([(token, position, 0, True) for position, token in enumerate(ids)])
+        return np.stack([self._row(index).copy() for index in range(len(ids))])
+
+    def close(self) -> None:
+        """See `Subject`."""
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
+    def _prefill(self, sequence: int, prompt: Sequence[int]) -> int:
+        """Compute a prompt, in pieces of at most a batch; returns the token that follows."""
+        last = len(prompt) - 1
+        items = [(token, position, sequence, position == last) for position, token in enumerate(prompt)]
+        for first in range(0, len(items), _BATCH_TOKENS):
+            self._decode(items[first : first + _BATCH_TOKENS])
+        return self._likeliest(last % _BATCH_TOKENS)
+
+    def _step(self, tokens: Sequence[int], lengths: list[int], newcomer: Sequence[int] = ()) -> list[int]:
+        """Decode one token of every sequence, and a newcomer's prompt with them; returns the sequences' next tokens."""
+        items: list[Item] = [
+            (token, length, sequence, True)
+            for sequence, (token, length) in enumerate(zip(tokens, lengths, strict=True))
+        ]  # fmt: skip
+        last = len(newcomer) - 1
+        items += [(token, position, len(tokens), position == last) for position, token in enumerate(newcomer)]
+        self._decode(items)
+        lengths[:] = [length + 1 for length in lengths]
+        if newcomer:
+            self._likeliest(len(items) - 1)
+        return [self._likeliest(row) for row in range(len(tokens))]
+
+    def _decode(self, items: Sequence[Item]) -> None:
+        batch = llama_cpp.llama_batch_init(len(items), 0, 1)
+        try:
+            batch.n_tokens = len(items)
+            for index, (token, position, sequence, wanted) in enumerate(items):
+                batch.token[index] = token
+                batch.pos[index] = position
+                batch.n_seq_id[index] = 1
+                batch.seq_id[index][0] = sequence
+                batch.logits[index] = wanted
+            status = llama_cpp.llama_decode(self._context, batch)
+        finally:
+            llama_cpp.llama_batch_free(batch)
+        if status:
+            raise RuntimeError(f"llama_decode returned {status}")
+
+    def _likeliest(self, index: int) -> int:
+        return int(self._row(index).argmax())
+
+    def _row(self, index: int) -> NDArray[np.float32]:
+        pointer = llama_cpp.llama_get_logits_ith(self._context, index)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary,))
+
+
+if __name__ == "__main__":
+    work(LlamaSubject)

@@ -1,0 +1,77 @@
+"""Times one engine once: every figure of a plan's work, by name. It compares with nothing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from bench.plan import Plan
+from bench.workers.memory import peak_bytes, reset_peak
+from bench.workers.prompts import Prompts
+from bench.workers.subject import Subject
+from bench.workers.timeline import first_token_s, steady_rate
+
+Figures = dict[str, float | None]
+
+_WARM_UP_TOKENS = 4
+
+
+def measure(subject: Subject, plan: Plan) -> Figures:
+    """Return the figures.
+
+    `start_s`, `ttft_idle_s`, `ttft_busy_s`: seconds. `prefill_<n>`: prompt tokens a second until the first token of
+    a prompt of n tokens, `ttft_<n>` the same in seconds. `decode_<n>`: tokens a second of n streams together.
+    `peak_bytes`: see `peak_bytes`; `own_bytes`: the most memory beyond weights and cache.
+    """
+    work = plan.work
+    prompts = Prompts(plan.corpus, plan.seed)
+    gauge = _Gauge(subject)
+    figures: Figures = {}
+    subject.complete([prompts.take(work.short_tokens)], 1)
+    spawned_at = plan.spawned_at if subject.spawned_at is None else subject.spawned_at
+    figures["start_s"] = time.monotonic() - spawned_at
+    gauge.read()
+    # The first run of a shape allocates and, in some engines, compiles: it is no figure.
+    subject.complete([prompts.take(min(work.prefill_tokens))], _WARM_UP_TOKENS)
+    figures["ttft_idle_s"] = _first_token(subject, prompts, work.short_tokens, work.repeats)
+    for length in work.prefill_tokens:
+        seconds = _first_token(subject, prompts, length, work.repeats)
+        figures[f"ttft_{length}"] = seconds
+        figures[f"prefill_{length}"] = length / seconds
+        gauge.read()
+    for streams in work.streams:
+        timelines = subject.complete(prompts.several(streams, work.prompt_tokens), work.decode_tokens)
+        figures[f"decode_{streams}"] = steady_rate(timelines)
+        gauge.read()
+    if work.busy_streams:
+        waits = subject.join(
+            prompts.several(work.busy_streams, work.prompt_tokens),
+            work.decode_tokens,
+            prompts.several(work.repeats, work.short_tokens),
+        )
+        figures["ttft_busy_s"] = statistics.median(waits) if waits else None
+        gauge.read()
+    return {**figures, "peak_bytes": gauge.peak, "own_bytes": gauge.own}
+
+
+def _first_token(subject: Subject, prompts: Prompts, length: int, repeats: int) -> float:
+    return statistics.median(
+        first_token_s(subject.complete([prompts.take(length)], 1)[0]) for _ in range(repeats)
+    )  # fmt: skip
+
+
+class _Gauge:
+    """The high water of memory, read after each measurement so that what is in the cache then is known too."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.peak = 0
+        self.own: int | None = None
+        self._subject = subject
+
+    def read(self) -> None:
+        pids = self._subject.processes
+        peak, held = peak_bytes(pids), self._subject.held_bytes()
+        reset_peak(pids)
+        self.peak = max(self.peak, peak)
+        if held is not None:
+            self.own = max(self.own or 0, peak - held)

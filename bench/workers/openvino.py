@@ -1,0 +1,132 @@
+"""OpenVINO GenAI's continuous batching pipeline. Run by the peers' interpreter."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import openvino_genai
+from numpy.typing import NDArray
+
+from bench.plan import Plan, Task
+from bench.workers.rim import work
+from bench.workers.timeline import Timeline
+
+IR = "openvino_model.xml"
+
+
+class OpenVinoSubject:
+    """See `Subject`."""
+
+    spawned_at: float | None = None
+
+    def __init__(self, plan: Plan) -> None:
+        properties = {"INFERENCE_NUM_THREADS": plan.threads}
+        self._random = random.Random(plan.seed)  # noqa: S311 - not a secret
+        self._requests = 0
+        if plan.task is Task.QUALITY:
+            model = openvino.Core().compile_model(Path(plan.model) / IR, "CPU", properties)
+            self._infer = model.create_infer_request()
+            return
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.max_num_seqs = plan.work.slots
+        scheduler.max_num_batched_tokens = plan.work.slots * plan.work.context_tokens
+        scheduler.enable_prefix_caching = False
+        self._pipeline = openvino_genai.ContinuousBatchingPipeline(plan.model, scheduler, "CPU", properties)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Subject`."""
+        return {"openvino-genai": openvino_genai.__version__, "openvino": openvino.__version__}
+
+    @property
+    def processes(self) -> Sequence[int]:
+        """See `Subject`."""
+        return [os.getpid()]
+
+    def held_bytes(self) -> None:
+        """Not known."""
+
+    def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
+        """See `Subject`."""
+        asked = time.perf_counter()
+        streams = [_Stream(self._add(prompt, tokens), asked) for prompt in prompts]
+        while self._pipeline.has_non_finished_requests():
+            self._step(streams)
+        return [stream.timeline for stream in streams]
+
+    def join(
+        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """Each newcomer comes at a random moment of a step."""
+        streams = [_Stream(self._add(prompt, tokens), time.perf_counter()) for prompt in prompts]
+        while not all(stream.timeline for stream in streams):
+            self._step(streams)
+        waits = []
+        for newcomer in newcomers:
+            begin = time.perf_counter()
+            self._step(streams)
+            late = _Stream(None, self._random.uniform(begin, time.perf_counter()))
+            late.handle = self._add(newcomer, 1)
+            while not late.timeline:
+                self._step([*streams, late])
+            waits.append(late.timeline[0][0])
+        while self._pipeline.has_non_finished_requests():
+            self._step(streams)
+        return waits
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """See `Subject`."""
+        self._infer.reset_state()
+        shape = (1, len(ids))
+        inputs = {
+            "input_ids": np.array([ids], np.int64),
+            "attention_mask": np.ones(shape, np.int64),
+            "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+            "beam_idx": np.zeros(1, np.int32),
+        }
+        logits: NDArray[np.float32] = self._infer.infer(inputs)["logits"][0]
+        return logits
+
+    def close(self) -> None:
+        """Nothing to free before the process ends."""
+
+    def _add(self, prompt: Sequence[int], tokens: int) -> Any:
+        settings = openvino_genai.GenerationConfig()
+        settings.max_new_tokens = tokens
+        settings.ignore_eos = True
+        settings.do_sample = False
+        self._requests += 1
+        return self._pipeline.add_request(
+            self._requests, openvino.Tensor(np.array([prompt], np.int64)), settings
+        )  # fmt: skip
+
+    def _step(self, streams: Sequence[_Stream]) -> None:
+        self._pipeline.step()
+        for stream in streams:
+            stream.read()
+
+
+class _Stream:
+    """One request's tokens as they become readable."""
+
+    def __init__(self, handle: Any, asked: float) -> None:
+        self.handle = handle
+        self.timeline: Timeline = []
+        self._asked = asked
+
+    def read(self) -> None:
+        """Take what the last step brought."""
+        while self.handle.can_read():
+            count = sum(len(output.generated_ids) for output in self.handle.read().values())
+            self.timeline.append((time.perf_counter() - self._asked, count))
+
+
+if __name__ == "__main__":
+    work(OpenVinoSubject)

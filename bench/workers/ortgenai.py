@@ -1,0 +1,84 @@
+"""ONNX Runtime GenAI. On the CPU its batches are static: all sequences begin together. Run by the peers' interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import onnxruntime_genai as og
+from numpy.typing import NDArray
+
+from bench.plan import Plan
+from bench.workers.rim import work
+from bench.workers.timeline import Timeline
+
+
+class OrtGenAiSubject:
+    """See `Subject`."""
+
+    spawned_at: float | None = None
+
+    def __init__(self, plan: Plan) -> None:
+        config = og.Config(plan.model)
+        decoder = {"session_options": {"intra_op_num_threads": plan.threads}}
+        config.overlay(json.dumps({"model": {"decoder": decoder}}))
+        self._model = og.Model(config)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Subject`."""
+        return {"onnxruntime-genai": version("onnxruntime-genai"), "onnxruntime": version("onnxruntime")}
+
+    @property
+    def processes(self) -> Sequence[int]:
+        """See `Subject`."""
+        return [os.getpid()]
+
+    def held_bytes(self) -> None:
+        """Not known."""
+
+    def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
+        """See `Subject`; the prompts are of one length."""
+        generator = self._generator(len(prompts), len(prompts[0]) + tokens)
+        asked = time.perf_counter()
+        generator.append_tokens(np.array(prompts, np.int32))
+        timeline: Timeline = []
+        for _ in range(tokens):
+            generator.generate_next_token()
+            timeline.append((time.perf_counter() - asked, 1))
+        return [timeline for _ in prompts]
+
+    def join(
+        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """A running batch takes nobody in."""
+        return None
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Token by token: the graph gives the last one's logits alone."""
+        generator = self._generator(1, len(ids) + 1)
+        rows = []
+        for token in ids:
+            generator.append_tokens(np.array([[token]], np.int32))
+            rows.append(np.array(generator.get_logits(), np.float32).reshape(-1))
+        return np.stack(rows)
+
+    def close(self) -> None:
+        """Nothing to free before the process ends."""
+
+    def _generator(self, sequences: int, length: int) -> Any:
+        parameters = og.GeneratorParams(self._model)
+        # The least length keeps an end token from ending the completion.
+        parameters.set_search_options(
+            batch_size=sequences, max_length=length, min_length=length, do_sample=False
+        )  # fmt: skip
+        return og.Generator(self._model, parameters)
+
+
+if __name__ == "__main__":
+    work(OrtGenAiSubject)

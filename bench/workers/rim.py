@@ -1,0 +1,33 @@
+"""A worker's border with its parent: the plan from standard input, the result as one JSON line on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.plan import Plan, Task
+from bench.workers.measure import measure
+from bench.workers.quality import compare
+from bench.workers.subject import Subject
+
+
+def work(load: Callable[[Plan], Subject]) -> None:
+    """Load the engine, do what the plan says, write the result."""
+    # Native libraries write to descriptor 1 as they like: their lines go to the log, the result to the real one.
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    plan = Plan.from_text(sys.stdin.read())
+    subject = load(plan)
+    try:
+        if plan.task is Task.SPEED:
+            figures = measure(subject, plan)
+        else:
+            figures = compare(subject, plan.texts, Path(plan.reference))
+        result = {"versions": dict(subject.versions), "figures": figures}
+    finally:
+        subject.close()
+    with os.fdopen(answer, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(result) + "\n")

@@ -1,0 +1,167 @@
+"""The whole path: this client → gateway → Triton → engine, as `appliance up` serves it. Run by our own interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import Manifest
+from appliance.layout import Layout
+from appliance.supervisor import state
+from bench.plan import Plan
+from bench.workers.http_client import Client
+from bench.workers.rim import work
+from bench.workers.timeline import Timeline
+
+_START_S = 120.0
+_STOP_S = 60.0
+_POLL_S = 0.01
+_HOST = "127.0.0.1"
+_Result = TypeVar("_Result")
+
+
+class WholePathSubject:
+    """See `Subject`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
+        manifest = read_manifest(Path(plan.model))
+        ports = _free_ports(4)
+        self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
+        _prepare(self._layout, plan, manifest, ports)
+        self._client = Client(_HOST, ports[0], manifest.model)
+        self._log = tempfile.TemporaryFile()
+        self.spawned_at: float | None = time.monotonic()
+        self._up = subprocess.Popen(
+            [sys.executable, "-m", "appliance.cli", "--root", str(self._layout.root), "up"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        try:
+            self._run(self._wait_ready())
+            self._state = state.read(self._layout.run)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Subject`."""
+        return {"triton": (self._state.triton_version if self._state else None) or "unknown"}
+
+    @property
+    def processes(self) -> Sequence[int]:
+        """The supervisor, the gateway, tritonserver and its stubs; not this client."""
+        parent = psutil.Process(self._up.pid)
+        return [parent.pid, *(child.pid for child in parent.children(recursive=True))]
+
+    def held_bytes(self) -> None:
+        """Not known from here."""
+
+    def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
+        """See `Subject`."""
+
+        async def together() -> list[Timeline]:
+            return list(await asyncio.gather(*(self._client.complete(prompt, tokens) for prompt in prompts)))
+
+        return self._run(together())
+
+    def join(
+        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """See `Subject`; the streams end by hanging up."""
+
+        async def joined() -> list[float]:
+            firsts = [asyncio.Event() for _ in prompts]
+            tasks = [
+                asyncio.ensure_future(self._client.complete(prompt, tokens, first))
+                for prompt, first in zip(prompts, firsts, strict=True)
+            ]
+            try:
+                await asyncio.gather(*(first.wait() for first in firsts))
+                return [(await self._client.complete(newcomer, 1))[0][0] for newcomer in newcomers]
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+        return self._run(joined())
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The path changes no logits; the artefact's own report has its quality."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Stop the box and remove its folder."""
+        if self._up.poll() is None:
+            self._up.send_signal(signal.SIGINT)
+            try:
+                self._up.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self._up.kill()
+                self._up.wait()
+        self._log.close()
+        self._scratch.cleanup()
+        self._loop.close()
+
+    def _run(self, what: Coroutine[Any, Any, _Result]) -> _Result:
+        return self._loop.run_until_complete(what)
+
+    async def _wait_ready(self) -> None:
+        until = time.monotonic() + _START_S
+        while not await self._client.is_ready():
+            if self._up.poll() is not None or time.monotonic() > until:
+                self._log.seek(0)
+                raise RuntimeError(f"the box did not start:\n{self._log.read().decode(errors='replace')}")
+            await asyncio.sleep(_POLL_S)
+
+
+def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int]) -> None:
+    """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
+    artefact = layout.artefact(manifest.model, manifest.target, manifest.preset)
+    artefact.parent.mkdir(parents=True)
+    artefact.symlink_to(Path(plan.model).resolve(), target_is_directory=True)
+    work = plan.work
+    settings = {
+        "slots": work.slots,
+        "max_context_tokens": work.context_tokens,
+        "cache_bytes": work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token,
+        "threads": plan.threads,
+    }
+    names = ("http_address", "grpc_address", "triton_grpc_address", "triton_metrics_address")
+    lines = [f"{key} = {value}" for key, value in settings.items()]
+    lines += [f'{name} = "{_HOST}:{port}"' for name, port in zip(names, ports, strict=True)]
+    layout.config_file.write_text("[serve]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    os.environ.pop("APPLIANCE_ROOT", None)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; all are held until the last is known, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((_HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+if __name__ == "__main__":
+    work(WholePathSubject)
