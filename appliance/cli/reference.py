@@ -16,11 +16,6 @@ from appliance.errors import ApplianceError
 WIDTH = 100
 
 
-def pages() -> dict[str, str]:
-    """Page name -> its text in Markdown."""
-    return {"cli.md": _cli(), "configuration.md": config.reference()}
-
-
 def exit_codes() -> list[tuple[int, str, str]]:
     """(exit code, what it means, the error's name), in order; one row for each code."""
     rows = [(0, "Success.", ""), (1, "A failure of the appliance itself; a bug keeps its traceback.", "")]
@@ -41,7 +36,8 @@ def _first_line(kind: type) -> str:
     return (kind.__doc__ or "").strip().splitlines()[0]
 
 
-def _cli() -> str:
+def cli_page() -> str:
+    """Exit codes, and the help of every command."""
     lines = ["# Command line", "", "Written by `make docs` from the code.", "", "## Exit codes", ""]
     lines += ["| code | meaning | `error` with --json |", "|---|---|---|"]
     lines += [f"| {code} | {meaning} | {f'`{name}`' if name else ''} |" for code, meaning, name in exit_codes()]
@@ -68,10 +64,13 @@ def _helps(command: click.Command, path: str, parent: click.Context | None = Non
                 yield from _helps(child, f"{path} {name}", context)
 
 
+PAGES = {"cli.md": cli_page, "configuration.md": config.reference}
+
+
 def main(folder: Path) -> None:
     """Write all pages into the folder."""
-    for name, text in pages().items():
-        durable.replace(folder / name, text.encode())
+    for name, page in PAGES.items():
+        durable.replace(folder / name, page().encode())
 
 
 if __name__ == "__main__":

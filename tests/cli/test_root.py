@@ -6,17 +6,14 @@ import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
-from pathlib import Path
 
 import click
 import pytest
 
 from appliance import errors
 from appliance.cli import lazy, model, root
-from appliance.cli.reference import exit_codes, pages
+from appliance.cli.reference import exit_codes
 from appliance.errors import MissingProgramError
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -83,8 +80,3 @@ def test_exit_codes_are_unique_and_every_coded_error_is_listed():
     listed = {name for _, _, name in exit_codes() if name}
     coded = {name for name, kind in vars(errors).items() if isinstance(kind, type) and "exit_code" in vars(kind)}
     assert listed == coded - {"ApplianceError"}
-
-
-@pytest.mark.parametrize("name", ["cli.md", "configuration.md"])
-def test_the_reference_pages_are_up_to_date(name: str):
-    assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run: make docs"
