@@ -10,7 +10,6 @@ import itertools
 import logging
 import threading
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.config import EngineConfig
 from appliance.engine.core import EngineCore
 from appliance.engine.events import FinishReason
+from appliance.engine.inbox import Inbox
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.request import Request
 from appliance.engine.runner import Runner
@@ -33,7 +33,7 @@ from appliance.engine.sequence import Sequence
 from appliance.engine.stats import EngineStats
 from appliance.engine.stream import Sink, Stream
 from appliance.engine.tokenizer import Tokenizer
-from appliance.errors import ApplianceError, EngineError, OverloadedError, RequestError, UnavailableError
+from appliance.errors import ApplianceError, EngineError, UnavailableError
 
 STUCK_STEP_S = 30.0
 _log = logging.getLogger(__name__)
@@ -54,22 +54,18 @@ class Engine:
         self.tokenizer = tokenizer
         self.max_context_tokens = context_tokens(manifest.shape, config)
         self._config = config
+        # The thread and its callback know the inbox and the core but not this object, so that dropping a closed engine
+        # frees the model's memory at once.
+        self._inbox = Inbox(config.slots + config.max_queue)
         self._core = EngineCore(
             runner,
             Scheduler(scheduler_limits(manifest.shape, config)),
             tokens=manifest.shape.tokens,
             clock=time.monotonic,
-            on_finish=self._forget,
+            on_finish=self._inbox.forget,
         )
         self._orders = itertools.count()
-        self._wake = threading.Condition()
-        # Shared between the callers' threads and the engine's, under _wake:
-        self._inbox: deque[Stream] = deque()
-        self._cancelled: set[str] = set()
-        self._live: set[str] = set()
-        self._refusal: UnavailableError | None = None
-        self._drain_until: float | None = None
-        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._thread = threading.Thread(target=_run, args=(self._core, self._inbox), name="engine", daemon=True)
         self._thread.start()
 
     @classmethod
@@ -101,37 +97,24 @@ class Engine:
                 FinishEvent, and there is exactly one.
 
         Raises:
-            RequestError, PromptTooLongError: see `check_request`; or the request id is in use.
-            OverloadedError: the queue is full.
-            UnavailableError: the engine is closing or has failed.
+            RequestError, PromptTooLongError: see `check_request`.
+            RequestError, OverloadedError, UnavailableError: see `Inbox.put`.
         """
         shape = self.manifest.shape
         max_tokens = check_request(request, tokens=shape.tokens, max_context_tokens=self.max_context_tokens)
         sequence = Sequence(request, order=next(self._orders), max_tokens=max_tokens, now=time.monotonic())
         stream = Stream(sequence, sink, self.tokenizer, self.manifest.generation.eos_token_ids)
-        with self._wake:
-            if self._refusal is not None:
-                raise self._refusal
-            if request.request_id in self._live:
-                raise RequestError(f"the request id {request.request_id!r} is in use", param="request_id")
-            if len(self._live) >= self._config.slots + self._config.max_queue:
-                raise OverloadedError(f"{self._config.max_queue} requests wait already", hint="try again later")
-            self._live.add(request.request_id)
-            self._inbox.append(stream)
-            self._wake.notify()
+        self._inbox.put(stream)
 
     def cancel(self, request_id: str) -> None:
         """End a request before the next step. Thread-safe; a request that is not alive is ignored."""
-        with self._wake:
-            if request_id in self._live:
-                self._cancelled.add(request_id)
-                self._wake.notify()
+        self._inbox.cancel(request_id)
 
     def stats(self) -> EngineStats:
         """A snapshot of what the engine holds and has done. Thread-safe."""
         scheduler, counters = self._core.scheduler, self._core.counters
         return EngineStats(
-            accepts_requests=self._refusal is None,
+            accepts_requests=self._inbox.is_open,
             slots=self._config.slots,
             slots_busy=len(scheduler.running),
             queue_length=scheduler.queue_length + len(self._inbox),
@@ -150,49 +133,34 @@ class Engine:
 
     def close(self, drain_s: float = 0.0) -> None:
         """Refuse new requests, let live ones go on for `drain_s` seconds, end the rest with an error."""
-        with self._wake:
-            if self._refusal is None:
-                self._refusal = UnavailableError("the engine is shutting down", hint="try again later")
-            self._drain_until = time.monotonic() + drain_s
-            self._wake.notify()
+        refusal = UnavailableError("the engine is shutting down", hint="try again later")
+        self._inbox.close(refusal, time.monotonic() + drain_s)
         self._thread.join(drain_s + STUCK_STEP_S)
 
-    def _main(self) -> None:
-        error: ApplianceError
-        try:
-            while self._collect():
-                self._core.step()
-            error = UnavailableError("the engine was shut down before the request finished", hint="try again later")
-        except EngineError as fault:
-            _log.critical("the engine ends: %s", fault)
-            error = fault
-        except Exception as fault:  # noqa: BLE001 - the thread's rim: whatever it is, nobody may be left waiting
-            _log.critical("the engine ends", exc_info=True)
-            error = EngineError(f"the engine failed: {fault!r}", hint="see the log; restart the model")
-        self._end(error)
 
-    def _collect(self) -> bool:
-        """Take in new requests and endings, waiting if nothing is alive. Returns whether there is a step to make."""
-        with self._wake:
-            while self._core.is_idle and not self._inbox and self._drain_until is None:
-                self._wake.wait()
-            while self._inbox:
-                self._core.add(self._inbox.popleft())
-            cancelled, self._cancelled = self._cancelled, set()
-            drain_until = self._drain_until
-        self._core.sweep(cancelled)
-        return drain_until is None or (not self._core.is_idle and time.monotonic() < drain_until)
+def _run(core: EngineCore, inbox: Inbox) -> None:
+    """The engine's thread: steps until it is told to close or cannot go on, then ends whatever is alive."""
+    error: ApplianceError
+    try:
+        while _take_mail(core, inbox):
+            core.step()
+        error = UnavailableError("the engine was shut down before the request finished", hint="try again later")
+    except EngineError as fault:
+        _log.critical("the engine ends: %s", fault)
+        error = fault
+    except Exception as fault:  # noqa: BLE001 - the thread's rim: whatever it is, nobody may be left waiting
+        _log.critical("the engine ends", exc_info=True)
+        error = EngineError(f"the engine failed: {fault!r}", hint="see the log; restart the model")
+    inbox.close(UnavailableError(f"the engine has stopped: {error.message}", hint="restart the model"))
+    for stream in inbox.collect(wait=False).streams:
+        core.add(stream)
+    core.end_all(error)
 
-    def _end(self, error: ApplianceError) -> None:
-        with self._wake:
-            if self._refusal is None:
-                self._refusal = UnavailableError(f"the engine has stopped: {error.message}", hint="restart the model")
-            for stream in self._inbox:
-                self._core.add(stream)
-            self._inbox.clear()
-        self._core.end_all(error)
 
-    def _forget(self, request_id: str) -> None:
-        with self._wake:
-            self._live.discard(request_id)
-            self._cancelled.discard(request_id)
+def _take_mail(core: EngineCore, inbox: Inbox) -> bool:
+    """Take in new requests and endings, waiting if nothing is alive. Returns whether there is a step to make."""
+    mail = inbox.collect(wait=core.is_idle)
+    for stream in mail.streams:
+        core.add(stream)
+    core.sweep(mail.cancelled)
+    return mail.drain_until is None or (not core.is_idle and time.monotonic() < mail.drain_until)

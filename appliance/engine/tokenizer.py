@@ -43,8 +43,7 @@ class Tokenizer:
             UnsupportedError: see the constructor.
         """
         try:
-            text = file.read_text(encoding="utf-8")
-            backend = tokenizers.Tokenizer.from_str(text)
+            backend = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception for whatever it cannot read
             raise IntegrityError(f"{file.name} cannot be read: {error}", hint="export the model again") from error
         return cls(backend)

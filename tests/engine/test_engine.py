@@ -4,6 +4,7 @@ import math
 import queue
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -162,7 +163,7 @@ def test_a_full_queue_refuses_and_serves_again_later(make):
     runner = GatedRunner()
     engine = make(runner, replace(CONFIG, max_queue=2))
     waiting = [submit(engine, name=str(index)) for index in range(CONFIG.slots + 2)]
-    with pytest.raises(OverloadedError, match="2 requests wait already"):
+    with pytest.raises(OverloadedError, match="5 requests run or wait already"):
         submit(engine, name="too many")
     runner.permits.release(100_000)
     for events in waiting:
@@ -324,3 +325,13 @@ def test_limits_below_one_are_refused_by_name(name):
 def test_a_small_cache_lowers_the_context(make):
     engine = make(config=replace(CONFIG, cache_bytes=50 * SHAPE.cache_bytes_per_token))
     assert engine.max_context_tokens == 50
+
+
+def test_a_closed_engine_s_runner_is_freed_with_it():
+    runner = ToyRunner(CONFIG.slots * 2)
+    gone = weakref.ref(runner)
+    engine = Engine(MANIFEST, toy_tokenizer(), runner, CONFIG)
+    drain(submit(engine))
+    engine.close()
+    del engine, runner
+    assert gone() is None

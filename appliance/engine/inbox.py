@@ -1,0 +1,100 @@
+"""What callers' threads hand to the engine's thread: requests, cancellations, the wish to close. It runs nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from appliance.engine.stream import Stream
+from appliance.errors import OverloadedError, RequestError, UnavailableError
+
+
+@dataclass(frozen=True)
+class Mail:
+    """What came in since the last time.
+
+    Attributes:
+        streams: new requests, oldest first.
+        cancelled: ids of requests to end.
+        drain_until: monotonic seconds at which to stop, if the engine is to close.
+    """
+
+    streams: tuple[Stream, ...]
+    cancelled: frozenset[str]
+    drain_until: float | None
+
+
+class Inbox:
+    """Guards what several threads share; every method is thread-safe.
+
+    A request is alive from `put` until `forget`, and its id is taken so long.
+    """
+
+    def __init__(self, max_live: int) -> None:
+        """Accept at most `max_live` requests that are alive."""
+        self._max_live = max_live
+        self._changed = threading.Condition()
+        self._streams: deque[Stream] = deque()
+        self._cancelled: set[str] = set()
+        self._live: set[str] = set()
+        self._refusal: UnavailableError | None = None
+        self._drain_until: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new requests are taken."""
+        return self._refusal is None
+
+    def put(self, stream: Stream) -> None:
+        """Hand over a request.
+
+        Raises:
+            UnavailableError: the inbox is closed.
+            RequestError: the request's id is in use.
+            OverloadedError: too many requests are alive.
+        """
+        request_id = stream.sequence.request.request_id
+        with self._changed:
+            if self._refusal is not None:
+                raise UnavailableError(self._refusal.message, hint=self._refusal.hint)
+            if request_id in self._live:
+                raise RequestError(f"the request id {request_id!r} is in use", param="request_id")
+            if len(self._live) >= self._max_live:
+                raise OverloadedError(f"{len(self._live)} requests run or wait already", hint="try again later")
+            self._live.add(request_id)
+            self._streams.append(stream)
+            self._changed.notify()
+
+    def cancel(self, request_id: str) -> None:
+        """Ask for the end of a request; nothing happens if it is not alive."""
+        with self._changed:
+            if request_id in self._live:
+                self._cancelled.add(request_id)
+                self._changed.notify()
+
+    def close(self, refusal: UnavailableError, drain_until: float | None = None) -> None:
+        """Refuse new requests with the first error given; go on until `drain_until` (monotonic seconds) if given."""
+        with self._changed:
+            self._refusal = self._refusal or refusal
+            self._drain_until = self._drain_until if drain_until is None else drain_until
+            self._changed.notify()
+
+    def collect(self, *, wait: bool) -> Mail:
+        """Take everything out; if `wait`, block until there is something or the engine is to close."""
+        with self._changed:
+            while wait and not self._streams and self._drain_until is None:
+                self._changed.wait()
+            mail = Mail(tuple(self._streams), frozenset(self._cancelled), self._drain_until)
+            self._streams.clear()
+            self._cancelled.clear()
+            return mail
+
+    def forget(self, request_id: str) -> None:
+        """The request has ended."""
+        with self._changed:
+            self._live.discard(request_id)
+            self._cancelled.discard(request_id)

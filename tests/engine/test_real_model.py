@@ -1,0 +1,117 @@
+"""The engine on the real model: no batch, chunk, cached prefix or preemption changes a greedy answer."""
+
+import dataclasses
+import json
+import queue
+from pathlib import Path
+
+import pytest
+
+from appliance.artefact.folder import read_manifest
+from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine.scheduler import HEADROOM_ROWS
+from tests.real_model import NAME, artefact_of
+
+pytestmark = pytest.mark.model
+COMPLETION_TOKENS = 24
+GREEDY = SamplingParams(temperature=0.0, max_tokens=COMPLETION_TOKENS, ignore_eos=True)
+SYSTEM = "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+QUESTIONS = (
+    "Write a Python function that reverses a string.",
+    "What is the capital of France?",
+    "写一首关于秋天的短诗。",
+    "Explain what this line does: `return {k: v for k, v in items if v}`.",
+    "Nenne drei Farben.",
+)
+PLAIN = EngineConfig(
+    slots=1, max_context_tokens=2048, cache_bytes=256 << 20, prefix_cache=False, prefill_chunk_tokens=2048
+)
+SHARED = dataclasses.replace(PLAIN, slots=4, prefix_cache=True, prefill_chunk_tokens=96, interleaved_chunk_tokens=32)
+
+
+@pytest.fixture(scope="module")
+def folder(real_box):
+    return artefact_of(real_box)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads((Path(__file__).parents[1] / "golden" / f"{NAME}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """Prompts of all lengths, and each one's answer when nothing else runs, nothing is cached and nothing is cut."""
+    engine = Engine.load(folder, PLAIN)
+    prompts = prompts_of(engine)
+    answers = [ask(engine, [prompt])[0][0] for prompt in prompts]
+    engine.close()
+    return prompts, answers
+
+
+def prompts_of(engine):
+    chats = [f"{SYSTEM}<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n" for text in QUESTIONS]
+    long = Path(__file__).with_name("test_core.py").read_text(encoding="utf-8")
+    return [tuple(engine.tokenizer.encode(text)) for text in (*chats, long[:1200], long[:777], "def")]
+
+
+def ask(engine, prompts, sampling=GREEDY):
+    """Submit all prompts at once; return the tokens of each and the usages."""
+    queues = [queue.SimpleQueue() for _ in prompts]
+    for index, (prompt, events) in enumerate(zip(prompts, queues, strict=True)):
+        engine.submit(Request(str(index), prompt, sampling), events.put)
+    answers, usages = [], []
+    for events in queues:
+        answers.append([])
+        while not isinstance(event := events.get(timeout=300), FinishEvent):
+            answers[-1].extend(event.token_ids)
+        assert event.error is None
+        usages.append(event.usage)
+    return answers, usages
+
+
+def test_answers_are_the_same_batched_chunked_and_from_a_cached_prefix(folder, alone):
+    prompts, expected = alone
+    engine = Engine.load(folder, SHARED)
+    batched, _ = ask(engine, prompts)
+    cached, usages = ask(engine, prompts)
+    engine.close()
+    assert batched == expected
+    assert cached == expected
+    assert sum(usage.cached_tokens for usage in usages) > sum(map(len, prompts)) // 2
+
+
+def test_answers_are_the_same_when_memory_is_short_and_a_sequence_is_set_back(folder, alone):
+    prompts, expected = alone
+    longer = dataclasses.replace(GREEDY, max_tokens=100)
+    longest = max(map(len, prompts[:2]))
+    shape = read_manifest(folder).shape
+    tight = dataclasses.replace(
+        SHARED,
+        max_context_tokens=longest + 100,
+        cache_bytes=shape.cache_bytes_per_token * 2 * (longest + HEADROOM_ROWS),
+    )
+    engine = Engine.load(folder, tight)
+    answers, _ = ask(engine, prompts[:2], longer)
+    assert engine.stats().preemptions_total > 0
+    engine.close()
+    assert [answer[:COMPLETION_TOKENS] for answer in answers] == expected[:2]
+    engine = Engine.load(folder, PLAIN)
+    assert [ask(engine, [prompt], longer)[0][0] for prompt in prompts[:2]] == answers
+    engine.close()
+
+
+def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_preset_s_loss(folder, golden):
+    engine = Engine.load(folder, PLAIN)
+    sampling = SamplingParams(temperature=0.0, max_tokens=1, logprobs=20)
+    for prompt in golden["prompts"]:
+        events = queue.SimpleQueue()
+        engine.submit(Request("x", tuple(prompt["ids"]), sampling), events.put)
+        (found,) = events.get(timeout=300).logprobs
+        last = prompt["best"][-1]
+        assert last["row"] == len(prompt["ids"]) - 1
+        assert found.token_id == prompt["completion"][0] == last["ids"][0]
+        known = dict(found.top)
+        for token, logit in zip(last["ids"][:5], last["logits"], strict=False):
+            assert known[token] - found.logprob == pytest.approx(logit - last["logits"][0], abs=1.0), prompt["text"]
+    engine.close()
