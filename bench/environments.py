@@ -1,4 +1,4 @@
-"""The interpreters that workers run under: our own, and the peers' in environments of their own. It installs nothing."""
+"""The interpreters that workers run under: our own, and the peers' in their own environments. It installs nothing."""
 
 from __future__ import annotations
 

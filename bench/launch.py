@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from bench.engines import Engine
 from bench.environments import ROOT
+from bench.others import Others
 from bench.plan import Plan
 from bench.workers.measure import Figures
 
@@ -31,12 +31,12 @@ class Answer:
     Attributes:
         figures: see `measure` and `compare`.
         versions: of the libraries that did the work.
-        load_before: the machine's load average of the last minute when the worker started.
+        others_cores: how many cores everything else on the machine kept busy meanwhile, on average.
     """
 
     figures: Figures
     versions: dict[str, str]
-    load_before: float
+    others_cores: float
 
 
 def run_worker(engine: Engine, plan: Plan) -> Answer:
@@ -46,7 +46,7 @@ def run_worker(engine: Engine, plan: Plan) -> Answer:
         WorkerFailedError: it failed or took too long.
     """
     read_through(Path(plan.model))
-    load_before = os.getloadavg()[0]
+    others = Others()
     timed = dataclasses.replace(plan, spawned_at=time.monotonic())
     try:
         ran = subprocess.run(
@@ -66,7 +66,7 @@ def run_worker(engine: Engine, plan: Plan) -> Answer:
         tail = "\n".join(ran.stderr.strip().splitlines()[-_LAST_LINES:])
         raise WorkerFailedError(f"{engine.title} ended with status {ran.returncode}:\n{tail}")
     answer = json.loads(ran.stdout.strip().splitlines()[-1])
-    return Answer(answer["figures"], answer["versions"], load_before)
+    return Answer(answer["figures"], answer["versions"], others.cores())
 
 
 def read_through(model: Path) -> None:

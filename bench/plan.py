@@ -87,7 +87,9 @@ class Plan:
     def from_text(cls, text: str) -> Plan:
         """Parse what `to_text` wrote."""
         value: dict[str, Any] = json.loads(text)
-        work = {key: tuple(item) if isinstance(item, list) else item for key, item in value.pop("work").items()}
+        work: dict[str, Any] = {
+            key: tuple(item) if isinstance(item, list) else item for key, item in value.pop("work").items()
+        }
         return cls(
             **{
                 **value,

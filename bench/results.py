@@ -22,7 +22,7 @@ class Measured:
         rounds: the figures of each round.
         quality: `mean_kl`, `top1_agreement`, `positions`; empty if not measured.
         versions: of the libraries that did the work.
-        loads_before: load average before each round.
+        others_cores: cores that everything else kept busy during each round.
         why_not: why there are no figures, or not all rounds; empty if all went well.
     """
 
@@ -32,7 +32,7 @@ class Measured:
     rounds: tuple[Figures, ...] = ()
     quality: Figures = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    loads_before: tuple[float, ...] = ()
+    others_cores: tuple[float, ...] = ()
     why_not: str = ""
 
     def values(self, figure: str) -> list[float]:
@@ -102,7 +102,7 @@ class Results:
 
 def _table(value: dict[str, Any]) -> Table:
     engines = tuple(
-        Measured(**{**engine, "rounds": tuple(engine["rounds"]), "loads_before": tuple(engine["loads_before"])})
+        Measured(**{**engine, "rounds": tuple(engine["rounds"]), "others_cores": tuple(engine["others_cores"])})
         for engine in value.pop("engines")
     )
     return Table(**value, engines=engines)

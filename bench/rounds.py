@@ -39,25 +39,33 @@ def measure_in_turn(
     measured = {engine.key: Measured(engine.key, engine.title, engine.note) for engine in engines}
     plans: dict[str, Plan] = {}
     for engine in engines:
-        try:
-            plans[engine.key] = plan_for(engine)
-        except AbsentError as error:
-            say(f"{engine.title}: absent: {error}")
-            measured[engine.key] = dataclasses.replace(measured[engine.key], why_not=f"absent: {error}")
+        plan = _plan(engine, plan_for)
+        if isinstance(plan, Plan):
+            plans[engine.key] = plan
+        else:
+            say(f"{engine.title}: {plan}")
+            measured[engine.key] = dataclasses.replace(measured[engine.key], why_not=plan)
     for number in range(rounds):
         for engine in engines:
             if measured[engine.key].why_not:
                 continue
             say(f"round {number + 1} of {rounds}: {engine.title}")
-            plan = dataclasses.replace(plans[engine.key], seed=number)
-            measured[engine.key] = _one_round(measured[engine.key], engine, plan, run, say)
+            seeded = dataclasses.replace(plans[engine.key], seed=number)
+            measured[engine.key] = _one_round(measured[engine.key], engine, seeded, run, say)
     for engine in engines if with_quality else ():
-        plan = plans.get(engine.key)
-        if plan is not None and plan.reference and engine.gives_logits and not measured[engine.key].why_not:
+        if engine.gives_logits and not measured[engine.key].why_not:
             say(f"quality: {engine.title}")
-            plan = dataclasses.replace(plan, task=Task.QUALITY)
-            measured[engine.key] = _quality(measured[engine.key], engine, plan, run, say)
+            asked = dataclasses.replace(plans[engine.key], task=Task.QUALITY)
+            measured[engine.key] = _quality(measured[engine.key], engine, asked, run, say)
     return tuple(measured.values())
+
+
+def _plan(engine: Engine, plan_for: PlanFor) -> Plan | str:
+    """The engine's plan, or why it is absent."""
+    try:
+        return plan_for(engine)
+    except AbsentError as error:
+        return f"absent: {error}"
 
 
 def _one_round(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say) -> Measured:
@@ -70,7 +78,7 @@ def _one_round(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say)
         so_far,
         rounds=(*so_far.rounds, answer.figures),
         versions=answer.versions,
-        loads_before=(*so_far.loads_before, answer.load_before),
+        others_cores=(*so_far.others_cores, answer.others_cores),
     )
 
 

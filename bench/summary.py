@@ -91,15 +91,22 @@ def _own_megabytes(table: Table) -> float | None:
     return None if found is None else found / 1e6
 
 
+_TIMES = " \N{MULTIPLICATION SIGN}"
 _AGAINST_LLAMA = (ENGINE.key, LLAMA.key)
 _AGAINST_ENGINE = (WHOLE_PATH.key, ENGINE.key)
 TARGETS = (
     Target("added mean KL of the default preset", _added_kl, 0.02, is_least=False, unit=""),
-    Target("engine against llama.cpp, 1 stream", ratio("decode_1", *_AGAINST_LLAMA), 1.35, is_least=True, unit=" ×"),
-    Target("engine against llama.cpp, 8 streams", ratio("decode_8", *_AGAINST_LLAMA), 2.0, is_least=True, unit=" ×"),
-    Target("engine against llama.cpp, prefill", ratio("prefill_1000", *_AGAINST_LLAMA), 1.7, is_least=True, unit=" ×"),
-    Target("whole path against engine, 1 stream", ratio("decode_1", *_AGAINST_ENGINE), 0.85, is_least=True, unit=" ×"),
-    Target("whole path against engine, 8 streams", ratio("decode_8", *_AGAINST_ENGINE), 0.9, is_least=True, unit=" ×"),
+    Target("engine against llama.cpp, 1 stream", ratio("decode_1", *_AGAINST_LLAMA), 1.35, is_least=True, unit=_TIMES),
+    Target("engine against llama.cpp, 8 streams", ratio("decode_8", *_AGAINST_LLAMA), 2.0, is_least=True, unit=_TIMES),
+    Target(
+        "engine against llama.cpp, prefill", ratio("prefill_1000", *_AGAINST_LLAMA), 1.7, is_least=True, unit=_TIMES
+    ),
+    Target(
+        "whole path against engine, 1 stream", ratio("decode_1", *_AGAINST_ENGINE), 0.85, is_least=True, unit=_TIMES
+    ),
+    Target(
+        "whole path against engine, 8 streams", ratio("decode_8", *_AGAINST_ENGINE), 0.9, is_least=True, unit=_TIMES
+    ),
     Target("`up` to first token, page cache warm", _start_s, 5.0, is_least=False, unit=" s"),
     Target("engine's memory beyond weights and cache", _own_megabytes, 300.0, is_least=False, unit=" MB"),
 )

@@ -27,6 +27,7 @@ _WAIT_S = 600.0
 class EngineSubject:
     """See `Subject`."""
 
+    takes_newcomers = True
     spawned_at: float | None = None
 
     def __init__(self, plan: Plan) -> None:
@@ -65,9 +66,7 @@ class EngineSubject:
             self._submit(prompt, tokens, stream)
         return [stream.finish() for stream in streams]
 
-    def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+    def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         """See `Subject`."""
         streams = [_Stream() for _ in prompts]
         running = [self._submit(prompt, tokens, stream) for prompt, stream in zip(prompts, streams, strict=True)]

@@ -30,6 +30,7 @@ def _silent(level: int, text: bytes, user_data: Any) -> None:
 class LlamaSubject:
     """See `Subject`."""
 
+    takes_newcomers = True
     spawned_at: float | None = None
 
     def __init__(self, plan: Plan) -> None:
@@ -83,8 +84,11 @@ class LlamaSubject:
         return timelines
 
     def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+        self,
+        prompts: Sequence[Sequence[int]],
+        tokens: int,  # noqa: ARG002 - here the streams end with the last newcomer
+        newcomers: Sequence[Sequence[int]],
+    ) -> list[float]:
         """Each newcomer comes at a random moment of a step, and its prompt goes into the next step's batch."""
         llama_cpp.llama_memory_clear(self._memory, False)
         following = [self._prefill(sequence, prompt) for sequence, prompt in enumerate(prompts)]

@@ -43,13 +43,13 @@ def measure(subject: Subject, plan: Plan) -> Figures:
         timelines = subject.complete(prompts.several(streams, work.prompt_tokens), work.decode_tokens)
         figures[f"decode_{streams}"] = steady_rate(timelines)
         gauge.read()
-    if work.busy_streams:
+    if work.busy_streams and subject.takes_newcomers:
         waits = subject.join(
             prompts.several(work.busy_streams, work.prompt_tokens),
             work.decode_tokens,
             prompts.several(work.repeats, work.short_tokens),
         )
-        figures["ttft_busy_s"] = statistics.median(waits) if waits else None
+        figures["ttft_busy_s"] = statistics.median(waits)
         gauge.read()
     return {**figures, "peak_bytes": gauge.peak, "own_bytes": gauge.own}
 

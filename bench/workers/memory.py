@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 # proc(5): resets the peak resident set size ("high water mark") to the current one.
@@ -17,10 +18,8 @@ def peak_bytes(pids: Sequence[int]) -> int:
 def reset_peak(pids: Sequence[int]) -> None:
     """Begin the processes' high waters anew."""
     for pid in pids:
-        try:
+        with suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
-        except OSError:
-            continue
 
 
 def _high_water(pid: int) -> int:

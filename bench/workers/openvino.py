@@ -24,6 +24,7 @@ IR = "openvino_model.xml"
 class OpenVinoSubject:
     """See `Subject`."""
 
+    takes_newcomers = True
     spawned_at: float | None = None
 
     def __init__(self, plan: Plan) -> None:
@@ -61,9 +62,7 @@ class OpenVinoSubject:
             self._step(streams)
         return [stream.timeline for stream in streams]
 
-    def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+    def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         """Each newcomer comes at a random moment of a step."""
         streams = [_Stream(self._add(prompt, tokens), time.perf_counter()) for prompt in prompts]
         while not all(stream.timeline for stream in streams):

@@ -1,4 +1,4 @@
-"""ONNX Runtime GenAI. On the CPU its batches are static: all sequences begin together. Run by the peers' interpreter."""
+"""ONNX Runtime GenAI; on the CPU all sequences of a batch begin together. Run by the peers' interpreter."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bench.workers.timeline import Timeline
 class OrtGenAiSubject:
     """See `Subject`."""
 
+    takes_newcomers = False
     spawned_at: float | None = None
 
     def __init__(self, plan: Plan) -> None:
@@ -53,11 +54,9 @@ class OrtGenAiSubject:
             timeline.append((time.perf_counter() - asked, 1))
         return [timeline for _ in prompts]
 
-    def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+    def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         """A running batch takes nobody in."""
-        return None
+        raise NotImplementedError
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Token by token: the graph gives the last one's logits alone."""

@@ -15,6 +15,11 @@ class Subject(Protocol):
     """An engine with a model loaded. Decoding is greedy and does not end before the tokens asked for are there."""
 
     @property
+    def takes_newcomers(self) -> bool:
+        """Whether a sequence can join others that decode: what `join` needs."""
+        ...
+
+    @property
     def versions(self) -> Mapping[str, str]:
         """Names and versions of the libraries that do the work."""
         ...
@@ -37,12 +42,10 @@ class Subject(Protocol):
         """Complete the prompts at the same time, `tokens` tokens each."""
         ...
 
-    def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+    def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         """Complete `prompts`; once all decode, bring the newcomers in, one after another.
 
-        Returns each newcomer's seconds to its first token, or None if the engine cannot take newcomers in.
+        Returns each newcomer's seconds to its first token.
         """
         ...
 

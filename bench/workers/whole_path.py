@@ -37,6 +37,8 @@ _Result = TypeVar("_Result")
 class WholePathSubject:
     """See `Subject`."""
 
+    takes_newcomers = True
+
     def __init__(self, plan: Plan) -> None:
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
@@ -45,7 +47,7 @@ class WholePathSubject:
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
         _prepare(self._layout, plan, manifest, ports)
         self._client = Client(_HOST, ports[0], manifest.model)
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
             [sys.executable, "-m", "appliance.cli", "--root", str(self._layout.root), "up"],
@@ -82,9 +84,7 @@ class WholePathSubject:
 
         return self._run(together())
 
-    def join(
-        self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]
-    ) -> list[float] | None:
+    def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         """See `Subject`; the streams end by hanging up."""
 
         async def joined() -> list[float]:

@@ -1,0 +1,83 @@
+"""`python -m bench` measures; `python -m bench report FILE` writes the tables of a run again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from appliance.errors import ApplianceError
+from appliance.layout import Layout
+from bench.engines import ENGINES
+from bench.environments import ROOT
+from bench.report import PageError, put_into, report
+from bench.results import Results
+from bench.run import MODELS, Options, run_bench
+from export.terminal import shown_progress
+
+RESULTS = ROOT / "bench" / "results"
+
+
+@click.group(invoke_without_command=True)
+@click.option("--quick", is_flag=True, help="A smoke run: one round, hardly any tokens; its figures say nothing.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of the first model.")
+@click.option("--model", "models", multiple=True, help=f"Installed models. Default: {', '.join(MODELS)}.")
+@click.option(
+    "--engine", "engines", multiple=True, type=click.Choice([engine.key for engine in ENGINES]), help="Default: all."
+)
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.pass_context
+def command(
+    context: click.Context,
+    quick: bool,
+    rounds: int,
+    models: tuple[str, ...],
+    engines: tuple[str, ...],
+    root: Path | None,
+) -> None:
+    """Measure the appliance and its peers on the same weights, one after another in turn.
+
+    Progress goes to standard error; the tables, and last the path of the same figures as JSON, to standard output.
+    """
+    if context.invoked_subcommand:
+        return
+    options = Options(
+        models=models or MODELS,
+        engines=engines or tuple(engine.key for engine in ENGINES),
+        rounds=rounds,
+        quick=quick,
+    )
+    with shown_progress() as progress:
+        results = run_bench(options, Layout.from_environment(os.environ, root), progress, _say)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.json"
+    path.write_bytes(results.to_bytes())
+    click.echo(report(results))
+    click.echo(str(path))
+
+
+@command.command("report")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--into", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Put them into this page.")
+def report_command(file: Path, into: Path | None) -> None:
+    """Write the tables of a run as Markdown."""
+    text = report(Results.from_bytes(file.read_bytes()))
+    if into is None:
+        click.echo(text, nl=False)
+    else:
+        put_into(into, text)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    try:
+        command(prog_name="python -m bench")
+    except (ApplianceError, PageError, ValueError) as failure:
+        _say(f"error: {failure}")
+        sys.exit(failure.exit_code if isinstance(failure, ApplianceError) else 1)

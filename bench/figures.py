@@ -1,0 +1,74 @@
+"""The rows of the tables: which figures, in which order, how written. It knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.results import Measured
+from bench.summary import spread
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of all engines.
+
+    Attributes:
+        title: for people, with the unit.
+        figure: its name in the results.
+        scale: multiplies it.
+        digits: after the point.
+        is_quality: it is found in the quality, not in the rounds.
+    """
+
+    title: str
+    figure: str
+    scale: float = 1.0
+    digits: int = 0
+    is_quality: bool = False
+
+    def cell(self, engine: Measured) -> str:
+        """The median over rounds, and least to greatest if there are several."""
+        quality = engine.quality.get(self.figure) if self.is_quality else None
+        values = ([] if quality is None else [quality]) if self.is_quality else engine.values(self.figure)
+        found = spread([self.scale * value for value in values])
+        if found is None:
+            return NOTHING
+        if len(values) == 1:
+            return self._number(found.median)
+        return f"{self._number(found.median)} ({self._number(found.low)}-{self._number(found.high)})"
+
+    def _number(self, value: float) -> str:
+        return f"{value:.{self.digits}f}"
+
+
+def main_rows(work: Mapping[str, Any]) -> list[Row]:
+    """The rows of a main table, for what its plan measured."""
+    rows = [
+        Row(f"decode, {count} stream{'s' if count > 1 else ''} (tokens/s)", f"decode_{count}", digits=1)
+        for count in work["streams"]
+    ]
+    rows += [Row(f"prefill of {length:,} (tokens/s)", f"prefill_{length}") for length in work["prefill_tokens"]]
+    return [
+        *rows,
+        Row(f"TTFT of {work['short_tokens']}, idle (ms)", "ttft_idle_s", scale=1e3),
+        Row(f"TTFT of {work['short_tokens']} beside {work['busy_streams']} streams (ms)", "ttft_busy_s", scale=1e3),
+        Row("start to first token (s)", "start_s", digits=1),
+        Row("peak memory (MB)", "peak_bytes", scale=1e-6),
+        Row("of it beyond weights and cache (MB)", "own_bytes", scale=1e-6),
+        Row("added mean KL (nats a token)", "mean_kl", digits=4, is_quality=True),
+        Row("top-1 agreement (%)", "top1_agreement", scale=1e2, digits=1, is_quality=True),
+    ]
+
+
+def long_rows(work: Mapping[str, Any]) -> list[Row]:
+    """The rows of a table over prompt lengths."""
+    lengths = work["prefill_tokens"]
+    return [
+        *(Row(f"prefill of {length:,} (tokens/s)", f"prefill_{length}") for length in lengths),
+        *(Row(f"TTFT of {length:,} (s)", f"ttft_{length}", digits=2) for length in lengths),
+        Row("peak memory (MB)", "peak_bytes", scale=1e-6),
+    ]

@@ -1,0 +1,91 @@
+"""A model as the bench needs it: artefact, checkpoint file, text set, and what the reference says about the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from appliance.artefact.manifest import TOKENIZER
+from appliance.errors import IntegrityError, UnsupportedError
+from appliance.layout import Layout
+from appliance.store import StoredModel, open_model
+from export import recipes
+from export.checkpoint import open_checkpoint
+from export.pipeline import export_model
+from export.presets import DEFAULT
+from export.progress import Progress
+from export.quality.reading import Material
+from export.stages import Stages
+from export.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, exported.
+
+    Attributes:
+        name: its name in the catalogue.
+        artefact: the folder of the default preset's artefact.
+        gguf: the checkpoint's file.
+        sha256: of that file.
+        config: the checkpoint's configuration with Hugging Face's keys.
+        texts: token ids of the texts that quality is measured on.
+        reference: the folder of what the unquantised checkpoint says about them.
+        quality: the artefact's own figures.
+    """
+
+    name: str
+    artefact: Path
+    gguf: Path
+    sha256: str
+    config: Mapping[str, Any]
+    texts: tuple[tuple[int, ...], ...]
+    reference: Path
+    quality: Mapping[str, Any]
+
+    @property
+    def corpus(self) -> tuple[int, ...]:
+        """All texts, one after another."""
+        return tuple(token for ids in self.texts for token in ids)
+
+
+def prepare_model(layout: Layout, name: str, progress: Progress) -> Model:
+    """Export an installed model with the default preset, unless that is done, and gather what belongs to it.
+
+    Raises:
+        UnknownModelError: it is not installed.
+        UnsupportedError: it is not one GGUF file, which llama.cpp needs.
+        Others: see `export_model`.
+    """
+    stored = open_model(layout, name)
+    ggufs = [file for file in stored.entry.files if file.name.lower().endswith(".gguf")]
+    if len(ggufs) != 1:
+        raise UnsupportedError(
+            f"{name} is not one GGUF file", hint="the bench compares with llama.cpp, which reads one"
+        )
+    exported = export_model(layout, name, "cpu", DEFAULT, progress)
+    tokenizer = load_tokenizer((exported.folder / TOKENIZER).read_bytes())
+    return Model(
+        name=name,
+        artefact=exported.folder,
+        gguf=stored.files[ggufs[0].name],
+        sha256=ggufs[0].sha256,
+        config=open_checkpoint(stored.files).config,
+        texts=Material.of(tokenizer, exported.manifest.shape.context_tokens).texts,
+        reference=_reference(layout, stored),
+        quality=exported.manifest.quality,
+    )
+
+
+def _reference(layout: Layout, stored: StoredModel) -> Path:
+    """The folder of the reference that the export has just made or proved."""
+    stages = Stages(layout.stages)
+    inputs = {file.name: file.sha256 for file in stored.entry.files}
+    words = stages.result(recipes.words(inputs), _refuse)
+    return stages.result(recipes.reference(inputs, words), _refuse).folder
+
+
+def _refuse(folder: Path) -> NoReturn:
+    raise IntegrityError(f"an export's stage went missing while {folder} was to be read", hint="run the bench again")

@@ -1,0 +1,123 @@
+"""The weights in the forms that the peers load, made once from the checkpoint's file and kept in the cache folder.
+
+Converters run under the peers' own interpreters. What was made by another version is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance import durable
+from appliance.artefact.manifest import TOKENIZER
+from bench.environments import ORACLE, PEERS, ROOT, Environment
+from bench.float_gguf import write_float_gguf
+from bench.model import Model
+from bench.rounds import AbsentError, Say
+
+_LAST_LINES = 8
+_KEY_DIGITS = 16
+# Prints where the Model Builder's program is: it must be run as a file to find its own modules.
+_FIND_BUILDER = """
+import importlib.util
+from pathlib import Path
+print(Path(importlib.util.find_spec("onnxruntime_genai").origin).parent / "models" / "builder.py")
+"""
+_BUILDER_PACKAGES = ("onnxruntime-genai", "onnx-ir", "torch", "transformers", "gguf")
+_BUILDER_ARGUMENTS = {
+    # The settings of our default preset; and the builder's own.
+    "ort-genai-int8": ("int8", "block_size=128", "accuracy_level=4", "prune_lm_head=true"),
+    "ort-genai-int4": ("int4", "prune_lm_head=true"),
+}
+_OPENVINO_MODES = {"openvino-int8": "int8", "openvino-int4": "int4"}
+
+
+class PeerModels:
+    """The forms of one model."""
+
+    def __init__(self, model: Model, cache: Path, say: Say) -> None:
+        """Keep converted models in `cache`; `say` is told when one is made."""
+        self._model = model
+        self._folder = cache / "bench" / f"{model.name}-{model.sha256[:_KEY_DIGITS]}"
+        self._say = say
+
+    def form(self, name: str) -> Path:
+        """The file or folder of a form, made now if it is not kept.
+
+        Raises:
+            AbsentError: what it is made with is not installed, or failed.
+        """
+        if name == "artefact":
+            return self._model.artefact
+        if name == "gguf":
+            return self._model.gguf
+        if name in _OPENVINO_MODES:
+            return self._converted(name, PEERS, ("openvino-genai", "nncf"), self._openvino)
+        return self._converted(name, ORACLE, _BUILDER_PACKAGES, self._ort_genai)
+
+    def _converted(
+        self, name: str, environment: Environment, packages: tuple[str, ...], convert: Callable[[str, Path, Path], None]
+    ) -> Path:
+        reason = environment.missing(packages)
+        if reason:
+            raise AbsentError(reason)
+        folder = self._folder / "-".join([name, *environment.versions(packages).values()])
+        if folder.is_dir():
+            return folder
+        self._say(f"making {name} of {self._model.name}; kept in {folder}")
+        durable.make_folder(self._folder)
+        with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=self._folder) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            floats = Path(scratch) / "float" / "model.gguf"
+            floats.parent.mkdir()
+            write_float_gguf(self._model.gguf, floats)
+            convert(name, floats, made)
+            durable.publish_folder(made, folder)
+        return folder
+
+    def _openvino(self, name: str, floats: Path, made: Path) -> None:
+        module = "bench.workers.openvino_convert"
+        _convert(PEERS, ["-m", module, str(floats), str(made), _OPENVINO_MODES[name]])
+
+    def _ort_genai(self, name: str, floats: Path, made: Path) -> None:
+        """Run the Model Builder; it takes configuration and tokenizer from a folder, and weights from the file."""
+        words = floats.parent / "words"
+        words.mkdir()
+        shutil.copy(self._model.artefact / TOKENIZER, words)
+        (words / "config.json").write_text(json.dumps(dict(self._model.config)), encoding="utf-8")
+        (words / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}', encoding="utf-8")
+        builder = _convert(ORACLE, ["-c", _FIND_BUILDER]).strip()
+        precision, *options = _BUILDER_ARGUMENTS[name]
+        _convert(
+            ORACLE,
+            [
+                *(builder, "-m", str(words), "-i", str(floats), "-o", str(made), "-p", precision, "-e", "cpu"),
+                *("-c", str(floats.parent / "builder"), "--extra_options", *options, "hf_token=false"),
+            ],
+        )
+
+
+def _convert(environment: Environment, arguments: list[str]) -> str:
+    """Run a converter; returns its standard output.
+
+    Raises:
+        AbsentError: it failed; the end of its log is in the message.
+    """
+    ran = subprocess.run(
+        [str(environment.python), *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd=ROOT,
+        env=environment.variables(),
+        check=False,
+    )
+    if ran.returncode != 0:
+        tail = " / ".join(ran.stderr.strip().splitlines()[-_LAST_LINES:])
+        raise AbsentError(f"its model cannot be made: {tail}")
+    return ran.stdout

@@ -1,0 +1,83 @@
+"""Writes a run's results as Markdown, and puts them into a page between two markers. Every number is from the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.figures import NOTHING, long_rows, main_rows
+from bench.markdown import table
+from bench.results import Measured, Results, Table
+from bench.summary import standings
+
+BEGIN = "<!-- bench: begin; written by `python -m bench report FILE --into PAGE`, not by hand -->"
+END = "<!-- bench: end -->"
+# Of the cores. More than this taken by others during a round, and its figures are too low.
+_QUIET_CORES = 0.15
+
+
+class PageError(Exception):
+    """The page has no markers, or not in their order."""
+
+
+def report(results: Results) -> str:
+    """All of it as Markdown."""
+    parts = [_head(results), *(_section(part) for part in results.tables)]
+    parts += [_standing(part) for part in results.tables if part.kind == "main"]
+    return "\n\n".join(parts) + "\n"
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the markers.
+
+    Raises:
+        PageError: see there.
+    """
+    content = page.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise PageError(f"{page} does not have the markers {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _head(results: Results) -> str:
+    lines = [f"Measured {results.started_at}." + (" A smoke run: its figures say nothing." if results.quick else "")]
+    lines += ["", table(("machine", ""), list(results.machine.items()))]
+    versions: dict[str, str] = {}
+    for part in results.tables:
+        for engine in part.engines:
+            versions.update(engine.versions)
+    lines += ["", "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."]
+    return "\n".join(lines)
+
+
+def _section(part: Table) -> str:
+    is_long = part.kind == "long"
+    rounds = max((len(engine.rounds) for engine in part.engines), default=0)
+    title = f"### {part.model}{': long prompts' if is_long else ''}"
+    many = f"Median of {rounds} rounds (least-greatest)" if rounds > 1 else "One round"
+    method = f"{many}, one engine after another in turn; checkpoint sha256 {part.checkpoint[:16]}…."
+    rows = long_rows(part.work) if is_long else main_rows(part.work)
+    cells = [(row.title, *(_cell(row.cell(engine), engine) for engine in part.engines)) for row in rows]
+    grid = table(("", *(engine.title for engine in part.engines)), cells)
+    return "\n".join([title, "", method, "", grid, "", *(_note(engine) for engine in part.engines)])
+
+
+def _cell(text: str, engine: Measured) -> str:
+    return "absent" if text == NOTHING and engine.why_not.startswith("absent") else text
+
+
+def _note(engine: Measured) -> str:
+    note = f"- {engine.title}: {engine.note}."
+    if engine.why_not:
+        note += f" **{engine.why_not}**."
+    busy = [cores for cores in engine.others_cores if cores > _QUIET_CORES]
+    if busy:
+        note += f" Others took up to {max(busy):.1f} cores during {len(busy)} of {len(engine.others_cores)} rounds."
+    return note
+
+
+def _standing(part: Table) -> str:
+    words = {True: "met", False: "**not met**", None: "not measured"}
+    rows = [(line.what, line.target, line.found or NOTHING, words[line.is_met]) for line in standings(part)]
+    return f"### Where it must stand: {part.model}\n\n" + table(("what", "target", "measured", ""), rows)

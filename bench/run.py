@@ -1,0 +1,124 @@
+"""One whole run: which models, which tables, in which order. It prints progress; the results are the caller's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from appliance.errors import UnknownModelError
+from appliance.layout import Layout
+from bench.engines import ENGINES, LONG_ENGINES, Engine
+from bench.launch import run_worker
+from bench.machine import compute_threads, describe_machine
+from bench.model import Model, prepare_model
+from bench.peer_models import PeerModels
+from bench.plan import FULL, LONG, QUICK, Plan, Task, Work
+from bench.results import Measured, Results, Table
+from bench.rounds import AbsentError, PlanFor, Run, Say, measure_in_turn
+from export.progress import Progress
+
+MODELS = ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Attributes:
+        models: names; the first gets all rounds and the table over prompt lengths, the others fewer rounds.
+        engines: keys of those that take part.
+        rounds: of the first model.
+        quick: a smoke run: one model, one round, hardly any tokens.
+    """
+
+    models: tuple[str, ...] = MODELS
+    engines: tuple[str, ...] = tuple(engine.key for engine in ENGINES)
+    rounds: int = 3
+    quick: bool = False
+
+
+def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
+    """Measure everything.
+
+    Raises:
+        ApplianceError: the first model is not installed, or cannot be exported.
+    """
+    started = datetime.now(timezone.utc)
+    tables: list[Table] = []
+    for index, name in enumerate(options.models[:1] if options.quick else options.models):
+        try:
+            model = prepare_model(layout, name, progress)
+        except UnknownModelError as error:
+            if index == 0:
+                raise
+            say(f"{name} is left out: {error}")
+            continue
+        forms = PeerModels(model, layout.cache, say)
+        fewer = max(1, options.rounds - 1)
+        if options.quick:
+            tables.append(_main(model, forms, options, QUICK, 1, run, say))
+            continue
+        tables.append(_main(model, forms, options, FULL, options.rounds if index == 0 else fewer, run, say))
+        if index == 0:
+            tables.append(_table("long", model, forms, _chosen(LONG_ENGINES, options), LONG, fewer, run, say))
+    machine = describe_machine()
+    return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick)
+
+
+def _main(model: Model, forms: PeerModels, options: Options, work: Work, rounds: int, run: Run, say: Say) -> Table:
+    table = _table("main", model, forms, _chosen(ENGINES, options), work, rounds, run, say)
+    quality = {key: model.quality[key] for key in ("mean_kl", "top1_agreement")}
+    own = {engine.key for engine in ENGINES if not engine.gives_logits}
+    engines = tuple(_with_quality(engine, quality) if engine.key in own else engine for engine in table.engines)
+    return dataclasses.replace(table, engines=engines)
+
+
+def _with_quality(engine: Measured, quality: dict[str, float | None]) -> Measured:
+    return dataclasses.replace(engine, quality=quality)
+
+
+def _table(
+    kind: str,
+    model: Model,
+    forms: PeerModels,
+    engines: Sequence[Engine],
+    work: Work,
+    rounds: int,
+    run: Run,
+    say: Say,
+) -> Table:
+    say(f"{model.name}, {kind}: {rounds} rounds of {len(engines)} engines")
+    measured = measure_in_turn(
+        engines,
+        _planner(model, forms, work),
+        rounds,
+        with_quality=kind == "main" and work is not QUICK,
+        run=run,
+        say=say,
+    )
+    return Table(kind, model.name, model.sha256, dataclasses.asdict(work), measured)
+
+
+def _planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
+    def plan_for(engine: Engine) -> Plan:
+        reason = engine.environment.missing(engine.packages)
+        if reason:
+            raise AbsentError(reason)
+        return Plan(
+            task=Task.SPEED,
+            model=str(forms.form(engine.form)),
+            threads=compute_threads(),
+            seed=0,
+            corpus=model.corpus,
+            work=work,
+            texts=model.texts,
+            reference=str(model.reference),
+        )
+
+    return plan_for
+
+
+def _chosen(engines: Sequence[Engine], options: Options) -> tuple[Engine, ...]:
+    return tuple(engine for engine in engines if engine.key in options.engines)
