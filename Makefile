@@ -10,13 +10,14 @@ BIN := .venv/bin
 LOCKS := requirements/dev.lock requirements/triton.lock
 PROTO := appliance/gateway/proto/appliance/v1/inference.proto
 MODEL := qwen2.5-coder-0.5b-instruct
+LARGER_MODEL := qwen2.5-coder-1.5b-instruct
 
 # $(call environment,FOLDER,LOCKS,MORE): a virtual environment with exactly the locked wheels, and then MORE (pip's words).
 # Its stamp holds a digest of what it was made from: nothing happens while that is unchanged.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
 		|| { echo 'error: Python 3.10, 3.11 or 3.12 is needed; name one: make PYTHON=python3.12 …' >&2; exit 1; }
-	@digest="$$(cat $(2) pyproject.toml | sha256sum) $$($(PYTHON) -V)"; \
+	@digest="$$(cat $(2) $(if $(3),pyproject.toml) | sha256sum) $$($(PYTHON) -V)"; \
 	if [ "$$(cat $(1)/made-from 2>/dev/null || true)" != "$$digest" ]; then \
 		echo "Making $(1) from $(2)"; \
 		$(PYTHON) -m venv --clear $(1); \
@@ -26,7 +27,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test coverage demo docs proto lock oracle bench clean
+.PHONY: help setup check test coverage demo docs proto lock oracle bench peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,8 +66,15 @@ oracle: ## Write tests/golden anew with torch and transformers, in an environmen
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
 
-bench: setup ## Measure against other engines and print the table
-	$(BIN)/python -m bench
+bench: setup ## Measure against other engines and print the tables; BENCH="--quick" and the like
+	@$(MAKE) peers || echo 'Not every peer could be installed; those that are missing are printed as absent.' >&2
+	$(BIN)/appliance model pull $(MODEL)
+	$(BIN)/appliance model pull $(LARGER_MODEL)
+	$(BIN)/python -m bench $(BENCH)
+
+peers: ## Make the environments of the bench's peers, and of the Model Builder that one of them needs
+	$(call environment,.venv-bench,requirements/bench.lock)
+	$(call environment,.venv-oracle,requirements/oracle.lock)
 
 clean: ## Delete environments and caches of this folder; models and exports stay
 	rm -rf .venv .venv-oracle .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

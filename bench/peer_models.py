@@ -27,7 +27,8 @@ import importlib.util
 from pathlib import Path
 print(Path(importlib.util.find_spec("onnxruntime_genai").origin).parent / "models" / "builder.py")
 """
-_BUILDER_PACKAGES = ("onnxruntime-genai", "onnx-ir", "torch", "transformers", "gguf")
+_BUILDER = ("onnxruntime-genai",)
+_BUILDER_NEEDS = ("onnx-ir", "onnxruntime", "torch", "transformers", "gguf")
 _BUILDER_ARGUMENTS = {
     # The settings of our default preset; and the builder's own.
     "ort-genai-int8": ("int8", "block_size=128", "accuracy_level=4", "prune_lm_head=true"),
@@ -56,16 +57,11 @@ class PeerModels:
         if name == "gguf":
             return self._model.gguf
         if name in _OPENVINO_MODES:
-            return self._converted(name, PEERS, ("openvino-genai", "nncf"), self._openvino)
-        return self._converted(name, ORACLE, _BUILDER_PACKAGES, self._ort_genai)
+            return self._converted(name, ("openvino-genai", "nncf"), self._openvino)
+        return self._converted(name, _BUILDER, self._ort_genai)
 
-    def _converted(
-        self, name: str, environment: Environment, packages: tuple[str, ...], convert: Callable[[str, Path, Path], None]
-    ) -> Path:
-        reason = environment.missing(packages)
-        if reason:
-            raise AbsentError(reason)
-        folder = self._folder / "-".join([name, *environment.versions(packages).values()])
+    def _converted(self, name: str, packages: tuple[str, ...], convert: Callable[[str, Path, Path], None]) -> Path:
+        folder = self._folder / "-".join([name, *PEERS.versions(packages).values()])
         if folder.is_dir():
             return folder
         self._say(f"making {name} of {self._model.name}; kept in {folder}")
@@ -86,12 +82,15 @@ class PeerModels:
 
     def _ort_genai(self, name: str, floats: Path, made: Path) -> None:
         """Run the Model Builder; it takes configuration and tokenizer from a folder, and weights from the file."""
+        reason = ORACLE.missing(_BUILDER_NEEDS)
+        if reason:
+            raise AbsentError(f"its Model Builder cannot run: {reason}")
         words = floats.parent / "words"
         words.mkdir()
         shutil.copy(self._model.artefact / TOKENIZER, words)
         (words / "config.json").write_text(json.dumps(dict(self._model.config)), encoding="utf-8")
         (words / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}', encoding="utf-8")
-        builder = _convert(ORACLE, ["-c", _FIND_BUILDER]).strip()
+        builder = _convert(PEERS, ["-c", _FIND_BUILDER]).strip()
         precision, *options = _BUILDER_ARGUMENTS[name]
         _convert(
             ORACLE,

@@ -30,12 +30,14 @@ class Lock:
     Attributes:
         name: its file name.
         extras: which extras of pyproject.toml it covers.
-        has_run_time: whether it covers the run time too, and what all packages bring along.
+        has_run_time: whether it covers the run time too.
+        has_dependencies: whether it covers what its packages bring along.
     """
 
     name: str
     extras: tuple[str, ...] = ()
     has_run_time: bool = True
+    has_dependencies: bool = True
 
     @property
     def path(self) -> Path:
@@ -57,8 +59,10 @@ LOCKS = (
     Lock("run.lock"),
     Lock("dev.lock", ("export", "dev")),
     # Only the server inside the wheel is used: what its Python package needs is not installed.
-    Lock("triton.lock", ("triton",), has_run_time=False),
+    Lock("triton.lock", ("triton",), has_run_time=False, has_dependencies=False),
     Lock("oracle.lock", ("export", "oracle")),
+    # The peers must not decide which numpy or ONNX Runtime we use, nor we theirs.
+    Lock("bench.lock", ("bench",), has_run_time=False),
 )
 
 
@@ -66,7 +70,7 @@ def write(lock: Lock, project: dict[str, Any]) -> None:
     """Resolve the newest versions that fit and write them with their hashes."""
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--upgrade"]
     command += ["--python-version", OLDEST_PYTHON, "--custom-compile-command", lock.header(project)]
-    command += ["--output-file", str(lock.path), *([] if lock.has_run_time else ["--no-deps"]), "-"]
+    command += ["--output-file", str(lock.path), *([] if lock.has_dependencies else ["--no-deps"]), "-"]
     lines = "\n".join(lock.inputs(project)) + "\n"
     subprocess.run(command, input=lines, text=True, check=True, cwd=PYPROJECT.parent)
 
