@@ -113,7 +113,7 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
         elif name == architecture.head:
             yield name, preset.head
         else:
-            yield name, preset.weights(name)
+            yield name, preset.weights(name, architecture.depth(name))
     if architecture.tied_embeddings:
         # The table of the embedding and the matrix of the head are held apart, each in its own form.
         yield architecture.head, preset.head

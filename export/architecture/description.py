@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.errors import UnsupportedError
+
 
 @dataclass(frozen=True)
 class Attention:
@@ -82,6 +84,17 @@ class Architecture:
 
     embedding: str = "model.embed_tokens.weight"
     final_norm: str = "model.norm.weight"
+
+    def depth(self, tensor: str) -> float:
+        """How deep the layer that owns `tensor` lies: 0 for the first layer, towards 1 for the last.
+
+        Raises:
+            UnsupportedError: no layer owns it.
+        """
+        for index, layer in enumerate(self.layers):
+            if tensor.startswith(f"{layer.prefix}."):
+                return index / len(self.layers)
+        raise UnsupportedError(f"the tensor {tensor!r} belongs to no layer of {self.name}")
 
     @property
     def head(self) -> str:

@@ -204,7 +204,9 @@ class _Lowering:
         """Multiply by one matrix, or by several side by side in one launch."""
         matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
-        return self._multiply(value, matrix, self._preset.weights(f"{projections[0]}.weight"), name, added)
+        leading = f"{projections[0]}.weight"
+        weights = self._preset.weights(leading, self._architecture.depth(leading))
+        return self._multiply(value, matrix, weights, name, added)
 
     def _multiply(
         self,

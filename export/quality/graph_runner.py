@@ -1,6 +1,6 @@
-"""Runs an exported graph on ONNX Runtime, one sequence at a time: next-token logits of a text, greedy continuations.
+"""Runs an exported graph on ONNX Runtime to measure it: next-token logits of a text, greedy continuations.
 
-It is for measuring: no batching, no sampling. The engine is what serves.
+No sampling, no admission, no stopping: the engine is what serves.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import GRAPH, Manifest
+from export.quality.measure import Floats
 
 # Rows whose logits are computed at once, 156 MB at 151,936 tokens; and those that are handed out at once.
 _CHUNK_TOKENS = 256
 _ROWS_AT_ONCE = 64
 _WARNINGS_OFF = 3
-
-_Cache = dict[str, npt.NDArray[np.float32]]
 
 
 class GraphRunner:
@@ -45,41 +43,49 @@ class GraphRunner:
         self._session = ort.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
         self._shape = manifest.shape
 
-    def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+    def logits(self, ids: Sequence[int]) -> Iterator[Floats]:
         """Yield the logits after each token of `ids`, float32 [rows, tokens of the tokenizer], some rows at a time."""
-        cache = self._empty_cache(len(ids))
+        cache = self._empty_cache(1, len(ids))
         for start in range(0, len(ids), _CHUNK_TOKENS):
             chunk = ids[start : start + _CHUNK_TOKENS]
-            logits = self._run(chunk, start, range(len(chunk)), cache)
+            logits = self._run([chunk], [start], range(len(chunk)), cache)
             for row in range(0, len(logits), _ROWS_AT_ONCE):
                 yield logits[row : row + _ROWS_AT_ONCE]
 
-    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """Return the `count` tokens that greedy decoding adds to `ids`; end tokens do not stop it."""
-        cache = self._empty_cache(len(ids) + count)
-        logits = self._run(ids, 0, [len(ids) - 1], cache)
-        added: list[int] = []
-        while True:
-            added.append(int(logits[-1].argmax()))
-            if len(added) == count:
-                return added
-            logits = self._run(added[-1:], len(ids) + len(added) - 1, [0], cache)
+    def greedy(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[int]]:
+        """Return the `count` tokens that greedy decoding adds to each prompt; end tokens do not stop it.
 
-    def _empty_cache(self, capacity: int) -> _Cache:
-        shape = (1, self._shape.kv_heads, capacity, self._shape.head_dim)
+        Prompts are read one by one and continued together, as the engine does: each step reads the weights once.
+        """
+        cache = self._empty_cache(len(prompts), max(map(len, prompts)) + count)
+        added = []
+        for row, ids in enumerate(prompts):
+            own = {name: past[row : row + 1] for name, past in cache.items()}
+            added.append([int(self._run([ids], [0], [len(ids) - 1], own)[0].argmax())])
+        for step in range(count - 1):
+            positions = [len(ids) + step for ids in prompts]
+            logits = self._run([tokens[-1:] for tokens in added], positions, range(len(prompts)), cache)
+            for tokens, best in zip(added, logits.argmax(-1), strict=True):
+                tokens.append(int(best))
+        return added
+
+    def _empty_cache(self, rows: int, capacity: int) -> dict[str, Floats]:
+        shape = (rows, self._shape.kv_heads, capacity, self._shape.head_dim)
         return {
             f"past_key_values.{layer}.{part}": np.zeros(shape, np.float32)
             for layer in range(self._shape.layers)
             for part in ("key", "value")
         }
 
-    def _run(self, ids: Sequence[int], position: int, rows: Sequence[int], cache: _Cache) -> npt.NDArray[np.float32]:
-        """Run one row of tokens that begins at `position`; the cache is updated in place."""
+    def _run(
+        self, ids: Sequence[Sequence[int]], positions: Sequence[int], rows: Sequence[int], cache: dict[str, Floats]
+    ) -> Floats:
+        """Run rows of equally many tokens; row i begins at `positions[i]`. The cache is updated in place."""
+        totals = np.array(positions, np.int32) + len(ids[0])
         binding = self._session.io_binding()
-        total = position + len(ids)
-        binding.bind_cpu_input("input_ids", np.array([ids], np.int64))
-        binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
-        binding.bind_cpu_input("total_sequence_length", np.array(total, np.int32))
+        binding.bind_cpu_input("input_ids", np.array(ids, np.int64))
+        binding.bind_cpu_input("seqlens_k", totals - 1)
+        binding.bind_cpu_input("total_sequence_length", np.array(totals.max(), np.int32))
         binding.bind_cpu_input("logits_rows", np.array(rows, np.int64))
         binding.bind_output("logits", "cpu")
         for name, past in cache.items():
@@ -87,5 +93,5 @@ class GraphRunner:
             binding.bind_ortvalue_input(name, value)
             binding.bind_ortvalue_output(name.replace("past_key_values", "present"), value)
         self._session.run_with_iobinding(binding)
-        logits: npt.NDArray[np.float32] = binding.get_outputs()[0].numpy()
+        logits: Floats = binding.get_outputs()[0].numpy()
         return logits[:, : self._shape.tokens]

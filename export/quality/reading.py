@@ -43,8 +43,8 @@ class Material:
 
     @property
     def parts(self) -> int:
-        """Texts and prompts, the unit of progress."""
-        return len(self.texts) + len(self.prompts)
+        """Units of progress: the texts, and the prompts together."""
+        return len(self.texts) + 1
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def write_reference(runner: GraphRunner, material: Material, tokens: int, folder
         material: what is read.
         tokens: of the tokenizer, the columns that are kept.
         folder: where the files go.
-        progress: called with (done, total) in texts and prompts.
+        progress: called with (done, total).
     """
     kept = open_memmap(folder / _LOG_PROBABILITIES, "w+", np.float16, (material.positions, tokens))  # type: ignore[no-untyped-call]
     best = np.empty(material.positions, np.int32)
@@ -54,10 +54,8 @@ def write_reference(runner: GraphRunner, material: Material, tokens: int, folder
     kept.flush()
     np.save(folder / _BEST, best)
     np.save(folder / _FOLLOWING, following)
-    greedy = []
-    for index, prompt in enumerate(material.prompts):
-        greedy.append(runner.greedy(prompt, GREEDY_TOKENS))
-        progress(len(material.texts) + index + 1, material.parts)
+    greedy = runner.greedy(material.prompts, GREEDY_TOKENS)
+    progress(material.parts, material.parts)
     (folder / _GREEDY).write_text(json.dumps(greedy), encoding="utf-8")
 
 

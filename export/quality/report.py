@@ -102,11 +102,9 @@ def measure(
         compared = Figures.of(reference.expected(chunk.rows), log_probabilities(chunk.logits), chunk.following)
         figures[chunk.text] = Figures.sum([figures[chunk.text], compared])
         progress(chunk.text + 1, material.parts)
-    agreed = []
-    for index, (prompt, expected) in enumerate(zip(material.prompts, reference.greedy, strict=True)):
-        agreed.append(common_prefix(expected, runner.greedy(prompt, GREEDY_TOKENS)))
-        progress(len(material.texts) + index + 1, material.parts)
-    return tuple(figures), tuple(agreed)
+    greedy = runner.greedy(material.prompts, GREEDY_TOKENS)
+    progress(material.parts, material.parts)
+    return tuple(figures), tuple(map(common_prefix, reference.greedy, greedy))
 
 
 def check_report(content: bytes, where: str) -> dict[str, Any]:

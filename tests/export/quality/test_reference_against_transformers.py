@@ -63,8 +63,11 @@ def test_logits_are_transformers_logits(tiny: tuple[GraphRunner, Any]) -> None:
 
 def test_greedy_tokens_are_transformers_tokens(tiny: tuple[GraphRunner, Any]) -> None:
     runner, golden = tiny
-    for prompt in golden["prompts"]:
-        assert runner.greedy(prompt["ids"], len(prompt["completion"])) == prompt["completion"]
+    prompts = [prompt["ids"] for prompt in golden["prompts"]]
+    expected = [prompt["completion"] for prompt in golden["prompts"]]
+    assert runner.greedy(prompts, len(expected[0])) == expected
+    for prompt, completion in zip(prompts, expected, strict=True):
+        assert runner.greedy([prompt], len(completion)) == [completion]
 
 
 def test_a_long_text_in_pieces_equals_its_beginning_alone(tiny: tuple[GraphRunner, Any]) -> None:
