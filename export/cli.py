@@ -57,8 +57,8 @@ def command(box: Box, model: str, target: str, preset: str, as_json: bool) -> No
         f"  perplexity      {quality['perplexity']:.3f} (reference {quality['reference_perplexity']:.3f})\n"
         f"  greedy tokens   {quality['greedy_agreement']:.1%} before the first difference\n"
         f"  compared with   {quality['reference']}\n"
-        f"  peak memory     {exported.peak_bytes / 1e6:,.0f} MB, "
-        f"{exported.build_peak_bytes / 1e6:,.0f} MB while building\n"
+        f"  peak memory     {exported.build_peak_bytes / 1e6:,.0f} MB building, "
+        f"{exported.peak_bytes / 1e6:,.0f} MB with the mapped files of measuring\n"
         f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
     )
 
