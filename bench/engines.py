@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.environments import OWN, PEERS, Environment
+from export.presets import DEFAULT, PRECISE
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Engine:
         module: the worker.
         environment: whose interpreter runs it.
         packages: what must be installed there.
-        form: the form of the weights, see `PeerModels.form`.
         note: what a reader of its figures must know.
-        gives_logits: its quality is measured here; else it is that of the artefact's own report.
+        preset: of ours alone: which artefact it serves; its quality is in that artefact's own report.
+        form: of peers alone: the form of the weights, see `PeerModels.form`; their quality is measured here.
     """
 
     key: str
@@ -27,9 +28,9 @@ class Engine:
     module: str
     environment: Environment
     packages: tuple[str, ...]
-    form: str
     note: str
-    gives_logits: bool = True
+    preset: str = ""
+    form: str = ""
 
 
 ENGINE = Engine(
@@ -38,9 +39,8 @@ ENGINE = Engine(
     module="bench.workers.engine",
     environment=OWN,
     packages=("onnxruntime",),
-    form="artefact",
-    note="the artefact of the default preset, the engine in one process; its threads detokenise as in service",
-    gives_logits=False,
+    preset=DEFAULT,
+    note=f"the engine in one process, which detokenises as in service; preset {DEFAULT}, the default",
 )
 WHOLE_PATH = Engine(
     key="whole-path",
@@ -48,12 +48,20 @@ WHOLE_PATH = Engine(
     module="bench.workers.whole_path",
     environment=OWN,
     packages=("onnxruntime",),
-    form="artefact",
+    preset=DEFAULT,
     note=(
-        "`appliance up`, HTTP streaming through gateway and Triton; the client shares the cores with the server; "
-        "memory is the sum over the processes, in which pages that they share count more than once"
+        "likewise, `appliance up`, HTTP streaming through gateway and Triton; the client shares the cores with the "
+        "server; memory is the sum over the processes, in which pages that they share count more than once"
     ),
-    gives_logits=False,
+)
+PRECISE_ENGINE = Engine(
+    key="engine-precise",
+    title="appliance: engine, precise",
+    module=ENGINE.module,
+    environment=OWN,
+    packages=ENGINE.packages,
+    preset=PRECISE.name,
+    note=f"as the first, preset {PRECISE.name}: the settings of ORT GenAI int8",
 )
 LLAMA = Engine(
     key="llama.cpp",
@@ -89,7 +97,7 @@ ORT_INT8 = Engine(
     environment=PEERS,
     packages=("onnxruntime-genai", "numpy"),
     form="ort-genai-int8",
-    note="the Model Builder's graph with our preset's settings (int8, blocks of 128); static batches, no newcomers",
+    note="the Model Builder's graph in int8 with blocks of 128, as our precise preset; static batches, no newcomers",
 )
 ORT_INT4 = Engine(
     key="ort-genai-int4",
@@ -101,6 +109,6 @@ ORT_INT4 = Engine(
     note="the Model Builder's default (int4, blocks of 32): see its KL",
 )
 
-ENGINES = (ENGINE, WHOLE_PATH, LLAMA, OPENVINO_INT8, OPENVINO_INT4, ORT_INT8, ORT_INT4)
+ENGINES = (ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_INT4, ORT_INT8, ORT_INT4)
 # Prompts of thousands of tokens take long: one engine of each make.
 LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8)

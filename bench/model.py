@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from appliance.layout import Layout
 from appliance.store import StoredModel, open_model
 from export import recipes
 from export.checkpoint import open_checkpoint
-from export.pipeline import export_model
+from export.pipeline import Exported, export_model
 from export.presets import DEFAULT
 from export.progress import Progress
 from export.quality.reading import Material
@@ -27,23 +27,21 @@ class Model:
 
     Attributes:
         name: its name in the catalogue.
-        artefact: the folder of the default preset's artefact.
+        artefacts: ours by preset.
         gguf: the checkpoint's file.
         sha256: of that file.
         config: the checkpoint's configuration with Hugging Face's keys.
         texts: token ids of the texts that quality is measured on.
         reference: the folder of what the unquantised checkpoint says about them.
-        quality: the artefact's own figures.
     """
 
     name: str
-    artefact: Path
+    artefacts: Mapping[str, Exported]
     gguf: Path
     sha256: str
     config: Mapping[str, Any]
     texts: tuple[tuple[int, ...], ...]
     reference: Path
-    quality: Mapping[str, Any]
 
     @property
     def corpus(self) -> tuple[int, ...]:
@@ -51,8 +49,8 @@ class Model:
         return tuple(token for ids in self.texts for token in ids)
 
 
-def prepare_model(layout: Layout, name: str, progress: Progress) -> Model:
-    """Export an installed model with the default preset, unless that is done, and gather what belongs to it.
+def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: Progress) -> Model:
+    """Export an installed model with each preset, unless that is done, and gather what belongs to it.
 
     Raises:
         UnknownModelError: it is not installed.
@@ -65,17 +63,18 @@ def prepare_model(layout: Layout, name: str, progress: Progress) -> Model:
         raise UnsupportedError(
             f"{name} is not one GGUF file", hint="the bench compares with llama.cpp, which reads one"
         )
-    exported = export_model(layout, name, "cpu", DEFAULT, progress)
+    every = dict.fromkeys((DEFAULT, *presets))
+    artefacts = {preset: export_model(layout, name, "cpu", preset, progress) for preset in every}
+    exported = artefacts[DEFAULT]
     tokenizer = load_tokenizer((exported.folder / TOKENIZER).read_bytes())
     return Model(
         name=name,
-        artefact=exported.folder,
+        artefacts=artefacts,
         gguf=stored.files[ggufs[0].name],
         sha256=ggufs[0].sha256,
         config=open_checkpoint(stored.files).config,
         texts=Material.of(tokenizer, exported.manifest.shape.context_tokens).texts,
         reference=_reference(layout, stored),
-        quality=exported.manifest.quality,
     )
 
 

@@ -18,8 +18,8 @@ from bench.environments import ORACLE, PEERS, ROOT, Environment
 from bench.float_gguf import write_float_gguf
 from bench.model import Model
 from bench.rounds import AbsentError, Say
+from export.presets import DEFAULT
 
-_LAST_LINES = 8
 _KEY_DIGITS = 16
 # Prints where the Model Builder's program is: it must be run as a file to find its own modules.
 _FIND_BUILDER = """
@@ -52,8 +52,6 @@ class PeerModels:
         Raises:
             AbsentError: what it is made with is not installed, or failed.
         """
-        if name == "artefact":
-            return self._model.artefact
         if name == "gguf":
             return self._model.gguf
         if name in _OPENVINO_MODES:
@@ -87,8 +85,10 @@ class PeerModels:
             raise AbsentError(f"its Model Builder cannot run: {reason}")
         words = floats.parent / "words"
         words.mkdir()
-        shutil.copy(self._model.artefact / TOKENIZER, words)
-        (words / "config.json").write_text(json.dumps(dict(self._model.config)), encoding="utf-8")
+        shutil.copy(self._model.artefacts[DEFAULT].folder / TOKENIZER, words)
+        configuration = dict(self._model.config)
+        configuration["architectures"] = [f"{configuration['model_type'].capitalize()}ForCausalLM"]
+        (words / "config.json").write_text(json.dumps(configuration), encoding="utf-8")
         (words / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}', encoding="utf-8")
         builder = _convert(PEERS, ["-c", _FIND_BUILDER]).strip()
         precision, *options = _BUILDER_ARGUMENTS[name]
@@ -105,7 +105,7 @@ def _convert(environment: Environment, arguments: list[str]) -> str:
     """Run a converter; returns its standard output.
 
     Raises:
-        AbsentError: it failed; the end of its log is in the message.
+        AbsentError: it failed; the last line of its log is in the message.
     """
     ran = subprocess.run(
         [str(environment.python), *arguments],
@@ -117,6 +117,5 @@ def _convert(environment: Environment, arguments: list[str]) -> str:
         check=False,
     )
     if ran.returncode != 0:
-        tail = " / ".join(ran.stderr.strip().splitlines()[-_LAST_LINES:])
-        raise AbsentError(f"its model cannot be made: {tail}")
+        raise AbsentError(f"its model cannot be made: {(ran.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     return ran.stdout

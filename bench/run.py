@@ -49,7 +49,7 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
     tables: list[Table] = []
     for index, name in enumerate(options.models[:1] if options.quick else options.models):
         try:
-            model = prepare_model(layout, name, progress)
+            model = prepare_model(layout, name, _presets(options), progress)
         except UnknownModelError as error:
             if index == 0:
                 raise
@@ -69,14 +69,18 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
 
 def _main(model: Model, forms: PeerModels, options: Options, work: Work, rounds: int, run: Run, say: Say) -> Table:
     table = _table("main", model, forms, _chosen(ENGINES, options), work, rounds, run, say)
-    quality = {key: model.quality[key] for key in ("mean_kl", "top1_agreement")}
-    own = {engine.key for engine in ENGINES if not engine.gives_logits}
-    engines = tuple(_with_quality(engine, quality) if engine.key in own else engine for engine in table.engines)
+    presets = {engine.key: engine.preset for engine in ENGINES if engine.preset}
+    engines = tuple(
+        _with_report(engine, model, presets[engine.key]) if engine.key in presets else engine
+        for engine in table.engines
+    )
     return dataclasses.replace(table, engines=engines)
 
 
-def _with_quality(engine: Measured, quality: dict[str, float | None]) -> Measured:
-    return dataclasses.replace(engine, quality=quality)
+def _with_report(engine: Measured, model: Model, preset: str) -> Measured:
+    """With the quality that the artefact's own report states."""
+    figures = model.artefacts[preset].manifest.quality
+    return dataclasses.replace(engine, quality={key: figures[key] for key in ("mean_kl", "top1_agreement")})
 
 
 def _table(
@@ -108,7 +112,7 @@ def _planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
             raise AbsentError(reason)
         return Plan(
             task=Task.SPEED,
-            model=str(forms.form(engine.form)),
+            model=str(model.artefacts[engine.preset].folder if engine.preset else forms.form(engine.form)),
             threads=compute_threads(),
             seed=0,
             corpus=model.corpus,
@@ -122,3 +126,8 @@ def _planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
 
 def _chosen(engines: Sequence[Engine], options: Options) -> tuple[Engine, ...]:
     return tuple(engine for engine in engines if engine.key in options.engines)
+
+
+def _presets(options: Options) -> list[str]:
+    """The presets that the chosen engines of ours serve."""
+    return [engine.preset for engine in _chosen(ENGINES, options) if engine.preset]

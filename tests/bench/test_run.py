@@ -1,0 +1,83 @@
+"""Whole runs over a tiny model: with the real engine in its worker, and with no worker at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import UnknownModelError, UnsupportedError
+from appliance.layout import Layout
+from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
+from bench.launch import Answer
+from bench.plan import QUICK, Plan
+from bench.report import report
+from bench.run import Options, run_bench
+from tests.checkpoints import make_tiny_checkpoint
+from tests.export.progress import Steps
+from tests.gguf_files import make_tiny_gguf
+from tests.installed import files_in, install_checkpoint
+
+MODEL = "tiny"
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """A box with a tiny model installed as one GGUF file."""
+    folder = tmp_path_factory.mktemp("box")
+    layout = Layout(root=folder / "root", cache=folder / "cache")
+    install_checkpoint(layout, MODEL, {"tiny.gguf": make_tiny_gguf(folder / "tiny.gguf", kind="Q8_0")})
+    return layout
+
+
+def answer_nothing(engine: Engine, plan: Plan) -> Answer:
+    return Answer({"decode_1": float(plan.threads)}, {engine.key: "1"}, 0.0)
+
+
+def test_a_quick_run_measures_the_real_engine(layout: Layout):
+    options = Options(models=(MODEL,), engines=(ENGINE.key,), quick=True)
+    results = run_bench(options, layout, Steps(), lambda _line: None)
+    assert results.quick
+    (table,) = results.tables
+    (engine,) = table.engines
+    assert engine.why_not == ""
+    for figure in ("start_s", "ttft_idle_s", "ttft_busy_s", "prefill_64", "decode_1", "decode_2", "peak_bytes"):
+        assert engine.values(figure)[0] > 0, figure
+    assert set(engine.quality) == {"mean_kl", "top1_agreement"}
+    assert "A smoke run" in report(results)
+
+
+def test_a_full_run_has_a_table_a_model_and_one_over_prompt_lengths(layout: Layout):
+    said: list[str] = []
+    options = Options(models=(MODEL, "not-there"), engines=(ENGINE.key, WHOLE_PATH.key), rounds=2)
+    results = run_bench(options, layout, Steps(), said.append, run=answer_nothing)
+    assert [(table.kind, table.model) for table in results.tables] == [("main", MODEL), ("long", MODEL)]
+    assert [len(engine.rounds) for table in results.tables for engine in table.engines] == [2, 2, 1]
+    assert any(line.startswith("not-there is left out") for line in said)
+
+
+def test_every_engine_of_ours_is_given_the_artefact_and_llama_the_published_file(layout: Layout):
+    given: dict[str, Plan] = {}
+
+    def keep(engine: Engine, plan: Plan) -> Answer:
+        given[engine.key] = plan
+        return answer_nothing(engine, plan)
+
+    options = Options(models=(MODEL,), engines=(ENGINE.key, LLAMA.key), quick=True)
+    run_bench(options, layout, Steps(), lambda _line: None, run=keep)
+    assert Path(given[ENGINE.key].model) == layout.artefact(MODEL, "cpu", "balanced")
+    assert given[ENGINE.key].work == QUICK
+    if LLAMA.key in given:
+        assert Path(given[LLAMA.key].model).is_relative_to(layout.store)
+
+
+def test_the_first_model_must_be_installed(layout: Layout):
+    with pytest.raises(UnknownModelError):
+        run_bench(Options(models=("not-there",)), layout, Steps(), lambda _line: None, run=answer_nothing)
+
+
+def test_a_model_that_llama_cpp_cannot_read_is_refused(tmp_path: Path):
+    layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
+    install_checkpoint(layout, MODEL, files_in(make_tiny_checkpoint(tmp_path / "checkpoint")))
+    with pytest.raises(UnsupportedError, match="not one GGUF file"):
+        run_bench(Options(models=(MODEL,)), layout, Steps(), lambda _line: None, run=answer_nothing)
