@@ -1,13 +1,14 @@
 """What makes a greedy answer the same alone, in any batch, in any chunks, and with or without a cached prefix.
 
-Floating-point kernels round differently for different shapes. ONNX Runtime's n-bit matrices on x86-64 compute rows in
-pairs and a single last row in another way; its attention has one kernel for a row alone and one for several; within
-each kind, a row's result depends on nothing else (measured: bit for bit). So every row keeps to one kind:
+Floating-point kernels round differently for different shapes. Matrix kernels compute rows in tiles (of two with most
+n-bit formats on x86-64) and the rows left over in another way; ONNX Runtime's attention has one kernel for a row alone
+and one for several. Within each kind, a row's result depends on nothing else, bit for bit. So every row keeps to one
+kind:
 
-1. Prompt rows are computed by prefill: chunks begin at even rows, and none but a whole prompt is one row long.
-2. Completion rows are computed by decoding, which the runner pads to an even number of rows. That also holds when a
+1. Prompt rows are computed by prefill: chunks begin where tiles do, and none but a whole prompt is one row long.
+2. Completion rows are computed by decoding, in batches that the runner fills up to whole tiles. That also holds when a
    sequence was set back: its completion is replayed, not computed as a prompt.
-3. Only prompt rows are shared with later prompts, up to an even row.
+3. Only prompt rows are shared with later prompts, up to the end of a tile.
 
 Rule 3 costs the next turn of a conversation the recomputation of the last answer, and buys that no answer depends on
 what happened to be cached.
@@ -15,17 +16,18 @@ what happened to be cached.
 
 from __future__ import annotations
 
-ROWS_TOGETHER = 2
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_TILE = 8
+LEAST_CHUNK = 2
 
 
 def align_down(rows: int) -> int:
     """The greatest number of rows, at most `rows`, after which a chunk may begin."""
-    return rows - rows % ROWS_TOGETHER
-
-
-def align_up(rows: int) -> int:
-    """The least number of rows, at least `rows`, that a decode step may have."""
-    return rows + rows % ROWS_TOGETHER
+    return rows - rows % LARGEST_TILE
 
 
 def chunk_rows(missing: int, limit: int) -> int:
@@ -33,5 +35,18 @@ def chunk_rows(missing: int, limit: int) -> int:
 
     A last chunk may exceed `limit` by a quarter: that saves a step that would read all weights for a few rows.
     """
-    limit = max(align_down(limit), ROWS_TOGETHER)
-    return missing if missing <= limit + max(1, limit // 4) else limit
+    limit = max(align_down(limit), LARGEST_TILE)
+    return missing if missing <= limit + limit // 4 else limit
+
+
+def find_tile(run: Callable[[int], NDArray[np.float32]]) -> int:
+    """Return the least number of rows whose results are those of the same rows in a larger batch.
+
+    Args:
+        run: computes a batch of that many rows, which always begins with the same ones; returns [rows, columns].
+    """
+    whole = run(LARGEST_TILE).copy()
+    tile = 1
+    while tile < LARGEST_TILE and not np.array_equal(run(tile), whole[:tile]):
+        tile *= 2
+    return tile

@@ -3,8 +3,8 @@
 Past and present are bound to the same memory, so a step writes its rows in place and copies nothing. A binding holds
 its tensors' addresses, so each is made once: one a batch size for decoding, one a slot for prefill.
 
-The cache has one slot more than the engine knows of, in front: with it an odd batch becomes even (see exactness.py;
-a pair of rows is also computed faster than a single one). It stays empty: its row is overwritten each time.
+The cache has some slots more than the engine knows of, in front of the others: they fill a batch up to whole tiles of
+rows (see exactness.py). They stay empty: their single row is overwritten each time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import psutil
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
-from appliance.engine.exactness import ROWS_TOGETHER, align_up
+from appliance.engine.exactness import LARGEST_TILE, find_tile
 from appliance.engine.kv_cache import Buffer, KVCache
 from appliance.errors import EngineError
+
+_PADDING = LARGEST_TILE - 1
 
 
 class OrtRunner:
@@ -55,24 +57,31 @@ class OrtRunner:
             ) from error
         self._shape = shape
         self._capacity = capacity
-        self._cache = KVCache(shape, 1 + slots, capacity)
-        self._logits = np.empty((align_up(slots), shape.vocabulary), np.float32)
+        rows = _PADDING + max(slots, LARGEST_TILE)
+        self._cache = KVCache(shape, rows, capacity)
+        self._logits = np.empty((rows, shape.vocabulary), np.float32)
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
+        self._tile = 1
+        self._tile = find_tile(self._try_batch)
+        self._decoders.clear()  # made without padding
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> NDArray[np.float32]:
         """See `Runner`."""
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(1 + slot, 1))
+        first = _PADDING + slot
+        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(first, 1))
         count = len(tokens)
-        last = np.full(ROWS_TOGETHER, count - 1)
-        return self._run(binding, np.array([tokens], np.int64), np.array([start + count], np.int32), last)[:1]
+        return self._run(
+            binding, np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1])
+        )
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> NDArray[np.float32]:
         """See `Runner`."""
         count = len(tokens)
-        rows = align_up(count)
-        padding = rows - count
-        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(1 - padding, rows))
+        padding = -count % self._tile
+        rows = padding + count
+        first = _PADDING - padding
+        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows))
         ids = np.zeros((rows, 1), np.int64)
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
@@ -81,19 +90,23 @@ class OrtRunner:
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
-        self._cache.copy(1 + source, 1 + target, rows)
+        self._cache.copy(_PADDING + source, _PADDING + target, rows)
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
         """See `Runner`."""
-        self._cache.swap(1 + first, first_rows, 1 + second, second_rows)
+        self._cache.swap(_PADDING + first, first_rows, _PADDING + second, second_rows)
 
     def release(self, slot: int, keep_rows: int) -> None:
         """See `Runner`."""
-        self._cache.release(1 + slot, keep_rows)
+        self._cache.release(_PADDING + slot, keep_rows)
 
     def _bind(self, first: int, rows: int) -> _Binding:
-        logits = self._logits[: max(rows, ROWS_TOGETHER)]
-        return _Binding(self._session, logits, dict(zip(self._cache.names, self._cache.view(first, rows), strict=True)))
+        cache = dict(zip(self._cache.names, self._cache.view(first, rows), strict=True))
+        return _Binding(self._session, self._logits[:rows], cache)
+
+    def _try_batch(self, rows: int) -> NDArray[np.float32]:
+        """Decode `rows` different tokens, each behind a row of zeros: the cache has not been used yet."""
+        return self.decode([self._shape.tokens * row // LARGEST_TILE for row in range(rows)], [1] * rows)
 
     def _check_step(self, ids: NDArray[np.int64], totals: NDArray[np.int32]) -> None:
         """The kernels would write past the slot and read past the embedding table: they check neither."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from appliance.engine.exactness import ROWS_TOGETHER, align_down
+from appliance.engine.exactness import LEAST_CHUNK, align_down
 from appliance.engine.sequence import Sequence
 
 MIN_SHARED_ROWS = 16
@@ -31,7 +31,7 @@ def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPr
     for donor in held:
         if donor.principal != sequence.principal:
             continue
-        usable = min(donor.rows, donor.prompt_tokens, sequence.prompt_tokens - ROWS_TOGETHER)
+        usable = min(donor.rows, donor.prompt_tokens, sequence.prompt_tokens - LEAST_CHUNK)
         if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):
             rows = align_down(common_prefix(donor.tokens, sequence.tokens, usable))
             if rows >= MIN_SHARED_ROWS and (best is None or rows > best.rows):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.engine import FinishReason, Request, SamplingParams
 from appliance.engine.core import EngineCore
-from appliance.engine.exactness import ROWS_TOGETHER
+from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
@@ -147,12 +147,12 @@ def test_every_request_ends_once_with_the_tokens_it_would_get_alone(specs, limit
 
 @settings(max_examples=60, deadline=None)
 @given(length=st.integers(1, 90), limits=ALL_LIMITS)
-def test_chunks_begin_at_even_rows_and_are_never_one_row_of_a_longer_prompt(length, limits):
+def test_chunks_begin_where_tiles_do_and_are_never_one_row_of_a_longer_prompt(length, limits):
     bench = Bench(limits)
     bench.add("x", [3] * length, max_tokens=1)
     bench.run()
     for _, start, rows in bench.runner.chunks:
-        assert start % ROWS_TOGETHER == 0
+        assert start % LARGEST_TILE == 0
         assert rows > 1 or length == 1
 
 
@@ -165,8 +165,8 @@ def test_a_prompt_that_is_cached_is_not_computed_again():
     second = bench.add("second", prompt)
     bench.run()
     assert second.tokens == first.tokens
-    assert second.finish.usage.cached_tokens == 38
-    assert bench.runner.chunks == [(bench.runner.chunks[0][0], 38, 2)]
+    assert second.finish.usage.cached_tokens == 32
+    assert bench.runner.chunks == [(bench.runner.chunks[0][0], 32, 8)]
 
 
 def test_a_prefix_of_a_running_sequence_is_shared_too():
@@ -193,7 +193,7 @@ def test_rows_of_a_completion_are_not_shared_because_decoding_rounds_differently
     follow_up = [*prompt, *first.tokens[:12], 77, 78]
     second = bench.add("turn 2", follow_up)
     bench.run()
-    assert second.finish.usage.cached_tokens == 30
+    assert second.finish.usage.cached_tokens == 24
     assert second.tokens == greedy_reference(follow_up, 8)
 
 
@@ -223,7 +223,7 @@ def test_a_continued_conversation_takes_over_the_slot_of_its_last_turn():
     bench.add("turn 2", range(1, 51))
     bench.run()
     assert sum(held is not None for held in bench.core.scheduler.slots.held) == 1
-    assert bench.sinks["turn 2"].finish.usage.cached_tokens == 30
+    assert bench.sinks["turn 2"].finish.usage.cached_tokens == 24
 
 
 def test_a_short_shared_beginning_leaves_the_longer_cached_prompt_in_place():
@@ -235,8 +235,8 @@ def test_a_short_shared_beginning_leaves_the_longer_cached_prompt_in_place():
     bench.run()
     again = bench.add("again", long)
     bench.run()
-    assert bench.sinks["other"].finish.usage.cached_tokens == 20
-    assert again.finish.usage.cached_tokens == 58
+    assert bench.sinks["other"].finish.usage.cached_tokens == 16
+    assert again.finish.usage.cached_tokens == 56
 
 
 def test_a_short_prompt_does_not_wait_for_a_long_one():

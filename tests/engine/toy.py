@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from appliance.artefact import Generation, Manifest, ModelShape
 from appliance.engine import EngineConfig, FinishEvent, TokenEvent
+from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError
 
@@ -40,9 +41,11 @@ def logits_of(rows) -> np.ndarray:
     return logits
 
 
-def prompt_row(token, position, *, alone=False):
-    """What prefill writes; a row computed alone differs in its last bits, as it does in real kernels."""
-    return (token * 1000 + position) * 4 + (1 if alone else 0)
+def prompt_rows(tokens, start):
+    """What prefill writes; a row alone and rows left over from tiles differ, as real kernels do in the last bits."""
+    whole = start + len(tokens) - len(tokens) % LARGEST_TILE
+    kinds = [1 if len(tokens) == 1 else 3 * (at >= whole) for at in range(start, start + len(tokens))]
+    return [(token * 1000 + start + i) * 4 + kind for i, (token, kind) in enumerate(zip(tokens, kinds, strict=True))]
 
 
 def completion_row(token, position):
@@ -52,7 +55,7 @@ def completion_row(token, position):
 
 def greedy_reference(prompt, max_tokens):
     """The tokens that a single sequence on a fresh machine gets, up to and including the end token."""
-    rows = [prompt_row(token, i, alone=len(prompt) == 1) for i, token in enumerate(prompt)]
+    rows = prompt_rows(prompt, 0)
     completion = []
     while True:
         completion.append(int(logits_of(rows)[:TOKENS].argmax()))
@@ -73,10 +76,7 @@ class ToyRunner:
     def prefill(self, slot, start, tokens):
         self._count()
         self.chunks.append((slot, start, len(tokens)))
-        positions = range(start, start + len(tokens))
-        self.cache[slot, positions] = [
-            prompt_row(token, at, alone=len(tokens) == 1) for token, at in zip(tokens, positions, strict=True)
-        ]
+        self.cache[slot, start : start + len(tokens)] = prompt_rows(tokens, start)
         return logits_of(self.cache[slot, : start + len(tokens)])[None]
 
     def decode(self, tokens, lengths):
