@@ -1,0 +1,120 @@
+"""`appliance chat`: talks to the model that is being served; one answer, or a conversation on a terminal."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from appliance.cli.box import Box
+from appliance.cli.conversation import Conversation
+from appliance.cli.output import json_option, print_json
+from appliance.errors import ApplianceError, UnavailableError, UsageError
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.supervisor import state
+
+_HELP = "/clear begins anew, /quit or Ctrl-D leaves, Ctrl-C stops an answer."
+
+
+@click.command("chat")
+@click.argument("prompt", required=False)
+@click.option("--system", default="", help="System message.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(min=0, max=2), help="0 always takes the likeliest token.")
+@click.option("--seed", type=int, help="Repeat the same random choices.")
+@json_option
+@click.pass_obj
+def command(
+    box: Box,
+    prompt: str | None,
+    system: str,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Talk to the model that is being served on this box.
+
+    With a PROMPT, or with text on standard input, it answers once; on a terminal it holds a conversation.
+    """
+    up = state.read(box.layout.run)
+    if up is None:
+        raise UnavailableError("nothing is being served on this box", hint="appliance up")
+    sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    conversation = Conversation(up.grpc, up.model, sampling, system)
+    if prompt is None and not sys.stdin.isatty():
+        prompt = _standard_input()
+    if prompt is not None:
+        _answer_once(conversation, prompt, as_json=as_json)
+    elif as_json:
+        raise UsageError("--json needs a prompt", hint='for example: appliance chat --json "What is an inode?"')
+    else:
+        _converse(conversation)
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError("standard input is not UTF-8 text", hint="convert it first, for example with iconv") from error
+
+
+def _answer_once(conversation: Conversation, prompt: str, *, as_json: bool) -> None:
+    if not prompt.strip():
+        raise UsageError("the prompt is empty", hint='for example: appliance chat "What is an inode?"')
+    if not as_json:
+        for chunk in conversation.ask(prompt):
+            click.echo(chunk.text, nl=False)
+        click.echo()
+        return
+    chunks = list(conversation.ask(prompt))
+    last = chunks[-1]
+    reason = pb.FinishReason.Name(last.finish_reason).removeprefix("FINISH_REASON_").lower()
+    print_json(
+        {
+            "model": conversation.model,
+            "text": "".join(chunk.text for chunk in chunks),
+            "finish_reason": reason,
+            "usage": {
+                "prompt_tokens": last.usage.prompt_tokens,
+                "cached_tokens": last.usage.cached_tokens,
+                "completion_tokens": last.usage.completion_tokens,
+            },
+        }
+    )
+
+
+def _converse(conversation: Conversation) -> None:
+    # Imported for its effect: input() gains line editing and history where the library is installed.
+    importlib.import_module("readline")
+    click.echo(f"{conversation.model} - {_HELP}")
+    while True:
+        try:
+            line = input("\n> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            click.echo()
+            return
+        if line == "/quit":
+            return
+        if line == "/clear":
+            conversation.forget()
+            click.echo("(a new conversation)")
+        elif line.startswith("/"):
+            click.echo(_HELP)
+        elif line:
+            _turn(conversation, line)
+
+
+def _turn(conversation: Conversation, line: str) -> None:
+    """Print one answer. An error is said and the conversation goes on: the next turn may succeed."""
+    answer = conversation.ask(line)
+    try:
+        for chunk in answer:
+            click.echo(chunk.text, nl=False)
+        click.echo()
+    except KeyboardInterrupt:
+        answer.close()
+        click.echo(" (stopped)")
+    except ApplianceError as error:
+        click.echo(f"error: {error}", err=True)

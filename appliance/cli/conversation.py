@@ -1,0 +1,75 @@
+"""A conversation with the running box over its gRPC API: sends what was said, yields the answer as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import grpc
+
+from appliance.errors import ApplianceError, DeadlineError, EngineError, OverloadedError, RequestError, UnavailableError
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
+
+# What the gateway's status means to the person who chats; any other is the box's own failure.
+_ERRORS: dict[grpc.StatusCode, type[ApplianceError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: RequestError,
+    grpc.StatusCode.NOT_FOUND: RequestError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+}
+
+
+@dataclass
+class Conversation:
+    """What was said so far, and where the next turn goes.
+
+    Attributes:
+        address: the gateway's gRPC address, "127.0.0.1:8081".
+        model: the model's name.
+        sampling: settings for every answer.
+        system: the system message; empty leaves the model's own.
+        messages: the turns, oldest first.
+    """
+
+    address: str
+    model: str
+    sampling: pb.Sampling
+    system: str = ""
+    messages: list[pb.Message] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Begin anew, with the same system message."""
+        self.messages.clear()
+
+    def ask(self, text: str) -> Generator[pb.CompletionChunk, None, None]:
+        """Yield the answer to `text`; what came stays in the conversation even when the caller stops in the middle.
+
+        Raises:
+            RequestError, OverloadedError, DeadlineError, UnavailableError, EngineError: as the gateway said.
+        """
+        self.messages.append(pb.Message(role="user", content=text))
+        said: list[str] = []
+        opening = [pb.Message(role="system", content=self.system)] if self.system else []
+        request = pb.ChatRequest(model=self.model, messages=[*opening, *self.messages], sampling=self.sampling)
+        with grpc.insecure_channel(self.address) as channel:
+            call = InferenceServiceStub(channel).Chat(request)  # type: ignore[no-untyped-call]
+            try:
+                for chunk in call:
+                    said.append(chunk.text)
+                    yield chunk
+            except grpc.RpcError as error:
+                raise _translate(error) from error
+            finally:
+                call.cancel()
+                if said:
+                    self.messages.append(pb.Message(role="assistant", content="".join(said)))
+                else:
+                    self.messages.pop()
+
+
+def _translate(error: grpc.RpcError) -> ApplianceError:
+    kind = _ERRORS.get(error.code(), EngineError)
+    hint = "see: appliance status" if kind in {EngineError, UnavailableError} else ""
+    return kind(error.details() or str(error.code()), hint=hint)
