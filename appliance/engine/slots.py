@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from appliance.engine.prefix_cache import find_shared_prefix
 from appliance.engine.sequence import Sequence, Status
 
+MUCH_SLACK_ROWS = 512
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -104,7 +106,7 @@ class SlotTable:
         """
         slot = _slot_of(sequence)
         if self.used_rows + max(0, rows - self._touched[slot]) > self._budget_rows:
-            self._release_slack()
+            self._release_slack(1)
         while self.used_rows + max(0, rows - self._touched[slot]) > self._budget_rows:
             if not self._evict():
                 return False
@@ -179,20 +181,22 @@ class SlotTable:
             self._held[slot] = None
 
     def _settle(self) -> None:
-        """Moving may have left memory behind in the slots moved from; give it back when that breaks the budget."""
+        """Moving leaves memory behind in the slots moved from; give it back when it is much or breaks the budget."""
+        self._release_slack(MUCH_SLACK_ROWS)
         if self.used_rows > self._budget_rows:
-            self._release_slack()
+            self._release_slack(1)
         while self.used_rows > self._budget_rows and self._evict():
             pass
 
-    def _release_slack(self) -> None:
+    def _release_slack(self, least_rows: int) -> None:
         for slot, held in enumerate(self._held):
-            self._release(slot, held.reserved_rows if held else 0)
+            keep_rows = held.reserved_rows if held else 0
+            if self._touched[slot] - keep_rows >= least_rows:
+                self._release(slot, keep_rows)
 
     def _release(self, slot: int, keep_rows: int) -> None:
-        if self._touched[slot] > keep_rows:
-            self._touched[slot] = keep_rows
-            self._operations.append(Release(slot, keep_rows))
+        self._touched[slot] = keep_rows
+        self._operations.append(Release(slot, keep_rows))
 
     def _tick(self) -> int:
         self._ticks += 1
