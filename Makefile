@@ -48,9 +48,10 @@ test: setup ## Run all tests, with the real model and a real Triton
 coverage: setup ## Run all tests and report what they do not reach
 	$(BIN)/pytest --cov --cov-report=term
 
-demo: setup ## Pull, verify and export a model
+demo: setup ## Pull, verify and export a model, serve it with Triton, and let it answer
 	$(BIN)/appliance model pull $(MODEL)
 	$(BIN)/appliance export $(MODEL) --target cpu
+	$(BIN)/python -m appliance.cli.demo
 
 docs: setup ## Write the reference pages from the code
 	$(BIN)/python -m appliance.cli.reference docs
