@@ -308,6 +308,18 @@ def test_when_memory_is_short_the_youngest_is_set_back_and_its_text_does_not_rep
     assert bench.sinks["young"].tokens == lone.tokens
 
 
+def test_a_sequence_that_was_set_back_can_be_cancelled():
+    bench = Bench(replace(LIMITS, max_running=2, budget_rows=150))
+    for name in ("old", "young"):
+        bench.add(name, [1, 2, 3], max_tokens=85, ignore_eos=True)
+    while not bench.core.scheduler.preemptions:
+        bench.step()
+    bench.step(["young"])
+    assert bench.sinks["young"].finish.reason is FinishReason.CANCELLED
+    bench.run()
+    assert len(bench.sinks["old"].tokens) == 85
+
+
 @pytest.mark.parametrize("steps_before", [0, 1, 3, 9])
 def test_a_cancelled_request_gets_no_token_after_the_next_sweep(steps_before):
     bench = Bench(replace(LIMITS, max_running=1))

@@ -75,9 +75,11 @@ def test_draws_follow_the_truncated_distribution(options):
     assert total_variation(counts, probabilities) < 0.08
 
 
-def test_a_flat_distribution_reaches_every_token():
+def test_a_flat_distribution_reaches_every_token_that_is_kept():
     row = np.zeros(70, np.float32)
     assert set(draws(row)) == set(range(70))
+    assert set(draws(row, top_p=0.999)) == set(range(70))
+    assert set(draws(row, top_p=0.95)) == set(range(67))
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0.0}, {"top_k": 1}, {"temperature": 1e-9}, {"top_p": 1e-9}])
