@@ -96,7 +96,7 @@ class Results:
                 raise ValueError("another schema")
             tables = tuple(_table(table) for table in value.pop("tables"))
             return cls(**value, tables=tables)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the results of a bench: {error}") from error
 
 
