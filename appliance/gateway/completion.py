@@ -18,6 +18,7 @@ class CompletionRequest:
         sampling: the engine's sampling settings by their names; absent ones have the engine's defaults.
         stream: False asks for the completion in one piece.
         timeout_s: seconds from now after which the engine gives up.
+        prompt_param: what the client's API calls the prompt, for errors about it.
     """
 
     request_id: str
@@ -26,6 +27,7 @@ class CompletionRequest:
     sampling: Mapping[str, Any]
     stream: bool
     timeout_s: float
+    prompt_param: str = "prompt"
 
 
 @dataclass(frozen=True)

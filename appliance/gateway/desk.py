@@ -34,6 +34,7 @@ class Desk:
         *,
         stream: bool,
         timeout_s: float | None = None,
+        prompt_param: str = "prompt",
     ) -> CompletionRequest:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
@@ -49,4 +50,4 @@ class Desk:
                 param="max_tokens",
             )
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit)
+        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param)

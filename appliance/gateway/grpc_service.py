@@ -34,7 +34,9 @@ class InferenceService(InferenceServiceServicer):
             model = self._desk.models.get(request.model)
             sampling = grpc_messages.settings(request.sampling, model.manifest.generation)
             ids = await model.encode_chat(messages)
-            return self._desk.request(identity, model, ids, sampling, stream=True, timeout_s=timeout_s)
+            return self._desk.request(
+                identity, model, ids, sampling, stream=True, timeout_s=timeout_s, prompt_param="messages"
+            )
 
         await self._answer("Chat", prepare, context)
 

@@ -34,8 +34,9 @@ _OPTIONS = [
 class TritonStream:
     """The answer to one request, piece by piece."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, prompt_param: str) -> None:
         self._call = call
+        self._prompt_param = prompt_param
         self._reason: ApplianceError | None = None
         self._finished = False
 
@@ -60,7 +61,7 @@ class TritonStream:
             self._check_ended(await self._status_error())
             return None
         if message.error_message:
-            raise triton_tensors.error(message.error_message)
+            raise triton_tensors.error(message.error_message, self._prompt_param)
         piece = triton_tensors.delta(message.infer_response)
         self._finished = self._finished or bool(piece.finish_reason)
         return piece
@@ -102,13 +103,13 @@ class TritonClient:
             await call.done_writing()
         except asyncio.InvalidStateError:
             # Refused before all was written; the first read tells why.
-            return TritonStream(call)
+            return TritonStream(call, request.prompt_param)
         except grpc.aio.AioRpcError as error:
             raise _rpc_error(error) from error
         except asyncio.CancelledError:
             call.cancel()
             raise
-        return TritonStream(call)
+        return TritonStream(call, request.prompt_param)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""

@@ -62,13 +62,18 @@ def delta(response: Any) -> Delta:
         raise EngineError(f"the model's answer has another form than agreed: {error}") from error
 
 
-def error(message: str) -> ApplianceError:
-    """Turn an error that came through Triton back into ours; one of unknown origin becomes an EngineError."""
+def error(message: str, prompt_param: str = "prompt") -> ApplianceError:
+    """Turn an error that came through Triton back into ours; one of unknown origin becomes an EngineError.
+
+    Where the engine says "prompt", the result says `prompt_param`.
+    """
     found = _ERROR.search(message)
     kind = getattr(errors, found[1], None) if found else None
     if found and isinstance(kind, type) and issubclass(kind, ApplianceError):
         text = found[3].strip()
-        return kind(text, param=found[2] or "") if issubclass(kind, RequestError) else kind(text)
+        if issubclass(kind, RequestError):
+            return kind(text, param=prompt_param if found[2] == "prompt" else found[2] or "")
+        return kind(text)
     if any(words in message for words in _NOT_LOADED):
         return UnavailableError("the model is not loaded", hint="try again in a moment")
     return EngineError(f"Triton reports: {message}")

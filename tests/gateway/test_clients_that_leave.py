@@ -13,6 +13,7 @@ import pytest
 
 from appliance.address import Address
 from tests.gateway.fake_triton import endless, words
+from tests.waiting import wait_until
 
 MODEL = "tiny-instruct"
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -37,22 +38,22 @@ def test_a_client_that_hangs_up_frees_its_slot_and_only_its_own(harness, client,
     other = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
     next(other)
     connection = raw_request(harness, stream=stream)
-    harness.wait_until(lambda: harness.triton.running == 2)
+    wait_until(lambda: harness.triton.running == 2)
     cancelled = harness.triton.cancelled
     connection.close()
-    harness.wait_until(lambda: harness.triton.running == 1)
+    wait_until(lambda: harness.triton.running == 1)
     assert harness.triton.cancelled == cancelled + 1
     assert [next(other).choices[0].delta.content for _ in range(5)] == ["word "] * 5
     other.close()
-    harness.wait_until(lambda: harness.triton.running == 0)
+    wait_until(lambda: harness.triton.running == 0)
 
 
 def test_a_client_that_stops_reading_is_cancelled_after_the_time_limit(make_harness):
     harness = make_harness(write_timeout_s=1.0)
     harness.triton.script = endless(text="word " * 20_000, pause_s=0.001)
     connection = raw_request(harness, stream=True, receive_buffer=4096)
-    harness.wait_until(lambda: harness.triton.running == 1)
-    harness.wait_until(lambda: harness.triton.running == 0)
+    wait_until(lambda: harness.triton.running == 1)
+    wait_until(lambda: harness.triton.running == 0)
     assert harness.triton.cancelled == 1
     # Others are answered meanwhile, and the server's side of the connection is gone soon.
     assert httpx.get(f"{harness.url}/v1/models").status_code == 200
@@ -77,13 +78,13 @@ def test_more_requests_than_the_gateway_takes_are_refused_at_once(make_harness):
     harness = make_harness(max_requests=2)
     harness.triton.script = endless()
     running = [raw_request(harness, stream=True) for _ in range(2)]
-    harness.wait_until(lambda: harness.triton.running == 2)
+    wait_until(lambda: harness.triton.running == 2)
     refused = httpx.post(f"{harness.url}/v1/chat/completions", json={"model": MODEL, "messages": HELLO})
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
     assert refused.headers["retry-after"]
     for connection in running:
         connection.close()
-    harness.wait_until(lambda: harness.triton.running == 0)
+    wait_until(lambda: harness.triton.running == 0)
 
 
 def test_two_hundred_requests_at_once_each_get_their_own_answer(harness):

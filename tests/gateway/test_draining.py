@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from tests.gateway.fake_triton import endless, words
+from tests.waiting import wait_until
 
 MODEL = "tiny-instruct"
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -45,7 +46,7 @@ def start(harness, artefacts):
     def start(**options):
         running = Running(harness, artefacts[0], **options)
         started.append(running)
-        harness.wait_until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200)
+        wait_until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200)
         return running
 
     yield start
@@ -72,7 +73,7 @@ def test_a_running_stream_finishes_and_new_requests_are_refused(start, harness):
         stream = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
         next(stream)
         running.program.send_signal(signal.SIGTERM)
-        harness.wait_until(lambda: any("draining" in line for line in running.log))
+        wait_until(lambda: any("draining" in line for line in running.log))
 
         def is_refused():
             try:
@@ -80,7 +81,7 @@ def test_a_running_stream_finishes_and_new_requests_are_refused(start, harness):
             except httpx.TransportError:
                 return True
 
-        harness.wait_until(is_refused)
+        wait_until(is_refused)
         proceed.set()
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "first last"
     status, _ = running.finish()
@@ -99,7 +100,7 @@ def test_a_stream_that_does_not_finish_in_time_is_told(start, harness):
     status, log = running.finish()
     assert status == 0
     assert log[-1]["event"] == "drained"
-    harness.wait_until(lambda: harness.triton.running == 0)
+    wait_until(lambda: harness.triton.running == 0)
 
 
 def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harness):

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from tests.gateway.fake_triton import endless, failure, piece, refusal
+from tests.waiting import wait_until
 
 MODEL = "tiny-instruct"
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -24,7 +25,7 @@ def ask(client, *, stream):
     ("message", "status", "code", "param"),
     [
         ("OverloadedError: the queue is full (try again later)", 429, "overloaded", None),
-        ("PromptTooLongError[messages]: too long", 400, "context_length_exceeded", "messages"),
+        ("PromptTooLongError[prompt]: too long", 400, "context_length_exceeded", "messages"),
         ("RequestError[min_tokens]: min_tokens 5 is greater", 400, None, "min_tokens"),
         ("RequestError: something is wrong", 400, None, None),
         ("Failed to run: UnavailableError: the engine starts", 503, "unavailable", None),
@@ -107,9 +108,9 @@ def test_losing_triton_ends_streams_with_an_error_and_the_next_request_is_served
             ask(client, stream=True)
         assert caught.value.status_code == 503
         assert caught.value.response.headers["retry-after"]
-        harness.wait_until(lambda: httpx.get(f"{harness.url}/health/ready").status_code == 503)
+        wait_until(lambda: httpx.get(f"{harness.url}/health/ready").status_code == 503)
         harness.restart_triton()
-        harness.wait_until(lambda: httpx.get(f"{harness.url}/health/ready").status_code == 200)
+        harness.wait_until_ready()
         harness.triton.script = type(harness.triton)().script
         assert ask(client, stream=False).choices[0].message.content == "Hello world"
 
@@ -117,7 +118,7 @@ def test_losing_triton_ends_streams_with_an_error_and_the_next_request_is_served
 def test_the_box_is_live_but_not_ready_without_its_model(make_harness):
     harness = make_harness()
     harness.triton.ready = False
-    harness.wait_until(lambda: httpx.get(f"{harness.url}/health/ready").status_code == 503)
+    wait_until(lambda: httpx.get(f"{harness.url}/health/ready").status_code == 503)
     error = httpx.get(f"{harness.url}/health/ready").json()["error"]
     assert MODEL in error["message"]
     assert httpx.get(f"{harness.url}/health/live").status_code == 200

@@ -15,6 +15,7 @@ class ChatForm(Form):
     ID_PREFIX = "chatcmpl-"
     EVENT = "chat.completion.chunk"
     DOCUMENT = "chat.completion"
+    PROMPT = "messages"
 
     def head(self) -> bytes:
         """The event that names the speaker."""

@@ -15,6 +15,7 @@ class CompletionForm(Form):
     ID_PREFIX = "cmpl-"
     EVENT = "text_completion"
     DOCUMENT = "text_completion"
+    PROMPT = "prompt"
 
     # Characters of the completion before the next token, for `text_offset`.
     _offset = 0

@@ -48,6 +48,8 @@ class Form(abc.ABC):
     ID_PREFIX: ClassVar[str]
     EVENT: ClassVar[str]
     DOCUMENT: ClassVar[str]
+    # What the endpoint calls its prompt.
+    PROMPT: ClassVar[str]
 
     def __init__(
         self,

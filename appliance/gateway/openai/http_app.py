@@ -107,7 +107,7 @@ class OpenAiApi:
         desk = self._desk
         record = record_of(request)
         record.fields |= {"model": model.name, "answer_id": answer_id}
-        completion = desk.request(answer_id, model, ids, settings, stream=bool(asked.stream))
+        completion = desk.request(answer_id, model, ids, settings, stream=bool(asked.stream), prompt_param=kind.PROMPT)
         return Answer(desk.triton, desk.in_flight, completion, form, record)
 
     def _card(self, model: ServedModel) -> dict[str, Any]:

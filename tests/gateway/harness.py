@@ -1,0 +1,80 @@
+"""A gateway over a fake Triton, both in one event loop on a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from appliance.address import Address
+from appliance.gateway.server import Gateway
+from appliance.gateway.settings import Settings
+from tests.gateway.fake_triton import FakeTriton
+from tests.waiting import wait_until
+
+
+class LoopThread:
+    """An event loop on a thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="gateway-loop")
+        self._thread.start()
+
+    def run(self, coroutine: Awaitable[Any]) -> Any:
+        async def wrapped() -> Any:
+            return await coroutine
+
+        return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result(timeout=60)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class Harness:
+    """One gateway with its fake Triton."""
+
+    def __init__(self, thread: LoopThread, artefacts: tuple[Path, ...], **limits: Any) -> None:
+        self._thread = thread
+        self._artefacts = artefacts
+        self._limits = limits
+        self._stack = contextlib.AsyncExitStack()
+        self.triton = FakeTriton()
+        self.gateway: Gateway = thread.run(self._start())
+        self.url = f"http://{self.gateway.http.address}"
+        self.grpc_address = str(self.gateway.grpc.address)
+
+    async def _start(self) -> Gateway:
+        await self.triton.start()
+        anywhere = Address("127.0.0.1", 0)
+        settings = Settings(Address("127.0.0.1", self.triton.port), anywhere, anywhere, self._artefacts, **self._limits)
+        gateway = Gateway(settings)
+        await self._stack.enter_async_context(gateway.serving())
+        return gateway
+
+    def run(self, coroutine: Awaitable[Any]) -> Any:
+        """Run on the gateway's loop."""
+        return self._thread.run(coroutine)
+
+    def kill_triton(self) -> None:
+        self.run(self.triton.stop())
+
+    def restart_triton(self) -> None:
+        self.run(self.triton.start())
+
+    def drain(self) -> None:
+        self.run(self._stack.aclose())
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: httpx.get(f"{self.url}/health/ready").status_code == 200)
+
+    def close(self) -> None:
+        self.drain()
+        self.kill_triton()
