@@ -92,12 +92,14 @@ class Results:
         """
         try:
             value = json.loads(content)
-            if value.pop("schema") != SCHEMA:
-                raise ValueError("another schema")
+            schema = value.pop("schema")
             tables = tuple(_table(table) for table in value.pop("tables"))
-            return cls(**value, tables=tables)
+            results = cls(**value, tables=tables)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the results of a bench: {error}") from error
+        if schema != SCHEMA:
+            raise ValueError(f"results of schema {schema}; this program reads {SCHEMA}")
+        return results
 
 
 def _table(value: dict[str, Any]) -> Table:
