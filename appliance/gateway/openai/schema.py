@@ -44,7 +44,9 @@ class SamplingBody(Strict):
     logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
         None, max_length=1024, description="token id → bias"
     )
-    seed: int | None = Field(None, ge=-_INT64, lt=_INT64, description="same seed, same answer, alone or in a batch")
+    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = Field(
+        None, description="64 bits; same seed, same answer, alone or in a batch"
+    )
     stop: Annotated[list[StopString], BeforeValidator(_as_list)] | None = Field(
         None, max_length=16, description="a string or up to 16; not part of the answer"
     )
@@ -101,7 +103,7 @@ class ChatBody(SamplingBody):
         description="required; roles system, developer, user, assistant; text content; `name` goes to the template",
     )
     max_completion_tokens: int | None = Field(None, ge=1, description="the newer name of `max_tokens`")
-    logprobs: bool | None = Field(None, description="")
+    logprobs: bool | None = Field(None, description="of the chosen tokens")
     top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `logprobs`")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description="`include_usage`; only with `stream`")
