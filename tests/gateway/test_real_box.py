@@ -1,0 +1,136 @@
+"""The gateway in a real box: `appliance up` with the real Triton, and once with the real model."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from appliance.layout import Layout
+from tests.real_model import NAME
+from tests.running_box import CONFIGURATION, RunningBox
+from tests.tiny_artefact import TINY
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.triton
+HELLO = [{"role": "user", "content": "Once upon a time"}]
+GREEDY = {"temperature": 0, "max_tokens": 24}
+
+
+class RealModelBox(RunningBox):
+    """A box on the exports of another root."""
+
+    def __init__(self, root: Path, exports: Path) -> None:
+        self.root = root
+        self._words = ()
+        (root / "exports").symlink_to(exports)
+        (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=10.0))
+        self.output = root / "up.out"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
+    with RunningBox(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(box: RunningBox) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+def texts(stream) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+
+
+def test_a_streamed_answer_is_the_whole_one(client: openai.OpenAI):
+    whole = client.chat.completions.create(model=TINY, messages=HELLO, **GREEDY)
+    stream = client.chat.completions.create(model=TINY, messages=HELLO, stream=True, **GREEDY)
+    assert texts(stream) == whole.choices[0].message.content
+    assert whole.usage is not None
+    assert 0 < whole.usage.completion_tokens <= 24
+
+
+def test_the_engine_honours_what_the_schema_promises(client: openai.OpenAI):
+    def ask(**settings):
+        return client.completions.create(model=TINY, prompt="Once", max_tokens=12, **settings)
+
+    assert ask(seed=-7, temperature=2).choices == ask(seed=-7, temperature=2).choices
+    logprobs = ask(temperature=0, logprobs=2).choices[0].logprobs
+    assert logprobs is not None
+    assert len(logprobs.tokens) == len(logprobs.token_logprobs) > 0
+    assert all(len(alternatives) <= 2 for alternatives in logprobs.top_logprobs)
+    every = {"ignore_eos": True, "min_tokens": 3, "min_p": 0.01, "top_k": 5, "repetition_penalty": 1.1}
+    answer = ask(presence_penalty=1, frequency_penalty=1, logit_bias={"65": 5}, top_p=0.9, extra_body=every)
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 12
+
+
+def test_what_the_engine_refuses_is_named(client: openai.OpenAI):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model=TINY, prompt="a", max_tokens=2, extra_body={"min_tokens": 3})
+    assert caught.value.param == "min_tokens"
+
+
+def test_two_hundred_requests_at_once_on_four_slots_all_get_the_answer_they_would_get_alone(box: RunningBox):
+    async def crowd() -> tuple[list[str], list[str]]:
+        pool = httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=300)
+        async with (
+            pool,
+            openai.AsyncOpenAI(
+                base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0, http_client=pool
+            ) as client,
+        ):
+
+            async def ask(number: int) -> str:
+                answer = await client.completions.create(
+                    model=TINY, prompt=f"Story {number % 10}", stream=True, temperature=0, max_tokens=8
+                )
+                return "".join([chunk.choices[0].text async for chunk in answer])
+
+            alone = [await ask(number) for number in range(10)]
+            return alone, list(await asyncio.gather(*(ask(number) for number in range(200))))
+
+    alone, together = asyncio.run(crowd())
+    assert together == alone * 20
+
+
+def test_clients_that_hang_up_free_their_slots(box: RunningBox):
+    host, port = box.state.http.split(":")
+    connections = []
+    for stream in (b"true", b"false"):
+        body = b'{"model":"%s","prompt":"a","max_tokens":60000,"ignore_eos":true,"stream":%s}' % (TINY.encode(), stream)
+        connection = socket.create_connection((host, int(port)))
+        head = (
+            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
+        connection.sendall(head % len(body) + body)
+        connections.append(connection)
+    wait_until(lambda: box.status["engine"]["slots_busy"] == 2)
+    for connection in connections:
+        connection.close()
+    wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+
+
+@pytest.mark.model
+def test_the_real_model_answers_a_question_in_a_chat(real_box: Layout, tmp_path: Path):
+    with (
+        RealModelBox(tmp_path, real_box.exports) as box,
+        openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        question = [{"role": "user", "content": "What is the capital of France? Answer with one word."}]
+        stream = client.chat.completions.create(
+            model=NAME, messages=question, stream=True, temperature=0, max_tokens=16, stop=["."]
+        )
+        assert "Paris" in texts(stream)
+        code = client.completions.create(
+            model=NAME, prompt="def add(a, b):\n    return", temperature=0, max_tokens=8, stop="\n"
+        )
+        assert code.choices[0].text.strip().startswith("a + b")
+        assert code.choices[0].finish_reason == "stop"
