@@ -11,7 +11,7 @@ from appliance.cli.box import Box
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "chat": ("appliance.cli.chat:command", "Talk to the model that is being served."),
+    "chat": ("appliance.cli.chat:command", "Talk to the model that is being served on this box."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
     "export": ("", "Turn an installed model into an artefact that can be served."),
     "model": ("appliance.cli.model:command", "Known and installed models."),
