@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 
 import click
@@ -14,6 +15,8 @@ from appliance.errors import ApplianceError, UnavailableError, UsageError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.supervisor import state
 
+# A model may have learnt escape sequences; on a terminal they would act on the reader's screen.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HELP = "/clear begins anew, /quit or Ctrl-D leaves, Ctrl-C stops an answer."
 
 
@@ -65,7 +68,7 @@ def _answer_once(conversation: Conversation, prompt: str, *, as_json: bool) -> N
         raise UsageError("the prompt is empty", hint='for example: appliance chat "What is an inode?"')
     if not as_json:
         for chunk in conversation.ask(prompt):
-            click.echo(chunk.text, nl=False)
+            _echo(chunk.text)
         click.echo()
         return
     chunks = list(conversation.ask(prompt))
@@ -111,10 +114,16 @@ def _turn(conversation: Conversation, line: str) -> None:
     answer = conversation.ask(line)
     try:
         for chunk in answer:
-            click.echo(chunk.text, nl=False)
+            _echo(chunk.text)
         click.echo()
     except KeyboardInterrupt:
         answer.close()
         click.echo(" (stopped)")
     except ApplianceError as error:
         click.echo(f"error: {error}", err=True)
+
+
+def _echo(text: str) -> None:
+    """Print a piece of an answer; as it is where it goes into a file or a pipe."""
+    # With `color`, click leaves the text alone.
+    click.echo(_CONTROL.sub("", text) if sys.stdout.isatty() else text, nl=False, color=True)

@@ -19,6 +19,8 @@ _ERRORS: dict[grpc.StatusCode, type[ApplianceError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
+# The box is on this machine: a proxy that the environment names cannot reach it.
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Conversation:
         said: list[str] = []
         opening = [pb.Message(role="system", content=self.system)] if self.system else []
         request = pb.ChatRequest(model=self.model, messages=[*opening, *self.messages], sampling=self.sampling)
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, options=_OPTIONS) as channel:
             call = InferenceServiceStub(channel).Chat(request)  # type: ignore[no-untyped-call]
             try:
                 for chunk in call:

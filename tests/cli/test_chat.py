@@ -2,11 +2,13 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.cli import chat
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
 
@@ -77,3 +79,22 @@ def test_a_conversation_answers_forgets_and_ends(box: RunningBox):
     assert chat.returncode == 0, complaints
     assert b"(a new conversation)" in told
     assert not complaints
+
+
+@pytest.mark.triton
+def test_a_proxy_in_the_environment_does_not_come_between(box: RunningBox, monkeypatch: pytest.MonkeyPatch):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    told = box.call("chat", "--max-tokens", "2", "hello")
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "a[2Jb\tc\n"), (False, "a\x1b[2Jb\tc\n")])
+def test_a_models_escape_sequences_do_not_reach_a_terminal(
+    is_terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    chat._echo("a\x1b[2Jb\tc\n")
+    assert capsys.readouterr().out == shown
