@@ -31,8 +31,9 @@ curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/jso
 from openai import OpenAI
 
 client = OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="unused")
-for chunk in client.chat.completions.create(model="qwen2.5-coder-0.5b-instruct", stream=True,
-                                            messages=[{"role": "user", "content": "Hello"}]):
+for chunk in client.chat.completions.create(
+    model="qwen2.5-coder-0.5b-instruct", stream=True, messages=[{"role": "user", "content": "Hello"}]
+):
     print(chunk.choices[0].delta.content or "", end="")
 ```
 
