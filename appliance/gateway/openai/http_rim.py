@@ -45,9 +45,6 @@ class HttpRim:
             await self._app(scope, receive, send_with_id)
         except Exception:  # noqa: BLE001  the process boundary
             log.exception("bug", extra={"fields": {"request_id": record.request_id}})
-            if not status:
-                failure = failure_response(EngineError("the gateway failed; its log says why"))
-                await failure(scope, receive, send_with_id)
         finally:
             if not path.startswith(_QUIET):
                 record.close(status=status)
@@ -60,8 +57,8 @@ def record_of(request: Request) -> Record:
 
 
 def on_failure(request: Request, error: Exception) -> Response:
-    """Starlette's handler for our errors."""
-    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed")
+    """Starlette's handler for our errors and for bugs; the latter go on to the rim, which logs them."""
+    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log says why")
     record_of(request).fields["error"] = type(failure).__name__
     return failure_response(failure)
 
@@ -84,4 +81,9 @@ def on_http_exception(request: Request, error: Exception) -> Response:
     return on_failure(request, RequestError("the request cannot be understood"))
 
 
-HANDLERS = {ApplianceError: on_failure, HTTPException: on_http_exception, ClientDisconnect: on_client_gone}
+HANDLERS = {
+    Exception: on_failure,
+    ApplianceError: on_failure,
+    HTTPException: on_http_exception,
+    ClientDisconnect: on_client_gone,
+}
