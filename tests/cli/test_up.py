@@ -141,6 +141,7 @@ def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
     wait_until(lambda: all(_has_ended(pid) for pid in family))
     # What the next `up` on this root would remove; whether there is anything depends on who died first.
     shared_memory.clean(shared_memory.owner(box.root / "run"))
+    assert not _shared_memory_of(box)
 
 
 def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: RunningBox):
