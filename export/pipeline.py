@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from export.generation import SETTINGS, Settings, chat_template, generation
 from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort
+from export.peak_memory import peak_bytes
 from export.preflight import Needs, check_disk, check_memory
 from export.presets import PRESETS, REFERENCE
 from export.progress import Progress
@@ -122,7 +122,7 @@ def _run(job: Job, layout: Layout) -> Exported:
         recipes.graph(job.inputs, job.target, job.preset),
         lambda folder: job.build(job.checkpoint, job.architecture, job.preset, folder, job.advance("graph")),
     )
-    build_peak = _peak_bytes()
+    build_peak = peak_bytes()
     reference = job.stages.result(
         recipes.reference(job.inputs, words), lambda folder: _write_reference(job, layout, words, folder)
     )
@@ -143,7 +143,7 @@ def _run(job: Job, layout: Layout) -> Exported:
         kept_stages=tuple(name for name, result in results.items() if result.was_kept),
         needs=needs,
         build_peak_bytes=build_peak,
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_bytes(),
     )
 
 
@@ -209,7 +209,3 @@ def _write_report(job: Job, graph: StageResult, words: StageResult, reference: S
 
 def _settings(words: StageResult) -> Settings:
     return Settings.from_bytes(words.file(SETTINGS).read_bytes())
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

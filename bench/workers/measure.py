@@ -6,7 +6,7 @@ import statistics
 import time
 
 from bench.plan import Plan
-from bench.workers.memory import peak_bytes, reset_peak
+from bench.workers.memory import reset_peaks, total_peak_bytes
 from bench.workers.prompts import Prompts
 from bench.workers.subject import Subject
 from bench.workers.timeline import first_token_s, steady_rate
@@ -70,8 +70,8 @@ class _Gauge:
 
     def read(self) -> None:
         pids = self._subject.processes
-        peak, held = peak_bytes(pids), self._subject.held_bytes()
-        reset_peak(pids)
+        peak, held = total_peak_bytes(pids), self._subject.held_bytes()
+        reset_peaks(pids)
         self.peak = max(self.peak, peak)
         if held is not None:
             self.own = max(self.own or 0, peak - held)

@@ -66,11 +66,12 @@ def test_the_default_preset_keeps_its_tolerance(folder: Path) -> None:
 
 
 BUILD = """
-import resource, sys
+import sys
 from pathlib import Path
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
+from export.peak_memory import peak_bytes
 from export.preflight import Needs
 from export.presets import DEFAULT, PRESETS
 
@@ -78,7 +79,7 @@ checkpoint = open_checkpoint({"model.gguf": Path(sys.argv[1])})
 architecture = describe(checkpoint.config)
 ort.build(checkpoint, architecture, PRESETS[DEFAULT], Path(sys.argv[2]), lambda _done, _total: None)
 needs = Needs.of(checkpoint, architecture, PRESETS[DEFAULT])
-print(needs.memory_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(needs.memory_bytes, peak_bytes())
 """
 
 
