@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from appliance.layout import Layout
 from tests.real_model import prepared_layout
+
+
+def pytest_configure() -> None:
+    """Begin with the signals of a terminal: nohup, and shells that run us in the background, ignore some of them.
+
+    What is ignored here would be ignored by the programs that tests start and interrupt, too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -109,19 +109,10 @@ def box(tmp_path: Path) -> Box:
     return Box(tmp_path)
 
 
-@pytest.fixture
-def hangup() -> Iterator[None]:
-    """Give SIGHUP its default for a test: under nohup these tests would begin with an ignored one."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 def _interrupt(number: signal.Signals = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_drains_the_gateway_before_triton(box: Box, number: signal.Signals):
     async def script(box: Box) -> None:
@@ -140,10 +131,15 @@ def test_a_signal_drains_the_gateway_before_triton(box: Box, number: signal.Sign
     assert state.read(box.run_folder) is None
 
 
-@pytest.mark.usefixtures("hangup")
-def test_under_nohup_the_end_of_the_terminal_ends_nothing(box: Box):
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
+
+@pytest.mark.usefixtures("nohup")
+def test_under_nohup_the_end_of_the_terminal_ends_nothing(box: Box):
     async def script(box: Box) -> None:
         await until(lambda: "ready" in box.log)
         _interrupt(signal.SIGHUP)
