@@ -29,8 +29,8 @@ WAIT_S = 30
 class GatedRunner(ToyRunner):
     """Makes each step wait for a permit, so that a test decides what happens between steps."""
 
-    def __init__(self):
-        super().__init__(CONFIG.slots * 2)
+    def __init__(self, faults=()):
+        super().__init__(CONFIG.slots * 2, faults=faults)
         self.permits = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
 
@@ -216,8 +216,11 @@ def test_a_fault_nobody_foresaw_ends_all_requests_and_refuses_new_ones(make, cap
 
 
 def test_faults_in_a_row_end_the_engine_with_their_message(make):
-    engine = make(ToyRunner(CONFIG.slots * 2, faults=range(1000)))
+    runner = GatedRunner(faults=range(1000))
+    engine = make(runner)
+    # The first step waits for all of them to be there: an engine that has ended takes no more.
     streams = [submit(engine, name=str(index)) for index in range(6)]
+    runner.permits.release(100_000)
     for events in streams:
         assert "the toy broke" in drain(events)[-1].error.message
     engine.close()

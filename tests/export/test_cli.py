@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -12,29 +11,29 @@ from click.testing import CliRunner
 from appliance.cli.root import command as root
 from appliance.errors import UnknownModelError
 from appliance.layout import Layout
-from export.cli import command
 from export.presets import PRESETS
 from tests.checkpoints import make_tiny_checkpoint
 from tests.installed import files_in, install_checkpoint
 
 
+# The command is only ever reached through the root, as by users: click keeps a command's help option as its first
+# caller configured it.
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def box(tmp_path_factory: pytest.TempPathFactory) -> CliRunner:
     folder = tmp_path_factory.mktemp("box")
     layout = Layout(root=folder / "root", cache=folder / "cache")
     install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(folder / "checkpoint")))
-    return SimpleNamespace(layout=layout)
+    return CliRunner(env={"APPLIANCE_ROOT": str(layout.root), "APPLIANCE_CACHE": str(layout.cache)})
 
 
-def test_the_help_lists_every_preset() -> None:
-    # Through the root, as users do: click keeps a command's help option as its first caller configured it.
-    shown = CliRunner().invoke(root, ["export", "--help"]).output
+def test_the_help_lists_every_preset(box: CliRunner) -> None:
+    shown = box.invoke(root, ["export", "--help"]).output
     for preset in PRESETS.values():
         assert preset.name in shown
 
 
-def test_json_says_where_the_artefact_is_and_how_good(box: SimpleNamespace) -> None:
-    ran = CliRunner().invoke(command, ["tiny", "--json"], obj=box)
+def test_json_says_where_the_artefact_is_and_how_good(box: CliRunner) -> None:
+    ran = box.invoke(root, ["export", "tiny", "--json"])
     assert ran.exit_code == 0
     document = json.loads(ran.stdout)
     assert Path(document["artefact"], "manifest.json").is_file()
@@ -44,8 +43,8 @@ def test_json_says_where_the_artefact_is_and_how_good(box: SimpleNamespace) -> N
     assert document["memory_limit_bytes"] > 0
 
 
-def test_words_for_people_and_plain_lines_without_a_terminal(box: SimpleNamespace) -> None:
-    ran = CliRunner().invoke(command, ["tiny", "--preset", "float32"], obj=box)
+def test_words_for_people_and_plain_lines_without_a_terminal(box: CliRunner) -> None:
+    ran = box.invoke(root, ["export", "tiny", "--preset", "float32"])
     assert ran.exit_code == 0
     assert "xported: " in ran.stdout
     assert "mean KL" in ran.stdout
@@ -53,7 +52,7 @@ def test_words_for_people_and_plain_lines_without_a_terminal(box: SimpleNamespac
     assert "\x1b" not in ran.output
 
 
-def test_an_unknown_preset_is_refused_with_the_known_ones(box: SimpleNamespace) -> None:
-    ran = CliRunner().invoke(command, ["tiny", "--preset", "best"], obj=box)
+def test_an_unknown_preset_is_refused_with_the_known_ones(box: CliRunner) -> None:
+    ran = box.invoke(root, ["export", "tiny", "--preset", "best"])
     assert isinstance(ran.exception, UnknownModelError)
     assert "balanced" in ran.exception.hint
