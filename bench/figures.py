@@ -58,7 +58,7 @@ def main_rows(work: Mapping[str, Any]) -> list[Row]:
         Row(f"TTFT of {work['short_tokens']} beside {work['busy_streams']} streams (ms)", "ttft_busy_s", scale=1e3),
         Row("start to first token (s)", "start_s", digits=1),
         Row("peak memory (MB)", "peak_bytes", scale=1e-6),
-        Row("of it beyond weights and cache (MB)", "own_bytes", scale=1e-6),
+        Row("beyond weights and cache (MB)", "own_bytes", scale=1e-6),
         Row("added mean KL (nats a token)", "mean_kl", digits=4, is_quality=True),
         Row("top-1 agreement (%)", "top1_agreement", scale=1e2, digits=1, is_quality=True),
     ]

@@ -21,7 +21,6 @@ from export.generation import SETTINGS, Settings, chat_template, generation
 from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort
-from export.peak_memory import peak_bytes
 from export.preflight import Needs, check_disk, check_memory
 from export.presets import PRESETS, REFERENCE
 from export.progress import Progress
@@ -29,6 +28,7 @@ from export.quality.graph_runner import GraphRunner
 from export.quality.reading import Material
 from export.quality.reference import Reference, reference_bytes, write_reference
 from export.quality.report import REPORT, Report, check_report, measure
+from export.resident_memory import peak_bytes
 from export.stages import StageResult, Stages, file_entry
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 

@@ -13,6 +13,7 @@ LEVELS = {
     "appliance.names": 0,
     "appliance.address": 0,
     "appliance.child": 0,
+    "appliance.heap": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,
     "appliance.config": 1,

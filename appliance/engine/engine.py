@@ -34,6 +34,7 @@ from appliance.engine.stats import EngineStats
 from appliance.engine.stream import Sink, Stream
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import ApplianceError, EngineError, UnavailableError
+from appliance.heap import give_back_free_memory
 
 STUCK_STEP_S = 30.0
 _log = logging.getLogger(__name__)
@@ -86,7 +87,9 @@ class Engine:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
             tokenizer = pool.submit(Tokenizer.load, artefact / TOKENIZER)
             runner = OrtRunner(artefact / GRAPH, manifest.shape, slots=slots, capacity=capacity, threads=config.threads)
-            return cls(manifest, tokenizer.result(), runner, config)
+            loaded = tokenizer.result()
+        give_back_free_memory()
+        return cls(manifest, loaded, runner, config)
 
     def submit(self, request: Request, sink: Sink) -> None:
         """Queue a request. Thread-safe.

@@ -15,6 +15,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
 from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
 from appliance.gateway.chat_template import ChatTemplate
+from appliance.heap import give_back_free_memory
 
 # Below this many characters encoding takes less than a thread switch is worth.
 _INLINE_CHARACTERS = 4096
@@ -58,6 +59,7 @@ class ServedModel:
             tokenizer = tokenizers.Tokenizer.from_buffer(source)
         except ValueError as error:
             raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
+        give_back_free_memory()
         digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
         return cls(manifest, tokenizer, template, f"fp_{digest[:12]}")
 

@@ -6,7 +6,7 @@ import statistics
 import time
 
 from bench.plan import Plan
-from bench.workers.memory import reset_peaks, total_peak_bytes
+from bench.workers.memory import reset_peaks, total_bytes, total_peak_bytes
 from bench.workers.prompts import Prompts
 from bench.workers.subject import Subject
 from bench.workers.timeline import first_token_s, steady_rate
@@ -21,7 +21,8 @@ def measure(subject: Subject, plan: Plan) -> Figures:
 
     `start_s`, `ttft_idle_s`, `ttft_busy_s`: seconds. `prefill_<n>`: prompt tokens a second until the first token of
     a prompt of n tokens, `ttft_<n>` the same in seconds. `decode_<n>`: tokens a second of n streams together.
-    `peak_bytes`: see `peak_bytes`; `own_bytes`: the most memory beyond weights and cache.
+    `peak_bytes`: see `peak_bytes`; `own_bytes`: the most memory beyond weights and cache that
+    was left resident by any of the measurements.
     """
     work = plan.work
     prompts = Prompts(plan.corpus, plan.seed)
@@ -70,8 +71,9 @@ class _Gauge:
 
     def read(self) -> None:
         pids = self._subject.processes
-        peak, held = total_peak_bytes(pids), self._subject.held_bytes()
+        self.peak = max(self.peak, total_peak_bytes(pids))
         reset_peaks(pids)
-        self.peak = max(self.peak, peak)
+        # Both now: rows of the cache that were given back meanwhile were in the peak.
+        held = self._subject.held_bytes()
         if held is not None:
-            self.own = max(self.own or 0, peak - held)
+            self.own = max(self.own or 0, total_bytes(pids) - held)

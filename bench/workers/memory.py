@@ -1,4 +1,4 @@
-"""The resident memory of processes as Linux counts it: its high water since the last look."""
+"""The resident memory of several processes together; pages that they share count in each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from export.peak_memory import peak_bytes
+from export.resident_memory import peak_bytes, resident_bytes
 
 # proc(5): resets the peak resident set size ("high water mark") to the current one.
 _RESET_PEAK = "5"
 
 
+def total_bytes(pids: Sequence[int]) -> int:
+    """What is resident now. A process that is gone counts 0."""
+    return sum(resident_bytes(pid) for pid in pids)
+
+
 def total_peak_bytes(pids: Sequence[int]) -> int:
-    """The sum of the processes' high waters; pages that they share count in each. A process that is gone counts 0."""
+    """The sum of the processes' high waters since the last reset. A process that is gone counts 0."""
     return sum(peak_bytes(pid) for pid in pids)
 
 

@@ -71,9 +71,9 @@ from pathlib import Path
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
-from export.peak_memory import peak_bytes
 from export.preflight import Needs
 from export.presets import DEFAULT, PRESETS
+from export.resident_memory import peak_bytes
 
 checkpoint = open_checkpoint({"model.gguf": Path(sys.argv[1])})
 architecture = describe(checkpoint.config)
