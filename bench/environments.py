@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.heap import with_huge_pages
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _VERSIONS = """
@@ -52,8 +54,11 @@ class Environment:
         return f"{', '.join(absent)} not installed in {self.name or 'this environment'}"
 
     def variables(self) -> Mapping[str, str]:
-        """The environment variables of its processes: they find `bench`, and report nothing to anyone."""
-        return {**os.environ, "PYTHONPATH": str(ROOT), "NNCF_CI": "1", "HF_HUB_OFFLINE": "1"}
+        """The environment variables of its processes: they find `bench`, and report nothing to anyone.
+
+        What the appliance does for its own heap is done for everybody's.
+        """
+        return with_huge_pages({**os.environ, "PYTHONPATH": str(ROOT), "NNCF_CI": "1", "HF_HUB_OFFLINE": "1"})
 
 
 OWN = Environment("", Path(sys.executable))

@@ -117,6 +117,9 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
     if architecture.tied_embeddings:
         # The table of the embedding and the matrix of the head are held apart, each in its own form.
         yield architecture.head, preset.head
+    if preset.rescoring and not (architecture.tied_embeddings and preset.rescoring.weights == preset.embedding):
+        # The finer rows; of tied embeddings they are the embedding's own.
+        yield architecture.head, preset.rescoring.weights
 
 
 def _held_bytes(elements: int, weights: Weights) -> int:

@@ -56,6 +56,23 @@ class Exemption:
 
 
 @dataclass(frozen=True)
+class Rescoring:
+    """A second look at the likeliest tokens: their logits are computed again, from finer weights than the head's own.
+
+    The head is the largest matrix of a small model, and every step reads all of it. With coarse weights it is read
+    faster, and its errors matter for the few tokens that have any chance; of the finer weights, only their rows are
+    read.
+
+    Attributes:
+        tokens: how many of the likeliest.
+        weights: how the finer rows are held; not floats.
+    """
+
+    tokens: int
+    weights: Weights
+
+
+@dataclass(frozen=True)
 class Preset:
     """A named choice for every matrix of a model, and the quality it must keep.
 
@@ -65,6 +82,7 @@ class Preset:
         max_mean_kl: the export fails above this mean KL divergence from the unquantised checkpoint, in nats a token.
         body: the matrices of the layers.
         head: the output head.
+        rescoring: see Rescoring; None trusts the head.
         embedding: the token embedding, when it is a table of its own.
         exemptions: override `body`; the first that covers a matrix counts.
     """
@@ -76,6 +94,7 @@ class Preset:
     head: Weights
     embedding: Weights
     exemptions: tuple[Exemption, ...] = ()
+    rescoring: Rescoring | None = None
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
@@ -103,12 +122,13 @@ PRECISE = Preset(
 # The layers in the middle of a model bear coarse weights best, those at either end worst: docs/presets.md.
 BALANCED = Preset(
     name="balanced",
-    summary="as precise, with 4-bit feed-forward weights in the middle third of the layers: the fastest within 0.02",
+    summary="as precise, with 4 bits in the middle layers' feed-forward and in the head: the fastest within 0.02",
     max_mean_kl=0.02,
     body=_INT8,
-    head=_INT8,
+    head=_INT4,
     embedding=_INT8_TABLE,
     exemptions=(Exemption(".mlp.", _INT4, begin=1 / 3, end=2 / 3),),
+    rescoring=Rescoring(tokens=128, weights=_INT8_TABLE),
 )
 
 COMPACT = Preset(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.heap import with_huge_pages
 from appliance.triton.locate import STUB, Installation, python_library
 
 # They would lead the Python inside the stub away from the virtual environment.
@@ -32,7 +33,7 @@ def server_environment(installation: Installation, environ: Mapping[str, str]) -
     """The variables for tritonserver.
 
     The stub finds its packages through the `python3` that comes first on PATH, and its own libpython through
-    LD_LIBRARY_PATH.
+    LD_LIBRARY_PATH. It holds the weights: its heap lies in huge pages.
 
     Raises:
         MissingProgramError: the running Python has no shared library.
@@ -41,7 +42,7 @@ def server_environment(installation: Installation, environ: Mapping[str, str]) -
     libraries = [*installation.libraries, python_library().parent]
     prepared["PATH"] = _join(str(Path(sys.executable).parent), environ.get("PATH", ""))
     prepared["LD_LIBRARY_PATH"] = _join(*map(str, libraries), environ.get("LD_LIBRARY_PATH", ""))
-    return prepared
+    return with_huge_pages(prepared)
 
 
 def _join(*parts: str) -> str:

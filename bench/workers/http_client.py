@@ -81,7 +81,8 @@ async def _read_answer(reader: asyncio.StreamReader, asked: float, first: asynci
                 continue
             if _USAGE in line:
                 tokens = json.loads(line[len(b"data: ") :])["usage"]["completion_tokens"]
-            elif b'"finish_reason":null' in line:
+            elif not arrivals or b'"finish_reason":null' in line:
+                # A completion that is no whole character has no piece before the end.
                 arrivals.append(now)
                 if first is not None:
                     first.set()

@@ -18,7 +18,7 @@ from appliance.artefact.manifest import GRAPH
 from export.architecture import Architecture, Attention, Layer
 from export.checkpoint import Checkpoint
 from export.lowering.data_file import DataFile
-from export.presets import Preset, Weights
+from export.presets import Preset, Rescoring, Weights
 from export.quantise import quantise
 
 OPSET = 21
@@ -95,16 +95,7 @@ class _Lowering:
         table = self._checkpoint.read(name)
         if weights.is_float:
             return self._node("Gather", [self._initializer(name, table), ids], "embedding")
-        blocks = quantise(table, weights)
-        flat = blocks.packed.reshape(blocks.packed.shape[0], -1)
-        inputs = [self._initializer(f"{name}.packed", flat), ids, self._initializer(f"{name}.scales", blocks.scales)]
-        attributes = {
-            "bits": weights.bits,
-            "block_size": weights.block,
-            "gather_axis": 0,
-            "quantize_axis": 1,
-        }
-        return self._node("GatherBlockQuantized", inputs, "embedding", attributes, domain=_MICROSOFT)
+        return self._rows(name, table, weights, ids, "embedding")
 
     def _layer(
         self, index: int, layer: Layer, normal: ir.Value, residual: ir.Value, following_norm: str
@@ -179,12 +170,47 @@ class _Lowering:
         wanted = self._node("Gather", [hidden, rows], "wanted", {"axis": 0})
         matrix = self._checkpoint.read(architecture.head)
         logits = self._multiply(wanted, matrix, self._preset.head, "lm_head", None)
+        if self._preset.rescoring:
+            logits = self._rescored(logits, wanted, matrix, self._preset.rescoring)
         logits.name = "logits"
         logits.type = ir.TensorType(ir.DataType.FLOAT)
         logits.shape = ir.Shape(["wanted", architecture.vocabulary])
         self._outputs.insert(0, logits)
 
+    def _rescored(
+        self, logits: ir.Value, wanted: ir.Value, matrix: npt.NDArray[np.float32], rescoring: Rescoring
+    ) -> ir.Value:
+        """Replace the greatest logits of each row by those that finer weights give."""
+        count = min(rescoring.tokens, self._architecture.vocabulary)
+        counted = self._initializer("rescoring.tokens", np.array([count], np.int64))
+        last = self._initializer("rescoring.axis", np.array([2], np.int64))
+        names = ["rescoring.greatest", "rescoring.ids"]
+        _, ids = self._nodes_out("TopK", [logits, counted], names, {"axis": -1, "largest": 1, "sorted": 0})
+        rows = self._rows(self._architecture.head, matrix, rescoring.weights, ids, "rescoring.rows")
+        column = self._node("Unsqueeze", [wanted, last], "rescoring.column")
+        products = self._node("MatMul", [rows, column], "rescoring.products")
+        finer = self._node("Squeeze", [products, last], "rescoring.logits")
+        return self._node("ScatterElements", [logits, ids, finer], "rescored", {"axis": 1})
+
     # Pieces that several parts share.
+
+    def _rows(
+        self, name: str, table: npt.NDArray[np.float32], weights: Weights, ids: ir.Value, output: str
+    ) -> ir.Value:
+        """Gather rows of the tensor called `name` as floats. Each form of a tensor is held once."""
+        held = f"{name}.rows{weights.bits}.{weights.block}"
+        if f"{held}.packed" not in self._initializers:
+            blocks = quantise(table, weights)
+            self._initializer(f"{held}.packed", blocks.packed.reshape(blocks.packed.shape[0], -1))
+            self._initializer(f"{held}.scales", blocks.scales)
+        inputs = [self._initializers[f"{held}.packed"], ids, self._initializers[f"{held}.scales"]]
+        attributes = {
+            "bits": weights.bits,
+            "block_size": weights.block,
+            "gather_axis": 0,
+            "quantize_axis": 1,
+        }
+        return self._node("GatherBlockQuantized", inputs, output, attributes, domain=_MICROSOFT)
 
     def _past(self, index: int, part: str, attention: Attention) -> ir.Value:
         shape: list[int | str] = ["batch", attention.kv_heads, "capacity", attention.head_dim]

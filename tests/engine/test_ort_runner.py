@@ -14,29 +14,38 @@ from appliance.errors import EngineError, IntegrityError
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
-from export.presets import Preset, Weights
+from export.presets import Preset, Rescoring, Weights
 from tests.checkpoints import make_tiny_checkpoint
 from tests.tiny_artefact import make_tiny_artefact
 
 CAPACITY = 256
-# Of these, kernels for x86-64 compute a lone row as any other (32), or in another way than a pair (128).
+TABLE = Weights(bits=8, block=32)
+# Kernels for x86-64 compute a lone row as any other where blocks have 32 elements, and in another way than a pair
+# where they have 128.
 PRESETS = {
-    block: Preset(str(block), "", 1.0, body=weights, head=weights, embedding=Weights(bits=8, block=32))
-    for block in (32, 128)
-    for weights in [Weights(bits=8, block=block)]
+    f"blocks of {weights.block}": Preset("", "", 1.0, body=weights, head=weights, embedding=TABLE)
+    for weights in (Weights(bits=8, block=32), Weights(bits=8, block=128))
+} | {
+    "rescored": Preset(
+        "", "", 1.0, body=TABLE, head=Weights(bits=4, block=128), embedding=TABLE, rescoring=Rescoring(16, TABLE)
+    )
 }
 
 
-@pytest.fixture(scope="module", params=[("qwen2", 32), ("qwen2", 128), ("qwen3", 128)], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[("qwen2", "blocks of 32"), ("qwen2", "blocks of 128"), ("qwen3", "blocks of 128"), ("qwen2", "rescored")],
+    ids=" ".join,
+)
 def graph(request, tmp_path_factory):
     """A tiny quantised model's graph and shape."""
-    architecture_name, block = request.param
+    architecture_name, preset = request.param
     folder = tmp_path_factory.mktemp(architecture_name)
     source = make_tiny_checkpoint(folder / "checkpoint", architecture_name)
     checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
     architecture = describe(checkpoint.config)
     (folder / "graph").mkdir()
-    ort.build(checkpoint, architecture, PRESETS[block], folder / "graph", lambda _done, _total: None)
+    ort.build(checkpoint, architecture, PRESETS[preset], folder / "graph", lambda _done, _total: None)
     attention = architecture.layers[0].attention
     shape = ModelShape(
         layers=len(architecture.layers),

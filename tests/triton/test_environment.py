@@ -40,3 +40,10 @@ def test_the_stub_finds_our_python_and_its_library_first(tmp_path: Path):
     assert "PYTHONPATH" not in prepared
     assert "PYTHONHOME" not in prepared
     assert prepared["A"] == "b"
+
+
+def test_its_heap_lies_in_huge_pages_and_tunables_of_the_site_come_after_ours(tmp_path: Path):
+    found = locate({}, install=make_install(tmp_path / "t"))
+    assert server_environment(found, {})["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    site = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
+    assert server_environment(found, site)["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1:glibc.malloc.hugetlb=0"
