@@ -1,4 +1,4 @@
-"""`python -m bench` measures; `python -m bench report FILE` writes the tables of a run again."""
+"""`python -m bench` measures engines, `presets` measures candidates for presets, `report FILE` writes tables again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.engines import ENGINES
 from bench.environments import ROOT
+from bench.preset_run import Selection, run_presets
 from bench.report import PageError, put_into, report
 from bench.results import Results
 from bench.run import MODELS, Options, run_bench
@@ -52,6 +53,26 @@ def command(
     )
     with shown_progress() as progress:
         results = run_bench(options, Layout.from_environment(os.environ, root), progress, _say)
+    _show(results)
+
+
+@command.command("presets")
+@click.option("--quick", is_flag=True, help="A smoke run: hardly any tokens, no peers; its figures say nothing.")
+@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--model", default=MODELS[0], show_default=True, help="An installed model.")
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+def presets_command(quick: bool, rounds: int, model: str, root: Path | None) -> None:
+    """Measure what the presets were chosen from: size, quality and speed of every candidate.
+
+    Takes about 12 GB of disk while it runs.
+    """
+    selection = Selection(model=model, rounds=rounds, quick=quick)
+    with shown_progress() as progress:
+        results = run_presets(selection, Layout.from_environment(os.environ, root), progress, _say)
+    _show(results)
+
+
+def _show(results: Results) -> None:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.json"
     path.write_bytes(results.to_bytes())

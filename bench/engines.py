@@ -97,7 +97,7 @@ ORT_INT8 = Engine(
     environment=PEERS,
     packages=("onnxruntime-genai", "numpy"),
     form="ort-genai-int8",
-    note="the Model Builder's graph in int8 with blocks of 128, as our precise preset; static batches, no newcomers",
+    note="the Model Builder's graph in int8 with blocks of 64, as our precise preset; static batches, no newcomers",
 )
 ORT_INT4 = Engine(
     key="ort-genai-int4",
@@ -107,6 +107,16 @@ ORT_INT4 = Engine(
     packages=ORT_INT8.packages,
     form="ort-genai-int4",
     note="the Model Builder's default (int4, blocks of 32): see its KL",
+)
+
+ORT_K_QUANT = Engine(
+    key="ort-genai-k-quant",
+    title="ORT GenAI int4, k-quant",
+    module=ORT_INT4.module,
+    environment=PEERS,
+    packages=ORT_INT4.packages,
+    form="ort-genai-k-quant",
+    note="the Model Builder's int4, blocks of 32, quantised by k-quant",
 )
 
 ENGINES = (ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_INT4, ORT_INT8, ORT_INT4)

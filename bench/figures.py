@@ -64,6 +64,19 @@ def main_rows(work: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def preset_rows(work: Mapping[str, Any]) -> list[Row]:
+    """The figures of a table of candidates, where they are columns."""
+    rates = [Row(f"decode {count} (tokens/s)", f"decode_{count}", digits=1) for count in work["streams"]]
+    rates += [Row(f"prefill {length:,} (tokens/s)", f"prefill_{length}") for length in work["prefill_tokens"]]
+    return [
+        Row("MB", "size_bytes", scale=1e-6, is_quality=True),
+        Row("mean KL", "mean_kl", digits=4, is_quality=True),
+        Row("top-1 (%)", "top1_agreement", scale=1e2, digits=1, is_quality=True),
+        Row("perplexity", "perplexity", digits=2, is_quality=True),
+        *rates,
+    ]
+
+
 def long_rows(work: Mapping[str, Any]) -> list[Row]:
     """The rows of a table over prompt lengths."""
     lengths = work["prefill_tokens"]

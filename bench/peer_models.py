@@ -30,9 +30,10 @@ print(Path(importlib.util.find_spec("onnxruntime_genai").origin).parent / "model
 _BUILDER = ("onnxruntime-genai",)
 _BUILDER_NEEDS = ("onnx-ir", "onnxruntime", "torch", "transformers", "gguf")
 _BUILDER_ARGUMENTS = {
-    # The settings of our default preset; and the builder's own.
-    "ort-genai-int8": ("int8", "block_size=128", "accuracy_level=4", "prune_lm_head=true"),
+    # The settings of our precise preset; the builder's own; and those with its better quantiser.
+    "ort-genai-int8": ("int8", "block_size=64", "accuracy_level=4", "prune_lm_head=true"),
     "ort-genai-int4": ("int4", "prune_lm_head=true"),
+    "ort-genai-k-quant": ("int4", "algo_config=k_quant", "prune_lm_head=true"),
 }
 _OPENVINO_MODES = {"openvino-int8": "int8", "openvino-int4": "int4"}
 

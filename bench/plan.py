@@ -47,6 +47,7 @@ FULL = Work()
 LONG = Work(
     streams=(), prefill_tokens=(500, 1000, 2000, 4000, 8000), busy_streams=0, repeats=1, slots=1, context_tokens=8192
 )
+PRESETS = Work(streams=(1, 8), busy_streams=0, slots=8)
 QUICK = Work(
     streams=(1, 2), prompt_tokens=16, decode_tokens=8, prefill_tokens=(64,), short_tokens=8, busy_streams=2, repeats=1,
     slots=4, context_tokens=128,

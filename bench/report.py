@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.figures import NOTHING, long_rows, main_rows
+from bench.figures import NOTHING, Row, long_rows, main_rows, preset_rows
 from bench.markdown import table
 from bench.results import Measured, Results, Table
 from bench.summary import standings
@@ -52,15 +53,38 @@ def _head(results: Results) -> str:
 
 
 def _section(part: Table) -> str:
-    is_long = part.kind == "long"
     rounds = max((len(engine.rounds) for engine in part.engines), default=0)
-    title = f"### {part.model}{': long prompts' if is_long else ''}"
     many = f"Median of {rounds} rounds (least-greatest)" if rounds > 1 else "One round"
     method = f"{many}, one engine after another in turn; checkpoint sha256 {part.checkpoint[:16]}…."
-    rows = long_rows(part.work) if is_long else main_rows(part.work)
+    title, grid = _GRIDS[part.kind](part)
+    return "\n".join([f"### {part.model}{title}", "", method, "", grid, "", *(_note(row) for row in part.engines)])
+
+
+def _main_grid(part: Table) -> tuple[str, str]:
+    return "", _by_figure(part, main_rows(part.work))
+
+
+def _long_grid(part: Table) -> tuple[str, str]:
+    return ": long prompts", _by_figure(part, long_rows(part.work))
+
+
+def _preset_grid(part: Table) -> tuple[str, str]:
+    """There are many candidates: they are the rows, and the figures the columns."""
+    columns = preset_rows(part.work)
+    cells = [(row.title, *(_cell(column.cell(row), row) for column in columns)) for row in part.engines]
+    return ": candidates for presets", table(("", *(column.title for column in columns)), cells)
+
+
+def _by_figure(part: Table, rows: Sequence[Row]) -> str:
     cells = [(row.title, *(_cell(row.cell(engine), engine) for engine in part.engines)) for row in rows]
-    grid = table(("", *(engine.title for engine in part.engines)), cells)
-    return "\n".join([title, "", method, "", grid, "", *(_note(engine) for engine in part.engines)])
+    return table(("", *(engine.title for engine in part.engines)), cells)
+
+
+_GRIDS: Mapping[str, Callable[[Table], tuple[str, str]]] = {
+    "main": _main_grid,
+    "long": _long_grid,
+    "presets": _preset_grid,
+}
 
 
 def _cell(text: str, engine: Measured) -> str:

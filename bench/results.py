@@ -20,7 +20,7 @@ class Measured:
     Attributes:
         key, title, note: the engine's.
         rounds: the figures of each round.
-        quality: `mean_kl`, `top1_agreement`, `positions`; empty if not measured.
+        quality: `mean_kl`, `top1_agreement` and more that does not change from round to round; empty if not measured.
         versions: of the libraries that did the work.
         others_cores: cores that everything else kept busy during each round.
         why_not: why there are no figures, or not all rounds; empty if all went well.
@@ -45,7 +45,8 @@ class Table:
     """All engines on one model with one plan of work.
 
     Attributes:
-        kind: "main" for everything, "long" for prefill over the prompt's length.
+        kind: "main" for everything, "long" for prefill over the prompt's length, "presets" for the candidates of
+            presets, each as an engine of its own.
         model: its name.
         checkpoint: digest of the file that all engines' weights come from.
         work: the plan's, as JSON values.

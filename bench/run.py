@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from appliance.errors import UnknownModelError
+from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.engines import ENGINES, LONG_ENGINES, Engine
 from bench.launch import run_worker
@@ -50,13 +50,13 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
     for index, name in enumerate(options.models[:1] if options.quick else options.models):
         try:
             model = prepare_model(layout, name, _presets(options), progress)
-        except UnknownModelError as error:
+        except ApplianceError as error:
             if index == 0:
                 raise
             say(f"{name} is left out: {error}")
             continue
         forms = PeerModels(model, layout.cache, say)
-        fewer = max(1, options.rounds - 1)
+        fewer = max(1, options.rounds // 2)
         if options.quick:
             tables.append(_main(model, forms, options, QUICK, 1, run, say))
             continue
@@ -96,7 +96,7 @@ def _table(
     say(f"{model.name}, {kind}: {rounds} rounds of {len(engines)} engines")
     measured = measure_in_turn(
         engines,
-        _planner(model, forms, work),
+        planner(model, forms, work),
         rounds,
         with_quality=kind == "main" and work is not QUICK,
         run=run,
@@ -105,7 +105,9 @@ def _table(
     return Table(kind, model.name, model.sha256, dataclasses.asdict(work), measured)
 
 
-def _planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
+def planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
+    """What gives each engine its plan of a speed round."""
+
     def plan_for(engine: Engine) -> Plan:
         reason = engine.environment.missing(engine.packages)
         if reason:

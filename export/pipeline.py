@@ -22,7 +22,7 @@ from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort
 from export.preflight import Needs, check_disk, check_memory
-from export.presets import PRESETS, REFERENCE
+from export.presets import PRESETS, REFERENCE, Preset
 from export.progress import Progress
 from export.quality.graph_runner import GraphRunner
 from export.quality.reading import Material
@@ -62,7 +62,7 @@ class Exported:
 
 
 def export_model(layout: Layout, model: str, target: str, preset: str, progress: Progress) -> Exported:
-    """Export an installed model.
+    """Export an installed model with a preset by its name.
 
     Args:
         layout: where models, stages and artefacts are.
@@ -73,20 +73,29 @@ def export_model(layout: Layout, model: str, target: str, preset: str, progress:
 
     Raises:
         UnknownModelError: no such model, target or preset.
+        Others: see `export_as`.
+    """
+    return export_as(layout, model, target, _known(PRESETS, preset, "preset"), progress)
+
+
+def export_as(layout: Layout, model: str, target: str, preset: Preset, progress: Progress) -> Exported:
+    """Export an installed model with any way to hold its weights.
+
+    Raises:
+        UnknownModelError: no such model or target.
         IntegrityError: the stored files are not what they were.
         UnsupportedError: something in the checkpoint is refused.
         NoSpaceError: the disk or the memory is too small.
         QualityError: the preset's tolerance was missed; nothing was installed.
     """
     build = _known(TARGETS, target, "target")
-    chosen = _known(PRESETS, preset, "preset")
     stored = open_model(layout, model)
     with locked(layout.stages / "lock", waiting=lambda: progress.note("waiting for another export to finish")):
         stages = Stages(layout.stages)
         stages.sweep()
         _verify(stored, progress)
         checkpoint = open_checkpoint(stored.files)
-        job = Job(stored, checkpoint, describe(checkpoint.config), target, build, chosen, stages, progress)
+        job = Job(stored, checkpoint, describe(checkpoint.config), target, build, preset, stages, progress)
         try:
             return _run(job, layout)
         except OSError as error:

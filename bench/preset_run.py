@@ -1,0 +1,102 @@
+"""Measures every candidate for a preset: size, quality, speed. What it exports is gone at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from appliance import durable
+from appliance.layout import Layout
+from bench.candidates import CANDIDATES
+from bench.engines import ENGINE, ORT_INT4, ORT_K_QUANT, Engine
+from bench.launch import run_worker
+from bench.machine import describe_machine
+from bench.model import Model, prepare_model
+from bench.peer_models import PeerModels
+from bench.plan import PRESETS, QUICK, Work
+from bench.results import Measured, Results, Table
+from bench.rounds import Run, Say, measure_in_turn
+from bench.run import planner
+from export.pipeline import Exported, export_as
+from export.presets import DEFAULT, Preset
+from export.progress import Progress
+
+# What others make of the same weights in 4 bits with blocks of 32: rounded to nearest, and by k-quant.
+_OTHERS = (ORT_INT4, ORT_K_QUANT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """What to measure.
+
+    Attributes:
+        model: an installed model.
+        rounds: how often each is timed.
+        candidates: ways to hold the weights.
+        quick: a smoke run: hardly any tokens, no peers.
+    """
+
+    model: str
+    rounds: int = 2
+    candidates: Sequence[Preset] = CANDIDATES
+    quick: bool = False
+
+
+def run_presets(selection: Selection, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
+    """Export all candidates, then time them in turn.
+
+    Raises:
+        ApplianceError: the model is not installed or cannot be exported.
+    """
+    started = datetime.now(timezone.utc)
+    work = QUICK if selection.quick else PRESETS
+    model = prepare_model(layout, selection.model, (DEFAULT,), progress)
+    durable.make_folder(layout.cache)
+    with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.cache) as scratch:
+        exports = _export(selection, layout, Path(scratch), progress, say)
+        every = dataclasses.replace(model, artefacts={**model.artefacts, **exports})
+        own = tuple(_engine(preset) for preset in selection.candidates)
+        table = _measure(every, own if selection.quick else (*own, *_OTHERS), work, selection, layout, run, say)
+        rows = tuple(_with_report(row, exports[row.key]) if row.key in exports else row for row in table.engines)
+    table = dataclasses.replace(table, engines=rows)
+    return Results(f"{started:%Y-%m-%d %H:%M} UTC", describe_machine(), (table,), selection.quick)
+
+
+def _export(
+    selection: Selection, layout: Layout, scratch: Path, progress: Progress, say: Say
+) -> Mapping[str, Exported]:
+    """Export into a root of its own that shares the installed models."""
+    own = Layout(root=scratch / "root", cache=scratch / "cache")
+    own.root.mkdir()
+    own.store.symlink_to(layout.store)
+    own.models.symlink_to(layout.models)
+    exports = {}
+    for preset in selection.candidates:
+        say(f"exporting {preset.name}")
+        exports[preset.name] = export_as(own, selection.model, "cpu", preset, progress)
+    return exports
+
+
+def _engine(preset: Preset) -> Engine:
+    return dataclasses.replace(ENGINE, key=preset.name, title=preset.name, note=preset.summary, preset=preset.name)
+
+
+def _measure(
+    model: Model, engines: Sequence[Engine], work: Work, selection: Selection, layout: Layout, run: Run, say: Say
+) -> Table:
+    forms = PeerModels(model, layout.cache, say)
+    measured = measure_in_turn(
+        engines, planner(model, forms, work), selection.rounds, with_quality=not selection.quick, run=run, say=say
+    )
+    return Table("presets", model.name, model.sha256, dataclasses.asdict(work), measured)
+
+
+def _with_report(row: Measured, exported: Exported) -> Measured:
+    """With what the artefact's own report and files say."""
+    manifest = exported.manifest
+    quality = {key: manifest.quality[key] for key in ("mean_kl", "top1_agreement", "perplexity")}
+    size_bytes = sum(entry.size_bytes for entry in manifest.files)
+    return dataclasses.replace(row, quality={**quality, "size_bytes": size_bytes})
