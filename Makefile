@@ -51,7 +51,7 @@ coverage: setup ## Run all tests and report what they do not reach
 demo: setup ## Pull, verify and export a model, serve it with Triton, and let it answer
 	$(BIN)/appliance model pull $(MODEL)
 	$(BIN)/appliance export $(MODEL) --target cpu
-	$(BIN)/python -m appliance.cli.demo
+	$(BIN)/python -m appliance.cli.demo $(MODEL)
 
 docs: setup ## Write the reference pages from the code
 	$(BIN)/python -m appliance.cli.reference docs

@@ -1,4 +1,4 @@
-"""`python -m appliance.cli.demo`: what `make demo` does once a model is exported: serve, ask, say how to go on.
+"""`python -m appliance.cli.demo MODEL`: what `make demo` does once a model is exported: serve, ask, say how to go on.
 
 It runs the same commands that a person would type, and ends what it started.
 """
@@ -22,7 +22,7 @@ _POLL_S = 0.1
 _HOW_TO_GO_ON = """
 To serve it until Ctrl-C:
 
-    {command} up
+    {command} up {model}
 
 and then, in another terminal:
 
@@ -39,12 +39,16 @@ or with the openai package:
 """
 
 
-def main() -> int:
-    """Ask the running box, or one started for the purpose. Returns the exit status of the first command that failed."""
+def main(model: str) -> int:
+    """Ask the running box, or one started for the purpose. Returns the exit status of the first command that failed.
+
+    Args:
+        model: what to serve if nothing is running; the box may have others.
+    """
     run = Layout.from_environment(os.environ).run
     if state.read(run) is not None:
         return _ask(run)
-    with subprocess.Popen([*_APPLIANCE, "up"]) as box:
+    with subprocess.Popen([*_APPLIANCE, "up", model]) as box:
         try:
             if not _wait_until_serving(run, box):
                 return box.wait() or 1
@@ -74,4 +78,4 @@ def _ask(run: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,65 @@
+"""Measuring candidates for presets: over a tiny model with the real engine, and with no worker at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.layout import Layout
+from bench.candidates import CANDIDATES
+from bench.engines import Engine
+from bench.launch import Answer
+from bench.plan import Plan
+from bench.preset_run import Selection, run_presets
+from bench.report import report
+from export.presets import PRESETS, REFERENCE
+from tests.export.progress import Steps
+from tests.gguf_files import make_tiny_gguf
+from tests.installed import install_checkpoint
+
+MODEL = "tiny"
+TWO = CANDIDATES[:2]
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    folder = tmp_path_factory.mktemp("box")
+    layout = Layout(root=folder / "root", cache=folder / "cache")
+    install_checkpoint(layout, MODEL, {"tiny.gguf": make_tiny_gguf(folder / "tiny.gguf", kind="Q8_0")})
+    return layout
+
+
+def test_each_candidate_is_a_row_with_size_quality_and_speed(layout: Layout):
+    results = run_presets(Selection(MODEL, rounds=1, candidates=TWO, quick=True), layout, Steps(), lambda _line: None)
+    (table,) = results.tables
+    assert [row.key for row in table.engines] == [preset.name for preset in TWO]
+    for row in table.engines:
+        assert row.why_not == ""
+        assert row.values("decode_1")[0] > 0
+        assert row.quality["size_bytes"] > 0
+        assert row.quality["mean_kl"] < 0.1
+    lines = report(results).splitlines()
+    assert any(line.startswith(f"| {TWO[0].name} ") for line in lines)
+    assert any("mean KL" in line and "decode 1 (tokens/s)" in line for line in lines)
+
+
+def test_what_was_exported_to_measure_is_gone_and_the_box_has_nothing_new(layout: Layout):
+    seen: list[Path] = []
+
+    def keep(engine: Engine, plan: Plan) -> Answer:
+        assert Path(plan.model, "manifest.json").is_file()
+        seen.append(Path(plan.model))
+        return Answer({"decode_1": 1.0}, {engine.key: "1"}, 0.0)
+
+    selection = Selection(MODEL, rounds=2, candidates=TWO, quick=True)
+    run_presets(selection, layout, Steps(), lambda _line: None, run=keep)
+    assert seen[:2] == seen[2:]
+    assert not any(path.exists() for path in seen)
+    assert [path.name for path in layout.exports.glob("*/*")] == ["cpu-balanced"]
+
+
+def test_candidates_have_names_of_their_own_and_hold_the_presets_that_they_led_to():
+    names = [candidate.name for candidate in CANDIDATES]
+    assert len(set(names)) == len(names)
+    assert set(PRESETS) - {REFERENCE.name} <= set(names)
