@@ -27,6 +27,7 @@ from appliance.triton.version import TritonVersion, check_production, warning
 Say = Callable[[str], None]
 LOG_NAME = "triton.log"
 _POLL_S = 0.02
+_SERVERS_END_S = 0.2
 _LOG_TAIL_BYTES = 64 << 10
 
 
@@ -137,6 +138,8 @@ class TritonServer:
         model_end = asyncio.create_task(self._child.wait_for_grandchild())
         try:
             await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
+            # A server that is killed takes its model along, and we may hear of that first: what counts is the server.
+            await asyncio.wait({end}, timeout=_SERVERS_END_S)
             if end.done():
                 return str(end.result())
             await self._child.kill()
