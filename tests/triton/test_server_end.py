@@ -1,0 +1,61 @@
+"""How a server's end is told from that of its model's process."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from pathlib import Path
+
+import pytest
+
+from appliance.address import Address
+from appliance.child import Exit
+from appliance.triton.locate import locate
+from appliance.triton.server import TritonServer, TritonSettings
+from tests.triton.installs import make_install
+
+
+class Ending:
+    """A child that ends, and whose own child ends, after so many seconds."""
+
+    def __init__(self, own_s: float, model_s: float) -> None:
+        self.killed = False
+        self._own_s, self._model_s = own_s, model_s
+
+    async def wait(self) -> Exit:
+        await _after(self._own_s)
+        return Exit(-signal.SIGKILL)
+
+    async def wait_for_grandchild(self) -> None:
+        await _after(self._model_s)
+
+    async def kill(self) -> Exit:
+        self.killed = True
+        return Exit(-signal.SIGKILL)
+
+
+async def _after(seconds: float) -> None:
+    if math.isinf(seconds):
+        await asyncio.Event().wait()
+    await asyncio.sleep(seconds)
+
+
+def how_it_ended(tmp_path: Path, child: Ending) -> str:
+    settings = TritonSettings("m", tmp_path, tmp_path, tmp_path, Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+    server = TritonServer(locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None)
+    server._child = child  # type: ignore[assignment]
+    return asyncio.run(server.wait())
+
+
+@pytest.mark.parametrize("model_s", [0.0, math.inf])
+def test_a_killed_server_is_told_as_such_whoever_is_noticed_first(tmp_path: Path, model_s: float):
+    child = Ending(own_s=0.01, model_s=model_s)
+    assert how_it_ended(tmp_path, child) == "ended by SIGKILL"
+    assert not child.killed
+
+
+def test_a_server_that_outlives_its_model_is_ended(tmp_path: Path):
+    child = Ending(own_s=math.inf, model_s=0.0)
+    assert how_it_ended(tmp_path, child) == "the process of its model ended"
+    assert child.killed
