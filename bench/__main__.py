@@ -64,7 +64,7 @@ def command(
 def presets_command(quick: bool, rounds: int, model: str, root: Path | None) -> None:
     """Measure what the presets were chosen from: size, quality and speed of every candidate.
 
-    Takes about 12 GB of disk while it runs.
+    Takes about 20 GB of disk while it runs.
     """
     selection = Selection(model=model, rounds=rounds, quick=quick)
     with shown_progress() as progress:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import tempfile
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -54,15 +55,25 @@ def run_presets(selection: Selection, layout: Layout, progress: Progress, say: S
     started = datetime.now(timezone.utc)
     work = QUICK if selection.quick else PRESETS
     model = prepare_model(layout, selection.model, (DEFAULT,), progress)
-    durable.make_folder(layout.cache)
-    with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.cache) as scratch:
-        exports = _export(selection, layout, Path(scratch), progress, say)
+    with _scratch(layout.cache / "bench" / "presets") as scratch:
+        exports = _export(selection, layout, scratch, progress, say)
         every = dataclasses.replace(model, artefacts={**model.artefacts, **exports})
         own = tuple(_engine(preset) for preset in selection.candidates)
         table = _measure(every, own if selection.quick else (*own, *_OTHERS), work, selection, layout, run, say)
         rows = tuple(_with_report(row, exports[row.key]) if row.key in exports else row for row in table.engines)
     table = dataclasses.replace(table, engines=rows)
     return Results(f"{started:%Y-%m-%d %H:%M} UTC", describe_machine(), (table,), selection.quick)
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder for as long as it is needed; what a killed run left in it is gone first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    durable.make_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _export(
