@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from appliance.layout import Layout
 from bench.candidates import CANDIDATES
 from bench.engines import Engine
@@ -15,19 +13,9 @@ from bench.preset_run import Selection, run_presets
 from bench.report import report
 from export.presets import PRESETS, REFERENCE
 from tests.export.progress import Steps
-from tests.gguf_files import make_tiny_gguf
-from tests.installed import install_checkpoint
 
 MODEL = "tiny"
 TWO = CANDIDATES[:2]
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    folder = tmp_path_factory.mktemp("box")
-    layout = Layout(root=folder / "root", cache=folder / "cache")
-    install_checkpoint(layout, MODEL, {"tiny.gguf": make_tiny_gguf(folder / "tiny.gguf", kind="Q8_0")})
-    return layout
 
 
 def test_each_candidate_is_a_row_with_size_quality_and_speed(layout: Layout):

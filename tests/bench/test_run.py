@@ -15,19 +15,9 @@ from bench.report import report
 from bench.run import Options, run_bench
 from tests.checkpoints import make_tiny_checkpoint
 from tests.export.progress import Steps
-from tests.gguf_files import make_tiny_gguf
 from tests.installed import files_in, install_checkpoint
 
 MODEL = "tiny"
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """A box with a tiny model installed as one GGUF file."""
-    folder = tmp_path_factory.mktemp("box")
-    layout = Layout(root=folder / "root", cache=folder / "cache")
-    install_checkpoint(layout, MODEL, {"tiny.gguf": make_tiny_gguf(folder / "tiny.gguf", kind="Q8_0")})
-    return layout
 
 
 def answer_nothing(engine: Engine, plan: Plan) -> Answer:
