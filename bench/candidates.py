@@ -29,9 +29,9 @@ def _base(name: str, summary: str) -> Preset:
     return replace(PRECISE, name=name, summary=summary, max_mean_kl=_ANY_KL, body=_BYTES, head=_BYTES)
 
 
-PRESETS_MEASURED = tuple(replace(preset, max_mean_kl=_ANY_KL) for preset in (BALANCED, PRECISE, COMPACT))
+_CHOSEN = tuple(replace(preset, max_mean_kl=_ANY_KL) for preset in (BALANCED, PRECISE, COMPACT))
 CANDIDATES: tuple[Preset, ...] = (
-    *PRESETS_MEASURED,
+    *_CHOSEN,
     _every("int8-128", "8 bits, blocks of 128", _BYTES),
     _every("int8-float", "8 bits, blocks of 128, activations in floats", replace(_BYTES, accuracy_level=0)),
     _every("int4-32", "4 bits, asymmetric, blocks of 32", _FINE_NIBBLES),

@@ -1,6 +1,6 @@
 """The weights in the forms that the peers load, made once from the checkpoint's file and kept in the cache folder.
 
-Converters run under the peers' own interpreters. What was made by another version is made again.
+Converters run under the peers' own interpreters. What another version or other arguments made is made again.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class PeerModels:
         return self._converted(name, _BUILDER, self._ort_genai)
 
     def _converted(self, name: str, packages: tuple[str, ...], convert: Callable[[str, Path, Path], None]) -> Path:
-        folder = self._folder / "-".join([name, *PEERS.versions(packages).values()])
+        made_with = (*_BUILDER_ARGUMENTS.get(name, ()), *PEERS.versions(packages).values())
+        folder = self._folder / "-".join([name, *made_with])
         if folder.is_dir():
             return folder
         self._say(f"making {name} of {self._model.name}; kept in {folder}")
