@@ -32,11 +32,23 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a request cost; the prompt's include the cached ones."""
+    """What a request cost.
+
+    Attributes:
+        prompt_tokens: tokens of the prompt, the cached ones among them.
+        cached_tokens: prompt tokens that were not computed again.
+        completion_tokens: generated tokens.
+        queue_s: seconds in the engine's queue.
+        prefill_s: seconds from there to the first token.
+        decode_s: seconds from the first token to the end.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class Delta:
         logprobs: one entry a token if they were asked for.
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
+        stop_reason: with the last piece, the stop string or stop token of the request that ended the completion.
     """
 
     text: str
@@ -72,3 +85,4 @@ class Delta:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str = ""
     usage: Usage | None = None
+    stop_reason: str | int | None = None
