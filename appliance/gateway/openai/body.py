@@ -9,13 +9,17 @@ import pydantic
 import pydantic_core
 
 from appliance.errors import RequestError
+from appliance.gateway.openai.messages import ROLES
 from appliance.gateway.openai.parameters import honoured
-from appliance.gateway.openai.schema import Strict
+from appliance.gateway.openai.strict import Strict
 
 Body = TypeVar("Body", bound=Strict)
 
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
+_TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
+_FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
+_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-")
 
 
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
@@ -27,13 +31,19 @@ def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
         RequestError: not UTF-8, not JSON, nested too deeply, not an object; or a parameter is unknown, cannot be
             honoured, or has a wrong value.
     """
-    try:
-        value = pydantic_core.from_json(content, allow_inf_nan=True)
-    except ValueError as error:
-        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
-    if not isinstance(value, dict):
-        raise RequestError("the body must be a JSON object")
-    return check(kind, honoured(value, endpoint))
+    return check(kind, honoured(_object(content), endpoint))
+
+
+def model_name(content: bytes) -> str:
+    """Return the model that a body asks for, whatever else it has.
+
+    Raises:
+        RequestError: the body is no JSON object, or `model` is no text.
+    """
+    name = _object(content).get("model")
+    if not isinstance(name, str):
+        raise RequestError("model: a name from /v1/models is needed", param="model")
+    return name
 
 
 def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
@@ -48,6 +58,16 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
         raise _explained(error) from error
 
 
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        value = pydantic_core.from_json(content, allow_inf_nan=True)
+    except ValueError as error:
+        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise RequestError("the body must be a JSON object")
+    return value
+
+
 def _explained(error: pydantic.ValidationError) -> RequestError:
     """One message for the error that is deepest in the body: where a value may have several types, that one knows most.
 
@@ -55,6 +75,8 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
     """
     found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
     param = _path(found["loc"])
+    if found["type"] in _TAGGED:
+        param += f".{found['ctx']['discriminator'].strip(chr(39))}"
     if found["type"] == _UNKNOWN:
         return RequestError(f"unknown parameter: {param}", param=param)
     if found["type"] in _ONLY_NULL:
@@ -65,9 +87,18 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
 def _path(location: tuple[int | str, ...]) -> str:
     """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'."""
     path = ""
+    before: int | str = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in {"str", "int", "[key]"} and not part.startswith(("list[", "constrained-", "function-")):
+        elif not _is_form(part, before):
             path += f".{part}" if path else part
+        before = part
     return path
+
+
+def _is_form(part: str, before: int | str) -> bool:
+    """Whether a part of a path only names the form that a value was checked as; the client knows nothing of it."""
+    if part in _FORMS or part.startswith(_FORM_BEGINNINGS):
+        return True
+    return (part in ROLES and isinstance(before, int)) or before == "response_format"
