@@ -25,25 +25,11 @@ _FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-")
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
     """Parse and check a JSON body.
 
-    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
-
     Raises:
-        RequestError: not UTF-8, not JSON, nested too deeply, not an object; or a parameter is unknown, cannot be
+        RequestError: as `read_object`; or a parameter is unknown, cannot be
             honoured, or has a wrong value.
     """
-    return check(kind, honoured(_object(content), endpoint))
-
-
-def model_name(content: bytes) -> str:
-    """Return the model that a body asks for, whatever else it has.
-
-    Raises:
-        RequestError: the body is no JSON object, or `model` is no text.
-    """
-    name = _object(content).get("model")
-    if not isinstance(name, str):
-        raise RequestError("model: a name from /v1/models is needed", param="model")
-    return name
+    return check(kind, honoured(read_object(content), endpoint))
 
 
 def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
@@ -58,7 +44,14 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
         raise _explained(error) from error
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def read_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
+
+    Raises:
+        RequestError: not UTF-8, not JSON, nested too deeply, or not an object.
+    """
     try:
         value = pydantic_core.from_json(content, allow_inf_nan=True)
     except ValueError as error:
