@@ -19,6 +19,8 @@ class CompletionRequest:
         stream: False asks for the completion in one piece.
         timeout_s: seconds from now after which the engine gives up.
         prompt_param: what the client's API calls the prompt, for errors about it.
+        structure_param: what it calls that which `structured_outputs` comes from.
+        choices: how many answers are wanted.
     """
 
     request_id: str
@@ -28,6 +30,13 @@ class CompletionRequest:
     stream: bool
     timeout_s: float
     prompt_param: str = "prompt"
+    structure_param: str = "structured_outputs"
+    choices: int = 1
+
+    @property
+    def client_names(self) -> Mapping[str, str]:
+        """The engine's names of parameters that the client calls otherwise."""
+        return {"prompt": self.prompt_param, "structured_outputs": self.structure_param}
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Delta:
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
         stop_reason: with the last piece, the stop string or stop token of the request that ended the completion.
+        choice: which of several answers it belongs to, from 0.
     """
 
     text: str
@@ -86,3 +96,4 @@ class Delta:
     finish_reason: str = ""
     usage: Usage | None = None
     stop_reason: str | int | None = None
+    choice: int = 0

@@ -9,31 +9,27 @@ import pydantic
 import pydantic_core
 
 from appliance.errors import RequestError
+from appliance.gateway.openai.messages import ROLES
 from appliance.gateway.openai.parameters import honoured
-from appliance.gateway.openai.schema import Strict
+from appliance.gateway.openai.strict import Strict
 
 Body = TypeVar("Body", bound=Strict)
 
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
+_TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
+_FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
+_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-")
 
 
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
     """Parse and check a JSON body.
 
-    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
-
     Raises:
-        RequestError: not UTF-8, not JSON, nested too deeply, not an object; or a parameter is unknown, cannot be
+        RequestError: as `read_object`; or a parameter is unknown, cannot be
             honoured, or has a wrong value.
     """
-    try:
-        value = pydantic_core.from_json(content, allow_inf_nan=True)
-    except ValueError as error:
-        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
-    if not isinstance(value, dict):
-        raise RequestError("the body must be a JSON object")
-    return check(kind, honoured(value, endpoint))
+    return check(kind, honoured(read_object(content), endpoint))
 
 
 def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
@@ -48,6 +44,23 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
         raise _explained(error) from error
 
 
+def read_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
+
+    Raises:
+        RequestError: not UTF-8, not JSON, nested too deeply, or not an object.
+    """
+    try:
+        value = pydantic_core.from_json(content, allow_inf_nan=True)
+    except ValueError as error:
+        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise RequestError("the body must be a JSON object")
+    return value
+
+
 def _explained(error: pydantic.ValidationError) -> RequestError:
     """One message for the error that is deepest in the body: where a value may have several types, that one knows most.
 
@@ -55,6 +68,8 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
     """
     found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
     param = _path(found["loc"])
+    if found["type"] in _TAGGED:
+        param += f".{found['ctx']['discriminator'].strip(chr(39))}"
     if found["type"] == _UNKNOWN:
         return RequestError(f"unknown parameter: {param}", param=param)
     if found["type"] in _ONLY_NULL:
@@ -65,9 +80,18 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
 def _path(location: tuple[int | str, ...]) -> str:
     """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'."""
     path = ""
+    before: int | str = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in {"str", "int", "[key]"} and not part.startswith(("list[", "constrained-", "function-")):
+        elif not _is_form(part, before):
             path += f".{part}" if path else part
+        before = part
     return path
+
+
+def _is_form(part: str, before: int | str) -> bool:
+    """Whether a part of a path only names the form that a value was checked as; the client knows nothing of it."""
+    if part in _FORMS or part.startswith(_FORM_BEGINNINGS):
+        return True
+    return (part in ROLES and isinstance(before, int)) or before == "response_format"
