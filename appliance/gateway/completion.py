@@ -32,11 +32,16 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a request cost; the prompt's include the cached ones."""
+    """Tokens that a request cost; the prompt's include the cached ones.
+
+    Attributes:
+        stop_reason: the stop string that ended the completion; None if something else did.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    stop_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -118,4 +118,11 @@ def _logprobs(ids: tuple[int, ...], text: str) -> tuple[TokenLogprob, ...]:
 
 def _usage(text: str) -> Usage:
     value = json.loads(text)
-    return Usage(int(value["prompt_tokens"]), int(value["cached_tokens"]), int(value["completion_tokens"]))
+    stop_reason = value.get("stop_reason")
+    return Usage(
+        int(value["prompt_tokens"]),
+        int(value["cached_tokens"]),
+        int(value["completion_tokens"]),
+        # A token that ended the completion has a number here.
+        stop_reason if isinstance(stop_reason, str) else None,
+    )

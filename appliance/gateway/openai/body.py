@@ -16,16 +16,26 @@ Body = TypeVar("Body", bound=Strict)
 
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
+_ALTERNATIVES = ("list[", "constrained-", "function-", "<")
 
 
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
     """Parse and check a JSON body.
 
-    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
-
     Raises:
         RequestError: not UTF-8, not JSON, nested too deeply, not an object; or a parameter is unknown, cannot be
             honoured, or has a wrong value.
+    """
+    return check(kind, honoured(read_object(content), endpoint))
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON body.
+
+    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
+
+    Raises:
+        RequestError: not UTF-8, not JSON, nested too deeply, not an object.
     """
     try:
         value = pydantic_core.from_json(content, allow_inf_nan=True)
@@ -33,7 +43,7 @@ def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
         raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
     if not isinstance(value, dict):
         raise RequestError("the body must be a JSON object")
-    return check(kind, honoured(value, endpoint))
+    return value
 
 
 def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
@@ -63,11 +73,14 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'."""
+    """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'.
+
+    Tags of our own unions stand in angle brackets and are left out, as are the names that pydantic gives to alternatives.
+    """
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in {"str", "int", "[key]"} and not part.startswith(("list[", "constrained-", "function-")):
+        elif part not in {"str", "int", "[key]"} and not part.startswith(_ALTERNATIVES):
             path += f".{part}" if path else part
     return path
