@@ -68,6 +68,19 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """How the model was trained to talk beyond plain turns.
+
+    Attributes:
+        tools: the form in which it writes tool calls ("hermes", "qwen3-coder"); empty if it was not trained to.
+        thinking: whether it can think before it answers.
+    """
+
+    tools: str = ""
+    thinking: bool = False
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The artefact's table of contents.
 
@@ -84,6 +97,7 @@ class Manifest:
         versions: library versions that influenced a byte.
         quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
+        conversation: see Conversation; None when nobody said, as in artefacts older than this field.
     """
 
     model: str
@@ -99,6 +113,7 @@ class Manifest:
     quality: Mapping[str, Any] = field(default_factory=dict)
     provenance: str = ""
     license: str = ""
+    conversation: Conversation | None = None
 
     def file(self, name: str) -> FileEntry:
         """Return the entry of `name`.
@@ -114,6 +129,8 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Serialise: UTF-8 JSON, sorted keys, two spaces, one final newline. Equal manifests give equal bytes."""
         value = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        if self.conversation is None:
+            del value["conversation"]
         return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -137,6 +154,8 @@ class Manifest:
             generation["eos_token_ids"] = tuple(int(token) for token in generation["eos_token_ids"])
             value["generation"] = Generation(**generation)
             value["files"] = tuple(FileEntry(**entry) for entry in value["files"])
+            if "conversation" in value:
+                value["conversation"] = _conversation(value["conversation"])
             manifest = cls(**value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IntegrityError(f"the manifest is damaged: {error}", hint="export the model again") from error
@@ -144,3 +163,10 @@ class Manifest:
             if "/" in entry.name or "\\" in entry.name or entry.name in {"", ".", "..", MANIFEST_NAME}:
                 raise IntegrityError(f"the manifest lists {entry.name!r}, which is not a plain file name")
         return manifest
+
+
+def _conversation(value: Mapping[str, Any]) -> Conversation:
+    conversation = Conversation(**value)
+    if not isinstance(conversation.tools, str) or not isinstance(conversation.thinking, bool):
+        raise TypeError("conversation has a value of the wrong type")
+    return conversation

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.sandbox
 
 from appliance.errors import RequestError, UnsupportedError
@@ -25,8 +26,24 @@ _TEMPLATE_FAILURES = (
 )
 
 
+class JsonText(dict[str, Any]):
+    """An object whose JSON is written as its author wrote it, so that a history is rendered byte by byte the same.
+
+    Attributes:
+        source: the JSON text that it was parsed from.
+    """
+
+    def __init__(self, value: Mapping[str, Any], source: str) -> None:
+        super().__init__(value)
+        self.source = source
+
+
 class ChatTemplate:
-    """A compiled template with the environment that Hugging Face's `apply_chat_template` documents."""
+    """A compiled template with the environment that Hugging Face's `apply_chat_template` documents.
+
+    Attributes:
+        variables: names of the variables that it reads.
+    """
 
     def __init__(self, source: str, *, bos_token: str, eos_token: str) -> None:
         """Compile the template.
@@ -41,20 +58,39 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
         try:
+            self.variables = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
             self._template = environment.from_string(source)
         except jinja2.TemplateError as error:
             raise UnsupportedError(f"the chat template cannot be compiled: {error}") from error
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
 
-    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
         """Return the prompt text, ending where the assistant's answer begins.
+
+        Args:
+            messages: the conversation.
+            tools: those on offer, as OpenAI and Hugging Face write them.
+            options: more variables; they replace none of ours.
 
         Raises:
             RequestError: the template does not accept this conversation.
         """
         try:
             return self._template.render(
-                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
+                {
+                    **(options or {}),
+                    **self._special,
+                    "messages": messages,
+                    "tools": tools or None,
+                    "documents": None,
+                    "add_generation_prompt": True,
+                }
             )
         except _TEMPLATE_FAILURES as error:
             raise RequestError(
@@ -78,4 +114,6 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     """JSON without the HTML escapes of Jinja's own filter: models were trained without them."""
+    if isinstance(value, JsonText):
+        return value.source
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

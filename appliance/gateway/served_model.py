@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import tokenizers
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
 from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
+from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat_template import ChatTemplate
 from appliance.heap import give_back_free_memory
 
@@ -30,12 +31,16 @@ class ServedModel:
         tokenizer: the library's tokenizer; it is thread-safe for encoding.
         template: None for a base model.
         fingerprint: changes whenever any byte of the artefact does.
+        dialect: how it writes tool calls and thoughts.
+        marks: the tokens that it puts around them, by their texts.
     """
 
     manifest: Manifest
     tokenizer: tokenizers.Tokenizer
     template: ChatTemplate | None
     fingerprint: str
+    dialect: Dialect = field(default_factory=Dialect)
+    marks: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> ServedModel:
@@ -44,9 +49,10 @@ class ServedModel:
         Raises:
             UnknownModelError: the folder holds no artefact.
             IntegrityError: a file is missing or damaged.
-            UnsupportedError: the manifest's schema or the chat template is not known.
+            UnsupportedError: the manifest's schema, its form of tool calls or the chat template is not known.
         """
         manifest = read_manifest(folder)
+        dialect = Dialect.from_manifest(manifest.conversation)
         template = None
         if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
             template = ChatTemplate(
@@ -61,7 +67,7 @@ class ServedModel:
             raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
         give_back_free_memory()
         digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
-        return cls(manifest, tokenizer, template, f"fp_{digest[:12]}")
+        return cls(manifest, tokenizer, template, f"fp_{digest[:12]}", dialect, dialect.marks(tokenizer))
 
     @property
     def name(self) -> str:
@@ -69,21 +75,44 @@ class ServedModel:
         return self.manifest.model
 
     async def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Return the prompt's token ids for a conversation.
+        """Return the prompt's token ids for a plain conversation; see `render_chat` and `encode_rendered`."""
+        return await self.encode_rendered(self.render_chat(messages))
+
+    def render_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Return the prompt's text; see `ChatTemplate.render`.
 
         Raises:
             RequestError: the model has no chat template, or it refuses the conversation.
-            PromptTooLongError: see `check_length`.
+        """
+        return self.chat_template.render(messages, tools=tools, options=options)
+
+    @property
+    def chat_template(self) -> ChatTemplate:
+        """The model's template.
+
+        Raises:
+            RequestError: it is a base model.
         """
         if self.template is None:
             raise RequestError(
-                f"{self.name} is a base model without a chat template",
-                hint="use /v1/completions",
-                param="model",
+                f"{self.name} is a base model without a chat template", hint="use /v1/completions", param="model"
             )
+        return self.template
+
+    async def encode_rendered(self, text: str, param: str = "messages") -> list[int]:
+        """Return the token ids of what the chat template rendered; `param` names the conversation in errors.
+
+        Raises:
+            PromptTooLongError: see `check_length`.
+        """
         # The template writes the model's special tokens itself.
-        ids = await self._encode(self.template.render(messages), add_special_tokens=False)
-        return self.check_length(ids, "messages")
+        return self.check_length(await self._encode(text, add_special_tokens=False), param)
 
     async def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a plain prompt, with the model's own prefix if it has one.

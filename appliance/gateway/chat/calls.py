@@ -1,0 +1,109 @@
+"""What the parsers of tool calls have in common: the text around calls. The dialects say what is inside of one."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+
+from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, held_back
+from appliance.gateway.chat.parts import Part, Text, ToolArguments, ToolCall
+from appliance.gateway.chat.request import Tool
+
+NewId = Callable[[], str]
+
+
+class Calls(abc.ABC):
+    """Parts an answer into text and calls, the same wherever its pieces are cut.
+
+    A call that does not begin as the dialect writes it, or asks for a tool that is not on offer, is text. One newline
+    before a call, and white space between calls and after the last, belong to the calls: templates write them.
+    """
+
+    def __init__(self, tools: Mapping[str, Tool], new_id: NewId) -> None:
+        """`tools` are those on offer, by name; `new_id` names a call."""
+        self.tools = tools
+        self.count = 0
+        self._new_id = new_id
+        self._buffer = ""
+        # The newline before a mark, until it is known that the mark begins a call.
+        self._newline = ""
+        self._state: Callable[[list[Part]], None] = self._text
+
+    def feed(self, text: str) -> list[Part]:
+        """Return what is certain now."""
+        self._buffer += text
+        parts: list[Part] = []
+        while True:
+            state = self._state
+            state(parts)
+            if self._state == state:
+                return parts
+
+    def end(self) -> list[Part]:
+        """Return what was held back; the text is over."""
+        parts: list[Part] = []
+        if self._state == self._text or (self._state == self._between and self._buffer.strip()):
+            parts.append(Text(self._buffer))
+        elif self._state != self._between:
+            self._cut_short(parts)
+        self._buffer = ""
+        return parts
+
+    @abc.abstractmethod
+    def _inside(self, parts: list[Part]) -> None:
+        """The state after the opening mark. It leaves by `_begin`, `_leave` or `_refuse`."""
+
+    @abc.abstractmethod
+    def _cut_short(self, parts: list[Part]) -> None:
+        """The text ended inside a call."""
+
+    def _begin(self, parts: list[Part], name: str) -> None:
+        parts.append(ToolCall(self.count, self._new_id(), name))
+        self.count += 1
+
+    def _arguments(self, parts: list[Part], text: str) -> None:
+        parts.append(ToolArguments(self.count - 1, text))
+
+    def _take(self, length: int) -> str:
+        """Remove so many characters from the front of the buffer, and return them."""
+        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        return taken
+
+    def _refuse(self, parts: list[Part]) -> None:
+        """What follows the mark is no call: the mark is text."""
+        parts.append(Text(self._newline + CALL_OPEN))
+        self._state = self._text
+
+    def _leave(self, parts: list[Part]) -> None:
+        """Behind the arguments: wait for the closing mark."""
+        close = self._buffer.find(CALL_CLOSE)
+        if close >= 0:
+            self._remainder(parts, self._take(close))
+            self._take(len(CALL_CLOSE))
+            self._state = self._between
+
+    def _remainder(self, parts: list[Part], text: str) -> None:
+        """What stood between a call's arguments and its closing mark; nothing that the model says is lost."""
+        if text.strip() not in {"", "}"}:
+            parts.append(Text(text))
+
+    def _text(self, parts: list[Part]) -> None:
+        at = self._buffer.find(CALL_OPEN)
+        if at < 0:
+            held = max(held_back(self._buffer, "\n" + CALL_OPEN), held_back(self._buffer, CALL_OPEN))
+            parts.append(Text(self._take(len(self._buffer) - held)))
+            return
+        before = self._take(at)
+        self._newline = "\n" if before.endswith("\n") else ""
+        parts.append(Text(before.removesuffix("\n")))
+        self._take(len(CALL_OPEN))
+        self._state = self._inside
+
+    def _between(self, _parts: list[Part]) -> None:
+        words = self._buffer.lstrip()
+        if words.startswith(CALL_OPEN):
+            self._newline = self._buffer[: -len(words)]
+            self._buffer = words[len(CALL_OPEN) :]
+            self._state = self._inside
+        elif not CALL_OPEN.startswith(words):
+            self._state = self._text

@@ -1,0 +1,16 @@
+"""The marks that models put around thoughts and calls, and how much of one may be at the end of a text."""
+
+from __future__ import annotations
+
+CALL_OPEN = "<tool_call>"
+CALL_CLOSE = "</tool_call>"
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+
+def held_back(text: str, mark: str) -> int:
+    """Characters at the end of `text` that may be the beginning of `mark`; the whole mark does not count."""
+    for length in range(min(len(mark) - 1, len(text)), 0, -1):
+        if text.endswith(mark[:length]):
+            return length
+    return 0

@@ -1,0 +1,69 @@
+"""Turns the model's deltas into the parts of an answer, by the model's dialect. One reader an answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from appliance.gateway.chat.calls import Calls, NewId
+from appliance.gateway.chat.dialect import PARSERS, Dialect
+from appliance.gateway.chat.parts import Part, Piece, Text, joined
+from appliance.gateway.chat.request import Tool
+from appliance.gateway.chat.thoughts import Thoughts
+from appliance.gateway.completion import Delta
+
+
+def new_call_id() -> str:
+    """A call's name, in OpenAI's form."""
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
+class Reader:
+    """Reads one answer.
+
+    Args:
+        dialect: the model's.
+        tools: those that it may call; without any, marks of calls are text.
+        is_thinking: the prompt ends inside of a thought.
+        new_id: names a call.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        tools: Iterable[Tool] = (),
+        *,
+        is_thinking: bool = False,
+        new_id: NewId = new_call_id,
+    ) -> None:
+        offered = {tool.name: tool for tool in tools}
+        self._calls: Calls | None = PARSERS[dialect.tools](offered, new_id) if offered else None
+        self._thoughts = Thoughts(is_open=is_thinking) if dialect.thinks else None
+
+    def read(self, delta: Delta) -> Piece:
+        """Return what the delta adds to the answer; the last one brings what was held back."""
+        parts = self._feed(delta.text)
+        reason = delta.finish_reason
+        if reason:
+            parts += self._end()
+            if reason == "stop" and self._calls is not None and self._calls.count:
+                reason = "tool_calls"
+        return Piece(joined(parts), delta.token_ids, delta.logprobs, reason, delta.usage)
+
+    def _feed(self, text: str) -> list[Part]:
+        if self._thoughts is None:
+            return self._answer(text)
+        return self._sorted(self._thoughts.feed(text))
+
+    def _end(self) -> list[Part]:
+        parts = self._sorted(self._thoughts.end()) if self._thoughts is not None else []
+        return [*parts, *(self._calls.end() if self._calls is not None else [])]
+
+    def _sorted(self, found: Iterable[Part]) -> list[Part]:
+        parts: list[Part] = []
+        for part in found:
+            parts += self._answer(part.text) if isinstance(part, Text) else [part]
+        return parts
+
+    def _answer(self, text: str) -> list[Part]:
+        return [Text(text)] if self._calls is None else self._calls.feed(text)

@@ -1,0 +1,68 @@
+"""Parts a thinking model's words into thoughts and answer, wherever the pieces are cut. It changes no word."""
+
+from __future__ import annotations
+
+from appliance.gateway.chat.marks import THINK_CLOSE, THINK_OPEN, held_back
+from appliance.gateway.chat.parts import Reasoning, Text
+
+
+class Thoughts:
+    """`<think>…</think>` at the beginning of an answer; later ones are words like others.
+
+    Newlines around the marks belong to the marks: templates write them.
+    """
+
+    def __init__(self, *, is_open: bool) -> None:
+        """`is_open` says that the template has written the opening mark already."""
+        self._buffer = ""
+        self._state = self._thinking if is_open else self._start
+        self._has_begun = False
+
+    def feed(self, text: str) -> list[Text | Reasoning]:
+        """Return what is certain now."""
+        self._buffer += text
+        parts: list[Text | Reasoning] = []
+        while True:
+            state = self._state
+            state(parts)
+            if self._state == state:
+                return parts
+
+    def end(self) -> list[Text | Reasoning]:
+        """Return what was held back; the text is over."""
+        rest, self._buffer = self._buffer, ""
+        if self._state == self._thinking:
+            rest = rest.rstrip("\n")
+            return [Reasoning(rest if self._has_begun else rest.lstrip("\n"))]
+        return [Text(rest)]
+
+    def _start(self, _parts: list[Text | Reasoning]) -> None:
+        words = self._buffer.lstrip()
+        if words.startswith(THINK_OPEN):
+            self._buffer = words[len(THINK_OPEN) :]
+            self._state = self._thinking
+        elif not THINK_OPEN.startswith(words):
+            self._state = self._answer
+
+    def _thinking(self, parts: list[Text | Reasoning]) -> None:
+        close = self._buffer.find(THINK_CLOSE)
+        certain = self._buffer[: close if close >= 0 else len(self._buffer) - held_back(self._buffer, THINK_CLOSE)]
+        certain = certain.rstrip("\n")
+        rest = self._buffer[len(certain) :]
+        if not self._has_begun:
+            certain = certain.lstrip("\n")
+        self._has_begun = self._has_begun or bool(certain)
+        parts.append(Reasoning(certain))
+        self._buffer = rest
+        if close >= 0:
+            self._buffer = rest.lstrip("\n").removeprefix(THINK_CLOSE)
+            self._state = self._gap
+
+    def _gap(self, _parts: list[Text | Reasoning]) -> None:
+        self._buffer = self._buffer.lstrip("\n")
+        if self._buffer:
+            self._state = self._answer
+
+    def _answer(self, parts: list[Text | Reasoning]) -> None:
+        parts.append(Text(self._buffer))
+        self._buffer = ""
