@@ -75,7 +75,7 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
 def _path(location: tuple[int | str, ...]) -> str:
     """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'.
 
-    Tags of our own unions stand in angle brackets and are left out, as are the names that pydantic gives to alternatives.
+    Left out are the tags of our own unions, in angle brackets, and the names that pydantic gives to alternatives.
     """
     path = ""
     for part in location:
