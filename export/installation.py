@@ -10,7 +10,8 @@ from typing import Any
 
 from appliance import __version__, durable
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest
+from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest
+from appliance.catalog import ModelEntry
 from appliance.errors import IntegrityError
 from export.generation import SETTINGS, Settings
 from export.job import Job
@@ -41,6 +42,7 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
+        conversation=_conversation(entry),
     )
 
 
@@ -74,6 +76,11 @@ def install(folder: Path, manifest: Manifest, results: Iterable[StageResult], pr
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return True
+
+
+def _conversation(entry: ModelEntry) -> Conversation | None:
+    known = entry.conversation
+    return None if known is None else Conversation(known.tools or "", known.thinking)
 
 
 def _is_installed(folder: Path, manifest: Manifest) -> bool:

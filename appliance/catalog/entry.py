@@ -69,6 +69,23 @@ class PackageParts:
         return sum(part.wheel_size_bytes for part in self.wheels)
 
 
+# Forms in which models write tool calls.
+TOOL_FORMS = ("hermes", "qwen3-coder")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """How a model was trained to talk beyond plain turns.
+
+    Attributes:
+        tools: one of TOOL_FORMS; None if it was not trained to call tools.
+        thinking: whether it can think before it answers.
+    """
+
+    tools: str | None = None
+    thinking: bool = False
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """One known model.
@@ -83,6 +100,7 @@ class ModelEntry:
         provenance: where the bytes come from and what is known about that, in sentences.
         files: the checkpoint's files.
         source: where the files come from; None if only a local directory can deliver them.
+        conversation: see Conversation; None if unknown.
     """
 
     name: str
@@ -94,6 +112,7 @@ class ModelEntry:
     provenance: str
     files: tuple[ModelFile, ...]
     source: PackageParts | None = None
+    conversation: Conversation | None = None
 
     @property
     def size_bytes(self) -> int:

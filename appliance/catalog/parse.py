@@ -13,7 +13,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import PurePath
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from appliance.catalog.entry import ModelEntry, ModelFile, PackageParts, Part, Trust
+from appliance.catalog.entry import TOOL_FORMS, Conversation, ModelEntry, ModelFile, PackageParts, Part, Trust
 from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
 
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Value = TypeVar("Value", ModelEntry, ModelFile, Part, PackageParts)
+Value = TypeVar("Value", ModelEntry, ModelFile, Part, PackageParts, Conversation)
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -60,6 +60,8 @@ def entry_from_document(document: Mapping[str, Any], origin: str) -> ModelEntry:
             raise UsageError(f"{origin}: source must be a table with the one key 'parts'")
         parts = tuple(_build(Part, v, f"{origin} parts") for v in _tables(source["parts"], origin))
         values["source"] = PackageParts(parts)
+    if values.get("conversation") is not None:
+        values["conversation"] = _conversation(values["conversation"], origin)
     try:
         values["trust"] = Trust(values.get("trust"))
     except ValueError as error:
@@ -97,6 +99,17 @@ def check_file_name(name: str) -> str:
     return name
 
 
+def _conversation(value: Any, origin: str) -> Conversation:
+    if not isinstance(value, dict):
+        raise UsageError(f"{origin}: conversation must be a table")
+    conversation = _build(Conversation, value, f"{origin} conversation")
+    if conversation.tools not in {None, *TOOL_FORMS}:
+        raise UsageError(
+            f"{origin}: conversation tools cannot be {conversation.tools!r}", hint=f"known: {', '.join(TOOL_FORMS)}"
+        )
+    return conversation
+
+
 def _tables(value: Any, origin: str) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(item, dict) for item in value):
         raise UsageError(f"{origin}: 'files' and 'parts' are lists of tables with at least one in each")
@@ -126,6 +139,8 @@ def _check_value(key: str, value: Any, hint: Any, origin: str) -> None:
         raise UsageError(f"{origin}: {key} must be a whole number above 0, not {value!r}")
     if hint is str and (not isinstance(value, str) or not value.strip()):
         raise UsageError(f"{origin}: {key} must be a text, not {value!r}")
+    if hint is bool and not isinstance(value, bool):
+        raise UsageError(f"{origin}: {key} must be true or false, not {value!r}")
     if key.endswith("sha256") and not SHA256.fullmatch(value):
         raise UsageError(f"{origin}: {key} must be 64 lower-case hexadecimal digits, not {value!r}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -86,7 +86,10 @@ WAITING = "waiting for another pull or removal to finish"
 
 
 def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredModel | None:
-    """The installed model, if it has the very files of the entry and all of them are sound."""
+    """The installed model, if it has the very files of the entry and all of them are sound.
+
+    What the catalogue has learnt about the model since goes into its record.
+    """
     try:
         stored = open_model(layout, entry.name)
     except UnknownModelError:
@@ -97,7 +100,13 @@ def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredM
         faults = stored.faults(advance)
     for fault in faults:
         reporter.say(f"pulling again: {fault.message}")
-    return None if faults else stored
+    if faults:
+        return None
+    if stored.entry != replace(entry, source=None):
+        with locked(stored.blobs.lock, waiting=lambda: reporter.say(WAITING)):
+            record(layout, replace(stored.record, entry=entry))
+        return open_model(layout, entry.name)
+    return stored
 
 
 def _fetch(downloads: Downloads, source: PackageParts, missing: int, name: str, reporter: Reporter) -> dict[str, Path]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from appliance.catalog import Catalogue, Trust
+from appliance.catalog.entry import TOOL_FORMS, Conversation
 from appliance.catalog.parse import entry_from_document, entry_from_text, entry_to_document
 from appliance.errors import UnknownModelError, UnsafeFormatError, UsageError
+from appliance.gateway.chat.dialect import PARSERS
 from tests.package_index import publish
 
 GOOD = """
@@ -68,6 +71,29 @@ def test_a_site_adds_its_own(tmp_path: Path):
 def test_an_entry_survives_the_round_trip():
     for entry in (publish().entry, entry_from_text(GOOD, "x")):
         assert entry_from_document(entry_to_document(entry), "x") == entry
+
+
+def test_an_entry_may_say_how_its_model_converses(tmp_path: Path):
+    said = entry_from_text(
+        GOOD.replace("[[files]]", '[conversation]\ntools = "hermes"\nthinking = true\n[[files]]', 1), "x"
+    )
+    assert said.conversation == Conversation("hermes", thinking=True)
+    assert entry_from_document(entry_to_document(said), "x") == said
+    silent = entry_from_text(GOOD.replace("[[files]]", "[conversation]\nthinking = true\n[[files]]", 1), "x")
+    assert entry_from_document(json.loads(json.dumps(entry_to_document(silent))), "x") == silent
+    assert entry_from_text(GOOD, "x").conversation is None
+    built_in = Catalogue.load(tmp_path).get("qwen2.5-coder-0.5b-instruct")
+    assert built_in.conversation == Conversation("hermes")
+
+
+@pytest.mark.parametrize("words", ['tools = "x"', "tools = 5", 'tools = ""', 'thinking = "yes"', 'voice = "low"'])
+def test_a_wrong_word_about_conversations_is_named(words: str):
+    with pytest.raises(UsageError, match=words.split(maxsplit=1)[0]):
+        entry_from_text(GOOD.replace("[[files]]", f"[conversation]\n{words}\n[[files]]", 1), "x")
+
+
+def test_every_form_of_calls_that_an_entry_may_name_can_be_parsed():
+    assert set(TOOL_FORMS) == set(PARSERS)
 
 
 def test_two_entries_of_one_name_are_refused_with_both_places(tmp_path: Path):

