@@ -32,15 +32,24 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a request cost; the prompt's include the cached ones.
+    """What a request cost, as the engine measured it.
 
     Attributes:
+        prompt_tokens: tokens of the prompt, the cached ones among them.
+        cached_tokens: of these, how many were found in the prefix cache.
+        completion_tokens: generated tokens.
+        queue_s: seconds from submission to a slot.
+        prefill_s: seconds from there to the first token.
+        decode_s: seconds from the first token to the end.
         stop_reason: the stop string that ended the completion; None if something else did.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
     stop_reason: str | None = None
 
 

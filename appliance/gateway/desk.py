@@ -12,6 +12,7 @@ from appliance.gateway.in_flight import InFlight
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModel, ServedModels
 from appliance.gateway.settings import Settings
+from appliance.gateway.traffic import Traffic
 from appliance.gateway.triton_client import TritonClient
 
 
@@ -24,6 +25,7 @@ class Desk:
     triton: TritonClient
     in_flight: InFlight
     readiness: Readiness
+    traffic: Traffic
 
     def request(
         self,

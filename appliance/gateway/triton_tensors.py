@@ -120,9 +120,12 @@ def _usage(text: str) -> Usage:
     value = json.loads(text)
     stop_reason = value.get("stop_reason")
     return Usage(
-        int(value["prompt_tokens"]),
-        int(value["cached_tokens"]),
-        int(value["completion_tokens"]),
+        prompt_tokens=int(value["prompt_tokens"]),
+        cached_tokens=int(value["cached_tokens"]),
+        completion_tokens=int(value["completion_tokens"]),
+        queue_s=float(value.get("queue_s", 0.0)),
+        prefill_s=float(value.get("prefill_s", 0.0)),
+        decode_s=float(value.get("decode_s", 0.0)),
         # A token that ended the completion has a number here.
-        stop_reason if isinstance(stop_reason, str) else None,
+        stop_reason=stop_reason if isinstance(stop_reason, str) else None,
     )
