@@ -149,15 +149,16 @@ def _structure(
     thinks = model.dialect.thinks and not prompt.rstrip("\n").endswith(THINK_CLOSE)
     if not tools and not thinks:
         return response_format
-    grammar = Grammar(model.dialect.tools, model.marks)
+    grammar = Grammar(model.dialect.tools)
     thought = grammar.thought(is_open=_is_open(model, prompt)) if thinks else ""
-    calls = grammar.calls(tools, by_schema=is_forced, several=several) if tools else ""
     if is_forced:
-        answer = calls
-    elif response_format is not None:
-        answer = " | ".join(filter(None, [grammar.format(response_format), calls]))
+        answer = grammar.calls(tools, by_schema=True, several=several)
+    elif response_format is None:
+        answer = grammar.text_or_calls(tools, several=several)
     else:
-        answer = f"TEXT? | TEXT? {calls}"
+        answer = grammar.format(response_format)
+        if tools:
+            answer += f" | {grammar.calls(tools, by_schema=False, several=several)}"
     return {"grammar": grammar.text(thought=thought, answer=answer)}
 
 
