@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import outcome
+from appliance.gateway.openai.failure import failure_headers
 from appliance.gateway.openai.form import encode
+
+PATH = "/v1/messages"
 
 # What Anthropic answers when it has no room, as different from a client's own limits.
 _OVERLOADED_STATUS = 529
@@ -33,6 +38,17 @@ def failure_fields(error: ApplianceError, request_id: str) -> dict[str, Any]:
     status = status_of(error)
     kind = _KINDS.get(status, "invalid_request_error" if status < _FIRST_SERVER_STATUS else "api_error")
     return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": request_id}
+
+
+def is_anthropic(path: str) -> bool:
+    """Whether clients of Anthropic's API ask there."""
+    return path == PATH or path.startswith(f"{PATH}/")
+
+
+def failure_response(error: ApplianceError, request_id: str) -> Response:
+    """The error as an HTTP answer."""
+    content = encode(failure_fields(error, request_id))
+    return Response(content, status_of(error), failure_headers(error), media_type="application/json")
 
 
 def failure_event(error: ApplianceError, request_id: str) -> bytes:

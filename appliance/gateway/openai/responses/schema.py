@@ -41,6 +41,8 @@ class OutputText(Strict):
     text: str
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
     logprobs: list[Any] | None = None
+    # OpenAI's Python client adds what it made of the text.
+    parsed: Any = None
 
 
 class Refusal(Strict):
@@ -83,6 +85,8 @@ class FunctionCallItem(Strict):
     # Clients send these back with what they had from us: nothing.
     namespace: None = None
     caller: None = None
+    # OpenAI's Python client adds what it made of the arguments.
+    parsed_arguments: Any = None
     # The API's name is a keyword.
     async_: Literal[False] | None = Field(None, alias="async")
 
@@ -255,3 +259,11 @@ class ResponseBody(PromptFields, SamplingBody):
     ) = Field(None, max_length=16, description="comes back with the answer")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: ResponseStreamOptions | None = Field(None, description="`include_obfuscation` only false")
+
+
+class PageQuery(Strict):
+    """Query of `/v1/responses/{id}/input_items`."""
+
+    limit: int = Field(20, ge=1, le=100)
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None

@@ -26,7 +26,7 @@ class KeptResponse:
 
     document: bytes
     input_items: Sequence[Mapping[str, Any]]
-    turns: Sequence[Mapping[str, Any]]
+    turns: Sequence[dict[str, Any]]
 
     @property
     def size_bytes(self) -> int:
