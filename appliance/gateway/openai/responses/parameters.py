@@ -13,6 +13,7 @@ TREATMENT = Treatment(
         "max_tokens": Refused("this API calls it max_output_tokens"),
         "max_tool_calls": Refused("it bounds built-in tools, and there are none"),
         "moderation": Refused("nothing is moderated"),
+        "personality": Refused("personalities are not controlled"),
         "prompt": Refused("prompt templates are not kept"),
         "service_tier": Refused("there is one tier", ("auto", "default")),
         "truncation": Refused("a prompt that is too long is refused, not cut", ("disabled",)),

@@ -227,10 +227,10 @@ class PromptFields(Strict):
         min_length=1,
         description="required; text, or items: `message`, `function_call`, `function_call_output`, `reasoning`",
     )
-    instructions: str | None = Field(None, description="a system message before the input; never carried over")
-    previous_response_id: _ResponseId | None = Field(
-        None, description="goes on from an answer that is still kept; see below"
+    instructions: str | None = Field(
+        None, description="a system message before the input; not carried over to the next answer"
     )
+    previous_response_id: _ResponseId | None = Field(None, description="goes on from an answer that is still kept")
     tools: list[FunctionTool] | None = Field(None, description="functions; built-in tools and MCP servers are refused")
     tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = Field(
         None, description="`none`, `auto`, `required`, or one function"
@@ -253,7 +253,7 @@ class ResponseBody(PromptFields, SamplingBody):
         None,
         description="`message.output_text.logprobs`; `reasoning.encrypted_content` has no effect: thoughts are plain",
     )
-    store: bool | None = Field(None, description="default true: in memory, for a while; see below")
+    store: bool | None = Field(None, description="default true: in memory, for a while")
     metadata: (
         dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None
     ) = Field(None, max_length=16, description="comes back with the answer")
