@@ -27,7 +27,10 @@ def form(kept=None, **changes):
             kept.append((fields, document))
 
     return ResponseForm(
-        "resp_1", 5, {"model": "m"}, **{"alternatives": None, "token_text": str, "keep": keep, **changes}
+        "resp_1",
+        5,
+        {"model": "m"},
+        **{"alternatives": None, "token_text": str, "count_tokens": len, "keep": keep, **changes},
     )
 
 
@@ -98,6 +101,11 @@ def test_the_document_has_the_items_of_the_stream_and_both_are_kept():
     assert whole["usage"]["input_tokens_details"]["cached_tokens"] == 3
     assert kept[0] == (whole, document)
     assert json.loads(kept[1][1]) == last
+
+
+def test_thoughts_in_a_piece_with_other_parts_are_counted_by_their_text():
+    pieces = [Piece((Reasoning("abc"), Text("d")), (1, 2, 3, 4), (), "stop", Usage(1, 0, 4))]
+    assert json.loads(form().document(pieces))["usage"]["output_tokens_details"] == {"reasoning_tokens": 3}
 
 
 def test_an_answer_cut_by_its_length_is_incomplete_and_so_is_its_last_item():

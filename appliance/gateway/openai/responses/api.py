@@ -71,6 +71,7 @@ class ResponsesApi:
             echo(asked, settings, model.name),
             alternatives=settings.get("logprobs"),
             token_text=model.token_text,
+            count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
             keep=keep,
         )
         completion = desk.request(

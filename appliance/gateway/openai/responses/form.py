@@ -23,6 +23,7 @@ class ResponseForm:
         echo: what the answer repeats of its request, in OpenAI's fields.
         alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
         token_text: gives the text of one token.
+        count_tokens: gives the number of a text's tokens.
         keep: gets the finished answer, in JSON fields and in the bytes that are sent; before they are.
     """
 
@@ -36,12 +37,14 @@ class ResponseForm:
         *,
         alternatives: int | None,
         token_text: Callable[[int], str],
+        count_tokens: Callable[[str], int],
         keep: Callable[[Mapping[str, Any], bytes], None],
     ) -> None:
         self.usage = Usage()
         self._base = {"id": response_id, "object": "response", "created_at": created, **echo}
         self._alternatives = alternatives
         self._token_text = token_text
+        self._count_tokens = count_tokens
         self._keep = keep
         self._items = ResponseItems(self._emit)
         self._number = 0
@@ -83,7 +86,11 @@ class ResponseForm:
         return self._taken()
 
     def _take(self, piece: Piece) -> None:
-        if piece.parts and all(isinstance(part, Reasoning) for part in piece.parts):
+        thoughts = [part.text for part in piece.parts if isinstance(part, Reasoning)]
+        if len(thoughts) < len(piece.parts):
+            # It has other parts too, and its tokens do not say whose they are.
+            self._thoughts += sum(self._count_tokens(text) for text in thoughts)
+        elif thoughts:
             self._thoughts += len(piece.token_ids)
         logprobs = [] if self._alternatives is None else [self._logprob(token) for token in piece.logprobs]
         self._items.add(piece.parts, logprobs)
