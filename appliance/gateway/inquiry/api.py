@@ -25,8 +25,8 @@ class InquiryApi:
     def routes(self) -> list[Route]:
         """Where they are; vLLM's own paths too."""
         return [
-            *(Route(path, self.tokenize, methods=["POST"]) for path in ("/v1/tokenize", "/tokenize")),
-            *(Route(path, self.detokenize, methods=["POST"]) for path in ("/v1/detokenize", "/detokenize")),
+            *(Route(path, self.tokenize, methods=["POST"]) for path in ("/tokenize", "/v1/tokenize")),
+            *(Route(path, self.detokenize, methods=["POST"]) for path in ("/detokenize", "/v1/detokenize")),
             Route("/v1/models/{name}/queue", self.queue, methods=["GET"]),
         ]
 
