@@ -19,6 +19,8 @@ class CompletionRequest:
         stream: False asks for the completion in one piece.
         timeout_s: seconds from now after which the engine gives up.
         prompt_param: what the client's API calls the prompt, for errors about it.
+        structure_param: what it calls that which `structured_outputs` comes from.
+        choices: how many answers are wanted.
     """
 
     request_id: str
@@ -28,20 +30,26 @@ class CompletionRequest:
     stream: bool
     timeout_s: float
     prompt_param: str = "prompt"
+    structure_param: str = "structured_outputs"
+    choices: int = 1
+
+    @property
+    def client_names(self) -> Mapping[str, str]:
+        """The engine's names of parameters that the client calls otherwise."""
+        return {"prompt": self.prompt_param, "structured_outputs": self.structure_param}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a request cost, as the engine measured it.
+    """What a request cost.
 
     Attributes:
         prompt_tokens: tokens of the prompt, the cached ones among them.
-        cached_tokens: of these, how many were found in the prefix cache.
+        cached_tokens: prompt tokens that were not computed again.
         completion_tokens: generated tokens.
-        queue_s: seconds from submission to a slot.
+        queue_s: seconds in the engine's queue.
         prefill_s: seconds from there to the first token.
         decode_s: seconds from the first token to the end.
-        stop_reason: the stop string that ended the completion; None if something else did.
     """
 
     prompt_tokens: int = 0
@@ -50,7 +58,6 @@ class Usage:
     queue_s: float = 0.0
     prefill_s: float = 0.0
     decode_s: float = 0.0
-    stop_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class Delta:
         logprobs: one entry a token if they were asked for.
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
+        choice: which of several answers it belongs to, from 0.
     """
 
     text: str
@@ -86,3 +94,4 @@ class Delta:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str = ""
     usage: Usage | None = None
+    choice: int = 0

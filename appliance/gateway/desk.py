@@ -37,6 +37,8 @@ class Desk:
         stream: bool,
         timeout_s: float | None = None,
         prompt_param: str = "prompt",
+        structure_param: str = "structured_outputs",
+        choices: int = 1,
     ) -> CompletionRequest:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
@@ -52,4 +54,6 @@ class Desk:
                 param="max_tokens",
             )
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param)
+        return CompletionRequest(
+            request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param, structure_param, choices
+        )

@@ -12,8 +12,10 @@ from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
 from appliance.gateway.completion import Delta, TokenLogprob
 from appliance.gateway.openai import body
+from appliance.gateway.openai.messages import Message
 from appliance.gateway.openai.sampling import sampling
-from appliance.gateway.openai.schema import Message, SamplingBody, Strict
+from appliance.gateway.openai.schema import SamplingBody
+from appliance.gateway.openai.strict import Strict
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 
 _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}

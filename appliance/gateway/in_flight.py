@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Iterator
 
 from appliance.errors import ApplianceError, OverloadedError
+from appliance.gateway.choice_stream import DeltaStream
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
-from appliance.gateway.triton_client import TritonStream
 
 _STALL_CHECK_S = 0.5
 
@@ -23,12 +23,12 @@ class Exchange:
     """
 
     def __init__(self) -> None:
-        self.stream: TritonStream | None = None
+        self.stream: DeltaStream | None = None
         self.writing_since: float | None = None
         self._task = asyncio.current_task()
         self.reason: ApplianceError | None = None
 
-    def attach(self, stream: TritonStream) -> TritonStream:
+    def attach(self, stream: DeltaStream) -> DeltaStream:
         """Remember the model's answer; if the exchange was interrupted meanwhile, cancel it at once."""
         self.stream = stream
         if self.reason is not None:

@@ -144,6 +144,10 @@ class ServedModel:
 
         return decode() if len(ids) < _INLINE_CHARACTERS else await asyncio.to_thread(decode)
 
+    async def encode_part(self, text: str) -> list[int]:
+        """Return the token ids of a text that is only a part of a prompt: without a prefix, of any length."""
+        return await self._encode(text, add_special_tokens=False)
+
     def check_ids(self, ids: Sequence[int]) -> Sequence[int]:
         """Return a prompt that the client tokenised itself.
 

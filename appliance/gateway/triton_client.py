@@ -6,7 +6,7 @@ It uses the generated stubs directly: tritonclient's own layer copies every tens
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -16,7 +16,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from appliance.address import Address
 from appliance.errors import ApplianceError, DeadlineError, EngineError, UnavailableError
 from appliance.gateway import triton_tensors
+from appliance.gateway.choice_stream import ChoiceStream, DeltaStream, single_requests
 from appliance.gateway.completion import CompletionRequest, Delta
+from appliance.gateway.refusals import ClientGoneError
 from appliance.gateway.traffic import Traffic
 
 # The engine ends a request at its deadline; this much later the gateway stops waiting for it.
@@ -36,11 +38,11 @@ _OPTIONS = [
 class TritonStream:
     """The answer to one request, piece by piece."""
 
-    def __init__(self, call: Any, prompt_param: str, end: Callable[[float | None], None]) -> None:
+    def __init__(self, call: Any, client_names: Mapping[str, str], end: Callable[[float | None], None]) -> None:
         """Take a call; `end` is told when it is over, with the seconds that it held a slot if it ended well."""
         self._call = call
+        self._client_names = client_names
         self._end = end
-        self._prompt_param = prompt_param
         self._reason: ApplianceError | None = None
         self._finished = False
 
@@ -65,7 +67,7 @@ class TritonStream:
             self._check_ended(await self._status_error())
             return None
         if message.error_message:
-            raise triton_tensors.error(message.error_message, self._prompt_param)
+            raise triton_tensors.error(message.error_message, self._client_names)
         piece = triton_tensors.delta(message.infer_response)
         self._finished = self._finished or bool(piece.finish_reason)
         if piece.usage is not None:
@@ -100,12 +102,27 @@ class TritonClient:
         self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    async def open(self, request: CompletionRequest) -> TritonStream:
+    async def open(self, request: CompletionRequest) -> DeltaStream:
         """Send the request and return its stream, which is to be cancelled when nobody reads it any more.
+
+        Several choices are requests of their own, read as one.
 
         Raises:
             UnavailableError: Triton is not reachable.
         """
+        if request.choices == 1:
+            return await self._open_one(request)
+        streams: list[TritonStream] = []
+        try:
+            for single in single_requests(request):
+                streams.append(await self._open_one(single))  # noqa: PERF401  those opened so far must be known
+        except (ApplianceError, asyncio.CancelledError):
+            for stream in streams:
+                stream.cancel(ClientGoneError("another choice could not be asked for"))
+            raise
+        return ChoiceStream(streams)
+
+    async def _open_one(self, request: CompletionRequest) -> TritonStream:
         end = self._traffic.begin(request.model)
         call = self._stub.ModelStreamInfer(timeout=request.timeout_s + _DEADLINE_GRACE_S)
         try:
@@ -113,7 +130,7 @@ class TritonClient:
             await call.done_writing()
         except asyncio.InvalidStateError:
             # Refused before all was written; the first read tells why.
-            return TritonStream(call, request.prompt_param, end)
+            return TritonStream(call, request.client_names, end)
         except grpc.aio.AioRpcError as error:
             end(None)
             raise _rpc_error(error) from error
@@ -121,7 +138,7 @@ class TritonClient:
             end(None)
             call.cancel()
             raise
-        return TritonStream(call, request.prompt_param, end)
+        return TritonStream(call, request.client_names, end)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from tritonclient.grpc import service_pb2
@@ -62,17 +63,20 @@ def delta(response: Any) -> Delta:
         raise EngineError(f"the model's answer has another form than agreed: {error}") from error
 
 
-def error(message: str, prompt_param: str = "prompt") -> ApplianceError:
+def error(message: str, client_names: Mapping[str, str] | None = None) -> ApplianceError:
     """Turn an error that came through Triton back into ours; one of unknown origin becomes an EngineError.
 
-    Where the engine says "prompt", the result says `prompt_param`.
+    A parameter that is in `client_names` is named as it says there.
     """
     found = _ERROR.search(message)
     kind = getattr(errors, found[1], None) if found else None
     if found and isinstance(kind, type) and issubclass(kind, ApplianceError):
         text = found[3].strip()
         if issubclass(kind, RequestError):
-            return kind(text, param=prompt_param if found[2] == "prompt" else found[2] or "")
+            param = found[2] or ""
+            name = (client_names or {}).get(param, param)
+            # Some messages begin with the parameter's name.
+            return kind(name + text[len(param) :] if param and text.startswith(f"{param} ") else text, param=name)
         return kind(text)
     if any(words in message for words in _NOT_LOADED):
         return UnavailableError("the model is not loaded", hint="try again in a moment")
@@ -117,15 +121,8 @@ def _logprobs(ids: tuple[int, ...], text: str) -> tuple[TokenLogprob, ...]:
 
 
 def _usage(text: str) -> Usage:
+    """Another backend's answer need not have the seconds."""
     value = json.loads(text)
-    stop_reason = value.get("stop_reason")
-    return Usage(
-        prompt_tokens=int(value["prompt_tokens"]),
-        cached_tokens=int(value["cached_tokens"]),
-        completion_tokens=int(value["completion_tokens"]),
-        queue_s=float(value.get("queue_s", 0.0)),
-        prefill_s=float(value.get("prefill_s", 0.0)),
-        decode_s=float(value.get("decode_s", 0.0)),
-        # A token that ended the completion has a number here.
-        stop_reason=stop_reason if isinstance(stop_reason, str) else None,
-    )
+    counts = (int(value[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
+    seconds = (float(value.get(name, 0.0)) for name in ("queue_s", "prefill_s", "decode_s"))
+    return Usage(*counts, *seconds)

@@ -63,10 +63,12 @@ def test_a_client_that_hangs_up_before_its_body_is_complete_is_only_logged(harne
     assert not bugs(caplog)
 
 
-def test_turns_with_tool_calls_are_refused_by_name(http):
-    turn = {"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}
+def test_turns_with_tool_calls_need_an_artefact_that_says_how_they_are_written(http):
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = {"role": "assistant", "content": "a", "tool_calls": [call]}
     error = http.post("/v1/chat/completions", json={"model": MODEL, "messages": [turn]}).json()["error"]
-    assert error["param"] == "messages[0].tool_calls"
+    assert error["param"] == "messages"
+    assert "does not say how" in error["message"]
     turn = {"role": "assistant", "content": "a", "function_call": {"name": "f"}}
     error = http.post("/v1/chat/completions", json={"model": MODEL, "messages": [turn]}).json()["error"]
     assert error["message"] == "messages[0].function_call cannot be honoured"

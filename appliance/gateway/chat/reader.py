@@ -42,6 +42,9 @@ class Reader:
 
     def read(self, delta: Delta) -> Piece:
         """Return what the delta adds to the answer; the last one brings what was held back."""
+        if self._calls is None and self._thoughts is None:
+            plain = (Text(delta.text),) if delta.text else ()
+            return Piece(plain, delta.token_ids, delta.logprobs, delta.finish_reason, delta.usage)
         parts = self._feed(delta.text)
         reason = delta.finish_reason
         if reason:

@@ -10,11 +10,12 @@ from starlette.types import Receive, Scope, Send
 
 from appliance.errors import ApplianceError
 from appliance.gateway.access_log import Record
+from appliance.gateway.choice_stream import DeltaStream
 from appliance.gateway.completion import CompletionRequest, Delta, Usage
 from appliance.gateway.in_flight import Exchange, InFlight
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.refusals import ClientGoneError
-from appliance.gateway.triton_client import TritonClient, TritonStream
+from appliance.gateway.triton_client import TritonClient
 
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -83,7 +84,7 @@ class Answer:
                 watcher.cancel()
                 self._note_usage()
 
-    async def _stream(self, stream: TritonStream, writer: _Writer) -> None:
+    async def _stream(self, stream: DeltaStream, writer: _Writer) -> None:
         # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
         delta = await stream.read()
         self._record.first_token()
@@ -101,7 +102,7 @@ class Answer:
             if not isinstance(error, ClientGoneError):
                 await writer.write(self._failure(error), more=False)
 
-    async def _whole(self, stream: TritonStream, writer: _Writer) -> None:
+    async def _whole(self, stream: DeltaStream, writer: _Writer) -> None:
         deltas: list[Delta] = []
         while (delta := await stream.read()) is not None:
             self._record.first_token()

@@ -9,14 +9,18 @@ import pydantic
 import pydantic_core
 
 from appliance.errors import RequestError
+from appliance.gateway.openai.messages import ROLES
 from appliance.gateway.openai.parameters import honoured
-from appliance.gateway.openai.schema import Strict
+from appliance.gateway.openai.strict import Strict
 
 Body = TypeVar("Body", bound=Strict)
 
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
-_ALTERNATIVES = ("list[", "constrained-", "function-", "<")
+_TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
+_FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
+# Tags of our own unions stand in angle brackets.
+_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-", "<")
 
 
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
@@ -27,6 +31,18 @@ def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
             honoured, or has a wrong value.
     """
     return check(kind, honoured(read_object(content), endpoint))
+
+
+def model_name(content: bytes) -> str:
+    """Return the model that a body asks for, whatever else it has.
+
+    Raises:
+        RequestError: the body is no JSON object, or `model` is no text.
+    """
+    name = read_object(content).get("model")
+    if not isinstance(name, str):
+        raise RequestError("model: a name from /v1/models is needed", param="model")
+    return name
 
 
 def read_object(content: bytes) -> dict[str, Any]:
@@ -65,6 +81,8 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
     """
     found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
     param = _path(found["loc"])
+    if found["type"] in _TAGGED:
+        param += f".{found['ctx']['discriminator'].strip(chr(39))}"
     if found["type"] == _UNKNOWN:
         return RequestError(f"unknown parameter: {param}", param=param)
     if found["type"] in _ONLY_NULL:
@@ -73,14 +91,20 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'.
-
-    Left out are the tags of our own unions, in angle brackets, and the names that pydantic gives to alternatives.
-    """
+    """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'."""
     path = ""
+    before: int | str = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in {"str", "int", "[key]"} and not part.startswith(_ALTERNATIVES):
+        elif not _is_form(part, before):
             path += f".{part}" if path else part
+        before = part
     return path
+
+
+def _is_form(part: str, before: int | str) -> bool:
+    """Whether a part of a path only names the form that a value was checked as; the client knows nothing of it."""
+    if part in _FORMS or part.startswith(_FORM_BEGINNINGS):
+        return True
+    return (part in ROLES and isinstance(before, int)) or before == "response_format"

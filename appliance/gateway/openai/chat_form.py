@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.completion import TokenLogprob
-from appliance.gateway.openai.form import Form
+from appliance.gateway.openai.form import Form, text_of
 
 
 class ChatForm(Form):
@@ -15,22 +16,42 @@ class ChatForm(Form):
     ID_PREFIX = "chatcmpl-"
     EVENT = "chat.completion.chunk"
     DOCUMENT = "chat.completion"
-    PROMPT = "messages"
 
     def head(self) -> bytes:
-        """The event that names the speaker."""
-        return self._event({"delta": {"role": "assistant", "content": "", "refusal": None}})
+        """The events that name the speaker."""
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        return b"".join(self._event(choice, {"delta": delta}) for choice in range(len(self._readers)))
 
-    def _piece(self, text: str) -> dict[str, Any]:
-        return {"delta": {"content": text}}
+    def _part(self, part: Part) -> dict[str, Any]:
+        if isinstance(part, Text):
+            return {"delta": {"content": part.text}}
+        if isinstance(part, Reasoning):
+            return {"delta": {"reasoning_content": part.text}}
+        if isinstance(part, ToolArguments):
+            return {"delta": {"tool_calls": [{"index": part.index, "function": {"arguments": part.text}}]}}
+        call = {"id": part.call_id, "type": "function", "function": {"name": part.name, "arguments": ""}}
+        return {"delta": {"tool_calls": [{"index": part.index, **call}]}}
 
     def _nothing(self) -> dict[str, Any]:
         return {"delta": {}}
 
-    def _whole(self, text: str) -> dict[str, Any]:
-        return {"message": {"role": "assistant", "content": text, "refusal": None}}
+    def _whole(self, parts: Sequence[Part]) -> dict[str, Any]:
+        calls: list[dict[str, Any]] = []
+        for part in parts:
+            if isinstance(part, ToolCall):
+                calls.append({"id": part.call_id, "type": "function", "function": {"name": part.name, "arguments": ""}})
+            elif isinstance(part, ToolArguments):
+                calls[part.index]["function"]["arguments"] += part.text
+        text = text_of(parts)
+        message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text}
+        thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
+        if thought:
+            message["reasoning_content"] = thought
+        if calls:
+            message["tool_calls"] = calls
+        return {"message": {**message, "refusal": None}}
 
-    def _logprobs(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    def _logprobs(self, _choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         content = [
             {
                 **self._figures(token.token_id, token.logprob),

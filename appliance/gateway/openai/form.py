@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from appliance.gateway.chat.parts import Part, Text, joined
+from appliance.gateway.chat.reader import Reader
 from appliance.gateway.completion import Delta, TokenLogprob, Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -40,6 +42,7 @@ class Form(abc.ABC):
     """One answer in the making; the subclasses say where text and log-probabilities stand in it.
 
     Args:
+        readers: one for each choice.
         include_usage: whether a stream ends with an event that holds the usage.
         alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
         token_text: gives the text of one token.
@@ -48,23 +51,28 @@ class Form(abc.ABC):
     ID_PREFIX: ClassVar[str]
     EVENT: ClassVar[str]
     DOCUMENT: ClassVar[str]
-    # What the endpoint calls its prompt.
-    PROMPT: ClassVar[str]
 
     def __init__(
         self,
         envelope: Envelope,
+        readers: Sequence[Reader],
         *,
         include_usage: bool,
         alternatives: int | None,
         token_text: Callable[[int], str],
     ) -> None:
-        self.usage = Usage()
         self.alternatives = alternatives
         self.token_text = token_text
         self._envelope = envelope
+        self._readers = readers
         self._include_usage = include_usage
-        self._before, self._after = self._event(self._piece(_MARK)).split(encode(_MARK).encode())
+        self._usages: dict[int, Usage] = {}
+        self._frames = [self._frame(choice) for choice in range(len(readers))]
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer has cost: all choices' tokens and the slowest one's seconds; the prompt counts once."""
+        return _together(list(self._usages.values()))
 
     def head(self) -> bytes:
         """Events before the first piece."""
@@ -72,14 +80,21 @@ class Form(abc.ABC):
 
     def events(self, delta: Delta) -> bytes:
         """Events for one piece; empty if there is nothing to say."""
+        choice = delta.choice
+        piece = self._readers[choice].read(delta)
+        # One event has the log-probabilities of all of the piece's tokens.
+        logprobs = self._logprobs(choice, piece.logprobs) if self.alternatives is not None and piece.logprobs else None
         events = b""
-        if self.alternatives is not None and delta.logprobs:
-            events = self._event(self._piece(delta.text), logprobs=self._logprobs(delta.logprobs))
-        elif delta.text:
-            events = self._before + encode(delta.text).encode() + self._after
-        if delta.finish_reason:
-            self.usage = delta.usage or self.usage
-            events += self._event(self._nothing(), finish_reason=delta.finish_reason)
+        for part in piece.parts or ((Text(""),) if logprobs else ()):
+            if isinstance(part, Text) and logprobs is None:
+                before, after = self._frames[choice]
+                events += before + encode(part.text).encode() + after
+            else:
+                events += self._event(choice, self._part(part), logprobs=logprobs)
+            logprobs = None
+        if piece.finish_reason:
+            self._note(delta)
+            events += self._event(choice, self._nothing(), finish_reason=piece.finish_reason)
         return events
 
     def tail(self) -> bytes:
@@ -91,48 +106,90 @@ class Form(abc.ABC):
 
     def document(self, deltas: Sequence[Delta]) -> bytes:
         """The whole answer as one JSON document."""
-        last = deltas[-1]
-        self.usage = last.usage or self.usage
-        tokens = [token for delta in deltas for token in delta.logprobs]
-        choice = {
-            "index": 0,
-            **self._whole("".join(delta.text for delta in deltas)),
-            "logprobs": None if self.alternatives is None else self._logprobs(tokens),
-            "finish_reason": last.finish_reason,
-        }
-        fields = {**self._envelope.fields(self.DOCUMENT), "choices": [choice], "usage": usage_fields(self.usage)}
+        choices = []
+        for choice, reader in enumerate(self._readers):
+            own = [delta for delta in deltas if delta.choice == choice]
+            self._note(own[-1])
+            pieces = [reader.read(delta) for delta in own]
+            tokens = [token for piece in pieces for token in piece.logprobs]
+            choices.append(
+                {
+                    "index": choice,
+                    **self._whole(joined([part for piece in pieces for part in piece.parts])),
+                    "logprobs": None if self.alternatives is None else self._logprobs(choice, tokens),
+                    "finish_reason": pieces[-1].finish_reason,
+                }
+            )
+        fields = {**self._envelope.fields(self.DOCUMENT), "choices": choices, "usage": usage_fields(self.usage)}
         return encode(fields).encode()
 
-    def _event(self, content: dict[str, Any], *, logprobs: Any = None, finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, **content, "logprobs": logprobs, "finish_reason": finish_reason}
-        fields = {**self._envelope.fields(self.EVENT), "choices": [choice]}
+    def _note(self, last: Delta) -> None:
+        if last.usage is not None:
+            self._usages[last.choice] = last.usage
+
+    def _frame(self, choice: int) -> tuple[bytes, bytes]:
+        """What stands before and after the text in an event that has nothing else."""
+        before, after = self._event(choice, self._part(Text(_MARK))).split(encode(_MARK).encode())
+        return before, after
+
+    def _event(
+        self, choice: int, content: dict[str, Any], *, logprobs: Any = None, finish_reason: str | None = None
+    ) -> bytes:
+        entry = {"index": choice, **content, "logprobs": logprobs, "finish_reason": finish_reason}
+        fields = {**self._envelope.fields(self.EVENT), "choices": [entry]}
         return _server_sent({**fields, "usage": None} if self._include_usage else fields)
 
     @abc.abstractmethod
-    def _piece(self, text: str) -> dict[str, Any]:
-        """Fields of an event's choice that adds text."""
+    def _part(self, part: Part) -> dict[str, Any]:
+        """Fields of an event's choice that adds a part."""
 
     @abc.abstractmethod
     def _nothing(self) -> dict[str, Any]:
         """Fields of an event's choice that adds none."""
 
     @abc.abstractmethod
-    def _whole(self, text: str) -> dict[str, Any]:
+    def _whole(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Fields of a document's choice."""
 
     @abc.abstractmethod
-    def _logprobs(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    def _logprobs(self, choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         """A choice's `logprobs`."""
 
 
+def text_of(parts: Sequence[Part]) -> str:
+    """The words for the user."""
+    return "".join(part.text for part in parts if isinstance(part, Text))
+
+
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """OpenAI's `usage`."""
+    """OpenAI's `usage`, with the seconds under the names that Groq's API gives them."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "queue_time": _seconds(usage.queue_s),
+        "prompt_time": _seconds(usage.prefill_s),
+        "completion_time": _seconds(usage.decode_s),
+        "total_time": _seconds(usage.queue_s + usage.prefill_s + usage.decode_s),
     }
+
+
+def _seconds(value: float) -> float:
+    return round(value, 6)
+
+
+def _together(usages: Sequence[Usage]) -> Usage:
+    if len(usages) < 2:  # noqa: PLR2004  one choice is its own sum
+        return usages[0] if usages else Usage()
+    return Usage(
+        prompt_tokens=max(usage.prompt_tokens for usage in usages),
+        cached_tokens=min(usage.cached_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        queue_s=max(usage.queue_s for usage in usages),
+        prefill_s=max(usage.prefill_s for usage in usages),
+        decode_s=max(usage.decode_s for usage in usages),
+    )
 
 
 def _server_sent(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,12 +14,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
+from appliance.gateway.chat.dialect import Dialect
+from appliance.gateway.chat.prepare import prepare
+from appliance.gateway.chat.reader import Reader
+from appliance.gateway.completion import CompletionRequest
+from appliance.gateway.desk import Desk
+from appliance.gateway.infilling import encode_infilling
 from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.desk import Desk
 from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.chat_form import ChatForm
+from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.completion_form import CompletionForm
 from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.http_body import body_for_model
@@ -45,6 +52,7 @@ class OpenAiApi:
             *ResponsesApi(self._desk).routes(),
             *MessagesApi(self._desk).routes(),
             *InquiryApi(self._desk).routes(),
+            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/{name:path}", self.model, methods=["GET"]),
             Route("/health/live", self.live, methods=["GET"]),
@@ -57,8 +65,18 @@ class OpenAiApi:
         asked = body.parse(ChatBody, await self._body(request), parameters.CHAT)
         model = self._desk.models.get(asked.model)
         settings = chat_sampling(asked, model.manifest.generation)
-        ids = await model.encode_chat([message.for_template() for message in asked.messages])
-        return self._answer(request, asked, model, ids, settings, ChatForm)
+        prepared = await prepare(model, chat_request(asked))
+        completion = self._desk.request(
+            _new_id(ChatForm),
+            model,
+            prepared.prompt_ids,
+            prepared.settings(settings),
+            stream=bool(asked.stream),
+            prompt_param="messages",
+            structure_param=prepared.structure_param,
+            choices=asked.n or 1,
+        )
+        return self._answer(request, asked, model, completion, ChatForm, prepared.reader)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
@@ -66,8 +84,23 @@ class OpenAiApi:
         model = self._desk.models.get(asked.model)
         settings = completion_sampling(asked, model.manifest.generation)
         prompt = _one_prompt(asked.prompt)
-        ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
-        return self._answer(request, asked, model, ids, settings, CompletionForm)
+        if asked.suffix:
+            ids = await encode_infilling(model, prompt, asked.suffix)
+        else:
+            ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
+        completion = self._desk.request(
+            _new_id(CompletionForm), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
+        )
+        return self._answer(request, asked, model, completion, CompletionForm, lambda: Reader(Dialect()))
+
+    async def embeddings(self, request: Request) -> Any:
+        """`POST /v1/embeddings`."""
+        model = self._desk.models.get(body.model_name(await self._body(request)))
+        raise RequestError(
+            f"{model.name} is a language model; no embedding model is installed",
+            hint="no model of the catalogue embeds yet",
+            param="model",
+        )
 
     async def models(self, _request: Request) -> Response:
         """`GET /v1/models`."""
@@ -96,22 +129,20 @@ class OpenAiApi:
         request: Request,
         asked: ChatBody | CompletionBody,
         model: ServedModel,
-        ids: Sequence[int],
-        settings: dict[str, Any],
+        completion: CompletionRequest,
         kind: type[Form],
+        reader: Callable[[], Reader],
     ) -> Answer:
-        answer_id = kind.ID_PREFIX + uuid.uuid4().hex
         form = kind(
-            Envelope(answer_id, int(time.time()), model.name, model.fingerprint),
+            Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
+            [reader() for _ in range(completion.choices)],
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
-            alternatives=settings.get("logprobs"),
+            alternatives=completion.sampling.get("logprobs"),
             token_text=model.token_text,
         )
-        desk = self._desk
         record = record_of(request)
-        record.fields |= {"model": model.name, "answer_id": answer_id}
-        completion = desk.request(answer_id, model, ids, settings, stream=bool(asked.stream), prompt_param=kind.PROMPT)
-        return Answer(desk.triton, desk.in_flight, completion, form, record)
+        record.fields |= {"model": model.name, "answer_id": completion.request_id}
+        return Answer(self._desk.triton, self._desk.in_flight, completion, form, record)
 
     def _card(self, model: ServedModel) -> dict[str, Any]:
         return {
@@ -121,6 +152,11 @@ class OpenAiApi:
             "owned_by": "appliance",
             "max_model_len": model.manifest.shape.context_tokens,
         }
+
+
+def _new_id(kind: type[Form]) -> str:
+    """A name for an answer of this kind."""
+    return kind.ID_PREFIX + uuid.uuid4().hex
 
 
 def _one_prompt(prompt: str | list[str] | list[int] | list[list[int]]) -> str | Sequence[int]:

@@ -37,19 +37,13 @@ class Ignored:
 
 
 REFUSED: dict[str, Refused] = {
-    "n": Refused("one choice a request", (1,), BOTH),
-    "best_of": Refused("one choice a request", (1,), frozenset({COMPLETIONS})),
+    "best_of": Refused("choices are not ranked; n gives several", (1,), frozenset({COMPLETIONS})),
     "echo": Refused("the prompt is not repeated", (False,), frozenset({COMPLETIONS})),
-    "suffix": Refused("fill-in-the-middle is not served", ("",), frozenset({COMPLETIONS})),
-    "response_format": Refused("answers are not constrained to a format", ({"type": "text"},)),
-    "tools": Refused("tool calls are not served", ([],)),
-    "tool_choice": Refused("tool calls are not served", ("none", "auto")),
-    "functions": Refused("tool calls are not served", ([],)),
-    "function_call": Refused("tool calls are not served", ("none", "auto")),
+    "functions": Refused("its successor is tools", ([],)),
+    "function_call": Refused("its successor is tool_choice", ("none", "auto")),
     "modalities": Refused("answers are text", (["text"],)),
     "audio": Refused("answers are text"),
     "prediction": Refused("predicted outputs are not used"),
-    "reasoning_effort": Refused("thinking is not controlled", ("none",)),
     "verbosity": Refused("verbosity is not controlled", ("medium",)),
     "web_search_options": Refused("nothing leaves this box"),
     "store": Refused("nothing is stored", (False,)),
@@ -59,7 +53,6 @@ IGNORED: dict[str, Ignored] = {
     "user": Ignored("names an end user of the application", BOTH),
     "safety_identifier": Ignored("names an end user of the application"),
     "metadata": Ignored("belongs to stored completions, and none are stored"),
-    "parallel_tool_calls": Ignored("there are no tool calls"),
     "prompt_cache_key": Ignored("prefixes are cached by their content"),
     "prompt_cache_retention": Ignored("prefixes are cached as long as there is room"),
 }

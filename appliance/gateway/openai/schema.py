@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
+from appliance.gateway.openai.messages import Message
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS, ResponseFormat, ToolChoiceParam, ToolParam
+
+MAX_CHOICES = 8
 _INT64 = 1 << 63
 
 
@@ -16,12 +21,6 @@ def _as_list(value: Any) -> Any:
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
-
-
-class Strict(BaseModel):
-    """No conversions between types, no NaN, no unknown field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
 
 
 class StreamOptions(Strict):
@@ -56,6 +55,9 @@ class SamplingBody(Strict):
     max_tokens: int | None = Field(None, ge=1, description="default: what the context leaves")
 
 
+_CHOICES = "answers to one prompt; with `seed`, the first has it and the others have seeds that follow from it"
+
+
 class CompletionBody(SamplingBody):
     """Body of `/v1/completions`."""
 
@@ -66,32 +68,10 @@ class CompletionBody(SamplingBody):
     logprobs: int | None = Field(None, ge=0, le=20, description="how many alternatives beside the chosen token")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description="`include_usage`; only with `stream`")
-
-
-class TextPart(Strict):
-    """A text part of a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Message(Strict):
-    """One turn of a conversation. Fields that may only be null come from clients that send our own answers back."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-    name: str | None = None
-    refusal: None = None
-    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
-    audio: None = None
-    function_call: None = None
-    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
-
-    def for_template(self) -> dict[str, str]:
-        """The message as chat templates expect it: `developer` is OpenAI's newer word for `system`."""
-        text = self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
-        message = {"role": "system" if self.role == "developer" else self.role, "content": text}
-        return {**message, "name": self.name} if self.name is not None else message
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES, description=_CHOICES)
+    suffix: str | None = Field(
+        None, description="what comes after the completion, for models with tokens for filling in the middle"
+    )
 
 
 class ChatBody(SamplingBody):
@@ -100,10 +80,32 @@ class ChatBody(SamplingBody):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: list[Message] = Field(
         min_length=1,
-        description="required; roles system, developer, user, assistant; text content; `name` goes to the template",
+        description="required; roles system, developer, user, assistant, tool; text content; `tool_calls` and"
+        " `reasoning_content` of the assistant's turns and `name` go to the template",
     )
     max_completion_tokens: int | None = Field(None, ge=1, description="the newer name of `max_tokens`")
     logprobs: bool | None = Field(None, description="of the chosen tokens")
     top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `logprobs`")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description="`include_usage`; only with `stream`")
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES, description=_CHOICES)
+    tools: list[ToolParam] | None = Field(
+        None,
+        max_length=MAX_TOOLS,
+        description="functions, for models whose manifest says how they call them; `strict` binds the arguments to the"
+        " schema",
+    )
+    tool_choice: ToolChoiceParam | None = Field(
+        None, description="`auto`, `none`, `required` or one function; the last two bind the arguments to the schemas"
+    )
+    parallel_tool_calls: bool | None = Field(None, description="false: one call at most")
+    response_format: ResponseFormat | None = Field(
+        None, description="`text`, `json_object` or `json_schema`; the answer follows it by construction"
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, description="for models that think: `none` turns it off, the others turn it on; there are no degrees"
+    )
+    chat_template_kwargs: dict[str, str | int | float | bool | None] | None = Field(
+        None,
+        description="vLLM's; `enable_thinking`, and what else the model's template reads",
+    )

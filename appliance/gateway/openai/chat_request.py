@@ -1,0 +1,41 @@
+"""From a chat's checked body to the conversation that it means. What the model cannot do is refused by `prepare`."""
+
+from __future__ import annotations
+
+from appliance.errors import RequestError
+from appliance.gateway.chat.request import ChatRequest, ClientNames
+from appliance.gateway.openai.messages import for_template
+from appliance.gateway.openai.schema import ChatBody
+from appliance.gateway.openai.tools import choice_of, structure_of, tools_of
+
+_SWITCH = "enable_thinking"
+
+
+def chat_request(body: ChatBody) -> ChatRequest:
+    """Return the conversation.
+
+    Raises:
+        RequestError: two parameters contradict each other.
+    """
+    options = dict(body.chat_template_kwargs or {})
+    switch = options.pop(_SWITCH, None)
+    if switch is not None and not isinstance(switch, bool):
+        raise RequestError(
+            f"chat_template_kwargs.{_SWITCH} must be true or false", param=f"chat_template_kwargs.{_SWITCH}"
+        )
+    effort = None if body.reasoning_effort is None else body.reasoning_effort != "none"
+    if switch is not None and effort is not None and switch is not effort:
+        raise RequestError(
+            f"reasoning_effort and chat_template_kwargs.{_SWITCH} contradict each other", param="reasoning_effort"
+        )
+    names = ClientNames() if switch is None else ClientNames(thinking=f"chat_template_kwargs.{_SWITCH}")
+    return ChatRequest(
+        messages=for_template(body.messages),
+        tools=tools_of(body.tools),
+        tool_choice=choice_of(body.tool_choice),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        thinking=effort if switch is None else switch,
+        response_format=structure_of(body.response_format),
+        template_options=options,
+        client_names=names,
+    )

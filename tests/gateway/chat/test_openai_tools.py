@@ -1,0 +1,250 @@
+"""Tools with the real `openai` client: offered, called, streamed, answered; and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pydantic
+import pytest
+
+from tests.gateway.fake_triton import refusal, words
+from tests.gateway.tiny_artefact import tiny_tokenizer
+
+ASK = [{"role": "user", "content": "Weather in Paris?"}]
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "Weather.", "parameters": SCHEMA}}
+TIME = {"type": "function", "function": {"name": "get_time"}}
+CALL = [
+    "<tool_call>",
+    '\n{"name"',
+    ': "get_weather", "argu',
+    'ments": {"city"',
+    ': "Pa',
+    'ris"}',
+    "}\n",
+    "</tool_call>",
+]
+
+
+def strict(tool):
+    return {"type": "function", "function": {**tool["function"], "strict": True}}
+
+
+def prompt(harness):
+    return tiny_tokenizer(more=True).decode(harness.triton.asked[-1].prompt_ids, skip_special_tokens=False)
+
+
+def ask(client, **settings):
+    return client.chat.completions.create(**{"model": "tools", "messages": ASK, "tools": [WEATHER, TIME], **settings})
+
+
+def test_a_call_comes_whole(client, harness):
+    harness.triton.script = words("Let me see.\n", *CALL)
+    (choice,) = ask(client).choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content == "Let me see."
+    (call,) = choice.message.tool_calls
+    assert call.id.startswith("call_")
+    assert (call.type, call.function.name, call.function.arguments) == ("function", "get_weather", '{"city": "Paris"}')
+    assert "structured_outputs" not in harness.triton.asked[0].sampling
+
+
+def test_an_answer_of_calls_alone_has_no_content(client, harness):
+    harness.triton.script = words(*CALL)
+    assert ask(client).choices[0].message.content is None
+
+
+def test_calls_are_streamed_while_the_model_writes_them(client, harness):
+    harness.triton.script = words(
+        "Hm.\n", *CALL, "\n<tool_call>\n", '{"name": "get_time", "arguments": {}}\n</tool_call>'
+    )
+    chunks = list(ask(client, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hm."
+    deltas = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    begun = [call for call in deltas if call.id]
+    assert [(call.index, call.function.name, call.type) for call in begun] == [
+        (0, "get_weather", "function"),
+        (1, "get_time", "function"),
+    ]
+    arguments = ["".join(call.function.arguments for call in deltas if call.index == index) for index in (0, 1)]
+    assert arguments == ['{"city": "Paris"}', "{}"]
+    assert len([call for call in deltas if call.index == 0]) > 3
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+def test_the_clients_own_gathering_of_a_stream_understands_us(client, harness):
+    harness.triton.script = words(*CALL)
+    with client.chat.completions.stream(model="tools", messages=ASK, tools=[strict(WEATHER)]) as stream:
+        events = [event.type for event in stream]
+        (call,) = stream.get_final_completion().choices[0].message.tool_calls
+    assert "tool_calls.function.arguments.delta" in events
+    assert call.function.parsed_arguments == {"city": "Paris"}
+
+
+def test_tools_and_their_history_go_through_the_models_template(client, harness):
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":  "Paris"}'}}
+    turns = [
+        *ASK,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    ask(client, messages=turns)
+    assert prompt(harness) == (
+        "<|im_start|>system\n# Tools\n"
+        '{"type": "function", "function": {"name": "get_weather", "description": "Weather.", '
+        f'"parameters": {json.dumps(SCHEMA)}}}}}\n'
+        '{"type": "function", "function": {"name": "get_time", "description": "", '
+        '"parameters": {"type": "object", "properties": {}}}}\n<|im_end|>\n'
+        "<|im_start|>user\nWeather in Paris?<|im_end|>\n"
+        '<|im_start|>assistant\n<tool_call>\n{"name": "get_weather", "arguments": {"city":  "Paris"}}\n</tool_call>'
+        "<|im_end|>\n"
+        "<|im_start|>user\n<tool_response>\nsunny\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_an_answer_of_ours_with_calls_can_be_sent_back_as_a_turn(client, harness):
+    harness.triton.script = words("A\n", *CALL)
+    answer = ask(client).choices[0].message
+    first = prompt(harness)
+    result = {"role": "tool", "tool_call_id": answer.tool_calls[0].id, "content": "sunny"}
+    ask(client, messages=[*ASK, answer, result])
+    assert prompt(harness).startswith(first + "A\n" + "".join(CALL) + "<|im_end|>\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_text", "several", "bound"),
+    [
+        ({"tool_choice": "required"}, False, True, True),
+        ({"tool_choice": "required", "parallel_tool_calls": False}, False, False, True),
+        ({"tool_choice": {"type": "function", "function": {"name": "get_weather"}}}, False, False, True),
+        ({"tools": [strict(WEATHER), TIME]}, True, True, True),
+        ({"parallel_tool_calls": False}, True, False, False),
+    ],
+)
+def test_what_must_be_called_is_bound_by_a_grammar(client, harness, settings, has_text, several, bound):
+    ask(client, **settings)
+    grammar = harness.triton.asked[0].sampling["structured_outputs"]["grammar"]
+    assert ("plain" in grammar) is has_text
+    assert (")*" in grammar.splitlines()[0]) is several
+    assert ('"required": ["city"]' in grammar) is bound
+
+
+def test_a_named_tool_is_the_only_one_that_can_be_called(client, harness):
+    ask(client, tool_choice={"type": "function", "function": {"name": "get_time"}})
+    grammar = harness.triton.asked[0].sampling["structured_outputs"]["grammar"]
+    assert "get_time" in grammar
+    assert "get_weather" not in grammar
+
+
+def test_no_call_is_made_when_none_is_chosen_and_the_prompt_stays_the_same(client, harness):
+    ask(client)
+    offered = prompt(harness)
+    harness.triton.script = words(*CALL)
+    answer = ask(client, tool_choice="none", logit_bias={"5": 1})
+    assert answer.choices[0].message.tool_calls is None
+    assert answer.choices[0].finish_reason == "stop"
+    assert prompt(harness) == offered
+    mark = tiny_tokenizer(more=True).token_to_id("<tool_call>")
+    assert harness.triton.asked[-1].sampling["logit_bias"] == {"5": 1, str(mark): -100}
+
+
+def test_the_coders_form_is_read_where_the_manifest_says_so(client, harness):
+    harness.triton.script = words(
+        "<tool_call>\n<function=get_weather>\n<para", "meter=city>\nPa", "ris\n</parameter>\n</function>\n</tool_call>"
+    )
+    (call,) = ask(client, model="coder").choices[0].message.tool_calls
+    assert call.function.arguments == '{"city": "Paris"}'
+
+
+def test_a_call_of_a_tool_that_was_not_offered_is_text(client, harness):
+    harness.triton.script = words(*CALL)
+    message = ask(client, tools=[TIME]).choices[0].message
+    assert message.tool_calls is None
+    assert message.content == "".join(CALL)
+
+
+def called_with(arguments):
+    function = {"name": "f", "arguments": arguments}
+    return {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+
+
+def strict_with(**parameters):
+    return [{"type": "function", "function": {"name": "f", "strict": True, "parameters": parameters}}]
+
+
+ARGUMENTS = "messages[1].tool_calls[0].function.arguments"
+LONG_TEXT = {"type": "string", "minLength": 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "param", "words"),
+    [
+        ({"model": "speaker"}, "tools", "not trained to call tools"),
+        ({"tools": [WEATHER, WEATHER]}, "tools", "one name"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice", "needs tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "no tool"),
+        ({"messages": [*ASK, called_with("[1]")]}, ARGUMENTS, "JSON object"),
+        ({"messages": [*ASK, called_with("{")]}, ARGUMENTS, "not valid JSON"),
+        ({"model": "coder", "tools": strict_with(anyOf=[])}, "tools", "cannot be strict"),
+        ({"model": "coder", "tools": strict_with(properties={"a": LONG_TEXT})}, "tools", "rules of its own"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(client, harness, settings, param, words):
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, **settings)
+    assert caught.value.param == param
+    assert words in caught.value.message
+    assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "param"),
+    [
+        ({"tools": [strict(WEATHER)]}, "tools"),
+        ({"tools": openai.omit, "response_format": {"type": "json_object"}}, "response_format"),
+    ],
+)
+def test_what_the_engine_cannot_compile_has_the_clients_own_name(client, harness, settings, param):
+    harness.triton.script = refusal("RequestError[structured_outputs]: structured_outputs cannot be honoured: too deep")
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, **settings)
+    assert caught.value.param == param
+    assert f"{param} cannot be honoured: too deep" in caught.value.message
+
+
+class Answer(pydantic.BaseModel):
+    city: str
+    days: int
+
+
+def test_an_answer_is_parsed_into_the_clients_class(client, harness):
+    harness.triton.script = words('{"city": "Par', 'is", "days": 3}')
+    answer = client.chat.completions.parse(model="tools", messages=ASK, response_format=Answer)
+    assert answer.choices[0].message.parsed == Answer(city="Paris", days=3)
+    schema = harness.triton.asked[0].sampling["structured_outputs"]["json"]
+    assert schema["required"] == ["city", "days"]
+
+
+def test_the_formats_reach_the_engine(client, harness):
+    def asked(**response_format):
+        ask(client, tools=openai.omit, response_format=response_format)
+        return harness.triton.asked[-1].sampling.get("structured_outputs")
+
+    assert asked(type="text") is None
+    assert asked(type="json_object") == {"json_object": True}
+    assert asked(type="json_schema", json_schema={"name": "a"}) == {"json_object": True}
+    assert asked(type="json_schema", json_schema={"name": "a", "schema": {"type": "array"}}) == {
+        "json": {"type": "array"}
+    }
+
+
+def test_a_format_and_tools_go_together(client, harness):
+    ask(client, response_format={"type": "json_object"})
+    grammar = harness.triton.asked[0].sampling["structured_outputs"]["grammar"]
+    assert grammar.startswith('start:  (format | "<tool_call>"')
