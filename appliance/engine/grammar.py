@@ -15,12 +15,14 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.structured_output import PARAM, Form, StructuredOutput
+from appliance.engine.schema import PARAM
+from appliance.engine.structured_output import Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 
 CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300
+_WORD = re.compile(r"\s*\S+|\s+")
 # For a schema of ours or a client's: its own "x-guidance" may not loosen what it says. White space is bounded because a
 # model that has nothing to say would go on with it for ever.
 _SCHEMA_OPTIONS = {
@@ -129,27 +131,34 @@ class _Vocabulary:
     def __init__(self, tokenizer: Tokenizer, tokens: int, end_tokens: Collection[int]) -> None:
         specials = tokenizer.special_tokens
         self._tokenizer = tokenizer
-        self._cuts = _cuts(specials.values())
         self.eos_token_id = min(end_tokens)
         self.bos_token_id = None
         self.special_token_ids = sorted({*specials, *end_tokens})
         self.tokens = tokenizer.vocabulary(tokens)
         for token, name in specials.items():
             self.tokens[token] = name.encode()
+        self._bytes = {known: token for token, known in enumerate(self.tokens) if len(known) == 1}
 
     def __call__(self, text: str) -> list[int]:
-        """Encode text that a grammar dictates; a special token's name in it is text like any other."""
-        return [
-            token
-            for piece in self._cuts.split(text)
-            for token in self._tokenizer.encode(piece, add_special_tokens=False)
-        ]
+        """Encode text that a grammar dictates into tokens that stand for exactly its bytes.
 
+        The tokenizer's own answer does not where it normalises Unicode or takes a name for a special token. There the
+        word is spelt byte by byte.
+        """
+        ids = self._tokenizer.encode(text, add_special_tokens=False)
+        if self._is_exact(ids, text):
+            return ids
+        return [token for word in _WORD.findall(text) for token in self._encode_word(word)]
 
-def _cuts(names: Collection[str]) -> re.Pattern[str]:
-    """A pattern for the places where a text is to be cut so that no piece holds one of the names."""
-    places = [f"(?<={re.escape(name[0])})(?={re.escape(name[1:])})" for name in names if len(name) > 1]
-    return re.compile("|".join(places) if places else r"(?!)")
+    def _encode_word(self, word: str) -> list[int]:
+        ids = self._tokenizer.encode(word, add_special_tokens=False)
+        if self._is_exact(ids, word):
+            return ids
+        letters = (bytes([byte]) for byte in word.encode())
+        return [self._bytes[letter] for letter in letters if letter in self._bytes]
+
+    def _is_exact(self, ids: list[int], text: str) -> bool:
+        return b"".join(map(self._tokenizer.token_bytes, ids)) == text.encode()
 
 
 def _grammar(wanted: StructuredOutput) -> str:

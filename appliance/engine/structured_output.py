@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.engine.schema import PARAM, check_schema
 from appliance.errors import RequestError
 
-PARAM = "structured_outputs"
 MAX_CHARACTERS = 1 << 17
 ANY_JSON = "{}"
 ANY_OBJECT = '{"type": "object"}'
@@ -53,9 +53,13 @@ class StructuredOutput:
     def from_mapping(cls, value: Any) -> StructuredOutput:
         """Read a parsed JSON object with exactly one of the keys of `Form`; null counts as absent.
 
+        A string that holds such an object will do: Triton's `generate` lets nothing else through.
+
         Raises:
             RequestError: it is another thing, has no or several keys, or one with a value of the wrong type.
         """
+        if isinstance(value, str):
+            value = _parse(PARAM, value)
         if not isinstance(value, Mapping):
             raise RequestError(f"{PARAM} must be an object", param=PARAM)
         given = {key: content for key, content in value.items() if content is not None}
@@ -73,19 +77,24 @@ class StructuredOutput:
         return _READERS[known[key]](content)
 
 
+def _parse(what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{what} is not JSON: {error}", param=PARAM) from error
+
+
 def _read_schema(value: Any) -> StructuredOutput:
     """Read a schema: an object, true or false, or a string that holds one."""
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise RequestError(f"the schema is not JSON: {error}", param=PARAM) from error
+        value = _parse("the schema", value)
     if value is True:
         return StructuredOutput(Form.JSON, ANY_JSON)
     if value is False:
         raise RequestError("the schema is false, which nothing satisfies", param=PARAM)
     if not isinstance(value, Mapping):
         raise RequestError(f"a JSON schema is an object or true, not {type(value).__name__}", param=PARAM)
+    check_schema(value)
     try:
         return StructuredOutput(Form.JSON, json.dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
