@@ -1,4 +1,7 @@
-"""`python -m bench` measures engines, `presets` measures candidates for presets, `report FILE` writes tables again."""
+"""`python -m bench` measures engines, `presets` candidates for presets, `grammars` what a grammar costs.
+
+`report FILE` writes tables again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.engines import ENGINES
 from bench.environments import ROOT
+from bench.grammar_run import Selection as GrammarSelection
+from bench.grammar_run import run_grammars
 from bench.preset_run import Selection, run_presets
 from bench.report import PageError, put_into, report
 from bench.results import Results
@@ -69,6 +74,19 @@ def presets_command(quick: bool, rounds: int, model: str, root: Path | None) -> 
     selection = Selection(model=model, rounds=rounds, quick=quick)
     with shown_progress() as progress:
         results = run_presets(selection, Layout.from_environment(os.environ, root), progress, _say)
+    _show(results)
+
+
+@command.command("grammars")
+@click.option("--quick", is_flag=True, help="A smoke run: hardly any tokens; its figures say nothing.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--model", default=MODELS[0], show_default=True, help="An installed model.")
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+def grammars_command(quick: bool, rounds: int, model: str, root: Path | None) -> None:
+    """Measure what it costs that completions must match a JSON schema: the bare engine, without and with one."""
+    selection = GrammarSelection(model=model, rounds=rounds, quick=quick)
+    with shown_progress() as progress:
+        results = run_grammars(selection, Layout.from_environment(os.environ, root), progress, _say)
     _show(results)
 
 

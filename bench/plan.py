@@ -30,6 +30,7 @@ class Work:
         repeats: of each first token, for the median.
         slots: sequences that the engine must be able to hold.
         context_tokens: tokens that each of them may have.
+        schema: a JSON schema that every completion must match, for our own engine; empty for none.
     """
 
     streams: tuple[int, ...] = (1, 4, 8, 16)
@@ -41,6 +42,7 @@ class Work:
     repeats: int = 3
     slots: int = 16
     context_tokens: int = 2048
+    schema: str = ""
 
 
 FULL = Work()
@@ -48,6 +50,7 @@ LONG = Work(
     streams=(), prefill_tokens=(500, 1000, 2000, 4000, 8000), busy_streams=0, repeats=1, slots=1, context_tokens=8192
 )
 PRESETS = Work(streams=(1, 8), busy_streams=0, slots=8)
+GRAMMARS = Work(streams=(1, 8), decode_tokens=256, busy_streams=0, slots=8)
 QUICK = Work(
     streams=(1, 2), prompt_tokens=16, decode_tokens=8, prefill_tokens=(64,), short_tokens=8, busy_streams=2, repeats=1,
     slots=4, context_tokens=128,

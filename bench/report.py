@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import NOTHING, Row, long_rows, main_rows, preset_rows
+from bench.grammar_run import CONSTRAINED, FREE
 from bench.markdown import table
 from bench.results import Measured, Results, Table
-from bench.summary import standings
+from bench.summary import spread, standings
 
 BEGIN = "<!-- bench: begin; written by `python -m bench report FILE --into PAGE`, not by hand -->"
 END = "<!-- bench: end -->"
@@ -75,6 +76,19 @@ def _preset_grid(part: Table) -> tuple[str, str]:
     return ": candidates for presets", table(("", *(column.title for column in columns)), cells)
 
 
+def _grammar_grid(part: Table) -> tuple[str, str]:
+    """Below the figures, what is left of the throughput under a grammar: the medians' ratio."""
+    free, constrained = part.engine(FREE.key), part.engine(CONSTRAINED.key)
+    lines = [_by_figure(part, main_rows(part.work))]
+    for streams in part.work["streams"]:
+        rates = [spread(engine.values(f"decode_{streams}")) for engine in (free, constrained) if engine is not None]
+        without, under = (*rates, None, None)[:2]
+        if without is not None and under is not None:
+            share = f"{under.median / without.median:.1%} of the throughput without ({under.median:.1f} of "
+            lines += ["", f"Decoding {streams} at once under a grammar: {share}{without.median:.1f} tokens/s)."]
+    return ": what a grammar costs", "\n".join(lines)
+
+
 def _by_figure(part: Table, rows: Sequence[Row]) -> str:
     cells = [(row.title, *(_cell(row.cell(engine), engine) for engine in part.engines)) for row in rows]
     return table(("", *(engine.title for engine in part.engines)), cells)
@@ -84,6 +98,7 @@ _GRIDS: Mapping[str, Callable[[Table], tuple[str, str]]] = {
     "main": _main_grid,
     "long": _long_grid,
     "presets": _preset_grid,
+    "grammars": _grammar_grid,
 }
 
 

@@ -46,7 +46,7 @@ class Table:
 
     Attributes:
         kind: "main" for everything, "long" for prefill over the prompt's length, "presets" for the candidates of
-            presets, each as an engine of its own.
+            presets, each as an engine of its own, "grammars" for our engine without and with one.
         model: its name.
         checkpoint: digest of the file that all engines' weights come from.
         work: the plan's, as JSON values.

@@ -17,6 +17,7 @@ from appliance import __version__
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH
 from appliance.engine import Engine, EngineConfig, Event, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
+from appliance.engine.structured_output import StructuredOutput
 from bench.plan import Plan
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
@@ -42,6 +43,7 @@ class EngineSubject:
             cache_bytes=work.slots * work.context_tokens * self._row_bytes,
             threads=plan.threads,
         )
+        self._wanted = StructuredOutput.from_mapping({"json": work.schema}) if work.schema else None
         self._engine = Engine.load(folder, config)
         self._ids = (str(number) for number in itertools.count())
 
@@ -89,7 +91,7 @@ class EngineSubject:
 
     def _submit(self, prompt: Sequence[int], tokens: int, stream: _Stream) -> str:
         request_id = next(self._ids)
-        sampling = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
+        sampling = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True, structured_outputs=self._wanted)
         self._engine.submit(Request(request_id, tuple(prompt), sampling), stream.put)
         return request_id
 

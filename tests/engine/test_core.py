@@ -1,5 +1,6 @@
 """Whatever comes and goes in whatever order: nothing is lost, nobody starves, and every answer is the lone one's."""
 
+import re
 from dataclasses import dataclass, replace
 
 import pytest
@@ -12,10 +13,10 @@ from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
+from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import DeadlineError, EngineError
-from tests.engine.toy import END, SHAPE, TOKENS, Recorder, ToyRunner, greedy_reference, toy_tokenizer
+from tests.engine.toy import END, GRAMMARS, SHAPE, TOKENIZER, TOKENS, Recorder, ToyRunner, greedy_reference
 
-TOKENIZER = toy_tokenizer()
 LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
 
 
@@ -40,7 +41,9 @@ class Bench:
         self.sinks[name] = Recorder()
         sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
         self.sequences[name] = sequence
-        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,)))
+        wanted = sampling.structured_outputs
+        matcher = None if wanted is None else GRAMMARS.matcher(wanted)
+        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,), matcher))
         return self.sinks[name]
 
     def step(self, cancelled=()):
@@ -306,6 +309,26 @@ def test_when_memory_is_short_the_youngest_is_set_back_and_its_text_does_not_rep
     lone = alone.add("young", prompts["young"], max_tokens=80, ignore_eos=True)
     alone.run()
     assert bench.sinks["young"].tokens == lone.tokens
+
+
+def test_a_grammar_goes_on_where_it_was_when_its_sequence_is_set_back_or_shares_a_prefix():
+    sampling = {
+        "structured_outputs": StructuredOutput.from_mapping({"regex": "([a-f]{3}-[0-9]{2};){9}"}),
+        "max_tokens": 80,
+        "logit_bias": {END: 50.0},
+    }
+    alone = Bench()
+    alone.add("lone", [4, 5, 6, 7], **sampling)
+    alone.run()
+    bench = Bench(replace(LIMITS, max_running=2, budget_rows=150))
+    for name in ("old", "young", "late"):
+        bench.add(name, [4, 5, 6, 7], **sampling)
+    bench.run()
+    assert bench.core.scheduler.preemptions > 0
+    for sink in bench.sinks.values():
+        assert sink.finish.reason is FinishReason.STOP
+        assert re.fullmatch("([a-f]{3}-[0-9]{2};){9}", sink.text)
+        assert sink.tokens == alone.sinks["lone"].tokens
 
 
 def test_a_sequence_that_was_set_back_can_be_cancelled():

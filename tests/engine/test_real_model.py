@@ -5,11 +5,14 @@ import json
 import queue
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from appliance.artefact.folder import read_manifest
-from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine import Engine, EngineConfig, FinishEvent, FinishReason, Request, SamplingParams
 from appliance.engine.scheduler import HEADROOM_ROWS
+from appliance.engine.structured_output import StructuredOutput
+from tests.engine.schemas import HAND_WRITTEN
 from tests.real_model import NAME, artefact_of
 
 pytestmark = pytest.mark.model
@@ -114,4 +117,33 @@ def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_pre
         known = dict(found.top)
         for token, logit in zip(last["ids"][:5], last["logits"], strict=False):
             assert known[token] - found.logprob == pytest.approx(logit - last["logits"][0], abs=1.0), prompt["text"]
+    engine.close()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
+    names = (
+        "person",
+        "extraction",
+        "weather tool",
+        "tree",
+        "enum unicode",
+        "const with a special token's name",
+        "const in another form of Unicode",
+        "pydantic",
+    )
+    engine = Engine.load(folder, SHARED)
+    ids = engine.tokenizer.encode(f"{SYSTEM}<|im_start|>user\nMake something up.<|im_end|>\n<|im_start|>assistant\n")
+    asked = []
+    for name in names:
+        wanted = StructuredOutput.from_mapping({"json": HAND_WRITTEN[name]})
+        sampling = SamplingParams(temperature=temperature, seed=1, max_tokens=400, structured_outputs=wanted)
+        asked.append((name, queue.SimpleQueue()))
+        engine.submit(Request(name, tuple(ids), sampling), asked[-1][1].put)
+    for name, events in asked:
+        text = ""
+        while not isinstance(event := events.get(timeout=300), FinishEvent):
+            text += event.text
+        assert event.reason is FinishReason.STOP, name
+        jsonschema.validate(json.loads(text), HAND_WRITTEN[name])
     engine.close()

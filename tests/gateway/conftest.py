@@ -11,9 +11,10 @@ import httpx
 import openai
 import pytest
 
+from appliance.artefact.manifest import Conversation
+from tests.gateway.chat import templates
 from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.harness import Harness, LoopThread
-from tests.gateway.talking_artefact import write_talking_artefact
 from tests.gateway.tiny_artefact import write_artefact
 
 
@@ -30,7 +31,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     return (
         write_artefact(root / "instruct"),
         write_artefact(root / "base", model="tiny-base", template=None),
-        write_talking_artefact(root / "talker"),
+        write_artefact(root / "talker", "tiny-talker", templates.THINKING, Conversation("hermes", thinking=True)),
     )
 
 

@@ -73,12 +73,13 @@ def test_a_document_has_the_same_blocks():
     [
         ("stop", None, ("end_turn", None)),
         ("stop", "END", ("stop_sequence", "END")),
+        ("stop", 5, ("end_turn", None)),
         ("length", None, ("max_tokens", None)),
         ("tool_calls", None, ("tool_use", None)),
     ],
 )
 def test_the_stop_reason_is_the_one_that_ended_it(finish, stop_string, expected):
-    pieces = [Piece((Text("a"),), finish_reason=finish, usage=Usage(1, 0, 1, stop_reason=stop_string))]
+    pieces = [Piece((Text("a"),), finish_reason=finish, usage=Usage(1, 0, 1), stop_reason=stop_string)]
     message = json.loads(form().document(pieces))
     assert (message["stop_reason"], message["stop_sequence"]) == expected
 

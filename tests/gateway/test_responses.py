@@ -7,11 +7,12 @@ import pydantic
 import pytest
 
 from tests.gateway.fake_triton import failure, piece, usage, words
-from tests.gateway.talking_artefact import TALKER, talking_tokenizer
 from tests.gateway.test_openai_client import LOGPROBS
 from tests.gateway.tiny_artefact import tiny_tokenizer
 
 MODEL = "tiny-instruct"
+# It thinks and calls tools, as Qwen3 does.
+TALKER = "tiny-talker"
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -33,7 +34,7 @@ CALLING = (
 
 
 def prompt(harness) -> str:
-    return str(talking_tokenizer().decode(harness.triton.asked[-1].prompt_ids, skip_special_tokens=False))
+    return str(tiny_tokenizer(more=True).decode(harness.triton.asked[-1].prompt_ids, skip_special_tokens=False))
 
 
 def test_a_response_comes_whole(client, harness):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import jsonschema
 import numpy as np
 import pytest
 import tritonclient.grpc as client
@@ -141,7 +142,37 @@ def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox
     assert _value(answers[-1], "finish_reason") == "length"
     usage = json.loads(_value(answers[-1], "usage"))
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (20, 8)
-    assert set(usage) == {"prompt_tokens", "cached_tokens", "completion_tokens", "queue_s", "prefill_s", "decode_s"}
+    assert min(usage[name] for name in ("queue_s", "prefill_s", "decode_s", "cached_tokens")) >= 0
+    assert usage["stop_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"), [({"stop": "x"}, "x"), ({"stop_token_ids": [ord("x")]}, ord("x")), ({}, None)]
+)
+def test_usage_tells_what_ended_an_answer(box: RunningBox, own: dict[str, Any], reason: Any):
+    sampling = {"structured_outputs": {"choice": ["axb"]}, "max_tokens": 8, **own}
+    (answer,) = _ask(box, input_ids=[20, 21], sampling_parameters=sampling, return_finish_reason=True)
+    assert json.loads(_value(answer, "usage"))["stop_reason"] == reason
+    assert _value(answer, "finish_reason") == "stop"
+    assert _text([answer]) == ("axb" if reason is None else "a")
+
+
+def test_an_answer_matches_the_schema_that_was_asked_for(box: RunningBox):
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "maximum": 99}},
+        "required": ["name", "age"],
+        "additionalProperties": False,
+    }
+    sampling = {"structured_outputs": {"json": schema}, "max_tokens": 500}
+    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
+    jsonschema.validate(json.loads(_text([answer])), schema)
+
+
+def test_a_description_may_be_a_string_in_the_requests_own_parameters(box: RunningBox):
+    own = {"structured_outputs": json.dumps({"choice": ["yes", "no"]}), "max_tokens": 8}
+    body = {"text_input": PROMPT, "parameters": {**own, "exclude_input_in_output": True}}
+    assert json.loads(_post(box, f"v2/models/{TINY}/generate", body))["text_output"] in {"yes", "no"}
 
 
 def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
@@ -167,6 +198,12 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
         pytest.param({"text_input": b"\xff"}, "RequestError[text_input]: text_input is not UTF-8", id="not UTF-8"),
         pytest.param({"text_input": "a", "sampling_parameters": "{"}, "is not JSON", id="not JSON"),
         pytest.param({"text_input": "a", "sampling_parameters": "[]"}, "must be a JSON object", id="no object"),
+        pytest.param({"text_input": "a", "sampling_parameters": "[" * 100_000}, "is not JSON", id="too deep"),
+        pytest.param(
+            {"text_input": "a", "sampling_parameters": {"structured_outputs": {"json": {"not": {}}}}},
+            "RequestError[structured_outputs]: structured_outputs cannot be honoured: Unimplemented keys",
+            id="a schema that cannot be honoured",
+        ),
         pytest.param({"text_input": "a", "sampling_parameters": {"temprature": 1}}, "[temprature]", id="unknown key"),
         pytest.param({"text_input": "a", "sampling_parameters": {"max_tokens": 0}}, "[max_tokens]", id="no tokens"),
         pytest.param(

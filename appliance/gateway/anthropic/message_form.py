@@ -35,8 +35,6 @@ class MessageForm:
         length_reason: what it means when the completion ends for its length.
     """
 
-    PROMPT = "messages"
-
     def __init__(
         self, message_id: str, request_id: str, model: str, *, prompt_tokens: int, length_reason: str = "max_tokens"
     ) -> None:
@@ -95,9 +93,11 @@ class MessageForm:
             self._add(part)
         if piece.finish_reason:
             self.usage = piece.usage or self.usage
-            self._stop = self._stop_fields(piece.finish_reason, self.usage.stop_reason)
+            self._stop = self._stop_fields(piece.finish_reason, piece.stop_reason)
 
-    def _stop_fields(self, finish_reason: str, stop_string: str | None) -> dict[str, str | None]:
+    def _stop_fields(self, finish_reason: str, stop: str | int | None) -> dict[str, str | None]:
+        # A token that ended it has a number.
+        stop_string = stop if isinstance(stop, str) else None
         if finish_reason == "length":
             reason = self._length_reason
         elif finish_reason == "tool_calls":

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import StopString, Strict
+from appliance.gateway.openai.schema import StopString
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS
 
 _INT64 = 1 << 63
 
@@ -211,7 +213,9 @@ class CountBody(Strict):
         description="required; `text`, `tool_use`, `tool_result`, `thinking`; the last one is not the assistant's",
     )
     system: str | list[TextBlock] | None = Field(None, description="text, or text blocks")
-    tools: list[Tool] | None = Field(None, description="the application's own; Anthropic's tools are refused")
+    tools: list[Tool] | None = Field(
+        None, max_length=MAX_TOOLS, description="the application's own; Anthropic's tools are refused"
+    )
     tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")
     thinking: Thinking | None = Field(
         None,

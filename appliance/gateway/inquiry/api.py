@@ -13,6 +13,8 @@ from appliance.gateway.desk import Desk
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai import body
 from appliance.gateway.openai.http_body import body_for_gateway
+from appliance.gateway.openai.messages import for_template
+from appliance.gateway.openai.tools import tools_of
 from appliance.gateway.served_model import ServedModel
 
 
@@ -72,11 +74,12 @@ async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
     if asked.messages is None:
         if asked.prompt is None:
             raise RequestError("prompt or messages is needed", param="prompt")
-        if asked.add_generation_prompt is not None:
-            raise RequestError("add_generation_prompt needs messages", param="add_generation_prompt")
+        for name in ("add_generation_prompt", "tools"):
+            if getattr(asked, name) is not None:
+                raise RequestError(f"{name} needs messages", param=name)
         return await model.tokenize_text(asked.prompt, add_special_tokens=asked.add_special_tokens is not False)
     if asked.prompt is not None:
         raise RequestError("prompt and messages exclude each other", param="prompt")
     if asked.add_special_tokens:
         raise RequestError("add_special_tokens: the chat template writes them", param="add_special_tokens")
-    return await tokenize(model, ChatRequest([message.for_template() for message in asked.messages]))
+    return await tokenize(model, ChatRequest(for_template(asked.messages), tools_of(asked.tools)))

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from appliance.gateway.openai.schema import Message, Strict, TokenId
+from appliance.gateway.openai.messages import Message
+from appliance.gateway.openai.schema import TokenId
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS, ToolParam
 
 
 class TokenizeBody(Strict):
@@ -17,6 +20,7 @@ class TokenizeBody(Strict):
     messages: list[Message] | None = Field(
         None, min_length=1, description="as in `/v1/chat/completions`; this or `prompt`"
     )
+    tools: list[ToolParam] | None = Field(None, max_length=MAX_TOOLS, description="as there; only with `messages`")
     add_special_tokens: bool | None = Field(
         None, description="the model's own prefix; default true; for `messages` only false: the template has them"
     )

@@ -14,14 +14,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
+from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
 from appliance.gateway.infilling import encode_infilling
-from appliance.gateway.anthropic.api import MessagesApi
-from appliance.gateway.desk import Desk
 from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer

@@ -27,8 +27,6 @@ class ResponseForm:
         keep: gets the finished answer, in JSON fields and in the bytes that are sent; before they are.
     """
 
-    PROMPT = "input"
-
     def __init__(
         self,
         response_id: str,

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import SamplingBody, Strict
+from appliance.gateway.openai.schema import SamplingBody
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
 
 Status = Literal["in_progress", "completed", "incomplete"]
-FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 _ResponseId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -231,7 +232,9 @@ class PromptFields(Strict):
         None, description="a system message before the input; not carried over to the next answer"
     )
     previous_response_id: _ResponseId | None = Field(None, description="goes on from an answer that is still kept")
-    tools: list[FunctionTool] | None = Field(None, description="functions; built-in tools and MCP servers are refused")
+    tools: list[FunctionTool] | None = Field(
+        None, max_length=MAX_TOOLS, description="functions; built-in tools and MCP servers are refused"
+    )
     tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = Field(
         None, description="`none`, `auto`, `required`, or one function"
     )
