@@ -14,7 +14,7 @@ from appliance.gateway.openai.form import encode
 PATH = "/v1/messages"
 
 # What Anthropic answers when it has no room, as different from a client's own limits.
-_OVERLOADED_STATUS = 529
+OVERLOADED_STATUS = 529
 _KINDS = {
     401: "authentication_error",
     403: "permission_error",
@@ -22,7 +22,7 @@ _KINDS = {
     413: "request_too_large",
     429: "rate_limit_error",
     504: "timeout_error",
-    _OVERLOADED_STATUS: "overloaded_error",
+    OVERLOADED_STATUS: "overloaded_error",
 }
 _FIRST_SERVER_STATUS = 500
 
@@ -30,7 +30,7 @@ _FIRST_SERVER_STATUS = 500
 def status_of(error: ApplianceError) -> int:
     """The HTTP status: the error table's, but for a box without room."""
     row = outcome(error)
-    return _OVERLOADED_STATUS if row.code == "overloaded" else row.http
+    return OVERLOADED_STATUS if row.code == "overloaded" else row.http
 
 
 def failure_fields(error: ApplianceError, request_id: str) -> dict[str, Any]:

@@ -27,22 +27,10 @@ def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
     """Parse and check a JSON body.
 
     Raises:
-        RequestError: not UTF-8, not JSON, nested too deeply, not an object; or a parameter is unknown, cannot be
+        RequestError: as `read_object`; or a parameter is unknown, cannot be
             honoured, or has a wrong value.
     """
     return check(kind, honoured(read_object(content), endpoint))
-
-
-def model_name(content: bytes) -> str:
-    """Return the model that a body asks for, whatever else it has.
-
-    Raises:
-        RequestError: the body is no JSON object, or `model` is no text.
-    """
-    name = read_object(content).get("model")
-    if not isinstance(name, str):
-        raise RequestError("model: a name from /v1/models is needed", param="model")
-    return name
 
 
 def read_object(content: bytes) -> dict[str, Any]:

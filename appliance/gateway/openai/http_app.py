@@ -30,9 +30,10 @@ from appliance.gateway.openai.completion_form import CompletionForm
 from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.http_body import body_for_model
 from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
+from appliance.gateway.openai.openapi import document
 from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
-from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.served_model import ServedModel
 
 
@@ -54,6 +55,7 @@ class OpenAiApi:
             Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/{name:path}", self.model, methods=["GET"]),
+            Route("/openapi.json", self.description, methods=["GET"]),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]
@@ -94,7 +96,7 @@ class OpenAiApi:
 
     async def embeddings(self, request: Request) -> Any:
         """`POST /v1/embeddings`."""
-        model = self._desk.models.get(body.model_name(await self._body(request)))
+        model = self._desk.models.get(body.check(EmbeddingBody, body.read_object(await self._body(request))).model)
         raise RequestError(
             f"{model.name} is a language model; no embedding model is installed",
             hint="no model of the catalogue embeds yet",
@@ -108,6 +110,10 @@ class OpenAiApi:
     async def model(self, request: Request) -> Response:
         """`GET /v1/models/{name}`."""
         return JSONResponse(self._card(self._desk.models.get(request.path_params["name"])))
+
+    async def description(self, _request: Request) -> Response:
+        """`GET /openapi.json`."""
+        return JSONResponse(document([model.name for model in self._desk.models.all]))
 
     async def live(self, _request: Request) -> Response:
         """`GET /health/live`: the gateway runs."""

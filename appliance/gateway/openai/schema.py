@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from appliance.gateway.openai.messages import Message
 from appliance.gateway.openai.strict import Strict
@@ -46,9 +46,10 @@ class SamplingBody(Strict):
     seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = Field(
         None, description="64 bits; same seed, same answer, alone or in a batch"
     )
-    stop: Annotated[list[StopString], BeforeValidator(_as_list)] | None = Field(
-        None, max_length=16, description="a string or up to 16; not part of the answer"
-    )
+    stop: (
+        Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
+        | None
+    ) = Field(None, max_length=16, description="a string or up to 16; not part of the answer")
     stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="vLLM's")
     ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")
     min_tokens: int | None = Field(None, ge=0, description="vLLM's; no end token before so many")
@@ -109,3 +110,11 @@ class ChatBody(SamplingBody):
         None,
         description="vLLM's; `enable_thinking`, and what else the model's template reads",
     )
+
+
+class EmbeddingBody(Strict):
+    """Body of `/v1/embeddings`, as far as it is looked at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(description="required; no model of today embeds")

@@ -1,0 +1,49 @@
+"""The OpenAPI document belongs to the gateway: schemathesis finds no answer that it does not describe."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+
+from appliance.gateway.openai.openapi import ENDPOINTS, document
+from tests.gateway.harness import Harness
+
+load_all_checks()
+# What a valid body cannot promise: the model exists, the prompt fits, the model can do what is asked.
+LEFT_OUT = CHECKS.get_by_names(["positive_data_acceptance"])
+EXAMPLES = 60
+
+
+@pytest.fixture(scope="module")
+def schema() -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_dict(document(["tools", "thinker", "coder"]))
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
+def test_every_answer_is_one_that_the_document_describes(talking_harness: Harness, schema, endpoint, mode):
+    operation = schema[endpoint.path][endpoint.method.upper()]
+    if mode is GenerationMode.NEGATIVE and endpoint.body is None:
+        pytest.skip("nothing is sent that could be wrong")
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=talking_harness.url, excluded_checks=LEFT_OUT)
+
+    ask()
+
+
+def test_the_gateway_serves_the_document_of_its_own_models(http: httpx.Client):
+    served = http.get("/openapi.json").json()
+    assert served == document([model["id"] for model in http.get("/v1/models").json()["data"]])
