@@ -40,6 +40,9 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--timeout", type=float, default=3600.0, metavar="SECONDS", help="for any one request (default: 3600)"
     )
+    parser.add_argument(
+        "--slots", type=int, default=8, metavar="N", help="of each model, for estimates of waits (default: 8)"
+    )
     given = parser.parse_args(arguments)
     return Settings(
         triton=Address.from_text(given.triton),
@@ -48,6 +51,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         artefacts=tuple(given.artefact),
         drain_s=given.drain,
         timeout_s=given.timeout,
+        slots=given.slots,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -20,6 +20,7 @@ class CompletionRequest:
         timeout_s: seconds from now after which the engine gives up.
         prompt_param: what the client's API calls the prompt, for errors about it.
         structure_param: what it calls that which `structured_outputs` comes from.
+        other_names: what it calls other parameters, by the engine's names.
         choices: how many answers are wanted.
     """
 
@@ -32,11 +33,12 @@ class CompletionRequest:
     prompt_param: str = "prompt"
     structure_param: str = "structured_outputs"
     choices: int = 1
+    other_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def client_names(self) -> Mapping[str, str]:
         """The engine's names of parameters that the client calls otherwise."""
-        return {"prompt": self.prompt_param, "structured_outputs": self.structure_param}
+        return {"prompt": self.prompt_param, "structured_outputs": self.structure_param, **self.other_names}
 
 
 @dataclass(frozen=True)

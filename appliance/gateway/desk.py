@@ -12,6 +12,7 @@ from appliance.gateway.in_flight import InFlight
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModel, ServedModels
 from appliance.gateway.settings import Settings
+from appliance.gateway.traffic import Traffic
 from appliance.gateway.triton_client import TritonClient
 
 
@@ -24,6 +25,7 @@ class Desk:
     triton: TritonClient
     in_flight: InFlight
     readiness: Readiness
+    traffic: Traffic
 
     def request(
         self,
@@ -37,21 +39,24 @@ class Desk:
         prompt_param: str = "prompt",
         structure_param: str = "structured_outputs",
         choices: int = 1,
+        other_names: Mapping[str, str] | None = None,
     ) -> CompletionRequest:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
         Raises:
             PromptTooLongError: prompt and completion do not fit the model's context.
         """
+        names = other_names or {}
         wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
         if wanted is not None and len(prompt_ids) + wanted > context:
+            param = names.get("max_tokens", "max_tokens")
             raise PromptTooLongError(
-                f"max_tokens {wanted} and the prompt's {len(prompt_ids)} tokens are more than the context of {context}",
+                f"{param} {wanted} and the prompt's {len(prompt_ids)} tokens are more than the context of {context}",
                 hint=f"at most {context - len(prompt_ids)} are left",
-                param="max_tokens",
+                param=param,
             )
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         return CompletionRequest(
-            request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param, structure_param, choices
+            request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param, structure_param, choices, names
         )

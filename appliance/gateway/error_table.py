@@ -21,9 +21,11 @@ from appliance.gateway.refusals import (
     BodyTooLargeError,
     BodyTypeError,
     ClientGoneError,
+    LostConversationError,
     ShuttingDownError,
     UnknownMethodError,
     UnknownPathError,
+    UnknownResponseError,
 )
 
 
@@ -56,6 +58,8 @@ TABLE: dict[type[ApplianceError], Outcome] = {
     RequestError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID),
     PromptTooLongError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "context_length_exceeded"),
     UnknownModelError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "model_not_found"),
+    LostConversationError: Outcome(400, grpc.StatusCode.NOT_FOUND, _INVALID, "previous_response_not_found"),
+    UnknownResponseError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "response_not_found"),
     UnknownPathError: Outcome(404, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "not_found"),
     UnknownMethodError: Outcome(405, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "method_not_allowed"),
     BodyTooLargeError: Outcome(413, grpc.StatusCode.RESOURCE_EXHAUSTED, _INVALID, "body_too_large", closes=True),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
-
-from pydantic.fields import FieldInfo
 
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.other_apis import sections
+from appliance.gateway.parameter_table import meaning
 from appliance.gateway.settings import Settings
 
 _HEAD = """\
@@ -43,6 +42,9 @@ for chunk in client.chat.completions.create(
 |---|---|
 | `POST /v1/chat/completions` | the answer to a conversation, rendered with the model's own chat template |
 | `POST /v1/completions` | the continuation of a prompt, given as text or token ids |
+| `POST /v1/responses` | OpenAI's newer API: [below](#responses) |
+| `POST /v1/messages` | Anthropic's API: [below](#messages) |
+| `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
 | `GET /v1/models`, `GET /v1/models/{name}` | the models on offer; `max_model_len` is the model's own context |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while a request would be taken: Triton answers, the model is loaded, nothing is draining |
@@ -56,8 +58,9 @@ token, so that a refusal by the engine has a status of its own. When a stream fa
 
 ## Parameters
 
-A parameter that is not in this table is refused by name. *Honoured*: it has its effect. *Ignored*: it passes and cannot
-change the answer. *Refused*: 400, but for null and the values named, which ask for nothing.
+A parameter that is not in the table is refused by name. *Honoured*: it has its effect. *Ignored*: it passes and
+cannot change the answer. *Refused*: 400, but for null and the values named, which ask for nothing. This table is of
+the first two endpoints; the others have their own.
 
 | parameter | endpoint | treatment | values, meaning |
 |---|---|---|---|
@@ -79,7 +82,6 @@ grpcurl -plaintext 127.0.0.1:8081 list
 A client that hangs up or cancels frees its slot within one step of the engine. On SIGTERM the gateway takes nothing
 new, lets running requests finish for the configured time, tells the rest (`shutting_down`), and exits with 0.
 """
-_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 _LIMITS = {
     "timeout_s": "seconds that one request may take",
     "max_body_bytes": "bytes of a request's body",
@@ -93,14 +95,14 @@ def page() -> str:
     """The page as Markdown."""
     rows = sorted([*_honoured(), *_others()])
     table = "".join(f"| `{name}` | {where} | {treatment} | {meaning} |\n" for name, where, treatment, meaning in rows)
-    return f"{_HEAD}{table}{_errors()}{_limits()}{_GRPC}"
+    return f"{_HEAD}{table}{sections()}{_errors()}{_limits()}{_GRPC}"
 
 
 def _honoured() -> Iterator[tuple[str, str, str, str]]:
     chat, completions = ChatBody.model_fields, CompletionBody.model_fields
     for name in {**chat, **completions}:
         both = [kind[name] for kind in (chat, completions) if name in kind]
-        meanings = [_meaning(info) for info in both]
+        meanings = [meaning(info) for info in both]
         if len(set(meanings)) == 1:
             yield name, _where(name in chat, name in completions), "honoured", meanings[0]
         else:
@@ -119,16 +121,6 @@ def _others() -> Iterator[tuple[str, str, str, str]]:
 
 def _where(in_chat: bool, in_completions: bool) -> str:
     return "both" if in_chat and in_completions else CHAT if in_chat else COMPLETIONS
-
-
-def _meaning(info: FieldInfo) -> str:
-    bounds = [text for rule in info.metadata if (text := _bound(rule))]
-    return "; ".join(part for part in (", ".join(bounds), info.description) if part)
-
-
-def _bound(rule: Any) -> str:
-    """One of pydantic's constraints in words; empty for those that the description already tells."""
-    return next((f"{words} {getattr(rule, name)}" for name, words in _BOUNDS if hasattr(rule, name)), "")
 
 
 def _errors() -> str:

@@ -31,3 +31,11 @@ class ClientGoneError(RequestError):
 
 class ShuttingDownError(UnavailableError):
     """The gateway is draining."""
+
+
+class UnknownResponseError(RequestError):
+    """No answer of this id is kept for this client."""
+
+
+class LostConversationError(RequestError):
+    """The answer that a request goes on from is not kept, or no longer."""

@@ -111,8 +111,12 @@ class ServedModel:
         Raises:
             PromptTooLongError: see `check_length`.
         """
+        return self.check_length(await self.tokenize_rendered(text), param)
+
+    async def tokenize_rendered(self, text: str) -> list[int]:
+        """Return the token ids of what the chat template rendered, of any length."""
         # The template writes the model's special tokens itself.
-        return self.check_length(await self._encode(text, add_special_tokens=False), param)
+        return await self._encode(text, add_special_tokens=False)
 
     async def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a plain prompt, with the model's own prefix if it has one.
@@ -121,8 +125,24 @@ class ServedModel:
             RequestError: the prompt is empty.
             PromptTooLongError: see `check_length`.
         """
-        ids = await self._encode(text, add_special_tokens=True) if text else []
-        return self.check_length(ids, "prompt")
+        return self.check_length(await self.tokenize_text(text), "prompt")
+
+    async def tokenize_text(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Return the token ids of a text of any length, with the model's own prefix if it has one and is wanted."""
+        return await self._encode(text, add_special_tokens=add_special_tokens) if text else []
+
+    async def detokenize(self, ids: Sequence[int], param: str) -> str:
+        """Return the text of tokens, special ones written out.
+
+        Raises:
+            RequestError: an id is not of this model; `param` names the ids.
+        """
+        self.check_known(ids, param)
+
+        def decode() -> str:
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+        return decode() if len(ids) < _INLINE_CHARACTERS else await asyncio.to_thread(decode)
 
     async def encode_part(self, text: str) -> list[int]:
         """Return the token ids of a text that is only a part of a prompt: without a prefix, of any length."""
@@ -135,11 +155,19 @@ class ServedModel:
             RequestError: it is empty or has an id that the model does not know.
             PromptTooLongError: see `check_length`.
         """
+        self.check_known(ids, "prompt")
+        return self.check_length(list(ids), "prompt")
+
+    def check_known(self, ids: Sequence[int], param: str) -> None:
+        """Pass if the model knows every id.
+
+        Raises:
+            RequestError: it does not; `param` names the ids.
+        """
         tokens = self.manifest.shape.tokens
         for token in ids:
             if not 0 <= token < tokens:
-                raise RequestError(f"prompt has the token id {token}; this model has 0 to {tokens - 1}", param="prompt")
-        return self.check_length(list(ids), "prompt")
+                raise RequestError(f"{param} has the token id {token}; this model has 0 to {tokens - 1}", param=param)
 
     def check_length(self, ids: list[int], param: str) -> list[int]:
         """Return the prompt if it is neither empty nor longer than the model's context.

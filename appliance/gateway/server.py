@@ -15,6 +15,7 @@ from appliance.gateway.openai.http_app import OpenAiApi
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModels
 from appliance.gateway.settings import Settings
+from appliance.gateway.traffic import Traffic
 from appliance.gateway.triton_client import TritonClient
 
 # After the drain's limit the remaining requests are told; this long they have to pass it on.
@@ -31,10 +32,11 @@ class Gateway:
             ApplianceError: an artefact cannot be read, or an address not be used.
         """
         models = ServedModels.load(settings.artefacts)
-        triton = TritonClient(settings.triton)
+        traffic = Traffic(settings.slots)
+        triton = TritonClient(settings.triton, traffic)
         names = [model.name for model in models.all]
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
-        self._desk = Desk(settings, models, triton, in_flight, Readiness(triton, names))
+        self._desk = Desk(settings, models, triton, in_flight, Readiness(triton, names), traffic)
         self.http = HttpListener(
             OpenAiApi(self._desk).application(), settings.http.check_loopback(), settings.write_timeout_s
         )

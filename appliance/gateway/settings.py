@@ -23,6 +23,7 @@ class Settings:
         max_requests: requests under way at once; more are refused before they cost anything.
         body_timeout_s: seconds a client has to send its body.
         write_timeout_s: seconds a client may leave its answer unread before its request is cancelled.
+        slots: sequences that each model runs at the same time; only for estimates of how long a request would wait.
     """
 
     triton: Address
@@ -35,3 +36,4 @@ class Settings:
     max_requests: int = 1024
     body_timeout_s: float = 30.0
     write_timeout_s: float = 20.0
+    slots: int = 8

@@ -6,7 +6,7 @@ It uses the generated stubs directly: tritonclient's own layer copies every tens
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from appliance.gateway import triton_tensors
 from appliance.gateway.choice_stream import ChoiceStream, DeltaStream, single_requests
 from appliance.gateway.completion import CompletionRequest, Delta
 from appliance.gateway.refusals import ClientGoneError
+from appliance.gateway.traffic import Traffic
 
 # The engine ends a request at its deadline; this much later the gateway stops waiting for it.
 _DEADLINE_GRACE_S = 5.0
@@ -37,9 +38,11 @@ _OPTIONS = [
 class TritonStream:
     """The answer to one request, piece by piece."""
 
-    def __init__(self, call: Any, client_names: Mapping[str, str]) -> None:
+    def __init__(self, call: Any, client_names: Mapping[str, str], end: Callable[[float | None], None]) -> None:
+        """Take a call; `end` is told when it is over, with the seconds that it held a slot if it ended well."""
         self._call = call
         self._client_names = client_names
+        self._end = end
         self._reason: ApplianceError | None = None
         self._finished = False
 
@@ -67,10 +70,13 @@ class TritonStream:
             raise triton_tensors.error(message.error_message, self._client_names)
         piece = triton_tensors.delta(message.infer_response)
         self._finished = self._finished or bool(piece.finish_reason)
+        if piece.usage is not None:
+            self._end(piece.usage.prefill_s + piece.usage.decode_s)
         return piece
 
     def cancel(self, reason: ApplianceError) -> None:
         """Give the slot back at once; a waiting `read` raises `reason`. Has no effect after the end."""
+        self._end(None)
         if self._reason is None:
             self._reason = reason
             self._call.cancel()
@@ -90,12 +96,16 @@ class TritonStream:
 class TritonClient:
     """One channel to Triton that all requests share."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, traffic: Traffic) -> None:
+        """Make a channel; it connects with the first request. `traffic` is told of every request."""
+        self._traffic = traffic
         self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def open(self, request: CompletionRequest) -> DeltaStream:
-        """Send the request and return its stream; several choices are requests of their own, read as one.
+        """Send the request and return its stream, which is to be cancelled when nobody reads it any more.
+
+        Several choices are requests of their own, read as one.
 
         Raises:
             UnavailableError: Triton is not reachable.
@@ -113,19 +123,22 @@ class TritonClient:
         return ChoiceStream(streams)
 
     async def _open_one(self, request: CompletionRequest) -> TritonStream:
+        end = self._traffic.begin(request.model)
         call = self._stub.ModelStreamInfer(timeout=request.timeout_s + _DEADLINE_GRACE_S)
         try:
             await call.write(triton_tensors.request_message(request))
             await call.done_writing()
         except asyncio.InvalidStateError:
             # Refused before all was written; the first read tells why.
-            return TritonStream(call, request.client_names)
+            return TritonStream(call, request.client_names, end)
         except grpc.aio.AioRpcError as error:
+            end(None)
             raise _rpc_error(error) from error
         except asyncio.CancelledError:
+            end(None)
             call.cancel()
             raise
-        return TritonStream(call, request.client_names)
+        return TritonStream(call, request.client_names, end)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""

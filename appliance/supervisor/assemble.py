@@ -116,6 +116,7 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         artefact=plan.artefact.folder,
         run=plan.layout.run,
         drain_s=plan.serve.drain_s,
+        slots=plan.serve.slots,
     )
 
 

@@ -29,6 +29,7 @@ class GatewaySettings:
         artefact: the model's folder.
         run: folder for its log.
         drain_s: seconds that running requests get at the end.
+        slots: sequences that the model runs at the same time.
     """
 
     http: Address
@@ -37,6 +38,7 @@ class GatewaySettings:
     artefact: Path
     run: Path
     drain_s: float = 30.0
+    slots: int = 8
 
 
 class GatewayServer:
@@ -81,6 +83,7 @@ class GatewayServer:
             f"--grpc={settings.grpc}",
             f"--artefact={settings.artefact}",
             f"--drain={settings.drain_s:g}",
+            f"--slots={settings.slots}",
         ]
         self._child = await Child.start("gateway", command, self.log)
         try:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
 
+from appliance.artefact.manifest import Conversation
+from tests.gateway.chat import templates
 from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.harness import Harness, LoopThread
 from tests.gateway.tiny_artefact import write_artefact
@@ -28,6 +31,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     return (
         write_artefact(root / "instruct"),
         write_artefact(root / "base", model="tiny-base", template=None),
+        write_artefact(root / "talker", "tiny-talker", templates.THINKING, Conversation("hermes", thinking=True)),
     )
 
 
@@ -73,4 +77,10 @@ def client(harness: Harness) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 def http(harness: Harness) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=harness.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(harness: Harness) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=harness.url, api_key="unused", max_retries=0) as client:
         yield client

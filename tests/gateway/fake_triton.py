@@ -94,18 +94,19 @@ def usage(asked: Asked, completion_tokens: int, cached_tokens: int = 0) -> dict[
 Script = Callable[[Asked], AsyncIterator[Any]]
 
 
-def words(*texts: str, finish: str = "stop", pause_s: float = 0.0) -> Script:
-    """A script that says these words, one token each."""
+def words(*texts: str, finish: str = "stop", pause_s: float = 0.0, stop_reason: str | None = None) -> Script:
+    """A script that says these words, one token each; `stop_reason` is the stop string that ended them."""
 
     async def script(asked: Asked) -> AsyncIterator[Any]:
+        cost = {**usage(asked, len(texts)), "stop_reason": stop_reason}
         if not asked.stream:
             ids = range(len(texts))
-            yield piece("".join(texts), ids, finish=finish, usage=usage(asked, len(texts)))
+            yield piece("".join(texts), ids, finish=finish, usage=cost)
             return
         for number, text in enumerate(texts):
             yield piece(text, [number])
             await asyncio.sleep(pause_s)
-        yield piece("", [], finish=finish, usage=usage(asked, len(texts)))
+        yield piece("", [], finish=finish, usage=cost)
 
     return script
 

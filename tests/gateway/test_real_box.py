@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -118,12 +119,36 @@ def test_clients_that_hang_up_free_their_slots(box: RunningBox):
     wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
 
 
+def test_responses_and_messages_come_through_the_real_engine(client: openai.OpenAI, box: RunningBox):
+    asked = {"model": TINY, "input": "Once upon a time", "temperature": 0, "max_output_tokens": 24}
+    whole = client.responses.create(**asked)
+    with client.responses.stream(**asked) as stream:
+        streamed = [event.response for event in stream if event.type in {"response.completed", "response.incomplete"}]
+    assert streamed[-1].output_text == whole.output_text
+    chat = client.chat.completions.create(model=TINY, messages=HELLO, **GREEDY)
+    assert whole.output_text == chat.choices[0].message.content
+    with anthropic.Anthropic(base_url=f"http://{box.state.http}", api_key="unused", max_retries=0) as claude:
+        greedy = {"model": TINY, "max_tokens": 24, "extra_body": {"temperature": 0}, "messages": HELLO}
+        message = claude.messages.create(**greedy)
+        assert "".join(block.text for block in message.content) == whole.output_text
+        with claude.messages.stream(**greedy) as one:
+            assert one.get_final_message().content == message.content
+        counted = claude.messages.count_tokens(model=TINY, messages=HELLO).input_tokens
+        assert counted == message.usage.input_tokens + message.usage.cache_read_input_tokens
+    queue = httpx.get(f"http://{box.state.http}/v1/models/{TINY}/queue").json()
+    assert (queue["slots"], queue["wait_s"]) == (4, 0)
+    assert queue["basis"]["median_service_s"] > 0
+
+
+@pytest.fixture(scope="module")
+def real_model_box(real_box: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
+    with RealModelBox(tmp_path_factory.mktemp("real"), real_box.exports) as running:
+        yield running
+
+
 @pytest.mark.model
-def test_the_real_model_answers_a_question_in_a_chat(real_box: Layout, tmp_path: Path):
-    with (
-        RealModelBox(tmp_path, real_box.exports) as box,
-        openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client,
-    ):
+def test_the_real_model_answers_a_question_in_a_chat(real_model_box: RunningBox):
+    with openai.OpenAI(base_url=f"http://{real_model_box.state.http}/v1", api_key="unused", max_retries=0) as client:
         question = [{"role": "user", "content": "What is the capital of France? Answer with one word."}]
         stream = client.chat.completions.create(
             model=NAME, messages=question, stream=True, temperature=0, max_tokens=16, stop=["."]
@@ -134,3 +159,36 @@ def test_the_real_model_answers_a_question_in_a_chat(real_box: Layout, tmp_path:
         )
         assert code.choices[0].text.strip().startswith("a + b")
         assert code.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.model
+def test_the_real_model_goes_on_with_a_conversation_in_both_newer_apis(real_model_box: RunningBox):
+    url = f"http://{real_model_box.state.http}"
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client,
+        anthropic.Anthropic(base_url=url, api_key="unused", max_retries=0) as claude,
+    ):
+        told = "My name is Ada. Remember it."
+        first = client.responses.create(model=NAME, input=told, temperature=0, max_output_tokens=40)
+        second = client.responses.create(
+            model=NAME,
+            input="What is my name? Answer with one word.",
+            previous_response_id=first.id,
+            temperature=0,
+            max_output_tokens=16,
+        )
+        assert "Ada" in second.output_text
+        assert second.usage is not None
+        assert second.usage.input_tokens_details.cached_tokens > 0
+        message = claude.messages.create(
+            model=NAME,
+            max_tokens=16,
+            extra_body={"temperature": 0},
+            messages=[
+                {"role": "user", "content": told},
+                {"role": "assistant", "content": first.output_text},
+                {"role": "user", "content": "What is my name? Answer with one word."},
+            ],
+        )
+        assert message.content[0].type == "text"
+        assert message.content[0].text == second.output_text

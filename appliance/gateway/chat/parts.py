@@ -57,6 +57,7 @@ class Piece:
         logprobs: one entry a token if they were asked for.
         finish_reason: "stop", "length" or "tool_calls" with the last piece, else empty.
         usage: with the last piece.
+        stop_reason: see Delta.
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +65,7 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str = ""
     usage: Usage | None = None
+    stop_reason: str | int | None = None
 
 
 def joined(parts: list[Part]) -> tuple[Part, ...]:

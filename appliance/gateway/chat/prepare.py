@@ -67,12 +67,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         PromptTooLongError: the conversation does not fit the model's context.
     """
     names = request.client_names
-    template = model.chat_template
-    _check_tools(model, request)
-    options = _options(model, request)
-    messages = history.for_template(request.messages, names.messages)
-    tools = [history.tool_for_template(tool) for tool in request.tools]
-    text = template.render(messages, tools=tools, options=options)
+    text = _rendered(model, request)
     ids = await model.encode_rendered(text, names.messages)
     callable_tools = _callable(request)
     return Prepared(
@@ -85,6 +80,21 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         tools=callable_tools,
         is_thinking=_is_open(model, text),
     )
+
+
+async def tokenize(model: ServedModel, request: ChatRequest) -> list[int]:
+    """Return the tokens of a conversation's prompt, of any length; raises as `prepare` does otherwise."""
+    return await model.tokenize_rendered(_rendered(model, request))
+
+
+def _rendered(model: ServedModel, request: ChatRequest) -> str:
+    """The prompt's text."""
+    template = model.chat_template
+    _check_tools(model, request)
+    options = _options(model, request)
+    messages = history.for_template(request.messages, request.client_names.messages)
+    tools = [history.tool_for_template(tool) for tool in request.tools]
+    return template.render(messages, tools=tools, options=options)
 
 
 def _check_tools(model: ServedModel, request: ChatRequest) -> None:

@@ -44,14 +44,14 @@ class Reader:
         """Return what the delta adds to the answer; the last one brings what was held back."""
         if self._calls is None and self._thoughts is None:
             plain = (Text(delta.text),) if delta.text else ()
-            return Piece(plain, delta.token_ids, delta.logprobs, delta.finish_reason, delta.usage)
+            return Piece(plain, delta.token_ids, delta.logprobs, delta.finish_reason, delta.usage, delta.stop_reason)
         parts = self._feed(delta.text)
         reason = delta.finish_reason
         if reason:
             parts += self._end()
             if reason == "stop" and self._calls is not None and self._calls.count:
                 reason = "tool_calls"
-        return Piece(joined(parts), delta.token_ids, delta.logprobs, reason, delta.usage)
+        return Piece(joined(parts), delta.token_ids, delta.logprobs, reason, delta.usage, delta.stop_reason)
 
     def _feed(self, text: str) -> list[Part]:
         if self._thoughts is None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from appliance.errors import ApplianceError
 from appliance.gateway.access_log import Record
 from appliance.gateway.choice_stream import DeltaStream
-from appliance.gateway.completion import CompletionRequest, Delta
+from appliance.gateway.completion import CompletionRequest, Delta, Usage
 from appliance.gateway.in_flight import Exchange, InFlight
 from appliance.gateway.openai.failure import failure_event
-from appliance.gateway.openai.form import Form
 from appliance.gateway.refusals import ClientGoneError
 from appliance.gateway.triton_client import TritonClient
 
@@ -25,17 +26,44 @@ _EVENT_STREAM = [
 _DOCUMENT = [(b"content-type", b"application/json")]
 
 
+class Form(Protocol):
+    """The bytes of one answer in the making; `usage` counts once the answer has ended."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer cost, once it has ended."""
+
+    def head(self) -> bytes:
+        """Events before the first piece."""
+
+    def events(self, delta: Delta) -> bytes:
+        """Events for one piece; empty if there is nothing to say."""
+
+    def tail(self) -> bytes:
+        """Events after the last piece."""
+
+    def document(self, deltas: Sequence[Delta]) -> bytes:
+        """The whole answer."""
+
+
 class Answer:
-    """An ASGI application that answers one request."""
+    """An ASGI application that answers one request; `failure` says an error in the midst of a stream."""
 
     def __init__(
-        self, triton: TritonClient, in_flight: InFlight, request: CompletionRequest, form: Form, record: Record
+        self,
+        triton: TritonClient,
+        in_flight: InFlight,
+        request: CompletionRequest,
+        form: Form,
+        record: Record,
+        failure: Callable[[ApplianceError], bytes] = failure_event,
     ) -> None:
         self._triton = triton
         self._in_flight = in_flight
         self._request = request
         self._form = form
         self._record = record
+        self._failure = failure
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
@@ -72,7 +100,7 @@ class Answer:
         except ApplianceError as error:
             self._record.fields["error"] = type(error).__name__
             if not isinstance(error, ClientGoneError):
-                await writer.write(failure_event(error), more=False)
+                await writer.write(self._failure(error), more=False)
 
     async def _whole(self, stream: DeltaStream, writer: _Writer) -> None:
         deltas: list[Delta] = []

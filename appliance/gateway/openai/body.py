@@ -19,7 +19,8 @@ _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
 _TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
 _FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
-_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-")
+# Tags of our own unions stand in angle brackets.
+_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-", "<")
 
 
 def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
@@ -32,6 +33,23 @@ def parse(kind: type[Body], content: bytes, endpoint: str) -> Body:
     return check(kind, honoured(read_object(content), endpoint))
 
 
+def read_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON body.
+
+    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
+
+    Raises:
+        RequestError: not UTF-8, not JSON, nested too deeply, not an object.
+    """
+    try:
+        value = pydantic_core.from_json(content, allow_inf_nan=True)
+    except ValueError as error:
+        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise RequestError("the body must be a JSON object")
+    return value
+
+
 def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
     """Check parsed values.
 
@@ -42,23 +60,6 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
         raise _explained(error) from error
-
-
-def read_object(content: bytes) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
-
-    Raises:
-        RequestError: not UTF-8, not JSON, nested too deeply, or not an object.
-    """
-    try:
-        value = pydantic_core.from_json(content, allow_inf_nan=True)
-    except ValueError as error:
-        raise RequestError(f"the body is not valid JSON in UTF-8: {error}") from error
-    if not isinstance(value, dict):
-        raise RequestError("the body must be a JSON object")
-    return value
 
 
 def _explained(error: pydantic.ValidationError) -> RequestError:

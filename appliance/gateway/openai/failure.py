@@ -20,11 +20,17 @@ def failure_fields(error: ApplianceError) -> dict[str, Any]:
 
 def failure_response(error: ApplianceError) -> Response:
     """The error as an HTTP answer."""
+    content = encode(failure_fields(error))
+    return Response(content, outcome(error).http, failure_headers(error), media_type="application/json")
+
+
+def failure_headers(error: ApplianceError) -> dict[str, str]:
+    """The headers that any error answer has, whatever its body's shape."""
     row = outcome(error)
     headers = {} if row.retry_after_s is None else {"retry-after": str(row.retry_after_s)}
     if row.closes:
         headers["connection"] = "close"
-    return Response(encode(failure_fields(error)), row.http, headers, media_type="application/json")
+    return headers
 
 
 def failure_event(error: ApplianceError) -> bytes:

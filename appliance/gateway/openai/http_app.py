@@ -14,21 +14,24 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
+from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
 from appliance.gateway.infilling import encode_infilling
+from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.chat_form import ChatForm
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.completion_form import CompletionForm
 from appliance.gateway.openai.form import Envelope, Form
-from appliance.gateway.openai.http_body import read_body
+from appliance.gateway.openai.http_body import body_for_model
 from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
 from appliance.gateway.openai.openapi import document
+from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.served_model import ServedModel
@@ -46,6 +49,9 @@ class OpenAiApi:
         routes = [
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.completions, methods=["POST"]),
+            *ResponsesApi(self._desk).routes(),
+            *MessagesApi(self._desk).routes(),
+            *InquiryApi(self._desk).routes(),
             Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/{name:path}", self.model, methods=["GET"]),
@@ -121,10 +127,7 @@ class OpenAiApi:
         return JSONResponse({"status": "ready"})
 
     async def _body(self, request: Request) -> bytes:
-        # First of all: a request that is refused for want of room should cost nothing.
-        self._desk.in_flight.check_open()
-        settings = self._desk.settings
-        return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        return await body_for_model(request, self._desk)
 
     def _answer(
         self,

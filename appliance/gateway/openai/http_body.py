@@ -6,7 +6,26 @@ import asyncio
 
 from starlette.requests import Request
 
+from appliance.gateway.desk import Desk
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
+
+
+async def body_for_model(request: Request, desk: Desk) -> bytes:
+    """Return the body of a request that a model is to answer.
+
+    There must be room for it first of all: a request that is refused for want of room should cost nothing.
+
+    Raises:
+        ApplianceError: there is no room; or as `read_body`.
+    """
+    desk.in_flight.check_open()
+    return await body_for_gateway(request, desk)
+
+
+async def body_for_gateway(request: Request, desk: Desk) -> bytes:
+    """Return the body of a request that the gateway answers itself; raises as `read_body` does."""
+    settings = desk.settings
+    return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
 
 async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:

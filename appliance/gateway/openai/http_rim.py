@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.errors import ApplianceError, EngineError, RequestError
 from appliance.gateway.access_log import Record, log, request_id
+from appliance.gateway.anthropic.failure import failure_response as anthropic_failure
+from appliance.gateway.anthropic.failure import is_anthropic
 from appliance.gateway.openai.failure import failure_response
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
 
@@ -59,7 +61,10 @@ def record_of(request: Request) -> Record:
 def on_failure(request: Request, error: Exception) -> Response:
     """Starlette's handler for our errors and for bugs; the latter go on to the rim, which logs them."""
     failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log says why")
-    record_of(request).fields["error"] = type(failure).__name__
+    record = record_of(request)
+    record.fields["error"] = type(failure).__name__
+    if is_anthropic(request.url.path):
+        return anthropic_failure(failure, record.request_id)
     return failure_response(failure)
 
 

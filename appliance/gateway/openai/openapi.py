@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,16 +10,24 @@ from typing import Any, Literal
 from pydantic.json_schema import models_json_schema
 
 from appliance import __version__
+from appliance.gateway.anthropic import parameters as anthropic
+from appliance.gateway.anthropic.failure import OVERLOADED_STATUS
+from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.error_table import TABLE
+from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
+from appliance.gateway.openai.responses import parameters as responses
+from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.openai.strict import Strict
+from appliance.gateway.treatment import Treatment
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 # Nobody is left to receive it.
 _UNSEEN = 499
+_NO_TREATMENT = Treatment()
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,52 @@ class Endpoint:
         body: what is sent; None for nothing.
         endpoint: which of the tables in `parameters` apply.
         streams: whether the answer may be server-sent events.
+        treatment: of an API with tables of its own: what is refused and ignored.
+        failure: name of the schema of what goes wrong.
     """
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     path: str
     summary: str
     answer: str
     body: type[Strict] | None = None
     endpoint: str = ""
     streams: bool = False
+    treatment: Treatment = _NO_TREATMENT
+    failure: str = "Failure"
 
 
+_KEPT = "/v1/responses/{response_id}"
 ENDPOINTS = (
     Endpoint("post", "/v1/chat/completions", "Answer a conversation", "ChatAnswer", ChatBody, CHAT, streams=True),
     Endpoint("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody, COMPLETIONS, streams=True),
     Endpoint("post", "/v1/embeddings", "Refused until an embedding model is installed", "Nothing", EmbeddingBody),
+    Endpoint(
+        *("post", "/v1/responses", "Answer in items", "Response", ResponseBody),
+        streams=True,
+        treatment=responses.TREATMENT,
+    ),
+    Endpoint(
+        *("post", "/v1/responses/input_tokens", "Count an input's tokens", "InputTokens", PromptFields),
+        treatment=responses.TREATMENT,
+    ),
+    Endpoint("get", _KEPT, "An answer that is kept", "Response"),
+    Endpoint("delete", _KEPT, "Forget an answer", "Deleted"),
+    Endpoint("get", f"{_KEPT}/input_items", "List the items of an answer's input", "Items"),
+    Endpoint(
+        *("post", "/v1/messages", "Answer a conversation in Anthropic's form", "Message", MessagesBody),
+        streams=True,
+        treatment=anthropic.TREATMENT,
+        failure="MessageFailure",
+    ),
+    Endpoint(
+        *("post", "/v1/messages/count_tokens", "Count a conversation's tokens", "MessageTokens", CountBody),
+        treatment=anthropic.TREATMENT,
+        failure="MessageFailure",
+    ),
+    Endpoint("post", "/v1/tokenize", "Tell a text's tokens", "Tokens", TokenizeBody),
+    Endpoint("post", "/v1/detokenize", "Tell the text of tokens", "Text", DetokenizeBody),
+    Endpoint("get", "/v1/models/{name}/queue", "How long a request would wait", "Queue"),
     Endpoint("get", "/v1/models", "List the models on offer", "Models"),
     Endpoint("get", "/v1/models/{name}", "Describe a model", "Model"),
     Endpoint("get", "/health/live", "Whether the gateway runs", "Health"),
@@ -64,13 +104,13 @@ def document(models: Sequence[str]) -> dict[str, Any]:
         if endpoint.body is not None:
             properties = schemas[endpoint.body.__name__]["properties"]
             properties["model"] = {**properties["model"], "enum": list(models)}
-            properties.update(_without_effect(endpoint.endpoint))
+            properties.update(_without_effect(endpoint))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint, models)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "appliance", "version": __version__, "summary": "OpenAI's API, on this box"},
+        "info": {"title": "appliance", "version": __version__, "summary": "OpenAI's and Anthropic's APIs, on this box"},
         "paths": paths,
         "components": {"schemas": schemas},
     }
@@ -82,31 +122,34 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": _TEXT}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
-        "responses": {"200": {"description": "the answer", "content": content}, **_failures()},
+        "responses": {"200": {"description": "the answer", "content": content}, **_failures(endpoint.failure)},
     }
     if endpoint.body is not None:
         schema = _reference(endpoint.body.__name__)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if "{name}" in endpoint.path:
-        schema = {**_TEXT, "minLength": 1, "examples": list(models)}
-        operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": schema}]
+    examples = {"name": list(models), "response_id": ["resp_1"]}
+    for name in re.findall(r"{(.*?)}", endpoint.path):
+        schema = {**_TEXT, "minLength": 1, "examples": examples[name]}
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
     return operation
 
 
-def _without_effect(endpoint: str) -> dict[str, Any]:
+def _without_effect(endpoint: Endpoint) -> dict[str, Any]:
     """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
-    ignored = {name: {"description": one.why} for name, one in IGNORED.items() if endpoint in one.endpoints}
+    ignored = {name: one.why for name, one in IGNORED.items() if endpoint.endpoint in one.endpoints}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"refused otherwise: {one.why}"}
-        for name, one in REFUSED.items()
-        if endpoint in one.endpoints
+        for name, one in [
+            *((name, one) for name, one in REFUSED.items() if endpoint.endpoint in one.endpoints),
+            *endpoint.treatment.refused.items(),
+        ]
     }
-    return ignored | refused
+    return {name: {"description": why} for name, why in {**ignored, **endpoint.treatment.ignored}.items()} | refused
 
 
-def _failures() -> dict[str, Any]:
-    content = {"application/json": {"schema": _reference("Failure")}}
-    statuses = sorted({row.http for row in TABLE.values()} - {_UNSEEN})
+def _failures(name: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": _reference(name)}}
+    statuses = sorted({row.http for row in TABLE.values()} - {_UNSEEN} | {OVERLOADED_STATUS})
     return {str(status): {"description": "a failure, with its cause", "content": content} for status in statuses}
 
 
@@ -118,7 +161,19 @@ def _answers() -> dict[str, Any]:
     chat = {**choice, "properties": {**choice["properties"], "message": _object(role={"const": "assistant"})}}
     text = {**choice, "properties": {**choice["properties"], "text": _TEXT}}
     nullable = {"type": ["string", "null"]}
+    items = _list(_object(type=_TEXT))
+    spent = _object(input_tokens=_COUNT, output_tokens=_COUNT)
     return {
+        "Response": _object(id=_TEXT, object={"const": "response"}, status=_TEXT, output=items, model=_TEXT),
+        "InputTokens": _object(object={"const": "response.input_tokens"}, input_tokens=_COUNT),
+        "Deleted": _object(id=_TEXT, deleted={"const": True}),
+        "Items": _object(object={"const": "list"}, data=items, has_more={"type": "boolean"}),
+        "Message": _object(id=_TEXT, type={"const": "message"}, content=items, stop_reason=_TEXT, usage=spent),
+        "MessageTokens": _object(input_tokens=_COUNT),
+        "MessageFailure": _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT),
+        "Tokens": _object(count=_COUNT, max_model_len=_COUNT, tokens=_list(_COUNT)),
+        "Text": _object(prompt=_TEXT),
+        "Queue": _object(model=_TEXT, requests=_COUNT, slots=_COUNT, wait_s={"type": ["number", "null"]}),
         "ChatAnswer": _object(object={"const": "chat.completion"}, choices=_list(chat), **answer),
         "Completion": _object(object={"const": "text_completion"}, choices=_list(text), **answer),
         "Model": _object(id=_TEXT, object={"const": "model"}, max_model_len=_COUNT),

@@ -1,0 +1,92 @@
+"""The endpoints of Anthropic's Messages API."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance.artefact.manifest import Generation
+from appliance.gateway.anthropic.conversation import chat_request
+from appliance.gateway.anthropic.failure import PATH
+from appliance.gateway.anthropic.message_form import MessageForm
+from appliance.gateway.anthropic.parameters import TREATMENT
+from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.desk import Desk
+from appliance.gateway.openai import body
+from appliance.gateway.openai.answer import Answer
+from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
+from appliance.gateway.openai.http_rim import record_of
+from appliance.gateway.openai.read_form import ReadForm
+from appliance.gateway.openai.sampling import sampling
+from appliance.gateway.openai.schema import SamplingBody
+
+
+class MessagesApi:
+    """The endpoints. Any `anthropic-version` is taken: this is one version of the API for all clients."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route(PATH, self.create, methods=["POST"]),
+            Route(f"{PATH}/count_tokens", self.count, methods=["POST"]),
+        ]
+
+    async def create(self, request: Request) -> Any:
+        """`POST /v1/messages`."""
+        content = await body_for_model(request, self._desk)
+        asked = body.check(MessagesBody, TREATMENT.honoured(body.read_object(content)))
+        desk = self._desk
+        model = desk.models.get(asked.model)
+        prepared = await prepare(model, chat_request(asked))
+        settings = _sampling(asked, model.manifest.generation)
+        left = model.manifest.shape.context_tokens - len(prepared.prompt_ids)
+        message_id = f"msg_{uuid.uuid4().hex}"
+        record = record_of(request)
+        record.fields |= {"model": model.name, "answer_id": message_id}
+        form = MessageForm(
+            message_id,
+            record.request_id,
+            model.name,
+            prompt_tokens=len(prepared.prompt_ids),
+            length_reason="max_tokens" if asked.max_tokens <= left else "model_context_window_exceeded",
+        )
+        if asked.max_tokens <= left:
+            # Without it the engine takes what the context leaves: Anthropic's rule for a larger one.
+            settings["max_tokens"] = asked.max_tokens
+        completion = desk.request(
+            message_id,
+            model,
+            prepared.prompt_ids,
+            prepared.settings(settings),
+            stream=bool(asked.stream),
+            prompt_param="messages",
+            structure_param=prepared.structure_param,
+            other_names={"stop": "stop_sequences"},
+        )
+        read_form = ReadForm(form, prepared.reader(_new_call_id))
+        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure)
+
+    async def count(self, request: Request) -> Response:
+        """`POST /v1/messages/count_tokens`. It does not wait for the model."""
+        content = await body_for_gateway(request, self._desk)
+        asked = body.check(CountBody, TREATMENT.honoured(body.read_object(content)))
+        model = self._desk.models.get(asked.model)
+        return JSONResponse({"input_tokens": len(await tokenize(model, chat_request(asked)))})
+
+
+def _sampling(asked: MessagesBody, defaults: Generation) -> dict[str, Any]:
+    """The engine's settings, with the publisher's defaults, but for `max_tokens`."""
+    own = {"temperature", "top_p", "top_k", "seed", "min_tokens", "ignore_eos"}
+    return sampling(SamplingBody(**asked.model_dump(include=own), stop=asked.stop_sequences or None), defaults)
+
+
+def _new_call_id() -> str:
+    return f"toolu_{uuid.uuid4().hex[:24]}"

@@ -1,0 +1,135 @@
+"""From the messages of Anthropic's API to a conversation in no protocol's words. It knows no model."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from appliance.errors import RequestError
+from appliance.gateway.anthropic.schema import (
+    AnyChoice,
+    AssistantBlock,
+    AssistantMessage,
+    AutoChoice,
+    CountBody,
+    Message,
+    NoChoice,
+    SystemMessage,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
+
+Turn = dict[str, Any]
+_NAMES = ClientNames(response_format="output_config.format", thinking="thinking")
+
+
+def chat_request(body: CountBody) -> ChatRequest:
+    """The conversation that the body asks to go on with.
+
+    Raises:
+        RequestError: a result belongs to no call, the assistant has the last word, or a choice has no tools.
+    """
+    choice = body.tool_choice
+    if choice is not None and not isinstance(choice, NoChoice) and not body.tools:
+        raise RequestError("tool_choice needs tools", param="tool_choice")
+    alone = choice is not None and not isinstance(choice, NoChoice) and choice.disable_parallel_tool_use
+    config = body.output_config
+    return ChatRequest(
+        messages=_turns(body),
+        tools=tuple(
+            Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict)) for tool in body.tools or ()
+        ),
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=not alone,
+        thinking=None if body.thinking is None else body.thinking.type != "disabled",
+        response_format={"json": config.format.schema_} if config and config.format else None,
+        client_names=_NAMES,
+    )
+
+
+def _tool_choice(body: CountBody) -> ToolChoice:
+    choice = body.tool_choice
+    if choice is None or isinstance(choice, AutoChoice):
+        return ToolChoice("auto")
+    if isinstance(choice, NoChoice):
+        return ToolChoice("none")
+    return ToolChoice("required") if isinstance(choice, AnyChoice) else ToolChoice("named", choice.name)
+
+
+def _turns(body: CountBody) -> list[Turn]:
+    turns: list[Turn] = []
+    if body.system:
+        turns.append({"role": "system", "content": _text(body.system)})
+    known: set[str] = set()
+    numbered = enumerate(body.messages)
+    # Turns of one role in a row are one turn: Anthropic's rule.
+    for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].role):
+        messages = list(group)
+        if isinstance(messages[0][1], AssistantMessage):
+            turn = _assistant_turn([block for _, message in messages for block in _blocks(message)])
+            known.update(call["id"] for call in turn.get("tool_calls", ()))
+            turns.append(turn)
+        else:
+            turns += _other_turns(messages, known)
+    if isinstance(body.messages[-1], AssistantMessage):
+        raise RequestError(
+            "messages: the assistant has the last word, and answers are not continued",
+            hint="end with a user's message",
+            param="messages",
+        )
+    return turns
+
+
+def _blocks(message: Message) -> Sequence[Any]:
+    if isinstance(message.content, str):
+        return [TextBlock(type="text", text=message.content)]
+    return message.content
+
+
+def _assistant_turn(blocks: Sequence[AssistantBlock]) -> Turn:
+    turn: Turn = {"role": "assistant", "content": "\n".join(one.text for one in blocks if isinstance(one, TextBlock))}
+    if thoughts := [one.thinking for one in blocks if isinstance(one, ThinkingBlock)]:
+        turn["reasoning_content"] = "\n".join(thoughts)
+    if calls := [_call(one) for one in blocks if isinstance(one, ToolUseBlock)]:
+        turn["tool_calls"] = calls
+    return turn
+
+
+def _other_turns(messages: Sequence[tuple[int, Message]], known: set[str]) -> Iterator[Turn]:
+    """The turns of a user or of the system: results one by one, texts that follow each other as one."""
+    role = "system" if isinstance(messages[0][1], SystemMessage) else "user"
+    texts: list[str] = []
+    for position, message in messages:
+        for number, block in enumerate(_blocks(message)):
+            if isinstance(block, TextBlock):
+                texts.append(block.text)
+                continue
+            if texts:
+                yield {"role": role, "content": "\n".join(texts)}
+                texts = []
+            yield _result(block, known, f"messages[{position}].content[{number}].tool_use_id")
+    if texts:
+        yield {"role": role, "content": "\n".join(texts)}
+
+
+def _result(block: ToolResultBlock, known: set[str], where: str) -> Turn:
+    if block.tool_use_id not in known:
+        raise RequestError(f"{where}: no tool_use block before it has this id", param=where)
+    text = _text(block.content or "")
+    # Templates have no word for a failed call; the model should know all the same.
+    return {"role": "tool", "tool_call_id": block.tool_use_id, "content": f"Error: {text}" if block.is_error else text}
+
+
+def _call(block: ToolUseBlock) -> dict[str, Any]:
+    # With the separators that models write, so that a turn sent back is the turn that was made.
+    arguments = json.dumps(block.input, ensure_ascii=False)
+    return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
+
+
+def _text(content: str | Sequence[TextBlock]) -> str:
+    return content if isinstance(content, str) else "\n".join(block.text for block in content)

@@ -1,0 +1,56 @@
+"""Errors in Anthropic's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from appliance.errors import ApplianceError
+from appliance.gateway.error_table import outcome
+from appliance.gateway.openai.failure import failure_headers
+from appliance.gateway.openai.form import encode
+
+PATH = "/v1/messages"
+
+# What Anthropic answers when it has no room, as different from a client's own limits.
+OVERLOADED_STATUS = 529
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    OVERLOADED_STATUS: "overloaded_error",
+}
+_FIRST_SERVER_STATUS = 500
+
+
+def status_of(error: ApplianceError) -> int:
+    """The HTTP status: the error table's, but for a box without room."""
+    row = outcome(error)
+    return OVERLOADED_STATUS if row.code == "overloaded" else row.http
+
+
+def failure_fields(error: ApplianceError, request_id: str) -> dict[str, Any]:
+    """The body of an error answer."""
+    status = status_of(error)
+    kind = _KINDS.get(status, "invalid_request_error" if status < _FIRST_SERVER_STATUS else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": request_id}
+
+
+def is_anthropic(path: str) -> bool:
+    """Whether clients of Anthropic's API ask there."""
+    return path == PATH or path.startswith(f"{PATH}/")
+
+
+def failure_response(error: ApplianceError, request_id: str) -> Response:
+    """The error as an HTTP answer."""
+    content = encode(failure_fields(error, request_id))
+    return Response(content, status_of(error), failure_headers(error), media_type="application/json")
+
+
+def failure_event(error: ApplianceError, request_id: str) -> bytes:
+    """The error as the last event of a stream whose status is long sent."""
+    return f"event: error\ndata: {encode(failure_fields(error, request_id))}\n\n".encode()

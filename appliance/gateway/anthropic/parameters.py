@@ -1,0 +1,22 @@
+"""Parameters of Anthropic's Messages API that are not honoured: which are refused, and which are ignored."""
+
+from __future__ import annotations
+
+from appliance.gateway.treatment import Refused, Treatment
+
+TREATMENT = Treatment(
+    refused={
+        "container": Refused("there are no containers"),
+        "context_management": Refused("nothing is compacted"),
+        "mcp_servers": Refused("nothing leaves this box", ([],)),
+        "service_tier": Refused("there is one tier", ("auto", "standard_only")),
+        "speed": Refused("there is one speed", ("standard",)),
+        "inference_geo": Refused("this box does not know where it stands"),
+        "diagnostics": Refused("requests are not compared"),
+    },
+    ignored={
+        "metadata": "names an end user of the application",
+        "user_profile_id": "names an end user of the application",
+        "cache_control": "prefixes are cached by their content, as long as there is room",
+    },
+)

@@ -1,0 +1,242 @@
+"""The request bodies of Anthropic's Messages API as far as they are honoured. Other fields are refused by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from appliance.gateway.openai.schema import StopString
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS
+
+_INT64 = 1 << 63
+
+
+def _tag(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"<{kind}>"
+
+
+class Block(Strict):
+    """What every content block may carry: marks for a cache that works by content here, so they have no effect."""
+
+    cache_control: Any = None
+
+
+class TextBlock(Block):
+    """Text."""
+
+    type: Literal["text"]
+    text: str
+    citations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+
+class ThinkingBlock(Strict):
+    """The thinking of an earlier answer; the signature is not checked, the box signs none."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str = ""
+
+
+class ToolUseBlock(Block):
+    """A call that the model made."""
+
+    type: Literal["tool_use"]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    name: str
+    input: dict[str, Any]
+    # Clients send these back with what they had from us: nothing.
+    caller: None = None
+    toolset_name: None = None
+
+
+class ToolResultBlock(Block):
+    """What the application's tool answered."""
+
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: str | list[TextBlock] | None = None
+    is_error: bool | None = None
+    toolset_name: None = None
+
+
+UserBlock = Annotated[
+    Annotated[TextBlock, Tag("<text>")] | Annotated[ToolResultBlock, Tag("<tool_result>")],
+    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: text or tool_result"),
+]
+AssistantBlock = Annotated[
+    Annotated[TextBlock, Tag("<text>")]
+    | Annotated[ThinkingBlock, Tag("<thinking>")]
+    | Annotated[ToolUseBlock, Tag("<tool_use>")],
+    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: text, thinking or tool_use"),
+]
+
+
+class UserMessage(Strict):
+    """The application's turn."""
+
+    role: Literal["user"]
+    content: str | list[UserBlock]
+
+
+class AssistantMessage(Strict):
+    """The model's turn."""
+
+    role: Literal["assistant"]
+    content: str | list[AssistantBlock]
+
+
+class SystemMessage(Strict):
+    """Instructions in the midst of a conversation."""
+
+    role: Literal["system"]
+    content: str | list[TextBlock]
+
+
+def _role_tag(value: Any) -> str:
+    role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
+    return f"<{role}>"
+
+
+Message = Annotated[
+    Annotated[UserMessage, Tag("<user>")]
+    | Annotated[AssistantMessage, Tag("<assistant>")]
+    | Annotated[SystemMessage, Tag("<system>")],
+    Discriminator(_role_tag, custom_error_type="unknown_role", custom_error_message="role: user, assistant or system"),
+]
+
+
+class Tool(Strict):
+    """A tool of the application that the model may call."""
+
+    type: Literal["custom"] | None = None
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+    cache_control: Any = None
+    allowed_callers: list[Literal["direct"]] | None = None
+    defer_loading: Literal[False] | None = None
+    # Arguments are streamed as they are written, in either case.
+    eager_input_streaming: bool | None = None
+
+
+class AutoChoice(Strict):
+    """The model decides."""
+
+    type: Literal["auto"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class AnyChoice(Strict):
+    """The model calls some tool."""
+
+    type: Literal["any"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class ToolChoice(Strict):
+    """The model calls this tool."""
+
+    type: Literal["tool"]
+    name: str
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoChoice(Strict):
+    """The model calls nothing."""
+
+    type: Literal["none"]
+
+
+Choice = Annotated[
+    Annotated[AutoChoice, Tag("<auto>")]
+    | Annotated[AnyChoice, Tag("<any>")]
+    | Annotated[ToolChoice, Tag("<tool>")]
+    | Annotated[NoChoice, Tag("<none>")],
+    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: auto, any, tool or none"),
+]
+
+
+class ThinkingOn(Strict):
+    """Thinking; the budget is a target in Anthropic's words too, and only `max_tokens` is a limit."""
+
+    type: Literal["enabled"]
+    budget_tokens: int = Field(ge=1)
+    display: Literal["summarized"] | None = None
+
+
+class ThinkingAdaptive(Strict):
+    """The model thinks as much as it finds right."""
+
+    type: Literal["adaptive"]
+    display: Literal["summarized"] | None = None
+
+
+class ThinkingOff(Strict):
+    """No thinking."""
+
+    type: Literal["disabled"]
+
+
+Thinking = Annotated[
+    Annotated[ThinkingOn, Tag("<enabled>")]
+    | Annotated[ThinkingAdaptive, Tag("<adaptive>")]
+    | Annotated[ThinkingOff, Tag("<disabled>")],
+    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: enabled, adaptive or disabled"),
+]
+
+
+class OutputFormat(Strict):
+    """A JSON schema that the answer obeys."""
+
+    type: Literal["json_schema"]
+    # `schema` is a method of pydantic's models.
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfiguration(Strict):
+    """`output_config`."""
+
+    effort: Literal["high"] | None = None
+    format: OutputFormat | None = None
+
+
+class CountBody(Strict):
+    """Body of `/v1/messages/count_tokens`: what makes the prompt."""
+
+    model: str = Field(description="required; a name from `/v1/models`")
+    messages: list[Message] = Field(
+        min_length=1,
+        description="required; `text`, `tool_use`, `tool_result`, `thinking`; the last one is not the assistant's",
+    )
+    system: str | list[TextBlock] | None = Field(None, description="text, or text blocks")
+    tools: list[Tool] | None = Field(
+        None, max_length=MAX_TOOLS, description="the application's own; Anthropic's tools are refused"
+    )
+    tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")
+    thinking: Thinking | None = Field(
+        None,
+        description="`enabled`, `adaptive`, `disabled`; `budget_tokens` is a target that the model does not know",
+    )
+    output_config: OutputConfiguration | None = Field(
+        None, description="`format`: a JSON schema; `effort` only `high`, Anthropic's default"
+    )
+
+
+class MessagesBody(CountBody):
+    """Body of `/v1/messages`."""
+
+    max_tokens: int = Field(ge=1, description="required; cut to what the context leaves, which the stop reason tells")
+    stop_sequences: list[StopString] | None = Field(None, max_length=16, description="not part of the answer")
+    temperature: float | None = Field(None, ge=0, le=1, description="0 is greedy; default: the publisher's")
+    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
+    top_k: int | None = Field(None, ge=0, description="0 is off; default: the publisher's")
+    stream: bool | None = Field(None, description="server-sent events")
+    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = Field(
+        None, description="OpenAI's; same seed, same answer, alone or in a batch"
+    )
+    min_tokens: int | None = Field(None, ge=0, description="vLLM's; no end token before so many")
+    ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")

@@ -1,0 +1,85 @@
+"""The cheap endpoints: tokens, and how long a request would wait. They ask no model, and need no room in a queue."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance.errors import RequestError
+from appliance.gateway.chat.prepare import tokenize
+from appliance.gateway.chat.request import ChatRequest
+from appliance.gateway.desk import Desk
+from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.openai import body
+from appliance.gateway.openai.http_body import body_for_gateway
+from appliance.gateway.openai.messages import for_template
+from appliance.gateway.openai.tools import tools_of
+from appliance.gateway.served_model import ServedModel
+
+
+class InquiryApi:
+    """The endpoints."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        """Where they are; vLLM's own paths too."""
+        return [
+            *(Route(path, self.tokenize, methods=["POST"]) for path in ("/tokenize", "/v1/tokenize")),
+            *(Route(path, self.detokenize, methods=["POST"]) for path in ("/detokenize", "/v1/detokenize")),
+            Route("/v1/models/{name}/queue", self.queue, methods=["GET"]),
+        ]
+
+    async def tokenize(self, request: Request) -> Response:
+        """`POST /v1/tokenize`."""
+        content = await body_for_gateway(request, self._desk)
+        asked = body.check(TokenizeBody, body.read_object(content))
+        model = self._desk.models.get(asked.model)
+        ids = await _tokens(model, asked)
+        texts = [model.tokenizer.id_to_token(token) for token in ids] if asked.return_token_strs else None
+        most = model.manifest.shape.context_tokens
+        return JSONResponse({"count": len(ids), "max_model_len": most, "tokens": ids, "token_strs": texts})
+
+    async def detokenize(self, request: Request) -> Response:
+        """`POST /v1/detokenize`."""
+        content = await body_for_gateway(request, self._desk)
+        asked = body.check(DetokenizeBody, body.read_object(content))
+        model = self._desk.models.get(asked.model)
+        return JSONResponse({"prompt": await model.detokenize(asked.tokens, "tokens")})
+
+    async def queue(self, request: Request) -> Response:
+        """`GET /v1/models/{name}/queue`."""
+        model = self._desk.models.get(request.path_params["name"])
+        forecast = self._desk.traffic.forecast(model.name)
+        return JSONResponse(
+            {
+                "object": "queue",
+                "model": model.name,
+                "requests": forecast.requests,
+                "slots": forecast.slots,
+                "wait_s": forecast.wait_s,
+                "basis": {"finished_requests": forecast.finished, "median_service_s": forecast.service_s},
+            }
+        )
+
+
+async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
+    """The prompt's or the conversation's tokens.
+
+    Raises:
+        RequestError: neither is given, or both, or one with what belongs to the other.
+    """
+    if asked.messages is None:
+        if asked.prompt is None:
+            raise RequestError("prompt or messages is needed", param="prompt")
+        for name in ("add_generation_prompt", "tools"):
+            if getattr(asked, name) is not None:
+                raise RequestError(f"{name} needs messages", param=name)
+        return await model.tokenize_text(asked.prompt, add_special_tokens=asked.add_special_tokens is not False)
+    if asked.prompt is not None:
+        raise RequestError("prompt and messages exclude each other", param="prompt")
+    if asked.add_special_tokens:
+        raise RequestError("add_special_tokens: the chat template writes them", param="add_special_tokens")
+    return await tokenize(model, ChatRequest(for_template(asked.messages), tools_of(asked.tools)))

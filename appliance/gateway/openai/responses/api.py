@@ -1,0 +1,153 @@
+"""The endpoints of OpenAI's Responses API: answers, and what is kept of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from appliance.errors import RequestError
+from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.desk import Desk
+from appliance.gateway.openai import body
+from appliance.gateway.openai.answer import Answer
+from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
+from appliance.gateway.openai.http_rim import record_of
+from appliance.gateway.openai.read_form import ReadForm
+from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, turns_of_output
+from appliance.gateway.openai.responses.form import ResponseForm
+from appliance.gateway.openai.responses.parameters import TREATMENT
+from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
+from appliance.gateway.openai.responses.schema import PageQuery, PromptFields, ResponseBody
+from appliance.gateway.openai.responses.store import Bounds, KeptResponse, ResponseStore
+from appliance.gateway.refusals import LostConversationError, UnknownResponseError
+
+_PATH = "/v1/responses"
+
+
+class ResponsesApi:
+    """The endpoints, and the memory of their answers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._store = ResponseStore(Bounds(), time.monotonic)
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route(_PATH, self.create, methods=["POST"]),
+            Route(f"{_PATH}/input_tokens", self.count, methods=["POST"]),
+            Route(f"{_PATH}/{{response_id}}", self.retrieve, methods=["GET"]),
+            Route(f"{_PATH}/{{response_id}}", self.delete, methods=["DELETE"]),
+            Route(f"{_PATH}/{{response_id}}/input_items", self.input_items, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Any:
+        """`POST /v1/responses`."""
+        content = await body_for_model(request, self._desk)
+        asked = body.check(ResponseBody, TREATMENT.honoured(body.read_object(content)))
+        desk = self._desk
+        model = desk.models.get(asked.model)
+        turns = self._turns(request, asked)
+        settings = response_sampling(asked, model.manifest.generation)
+        prepared = await prepare(model, chat_request(asked, turns))
+        response_id = new_id("resp")
+        record = record_of(request)
+        record.fields |= {"model": model.name, "answer_id": response_id}
+        principal = _principal(request)
+
+        def keep(fields: Mapping[str, Any], document: bytes) -> None:
+            if asked.store is not False:
+                whole = [*turns, *turns_of_output(fields["output"])]
+                self._store.keep(principal, response_id, KeptResponse(document, items_of(asked.input), whole))
+
+        form = ResponseForm(
+            response_id,
+            int(time.time()),
+            echo(asked, settings, model.name),
+            alternatives=settings.get("logprobs"),
+            token_text=model.token_text,
+            count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
+            keep=keep,
+        )
+        completion = desk.request(
+            response_id,
+            model,
+            prepared.prompt_ids,
+            prepared.settings(settings),
+            stream=bool(asked.stream),
+            prompt_param="input",
+            structure_param=prepared.structure_param,
+            other_names={"max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
+        )
+        read_form = ReadForm(form, prepared.reader())
+        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure)
+
+    async def count(self, request: Request) -> Response:
+        """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""
+        content = await body_for_gateway(request, self._desk)
+        asked = body.check(PromptFields, TREATMENT.honoured(body.read_object(content)))
+        model = self._desk.models.get(asked.model)
+        tokens = await tokenize(model, chat_request(asked, self._turns(request, asked)))
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
+
+    async def retrieve(self, request: Request) -> Response:
+        """`GET /v1/responses/{id}`."""
+        for name in request.query_params:
+            raise RequestError(f"{name} cannot be honoured: an answer that is kept comes whole", param=name)
+        kept = self._store.get(_principal(request), request.path_params["response_id"])
+        return Response(kept.document, media_type="application/json")
+
+    async def delete(self, request: Request) -> Response:
+        """`DELETE /v1/responses/{id}`."""
+        response_id = request.path_params["response_id"]
+        self._store.delete(_principal(request), response_id)
+        return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+
+    async def input_items(self, request: Request) -> Response:
+        """`GET /v1/responses/{id}/input_items`."""
+        asked = body.check(PageQuery, _query(request))
+        kept = self._store.get(_principal(request), request.path_params["response_id"])
+        items = list(kept.input_items) if asked.order == "asc" else list(reversed(kept.input_items))
+        if asked.after is not None:
+            ids = [item["id"] for item in items]
+            if asked.after not in ids:
+                raise RequestError(f"after: there is no item {asked.after!r}", param="after")
+            items = items[ids.index(asked.after) + 1 :]
+        page = items[: asked.limit]
+        ends = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
+        return JSONResponse({"object": "list", "data": page, **ends, "has_more": len(page) < len(items)})
+
+    def _turns(self, request: Request, asked: PromptFields) -> list[Turn]:
+        """The whole conversation.
+
+        Raises:
+            LostConversationError: the answer that it goes on from is not kept.
+            RequestError: see `turns_of`.
+        """
+        return turns_of(asked.input, self._earlier(request, asked.previous_response_id))
+
+    def _earlier(self, request: Request, response_id: str | None) -> Sequence[Turn]:
+        if response_id is None:
+            return ()
+        try:
+            return self._store.get(_principal(request), response_id).turns
+        except UnknownResponseError as error:
+            raise LostConversationError(error.message, hint=error.hint, param="previous_response_id") from error
+
+
+def _principal(request: Request) -> str:
+    """Whose answers these are."""
+    return str(record_of(request).fields.get("principal", ""))
+
+
+def _query(request: Request) -> dict[str, Any]:
+    """The query's parameters; numbers are texts in an address."""
+    found: dict[str, Any] = dict(request.query_params)
+    if found.get("limit", "").isascii() and found.get("limit", "").isdigit():
+        found["limit"] = int(found["limit"])
+    return found

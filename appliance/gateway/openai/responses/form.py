@@ -1,0 +1,150 @@
+"""Answers of `/v1/responses`: one document, or events with sequence numbers. Both come from the same assembly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from appliance.errors import ApplianceError
+from appliance.gateway.chat.parts import Piece, Reasoning
+from appliance.gateway.completion import TokenLogprob, Usage
+from appliance.gateway.error_table import outcome, param
+from appliance.gateway.openai.form import encode
+from appliance.gateway.openai.responses.items import ResponseItems
+
+
+class ResponseForm:
+    """One answer in the making.
+
+    Args:
+        response_id: the answer's id.
+        created: seconds since 1970.
+        echo: what the answer repeats of its request, in OpenAI's fields.
+        alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
+        token_text: gives the text of one token.
+        count_tokens: gives the number of a text's tokens.
+        keep: gets the finished answer, in JSON fields and in the bytes that are sent; before they are.
+    """
+
+    def __init__(
+        self,
+        response_id: str,
+        created: int,
+        echo: Mapping[str, Any],
+        *,
+        alternatives: int | None,
+        token_text: Callable[[int], str],
+        count_tokens: Callable[[str], int],
+        keep: Callable[[Mapping[str, Any], bytes], None],
+    ) -> None:
+        self.usage = Usage()
+        self._base = {"id": response_id, "object": "response", "created_at": created, **echo}
+        self._alternatives = alternatives
+        self._token_text = token_text
+        self._count_tokens = count_tokens
+        self._keep = keep
+        self._items = ResponseItems(self._emit)
+        self._number = 0
+        self._events: list[str] = []
+        self._thoughts = 0
+        self._finish_reason = ""
+
+    def head(self) -> bytes:
+        """Events before the first piece."""
+        self._emit("response.created", response=self._response("in_progress"))
+        self._emit("response.in_progress", response=self._response("in_progress"))
+        return self._taken()
+
+    def events(self, piece: Piece) -> bytes:
+        """Events for one piece; empty if there is nothing to say."""
+        self._take(piece)
+        return self._taken()
+
+    def tail(self) -> bytes:
+        """Events after the last piece. This API has no [DONE]."""
+        response, _ = self._finish()
+        self._emit(f"response.{response['status']}", response=response)
+        return self._taken()
+
+    def document(self, pieces: Sequence[Piece]) -> bytes:
+        """The whole answer."""
+        for piece in pieces:
+            self._take(piece)
+        return self._finish()[1]
+
+    def failure(self, error: ApplianceError) -> bytes:
+        """The last events of a stream whose status is long sent."""
+        row = outcome(error)
+        self._emit("error", code=row.code or row.kind, message=str(error), param=param(error) or None)
+        # The code is one of OpenAI's list.
+        self._items.close(cut=True)
+        failed = {"error": {"code": "server_error", "message": str(error)}, "output": self._items.done}
+        self._emit("response.failed", response=self._response("failed", **failed))
+        return self._taken()
+
+    def _take(self, piece: Piece) -> None:
+        thoughts = [part.text for part in piece.parts if isinstance(part, Reasoning)]
+        if len(thoughts) < len(piece.parts):
+            # It has other parts too, and its tokens do not say whose they are.
+            self._thoughts += sum(self._count_tokens(text) for text in thoughts)
+        elif thoughts:
+            self._thoughts += len(piece.token_ids)
+        logprobs = [] if self._alternatives is None else [self._logprob(token) for token in piece.logprobs]
+        self._items.add(piece.parts, logprobs)
+        if piece.finish_reason:
+            self._finish_reason = piece.finish_reason
+            self.usage = piece.usage or self.usage
+
+    def _finish(self) -> tuple[dict[str, Any], bytes]:
+        """Close what is open, and return the answer in fields and in bytes."""
+        cut = self._finish_reason == "length"
+        self._items.close(cut=cut)
+        fields: dict[str, Any] = {"output": self._items.done, "usage": self._usage_fields()}
+        if cut:
+            fields["incomplete_details"] = {"reason": "max_output_tokens"}
+        else:
+            fields["completed_at"] = int(time.time())
+        response = self._response("incomplete" if cut else "completed", **fields)
+        document = encode(response).encode()
+        self._keep(response, document)
+        return response, document
+
+    def _response(self, status: str, **fields: Any) -> dict[str, Any]:
+        empty: dict[str, Any] = {
+            "error": None,
+            "incomplete_details": None,
+            "output": [],
+            "usage": None,
+            "completed_at": None,
+        }
+        return {**self._base, "status": status, **empty, **fields}
+
+    def _usage_fields(self) -> dict[str, Any]:
+        usage = self.usage
+        return {
+            "input_tokens": usage.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": usage.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": self._thoughts},
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        }
+
+    def _logprob(self, token: TokenLogprob) -> dict[str, Any]:
+        likeliest = [self._figures(*pair) for pair in token.likeliest[: self._alternatives]]
+        return {**self._figures(token.token_id, token.logprob), "top_logprobs": likeliest}
+
+    def _figures(self, token: int, logprob: float) -> dict[str, Any]:
+        text = self._token_text(token)
+        # A token that is a part of a character has no text of its own, and so no bytes that are known.
+        return {"token": text, "logprob": logprob, "bytes": [] if "\ufffd" in text else list(text.encode())}
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        event = {"type": kind, "sequence_number": self._number, **fields}
+        self._events.append(f"event: {kind}\ndata: {encode(event)}\n\n")
+        self._number += 1
+
+    def _taken(self) -> bytes:
+        """Everything that was emitted since the last time."""
+        events, self._events = self._events, []
+        return "".join(events).encode()

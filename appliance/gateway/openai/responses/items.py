@@ -1,0 +1,116 @@
+"""The output items of a response in the making, and the events that tell of each change. It knows no transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
+from appliance.gateway.openai.responses.conversation import new_id
+
+Emit = Callable[..., None]
+
+
+@dataclass
+class _Open:
+    """The item that is being written: its place, its JSON so far, the text that arrives."""
+
+    position: int
+    item: dict[str, Any]
+    text: list[str] = field(default_factory=list)
+    logprobs: list[Any] = field(default_factory=list)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """How events name it."""
+        return {"item_id": self.item["id"], "output_index": self.position}
+
+
+class ResponseItems:
+    """Turns parts of an answer into items; `emit(type, **fields)` gets every event in its order.
+
+    Items follow each other and are never open together: a part of another kind closes the open one.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self.done: list[dict[str, Any]] = []
+        self._emit = emit
+        self._open: _Open | None = None
+
+    def add(self, parts: Iterable[Part], logprobs: list[Any]) -> None:
+        """Take the next parts, with the log-probabilities of their tokens in JSON."""
+        for part in parts:
+            if isinstance(part, Text):
+                self._text(part.text, logprobs)
+                logprobs = []
+            elif isinstance(part, Reasoning):
+                self._reasoning(part.text)
+            elif isinstance(part, ToolCall):
+                self._call(part)
+            elif isinstance(part, ToolArguments) and self._open is not None:
+                self._open.text.append(part.text)
+                self._emit("response.function_call_arguments.delta", **self._open.place, delta=part.text)
+        if logprobs and self._open is not None and self._open.item["type"] == "message":
+            # Tokens whose characters are held back still count.
+            self._open.logprobs += logprobs
+
+    def close(self, *, cut: bool = False) -> None:
+        """End the open item, if there is one; `cut` when the answer ended in its midst."""
+        if self._open is None:
+            return
+        opened, self._open = self._open, None
+        text = "".join(opened.text)
+        item = {**opened.item, "status": "incomplete" if cut else "completed"}
+        place = opened.place
+        if item["type"] == "function_call":
+            item["arguments"] = text
+            self._emit("response.function_call_arguments.done", **place, arguments=text, name=item["name"])
+        elif item["type"] == "message":
+            part = _output_text(text, opened.logprobs)
+            item["content"] = [part]
+            self._emit("response.output_text.done", **place, content_index=0, text=text, logprobs=opened.logprobs)
+            self._emit("response.content_part.done", **place, content_index=0, part=part)
+        else:
+            thought = {"type": "reasoning_text", "text": text}
+            item["content"] = [thought]
+            self._emit("response.reasoning_text.done", **place, content_index=0, text=text)
+            self._emit("response.content_part.done", **place, content_index=0, part=thought)
+        self.done.append(item)
+        self._emit("response.output_item.done", output_index=opened.position, item=item)
+
+    def _text(self, text: str, logprobs: list[Any]) -> None:
+        opened = self._at("message", {"id": "msg", "role": "assistant", "content": []}, _output_text("", []))
+        opened.text.append(text)
+        opened.logprobs += logprobs
+        self._emit("response.output_text.delta", **opened.place, content_index=0, delta=text, logprobs=logprobs)
+
+    def _reasoning(self, text: str) -> None:
+        empty = {"type": "reasoning_text", "text": ""}
+        opened = self._at("reasoning", {"id": "rs", "summary": [], "content": []}, empty)
+        opened.text.append(text)
+        self._emit("response.reasoning_text.delta", **opened.place, content_index=0, delta=text)
+
+    def _call(self, call: ToolCall) -> None:
+        self.close()
+        fields = {"id": "fc", "call_id": call.call_id, "name": call.name, "arguments": ""}
+        self._begin("function_call", fields)
+
+    def _at(self, kind: str, fields: dict[str, Any], part: dict[str, Any]) -> _Open:
+        """The open item if it is of this kind, else a new one with its one part."""
+        if self._open is not None and self._open.item["type"] == kind:
+            return self._open
+        self.close()
+        opened = self._begin(kind, fields)
+        self._emit("response.content_part.added", **opened.place, content_index=0, part=part)
+        return opened
+
+    def _begin(self, kind: str, fields: dict[str, Any]) -> _Open:
+        item = {**fields, "type": kind, "id": new_id(fields["id"]), "status": "in_progress"}
+        opened = self._open = _Open(len(self.done), item)
+        self._emit("response.output_item.added", output_index=opened.position, item=item)
+        return opened
+
+
+def _output_text(text: str, logprobs: list[Any]) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}

@@ -1,0 +1,110 @@
+"""From a checked body of OpenAI's Responses API to a conversation, sampling settings, and what the answer repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from appliance.artefact.manifest import Generation
+from appliance.errors import RequestError
+from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
+from appliance.gateway.openai.responses.conversation import Turn
+from appliance.gateway.openai.responses.schema import (
+    FunctionTool,
+    NamedFunction,
+    ObjectFormat,
+    PromptFields,
+    ResponseBody,
+    SchemaFormat,
+)
+from appliance.gateway.openai.sampling import sampling
+
+LOGPROBS = "message.output_text.logprobs"
+_NAMES = ClientNames(messages="input", response_format="text.format", thinking="reasoning.effort")
+
+
+def chat_request(asked: PromptFields, turns: Sequence[Turn]) -> ChatRequest:
+    """The conversation that the body asks to go on with; `turns` are the earlier ones and the input's."""
+    instructions = [{"role": "system", "content": asked.instructions}] if asked.instructions else []
+    choice = asked.tool_choice
+    effort = asked.reasoning.effort if asked.reasoning else None
+    return ChatRequest(
+        messages=[*instructions, *turns],
+        tools=tuple(_tool(tool) for tool in asked.tools or ()),
+        tool_choice=ToolChoice("named", choice.name)
+        if isinstance(choice, NamedFunction)
+        else ToolChoice(choice or "auto"),
+        parallel_tool_calls=asked.parallel_tool_calls is not False,
+        thinking=None if effort is None else effort != "none",
+        response_format=_rules(asked),
+        client_names=_NAMES,
+    )
+
+
+def response_sampling(asked: ResponseBody, defaults: Generation) -> dict[str, Any]:
+    """The engine's settings.
+
+    Raises:
+        RequestError: two parameters contradict each other.
+    """
+    settings = sampling(asked, defaults)
+    if asked.max_output_tokens is not None:
+        settings["max_tokens"] = asked.max_output_tokens
+    if LOGPROBS in (asked.include or ()):
+        settings["logprobs"] = asked.top_logprobs or 0
+    elif asked.top_logprobs:
+        raise RequestError(f"top_logprobs needs {LOGPROBS!r} in include", param="top_logprobs")
+    if asked.stream_options is not None and not asked.stream:
+        raise RequestError("stream_options needs stream", param="stream_options")
+    return settings
+
+
+def echo(asked: ResponseBody, settings: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """What an answer repeats of its request, in OpenAI's fields, with the values that were in force."""
+    effort = asked.reasoning.effort if asked.reasoning else None
+    form = asked.text.format if asked.text else None
+    return {
+        "model": model,
+        "background": False,
+        "instructions": asked.instructions,
+        "max_output_tokens": asked.max_output_tokens,
+        "max_tool_calls": None,
+        "metadata": asked.metadata or {},
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "previous_response_id": asked.previous_response_id,
+        "reasoning": {"effort": effort, "summary": None},
+        "service_tier": "default",
+        "store": asked.store is not False,
+        "temperature": settings["temperature"],
+        "text": {"format": form.model_dump(by_alias=True) if form else {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": asked.tool_choice.model_dump()
+        if isinstance(asked.tool_choice, NamedFunction)
+        else asked.tool_choice or "auto",
+        "tools": [_echoed(tool) for tool in asked.tools or ()],
+        "top_logprobs": asked.top_logprobs or 0,
+        "top_p": settings["top_p"],
+        "truncation": "disabled",
+        "user": None,
+    }
+
+
+def _tool(tool: FunctionTool) -> Tool:
+    return Tool(tool.name, tool.description or "", tool.parameters, bool(tool.strict))
+
+
+def _echoed(tool: FunctionTool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        # What was in force: rules only where they were asked for.
+        "strict": bool(tool.strict),
+    }
+
+
+def _rules(asked: PromptFields) -> dict[str, Any] | None:
+    form = asked.text.format if asked.text else None
+    if isinstance(form, SchemaFormat):
+        return {"json": form.schema_}
+    return {"json_object": True} if isinstance(form, ObjectFormat) else None

@@ -1,0 +1,272 @@
+"""The request body of OpenAI's Responses API as far as it is honoured. What is not a field here is refused by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from appliance.gateway.openai.schema import SamplingBody
+from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
+
+Status = Literal["in_progress", "completed", "incomplete"]
+_ResponseId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+def _type_of(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+def _part_tag(value: Any) -> str:
+    return f"<{_type_of(value)}>"
+
+
+def _item_tag(value: Any) -> str:
+    # OpenAI lets a message leave its type out.
+    return f"<{_type_of(value) or 'message'}>"
+
+
+class InputText(Strict):
+    """Text of a message, or of a function's output."""
+
+    type: Literal["input_text"]
+    text: str
+    prompt_cache_breakpoint: Any = None
+
+
+class OutputText(Strict):
+    """Text of an earlier answer."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
+    logprobs: list[Any] | None = None
+    # OpenAI's Python client adds what it made of the text.
+    parsed: Any = None
+
+
+class Refusal(Strict):
+    """A refusal in an earlier answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+Part = Annotated[
+    Annotated[InputText, Tag("<input_text>")]
+    | Annotated[OutputText, Tag("<output_text>")]
+    | Annotated[Refusal, Tag("<refusal>")],
+    Discriminator(
+        _part_tag, custom_error_type="unknown_type", custom_error_message="type: input_text, output_text or refusal"
+    ),
+]
+
+
+class MessageItem(Strict):
+    """One turn. `id` and `status` come from clients that send our own answers back."""
+
+    type: Literal["message"] | None = None
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+    id: str | None = None
+    status: Status | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class FunctionCallItem(Strict):
+    """A call that the model made."""
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+    id: str | None = None
+    status: Status | None = None
+    # Clients send these back with what they had from us: nothing.
+    namespace: None = None
+    caller: None = None
+    # OpenAI's Python client adds what it made of the arguments.
+    parsed_arguments: Any = None
+    # The API's name is a keyword.
+    async_: Literal[False] | None = Field(None, alias="async")
+
+
+class FunctionOutputItem(Strict):
+    """What the application's function answered."""
+
+    type: Literal["function_call_output"]
+    call_id: str
+    output: str | list[InputText]
+    id: str | None = None
+    status: Status | None = None
+    name: str | None = None
+    namespace: None = None
+    caller: None = None
+
+
+class ReasoningText(Strict):
+    """Thoughts of an earlier answer."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class SummaryText(Strict):
+    """A summary of thoughts; ours are never summarised, but other servers' answers are sent to us too."""
+
+    type: Literal["summary_text"]
+    text: str
+
+
+class ReasoningItem(Strict):
+    """The thinking of an earlier answer."""
+
+    type: Literal["reasoning"]
+    summary: list[SummaryText] = Field(default_factory=list)
+    content: list[ReasoningText] | None = None
+    encrypted_content: None = None
+    id: str | None = None
+    status: Status | None = None
+
+
+InputItem = Annotated[
+    Annotated[MessageItem, Tag("<message>")]
+    | Annotated[FunctionCallItem, Tag("<function_call>")]
+    | Annotated[FunctionOutputItem, Tag("<function_call_output>")]
+    | Annotated[ReasoningItem, Tag("<reasoning>")],
+    Discriminator(
+        _item_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="type: message, function_call, function_call_output or reasoning",
+    ),
+]
+
+
+class FunctionTool(Strict):
+    """A function of the application that the model may call."""
+
+    type: Literal["function"]
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    allowed_callers: list[Literal["direct"]] | None = None
+    defer_loading: Literal[False] | None = None
+    async_: Literal[False] | None = Field(None, alias="async")
+
+
+class NamedFunction(Strict):
+    """`tool_choice` that asks for one function."""
+
+    type: Literal["function"]
+    name: str
+
+
+class TextFormat(Strict):
+    """`text.format` without rules."""
+
+    type: Literal["text"]
+
+
+class ObjectFormat(Strict):
+    """`text.format` of any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(Strict):
+    """`text.format` of a JSON schema."""
+
+    type: Literal["json_schema"]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    # `schema` is a method of pydantic's models.
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+Format = Annotated[
+    Annotated[TextFormat, Tag("<text>")]
+    | Annotated[ObjectFormat, Tag("<json_object>")]
+    | Annotated[SchemaFormat, Tag("<json_schema>")],
+    Discriminator(
+        _part_tag, custom_error_type="unknown_type", custom_error_message="type: text, json_object or json_schema"
+    ),
+]
+
+
+class TextConfiguration(Strict):
+    """`text`."""
+
+    format: Format | None = None
+    verbosity: Literal["medium"] | None = None
+
+
+class Reasoning(Strict):
+    """`reasoning`."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    # Thoughts come whole, in the item's content.
+    summary: Literal["auto"] | None = None
+    generate_summary: Literal["auto"] | None = None
+    context: Literal["auto"] | None = None
+    mode: Literal["standard"] | None = None
+
+
+class ResponseStreamOptions(Strict):
+    """`stream_options`."""
+
+    include_obfuscation: Literal[False] | None = None
+
+
+class PromptFields(Strict):
+    """What makes the prompt; also the body of `/v1/responses/input_tokens`."""
+
+    model: str = Field(description="required; a name from `/v1/models`")
+    input: str | list[InputItem] = Field(
+        min_length=1,
+        description="required; text, or items: `message`, `function_call`, `function_call_output`, `reasoning`",
+    )
+    instructions: str | None = Field(
+        None, description="a system message before the input; not carried over to the next answer"
+    )
+    previous_response_id: _ResponseId | None = Field(None, description="goes on from an answer that is still kept")
+    tools: list[FunctionTool] | None = Field(
+        None, max_length=MAX_TOOLS, description="functions; built-in tools and MCP servers are refused"
+    )
+    tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = Field(
+        None, description="`none`, `auto`, `required`, or one function"
+    )
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call an answer")
+    text: TextConfiguration | None = Field(
+        None, description="`format`: `text`, `json_object`, `json_schema`; `verbosity` only `medium`"
+    )
+    reasoning: Reasoning | None = Field(
+        None, description="`effort` `none` turns thinking off, any other value on; thoughts come whole"
+    )
+
+
+class ResponseBody(PromptFields, SamplingBody):
+    """Body of `/v1/responses`."""
+
+    max_output_tokens: int | None = Field(None, ge=1, description="thinking included; default: what the context leaves")
+    top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `include`")
+    include: list[Literal["message.output_text.logprobs", "reasoning.encrypted_content"]] | None = Field(
+        None,
+        description="`message.output_text.logprobs`; `reasoning.encrypted_content` has no effect: thoughts are plain",
+    )
+    store: bool | None = Field(None, description="default true: in memory, for a while")
+    metadata: (
+        dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None
+    ) = Field(None, max_length=16, description="comes back with the answer")
+    stream: bool | None = Field(None, description="server-sent events")
+    stream_options: ResponseStreamOptions | None = Field(None, description="`include_obfuscation` only false")
+
+
+class PageQuery(Strict):
+    """Query of `/v1/responses/{id}/input_items`."""
+
+    limit: int = Field(20, ge=1, le=100)
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None

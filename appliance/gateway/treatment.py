@@ -1,0 +1,50 @@
+"""How an API's parameters that are no fields of its schema are treated: refused by name, or ignored. Tables, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A parameter that would change the answer and cannot be honoured.
+
+    Attributes:
+        why: for the client's eyes.
+        neutral: values beside null that ask for nothing and therefore pass.
+    """
+
+    why: str
+    neutral: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One API's parameters beside those that its schema honours.
+
+    Attributes:
+        refused: parameter → why, and what passes.
+        ignored: parameter → why it cannot change the answer.
+    """
+
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+
+    def honoured(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body without the parameters that ask for nothing.
+
+        Raises:
+            RequestError: a parameter asks for what cannot be honoured; it is named.
+        """
+        kept = {}
+        for key, value in body.items():
+            if row := self.refused.get(key):
+                if value is not None and value not in row.neutral:
+                    raise RequestError(f"{key} cannot be honoured: {row.why}", param=key)
+            elif key not in self.ignored:
+                kept[key] = value
+        return kept
