@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
 from appliance.gateway.desk import Desk
+from appliance.gateway.known_hosts import KnownHosts
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.chat_form import ChatForm
@@ -44,7 +45,8 @@ class OpenAiApi:
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]
-        return HttpRim(Starlette(routes=routes, exception_handlers=HANDLERS))
+        app = Starlette(routes=routes, exception_handlers=HANDLERS)
+        return HttpRim(KnownHosts(app, self._desk.settings.http.host))
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""
