@@ -1,4 +1,4 @@
-"""OpenAI's HTTP API and the health checks: routes, and what each of them does with a request."""
+"""OpenAI's HTTP API, the health checks and the page: routes, and what each of them does with a request."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from appliance.gateway.openai.http_body import read_body
 from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.page.routes import page_routes
 from appliance.gateway.served_model import ServedModel
 
 
@@ -44,6 +45,7 @@ class OpenAiApi:
             Route("/v1/models/{name:path}", self.model, methods=["GET"]),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
+            *page_routes(),
         ]
         app = Starlette(routes=routes, exception_handlers=HANDLERS)
         return HttpRim(KnownHosts(app, self._desk.settings.http.host))
