@@ -1,6 +1,6 @@
 """`python -m bench` measures engines, `presets` candidates for presets, `grammars` what a grammar costs.
 
-`report FILE` writes tables again.
+`soak` lets a crowd in; `report FILE` writes tables again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from bench.preset_run import Selection, run_presets
 from bench.report import PageError, put_into, report
 from bench.results import Results
 from bench.run import MODELS, Options, run_bench
+from bench.soak.page import page
+from bench.soak.question import copying
+from bench.soak.run import SoakOptions, run_soak
+from export.pipeline import export_model
+from export.presets import DEFAULT
 from export.terminal import shown_progress
 
 RESULTS = ROOT / "bench" / "results"
@@ -96,6 +101,31 @@ def _show(results: Results) -> None:
     path.write_bytes(results.to_bytes())
     click.echo(report(results))
     click.echo(str(path))
+
+
+@command.command("soak")
+@click.option("--clients", type=click.IntRange(min=1, max=9000), default=100, show_default=True)
+@click.option("--slots", type=click.IntRange(min=1), default=8, show_default=True, help="Of the engine.")
+@click.option("--queue", type=click.IntRange(min=0), default=64, show_default=True, help="Requests that may wait.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True)
+@click.option("--model", default=MODELS[0], show_default=True, help="An installed model that can copy a code.")
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.pass_context
+def soak_command(
+    context: click.Context, clients: int, slots: int, queue: int, seconds: float, model: str, root: Path | None
+) -> None:
+    """Let a crowd in: every answer must hold its own question's marker, every refusal have a status.
+
+    Beside it are clients without manners: half requests, bodies that are too large, answers that nobody reads. Exits
+    with 1 when an answer was lost or crossed, or memory grew.
+    """
+    layout = Layout.from_environment(os.environ, root)
+    with shown_progress() as progress:
+        artefact = export_model(layout, model, "cpu", DEFAULT, progress).folder
+    options = SoakOptions(clients=clients, slots=slots, queue=queue, seconds=seconds)
+    soaked = run_soak(artefact, options, copying, _say)
+    click.echo(page(soaked))
+    context.exit(1 if soaked.faults() else 0)
 
 
 @command.command("report")

@@ -83,6 +83,7 @@ def _ready(up: UpState, config: ServeConfig) -> None:
     click.echo(f"serving {up.model} ({up.target}-{up.preset}, artefact {up.artefact_sha256[:12]})")
     click.echo(f"  OpenAI API    http://{up.http}/v1")
     click.echo(f"  gRPC API      {up.grpc}")
+    click.echo(f"  in a browser  http://{up.http}/")
     if up.triton_http:
         click.echo(f"  Triton HTTP   http://{up.triton_http}/v2/models/{up.model}/generate_stream")
     click.echo('  talk to it    appliance chat "What is an inode?"')

@@ -23,6 +23,7 @@ from appliance.gateway.refusals import (
     ClientGoneError,
     LostConversationError,
     ShuttingDownError,
+    UnknownHostError,
     UnknownMethodError,
     UnknownPathError,
     UnknownResponseError,
@@ -65,6 +66,7 @@ TABLE: dict[type[ApplianceError], Outcome] = {
     BodyTooLargeError: Outcome(413, grpc.StatusCode.RESOURCE_EXHAUSTED, _INVALID, "body_too_large", closes=True),
     BodyTimeoutError: Outcome(408, grpc.StatusCode.DEADLINE_EXCEEDED, _INVALID, "body_timeout", closes=True),
     BodyTypeError: Outcome(415, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unsupported_media_type"),
+    UnknownHostError: Outcome(421, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unknown_host"),
     OverloadedError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "overloaded", 1),
     # 499 is nginx's: it is logged, nobody is left to receive it.
     ClientGoneError: Outcome(499, grpc.StatusCode.CANCELLED, _INVALID, "client_gone"),

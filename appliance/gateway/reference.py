@@ -46,8 +46,12 @@ for chunk in client.chat.completions.create(
 | `POST /v1/messages` | Anthropic's API: [below](#messages) |
 | `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
 | `GET /v1/models`, `GET /v1/models/{name}` | the models on offer; `max_model_len` is the model's own context |
+| `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while a request would be taken: Triton answers, the model is loaded, nothing is draining |
+
+Plain HTTP is answered under an IP address, a name without a dot or a private one (`localhost`, `.local`, `.internal`,
+`.home.arpa`); other names in `Host` get 421. There are no CORS headers: pages of other origins cannot use the box.
 
 Every answer has an `x-request-id`: the client's own if it is short and plain, else a new one. It is in the gateway's
 log too, one JSON line a request, which never holds a prompt or an answer.

@@ -21,6 +21,10 @@ class UnknownPathError(RequestError):
     """There is nothing at this path."""
 
 
+class UnknownHostError(RequestError):
+    """The request is addressed to a name that this box is not known by."""
+
+
 class UnknownMethodError(RequestError):
     """The path does not take this method."""
 

@@ -39,14 +39,15 @@ class WholePathSubject:
 
     takes_newcomers = True
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, **serve: int) -> None:
+        """Start the box; `serve` are further keys of its configuration's section."""
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
         manifest = read_manifest(Path(plan.model))
         ports = _free_ports(4)
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
-        _prepare(self._layout, plan, manifest, ports)
-        self._client = Client(_HOST, ports[0], manifest.model)
+        _prepare(self._layout, plan, manifest, ports, serve)
+        self.client = Client(_HOST, ports[0], manifest.model)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
@@ -80,7 +81,7 @@ class WholePathSubject:
         """See `Subject`."""
 
         async def together() -> list[Timeline]:
-            return list(await asyncio.gather(*(self._client.complete(prompt, tokens) for prompt in prompts)))
+            return list(await asyncio.gather(*(self.client.complete(prompt, tokens) for prompt in prompts)))
 
         return self._run(together())
 
@@ -90,12 +91,12 @@ class WholePathSubject:
         async def joined() -> list[float]:
             firsts = [asyncio.Event() for _ in prompts]
             tasks = [
-                asyncio.ensure_future(self._client.complete(prompt, tokens, first))
+                asyncio.ensure_future(self.client.complete(prompt, tokens, first))
                 for prompt, first in zip(prompts, firsts, strict=True)
             ]
             try:
                 await asyncio.gather(*(first.wait() for first in firsts))
-                return [(await self._client.complete(newcomer, 1))[0][0] for newcomer in newcomers]
+                return [(await self.client.complete(newcomer, 1))[0][0] for newcomer in newcomers]
             finally:
                 for task in tasks:
                     task.cancel()
@@ -125,14 +126,14 @@ class WholePathSubject:
 
     async def _wait_ready(self) -> None:
         until = time.monotonic() + _START_S
-        while not await self._client.is_ready():
+        while not await self.client.is_ready():
             if self._up.poll() is not None or time.monotonic() > until:
                 self._log.seek(0)
                 raise RuntimeError(f"the box did not start:\n{self._log.read().decode(errors='replace')}")
             await asyncio.sleep(_POLL_S)
 
 
-def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int]) -> None:
+def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int], serve: Mapping[str, int]) -> None:
     """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
     artefact = layout.artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
@@ -143,6 +144,7 @@ def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int
         "max_context_tokens": work.context_tokens,
         "cache_bytes": work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token,
         "threads": plan.threads,
+        **serve,
     }
     names = ("http_address", "grpc_address", "triton_grpc_address", "triton_metrics_address")
     lines = [f"{key} = {value}" for key, value in settings.items()]

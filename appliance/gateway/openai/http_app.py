@@ -1,4 +1,4 @@
-"""OpenAI's HTTP API and the health checks: routes, and what each of them does with a request."""
+"""OpenAI's HTTP API, the health checks and the page: routes, and what each of them does with a request."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
 from appliance.gateway.infilling import encode_infilling
 from appliance.gateway.inquiry.api import InquiryApi
+from appliance.gateway.known_hosts import KnownHosts
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.chat_form import ChatForm
@@ -34,6 +35,7 @@ from appliance.gateway.openai.openapi import document
 from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.page.routes import page_routes
 from appliance.gateway.served_model import ServedModel
 
 
@@ -58,8 +60,10 @@ class OpenAiApi:
             Route("/openapi.json", self.description, methods=["GET"]),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
+            *page_routes(),
         ]
-        return HttpRim(Starlette(routes=routes, exception_handlers=HANDLERS))
+        app = Starlette(routes=routes, exception_handlers=HANDLERS)
+        return HttpRim(KnownHosts(app, self._desk.settings.http.host))
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""

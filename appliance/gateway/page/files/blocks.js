@@ -1,0 +1,100 @@
+// Shows an answer as prose and blocks of code. What the model writes only ever goes in as text, never as markup.
+
+const FENCE = /^(\s*)(`{3,}|~{3,})([^`]*)$/;
+const shown = new WeakMap();
+
+/** Splits text into blocks: {code: boolean, language: string, text: string}. A fence that is not closed runs to the end. */
+export function blocksOf(text) {
+  const blocks = [];
+  let block = { code: false, language: "", lines: [] };
+  let fence = null;
+  const close = () => {
+    const content = block.lines.join("\n");
+    const kept = block.code ? content : content.replace(/^\n+|\s+$/g, "");
+    if (block.code || kept) blocks.push({ code: block.code, language: block.language, text: kept });
+  };
+  for (const line of text.split("\n")) {
+    const match = FENCE.exec(line);
+    if (fence && match && match[2].startsWith(fence.mark) && !match[3].trim()) {
+      close();
+      block = { code: false, language: "", lines: [] };
+      fence = null;
+    } else if (!fence && match) {
+      close();
+      fence = { mark: match[2], indent: match[1].length };
+      block = { code: true, language: match[3].trim().split(/\s/)[0], lines: [] };
+    } else {
+      // Code in a list is indented as a whole.
+      const indent = fence ? Math.min(fence.indent, line.length - line.trimStart().length) : 0;
+      block.lines.push(line.slice(indent));
+    }
+  }
+  close();
+  return blocks;
+}
+
+/** Makes `container` show `text`; nodes of blocks that did not change stay, so that a selection in them stays too. */
+export function show(container, text) {
+  const blocks = blocksOf(text);
+  blocks.forEach((block, index) => {
+    const node = container.children[index];
+    const before = node && shown.get(node);
+    if (before && before.code === block.code && before.language === block.language) {
+      if (before.text !== block.text) fill(node, block);
+    } else {
+      const fresh = block.code ? codeNode(block) : element("div", "prose");
+      fill(fresh, block);
+      if (node) node.replaceWith(fresh);
+      else container.append(fresh);
+    }
+  });
+  while (container.children.length > blocks.length) container.lastElementChild.remove();
+}
+
+function fill(node, block) {
+  shown.set(node, block);
+  if (block.code) {
+    node.querySelector("code").textContent = block.text;
+    return;
+  }
+  // Every second piece stood between backticks.
+  const pieces = block.text.split(/`([^`\n]+)`/);
+  node.replaceChildren(...pieces.map((piece, index) => (index % 2 ? element("code", "", piece) : piece)));
+}
+
+function codeNode(block) {
+  const node = element("div", "code");
+  const top = element("div", "top");
+  top.append(element("span", "", block.language || "code"));
+  // Browsers lend the clipboard only to pages that came over TLS or from the same machine.
+  if (navigator.clipboard) top.append(copyButton(node));
+  const pre = element("pre");
+  // What scrolls sideways must be reachable by keyboard.
+  pre.tabIndex = 0;
+  pre.append(element("code"));
+  node.append(top, pre);
+  return node;
+}
+
+function copyButton(node) {
+  const button = element("button", "quiet", "Copy");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(node.querySelector("code").textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  });
+  return button;
+}
+
+/** A new element with a class and a text. */
+export function element(name, className = "", text = "") {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
+}

@@ -1,0 +1,118 @@
+"""One soak: starts a box, teaches the crowd what is right, lets it in, and watches the memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.machine import compute_threads
+from bench.plan import Plan, Task, Work
+from bench.soak.crowd import Crowd
+from bench.soak.question import Question
+from bench.soak.rude import Rude
+from bench.soak.tally import Memory, Soaked, Tally
+from bench.workers.memory import total_bytes
+from bench.workers.whole_path import WholePathSubject
+
+Say = Callable[[str], None]
+_SAMPLE_S = 0.5
+
+
+@dataclass(frozen=True)
+class SoakOptions:
+    """How hard.
+
+    Attributes:
+        clients: each has one question, and asks it again and again.
+        slots: of the engine.
+        queue: requests that may wait for a slot; fewer than clients, so that some are refused.
+        seconds: how long.
+        context_tokens: of each slot.
+        halves, readers: rude clients, see `Rude`.
+    """
+
+    clients: int = 100
+    slots: int = 8
+    queue: int = 64
+    seconds: float = 60.0
+    context_tokens: int = 1024
+    halves: int = 60
+    readers: int = 2
+
+
+def run_soak(artefact: Path, options: SoakOptions, ask: Callable[[str, int], Sequence[Question]], say: Say) -> Soaked:
+    """Serve the artefact and let the crowd in; `ask` makes so many questions for a model.
+
+    Raises:
+        ValueError: the model does not give the markers back even to one client alone.
+        RuntimeError: the box did not start.
+    """
+    work = Work(slots=options.slots, context_tokens=options.context_tokens)
+    plan = Plan(Task.SPEED, str(artefact), compute_threads(), seed=0, corpus=(), work=work)
+    box = WholePathSubject(plan, max_queue_requests=options.queue)
+    try:
+        return asyncio.run(_soak(box, options, ask, say))
+    finally:
+        box.close()
+
+
+async def _soak(
+    box: WholePathSubject, options: SoakOptions, ask: Callable[[str, int], Sequence[Question]], say: Say
+) -> Soaked:
+    tally, client = Tally(), box.client
+    questions = ask(client.model, options.clients)
+    crowd = Crowd(client.host, client.port, questions, tally)
+    rude = Rude(client.host, client.port, client.model, tally, halves=options.halves, readers=options.readers)
+    say(f"{options.clients} questions, each alone")
+    await crowd.learn()
+    say(f"{options.clients} clients on {options.slots} slots for {options.seconds:g} s")
+    pids = list(box.processes)
+    gateway = [pid for pid in pids if "appliance.gateway" in psutil.Process(pid).cmdline()]
+    scales = {"gateway": _Scale(gateway), "box": _Scale(pids)}
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    beside = [asyncio.ensure_future(rude.run())]
+    beside += [asyncio.ensure_future(scale.watch(began + options.seconds / 2)) for scale in scales.values()]
+    try:
+        await crowd.run(began + options.seconds)
+        for task in beside:
+            if task.done():
+                task.result()
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+    return Soaked(
+        options.clients,
+        options.slots,
+        options.queue,
+        options.seconds,
+        tally,
+        gateway=scales["gateway"].memory(),
+        box=scales["box"].memory(),
+    )
+
+
+class _Scale:
+    """Weighs some processes again and again."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._before = total_bytes(pids)
+        self._halves = [0, 0]
+
+    async def watch(self, half: float) -> None:
+        """Weigh until cancelled; `half` is the loop's time at which the second half begins."""
+        loop = asyncio.get_running_loop()
+        while True:
+            which = int(loop.time() >= half)
+            self._halves[which] = max(self._halves[which], total_bytes(self._pids))
+            await asyncio.sleep(_SAMPLE_S)
+
+    def memory(self) -> Memory:
+        """What was found."""
+        return Memory(self._before, *self._halves)

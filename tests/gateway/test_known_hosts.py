@@ -1,0 +1,78 @@
+"""Web pages of others: they get no permission to read, cannot send, and cannot come in under a name of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+MODEL = "tiny-instruct"
+CHAT = "/v1/chat/completions"
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "a"}]}
+FOREIGN = {"origin": "http://evil.example"}
+
+
+def permissions(response):
+    return [name for name in response.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000", "http://127.0.0.1:1"])
+def test_no_origin_gets_a_permission(http, origin):
+    for response in (
+        http.get("/", headers={"origin": origin}),
+        http.get("/v1/models", headers={"origin": origin}),
+        http.post(CHAT, json=BODY, headers={"origin": origin}),
+        http.get("/nothing", headers={"origin": origin}),
+    ):
+        assert permissions(response) == []
+
+
+def test_a_browser_that_asks_first_is_refused(http, harness):
+    asking = {**FOREIGN, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    response = http.options(CHAT, headers=asking)
+    assert response.status_code == 405
+    assert permissions(response) == []
+    assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_what_a_browser_sends_without_asking_reaches_no_model(http, harness, kind):
+    response = http.post(CHAT, content=json.dumps(BODY), headers={**FOREIGN, "content-type": kind})
+    assert response.status_code == 415
+    assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models", "/health/live", "/page/page.js", "/nothing"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "EVIL.example.", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+def test_a_public_name_that_was_made_to_resolve_to_the_box_is_refused(http, path, host):
+    response = http.get(path, headers={"host": host})
+    assert response.status_code == 421
+    assert response.json()["error"]["code"] == "unknown_host"
+    assert response.headers["x-request-id"]
+
+
+def test_a_request_to_a_public_name_reaches_no_model(http, harness):
+    assert http.post(CHAT, json=BODY, headers={"host": "evil.example", **FOREIGN}).status_code == 421
+    assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:8080",
+        "192.168.1.20",
+        "[::1]:8080",
+        "localhost",
+        "LOCALHOST:1",
+        "app.localhost",
+        "box",
+        "box.local:80",
+        "box.internal.",
+        "box.home.arpa",
+        "",
+    ],
+)
+def test_addresses_and_names_that_nobody_can_register_are_answered(http, host):
+    assert http.get("/health/live", headers={"host": host}).status_code == 200
