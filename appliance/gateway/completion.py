@@ -32,11 +32,21 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a request cost; the prompt's include the cached ones."""
+    """What a request cost, as the engine measured it.
+
+    Attributes:
+        prompt_tokens: tokens of the prompt, the cached ones among them.
+        cached_tokens: of these, how many were found in the prefix cache.
+        completion_tokens: generated tokens.
+        queue_s: seconds from submission to a slot.
+        decode_s: seconds from the first token to the end.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from appliance.gateway.refusals import (
     BodyTooLargeError,
     BodyTypeError,
     ClientGoneError,
+    ForbiddenMethodError,
     ShuttingDownError,
     UnknownMethodError,
     UnknownPathError,
@@ -55,6 +56,7 @@ _SERVER = "server_error"
 TABLE: dict[type[ApplianceError], Outcome] = {
     RequestError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID),
     PromptTooLongError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "context_length_exceeded"),
+    ForbiddenMethodError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, _INVALID, "method_not_open"),
     UnknownModelError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "model_not_found"),
     UnknownPathError: Outcome(404, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "not_found"),
     UnknownMethodError: Outcome(405, grpc.StatusCode.UNIMPLEMENTED, _INVALID, "method_not_allowed"),

@@ -75,15 +75,7 @@ class ServedModel:
             RequestError: the model has no chat template, or it refuses the conversation.
             PromptTooLongError: see `check_length`.
         """
-        if self.template is None:
-            raise RequestError(
-                f"{self.name} is a base model without a chat template",
-                hint="use /v1/completions",
-                param="model",
-            )
-        # The template writes the model's special tokens itself.
-        ids = await self._encode(self.template.render(messages), add_special_tokens=False)
-        return self.check_length(ids, "messages")
+        return self.check_length(await self.tokenize_chat(messages), "messages")
 
     async def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a plain prompt, with the model's own prefix if it has one.
@@ -92,8 +84,39 @@ class ServedModel:
             RequestError: the prompt is empty.
             PromptTooLongError: see `check_length`.
         """
-        ids = await self._encode(text, add_special_tokens=True) if text else []
-        return self.check_length(ids, "prompt")
+        return self.check_length(await self.tokenize_text(text), "prompt")
+
+    async def tokenize_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the token ids of a conversation of any length.
+
+        Raises:
+            RequestError: the model has no chat template, or it refuses the conversation.
+        """
+        if self.template is None:
+            raise RequestError(
+                f"{self.name} is a base model without a chat template",
+                hint="use /v1/completions",
+                param="model",
+            )
+        # The template writes the model's special tokens itself.
+        return await self._encode(self.template.render(messages), add_special_tokens=False)
+
+    async def tokenize_text(self, text: str) -> list[int]:
+        """Return the token ids of a text of any length, with the model's own prefix if it has one."""
+        return await self._encode(text, add_special_tokens=True) if text else []
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens, special ones written out.
+
+        Raises:
+            RequestError: an id is not of this model.
+        """
+        self.check_known(ids, "token_ids")
+
+        def decode() -> str:
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+        return decode() if len(ids) < _INLINE_CHARACTERS else await asyncio.to_thread(decode)
 
     def check_ids(self, ids: Sequence[int]) -> Sequence[int]:
         """Return a prompt that the client tokenised itself.
@@ -102,11 +125,19 @@ class ServedModel:
             RequestError: it is empty or has an id that the model does not know.
             PromptTooLongError: see `check_length`.
         """
+        self.check_known(ids, "prompt")
+        return self.check_length(list(ids), "prompt")
+
+    def check_known(self, ids: Sequence[int], param: str) -> None:
+        """Pass if the model knows every id.
+
+        Raises:
+            RequestError: it does not.
+        """
         tokens = self.manifest.shape.tokens
         for token in ids:
             if not 0 <= token < tokens:
-                raise RequestError(f"prompt has the token id {token}; this model has 0 to {tokens - 1}", param="prompt")
-        return self.check_length(list(ids), "prompt")
+                raise RequestError(f"{param} has the token id {token}; this model has 0 to {tokens - 1}", param=param)
 
     def check_length(self, ids: list[int], param: str) -> list[int]:
         """Return the prompt if it is neither empty nor longer than the model's context.
@@ -152,6 +183,10 @@ class ServedModels:
     def all(self) -> list[ServedModel]:
         """Every model, in the order of the artefacts."""
         return list(self._models.values())
+
+    def label(self, name: str) -> dict[str, str]:
+        """Return the log's field for a name: none if it is not on offer, because clients can write anything there."""
+        return {"model": name} if name in self._models else {}
 
     def get(self, name: str) -> ServedModel:
         """Return the model of this name.

@@ -22,7 +22,8 @@ _TRUE = b"\x01"
 _FALSE = b"\x00"
 # "<ErrorClassName>[param]: message" with whatever Triton puts in front of it; "[param]" may be absent.
 _ERROR = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[([^\]]*)\])?: (.*)", re.DOTALL)
-_NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
+# How Triton says that it does not have a model, or not yet.
+NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
 
 
 def request_message(request: CompletionRequest) -> Any:
@@ -74,7 +75,7 @@ def error(message: str, prompt_param: str = "prompt") -> ApplianceError:
         if issubclass(kind, RequestError):
             return kind(text, param=prompt_param if found[2] == "prompt" else found[2] or "")
         return kind(text)
-    if any(words in message for words in _NOT_LOADED):
+    if any(words in message for words in NOT_LOADED):
         return UnavailableError("the model is not loaded", hint="try again in a moment")
     return EngineError(f"Triton reports: {message}")
 
@@ -118,4 +119,10 @@ def _logprobs(ids: tuple[int, ...], text: str) -> tuple[TokenLogprob, ...]:
 
 def _usage(text: str) -> Usage:
     value = json.loads(text)
-    return Usage(int(value["prompt_tokens"]), int(value["cached_tokens"]), int(value["completion_tokens"]))
+    return Usage(
+        prompt_tokens=int(value["prompt_tokens"]),
+        cached_tokens=int(value["cached_tokens"]),
+        completion_tokens=int(value["completion_tokens"]),
+        queue_s=float(value.get("queue_s", 0.0)),
+        decode_s=float(value.get("decode_s", 0.0)),
+    )

@@ -43,7 +43,7 @@ class WholePathSubject:
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
         manifest = read_manifest(Path(plan.model))
-        ports = _free_ports(4)
+        ports = _free_ports(5)
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
         _prepare(self._layout, plan, manifest, ports)
         self._client = Client(_HOST, ports[0], manifest.model)
@@ -144,7 +144,7 @@ def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int
         "cache_bytes": work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token,
         "threads": plan.threads,
     }
-    names = ("http_address", "grpc_address", "triton_grpc_address", "triton_metrics_address")
+    names = ("http_address", "grpc_address", "metrics_address", "triton_grpc_address", "triton_metrics_address")
     lines = [f"{key} = {value}" for key, value in settings.items()]
     lines += [f'{name} = "{_HOST}:{port}"' for name, port in zip(names, ports, strict=True)]
     layout.config_file.write_text("[serve]\n" + "\n".join(lines) + "\n", encoding="utf-8")

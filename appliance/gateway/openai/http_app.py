@@ -44,7 +44,7 @@ class OpenAiApi:
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]
-        return HttpRim(Starlette(routes=routes, exception_handlers=HANDLERS))
+        return HttpRim(Starlette(routes=routes, exception_handlers=HANDLERS), routes, self._desk)
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""
