@@ -72,6 +72,10 @@ class Harness:
     def restart_triton(self) -> None:
         self.run(self.triton.start())
 
+    @property
+    def is_draining(self) -> bool:
+        return self.gateway._desk.in_flight._draining.is_set()
+
     def drain(self) -> None:
         self.run(self._stack.aclose())
 

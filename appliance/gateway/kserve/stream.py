@@ -19,6 +19,9 @@ from appliance.gateway.kserve.request import PassedRequest, error_text, failed_r
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 from appliance.gateway.triton_tensors import error as error_of
 
+# Beside the requests that run: more than these are not read from a client that does not read its refusals.
+_UNREAD_REFUSALS = 64
+
 
 class Stream:
     """See the module."""
@@ -67,10 +70,9 @@ class Stream:
             await asyncio.gather(*ending, return_exceptions=True)
 
     async def _read(self, requests: Any) -> None:
-        limit = self._desk.settings.max_requests
+        limit = self._desk.settings.max_requests + _UNREAD_REFUSALS
         async for message in requests:
             while len(self._running) >= limit:
-                # Refusals wait here too, for a client that does not read them.
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             task = asyncio.create_task(self._carry(message))
             self._running.add(task)
