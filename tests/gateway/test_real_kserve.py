@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 from appliance.address import Address
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
+from appliance.metrics import parse
 from tests.gateway.dashboard import expressions, selectors
 from tests.gateway.harness import LoopThread
 from tests.gateway.identity_triton import NAME, IdentityTriton
@@ -140,10 +141,10 @@ def test_tritons_own_refusals_come_through(client: triton.InferenceServerClient)
 
 def _samples(box: RunningBox):
     page = httpx.get(f"http://{box.state.metrics}/metrics").text
-    families = list(text_string_to_metric_families(page))
-    names = [family.name for family in families]
+    names = [family.name for family in text_string_to_metric_families(page)]
     assert len(names) == len(set(names)), "a family stands on the page twice"
-    return [sample for family in families for sample in family.samples]
+    # That parser gives counters the names of a newer format; Grafana sees those of the page.
+    return parse(page)
 
 
 def test_one_scrape_has_gateway_engine_and_triton_and_all_that_the_dashboard_shows(box: RunningBox):
@@ -158,7 +159,6 @@ def test_one_scrape_has_gateway_engine_and_triton_and_all_that_the_dashboard_sho
     labels: dict[str, set[str]] = {}
     for sample in _samples(box):
         labels.setdefault(sample.name, set()).update(sample.labels)
-    assert {"nv_inference_request_success_total", "nv_inference_request_success"} & labels.keys()
     for expression in expressions():
         for selector in selectors(expression):
             assert selector.name in labels, expression
