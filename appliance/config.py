@@ -32,6 +32,7 @@ class ServeConfig:
     preset: str | None = _option(None, "preset of the export; absent: the target's default")
     http_address: str = _option("127.0.0.1:8080", "where the OpenAI HTTP API listens, host:port")
     grpc_address: str = _option("127.0.0.1:8081", "where the gRPC API listens, host:port")
+    metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
     triton_grpc_address: str = _option("127.0.0.1:8001", "where Triton's gRPC listens, host:port, loopback only")
     triton_metrics_address: str = _option("127.0.0.1:8002", "where Triton's metrics listen, host:port, loopback only")
     slots: int = _option(8, "sequences that decode at the same time", least=1)

@@ -14,6 +14,7 @@ LEVELS = {
     "appliance.address": 0,
     "appliance.child": 0,
     "appliance.heap": 0,
+    "appliance.http": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,
     "appliance.config": 1,

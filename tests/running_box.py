@@ -21,6 +21,7 @@ CONFIGURATION = """\
 [serve]
 http_address = "127.0.0.1:0"
 grpc_address = "127.0.0.1:0"
+metrics_address = "127.0.0.1:0"
 triton_grpc_address = "127.0.0.1:0"
 triton_metrics_address = "127.0.0.1:0"
 slots = 4

@@ -12,6 +12,7 @@ from appliance import config, durable
 from appliance.cli.rim import INTERRUPTED
 from appliance.cli.root import command as root
 from appliance.errors import ApplianceError
+from appliance.gateway.metrics.table import page as metrics_page
 from appliance.gateway.reference import page as api_page
 
 WIDTH = 100
@@ -65,7 +66,7 @@ def _helps(command: click.Command, path: str, parent: click.Context | None = Non
                 yield from _helps(child, f"{path} {name}", context)
 
 
-PAGES = {"api.md": api_page, "cli.md": cli_page, "configuration.md": config.reference}
+PAGES = {"api.md": api_page, "cli.md": cli_page, "configuration.md": config.reference, "metrics.md": metrics_page}
 
 
 def main(folder: Path) -> None:

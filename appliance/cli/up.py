@@ -24,6 +24,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
 @click.option("--preset", help="Preset of the export. Default: the only one there is, or the export's default.")
 @click.option("--http", metavar="HOST:PORT", help="Where the OpenAI HTTP API listens.")
 @click.option("--grpc", metavar="HOST:PORT", help="Where the gRPC API listens.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus scrapes.")
 @click.option(
     "--triton-http",
     metavar="HOST:PORT",
@@ -40,6 +41,7 @@ def command(
     preset: str | None,
     http: str | None,
     grpc: str | None,
+    metrics: str | None,
     triton_http: str | None,
     production: bool,
     allow_old_triton: bool,
@@ -60,6 +62,7 @@ def command(
             installation=locate(os.environ),
             http=_free(http or config.http_address, "the OpenAI API"),
             grpc=_free(grpc or config.grpc_address, "the gRPC API"),
+            metrics=_free(metrics or config.metrics_address, "the metrics"),
             triton_grpc=_free(config.triton_grpc_address, "Triton's gRPC"),
             triton_metrics=_free(config.triton_metrics_address, "Triton's metrics"),
             triton_http=_free(triton_http, "Triton's HTTP") if triton_http else None,
@@ -84,6 +87,7 @@ def _ready(up: UpState, config: ServeConfig) -> None:
     click.echo(f"  OpenAI API    http://{up.http}/v1")
     click.echo(f"  gRPC API      {up.grpc}")
     click.echo(f"  in a browser  http://{up.http}/")
+    click.echo(f"  metrics       http://{up.metrics}/metrics")
     if up.triton_http:
         click.echo(f"  Triton HTTP   http://{up.triton_http}/v2/models/{up.model}/generate_stream")
     click.echo('  talk to it    appliance chat "What is an inode?"')

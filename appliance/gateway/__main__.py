@@ -31,6 +31,8 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument("--triton", required=True, metavar="HOST:PORT", help="Triton's gRPC address")
     parser.add_argument("--http", required=True, metavar="HOST:PORT", help="where the OpenAI API listens; loopback")
     parser.add_argument("--grpc", required=True, metavar="HOST:PORT", help="where the gRPC API listens; loopback")
+    parser.add_argument("--metrics", required=True, metavar="HOST:PORT", help="where Prometheus scrapes; loopback")
+    parser.add_argument("--triton-metrics", metavar="HOST:PORT", help="Triton's metrics, for the same page")
     parser.add_argument(
         "--artefact", required=True, action="append", type=Path, metavar="DIR", help="a model to offer; repeatable"
     )
@@ -49,6 +51,8 @@ def _settings(arguments: list[str] | None) -> Settings:
         http=Address.from_text(given.http),
         grpc=Address.from_text(given.grpc),
         artefacts=tuple(given.artefact),
+        metrics=Address.from_text(given.metrics),
+        triton_metrics=Address.from_text(given.triton_metrics) if given.triton_metrics else None,
         drain_s=given.drain,
         timeout_s=given.timeout,
         slots=given.slots,

@@ -7,9 +7,14 @@ import logging
 import re
 import sys
 import time
+import traceback
 import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from appliance.gateway.completion import Usage
+
+Count = Callable[[Mapping[str, Any]], None]
 log = logging.getLogger("appliance.gateway")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,96}")
 
@@ -20,15 +25,29 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        ours = record.name == log.name
         line = {
             "time": f"{seconds}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            # What a library puts into its line may be what a client wrote.
+            "event": record.getMessage() if ours else str(record.msg).partition("\n")[0],
+            **({} if ours else {"logger": record.name}),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = _frames(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False)
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Where an exception and its causes were raised; not their messages, which may quote a prompt."""
+    found: list[str] = []
+    each: BaseException | None = error
+    while each is not None:
+        found.append(type(each).__qualname__)
+        found += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(each.__traceback__)]
+        each = each.__cause__ or each.__context__
+    return found
 
 
 def configure() -> None:
@@ -47,19 +66,41 @@ def request_id(given: str | None) -> str:
 class Record:
     """What one request's log line will say."""
 
-    def __init__(self, identity: str, **fields: Any) -> None:
+    def __init__(self, identity: str, count: Count | None = None, event: str = "request", **fields: Any) -> None:
+        """Begin a request.
+
+        Args:
+            identity: its id.
+            count: told what the line says, once.
+            event: what the line is called.
+            fields: what is known already.
+        """
         self.request_id = identity
         self.fields: dict[str, Any] = fields
+        self._count = count
+        self._event = event
         self._began = time.monotonic()
 
     def first_token(self) -> None:
         """Note that the first piece of the answer arrived."""
         self.fields.setdefault("ttft_ms", self._elapsed_ms())
 
+    def used(self, usage: Usage) -> None:
+        """Note what the engine says that it cost."""
+        self.fields |= {
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "queue_ms": round(usage.queue_s * 1000, 1),
+            "decode_ms": round(usage.decode_s * 1000, 1),
+        }
+
     def close(self, **fields: Any) -> None:
         """Write the line."""
         line = {"request_id": self.request_id, **self.fields, **fields, "duration_ms": self._elapsed_ms()}
-        log.info("request", extra={"fields": line})
+        log.info(self._event, extra={"fields": line})
+        if self._count is not None:
+            self._count(line)
 
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._began) * 1000, 1)

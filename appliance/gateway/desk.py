@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.errors import PromptTooLongError
+from appliance.gateway.access_log import Record
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.in_flight import InFlight
+from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModel, ServedModels
 from appliance.gateway.settings import Settings
@@ -26,6 +28,11 @@ class Desk:
     in_flight: InFlight
     readiness: Readiness
     traffic: Traffic
+    ledger: Ledger
+
+    def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
+        """Begin a request whose end is logged and counted; `path` is of a closed set."""
+        return Record(request_id, self.ledger.count, path=path, **fields)
 
     def request(
         self,

@@ -21,6 +21,7 @@ from appliance.gateway.refusals import (
     BodyTooLargeError,
     BodyTypeError,
     ClientGoneError,
+    ForbiddenMethodError,
     LostConversationError,
     ShuttingDownError,
     UnknownHostError,
@@ -58,6 +59,7 @@ _SERVER = "server_error"
 TABLE: dict[type[ApplianceError], Outcome] = {
     RequestError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID),
     PromptTooLongError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "context_length_exceeded"),
+    ForbiddenMethodError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, _INVALID, "method_not_open"),
     UnknownModelError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "model_not_found"),
     LostConversationError: Outcome(400, grpc.StatusCode.NOT_FOUND, _INVALID, "previous_response_not_found"),
     UnknownResponseError: Outcome(404, grpc.StatusCode.NOT_FOUND, _INVALID, "response_not_found"),

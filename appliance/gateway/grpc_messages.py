@@ -17,6 +17,7 @@ from appliance.gateway.openai.sampling import sampling
 from appliance.gateway.openai.schema import SamplingBody
 from appliance.gateway.openai.strict import Strict
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.served_model import ServedModel
 
 _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
 
@@ -29,16 +30,28 @@ class _Conversation(Strict):
     messages: list[Message] = Field(min_length=1)
 
 
-def conversation(request: pb.ChatRequest) -> list[dict[str, str]]:
+def check_known(message: ProtobufMessage) -> None:
+    """Pass if the message has no field beyond our schema; messages inside it are not looked at.
+
+    Raises:
+        RequestError: it has one.
+    """
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        number, name = unknown[0].field_number, message.DESCRIPTOR.full_name
+        raise RequestError(f"unknown field {number} in {name}", hint="generate the client from this box's schema")
+
+
+def conversation(request: pb.ChatRequest | pb.Conversation) -> list[dict[str, str]]:
     """Return the messages as chat templates expect them.
 
     Raises:
         RequestError: there is none, a role is not known, or the request has a field that is not in our schema.
     """
-    _check_known(request)
+    check_known(request)
     turns = []
     for message in request.messages:
-        _check_known(message)
+        check_known(message)
         turns.append({"role": message.role, "content": message.content})
     return [turn.for_template() for turn in body.check(_Conversation, {"messages": turns}).messages]
 
@@ -49,7 +62,7 @@ def settings(message: pb.Sampling, defaults: Generation) -> dict[str, Any]:
     Raises:
         RequestError: a value is out of range, or a field is not in our schema.
     """
-    _check_known(message)
+    check_known(message)
     given = {field.name: value for field, value in message.ListFields() if field.name != "logit_bias"}
     given |= {name: list(given[name]) for name in ("stop", "stop_token_ids") if name in given}
     if message.logit_bias:
@@ -65,10 +78,32 @@ def check_complete(request: pb.CompleteRequest) -> pb.CompleteRequest:
     Raises:
         RequestError: it has no prompt, or a field that is not in our schema.
     """
-    _check_known(request)
+    check_known(request)
     if request.WhichOneof("prompt") is None:
         raise RequestError("prompt is empty", param="prompt")
     return request
+
+
+def check_tokenize(request: pb.TokenizeRequest) -> None:
+    """Pass if there is something to tokenise.
+
+    Raises:
+        RequestError: there is not, or the request has a field that is not in our schema.
+    """
+    check_known(request)
+    if request.WhichOneof("input") is None:
+        raise RequestError("neither text nor conversation is given", param="input")
+
+
+def card(model: ServedModel, *, ready: bool) -> pb.Model:
+    """Return a model as ListModels tells it."""
+    return pb.Model(
+        name=model.name,
+        context_tokens=model.manifest.shape.context_tokens,
+        chat=model.template is not None,
+        ready=ready,
+        fingerprint=model.fingerprint,
+    )
 
 
 def chunk(delta: Delta, alternatives: int | None) -> pb.CompletionChunk:
@@ -88,10 +123,3 @@ def chunk(delta: Delta, alternatives: int | None) -> pb.CompletionChunk:
 def _logprob(token: TokenLogprob, alternatives: int) -> pb.TokenLogprob:
     likeliest = [pb.TokenLogprob(token_id=other, logprob=value) for other, value in token.likeliest[:alternatives]]
     return pb.TokenLogprob(token_id=token.token_id, logprob=token.logprob, likeliest=likeliest)
-
-
-def _check_known(message: ProtobufMessage) -> None:
-    unknown = UnknownFieldSet(message)
-    if len(unknown):
-        number, name = unknown[0].field_number, message.DESCRIPTOR.full_name
-        raise RequestError(f"unknown field {number} in {name}", hint="generate the client from this box's schema")

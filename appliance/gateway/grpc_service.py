@@ -1,4 +1,7 @@
-"""Our gRPC API: chat and completion as server streams. A call that its client cancels frees its slot."""
+"""Our gRPC API: chat and completion as server streams, and what costs nothing beside them.
+
+A call that its client cancels frees its slot. Tokens are told without admission: they never wait for the model.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from appliance.errors import ApplianceError, EngineError
 from appliance.gateway import grpc_messages
-from appliance.gateway.access_log import Record, log, request_id
+from appliance.gateway.access_log import Record
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
-from appliance.gateway.error_table import outcome, param
+from appliance.gateway.grpc_rim import answering
 from appliance.gateway.in_flight import Exchange
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceServicer
 
+SERVICE: str = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 Prepare = Callable[[str, float | None], Awaitable[CompletionRequest]]
 
 
@@ -53,38 +56,44 @@ class InferenceService(InferenceServiceServicer):
 
         await self._answer("Complete", prepare, context)
 
-    async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:
-        """Run one call: its errors become a status, its request id comes back in the trailers."""
-        metadata = dict(context.invocation_metadata() or ())
-        record = Record(request_id(metadata.get("x-request-id")), method="grpc", path=method)
-        context.set_trailing_metadata((("x-request-id", record.request_id),))
-        failure: ApplianceError | None = None
-        try:
-            with self._desk.in_flight.admit() as exchange:
-                failure = await self._run(prepare, context, exchange, record)
-        except ApplianceError as error:
-            failure = error
-        except asyncio.CancelledError:
-            record.close(status="CANCELLED")
-            raise
-        except Exception:  # noqa: BLE001  the process boundary
-            log.exception("bug", extra={"fields": {"request_id": record.request_id}})
-            failure = EngineError("the gateway failed; its log says why")
-        if failure is None:
-            record.close(status="OK")
-            return
-        status = outcome(failure).grpc
-        record.close(status=status.name, error=type(failure).__name__)
-        trailers = [("x-request-id", record.request_id)]
-        if name := param(failure):
-            trailers.append(("x-error-param", name.encode("ascii", "replace").decode()))
-        await context.abort(status, str(failure), tuple(trailers))
+    async def Tokenize(self, request: pb.TokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the tokens of a text or a conversation."""
+        async with answering(self._desk, context, f"{SERVICE}/Tokenize") as record:
+            grpc_messages.check_tokenize(request)
+            model = self._desk.models.get(request.model)
+            record.fields["model"] = model.name
+            if request.WhichOneof("input") == "text":
+                return pb.TokenizeResponse(token_ids=await model.tokenize_text(request.text))
+            turns = grpc_messages.conversation(request.conversation)
+            return pb.TokenizeResponse(token_ids=await model.tokenize_rendered(model.render_chat(turns)))
 
-    async def _run(self, prepare: Prepare, context: Any, exchange: Exchange, record: Record) -> ApplianceError | None:
-        """Carry the completion; returns what ended it early when that was not raised by Triton."""
+    async def Detokenize(self, request: pb.DetokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the text of tokens."""
+        async with answering(self._desk, context, f"{SERVICE}/Detokenize") as record:
+            grpc_messages.check_known(request)
+            model = self._desk.models.get(request.model)
+            record.fields["model"] = model.name
+            return pb.DetokenizeResponse(text=await model.detokenize(request.token_ids, "token_ids"))
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the models on offer."""
+        async with answering(self._desk, context, f"{SERVICE}/ListModels"):
+            grpc_messages.check_known(request)
+            ready = self._desk.readiness.is_ready
+            cards = [grpc_messages.card(model, ready=ready(model.name)) for model in self._desk.models.all]
+            return pb.ListModelsResponse(models=cards)
+
+    async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:
+        """Run one completion."""
+        async with answering(self._desk, context, f"{SERVICE}/{method}") as record:
+            with self._desk.in_flight.admit() as exchange:
+                await self._run(prepare, context, exchange, record)
+
+    async def _run(self, prepare: Prepare, context: Any, exchange: Exchange, record: Record) -> None:
+        """Carry the completion."""
         request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
         record.fields |= {"model": request.model, "answer_id": request.request_id}
-        record.fields["prompt_tokens"] = len(request.prompt_ids)
+        record.fields |= {"prompt_tokens": len(request.prompt_ids), "stream": True}
         alternatives = request.sampling.get("logprobs")
         clock = asyncio.get_running_loop().time
         try:
@@ -92,7 +101,7 @@ class InferenceService(InferenceServiceServicer):
             while (delta := await stream.read()) is not None:
                 record.first_token()
                 if delta.usage is not None:
-                    record.fields["completion_tokens"] = delta.usage.completion_tokens
+                    record.used(delta.usage)
                 exchange.writing_since = clock()
                 await context.write(grpc_messages.chunk(delta, alternatives))
                 exchange.writing_since = None
@@ -100,5 +109,4 @@ class InferenceService(InferenceServiceServicer):
             # Either the client went away, or it stopped reading and the exchange was abandoned.
             if exchange.reason is None:
                 raise
-            return exchange.reason
-        return None
+            raise exchange.reason from None

@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 from appliance.errors import ApplianceError, OverloadedError
-from appliance.gateway.choice_stream import DeltaStream
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 
+
+class ModelAnswer(Protocol):
+    """What Triton says to a request, while it comes."""
+
+    def cancel(self, reason: ApplianceError) -> None:
+        """Free the slot; whoever reads gets `reason`."""
+
+
+Answer = TypeVar("Answer", bound=ModelAnswer)
 _STALL_CHECK_S = 0.5
 
 
@@ -23,12 +32,12 @@ class Exchange:
     """
 
     def __init__(self) -> None:
-        self.stream: DeltaStream | None = None
+        self.stream: ModelAnswer | None = None
         self.writing_since: float | None = None
         self._task = asyncio.current_task()
         self.reason: ApplianceError | None = None
 
-    def attach(self, stream: DeltaStream) -> DeltaStream:
+    def attach(self, stream: Answer) -> Answer:
         """Remember the model's answer; if the exchange was interrupted meanwhile, cancel it at once."""
         self.stream = stream
         if self.reason is not None:
@@ -55,7 +64,7 @@ class InFlight:
         self._max_requests = max_requests
         self._write_timeout_s = write_timeout_s
         self._exchanges: set[Exchange] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -69,7 +78,7 @@ class InFlight:
             ShuttingDownError: the gateway is draining.
             OverloadedError: too many are under way.
         """
-        if self._draining:
+        if self._draining.is_set():
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
         if len(self._exchanges) >= self._max_requests:
             raise OverloadedError(f"{self._max_requests} requests are under way", hint="try again later")
@@ -100,9 +109,13 @@ class InFlight:
                 if exchange.writing_since is not None and exchange.writing_since < limit:
                     exchange.abandon(ClientGoneError("the client stopped reading"))
 
+    async def wait_draining(self) -> None:
+        """Return when nothing more is admitted."""
+        await self._draining.wait()
+
     async def drain(self, limit_s: float) -> None:
         """Admit nothing more; wait for what is under way, and after `limit_s` seconds tell the rest."""
-        self._draining = True
+        self._draining.set()
         try:
             await asyncio.wait_for(self._idle.wait(), limit_s)
         except asyncio.TimeoutError:

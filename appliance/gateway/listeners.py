@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 
 from appliance.address import Address
 from appliance.errors import PortTakenError, UsageError
-from appliance.gateway.grpc_service import InferenceService
-from appliance.gateway.proto.appliance.v1 import inference_pb2
+from appliance.gateway.grpc_service import SERVICE, InferenceService
+from appliance.gateway.kserve import methods as kserve
+from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 30
-SERVICE: str = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 class _Uvicorn(uvicorn.Server):
@@ -85,7 +85,9 @@ class HttpListener:
 class GrpcListener:
     """The gRPC server, with health checks and reflection."""
 
-    def __init__(self, service: InferenceService, address: Address, max_message_bytes: int) -> None:
+    def __init__(
+        self, service: InferenceService, passed_on: KServeService, address: Address, max_message_bytes: int
+    ) -> None:
         """Bind the address.
 
         Raises:
@@ -95,8 +97,9 @@ class GrpcListener:
         self._server = grpc.aio.server(options=options)
         self._health = health.aio.HealthServicer()
         add_InferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
+        self._server.add_generic_rpc_handlers((passed_on,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (SERVICE, kserve.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
             port = self._server.add_insecure_port(str(address))
@@ -110,9 +113,9 @@ class GrpcListener:
         await self._server.start()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Tell health checks, for the server as a whole and for our service."""
+        """Tell health checks, for the server as a whole and for both services."""
         states = health_pb2.HealthCheckResponse
-        for name in ("", SERVICE):
+        for name in ("", SERVICE, kserve.SERVICE):
             await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def close(self, limit_s: float) -> None:

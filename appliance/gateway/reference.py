@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from appliance.gateway.error_table import TABLE
+from appliance.gateway.kserve import methods as kserve
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.other_apis import sections
@@ -72,14 +73,38 @@ the first two endpoints; the others have their own.
 _GRPC = """
 ## gRPC
 
-`appliance.v1.InferenceService` ([schema](../appliance/gateway/proto/appliance/v1/inference.proto)) has `Chat` and
-`Complete`, which stream the answer. The parameters are those above with `logprobs` as a number; fields that are not in
-the schema are refused. The client's deadline reaches the engine. `x-request-id` is metadata, and comes back in the
-trailers with `x-error-param`, the field at fault. The standard health and reflection services are there:
+`appliance.v1.InferenceService` ([schema](../appliance/gateway/proto/appliance/v1/inference.proto)) is ours. Its stubs
+come with the wheel, in `appliance.gateway.proto.appliance.v1`; within v1 no field or method is taken back.
+
+| method | answer |
+|---|---|
+| `Chat`, `Complete` | the answer as a stream; the parameters are those above, with `logprobs` as a number |
+| `Tokenize`, `Detokenize` | tokens of a text or conversation of any length, and back; they never wait for the model |
+| `ListModels` | the models on offer, whether each is ready, and its context |
+
+Fields that are not in the schema are refused. The client's deadline reaches the engine. `x-request-id` is metadata, and
+comes back in the trailers. An error carries `google.rpc.Status`: `ErrorInfo` with the table's `code` in capitals as its
+reason, `RequestInfo`, `BadRequest` with the field at fault (also in the trailer `x-error-param`), and `RetryInfo` where
+trying again makes sense. The standard health and reflection services are there:
 
 ```sh
 grpcurl -plaintext 127.0.0.1:8081 list
 ```
+
+### KServe
+
+`inference.GRPCInferenceService` on the same address lets programs written for Triton in: point `tritonclient` at it.
+
+| methods | treatment |
+|---|---|
+| {questions} | passed on to Triton, without admission |
+| {inference} | passed on as they are, within the limits above; each request of a stream counts alone |
+| {administration} | refused: `PERMISSION_DENIED` |
+| any other | `UNIMPLEMENTED` |
+
+The tensors are those of Triton's vLLM backend: [triton-contract.md](triton-contract.md). The input `principal` is
+refused: who asks is the gateway's to say. Triton's own errors come through with its status and words, and those of a
+stream's request within the stream. A client that leaves or stops reading frees its slots.
 
 ## Leaving
 
@@ -99,7 +124,18 @@ def page() -> str:
     """The page as Markdown."""
     rows = sorted([*_honoured(), *_others()])
     table = "".join(f"| `{name}` | {where} | {treatment} | {meaning} |\n" for name, where, treatment, meaning in rows)
-    return f"{_HEAD}{table}{sections()}{_errors()}{_limits()}{_GRPC}"
+    return f"{_HEAD}{table}{sections()}{_errors()}{_limits()}{_grpc()}"
+
+
+def _grpc() -> str:
+    def names(methods: Iterable[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(methods))
+
+    return _GRPC.format(
+        questions=names(kserve.QUESTIONS),
+        inference=names((kserve.INFER, kserve.STREAM)),
+        administration=names(kserve.ADMINISTRATION),
+    )
 
 
 def _honoured() -> Iterator[tuple[str, str, str, str]]:

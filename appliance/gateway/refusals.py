@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.errors import RequestError, UnavailableError
+import grpc
+
+from appliance.errors import ApplianceError, RequestError, UnavailableError
 
 
 class BodyTooLargeError(RequestError):
@@ -43,3 +45,17 @@ class UnknownResponseError(RequestError):
 
 class LostConversationError(RequestError):
     """The answer that a request goes on from is not kept, or no longer."""
+class ForbiddenMethodError(RequestError):
+    """The call would administer the model server, which is not for clients."""
+
+
+class PassedOnError(ApplianceError):
+    """The model server's own answer to a call that was passed on to it.
+
+    Attributes:
+        status: its gRPC status.
+    """
+
+    def __init__(self, message: str, status: grpc.StatusCode) -> None:
+        super().__init__(message)
+        self.status = status

@@ -214,6 +214,10 @@ class ServedModels:
         """Every model, in the order of the artefacts."""
         return list(self._models.values())
 
+    def label(self, name: str) -> dict[str, str]:
+        """Return the log's field for a name: none if it is not on offer, because clients can write anything there."""
+        return {"model": name} if name in self._models else {}
+
     def get(self, name: str) -> ServedModel:
         """Return the model of this name.
 

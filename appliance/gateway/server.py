@@ -10,7 +10,10 @@ from appliance.gateway.access_log import log
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_service import InferenceService
 from appliance.gateway.in_flight import InFlight
+from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.listeners import GrpcListener, HttpListener
+from appliance.gateway.metrics.ledger import Ledger
+from appliance.gateway.metrics.page import MetricsPage
 from appliance.gateway.openai.http_app import OpenAiApi
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModels
@@ -36,11 +39,23 @@ class Gateway:
         triton = TritonClient(settings.triton, traffic)
         names = [model.name for model in models.all]
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
-        self._desk = Desk(settings, models, triton, in_flight, Readiness(triton, names), traffic)
+        readiness = Readiness(triton, names)
+        ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
+        self._desk = Desk(settings, models, triton, in_flight, readiness, traffic, ledger)
         self.http = HttpListener(
             OpenAiApi(self._desk).application(), settings.http.check_loopback(), settings.write_timeout_s
         )
-        self.grpc = GrpcListener(InferenceService(self._desk), settings.grpc.check_loopback(), settings.max_body_bytes)
+        self.grpc = GrpcListener(
+            InferenceService(self._desk),
+            KServeService(self._desk),
+            settings.grpc.check_loopback(),
+            settings.max_body_bytes,
+        )
+        self.metrics = HttpListener(
+            MetricsPage(ledger, settings.triton_metrics).application(),
+            settings.metrics.check_loopback(),
+            settings.write_timeout_s,
+        )
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -52,7 +67,9 @@ class Gateway:
         try:
             await self.http.start()
             await self.grpc.start()
-            log.info("listening", extra={"fields": {"http": str(self.http.address), "grpc": str(self.grpc.address)}})
+            await self.metrics.start()
+            addresses = {"http": self.http.address, "grpc": self.grpc.address, "metrics": self.metrics.address}
+            log.info("listening", extra={"fields": {name: str(address) for name, address in addresses.items()}})
             yield
         finally:
             await self._drain()
@@ -74,4 +91,6 @@ class Gateway:
         await self._desk.in_flight.drain(limit_s)
         await self.http.close(_LAST_WORDS_S)
         await grpc_closed
+        # Last: whoever watches the box sees the end of the drain.
+        await self.metrics.close(_LAST_WORDS_S)
         log.info("drained")

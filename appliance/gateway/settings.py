@@ -15,7 +15,9 @@ class Settings:
     Attributes:
         triton: where Triton's gRPC listens.
         http: where the OpenAI API listens.
-        grpc: where our gRPC API listens.
+        grpc: where our gRPC API and KServe's listen.
+        metrics: where Prometheus scrapes.
+        triton_metrics: where Triton's metrics are, which go onto the same page; None leaves them out.
         artefacts: folders of the models to offer.
         drain_s: seconds that running requests get to finish after SIGTERM.
         timeout_s: seconds that any one request may take.
@@ -30,6 +32,8 @@ class Settings:
     http: Address
     grpc: Address
     artefacts: tuple[Path, ...]
+    metrics: Address
+    triton_metrics: Address | None = None
     drain_s: float = 30.0
     timeout_s: float = 3600.0
     max_body_bytes: int = 4 << 20

@@ -90,7 +90,7 @@ class TritonStream:
 
     async def _status_error(self) -> ApplianceError | None:
         code = await self._call.code()
-        return None if code is grpc.StatusCode.OK else _status(code, await self._call.details() or "")
+        return None if code is grpc.StatusCode.OK else status_error(code, await self._call.details() or "")
 
 
 class TritonClient:
@@ -140,6 +140,15 @@ class TritonClient:
             raise
         return TritonStream(call, request.client_names, end)
 
+    def unary(self, path: str, message: bytes, timeout_s: float) -> Any:
+        """Start a unary call of any method with a message that is encoded already; returns the call of grpc.aio."""
+        method: Any = self._channel.unary_unary(path)
+        return method(message, timeout=timeout_s)
+
+    def stream(self, path: str, timeout_s: float) -> Any:
+        """Start a streaming call of any method whose messages are bytes; returns the call of grpc.aio."""
+        return self._channel.stream_stream(path)(timeout=timeout_s)
+
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""
         request = service_pb2.ModelReadyRequest(name=model)
@@ -160,10 +169,11 @@ def _is_bare_final(message: Any) -> bool:
 
 
 def _rpc_error(error: Any) -> ApplianceError:
-    return _status(error.code(), error.details() or "")
+    return status_error(error.code(), error.details() or "")
 
 
-def _status(code: grpc.StatusCode, details: str) -> ApplianceError:
+def status_error(code: grpc.StatusCode, details: str) -> ApplianceError:
+    """Return the error that a call to Triton ended with."""
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return UnavailableError("the model server is not reachable", hint="it is restarted when it crashes; try again")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -23,7 +23,8 @@ _TRUE = b"\x01"
 _FALSE = b"\x00"
 # "<ErrorClassName>[param]: message" with whatever Triton puts in front of it; "[param]" may be absent.
 _ERROR = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[([^\]]*)\])?: (.*)", re.DOTALL)
-_NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
+# How Triton says that it does not have a model, or not yet.
+NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
 
 
 def request_message(request: CompletionRequest) -> Any:
@@ -79,7 +80,7 @@ def error(message: str, client_names: Mapping[str, str] | None = None) -> Applia
             # Some messages begin with the parameter's name.
             return kind(name + text[len(param) :] if param and text.startswith(f"{param} ") else text, param=name)
         return kind(text)
-    if any(words in message for words in _NOT_LOADED):
+    if any(words in message for words in NOT_LOADED):
         return UnavailableError("the model is not loaded", hint="try again in a moment")
     return EngineError(f"Triton reports: {message}")
 

@@ -9,10 +9,11 @@ PREFIX = "appliance_"
 
 
 class Kind(enum.Enum):
-    """Prometheus' two kinds that we use."""
+    """Prometheus' kinds that we use; the engine has no histograms."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ METRICS = (
 
 
 def reference() -> str:
-    """The metric table as Markdown; `docs/metrics.md` holds it."""
+    """The engine's table as Markdown; `docs/metrics.md` holds it."""
     lines = [
-        "# Metrics",
+        "## The engine's",
         "",
-        "In Prometheus' text format on Triton's metrics address, beside Triton's own. Each has the label `model`.",
+        "They leave the engine through Triton's own metrics address. Each has the label `model`.",
         "",
         "| metric | kind | further label | meaning |",
         "|---|---|---|---|",

@@ -28,7 +28,7 @@ class Plan:
         serve: its configuration.
         artefact: what to serve.
         installation: the Triton to use.
-        http, grpc: the gateway's addresses.
+        http, grpc, metrics: the gateway's addresses.
         triton_grpc, triton_metrics: Triton's.
         triton_http: Triton's own HTTP; None leaves it off.
         refuse_old_triton: a Triton with known security holes is not started.
@@ -40,6 +40,7 @@ class Plan:
     installation: Installation
     http: Address
     grpc: Address
+    metrics: Address
     triton_grpc: Address
     triton_metrics: Address
     triton_http: Address | None = None
@@ -74,6 +75,7 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
             artefact_sha256=plan.artefact.sha256,
             http=str(plan.http),
             grpc=str(plan.grpc),
+            metrics=str(plan.metrics),
             triton_grpc=str(plan.triton_grpc),
             triton_metrics=str(plan.triton_metrics),
             triton_http=str(plan.triton_http) if plan.triton_http else None,
@@ -112,7 +114,9 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
     return GatewaySettings(
         http=plan.http,
         grpc=plan.grpc,
+        metrics=plan.metrics,
         triton=plan.triton_grpc,
+        triton_metrics=plan.triton_metrics,
         artefact=plan.artefact.folder,
         run=plan.layout.run,
         drain_s=plan.serve.drain_s,

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import http
 from appliance.address import Address
 from appliance.child import Child
 from appliance.errors import EngineError, UnavailableError
-from appliance.supervisor import http
 
 LOG_NAME = "gateway.log"
 _POLL_S = 0.02
@@ -24,8 +24,8 @@ class GatewaySettings:
     """Where it listens, whom it asks.
 
     Attributes:
-        http, grpc: its own addresses.
-        triton: Triton's gRPC.
+        http, grpc, metrics: its own addresses.
+        triton, triton_metrics: Triton's.
         artefact: the model's folder.
         run: folder for its log.
         drain_s: seconds that running requests get at the end.
@@ -34,7 +34,9 @@ class GatewaySettings:
 
     http: Address
     grpc: Address
+    metrics: Address
     triton: Address
+    triton_metrics: Address
     artefact: Path
     run: Path
     drain_s: float = 30.0
@@ -62,6 +64,7 @@ class GatewayServer:
         """
         self._settings.http.check_free("the OpenAI API")
         self._settings.grpc.check_free("the gRPC API")
+        self._settings.metrics.check_free("the metrics")
 
     async def start(self) -> None:
         """Start the gateway and return when it answers; whether Triton is there does not matter.
@@ -81,6 +84,8 @@ class GatewayServer:
             f"--triton={settings.triton}",
             f"--http={settings.http}",
             f"--grpc={settings.grpc}",
+            f"--metrics={settings.metrics}",
+            f"--triton-metrics={settings.triton_metrics}",
             f"--artefact={settings.artefact}",
             f"--drain={settings.drain_s:g}",
             f"--slots={settings.slots}",

@@ -47,7 +47,7 @@ class UpState:
         model, target, preset: what is served.
         artefact: its folder.
         artefact_sha256: digest of its manifest.
-        http, grpc: the gateway's addresses.
+        http, grpc, metrics: the gateway's addresses.
         triton_grpc, triton_metrics: Triton's addresses.
         triton_http: Triton's own HTTP; None while it is off.
         triton_version: "2.51.0"; None until Triton said it.
@@ -67,6 +67,7 @@ class UpState:
     artefact_sha256: str
     http: str
     grpc: str
+    metrics: str
     triton_grpc: str
     triton_metrics: str
     triton_http: str | None = None

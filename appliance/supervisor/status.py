@@ -11,10 +11,11 @@ from pathlib import Path
 
 import psutil
 
+from appliance import http
 from appliance.address import Address
 from appliance.metrics import METRICS, Sample, parse
 from appliance.metrics.names import UPDATED
-from appliance.supervisor import http, state
+from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 
 # Figures are written twice a second; older ones mean that the engine's process hangs or is gone.

@@ -39,6 +39,28 @@ class Client:
         finally:
             writer.close()
 
+    async def models_per_s(self, calls: int, connections: int) -> float:
+        """Ask for `/v1/models` so often, one after another on each connection; returns requests a second.
+
+        Raises:
+            RuntimeError: an answer is an error.
+        """
+        began = time.perf_counter()
+        await asyncio.gather(*(self._ask_models(calls // connections) for _ in range(connections)))
+        return calls // connections * connections / (time.perf_counter() - began)
+
+    async def _ask_models(self, calls: int) -> None:
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        try:
+            for _ in range(calls):
+                writer.write(f"GET /v1/models HTTP/1.1\r\nhost: {self.host}\r\n\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if head.split(None, 2)[1] != b"200":
+                    raise RuntimeError(f"the gateway answered {head!r}")
+                await reader.readexactly(int(head.partition(b"content-length: ")[2].split(None, 1)[0]))
+        finally:
+            writer.close()
+
     async def complete(self, prompt: Sequence[int], tokens: int, first: asyncio.Event | None = None) -> Timeline:
         """Stream one greedy completion; `first` is set with its first token.
 

@@ -7,15 +7,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from bench.plan import Plan, Task
-from bench.workers.measure import measure
+from bench.workers.measure import Figures, measure
 from bench.workers.quality import compare
 from bench.workers.subject import Subject
 
+AnySubject = TypeVar("AnySubject", bound=Subject)
 
-def work(load: Callable[[Plan], Subject]) -> None:
-    """Load the engine, do what the plan says, write the result."""
+
+def work(load: Callable[[Plan], AnySubject], further: Callable[[AnySubject, Plan], Figures] | None = None) -> None:
+    """Load the engine, do what the plan says, write the result; `further` measures what no other engine has."""
     # Native libraries write to descriptor 1 as they like: their lines go to the log, the result to the real one.
     answer = os.dup(1)
     os.dup2(2, 1)
@@ -24,6 +27,7 @@ def work(load: Callable[[Plan], Subject]) -> None:
     try:
         if plan.task is Task.SPEED:
             figures = measure(subject, plan)
+            figures |= further(subject, plan) if further else {}
         else:
             figures = compare(subject, plan.texts, Path(plan.reference))
         result = {"versions": dict(subject.versions), "figures": figures}

@@ -18,12 +18,17 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from appliance.address import Address
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
+from appliance.gateway.traffic import Traffic
+from appliance.gateway.triton_client import TritonClient
 from appliance.layout import Layout
 from appliance.supervisor import state
 from bench.plan import Plan
+from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
+from bench.workers.measure import Figures
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -31,6 +36,7 @@ _START_S = 120.0
 _STOP_S = 60.0
 _POLL_S = 0.01
 _HOST = "127.0.0.1"
+_ADDRESSES = ("http_address", "grpc_address", "metrics_address", "triton_grpc_address", "triton_metrics_address")
 _Result = TypeVar("_Result")
 
 
@@ -44,10 +50,11 @@ class WholePathSubject:
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
         manifest = read_manifest(Path(plan.model))
-        ports = _free_ports(4)
+        ports = _free_ports(len(_ADDRESSES))
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
         _prepare(self._layout, plan, manifest, ports, serve)
         self.client = Client(_HOST, ports[0], manifest.model)
+        self._triton_port = ports[_ADDRESSES.index("triton_grpc_address")]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
@@ -108,6 +115,18 @@ class WholePathSubject:
         """The path changes no logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
+    def gateway_figures(self, plan: Plan) -> Figures:
+        """What the gateway itself takes; see `gateway_share`."""
+
+        async def measured() -> Figures:
+            triton = TritonClient(Address(_HOST, self._triton_port), Traffic(plan.work.slots))
+            try:
+                return await gateway_figures(self.client, triton, plan)
+            finally:
+                await triton.close()
+
+        return self._run(measured())
+
     def close(self) -> None:
         """Stop the box and remove its folder."""
         if self._up.poll() is None:
@@ -146,9 +165,8 @@ def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int
         "threads": plan.threads,
         **serve,
     }
-    names = ("http_address", "grpc_address", "triton_grpc_address", "triton_metrics_address")
     lines = [f"{key} = {value}" for key, value in settings.items()]
-    lines += [f'{name} = "{_HOST}:{port}"' for name, port in zip(names, ports, strict=True)]
+    lines += [f'{name} = "{_HOST}:{port}"' for name, port in zip(_ADDRESSES, ports, strict=True)]
     layout.config_file.write_text("[serve]\n" + "\n".join(lines) + "\n", encoding="utf-8")
     os.environ.pop("APPLIANCE_ROOT", None)
 
@@ -166,4 +184,4 @@ def _free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    work(WholePathSubject)
+    work(WholePathSubject, WholePathSubject.gateway_figures)

@@ -44,7 +44,10 @@ def _shared_memory_of(box: RunningBox) -> set[Path]:
 
 
 def _has_ended(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _family(box: RunningBox) -> list[int]:

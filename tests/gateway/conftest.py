@@ -48,6 +48,7 @@ def harness(shared_harness: Harness) -> Harness:
     """The shared gateway, its fake Triton as new."""
     fresh = FakeTriton()
     shared_harness.triton.script = fresh.script
+    shared_harness.triton.infer = fresh.infer
     shared_harness.triton.asked.clear()
     return shared_harness
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
@@ -133,9 +134,13 @@ def refusal(message: str) -> Script:
 
 @dataclass
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """The server. `asked` collects requests; `running` and `cancelled` count streams."""
+    """The server. `asked` collects requests; `running` and `cancelled` count streams and calls.
+
+    `infer` makes the bytes of ModelInfer's answer; None never answers, KeyError knows no model.
+    """
 
     script: Script = field(default_factory=lambda: words("Hello", " world"))
+    infer: Callable[[bytes], bytes] | type[KeyError] | None = field(default_factory=lambda: lambda raw: raw)
     ready: bool = True
     asked: list[Asked] = field(default_factory=list)
     running: int = 0
@@ -146,12 +151,35 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        # As bytes, so that a test sees what is passed on; it comes before the generated handler.
+        self._server.add_registered_method_handlers(
+            "inference.GRPCInferenceService", {"ModelInfer": grpc.unary_unary_rpc_method_handler(self._infer)}
+        )
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     async def stop(self) -> None:
         """End at once, as a killed process does: streams are cut."""
         await self._server.stop(None)
+
+    async def pause(self) -> None:
+        """Let the others go on; for scripts that wait for a test."""
+        await asyncio.sleep(0.005)
+
+    async def ServerLive(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.ServerLiveResponse(live=True)
+
+    async def _infer(self, raw: bytes, context: Any) -> bytes:
+        self.running += 1
+        try:
+            if self.infer is None:
+                await asyncio.Event().wait()
+            if self.infer is KeyError:
+                name = pb.ModelInferRequest.FromString(raw).model_name
+                await context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+            return self.infer(raw)  # type: ignore[misc, return-value]
+        finally:
+            self.running -= 1
 
     async def ModelReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         return pb.ModelReadyResponse(ready=self.ready)

@@ -50,11 +50,14 @@ class Harness:
         self.gateway: Gateway = thread.run(self._start())
         self.url = f"http://{self.gateway.http.address}"
         self.grpc_address = str(self.gateway.grpc.address)
+        self.metrics_url = f"http://{self.gateway.metrics.address}/metrics"
 
     async def _start(self) -> Gateway:
         await self.triton.start()
         anywhere = Address("127.0.0.1", 0)
-        settings = Settings(Address("127.0.0.1", self.triton.port), anywhere, anywhere, self._artefacts, **self._limits)
+        settings = Settings(
+            Address("127.0.0.1", self.triton.port), anywhere, anywhere, self._artefacts, anywhere, **self._limits
+        )
         gateway = Gateway(settings)
         await self._stack.enter_async_context(gateway.serving())
         return gateway
@@ -68,6 +71,10 @@ class Harness:
 
     def restart_triton(self) -> None:
         self.run(self.triton.start())
+
+    @property
+    def is_draining(self) -> bool:
+        return self.gateway._desk.in_flight._draining.is_set()
 
     def drain(self) -> None:
         self.run(self._stack.aclose())

@@ -25,7 +25,16 @@ class Running:
 
     def __init__(self, harness, artefact, *, drain_s):
         command = [sys.executable, "-m", "appliance.gateway", "--triton", f"127.0.0.1:{harness.triton.port}"]
-        command += ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--artefact", str(artefact)]
+        command += [
+            "--http",
+            "127.0.0.1:0",
+            "--grpc",
+            "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
+            "--artefact",
+            str(artefact),
+        ]
         self.program = subprocess.Popen([*command, "--drain", str(drain_s)], stderr=subprocess.PIPE, text=True)
         self.url = f"http://{json.loads(self.program.stderr.readline())['http']}"
         self.log = []
@@ -129,6 +138,7 @@ def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harnes
 )
 def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):
     options = {"--triton": "127.0.0.1:1", "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
+    options["--metrics"] = "127.0.0.1:0"
     options |= {"--artefact": str(artefacts[0]), **changes}
     command = [sys.executable, "-m", "appliance.gateway", *(word for pair in options.items() for word in pair)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -139,7 +149,8 @@ def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):
 @pytest.mark.parametrize("listener", ["--http", "--grpc"])
 def test_a_taken_port_is_named(harness, artefacts, listener):
     taken = {"--http": harness.url.removeprefix("http://"), "--grpc": harness.grpc_address}[listener]
-    options = {"--triton": "127.0.0.1:1", "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0", listener: taken}
+    options = {"--triton": "127.0.0.1:1", "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
+    options |= {"--metrics": "127.0.0.1:0", listener: taken}
     command = [sys.executable, "-m", "appliance.gateway", "--artefact", str(artefacts[0])]
     command += [word for pair in options.items() for word in pair]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -15,6 +15,7 @@ from tests.gateway.tiny_artefact import tiny_tokenizer
 from tests.waiting import wait_until
 
 MODEL = "tiny-instruct"
+METHODS = ["Chat", "Complete", "Tokenize", "Detokenize", "ListModels"]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -170,5 +171,5 @@ def test_health_follows_the_model(make_harness):
 def test_reflection_describes_the_service(channel):
     pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
     service = pool.FindServiceByName("appliance.v1.InferenceService")
-    assert [method.name for method in service.methods] == ["Chat", "Complete"]
+    assert [method.name for method in service.methods] == METHODS
     assert "temperature" in pool.FindMessageTypeByName("appliance.v1.Sampling").fields_by_name

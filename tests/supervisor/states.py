@@ -15,6 +15,7 @@ STATE = UpState(
     artefact_sha256="ab" * 32,
     http="127.0.0.1:1",
     grpc="127.0.0.1:1",
+    metrics="127.0.0.1:1",
     triton_grpc="127.0.0.1:1",
     triton_metrics="127.0.0.1:1",
 )

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
+from appliance import http
 from appliance.address import Address
 from appliance.metrics import parse
-from appliance.supervisor import http
 from appliance.supervisor.status import is_alive
 
 NOW = 1_700_000_000.0

@@ -112,12 +112,9 @@ class Answer:
         await writer.write(document, more=False)
 
     def _note_usage(self) -> None:
-        usage = self._form.usage
-        self._record.fields |= {
-            "prompt_tokens": len(self._request.prompt_ids),
-            "cached_tokens": usage.cached_tokens,
-            "completion_tokens": usage.completion_tokens,
-        }
+        self._record.fields |= {"prompt_tokens": len(self._request.prompt_ids), "stream": self._request.stream}
+        if self._form.usage.prompt_tokens:
+            self._record.used(self._form.usage)
 
 
 async def _watch_client(receive: Receive, exchange: Exchange) -> None:

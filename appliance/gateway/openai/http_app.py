@@ -63,7 +63,7 @@ class OpenAiApi:
             *page_routes(),
         ]
         app = Starlette(routes=routes, exception_handlers=HANDLERS)
-        return HttpRim(KnownHosts(app, self._desk.settings.http.host))
+        return HttpRim(KnownHosts(app, self._desk.settings.http.host), routes, self._desk)
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""

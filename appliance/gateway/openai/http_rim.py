@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.errors import ApplianceError, EngineError, RequestError
 from appliance.gateway.access_log import Record, log, request_id
 from appliance.gateway.anthropic.failure import failure_response as anthropic_failure
 from appliance.gateway.anthropic.failure import is_anthropic
+from appliance.gateway.desk import Desk
 from appliance.gateway.openai.failure import failure_response
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
 
 _RECORD = "appliance.record"
 # Asked every few seconds by whatever watches the box; lines about them would drown the others.
 _QUIET = "/health/"
-_LOGGED_PATH_CHARACTERS = 128
+# What a client wrote is neither logged nor counted: a path or method of its own making is this.
+_OTHER = "other"
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class HttpRim:
     """Wraps an ASGI application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], desk: Desk) -> None:
+        """Take the application with its routes, whose paths stand for those that clients ask for."""
         self._app = app
+        self._paths = {route.endpoint: route.path for route in routes if isinstance(route, Route)}
+        self._desk = desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; one of its bugs costs one request a 500, never the process."""
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
-        path = scope["path"][:_LOGGED_PATH_CHARACTERS]
-        record = Record(request_id(given), method=scope["method"], path=path)
+        method = scope["method"] if scope["method"] in _METHODS else _OTHER
+        record = self._desk.record(request_id(given), method=method, path=_OTHER)
         scope[_RECORD] = record
         status = 0
 
@@ -48,7 +56,9 @@ class HttpRim:
         except Exception:  # noqa: BLE001  the process boundary
             log.exception("bug", extra={"fields": {"request_id": record.request_id}})
         finally:
-            if not path.startswith(_QUIET):
+            # The router leaves it in the scope.
+            record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
+            if not scope["path"].startswith(_QUIET):
                 record.close(status=status)
 
 

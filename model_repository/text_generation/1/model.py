@@ -46,7 +46,8 @@ class TritonPythonModel:
             except ApplianceError as error:
                 sender.send(wire.error_response(error), flags=_FINAL)
             except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
-                pb_utils.Logger.log_error(f"a request could not be read: {error!r}")
+                # Its message may quote the prompt.
+                pb_utils.Logger.log_error(f"a request could not be read: {type(error).__name__}")
                 sender.send(wire.error_response(EngineError(f"the request could not be read: {error}")), flags=_FINAL)
 
     def finalize(self) -> None:

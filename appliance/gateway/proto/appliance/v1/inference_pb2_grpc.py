@@ -44,6 +44,21 @@ class InferenceServiceStub:
                 request_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompleteRequest.SerializeToString,
                 response_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompletionChunk.FromString,
                 _registered_method=True)
+        self.Tokenize = channel.unary_unary(
+                '/appliance.v1.InferenceService/Tokenize',
+                request_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeRequest.SerializeToString,
+                response_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeResponse.FromString,
+                _registered_method=True)
+        self.Detokenize = channel.unary_unary(
+                '/appliance.v1.InferenceService/Detokenize',
+                request_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeRequest.SerializeToString,
+                response_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/appliance.v1.InferenceService/ListModels',
+                request_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer:
@@ -63,6 +78,27 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Tokenize(self, request, context):
+        """Tells the tokens that Chat or Complete would make of the same words. It never waits for the model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Detokenize(self, request, context):
+        """Tells the text of tokens. It never waits for the model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """Tells which models are on offer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +111,21 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Complete,
                     request_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompleteRequest.FromString,
                     response_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompletionChunk.SerializeToString,
+            ),
+            'Tokenize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tokenize,
+                    request_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeRequest.FromString,
+                    response_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeResponse.SerializeToString,
+            ),
+            'Detokenize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Detokenize,
+                    request_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeRequest.FromString,
+                    response_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsRequest.FromString,
+                    response_serializer=appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +182,87 @@ class InferenceService:
             '/appliance.v1.InferenceService/Complete',
             appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompleteRequest.SerializeToString,
             appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.CompletionChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tokenize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/appliance.v1.InferenceService/Tokenize',
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeRequest.SerializeToString,
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.TokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Detokenize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/appliance.v1.InferenceService/Detokenize',
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeRequest.SerializeToString,
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.DetokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/appliance.v1.InferenceService/ListModels',
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsRequest.SerializeToString,
+            appliance_dot_gateway_dot_proto_dot_appliance_dot_v1_dot_inference__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,65 @@
+"""Our errors as gRPC's rich statuses: `google.rpc.Status` in the trailers (AIP-193). It sends nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2 as details
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from appliance.errors import ApplianceError
+from appliance.gateway.error_table import outcome, param
+from appliance.gateway.refusals import PassedOnError
+
+DOMAIN = "appliance"
+# Clients take 8 kB of trailers by default; the text is in them twice, and escaped in one of the two.
+_MAX_CHARACTERS = 512
+_WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def status_of(error: ApplianceError) -> grpc.StatusCode:
+    """Return the code that the call ends with."""
+    return error.status if isinstance(error, PassedOnError) else outcome(error).grpc
+
+
+def text_of(error: ApplianceError) -> str:
+    """Return the message, cut to what trailers hold: it may quote what the client sent."""
+    text = str(error)
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+
+
+def trailers(error: ApplianceError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the trailing metadata of a call that ends with this error."""
+    found: list[tuple[str, str | bytes]] = [("x-request-id", request_id)]
+    if name := param(error):
+        found.append(("x-error-param", name[:_MAX_CHARACTERS].encode("ascii", "replace").decode()))
+    rich = status_pb2.Status(code=status_of(error).value[0], message=text_of(error))
+    for each in _details(error, request_id):
+        packed = Packed()
+        packed.Pack(each)
+        rich.details.append(packed)
+    return (*found, *rpc_status.to_status(rich).trailing_metadata)
+
+
+def reason(error: ApplianceError) -> str:
+    """Return `ErrorInfo.reason`: the HTTP API's `code` in capitals, or the name of the error where it has none."""
+    name = outcome(error).code or _WORD_BEGINS.sub("_", type(error).__name__)
+    return name.upper()
+
+
+def _details(error: ApplianceError, request_id: str) -> list[Any]:
+    found = [
+        details.ErrorInfo(reason=reason(error), domain=DOMAIN),
+        details.RequestInfo(request_id=request_id),
+    ]
+    if name := param(error):
+        violation = details.BadRequest.FieldViolation(field=name[:_MAX_CHARACTERS], description=text_of(error))
+        found.append(details.BadRequest(field_violations=[violation]))
+    if (seconds := outcome(error).retry_after_s) is not None:
+        found.append(details.RetryInfo(retry_delay=Duration(seconds=seconds)))
+    return found

@@ -1,0 +1,81 @@
+"""One call that is passed on to Triton as bytes, in neither direction decoded. It judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from appliance.errors import ApplianceError
+from appliance.gateway.refusals import PassedOnError
+from appliance.gateway.triton_client import status_error
+from appliance.gateway.triton_tensors import NOT_LOADED
+
+# These come from our own end of the connection; whatever else is Triton's answer, for the client to read.
+_OURS = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+class PassedCall:
+    """Triton's answer to a call, while it comes."""
+
+    def __init__(self, call: Any) -> None:
+        """Take a call of grpc.aio without serializers."""
+        self._call = call
+        self._reason: ApplianceError | None = None
+
+    async def only(self) -> bytes:
+        """Return the answer to a unary call.
+
+        Raises:
+            ApplianceError: Triton refused or went away, or `cancel` was called with this error.
+        """
+        with self._translated():
+            return bytes(await self._call)
+
+    async def send(self, message: bytes) -> None:
+        """Send the one message that a streaming call asks with; raises as `only` does."""
+        # Refused before all was written? The first read tells why.
+        with self._translated(), contextlib.suppress(asyncio.InvalidStateError):
+            await self._call.write(message)
+            await self._call.done_writing()
+
+    async def read(self) -> bytes | None:
+        """Return the next message of a streaming call, or None after the last; raises as `only` does."""
+        with self._translated():
+            message = await self._call.read()
+            if message is not grpc.aio.EOF:
+                return bytes(message)
+            code = await self._call.code()
+            if code is not grpc.StatusCode.OK:
+                raise _error(code, await self._call.details() or "")
+            return None
+
+    def cancel(self, reason: ApplianceError) -> None:
+        """End it in Triton too; whoever waits for the answer gets `reason`. Has no effect after the end."""
+        if self._reason is None:
+            self._reason = reason
+            self._call.cancel()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise self._reason or _error(error.code(), error.details() or "") from error
+        except ApplianceError as error:
+            raise self._reason or error from None
+        except asyncio.CancelledError:
+            if self._reason is None:
+                self._call.cancel()
+                raise
+            raise self._reason from None
+
+
+def _error(code: grpc.StatusCode, details: str) -> ApplianceError:
+    if code in _OURS and not any(words in details for words in NOT_LOADED):
+        return status_error(code, details)
+    return PassedOnError(details, code)

@@ -1,0 +1,60 @@
+"""What the gateway looks at in a request that it passes on: which model, and that it claims to be nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from tritonclient.grpc import service_pb2
+
+from appliance.errors import RequestError
+
+# Whose prefixes are shared is decided by who is authenticated, never by what a request says.
+_PRINCIPAL = "principal"
+
+
+@dataclass(frozen=True)
+class PassedRequest:
+    """A ModelInferRequest.
+
+    Attributes:
+        message: its bytes, as they came.
+        request_id: the client's id for it; may be empty.
+        model: the model's name, whatever the client wrote there.
+    """
+
+    message: bytes
+    request_id: str
+    model: str
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> PassedRequest:
+        """Look into the message.
+
+        Raises:
+            RequestError: it is something else, or it names a principal.
+        """
+        try:
+            parsed = service_pb2.ModelInferRequest.FromString(message)
+        except DecodeError as error:
+            raise RequestError("the message is no ModelInferRequest") from error
+        if any(tensor.name == _PRINCIPAL for tensor in parsed.inputs):
+            raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
+        return cls(message, parsed.id, parsed.model_name)
+
+
+def failed_response(text: str, request_id: str) -> bytes:
+    """Return the answer within a stream that Triton gives to a request that it refuses."""
+    response = service_pb2.ModelStreamInferResponse(error_message=text)
+    response.infer_response.id = request_id
+    return bytes(response.SerializeToString())
+
+
+def error_text(response: bytes) -> str | None:
+    """Return the error of an answer within a stream, or None.
+
+    Protobuf writes fields in order and the error is the first: only an answer that has one is decoded.
+    """
+    if not response.startswith(b"\x0a"):
+        return None
+    return str(service_pb2.ModelStreamInferResponse.FromString(response).error_message)

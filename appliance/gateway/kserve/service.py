@@ -1,0 +1,75 @@
+"""Serves `inference.GRPCInferenceService` by passing calls on to Triton, within the gateway's own limits.
+
+It is a generic handler: no message is decoded and encoded again on the way. Interceptors of the server see every call.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import grpc
+
+from appliance.gateway.desk import Desk
+from appliance.gateway.grpc_rim import answering
+from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
+from appliance.gateway.kserve.passed_call import PassedCall
+from appliance.gateway.kserve.request import PassedRequest
+from appliance.gateway.kserve.stream import Stream
+from appliance.gateway.refusals import ForbiddenMethodError, UnknownMethodError
+
+# What is answered from memory takes no longer, unless Triton hangs.
+_QUESTION_TIMEOUT_S = 10.0
+
+
+class KServeService(grpc.GenericRpcHandler):
+    """Every method of the service, known or not."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a call, or None for another service's."""
+        service, _, method = handler_call_details.method.removeprefix("/").rpartition("/")
+        if service != SERVICE:
+            return None
+        if method in QUESTIONS:
+            return grpc.unary_unary_rpc_method_handler(functools.partial(self._ask, method))
+        if method == INFER:
+            return grpc.unary_unary_rpc_method_handler(self._infer)
+        if method == STREAM:
+            return grpc.stream_stream_rpc_method_handler(self._stream)
+        # A stream, whatever the method is: a refusal does not wait for the client's message.
+        return grpc.stream_stream_rpc_method_handler(functools.partial(self._refuse, method))
+
+    async def _ask(self, method: str, message: bytes, context: Any) -> Any:
+        async with answering(self._desk, context, f"{SERVICE}/{method}"):
+            timeout_s = min(_QUESTION_TIMEOUT_S, self._timeout_s(context))
+            return await PassedCall(self._desk.triton.unary(f"/{SERVICE}/{method}", message, timeout_s)).only()
+
+    async def _infer(self, message: bytes, context: Any) -> Any:
+        async with answering(self._desk, context, f"{SERVICE}/{INFER}") as record:
+            with self._desk.in_flight.admit() as exchange:
+                asked = PassedRequest.from_bytes(message)
+                record.fields |= self._desk.models.label(asked.model)
+                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", asked.message, self._timeout_s(context))
+                return await exchange.attach(PassedCall(call)).only()
+
+    async def _stream(self, requests: Any, context: Any) -> None:
+        async with answering(self._desk, context, f"{SERVICE}/{STREAM}", carries_requests=True) as record:
+            await Stream(self._desk, context, record.request_id, self._timeout_s(context)).run(requests)
+
+    async def _refuse(self, method: str, _requests: Any, context: Any) -> None:
+        known = method in ADMINISTRATION
+        async with answering(self._desk, context, f"{SERVICE}/{method}" if known else f"{SERVICE}/unknown"):
+            if known:
+                raise ForbiddenMethodError(
+                    f"{method} is not open to clients",
+                    hint="models and settings are the operator's: see appliance --help",
+                )
+            raise UnknownMethodError("this service has no such method")
+
+    def _timeout_s(self, context: Any) -> float:
+        left_s: float | None = context.time_remaining()
+        limit_s = self._desk.settings.timeout_s
+        return limit_s if left_s is None else min(left_s, limit_s)

@@ -1,0 +1,145 @@
+"""One ModelStreamInfer call: each of its requests goes to Triton as a stream of its own.
+
+So each is admitted, counted, cancelled and ended alone, and one connection cannot hold more of the box than many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from appliance.errors import ApplianceError, EngineError
+from appliance.gateway.access_log import Record, log
+from appliance.gateway.desk import Desk
+from appliance.gateway.grpc_failure import status_of, text_of
+from appliance.gateway.in_flight import Exchange
+from appliance.gateway.kserve.methods import SERVICE, STREAM
+from appliance.gateway.kserve.passed_call import PassedCall
+from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
+from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
+from appliance.gateway.triton_tensors import error as error_of
+
+# Beside the requests that run: more than these are not read from a client that does not read its refusals.
+_UNREAD_REFUSALS = 64
+
+
+class Stream:
+    """See the module."""
+
+    def __init__(self, desk: Desk, context: Any, request_id: str, timeout_s: float) -> None:
+        """Take a call.
+
+        Args:
+            desk: what the front ends share.
+            context: the call's servicer context.
+            request_id: the call's id in the log.
+            timeout_s: seconds that any of its requests may take.
+        """
+        self._desk = desk
+        self._context = context
+        self._request_id = request_id
+        self._timeout_s = timeout_s
+        self._running: set[asyncio.Task[None]] = set()
+        # gRPC takes one message at a time.
+        self._writing = asyncio.Lock()
+        self._stalled = asyncio.Event()
+
+    async def run(self, requests: Any) -> None:
+        """Answer until the client has sent its last request and has the last answer.
+
+        Raises:
+            ClientGoneError: the client stopped reading.
+            ShuttingDownError: the gateway drains; what was running is finished or told.
+        """
+        reader = asyncio.create_task(self._read(requests))
+        stalled = asyncio.create_task(self._stalled.wait())
+        draining = asyncio.create_task(self._desk.in_flight.wait_draining())
+        try:
+            await asyncio.wait({reader, stalled, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stalled.is_set():
+                raise ClientGoneError("the client stopped reading")
+            if reader.done():
+                return reader.result()
+            # The drain ends these itself when their time is up.
+            await asyncio.gather(*self._running)
+            raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
+        finally:
+            ending = [reader, stalled, draining, *self._running]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _read(self, requests: Any) -> None:
+        limit = self._desk.settings.max_requests + _UNREAD_REFUSALS
+        async for message in requests:
+            while len(self._running) >= limit:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._carry(message))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        await asyncio.gather(*self._running)
+
+    async def _carry(self, message: bytes) -> None:
+        """Answer one request; its errors are told within the stream, as Triton does it."""
+        record = self._desk.record(self._request_id, method="grpc", path=f"{SERVICE}/{STREAM}", stream=True)
+        failure: ApplianceError | None
+        request_id = ""
+        try:
+            with self._desk.in_flight.admit() as exchange:
+                asked = PassedRequest.from_bytes(message)
+                request_id = asked.request_id
+                record.fields |= self._desk.models.label(asked.model)
+                failure = await self._pass_on(asked, exchange, record)
+        except ApplianceError as error:
+            failure = error
+            await self._tell(error, request_id)
+        except asyncio.CancelledError:
+            record.close(status="CANCELLED")
+            raise
+        except Exception:  # noqa: BLE001  the process boundary
+            log.exception("bug", extra={"fields": {"request_id": self._request_id}})
+            failure = EngineError("the gateway failed; its log says why")
+            await self._tell(failure, request_id)
+        if failure is None:
+            record.close(status="OK")
+        else:
+            record.close(status=status_of(failure).name, error=type(failure).__name__)
+
+    async def _pass_on(self, asked: PassedRequest, exchange: Exchange, record: Record) -> ApplianceError | None:
+        """Carry the answer; returns the error that Triton put into it, which the client has then."""
+        failure = None
+        try:
+            call = exchange.attach(PassedCall(self._desk.triton.stream(f"/{SERVICE}/{STREAM}", self._timeout_s)))
+            await call.send(asked.message)
+            while (response := await call.read()) is not None:
+                record.first_token()
+                if (text := error_text(response)) is not None:
+                    failure = error_of(text)
+                await self._write(response, exchange)
+        except asyncio.CancelledError:
+            if exchange.reason is None:
+                raise
+            # The write hung: the client is lost for the other requests too.
+            self._stalled.set()
+            raise exchange.reason from None
+        return failure
+
+    async def _write(self, response: bytes, exchange: Exchange) -> None:
+        exchange.writing_since = asyncio.get_running_loop().time()
+        await self._write_alone(response)
+        exchange.writing_since = None
+
+    async def _write_alone(self, response: bytes) -> None:
+        async with self._writing:
+            await self._context.write(response)
+
+    async def _tell(self, error: ApplianceError, request_id: str) -> None:
+        """Write a refusal; it holds no place in which a stall would be noticed."""
+        if isinstance(error, ClientGoneError):
+            return
+        try:
+            await asyncio.wait_for(
+                self._write_alone(failed_response(text_of(error), request_id)), self._desk.settings.write_timeout_s
+            )
+        except asyncio.TimeoutError:
+            self._stalled.set()

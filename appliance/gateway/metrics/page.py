@@ -1,0 +1,36 @@
+"""The page that Prometheus scrapes: the gateway's metrics, and Triton's with the engine's as Triton wrote them."""
+
+from __future__ import annotations
+
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from appliance import http
+from appliance.address import Address
+from appliance.gateway.metrics.ledger import Ledger
+
+
+class MetricsPage:
+    """See the module."""
+
+    def __init__(self, ledger: Ledger, triton: Address | None) -> None:
+        """Take the gateway's own figures, and where Triton's are; None if nowhere."""
+        self._ledger = ledger
+        self._triton = triton
+
+    def application(self) -> ASGIApp:
+        """The ASGI application: one path."""
+        return Starlette(routes=[Route("/metrics", self.metrics, methods=["GET"])])
+
+    async def metrics(self, _request: Request) -> Response:
+        """`GET /metrics`, in Prometheus' text format 0.0.4."""
+        answer = await http.get(self._triton, "/metrics") if self._triton else None
+        theirs = answer[1] if answer and answer[0] == http.OK else ""
+        self._ledger.tell_triton(up=bool(theirs))
+        ours = generate_latest(self._ledger.registry)
+        return Response(ours + theirs.encode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

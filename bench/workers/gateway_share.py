@@ -1,0 +1,82 @@
+"""What the gateway itself takes: the same completions through it and past it, in turn, and its cheapest call.
+
+Past it means Triton's own gRPC with the messages that the gateway sends, whose answers are counted and not decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc.aio
+
+from appliance.gateway.completion import CompletionRequest
+from appliance.gateway.triton_client import TritonClient
+from appliance.gateway.triton_tensors import request_message
+from bench.plan import Plan
+from bench.workers.http_client import Client
+from bench.workers.measure import Figures
+from bench.workers.prompts import Prompts
+from bench.workers.timeline import Timeline, first_token_s, spread_tokens, steady_rate
+
+Complete = Callable[[Sequence[int], int], Awaitable[Timeline]]
+
+_STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+_TIMEOUT_S = 600.0
+_CONNECTIONS = 4
+# Some tenths of a second at the rates that are expected.
+_CHEAP_CALLS = 2000
+_CHEAP_CALLS_QUICK = 40
+# Of each first token: it takes milliseconds, and the difference is a part of them.
+_REPEATS_FACTOR = 4
+
+
+async def gateway_figures(client: Client, triton: TritonClient, plan: Plan) -> Figures:
+    """Return `models_per_s`, and the gateway's shares of time to the first token and of throughput."""
+    work = plan.work
+    prompts = Prompts(plan.corpus, plan.seed)
+
+    async def past(prompt: Sequence[int], tokens: int) -> Timeline:
+        return await _complete(triton, client.model, prompt, tokens)
+
+    ways: tuple[Complete, Complete] = (client.complete, past)
+    waits: tuple[list[float], list[float]] = ([], [])
+    for _ in range(work.repeats * _REPEATS_FACTOR):
+        for complete, found in zip(ways, waits, strict=True):
+            found.append(first_token_s(await complete(prompts.take(work.short_tokens), 1)))
+    rates: tuple[list[float], list[float]] = ([], [])
+    for _ in range(work.repeats):
+        for complete, found in zip(ways, rates, strict=True):
+            several = prompts.several(work.busy_streams, work.prompt_tokens)
+            timelines = await asyncio.gather(*(complete(prompt, work.decode_tokens) for prompt in several))
+            found += [rate for rate in [steady_rate(list(timelines))] if rate is not None]
+    calls = _CHEAP_CALLS if work.repeats > 1 else _CHEAP_CALLS_QUICK
+    return {
+        "models_per_s": await client.models_per_s(calls, _CONNECTIONS),
+        "gateway_ttft_share": _lost(1 / statistics.median(waits[0]), 1 / statistics.median(waits[1])),
+        "gateway_rate_share": _lost(*map(statistics.median, rates)) if all(rates) else None,
+    }
+
+
+def _lost(through: float, past: float) -> float:
+    """The share of a rate past the gateway that is gone through it."""
+    return 1 - through / past
+
+
+async def _complete(triton: TritonClient, model: str, prompt: Sequence[int], tokens: int) -> Timeline:
+    sampling = {"max_tokens": tokens, "temperature": 0, "repetition_penalty": 1, "ignore_eos": True}
+    request = CompletionRequest(uuid.uuid4().hex, model, prompt, sampling, stream=True, timeout_s=_TIMEOUT_S)
+    asked = time.perf_counter()
+    call = triton.stream(_STREAM, _TIMEOUT_S)
+    await call.write(request_message(request).SerializeToString())
+    await call.done_writing()
+    arrivals: list[float] = []
+    while await call.read() is not grpc.aio.EOF:
+        arrivals.append(time.perf_counter() - asked)
+    if len(arrivals) < 2:
+        raise RuntimeError(f"Triton answered with {await call.code()} {await call.details()}")
+    # The last is the empty response that ends a decoupled answer.
+    return spread_tokens(arrivals[:-1], tokens)

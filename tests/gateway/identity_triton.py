@@ -1,0 +1,85 @@
+"""A real tritonserver with a model that is none of ours: it answers one tensor with the same, one request at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from appliance.address import Address
+from appliance.triton import shared_memory
+from appliance.triton.environment import prepare_backends, server_environment
+from appliance.triton.locate import locate
+from appliance.triton.options import ServerOptions, arguments, known_options
+from tests.waiting import wait_until
+
+NAME = "identity"
+_CONFIGURATION = """\
+name: "identity"
+backend: "python"
+max_batch_size: 0
+input { name: "in" data_type: TYPE_FP32 dims: -1 }
+output { name: "out" data_type: TYPE_FP32 dims: -1 }
+instance_group { count: 1 kind: KIND_CPU }
+"""
+_PROGRAM = """\
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [
+            pb_utils.InferenceResponse([pb_utils.Tensor("out", request.inputs()[0].as_numpy())])
+            for request in requests
+        ]
+"""
+
+
+class IdentityTriton:
+    """Runs while the block does."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        (root / "models" / NAME / "1").mkdir(parents=True)
+        (root / "models" / NAME / "config.pbtxt").write_text(_CONFIGURATION)
+        (root / "models" / NAME / "1" / "model.py").write_text(_PROGRAM)
+        self.grpc = Address("127.0.0.1", 0).check_free("a test")
+        self.metrics = Address("127.0.0.1", 0).check_free("a test")
+        self._owner = shared_memory.owner(root)
+
+    def __enter__(self) -> IdentityTriton:  # noqa: PYI034 - Self came with Python 3.11
+        installation = locate(os.environ)
+        environment = server_environment(installation, os.environ)
+        options = ServerOptions(
+            repository=self._root / "models",
+            backends=prepare_backends(installation, self._root / "backends"),
+            model=NAME,
+            grpc=self.grpc,
+            metrics=self.metrics,
+            http=None,
+            secret="unused",
+            shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
+            exit_timeout_s=1,
+        )
+        command = [str(installation.program), *arguments(options, known_options(installation.program, environment))]
+        self.log = self._root / "triton.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        wait_until(lambda: self._is_ready() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+        shared_memory.clean(self._owner)
+
+    def _is_ready(self) -> bool:
+        with triton.InferenceServerClient(str(self.grpc)) as client:
+            try:
+                return bool(client.is_model_ready(NAME))
+            except InferenceServerException:
+                return False
