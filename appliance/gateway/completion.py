@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.gateway.access.visit import Visit
+
 
 @dataclass(frozen=True)
 class CompletionRequest:
@@ -19,6 +21,7 @@ class CompletionRequest:
         stream: False asks for the completion in one piece.
         timeout_s: seconds from now after which the engine gives up.
         prompt_param: what the client's API calls the prompt, for errors about it.
+        visit: whose request it is, and what its tokens are counted against; None: nobody's.
     """
 
     request_id: str
@@ -28,6 +31,7 @@ class CompletionRequest:
     stream: bool
     timeout_s: float
     prompt_param: str = "prompt"
+    visit: Visit | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.errors import PromptTooLongError
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.visit import current
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.in_flight import InFlight
 from appliance.gateway.readiness import Readiness
@@ -24,6 +26,7 @@ class Desk:
     triton: TritonClient
     in_flight: InFlight
     readiness: Readiness
+    door: Door
 
     def request(
         self,
@@ -39,8 +42,10 @@ class Desk:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
         Raises:
-            PromptTooLongError: prompt and completion do not fit the model's context.
+            PromptTooLongError: prompt and completion do not fit the model's context, or the prompt is over a limit.
+            LimitError: too many tokens in this minute.
         """
+        visit = current()
         wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
         if wanted is not None and len(prompt_ids) + wanted > context:
@@ -49,5 +54,6 @@ class Desk:
                 hint=f"at most {context - len(prompt_ids)} are left",
                 param="max_tokens",
             )
+        visit.reserve(len(prompt_ids), prompt_param)
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param)
+        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param, visit)

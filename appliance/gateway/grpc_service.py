@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway import grpc_messages
+from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log, request_id
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
@@ -57,6 +58,7 @@ class InferenceService(InferenceServiceServicer):
         """Run one call: its errors become a status, its request id comes back in the trailers."""
         metadata = dict(context.invocation_metadata() or ())
         record = Record(request_id(metadata.get("x-request-id")), method="grpc", path=method)
+        record.fields["principal"] = current().principal.name
         context.set_trailing_metadata((("x-request-id", record.request_id),))
         failure: ApplianceError | None = None
         try:

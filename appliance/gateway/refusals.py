@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.errors import RequestError, UnavailableError
+from appliance.errors import OverloadedError, RequestError, UnavailableError
 
 
 class BodyTooLargeError(RequestError):
@@ -31,3 +31,23 @@ class ClientGoneError(RequestError):
 
 class ShuttingDownError(UnavailableError):
     """The gateway is draining."""
+
+
+class UnauthenticatedError(RequestError):
+    """No good API key or client certificate came with the request."""
+
+
+class ForbiddenError(RequestError):
+    """The API key or certificate lacks the scope for this."""
+
+
+class LimitError(OverloadedError):
+    """The request is over a limit of its principal or of the box.
+
+    Attributes:
+        retry_after_s: seconds after which trying again makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, hint=f"try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s

@@ -34,9 +34,10 @@ _OPTIONS = [
 class TritonStream:
     """The answer to one request, piece by piece."""
 
-    def __init__(self, call: Any, prompt_param: str) -> None:
+    def __init__(self, call: Any, request: CompletionRequest) -> None:
         self._call = call
-        self._prompt_param = prompt_param
+        self._prompt_param = request.prompt_param
+        self._visit = request.visit
         self._reason: ApplianceError | None = None
         self._finished = False
 
@@ -46,6 +47,17 @@ class TritonStream:
         Raises:
             ApplianceError: the engine refused or failed, Triton went away, or `cancel` was called with this error.
         """
+        try:
+            piece = await self._read()
+        except ApplianceError:
+            if self._visit is not None and self._reason is None:
+                self._visit.give_back()
+            raise
+        if self._visit is not None and piece is not None:
+            self._visit.spend(len(piece.token_ids))
+        return piece
+
+    async def _read(self) -> Delta | None:
         try:
             message = await self._call.read()
             while message is not grpc.aio.EOF and _is_bare_final(message):
@@ -103,13 +115,13 @@ class TritonClient:
             await call.done_writing()
         except asyncio.InvalidStateError:
             # Refused before all was written; the first read tells why.
-            return TritonStream(call, request.prompt_param)
+            return TritonStream(call, request)
         except grpc.aio.AioRpcError as error:
             raise _rpc_error(error) from error
         except asyncio.CancelledError:
             call.cancel()
             raise
-        return TritonStream(call, request.prompt_param)
+        return TritonStream(call, request)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.address import Address
 from appliance.child import Child
 from appliance.errors import EngineError, UnavailableError
+from appliance.layout import Layout
 from appliance.supervisor import http
 
 LOG_NAME = "gateway.log"
@@ -27,7 +28,8 @@ class GatewaySettings:
         http, grpc: its own addresses.
         triton: Triton's gRPC.
         artefact: the model's folder.
-        run: folder for its log.
+        layout: the box's folders, for its keys, certificate, socket and log.
+        config: sections of appliance.toml that concern it, as JSON.
         drain_s: seconds that running requests get at the end.
     """
 
@@ -35,7 +37,8 @@ class GatewaySettings:
     grpc: Address
     triton: Address
     artefact: Path
-    run: Path
+    layout: Layout
+    config: str
     drain_s: float = 30.0
 
 
@@ -45,7 +48,7 @@ class GatewayServer:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._child: Child | None = None
-        self.log = settings.run / LOG_NAME
+        self.log = settings.layout.run / LOG_NAME
 
     @property
     def pid(self) -> int | None:
@@ -81,6 +84,8 @@ class GatewayServer:
             f"--grpc={settings.grpc}",
             f"--artefact={settings.artefact}",
             f"--drain={settings.drain_s:g}",
+            f"--root={settings.layout.root}",
+            f"--config={settings.config}",
         ]
         self._child = await Child.start("gateway", command, self.log)
         try:
@@ -108,11 +113,11 @@ class GatewayServer:
 
     async def is_live(self) -> bool:
         """Whether it answers."""
-        return await http.status_of(self._settings.http, "/health/live") == http.OK
+        return await http.status_of(self._settings.layout.gateway_socket, "/health/live") == http.OK
 
     async def is_ready(self) -> bool:
         """Whether it would take a request: it answers, and so does Triton as far as it knows."""
-        return await http.status_of(self._settings.http, "/health/ready") == http.OK
+        return await http.status_of(self._settings.layout.gateway_socket, "/health/ready") == http.OK
 
     async def _wait_live(self, child: Child) -> None:
         ended = asyncio.ensure_future(child.wait())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
-from appliance.gateway.error_table import outcome, param
+from appliance.gateway.error_table import outcome, param, retry_after_s
 from appliance.gateway.openai.form import encode
 
 
@@ -20,11 +21,20 @@ def failure_fields(error: ApplianceError) -> dict[str, Any]:
 
 def failure_response(error: ApplianceError) -> Response:
     """The error as an HTTP answer."""
-    row = outcome(error)
-    headers = {} if row.retry_after_s is None else {"retry-after": str(row.retry_after_s)}
-    if row.closes:
+    content = encode(failure_fields(error))
+    return Response(content, outcome(error).http, failure_headers(error), media_type="application/json")
+
+
+def failure_headers(error: ApplianceError) -> dict[str, str]:
+    """The headers that any error answer has, whatever its body's shape."""
+    headers = {}
+    if (wait_s := retry_after_s(error)) is not None:
+        headers["retry-after"] = str(wait_s)
+    if outcome(error).closes:
         headers["connection"] = "close"
-    return Response(encode(failure_fields(error)), row.http, headers, media_type="application/json")
+    if outcome(error).http == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return headers
 
 
 def failure_event(error: ApplianceError) -> bytes:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
+from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.desk import Desk
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.answer import Answer
@@ -44,7 +45,7 @@ class OpenAiApi:
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]
-        return HttpRim(Starlette(routes=routes, exception_handlers=HANDLERS))
+        return HttpRim(HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door))
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""

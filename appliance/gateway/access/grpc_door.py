@@ -1,0 +1,99 @@
+"""The door on the gRPC side: an interceptor, so that a service that is added later is behind it too."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from appliance.auth.scope import Scope
+from appliance.errors import ApplianceError
+from appliance.gateway.access.credentials import key_in, names_in_auth_context
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.endpoints import method_scopes
+from appliance.gateway.access_log import Record, request_id
+from appliance.gateway.error_table import outcome, retry_after_s
+
+
+class GrpcDoor(grpc.aio.ServerInterceptor):
+    """Wraps the handler of every method that is not open to all."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: Any,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the method's handler, behind the door."""
+        handler = await continuation(handler_call_details)
+        scopes = method_scopes(handler_call_details.method)
+        if handler is None or scopes is None:
+            return handler
+        return _Guarded(handler, self._door, scopes, handler_call_details.method).handler()
+
+
+class _Guarded:
+    """One method behind the door."""
+
+    def __init__(self, handler: Any, door: Door, scopes: frozenset[Scope], method: str) -> None:
+        self._handler = handler
+        self._door = door
+        self._scopes = scopes
+        self._method = method
+
+    def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+        """The same kind of handler, with ours in front of its behaviour."""
+        inner = self._handler
+        make = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[inner.request_streaming, inner.response_streaming]
+        behaviour = next(
+            found for found in (inner.unary_unary, inner.unary_stream, inner.stream_unary, inner.stream_stream) if found
+        )
+        ours = self._streaming(behaviour) if inspect.isasyncgenfunction(behaviour) else self._plain(behaviour)
+        return make(
+            ours, request_deserializer=inner.request_deserializer, response_serializer=inner.response_serializer
+        )
+
+    def _plain(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def run(request: Any, context: Any) -> Any:
+            try:
+                with self._door.visiting(self._identify(context), self._scopes):
+                    return await behaviour(request, context)
+            except ApplianceError as error:
+                await self._refuse(error, context)
+
+        return run
+
+    def _streaming(self, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], Any]:
+        async def run(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                with self._door.visiting(self._identify(context), self._scopes):
+                    async for response in behaviour(request, context):
+                        yield response
+            except ApplianceError as error:
+                await self._refuse(error, context)
+
+        return run
+
+    def _identify(self, context: Any) -> Any:
+        metadata = context.invocation_metadata() or ()
+        return self._door.identify(key_in(metadata), names_in_auth_context(context.auth_context()))
+
+    async def _refuse(self, error: ApplianceError, context: Any) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        record = Record(request_id(metadata.get("x-request-id")), method="grpc", path=self._method)
+        status = outcome(error).grpc
+        record.close(status=status.name, error=type(error).__name__)
+        trailers = [("x-request-id", record.request_id)]
+        if (wait_s := retry_after_s(error)) is not None:
+            trailers.append(("retry-after", str(wait_s)))
+        await context.abort(status, str(error), tuple(trailers))
