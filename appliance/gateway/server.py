@@ -95,6 +95,7 @@ class Gateway:
         await self._desk.in_flight.drain(limit_s)
         await self.http.close(_LAST_WORDS_S)
         await grpc_closed
-        if self._admin is not None:
+        if self._admin is not None and self._desk.settings.socket is not None:
             await self._admin.close(_LAST_WORDS_S)
+            self._desk.settings.socket.unlink(missing_ok=True)
         log.info("drained")
