@@ -46,12 +46,13 @@ class Gateway:
         self._desk = Desk(settings, models, triton, in_flight, Readiness(triton, names), door)
         # Set when the operator asks for a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
+        tls = http_context(settings.policy.tls) if settings.policy.tls else None
         room = Room(settings.max_connections, settings.header_timeout_s)
         self.http = HttpListener(
             OpenAiApi(self._desk).application(),
             bind(settings.http, settings.write_timeout_s),
             functools.partial(Connection, room=room),
-            tls=http_context(settings.policy.tls) if settings.policy.tls else None,
+            tls=tls,
             idle_timeout_s=settings.idle_timeout_s,
             handshake_timeout_s=settings.header_timeout_s,
         )

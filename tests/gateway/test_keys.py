@@ -79,7 +79,6 @@ def test_keys_can_be_demanded_before_there_is_one(make_harness, keys):
 
 BAD_HEADERS = [
     {},
-    bearer(""),
     bearer("none"),
     bearer(NEVER_MADE),
     {"Authorization": "Basic YTpi"},

@@ -60,7 +60,8 @@ class Door:
         self._policy = policy
         self._keys = KeyFile(policy.keys) if policy.keys else None
         # Once demanded, keys stay demanded: a deleted file must not open the box.
-        self._demands = is_exposed or policy.require_keys or bool(policy.certificates)
+        has_certificates = bool(policy.certificates) or (policy.tls is not None and policy.tls.requires_client)
+        self._demands = is_exposed or policy.require_keys or has_certificates
         self._box = Account(limits.box, time.monotonic())
         self._accounts: dict[str, Account] = {}
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from appliance.auth.principal import Principal
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError
 from appliance.gateway.access.credentials import key_in, names_in_auth_context
@@ -65,32 +66,38 @@ class _Guarded:
 
     def _plain(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         async def run(request: Any, context: Any) -> Any:
+            principal = None
             try:
-                with self._door.visiting(self._identify(context), self._scopes):
+                principal = self._identify(context)
+                with self._door.visiting(principal, self._scopes):
                     return await behaviour(request, context)
             except ApplianceError as error:
-                await self._refuse(error, context)
+                await self._refuse(error, context, principal)
 
         return run
 
     def _streaming(self, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], Any]:
         async def run(request: Any, context: Any) -> AsyncIterator[Any]:
+            principal = None
             try:
-                with self._door.visiting(self._identify(context), self._scopes):
+                principal = self._identify(context)
+                with self._door.visiting(principal, self._scopes):
                     async for response in behaviour(request, context):
                         yield response
             except ApplianceError as error:
-                await self._refuse(error, context)
+                await self._refuse(error, context, principal)
 
         return run
 
-    def _identify(self, context: Any) -> Any:
+    def _identify(self, context: Any) -> Principal:
         metadata = context.invocation_metadata() or ()
         return self._door.identify(key_in(metadata), names_in_auth_context(context.auth_context()))
 
-    async def _refuse(self, error: ApplianceError, context: Any) -> None:
+    async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
         metadata = dict(context.invocation_metadata() or ())
         record = Record(request_id(metadata.get("x-request-id")), method="grpc", path=self._method)
+        if principal is not None:
+            record.fields["principal"] = principal.name
         status = outcome(error).grpc
         record.close(status=status.name, error=type(error).__name__)
         trailers = [("x-request-id", record.request_id)]
