@@ -1,4 +1,4 @@
-"""A TCP address of ours: parsed, proved to be loopback, proved to be free. It keeps no socket open."""
+"""A TCP address of ours: parsed, told from what others can reach, proved to be free. It keeps no socket open."""
 
 from __future__ import annotations
 
@@ -32,20 +32,37 @@ class Address:
             raise UsageError(f"{text!r} is not an address", hint="write host:port, for example 127.0.0.1:8080")
         return cls(host, int(port))
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def names_a_host(self) -> bool:
+        """Whether it stands for one interface, not for all of them."""
+        try:
+            return not ipaddress.ip_address(self.host).is_unspecified
+        except ValueError:
+            return True
+
+    def from_here(self) -> Address:
+        """The address that a client on this machine uses."""
+        if self.names_a_host:
+            return self
+        return Address("::1" if ":" in self.host else "127.0.0.1", self.port)
+
     def check_loopback(self) -> Address:
         """Return the address if only this machine can reach it.
 
         Raises:
             UsageError: others could reach it.
         """
-        try:
-            is_loopback = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            is_loopback = self.host == "localhost"
-        if not is_loopback:
+        if not self.is_loopback:
             raise UsageError(
-                f"refusing to listen on {self}: there is neither TLS nor authentication on it",
-                hint="use 127.0.0.1, and let an authenticating proxy face the network",
+                f"refusing to listen on {self}: there is neither TLS nor authentication on it", hint="use 127.0.0.1"
             )
         return self
 

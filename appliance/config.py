@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
+from collections import abc
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from appliance.errors import UsageError
 
@@ -56,10 +59,63 @@ class SourcesConfig:
 
 
 @dataclass(frozen=True)
+class AccessConfig:
+    """Who is let in. What exists is enforced: a first key demands keys of all, a certificate switches TLS on."""
+
+    require_keys: bool = _option(
+        False, "demand a key or a client certificate even before the first key is made; else from then on"
+    )
+    certificate: str | None = _option(
+        None, "PEM file of the server's certificate; absent: `<root>/tls/server.pem` if it is there"
+    )
+    private_key: str | None = _option(None, "PEM file of its key; absent: `<root>/tls/server.key`")
+    client_ca: str | None = _option(None, "PEM file of the authority whose client certificates are believed")
+    require_client_certificates: bool = _option(
+        False, "refuse the handshake without one, over gRPC too; else HTTP asks for one and gRPC does not"
+    )
+    certificates: Mapping[str, tuple[str, ...]] | None = _option(
+        None,
+        'a client certificate\'s common name or alternative name → list of scopes; "*" stands for every other name',
+    )
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """Limits of the box as a whole."""
+
+    max_requests: int = _option(1024, "requests under way at once", least=1)
+    requests_per_minute: int | None = _option(None, "requests a minute of all clients together", least=1)
+    tokens_per_minute: int | None = _option(None, "tokens a minute, prompts and completions together", least=1)
+    max_prompt_tokens: int | None = _option(None, "tokens of one prompt; absent: what the context allows", least=1)
+    max_body_bytes: int = _option(4 << 20, "bytes of one request's body", least=1024)
+    header_timeout_s: float = _option(
+        10.0, "seconds a connection has for its handshake and a request's head", least=0.1
+    )
+    body_timeout_s: float = _option(30.0, "seconds that a client has to send its body", least=0.1)
+    idle_timeout_s: float = _option(30.0, "seconds that a connection may stay open between two requests", least=0.1)
+    write_timeout_s: float = _option(20.0, "seconds that a client may leave its answer unread", least=0.1)
+    max_connections: int | None = _option(
+        None, "HTTP connections at once; one more closes the one idle longest. Absent: what the kernel allows", least=8
+    )
+
+
+@dataclass(frozen=True)
+class PrincipalLimitsConfig:
+    """Limits of each principal: the holder of a key or certificate, or everybody on this machine together."""
+
+    max_requests: int | None = _option(None, "its requests under way at once", least=1)
+    requests_per_minute: int | None = _option(None, "its requests a minute", least=1)
+    tokens_per_minute: int | None = _option(None, "its tokens a minute, prompts and completions together", least=1)
+
+
+@dataclass(frozen=True)
 class Config:
     """All of `appliance.toml`."""
 
     serve: ServeConfig = field(default_factory=ServeConfig)
+    access: AccessConfig = field(default_factory=AccessConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    principal_limits: PrincipalLimitsConfig = field(default_factory=PrincipalLimitsConfig)
     sources: SourcesConfig = field(default_factory=SourcesConfig)
 
     @classmethod
@@ -88,11 +144,37 @@ class Config:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{origin} is not TOML: {error}") from error
-        _check_keys(document, {f.name for f in fields(cls)}, origin, "section")
-        return cls(
-            serve=_section(ServeConfig, document.get("serve", {}), f"{origin} [serve]"),
-            sources=_section(SourcesConfig, document.get("sources", {}), f"{origin} [sources]"),
-        )
+        return cls.from_mapping(document, origin)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> Config:
+        """Parse what `to_json` wrote; `origin` names it in messages.
+
+        Raises:
+            UsageError: not JSON, or a key or value is wrong.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"{origin} is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise UsageError(f"{origin} must be an object")
+        return cls.from_mapping(document, origin)
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any], origin: str) -> Config:
+        """Check a parsed document; `origin` names it in messages.
+
+        Raises:
+            UsageError: a key or value is wrong.
+        """
+        kinds = get_type_hints(cls)
+        _check_keys(document, set(kinds), origin, "section")
+        return cls(**{name: _section(kinds[name], values, f"{origin} [{name}]") for name, values in document.items()})
+
+    def to_json(self, *names: str) -> str:
+        """These sections for another process; keys at their defaults are left out."""
+        return json.dumps({name: _given(getattr(self, name)) for name in names})
 
 
 def _check_keys(document: Mapping[str, Any], known: set[str], origin: str, what: str) -> None:
@@ -110,7 +192,18 @@ def _section(kind: type[Section], values: Any, origin: str) -> Section:
     return kind(**{key: _value(value, hints[key], options[key], origin) for key, value in values.items()})
 
 
+def _given(section: Any) -> dict[str, Any]:
+    found = {}
+    for option in fields(section):
+        value = getattr(section, option.name)
+        if value != option.default:
+            found[option.name] = dict(value) if isinstance(value, Mapping) else value
+    return found
+
+
 def _value(value: Any, hint: Any, option: Field[Any], origin: str) -> Any:
+    if _is_table(hint):
+        return _lists_of_words(value, f"{origin}: {option.name}")
     allowed = [kind for kind in (get_args(hint) or (hint,)) if kind is not types.NoneType]
     if float in allowed and type(value) is int:
         value = float(value)
@@ -124,15 +217,40 @@ def _value(value: Any, hint: Any, option: Field[Any], origin: str) -> Any:
     return value
 
 
+def _is_table(hint: Any) -> bool:
+    return any(get_origin(kind) is abc.Mapping for kind in get_args(hint))
+
+
+def _lists_of_words(value: Any, what: str) -> Mapping[str, tuple[str, ...]]:
+    """A table of lists of strings."""
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} must be a table")
+    for key, words in value.items():
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise UsageError(f"{what}: {key!r} must be a list of strings")
+    return MappingProxyType({key: tuple(words) for key, words in value.items()})
+
+
 def reference() -> str:
     """The configuration reference as Markdown; `docs/configuration.md` holds it."""
     lines = ["# Configuration", "", "`<root>/appliance.toml`. Every key is optional; an unknown key is an error."]
-    sections: dict[str, type[ServeConfig | SourcesConfig]] = {"serve": ServeConfig, "sources": SourcesConfig}
-    for name, kind in sections.items():
+    for name, kind in get_type_hints(Config).items():
         lines += ["", f"## [{name}]", "", "| key | type | default | meaning |", "|---|---|---|---|"]
         hints = get_type_hints(kind)
         for option in fields(kind):
-            names = [k.__name__ for k in get_args(hints[option.name]) or (hints[option.name],)]
-            default = "" if option.default is None else f"`{option.default}`"
-            lines.append(f"| `{option.name}` | {names[0]} | {default} | {option.metadata['doc']} |")
+            default = "" if option.default is None else f"`{_toml(option.default)}`"
+            lines.append(
+                f"| `{option.name}` | {_type_name(hints[option.name])} | {default} | {option.metadata['doc']} |"
+            )
     return "\n".join(lines) + "\n"
+
+
+def _type_name(hint: Any) -> str:
+    if _is_table(hint):
+        return "table"
+    kind = (get_args(hint) or (hint,))[0]
+    return str(kind.__name__)
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

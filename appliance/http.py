@@ -1,10 +1,12 @@
-"""Asks a server of ours on loopback one short question over HTTP. No redirects, no proxies, no pool."""
+"""Asks a server of ours on this machine one short question over HTTP. No TLS, no redirects, no proxies, no pool."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
+from appliance import unix_socket
 from appliance.address import Address
 
 OK = 200
@@ -12,24 +14,27 @@ _MAX_BYTES = 4 << 20
 _TIMEOUT_S = 2.0
 
 
-async def get(address: Address, path: str, timeout_s: float = _TIMEOUT_S) -> tuple[int, str] | None:
-    """Return status and body, or None if nobody answers in time."""
+async def get(address: Address | Path, path: str, timeout_s: float = _TIMEOUT_S) -> tuple[int, str] | None:
+    """Return status and body, or None if nobody answers in time; a Path is a Unix socket's."""
     with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
         return await asyncio.wait_for(_get(address, path), timeout_s)
     return None
 
 
-async def status_of(address: Address, path: str) -> int | None:
+async def status_of(address: Address | Path, path: str) -> int | None:
     """Return the status alone, or None if nobody answers in time."""
     answer = await get(address, path)
     return answer[0] if answer else None
 
 
-async def _get(address: Address, path: str) -> tuple[int, str]:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
+async def _get(address: Address | Path, path: str) -> tuple[int, str]:
+    if isinstance(address, Path):
+        reader, writer = await asyncio.open_unix_connection(sock=unix_socket.connect(address))
+    else:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         # HTTP/1.0: the body ends with the connection, and is never chunked.
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         await writer.drain()
         answer = await reader.read(_MAX_BYTES)
         while piece := await reader.read(_MAX_BYTES - len(answer)):

@@ -81,6 +81,21 @@ class Layout:
         return self.root / "run"
 
     @property
+    def keys(self) -> Path:
+        """The API keys: ids and digests, never a secret."""
+        return self.root / "keys" / "keys.json"
+
+    @property
+    def tls(self) -> Path:
+        """The site CA and the server's certificate."""
+        return self.root / "tls"
+
+    @property
+    def gateway_socket(self) -> Path:
+        """The gateway's own Unix socket, for this machine's operator."""
+        return self.run / "gateway.sock"
+
+    @property
     def downloads(self) -> Path:
         """Partial and finished downloads, verified on every use."""
         return self.cache / "downloads"

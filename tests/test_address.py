@@ -36,6 +36,14 @@ def test_what_others_can_reach_is_refused(host: str):
         Address(host, 1).check_loopback()
 
 
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.7", "10.0.0.7"), ("box.example", "box.example")],  # noqa: S104
+)
+def test_an_address_for_all_interfaces_is_reached_over_loopback(host: str, reached: str):
+    assert Address(host, 1).from_here() == Address(reached, 1)
+
+
 def test_a_taken_port_is_refused_with_its_purpose():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -40,6 +40,11 @@ def test_values_are_taken_over(tmp_path: Path):
         ("[serve]\ndrain_s = nan", "drain_s must be at least 0"),
         ("[serve]\ndrain_s = -1", "drain_s must be at least 0"),
         ("[serve", "is not TOML"),
+        ("[access]\nrequire_key = true", "require_key"),
+        ("[access]\ncertificates = 4", "certificates must be a table"),
+        ('[access.certificates]\n"line-3" = "infer"', "'line-3' must be a list of strings"),
+        ("[limits]\nmax_requests = 0", "max_requests must be at least 1"),
+        ("[principal_limits]\ntokens_per_minute = 0", "tokens_per_minute must be at least 1"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(text: str, named: str):
@@ -47,6 +52,24 @@ def test_what_is_wrong_is_named_with_the_file(text: str, named: str):
         Config.from_text(text, "/etc/appliance.toml")
     assert named in caught.value.message
     assert caught.value.message.startswith("/etc/appliance.toml")
+
+
+def test_sections_reach_another_process_as_they_are():
+    text = (
+        '[access]\nrequire_keys = true\nclient_ca = "/ca.pem"\ncertificates = { "*" = ["read"] }\n'
+        "[limits]\nheader_timeout_s = 5\n[principal_limits]\nmax_requests = 2\n[serve]\nslots = 4\n"
+    )
+    config = Config.from_text(text, "here")
+    told = Config.from_json(config.to_json("access", "limits", "principal_limits"), "there")
+    assert (told.access, told.limits, told.principal_limits) == (config.access, config.limits, config.principal_limits)
+    assert told.access.certificates == {"*": ("read",)}
+    assert told.serve == ServeConfig()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"access": 4}', '{"limits": {"max_requests": 0}}'])
+def test_a_wrong_word_from_another_process_is_refused(text: str):
+    with pytest.raises(UsageError, match="--config"):
+        Config.from_json(text, "--config")
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path):

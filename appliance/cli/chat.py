@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 
 import click
 
+from appliance.address import Address
+from appliance.auth.policy import CA_CERTIFICATE
 from appliance.cli.box import Box
-from appliance.cli.conversation import Conversation
+from appliance.cli.conversation import KEY_VARIABLE, Conversation, Door
 from appliance.cli.output import json_option, print_json
 from appliance.errors import ApplianceError, UnavailableError, UsageError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.supervisor import state
+from appliance.supervisor.state import UpState
 
 # A model may have learnt escape sequences; on a terminal they would act on the reader's screen.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -39,13 +43,14 @@ def command(
 ) -> None:
     """Talk to the model that is being served on this box.
 
-    With a PROMPT, or with text on standard input, it answers once; on a terminal it holds a conversation.
+    With a PROMPT, or with text on standard input, it answers once; on a terminal it holds a conversation. A box that
+    demands a key gets the one in the environment variable APPLIANCE_API_KEY.
     """
     up = state.read(box.layout.run)
     if up is None:
         raise UnavailableError("nothing is being served on this box", hint="appliance up")
     sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    conversation = Conversation(up.grpc, up.model, sampling, system)
+    conversation = Conversation(_door(box, up), up.model, sampling, system)
     if prompt is None and not sys.stdin.isatty():
         prompt = _standard_input()
     if prompt is not None:
@@ -54,6 +59,14 @@ def command(
         raise UsageError("--json needs a prompt", hint='for example: appliance chat --json "What is an inode?"')
     else:
         _converse(conversation)
+
+
+def _door(box: Box, up: UpState) -> Door:
+    address = str(Address.from_text(up.grpc).from_here())
+    key = os.environ.get(KEY_VARIABLE) or None
+    authority = box.layout.tls / CA_CERTIFICATE
+    is_ours = up.tls and box.config.access.certificate is None
+    return Door(address, up.tls, authority.read_bytes() if is_ours else None, key)
 
 
 def _standard_input() -> str:

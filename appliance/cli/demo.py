@@ -26,13 +26,13 @@ To serve it until Ctrl-C:
 
 and then, in another terminal:
 
-    curl http://{http}/v1/chat/completions -H 'Content-Type: application/json' \\
+    curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
          -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 or with the openai package:
 
     from openai import OpenAI
-    client = OpenAI(base_url="http://{http}/v1", api_key="none")
+    client = OpenAI(base_url="{url}/v1", api_key="none")
     answer = client.chat.completions.create(
         model="{model}", messages=[{{"role": "user", "content": "Hello!"}}])
     print(answer.choices[0].message.content)
@@ -73,7 +73,7 @@ def _ask(run: Path) -> int:
     up = state.read(run)
     if status == 0 and up is not None:
         command = Path(sys.executable).with_name("appliance")
-        print(_HOW_TO_GO_ON.format(command=command, http=up.http, model=up.model))  # noqa: T201
+        print(_HOW_TO_GO_ON.format(command=command, url=up.url, model=up.model))  # noqa: T201
     return status
 
 

@@ -14,8 +14,10 @@ COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Talk to the model that is being served on this box."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
     "export": ("", "Turn an installed model into an artefact that can be served."),
+    "key": ("appliance.cli.key:command", "API keys of this box."),
     "model": ("appliance.cli.model:command", "Known and installed models."),
     "status": ("appliance.cli.status:command", "Show on one page how the box is doing."),
+    "tls": ("appliance.cli.tls:command", "Certificates of this box."),
     "up": ("appliance.cli.up:command", "Serve a model until interrupted."),
 }
 

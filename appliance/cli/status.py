@@ -24,7 +24,7 @@ def command(box: Box, as_json: bool) -> int:
 
     Exits with 0 when it is healthy, and with 13 when it is not, or not running.
     """
-    status = look(box.layout.run)
+    status = look(box.layout)
     if status is None:
         if as_json:
             print_json({"running": False, "healthy": False})
@@ -62,7 +62,7 @@ def page(status: BoxStatus) -> str:
         ("model", f"{up.model} ({up.target}-{up.preset})"),
         ("artefact", f"{up.artefact_sha256[:12]}  {up.artefact}"),
         ("gateway", _process(status.gateway_healthy, up.gateway_pid, up.gateway_restarts)),
-        ("", f"http://{up.http}/v1, gRPC {up.grpc}"),
+        ("", f"{up.url}/v1, gRPC {up.grpc}"),
         ("triton", _process(status.triton_healthy, up.triton_pid, up.triton_restarts)),
         ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}, gRPC {up.triton_grpc}"),
         *_load(status),

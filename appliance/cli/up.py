@@ -8,6 +8,7 @@ import os
 import click
 
 from appliance.address import Address
+from appliance.auth.policy import Policy
 from appliance.cli.box import Box
 from appliance.config import ServeConfig
 from appliance.supervisor import state
@@ -52,16 +53,18 @@ def command(
     finish; a second one ends them.
     """
     config = box.config.serve
+    policy = Policy.from_config(box.config.access, box.layout)
     with state.only_one(box.layout.run) as is_stale:
         if is_stale:
             _say("an earlier run ended without cleaning up; starting afresh")
         plan = Plan(
             layout=box.layout,
-            serve=config,
+            config=box.config,
+            policy=policy,
             artefact=choose(box.layout, model or config.model, config.target, preset or config.preset),
             installation=locate(os.environ),
-            http=_free(http or config.http_address, "the OpenAI API"),
-            grpc=_free(grpc or config.grpc_address, "the gRPC API"),
+            http=_open_to(policy, http or config.http_address, "the OpenAI API"),
+            grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),
             metrics=_free(metrics or config.metrics_address, "the metrics"),
             triton_grpc=_free(config.triton_grpc_address, "Triton's gRPC"),
             triton_metrics=_free(config.triton_metrics_address, "Triton's metrics"),
@@ -70,6 +73,12 @@ def command(
         )
         _say(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
         return asyncio.run(serve(plan, _say, lambda up: _ready(up, config)))
+
+
+def _open_to(policy: Policy, text: str, purpose: str) -> Address:
+    address = Address.from_text(text)
+    policy.check(address)
+    return address.check_free(purpose)
 
 
 def _free(text: str, purpose: str) -> Address:
@@ -84,9 +93,9 @@ def _ready(up: UpState, config: ServeConfig) -> None:
     if up.triton_warning:
         _say(f"warning: {up.triton_warning}")
     click.echo(f"serving {up.model} ({up.target}-{up.preset}, artefact {up.artefact_sha256[:12]})")
-    click.echo(f"  OpenAI API    http://{up.http}/v1")
+    click.echo(f"  OpenAI API    {up.url}/v1")
     click.echo(f"  gRPC API      {up.grpc}")
-    click.echo(f"  in a browser  http://{up.http}/")
+    click.echo(f"  in a browser  {up.url}/")
     click.echo(f"  metrics       http://{up.metrics}/metrics")
     if up.triton_http:
         click.echo(f"  Triton HTTP   http://{up.triton_http}/v2/models/{up.model}/generate_stream")

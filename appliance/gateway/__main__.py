@@ -9,10 +9,16 @@ import sys
 from pathlib import Path
 
 from appliance.address import Address
+from appliance.auth.policy import Policy
+from appliance.config import Config
 from appliance.errors import ApplianceError
+from appliance.gateway.access.account import Limits
+from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.access_log import configure
+from appliance.gateway.connections import room_for_connections
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
+from appliance.layout import Layout
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +51,14 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--slots", type=int, default=8, metavar="N", help="of each model, for estimates of waits (default: 8)"
     )
+    parser.add_argument("--root", type=Path, metavar="DIR", help="the box's folder: its keys, certificate and socket")
+    parser.add_argument(
+        "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
+    )
     given = parser.parse_args(arguments)
+    config = Config.from_json(given.config, "--config")
+    limits, each = config.limits, config.principal_limits
+    layout = Layout(given.root, given.root) if given.root else None
     return Settings(
         triton=Address.from_text(given.triton),
         http=Address.from_text(given.http),
@@ -56,6 +69,20 @@ def _settings(arguments: list[str] | None) -> Settings:
         drain_s=given.drain,
         timeout_s=given.timeout,
         slots=given.slots,
+        max_body_bytes=limits.max_body_bytes,
+        max_requests=limits.max_requests,
+        body_timeout_s=limits.body_timeout_s,
+        write_timeout_s=limits.write_timeout_s,
+        header_timeout_s=limits.header_timeout_s,
+        idle_timeout_s=limits.idle_timeout_s,
+        max_connections=room_for_connections(limits.max_connections),
+        policy=Policy.from_config(config.access, layout) if layout else Policy(),
+        limits=DoorLimits(
+            box=Limits("the box", None, limits.requests_per_minute, limits.tokens_per_minute),
+            principal=Limits("this principal", each.max_requests, each.requests_per_minute, each.tokens_per_minute),
+            max_prompt_tokens=limits.max_prompt_tokens,
+        ),
+        socket=layout.gateway_socket if layout else None,
     )
 
 
@@ -64,8 +91,12 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Gateway(settings).serving():
-        await stop.wait()
+    gateway = Gateway(settings)
+    async with gateway.serving():
+        waits = [asyncio.create_task(event.wait()) for event in (stop, gateway.drain_asked)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.gateway.access.visit import Visit
+
 
 @dataclass(frozen=True)
 class CompletionRequest:
@@ -22,6 +24,7 @@ class CompletionRequest:
         structure_param: what it calls that which `structured_outputs` comes from.
         other_names: what it calls other parameters, by the engine's names.
         choices: how many answers are wanted.
+        visit: whose request it is, and what its tokens are counted against; None: nobody's.
     """
 
     request_id: str
@@ -34,6 +37,7 @@ class CompletionRequest:
     structure_param: str = "structured_outputs"
     choices: int = 1
     other_names: Mapping[str, str] = field(default_factory=dict)
+    visit: Visit | None = None
 
     @property
     def client_names(self) -> Mapping[str, str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.errors import PromptTooLongError
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.in_flight import InFlight
@@ -29,6 +31,7 @@ class Desk:
     readiness: Readiness
     traffic: Traffic
     ledger: Ledger
+    door: Door
 
     def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
         """Begin a request whose end is logged and counted; `path` is of a closed set."""
@@ -51,9 +54,11 @@ class Desk:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
         Raises:
-            PromptTooLongError: prompt and completion do not fit the model's context.
+            PromptTooLongError: prompt and completion do not fit the model's context, or the prompt is over a limit.
+            LimitError: too many tokens in this minute.
         """
         names = other_names or {}
+        visit = current()
         wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
         if wanted is not None and len(prompt_ids) + wanted > context:
@@ -63,7 +68,18 @@ class Desk:
                 hint=f"at most {context - len(prompt_ids)} are left",
                 param=param,
             )
+        visit.reserve(len(prompt_ids), prompt_param)
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         return CompletionRequest(
-            request_id, model.name, prompt_ids, sampling, stream, limit, prompt_param, structure_param, choices, names
+            request_id,
+            model.name,
+            prompt_ids,
+            sampling,
+            stream,
+            limit,
+            prompt_param,
+            structure_param,
+            choices,
+            names,
+            visit,
         )

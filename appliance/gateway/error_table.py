@@ -21,9 +21,12 @@ from appliance.gateway.refusals import (
     BodyTooLargeError,
     BodyTypeError,
     ClientGoneError,
+    ForbiddenError,
     ForbiddenMethodError,
+    LimitError,
     LostConversationError,
     ShuttingDownError,
+    UnauthenticatedError,
     UnknownHostError,
     UnknownMethodError,
     UnknownPathError,
@@ -69,6 +72,9 @@ TABLE: dict[type[ApplianceError], Outcome] = {
     BodyTimeoutError: Outcome(408, grpc.StatusCode.DEADLINE_EXCEEDED, _INVALID, "body_timeout", closes=True),
     BodyTypeError: Outcome(415, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unsupported_media_type"),
     UnknownHostError: Outcome(421, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unknown_host"),
+    UnauthenticatedError: Outcome(401, grpc.StatusCode.UNAUTHENTICATED, _INVALID, "invalid_api_key"),
+    ForbiddenError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, "permission_error", "insufficient_scope"),
+    LimitError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "rate_limit_exceeded", 1),
     OverloadedError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "overloaded", 1),
     # 499 is nginx's: it is logged, nobody is left to receive it.
     ClientGoneError: Outcome(499, grpc.StatusCode.CANCELLED, _INVALID, "client_gone"),
@@ -90,3 +96,8 @@ def param(error: ApplianceError) -> str:
     if isinstance(error, UnknownModelError):
         return "model"
     return error.param if isinstance(error, RequestError) else ""
+
+
+def retry_after_s(error: ApplianceError) -> int | None:
+    """Return the seconds after which trying again makes sense; None when it does not."""
+    return error.retry_after_s if isinstance(error, LimitError) else outcome(error).retry_after_s

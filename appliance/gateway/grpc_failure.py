@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from appliance.errors import ApplianceError
-from appliance.gateway.error_table import outcome, param
+from appliance.gateway.error_table import outcome, param, retry_after_s
 from appliance.gateway.refusals import PassedOnError
 
 DOMAIN = "appliance"
@@ -38,6 +38,8 @@ def trailers(error: ApplianceError, request_id: str) -> tuple[tuple[str, str | b
     found: list[tuple[str, str | bytes]] = [("x-request-id", request_id)]
     if name := param(error):
         found.append(("x-error-param", name[:_MAX_CHARACTERS].encode("ascii", "replace").decode()))
+    if (wait_s := retry_after_s(error)) is not None:
+        found.append(("retry-after", str(wait_s)))
     rich = status_pb2.Status(code=status_of(error).value[0], message=text_of(error))
     for each in _details(error, request_id):
         packed = Packed()
@@ -60,6 +62,6 @@ def _details(error: ApplianceError, request_id: str) -> list[Any]:
     if name := param(error):
         violation = details.BadRequest.FieldViolation(field=name[:_MAX_CHARACTERS], description=text_of(error))
         found.append(details.BadRequest(field_violations=[violation]))
-    if (seconds := outcome(error).retry_after_s) is not None:
+    if (seconds := retry_after_s(error)) is not None:
         found.append(details.RetryInfo(retry_delay=Duration(seconds=seconds)))
     return found

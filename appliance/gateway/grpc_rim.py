@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from appliance.errors import ApplianceError, EngineError
+from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log, request_id
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_failure import status_of, text_of, trailers
@@ -29,6 +30,7 @@ async def answering(desk: Desk, context: Any, path: str, *, carries_requests: bo
         record = Record(identity, event="stream", method="grpc", path=path)
     else:
         record = desk.record(identity, method="grpc", path=path)
+    record.fields["principal"] = current().principal.name
     context.set_trailing_metadata((("x-request-id", record.request_id),))
     failure: ApplianceError
     try:

@@ -71,6 +71,11 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._exchanges)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether nothing more is admitted, because the gateway ends."""
+        return self._draining
+
     def check_open(self) -> None:
         """Pass if a new request would be admitted now.
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import grpc.aio
 import uvicorn
@@ -20,36 +22,72 @@ from appliance.gateway.grpc_service import SERVICE, InferenceService
 from appliance.gateway.kserve import methods as kserve
 from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
+from appliance.gateway.settings import Settings
+from appliance.gateway.tls import grpc_credentials
 
 _BACKLOG = 1024
-_KEEP_ALIVE_S = 30
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers: the gateway drains both listeners together."""
+    """uvicorn without its signal handlers: the gateway drains all listeners together."""
+
+    def __init__(self, config: uvicorn.Config, handshake_timeout_s: float | None) -> None:
+        super().__init__(config)
+        self._handshake_timeout_s = handshake_timeout_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, but for a limit on the time that a TLS handshake takes, which it cannot be given."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            make: Any = self.config.http_protocol_class
+            return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[no-any-return]
+
+        self.servers = [
+            await loop.create_server(
+                connection,
+                sock=one,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=self._handshake_timeout_s if self.config.ssl else None,
+                backlog=self.config.backlog,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
+
 
 class HttpListener:
-    """The HTTP server."""
+    """An HTTP server on a socket that is bound already."""
 
-    def __init__(self, app: ASGIApp, address: Address, write_timeout_s: float) -> None:
-        """Bind the address.
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        connection: Callable[..., asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext | None = None,
+        idle_timeout_s: float = 30.0,
+        handshake_timeout_s: float | None = None,
+    ) -> None:
+        """Take the socket.
 
-        Raises:
-            PortTakenError: another process listens there.
-            UsageError: the address is not of this machine.
+        Args:
+            app: what answers.
+            listener: see `bind`.
+            connection: makes the protocol of one connection, with uvicorn's arguments.
+            tls: None speaks in the clear.
+            idle_timeout_s: seconds between two requests.
+            handshake_timeout_s: seconds for TLS's handshake.
         """
-        self._socket = _bind(address)
-        # A client that stops reading would keep its connection's buffers for hours: the server can stop writing but
-        # cannot drop what is written. Accepted sockets inherit this; it covers a peer that answers only "no room".
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout_s * 1000))
-        self.address = Address(address.host, self._socket.getsockname()[1])
+        self._socket = listener
         config = uvicorn.Config(
             app,
+            http=connection,  # type: ignore[arg-type]  # a class or whatever makes one
             log_config=None,
             # Our rim logs requests and bugs; what is left are complaints about connections that we end on purpose.
             log_level="critical",
@@ -58,11 +96,19 @@ class HttpListener:
             ws="none",
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_keep_alive=idle_timeout_s,  # type: ignore[arg-type]  # it is only ever added to a time
             backlog=_BACKLOG,
         )
-        self._server = _Uvicorn(config)
+        config.load()
+        config.ssl = tls
+        self._server = _Uvicorn(config, handshake_timeout_s)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, for a TCP socket."""
+        host, port = self._socket.getsockname()[:2]
+        return Address(host, port)
 
     async def start(self) -> None:
         """Accept from now on."""
@@ -86,23 +132,38 @@ class GrpcListener:
     """The gRPC server, with health checks and reflection."""
 
     def __init__(
-        self, service: InferenceService, passed_on: KServeService, address: Address, max_message_bytes: int
+        self,
+        service: InferenceService,
+        passed_on: KServeService,
+        address: Address,
+        settings: Settings,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> None:
         """Bind the address.
 
         Raises:
             PortTakenError: another process listens there.
+            UsageError: the certificate cannot be used.
         """
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", max_message_bytes)]
-        self._server = grpc.aio.server(options=options)
+        options = [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
+            ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
+        ]
+        self._server = grpc.aio.server(options=options, interceptors=list(interceptors))
         self._health = health.aio.HealthServicer()
         add_InferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         self._server.add_generic_rpc_handlers((passed_on,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, kserve.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+        tls = settings.policy.tls
         try:
-            port = self._server.add_insecure_port(str(address))
+            if tls is None:
+                port = self._server.add_insecure_port(str(address))
+            else:
+                port = self._server.add_secure_port(str(address), grpc_credentials(tls))
         except RuntimeError as error:
             raise _taken(address) from error
         self.address = Address(address.host, port)
@@ -124,11 +185,20 @@ class GrpcListener:
         await self._server.stop(limit_s)
 
 
-def _bind(address: Address) -> socket.socket:
+def bind(address: Address, write_timeout_s: float) -> socket.socket:
+    """Return a socket that listens at the address; connections wait in its queue until a server takes them.
+
+    Raises:
+        PortTakenError: another process listens there.
+        UsageError: the address is not of this machine.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        # A client that stops reading would keep its connection's buffers for hours: the server can stop writing but
+        # cannot drop what is written. Accepted sockets inherit this; it covers a peer that answers only "no room".
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout_s * 1000))
         listener.bind((address.host, address.port))
         # uvicorn starts listening a moment later; until then a second process could still bind.
         listener.listen(_BACKLOG)

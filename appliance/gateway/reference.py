@@ -19,8 +19,10 @@ _HEAD = """\
 
 Written by `make docs` from the code.
 
-The gateway listens on loopback alone: OpenAI's HTTP API on 127.0.0.1:8080 and a gRPC API on 127.0.0.1:8081, unless
-`appliance up` or `appliance.toml` says otherwise. There are no keys yet; clients that insist on one may send any.
+The gateway listens on loopback: OpenAI's HTTP API on 127.0.0.1:8080 and a gRPC API on 127.0.0.1:8081, unless
+`appliance up` or `appliance.toml` says otherwise. A box without keys lets everybody on its machine in; clients that
+insist on a key may send any then. [access.md](access.md) says how to make keys and certificates, and open the box to a
+network; the URLs below begin with `https://` then.
 
 ```sh
 curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -60,6 +62,18 @@ log too, one JSON line a request, which never holds a prompt or an answer.
 With `"stream": true` the answer is server-sent events that end with `data: [DONE]`. The status comes with the first
 token, so that a refusal by the engine has a status of its own. When a stream fails later, its last event is
 `data: {"error": …}`, and no `[DONE]` follows.
+
+## Access
+
+| | HTTP | gRPC metadata |
+|---|---|---|
+| API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
+| client certificate | in place of a key | in place of a key, where the box insists on certificates |
+
+`/health/…` and gRPC's health service are open to all. Models are listed for the scopes `infer` and `read`, all else
+needs `infer`; `admin` may do everything. A principal with limits a minute gets OpenAI's `x-ratelimit-limit-requests`,
+`-remaining-requests` and `-reset-requests` with each answer, and the same three for `-tokens`. Over gRPC a refusal has
+`retry-after` in its trailers.
 
 ## Parameters
 
@@ -111,13 +125,13 @@ stream's request within the stream. A client that leaves or stops reading frees 
 A client that hangs up or cancels frees its slot within one step of the engine. On SIGTERM the gateway takes nothing
 new, lets running requests finish for the configured time, tells the rest (`shutting_down`), and exits with 0.
 """
-_LIMITS = {
-    "timeout_s": "seconds that one request may take",
-    "max_body_bytes": "bytes of a request's body",
-    "body_timeout_s": "seconds that a client has to send it",
-    "max_requests": "requests under way at once; the engine's queue has a limit of its own",
-    "write_timeout_s": "seconds that a client may leave its answer unread",
-}
+_LIMITS = """
+## Limits
+
+The sections `limits` and `principal_limits` of [appliance.toml](configuration.md). A refusal names its limit and costs
+nothing: key, scope, rates and the number of requests under way are checked before the body is read.
+"""
+_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
 
 def page() -> str:
@@ -188,6 +202,5 @@ def _first_line(kind: type) -> str:
 
 
 def _limits() -> str:
-    defaults = {one.name: one.default for one in fields(Settings)}
-    rows = [f"| {defaults[name]:.0f} | {meaning} |" for name, meaning in _LIMITS.items()]
-    return "\n".join(["", "## Limits", "", "| limit | of |", "|---|---|", *rows]) + "\n"
+    timeout_s = next(one.default for one in fields(Settings) if one.name == "timeout_s")
+    return f"{_LIMITS}One request may take {timeout_s:g} s.\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from appliance.errors import ApplianceError, RequestError, UnavailableError
+from appliance.errors import ApplianceError, OverloadedError, RequestError, UnavailableError
 
 
 class BodyTooLargeError(RequestError):
@@ -45,6 +45,8 @@ class UnknownResponseError(RequestError):
 
 class LostConversationError(RequestError):
     """The answer that a request goes on from is not kept, or no longer."""
+
+
 class ForbiddenMethodError(RequestError):
     """The call would administer the model server, which is not for clients."""
 
@@ -59,3 +61,23 @@ class PassedOnError(ApplianceError):
     def __init__(self, message: str, status: grpc.StatusCode) -> None:
         super().__init__(message)
         self.status = status
+
+
+class UnauthenticatedError(RequestError):
+    """No good API key or client certificate came with the request."""
+
+
+class ForbiddenError(RequestError):
+    """The API key or certificate lacks the scope for this."""
+
+
+class LimitError(OverloadedError):
+    """The request is over a limit of its principal or of the box.
+
+    Attributes:
+        retry_after_s: seconds after which trying again makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, hint=f"try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s

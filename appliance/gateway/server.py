@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
+from appliance import unix_socket
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.grpc_door import GrpcDoor
 from appliance.gateway.access_log import log
+from appliance.gateway.admin import AdminApi, AdminConnection
+from appliance.gateway.connections import Connection, Room
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_service import InferenceService
 from appliance.gateway.in_flight import InFlight
 from appliance.gateway.kserve.service import KServeService
-from appliance.gateway.listeners import GrpcListener, HttpListener
+from appliance.gateway.listeners import GrpcListener, HttpListener, bind
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.metrics.page import MetricsPage
 from appliance.gateway.openai.http_app import OpenAiApi
 from appliance.gateway.readiness import Readiness
 from appliance.gateway.served_model import ServedModels
 from appliance.gateway.settings import Settings
+from appliance.gateway.tls import http_context
 from appliance.gateway.traffic import Traffic
 from appliance.gateway.triton_client import TritonClient
 
 # After the drain's limit the remaining requests are told; this long they have to pass it on.
 _LAST_WORDS_S = 3.0
+_METRICS_CONNECTIONS = 64
 
 
 class Gateway:
@@ -32,8 +40,9 @@ class Gateway:
         """Read the artefacts and bind both addresses.
 
         Raises:
-            ApplianceError: an artefact cannot be read, or an address not be used.
+            ApplianceError: an artefact cannot be read, an address not be used, or it is open to strangers.
         """
+        settings.policy.check(settings.http, settings.grpc)
         models = ServedModels.load(settings.artefacts)
         traffic = Traffic(settings.slots)
         triton = TritonClient(settings.triton, traffic)
@@ -41,21 +50,37 @@ class Gateway:
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
         readiness = Readiness(triton, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
-        self._desk = Desk(settings, models, triton, in_flight, readiness, traffic, ledger)
+        door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
+        self._desk = Desk(settings, models, triton, in_flight, readiness, traffic, ledger, door)
+        # Set when the operator asks for a drain over the Unix socket.
+        self.drain_asked = asyncio.Event()
+        tls = http_context(settings.policy.tls) if settings.policy.tls else None
+        room = Room(settings.max_connections, settings.header_timeout_s)
         self.http = HttpListener(
-            OpenAiApi(self._desk).application(), settings.http.check_loopback(), settings.write_timeout_s
+            OpenAiApi(self._desk).application(),
+            bind(settings.http, settings.write_timeout_s),
+            functools.partial(Connection, room=room),
+            tls=tls,
+            idle_timeout_s=settings.idle_timeout_s,
+            handshake_timeout_s=settings.header_timeout_s,
         )
         self.grpc = GrpcListener(
             InferenceService(self._desk),
             KServeService(self._desk),
-            settings.grpc.check_loopback(),
-            settings.max_body_bytes,
+            settings.grpc,
+            settings,
+            [GrpcDoor(door, self._desk.record)],
         )
         self.metrics = HttpListener(
             MetricsPage(ledger, settings.triton_metrics).application(),
-            settings.metrics.check_loopback(),
-            settings.write_timeout_s,
+            bind(settings.metrics.check_loopback(), settings.write_timeout_s),
+            functools.partial(Connection, room=Room(_METRICS_CONNECTIONS, settings.header_timeout_s)),
+            idle_timeout_s=settings.idle_timeout_s,
         )
+        self._admin: HttpListener | None = None
+        if settings.socket is not None:
+            admin = AdminApi(self._desk, self.drain_asked.set)
+            self._admin = HttpListener(admin.application(), unix_socket.listen(settings.socket), AdminConnection)
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -65,6 +90,8 @@ class Gateway:
             asyncio.create_task(self._desk.in_flight.watch_stalls()),
         ]
         try:
+            if self._admin is not None:
+                await self._admin.start()
             await self.http.start()
             await self.grpc.start()
             await self.metrics.start()
@@ -93,4 +120,7 @@ class Gateway:
         await grpc_closed
         # Last: whoever watches the box sees the end of the drain.
         await self.metrics.close(_LAST_WORDS_S)
+        if self._admin is not None and self._desk.settings.socket is not None:
+            await self._admin.close(_LAST_WORDS_S)
+            self._desk.settings.socket.unlink(missing_ok=True)
         log.info("drained")

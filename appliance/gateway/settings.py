@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.address import Address
+from appliance.auth.policy import Policy
+from appliance.gateway.access.door import DoorLimits
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Settings:
         body_timeout_s: seconds a client has to send its body.
         write_timeout_s: seconds a client may leave its answer unread before its request is cancelled.
         slots: sequences that each model runs at the same time; only for estimates of how long a request would wait.
+        header_timeout_s: seconds a connection has for its handshake, and for the head of each request.
+        idle_timeout_s: seconds a connection may stay open between two requests.
+        max_connections: HTTP connections at once; one more closes the one that has been idle longest.
+        policy: who is let in, and with which certificates.
+        limits: how much of it.
+        socket: where the operator's Unix socket goes; None: there is none.
     """
 
     triton: Address
@@ -41,3 +49,14 @@ class Settings:
     body_timeout_s: float = 30.0
     write_timeout_s: float = 20.0
     slots: int = 8
+    header_timeout_s: float = 10.0
+    idle_timeout_s: float = 30.0
+    max_connections: int = 16384
+    policy: Policy = field(default_factory=Policy)
+    limits: DoorLimits = field(default_factory=DoorLimits)
+    socket: Path | None = None
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than this machine reach it."""
+        return not (self.http.is_loopback and self.grpc.is_loopback)

@@ -38,10 +38,11 @@ _OPTIONS = [
 class TritonStream:
     """The answer to one request, piece by piece."""
 
-    def __init__(self, call: Any, client_names: Mapping[str, str], end: Callable[[float | None], None]) -> None:
+    def __init__(self, call: Any, request: CompletionRequest, end: Callable[[float | None], None]) -> None:
         """Take a call; `end` is told when it is over, with the seconds that it held a slot if it ended well."""
         self._call = call
-        self._client_names = client_names
+        self._client_names = request.client_names
+        self._visit = request.visit
         self._end = end
         self._reason: ApplianceError | None = None
         self._finished = False
@@ -52,6 +53,17 @@ class TritonStream:
         Raises:
             ApplianceError: the engine refused or failed, Triton went away, or `cancel` was called with this error.
         """
+        try:
+            piece = await self._read()
+        except ApplianceError:
+            if self._visit is not None and self._reason is None:
+                self._visit.give_back()
+            raise
+        if self._visit is not None and piece is not None:
+            self._visit.spend(len(piece.token_ids))
+        return piece
+
+    async def _read(self) -> Delta | None:
         try:
             message = await self._call.read()
             while message is not grpc.aio.EOF and _is_bare_final(message):
@@ -130,7 +142,7 @@ class TritonClient:
             await call.done_writing()
         except asyncio.InvalidStateError:
             # Refused before all was written; the first read tells why.
-            return TritonStream(call, request.client_names, end)
+            return TritonStream(call, request, end)
         except grpc.aio.AioRpcError as error:
             end(None)
             raise _rpc_error(error) from error
@@ -138,7 +150,7 @@ class TritonClient:
             end(None)
             call.cancel()
             raise
-        return TritonStream(call, request.client_names, end)
+        return TritonStream(call, request, end)
 
     def unary(self, path: str, message: bytes, timeout_s: float) -> Any:
         """Start a unary call of any method with a message that is encoded already; returns the call of grpc.aio."""

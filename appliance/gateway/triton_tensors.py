@@ -35,6 +35,8 @@ def request_message(request: CompletionRequest) -> Any:
     _add(message, "stream", "BOOL", 1, _TRUE if request.stream else _FALSE)
     _add(message, "sampling_parameters", "BYTES", 1, _json_element(request.sampling))
     _add(message, "request_options", "BYTES", 1, _json_element({"timeout_s": request.timeout_s}))
+    if request.visit is not None:
+        _add(message, "principal", "BYTES", 1, _element(request.visit.principal.name))
     _add(message, "return_finish_reason", "BOOL", 1, _TRUE)
     if "logprobs" in request.sampling:
         _add(message, "return_logprobs", "BOOL", 1, _TRUE)
@@ -91,8 +93,12 @@ def _add(message: Any, name: str, datatype: str, count: int, content: bytes) -> 
 
 
 def _json_element(value: Any) -> bytes:
-    text = json.dumps(value).encode()
-    return _LENGTH.pack(len(text)) + text
+    return _element(json.dumps(value))
+
+
+def _element(text: str) -> bytes:
+    content = text.encode()
+    return _LENGTH.pack(len(content)) + content
 
 
 def _text(raw: bytes) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.address import Address
-from appliance.config import ServeConfig
+from appliance.auth.policy import Policy
+from appliance.config import Config, ServeConfig
 from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
@@ -21,11 +22,12 @@ from appliance.triton.server import TritonServer, TritonSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """What `up` was asked for, every address free and on loopback.
+    """What `up` was asked for, every address free, Triton's on loopback.
 
     Attributes:
         layout: the box's folders.
-        serve: its configuration.
+        config: its configuration.
+        policy: who is let in, checked against the gateway's addresses.
         artefact: what to serve.
         installation: the Triton to use.
         http, grpc, metrics: the gateway's addresses.
@@ -35,7 +37,8 @@ class Plan:
     """
 
     layout: Layout
-    serve: ServeConfig
+    config: Config
+    policy: Policy
     artefact: Artefact
     installation: Installation
     http: Address
@@ -76,6 +79,7 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
             http=str(plan.http),
             grpc=str(plan.grpc),
             metrics=str(plan.metrics),
+            tls=plan.policy.tls is not None,
             triton_grpc=str(plan.triton_grpc),
             triton_metrics=str(plan.triton_metrics),
             triton_http=str(plan.triton_http) if plan.triton_http else None,
@@ -104,9 +108,9 @@ def _triton_settings(plan: Plan) -> TritonSettings:
         grpc=plan.triton_grpc,
         metrics=plan.triton_metrics,
         http=plan.triton_http,
-        engine=engine_settings(plan.serve),
+        engine=engine_settings(plan.config.serve),
         production=plan.refuse_old_triton,
-        drain_s=plan.serve.drain_s,
+        drain_s=plan.config.serve.drain_s,
     )
 
 
@@ -118,9 +122,10 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         triton=plan.triton_grpc,
         triton_metrics=plan.triton_metrics,
         artefact=plan.artefact.folder,
-        run=plan.layout.run,
-        drain_s=plan.serve.drain_s,
-        slots=plan.serve.slots,
+        layout=plan.layout,
+        config=plan.config.to_json("access", "limits", "principal_limits"),
+        drain_s=plan.config.serve.drain_s,
+        slots=plan.config.serve.slots,
     )
 
 

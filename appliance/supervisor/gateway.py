@@ -12,6 +12,7 @@ from appliance import http
 from appliance.address import Address
 from appliance.child import Child
 from appliance.errors import EngineError, UnavailableError
+from appliance.layout import Layout
 
 LOG_NAME = "gateway.log"
 _POLL_S = 0.02
@@ -27,7 +28,8 @@ class GatewaySettings:
         http, grpc, metrics: its own addresses.
         triton, triton_metrics: Triton's.
         artefact: the model's folder.
-        run: folder for its log.
+        layout: the box's folders, for its keys, certificate, socket and log.
+        config: sections of appliance.toml that concern it, as JSON.
         drain_s: seconds that running requests get at the end.
         slots: sequences that the model runs at the same time.
     """
@@ -38,7 +40,8 @@ class GatewaySettings:
     triton: Address
     triton_metrics: Address
     artefact: Path
-    run: Path
+    layout: Layout
+    config: str
     drain_s: float = 30.0
     slots: int = 8
 
@@ -49,7 +52,7 @@ class GatewayServer:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._child: Child | None = None
-        self.log = settings.run / LOG_NAME
+        self.log = settings.layout.run / LOG_NAME
 
     @property
     def pid(self) -> int | None:
@@ -89,6 +92,8 @@ class GatewayServer:
             f"--artefact={settings.artefact}",
             f"--drain={settings.drain_s:g}",
             f"--slots={settings.slots}",
+            f"--root={settings.layout.root}",
+            f"--config={settings.config}",
         ]
         self._child = await Child.start("gateway", command, self.log)
         try:
@@ -116,11 +121,11 @@ class GatewayServer:
 
     async def is_live(self) -> bool:
         """Whether it answers."""
-        return await http.status_of(self._settings.http, "/health/live") == http.OK
+        return await http.status_of(self._settings.layout.gateway_socket, "/health/live") == http.OK
 
     async def is_ready(self) -> bool:
         """Whether it would take a request: it answers, and so does Triton as far as it knows."""
-        return await http.status_of(self._settings.http, "/health/ready") == http.OK
+        return await http.status_of(self._settings.layout.gateway_socket, "/health/ready") == http.OK
 
     async def _wait_live(self, child: Child) -> None:
         ended = asyncio.ensure_future(child.wait())

@@ -48,6 +48,7 @@ class UpState:
         artefact: its folder.
         artefact_sha256: digest of its manifest.
         http, grpc, metrics: the gateway's addresses.
+        tls: whether it speaks TLS there.
         triton_grpc, triton_metrics: Triton's addresses.
         triton_http: Triton's own HTTP; None while it is off.
         triton_version: "2.51.0"; None until Triton said it.
@@ -70,6 +71,7 @@ class UpState:
     metrics: str
     triton_grpc: str
     triton_metrics: str
+    tls: bool = False
     triton_http: str | None = None
     triton_version: str | None = None
     triton_origin: str = ""
@@ -86,6 +88,11 @@ class UpState:
             return abs(psutil.Process(self.pid).create_time() - self.pid_started) < _SAME_START_S
         except psutil.Error:
             return False
+
+    @property
+    def url(self) -> str:
+        """The root of the HTTP API."""
+        return f"{'https' if self.tls else 'http'}://{self.http}"
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from appliance import http
 from appliance.address import Address
+from appliance.layout import Layout
 from appliance.metrics import METRICS, Sample, parse
 from appliance.metrics.names import UPDATED
 from appliance.supervisor import state
@@ -52,10 +52,10 @@ class BoxStatus:
         return self.up.phase is Phase.SERVING and self.triton_healthy and self.gateway_healthy and self.ready
 
 
-def look(run: Path) -> BoxStatus | None:
+def look(layout: Layout) -> BoxStatus | None:
     """Gather the status; None when nothing runs."""
-    up = state.read(run)
-    return asyncio.run(_look(up)) if up else None
+    up = state.read(layout.run)
+    return asyncio.run(_look(layout, up)) if up else None
 
 
 async def is_engine_alive(metrics: Address) -> bool:
@@ -70,12 +70,11 @@ def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
     return abs(age) < STALE_S and values.get("appliance_accepts_requests") == 1.0
 
 
-async def _look(up: UpState) -> BoxStatus:
-    http_address = Address.from_text(up.http)
+async def _look(layout: Layout, up: UpState) -> BoxStatus:
     samples, live, ready = await asyncio.gather(
         _samples(Address.from_text(up.triton_metrics)),
-        http.status_of(http_address, "/health/live"),
-        http.status_of(http_address, "/health/ready"),
+        http.status_of(layout.gateway_socket, "/health/live"),
+        http.status_of(layout.gateway_socket, "/health/ready"),
     )
     plain = {metric.name: metric.field for metric in METRICS if not metric.label}
     return BoxStatus(

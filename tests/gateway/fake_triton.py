@@ -26,6 +26,7 @@ class Asked:
     sampling: dict[str, Any]
     options: dict[str, Any]
     inputs: frozenset[str]
+    principal: str
 
     @classmethod
     def from_message(cls, message: Any) -> Asked:
@@ -39,6 +40,7 @@ class Asked:
             json.loads(raw["sampling_parameters"][4:]),
             json.loads(raw["request_options"][4:]),
             frozenset(raw),
+            raw["principal"][4:].decode(),
         )
 
 

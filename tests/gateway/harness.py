@@ -9,8 +9,6 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from appliance.address import Address
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
@@ -48,7 +46,8 @@ class Harness:
         self._stack = contextlib.AsyncExitStack()
         self.triton = FakeTriton()
         self.gateway: Gateway = thread.run(self._start())
-        self.url = f"http://{self.gateway.http.address}"
+        scheme = "https" if self.gateway._desk.settings.policy.tls else "http"
+        self.url = f"{scheme}://{self.gateway.http.address}"
         self.grpc_address = str(self.gateway.grpc.address)
         self.metrics_url = f"http://{self.gateway.metrics.address}/metrics"
 
@@ -80,7 +79,7 @@ class Harness:
         self.run(self._stack.aclose())
 
     def wait_until_ready(self) -> None:
-        wait_until(lambda: httpx.get(f"{self.url}/health/ready").status_code == 200)
+        wait_until(lambda: not self.gateway._desk.readiness.waiting_for)
 
     def close(self) -> None:
         self.drain()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import RequestError
+from appliance.gateway.access.visit import current
+from appliance.gateway.refusals import ForbiddenError
 
 # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
 _PRINCIPAL = "principal"
@@ -19,11 +22,13 @@ class PassedRequest:
 
     Attributes:
         message: its bytes, as they came.
+        is_raw: it has its tensors' contents apart from their descriptions.
         request_id: the client's id for it; may be empty.
         model: the model's name, whatever the client wrote there.
     """
 
     message: bytes
+    is_raw: bool
     request_id: str
     model: str
 
@@ -40,7 +45,32 @@ class PassedRequest:
             raise RequestError("the message is no ModelInferRequest") from error
         if any(tensor.name == _PRINCIPAL for tensor in parsed.inputs):
             raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
-        return cls(message, parsed.id, parsed.model_name)
+        return cls(message, bool(parsed.raw_input_contents), parsed.id, parsed.model_name)
+
+    def message_of(self, principal: str) -> bytes:
+        """Return the message with the name of whoever is authenticated as one more input.
+
+        Two messages one after the other are one with the inputs of both: protobuf's encoding of repeated fields.
+        """
+        more = service_pb2.ModelInferRequest()
+        name = more.inputs.add(name=_PRINCIPAL, datatype="BYTES", shape=[1])
+        if self.is_raw:
+            more.raw_input_contents.append(struct.pack("<I", len(principal.encode())) + principal.encode())
+        else:
+            name.contents.bytes_contents.append(principal.encode())
+        return self.message + bytes(more.SerializeToString())
+
+
+def admitted(asked: PassedRequest) -> bytes:
+    """Return the message as it goes on to Triton, in the name of the principal whose call it came with.
+
+    Raises:
+        ForbiddenError: the principal's tokens are limited, and here nobody counts them.
+    """
+    visit = current()
+    if visit.limits_tokens:
+        raise ForbiddenError("calls that are passed on cannot be counted in tokens, which are limited here")
+    return asked.message_of(visit.principal.name)
 
 
 def failed_response(text: str, request_id: str) -> bytes:

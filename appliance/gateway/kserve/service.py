@@ -14,7 +14,7 @@ from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_rim import answering
 from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
 from appliance.gateway.kserve.passed_call import PassedCall
-from appliance.gateway.kserve.request import PassedRequest
+from appliance.gateway.kserve.request import PassedRequest, admitted
 from appliance.gateway.kserve.stream import Stream
 from appliance.gateway.refusals import ForbiddenMethodError, UnknownMethodError
 
@@ -52,7 +52,7 @@ class KServeService(grpc.GenericRpcHandler):
             with self._desk.in_flight.admit() as exchange:
                 asked = PassedRequest.from_bytes(message)
                 record.fields |= self._desk.models.label(asked.model)
-                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", asked.message, self._timeout_s(context))
+                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", admitted(asked), self._timeout_s(context))
                 return await exchange.attach(PassedCall(call)).only()
 
     async def _stream(self, requests: Any, context: Any) -> None:

@@ -6,16 +6,19 @@ So each is admitted, counted, cancelled and ended alone, and one connection cann
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
+from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
+from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_failure import status_of, text_of
 from appliance.gateway.in_flight import Exchange
 from appliance.gateway.kserve.methods import SERVICE, STREAM
 from appliance.gateway.kserve.passed_call import PassedCall
-from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
+from appliance.gateway.kserve.request import PassedRequest, admitted, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 from appliance.gateway.triton_tensors import error as error_of
 
@@ -43,6 +46,7 @@ class Stream:
         # gRPC takes one message at a time.
         self._writing = asyncio.Lock()
         self._stalled = asyncio.Event()
+        self._is_first = True
 
     async def run(self, requests: Any) -> None:
         """Answer until the client has sent its last request and has the last answer.
@@ -85,7 +89,7 @@ class Stream:
         failure: ApplianceError | None
         request_id = ""
         try:
-            with self._desk.in_flight.admit() as exchange:
+            with self._counted(), self._desk.in_flight.admit() as exchange:
                 asked = PassedRequest.from_bytes(message)
                 request_id = asked.request_id
                 record.fields |= self._desk.models.label(asked.model)
@@ -105,12 +109,19 @@ class Stream:
         else:
             record.close(status=status_of(failure).name, error=type(failure).__name__)
 
+    def _counted(self) -> contextlib.AbstractContextManager[Any]:
+        """Count a request against the limits of who asks: the door has counted the call, which stands for the first."""
+        if self._is_first:
+            self._is_first = False
+            return contextlib.nullcontext()
+        return self._desk.door.visiting(current().principal, (Scope.INFER,))
+
     async def _pass_on(self, asked: PassedRequest, exchange: Exchange, record: Record) -> ApplianceError | None:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""
         failure = None
         try:
             call = exchange.attach(PassedCall(self._desk.triton.stream(f"/{SERVICE}/{STREAM}", self._timeout_s)))
-            await call.send(asked.message)
+            await call.send(admitted(asked))
             while (response := await call.read()) is not None:
                 record.first_token()
                 if (text := error_text(response)) is not None:

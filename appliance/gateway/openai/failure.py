@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
-from appliance.gateway.error_table import outcome, param
+from appliance.gateway.error_table import outcome, param, retry_after_s
 from appliance.gateway.openai.form import encode
 
 
@@ -26,10 +27,13 @@ def failure_response(error: ApplianceError) -> Response:
 
 def failure_headers(error: ApplianceError) -> dict[str, str]:
     """The headers that any error answer has, whatever its body's shape."""
-    row = outcome(error)
-    headers = {} if row.retry_after_s is None else {"retry-after": str(row.retry_after_s)}
-    if row.closes:
+    headers = {}
+    if (wait_s := retry_after_s(error)) is not None:
+        headers["retry-after"] = str(wait_s)
+    if outcome(error).closes:
         headers["connection"] = "close"
+    if outcome(error).http == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return headers
 
 

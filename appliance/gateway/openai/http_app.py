@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
+from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
@@ -62,7 +63,7 @@ class OpenAiApi:
             Route("/health/ready", self.ready, methods=["GET"]),
             *page_routes(),
         ]
-        app = Starlette(routes=routes, exception_handlers=HANDLERS)
+        app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door)
         return HttpRim(KnownHosts(app, self._desk.settings.http.host), routes, self._desk)
 
     async def chat(self, request: Request) -> Any:

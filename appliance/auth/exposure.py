@@ -1,0 +1,27 @@
+"""The rule of where a box may listen: to the network only with TLS and authentication. It opens no socket."""
+
+from __future__ import annotations
+
+from appliance.address import Address
+from appliance.errors import UsageError
+
+
+def check_exposure(address: Address, *, has_tls: bool, has_authentication: bool) -> Address:
+    """Return the address if the box may listen there.
+
+    Raises:
+        UsageError: others than this machine could reach it, and TLS or authentication is missing.
+    """
+    if address.is_loopback or (has_tls and has_authentication):
+        return address
+    missing, ways = [], []
+    if not has_tls:
+        missing.append("TLS")
+        ways.append(f"appliance tls init {address.host if address.names_a_host else 'NAME_OR_IP_OF_THIS_BOX'}")
+    if not has_authentication:
+        missing.append("authentication")
+        ways.append("appliance key create NAME")
+    raise UsageError(
+        f"refusing to listen on {address}: there is no {' and no '.join(missing)} on it",
+        hint=f"run: {'; '.join(ways)}. Or listen on 127.0.0.1",
+    )

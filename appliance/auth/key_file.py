@@ -1,0 +1,61 @@
+"""The file of a box's keys. Writers take turns; a reader notices a change at its next look, without being told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from appliance import durable
+from appliance.auth.keyring import Keyring
+from appliance.errors import IntegrityError
+from appliance.store import locked
+
+_MODE = 0o600
+_LOCK_NAME = "keys.lock"
+Result = TypeVar("Result")
+
+
+class KeyFile:
+    """`<root>/keys/keys.json`, read again whenever its inode, size or time differs from the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._keyring: Keyring | None = None
+
+    def keyring(self) -> Keyring | None:
+        """The keys as they are now; None if none was ever made. One system call while nothing changes.
+
+        Raises:
+            IntegrityError: the file is there but cannot be used. Nobody is let in by it then.
+        """
+        try:
+            found = self.path.stat()
+            mark = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if mark != self._seen:
+                self._keyring = Keyring.from_bytes(self.path.read_bytes())
+                self._seen = mark
+        except FileNotFoundError:
+            self._seen = self._keyring = None
+        except (OSError, ValueError) as error:
+            self._seen = None
+            raise IntegrityError(
+                f"{self.path} cannot be used: {error}", hint="restore it, or delete it and make new keys"
+            ) from error
+        return self._keyring
+
+    def update(self, change: Callable[[Keyring], tuple[Keyring, Result]]) -> Result:
+        """Apply a change to the keys as they are now, and write them.
+
+        Raises:
+            IntegrityError: the file is there but cannot be used.
+        """
+        folder = self.path.parent
+        durable.make_folder(folder)
+        os.chmod(folder, 0o700)  # noqa: PTH101 - the folder may have been made by somebody else's umask
+        with locked(folder / _LOCK_NAME):
+            keyring, result = change(self.keyring() or Keyring())
+            durable.replace(self.path, keyring.to_bytes(), _MODE)
+        return result

@@ -1,0 +1,91 @@
+"""Who is let in and with which certificates, read out of configuration and folders. It checks no request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.address import Address
+from appliance.auth.exposure import check_exposure
+from appliance.auth.key_file import KeyFile
+from appliance.auth.scope import Scope, parse_scopes
+from appliance.auth.tls_files import TlsFiles
+from appliance.config import AccessConfig
+from appliance.errors import UsageError
+from appliance.layout import Layout
+
+SERVER_CERTIFICATE = "server.pem"
+SERVER_KEY = "server.key"
+CA_CERTIFICATE = "ca.pem"
+CA_KEY = "ca.key"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of one box.
+
+    Attributes:
+        keys: the file of API keys; None: there are none, and never will be.
+        require_keys: demand a key or client certificate even where the file is absent.
+        tls: the server's certificate; None: it speaks in the clear.
+        certificates: name in a client certificate → scopes; "*" stands for every other name.
+    """
+
+    keys: Path | None = None
+    require_keys: bool = False
+    tls: TlsFiles | None = None
+    certificates: Mapping[str, frozenset[Scope]] = field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, access: AccessConfig, layout: Layout) -> Policy:
+        """Resolve what is absent in the configuration.
+
+        Raises:
+            UsageError: parts of it contradict each other, or a file is missing.
+        """
+        found = access.certificates or {}
+        certificates = {name: parse_scopes(words) for name, words in found.items()}
+        tls = _tls(access, layout)
+        if tls is None and (access.client_ca or access.require_client_certificates):
+            raise UsageError("client certificates need TLS, and the box has no certificate", hint="appliance tls init")
+        if access.require_client_certificates and not access.client_ca:
+            raise UsageError(
+                "require_client_certificates needs client_ca", hint="name the authority's PEM file in [access]"
+            )
+        if certificates and not access.client_ca:
+            raise UsageError("[access.certificates] needs client_ca", hint="name the authority's PEM file in [access]")
+        return cls(layout.keys, access.require_keys, tls, certificates)
+
+    def check(self, *addresses: Address) -> Policy:
+        """Return the policy for a box that listens at these addresses.
+
+        Raises:
+            UsageError: one can be reached from outside, and TLS or authentication is missing.
+            IntegrityError: the file of keys cannot be used.
+        """
+        has_keys = self.require_keys or (self.keys is not None and KeyFile(self.keys).keyring() is not None)
+        for address in addresses:
+            check_exposure(
+                address, has_tls=self.tls is not None, has_authentication=has_keys or bool(self.certificates)
+            )
+        return self
+
+
+def _tls(access: AccessConfig, layout: Layout) -> TlsFiles | None:
+    certificate = layout.tls / SERVER_CERTIFICATE
+    if access.certificate is None and access.private_key is None and not certificate.exists():
+        return None
+    if access.certificate is not None and access.private_key is None:
+        raise UsageError("[access] certificate needs private_key", hint="name the key's PEM file")
+    tls = TlsFiles(
+        Path(access.certificate or certificate),
+        Path(access.private_key or layout.tls / SERVER_KEY),
+        Path(access.client_ca) if access.client_ca else None,
+        access.require_client_certificates,
+    )
+    try:
+        tls.mark()
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}", hint="appliance tls init, or see [access]") from error
+    return tls

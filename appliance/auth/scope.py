@@ -1,0 +1,50 @@
+"""What a principal may do. Values only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+from appliance.errors import UsageError
+
+
+class Scope(enum.Enum):
+    """One kind of permission.
+
+    A principal with `admin` may do everything. The other two are apart: a key for a dashboard reads and never asks the
+    model, and a key for an application sees no other's figures.
+    """
+
+    INFER = "infer"
+    READ = "read"
+    ADMIN = "admin"
+
+
+MEANINGS = {
+    Scope.INFER: "ask models, and see which there are",
+    Scope.READ: "see which models there are, and the figures of the box",
+    Scope.ADMIN: "everything",
+}
+
+
+def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes of these names.
+
+    Raises:
+        UsageError: one is not known, or there is none.
+    """
+    known = {scope.value: scope for scope in Scope}
+    found = set()
+    for word in words:
+        if word not in known:
+            raise UsageError(f"there is no scope {word!r}", hint=f"known: {', '.join(known)}")
+        found.add(known[word])
+    if not found:
+        raise UsageError("no scope is given", hint=f"known: {', '.join(known)}")
+    return frozenset(found)
+
+
+def scope_words(scopes: Iterable[Scope]) -> list[str]:
+    """Their names, in the order of the enumeration."""
+    given = set(scopes)
+    return [scope.value for scope in Scope if scope in given]

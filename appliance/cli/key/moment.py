@@ -1,0 +1,33 @@
+"""Times as people write them on the command line: how long from now, or a date."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timezone
+
+import click
+
+_LENGTH = re.compile(r"(\d{1,6})([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def length_s(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """An option's callback: "12h" → seconds."""
+    found = _LENGTH.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not a length of time; write 30m, 12h or 90d")
+    return int(found[1]) * _UNIT_S[found[2]]
+
+
+def moment(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    """An option's callback: "90d" from now, or the beginning of a UTC date → Unix seconds."""
+    if text is None:
+        return None
+    found = _LENGTH.fullmatch(text)
+    if found:
+        return int(time.time()) + int(found[1]) * _UNIT_S[found[2]]
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp())
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no time; write 90d, or a date such as 2027-01-31") from error

@@ -1,0 +1,30 @@
+"""How a key is shown: its record for scripts, and the one time that its secret is printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from appliance.auth.api_key import ApiKey
+from appliance.auth.key_record import KeyRecord, instant
+from appliance.auth.scope import scope_words
+from appliance.cli.output import print_json
+
+
+def document(record: KeyRecord, now: int) -> dict[str, Any]:
+    """The record for scripts, without its digest."""
+    fields = record.to_fields()
+    del fields["sha256"]
+    return {**fields, "state": record.state(now).value}
+
+
+def show_once(key: ApiKey, record: KeyRecord, now: int, *, as_json: bool) -> None:
+    """Print a new key. For people only the key itself goes to standard output, so that it can be caught."""
+    if as_json:
+        print_json({**document(record, now), "key": key.to_text()})
+        return
+    ends = "never ends" if record.expires is None else f"ends {instant(record.expires)}"
+    scopes = ", ".join(scope_words(record.scopes))
+    click.echo(f"key {record.key_id} for {record.name}: may {scopes}, {ends}. It is shown this once:", err=True)
+    click.echo(key.to_text())

@@ -1,0 +1,45 @@
+"""Certificates and keys on disk: the site CA of a box, and pairs written so that no key is ever readable by others."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from appliance import durable
+from appliance.auth.policy import CA_CERTIFICATE, CA_KEY
+from appliance.auth.site_ca import Issued, SiteCa
+from appliance.errors import IntegrityError
+
+_KEY_MODE = 0o600
+
+
+def write_pair(pair: Issued, certificate: Path, private_key: Path) -> None:
+    """Write a certificate and its key. A server that reads between the two keeps what it has until both are there."""
+    durable.replace(private_key, pair.private_key, _KEY_MODE)
+    durable.replace(certificate, pair.certificate)
+
+
+def read_ca(folder: Path) -> SiteCa | None:
+    """The site CA in the folder; None if there is none.
+
+    Raises:
+        IntegrityError: half of it is there, or it cannot be read.
+    """
+    paths = (folder / CA_CERTIFICATE, folder / CA_KEY)
+    present = [path.exists() for path in paths]
+    if not any(present):
+        return None
+    if not all(present):
+        missing = paths[present.index(False)]
+        raise IntegrityError(f"{missing} is missing", hint=f"restore it, or move the rest out of {folder}")
+    return SiteCa.from_issued(Issued(paths[0].read_bytes(), paths[1].read_bytes()))
+
+
+def ensure_ca(folder: Path, now: datetime) -> tuple[SiteCa, bool]:
+    """The site CA in the folder, made when there is none; and whether it was."""
+    found = read_ca(folder)
+    if found is not None:
+        return found, False
+    made = SiteCa.new(now)
+    write_pair(made.to_issued(), folder / CA_CERTIFICATE, folder / CA_KEY)
+    return made, True

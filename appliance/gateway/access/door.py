@@ -1,0 +1,149 @@
+"""Decides who comes in: from a key or a certificate to a principal, its scopes and its limits. It reads no request."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from appliance.auth.api_key import ApiKey
+from appliance.auth.key_file import KeyFile
+from appliance.auth.key_record import KeyState
+from appliance.auth.keyring import Keyring
+from appliance.auth.policy import Policy
+from appliance.auth.principal import LOCAL, Principal
+from appliance.auth.scope import Scope, scope_words
+from appliance.errors import IntegrityError, UnavailableError
+from appliance.gateway.access import visit
+from appliance.gateway.access.account import Account, Limits
+from appliance.gateway.access.visit import Visit
+from appliance.gateway.access_log import log
+from appliance.gateway.refusals import ForbiddenError, UnauthenticatedError
+
+_EVERY_OTHER = "*"
+# Accounts that are as new are forgotten beyond this many: certificates may bring any number of names.
+_MANY_ACCOUNTS = 4096
+
+
+@dataclass(frozen=True)
+class DoorLimits:
+    """What is allowed past the door.
+
+    Attributes:
+        box: limits of all principals together.
+        principal: limits of each.
+        max_prompt_tokens: tokens of one prompt; None is no limit.
+    """
+
+    box: Limits = field(default_factory=lambda: Limits("the box"))
+    principal: Limits = field(default_factory=lambda: Limits("this principal"))
+    max_prompt_tokens: int | None = None
+
+
+class Door:
+    """One gateway's door.
+
+    Attributes:
+        limits: how much each may do.
+    """
+
+    def __init__(self, policy: Policy, limits: DoorLimits, *, is_exposed: bool) -> None:
+        """Take the rules.
+
+        Args:
+            policy: who is let in.
+            limits: how much of it.
+            is_exposed: whether others than this machine reach the gateway; then nobody is let in unknown, ever.
+        """
+        self.limits = limits
+        self._policy = policy
+        self._keys = KeyFile(policy.keys) if policy.keys else None
+        # Once demanded, keys stay demanded: a deleted file must not open the box.
+        has_certificates = bool(policy.certificates) or (policy.tls is not None and policy.tls.requires_client)
+        self._demands = is_exposed or policy.require_keys or has_certificates
+        self._box = Account(limits.box, time.monotonic())
+        self._accounts: dict[str, Account] = {}
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Principal → what it has used of its limits."""
+        return self._accounts
+
+    def identify(self, key: str | None, names: Sequence[str] = ()) -> Principal:
+        """Return who asks.
+
+        Args:
+            key: what was sent as a key, if anything.
+            names: those in the client's certificate, which TLS has verified.
+
+        Raises:
+            UnauthenticatedError: neither is good.
+            UnavailableError: the keys cannot be read.
+        """
+        keyring = self._keyring()
+        if not self._demands:
+            return LOCAL
+        if key is not None:
+            return self._holder(keyring, key)
+        for name in names:
+            if name in self._policy.certificates:
+                return Principal(f"cert:{name}", self._policy.certificates[name])
+        if names and _EVERY_OTHER in self._policy.certificates:
+            return Principal(f"cert:{names[0]}", self._policy.certificates[_EVERY_OTHER])
+        if names:
+            raise UnauthenticatedError("no name in the client's certificate is known here")
+        raise UnauthenticatedError("no API key was sent", hint="send it as 'Authorization: Bearer KEY'")
+
+    @contextlib.contextmanager
+    def visiting(self, principal: Principal, any_of: Iterable[Scope]) -> Iterator[Visit]:
+        """Count a request while the block runs, and make it the task's current visit.
+
+        Raises:
+            ForbiddenError: the principal has none of these scopes.
+            LimitError: it is over a limit.
+        """
+        wanted = list(any_of)
+        if not principal.may(wanted):
+            words = " or ".join(scope_words(wanted))
+            raise ForbiddenError(f"this needs the scope {words}, which {principal.name} does not have")
+        now = time.monotonic()
+        accounts = (self._account(principal.name, now), self._box)
+        # All are asked before any is charged.
+        for account in accounts:
+            account.check_request(now)
+        for account in accounts:
+            account.begin(now)
+        try:
+            found = Visit(principal, accounts, self.limits.max_prompt_tokens)
+            visit.begin(found)
+            yield found
+        finally:
+            for account in accounts:
+                account.end()
+
+    def _keyring(self) -> Keyring | None:
+        if self._keys is None:
+            return None
+        try:
+            keyring = self._keys.keyring()
+        except IntegrityError as error:
+            self._demands = True
+            log.error("keys", extra={"fields": {"error": str(error)}})
+            raise UnavailableError("the box cannot check keys; its log says why") from error
+        self._demands = self._demands or keyring is not None
+        return keyring
+
+    def _holder(self, keyring: Keyring | None, text: str) -> Principal:
+        key = ApiKey.from_text(text)
+        found = keyring.authenticate(key, time.time()) if key and keyring else KeyState.REVOKED
+        if isinstance(found, Principal):
+            return found
+        if found is KeyState.EXPIRED:
+            raise UnauthenticatedError("the API key has expired")
+        raise UnauthenticatedError("the API key is not valid", hint="keys of this box begin with apl_")
+
+    def _account(self, name: str, now: float) -> Account:
+        if name not in self._accounts and len(self._accounts) >= _MANY_ACCOUNTS:
+            self._accounts = {who: one for who, one in self._accounts.items() if not one.is_untouched(now)}
+        return self._accounts.setdefault(name, Account(self.limits.principal, now))

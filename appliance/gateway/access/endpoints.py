@@ -1,0 +1,28 @@
+"""Which scope each HTTP path and gRPC service needs. What is not named here needs `infer`: none is open by mistake."""
+
+from __future__ import annotations
+
+from appliance.auth.scope import Scope
+
+_INFER = frozenset({Scope.INFER})
+_SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
+
+# For load balancers, and the page that asks its reader for a key. None of them tells what only this box knows.
+_OPEN_PATHS = ("/health/live", "/health/ready", "/", "/openapi.json")
+_OPEN_FOLDER = "/page/"
+_OPEN_SERVICES = ("grpc.health.v1.Health",)
+_PATHS = {"/v1/models": _SEE_MODELS}
+_SERVICES = {"grpc.reflection.v1alpha.ServerReflection": _SEE_MODELS}
+
+
+def path_scopes(path: str) -> frozenset[Scope] | None:
+    """Scopes of which one is enough for an HTTP path; None: it is open to all."""
+    if path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER):
+        return None
+    return next((scopes for start, scopes in _PATHS.items() if path == start or path.startswith(f"{start}/")), _INFER)
+
+
+def method_scopes(method: str) -> frozenset[Scope] | None:
+    """The same for a gRPC method, "/package.Service/Method"."""
+    service = method.removeprefix("/").partition("/")[0]
+    return None if service in _OPEN_SERVICES else _SERVICES.get(service, _INFER)

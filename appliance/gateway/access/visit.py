@@ -1,0 +1,91 @@
+"""One request past the door: whose it is, and what it may still use. It lasts as long as the request.
+
+The current visit travels in a context variable, from the door to the desk: a front end cannot forget to pass it on, and
+what asks a model without having come through the door fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+
+from appliance.auth.principal import Principal
+from appliance.errors import PromptTooLongError
+from appliance.gateway.access.account import Account
+
+_CURRENT: ContextVar[Visit] = ContextVar("visit")
+
+
+class Visit:
+    """See the module.
+
+    Attributes:
+        principal: who asks.
+        accounts: what is counted against: the principal's own and the box's.
+    """
+
+    def __init__(
+        self,
+        principal: Principal,
+        accounts: Sequence[Account],
+        max_prompt_tokens: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.principal = principal
+        self.accounts = accounts
+        self._max_prompt_tokens = max_prompt_tokens
+        self._clock = clock
+        self._reserved = 0
+
+    @property
+    def limits_tokens(self) -> bool:
+        """Whether tokens of prompts or answers are limited."""
+        return self._max_prompt_tokens is not None or any(account.tokens is not None for account in self.accounts)
+
+    def reserve(self, prompt_tokens: int, param: str) -> None:
+        """Count a prompt before it is computed.
+
+        Raises:
+            PromptTooLongError: it is longer than any prompt may be; `param` is what the client calls it.
+            LimitError: too many tokens in this minute.
+        """
+        most = self._max_prompt_tokens
+        if most is not None and prompt_tokens > most:
+            raise PromptTooLongError(
+                f"the prompt's {prompt_tokens} tokens are more than the box's limit of {most} (max_prompt_tokens)",
+                param=param,
+            )
+        now = self._clock()
+        for account in self.accounts:
+            account.check_tokens(prompt_tokens, param, now)
+        self._take(prompt_tokens, now)
+        self._reserved += prompt_tokens
+
+    def spend(self, tokens: int) -> None:
+        """Count tokens of the answer as they come."""
+        self._reserved = 0
+        self._take(tokens, self._clock())
+
+    def give_back(self) -> None:
+        """Take back what was reserved, because the engine refused the work; without effect after the first token."""
+        self._take(-self._reserved, self._clock())
+        self._reserved = 0
+
+    def _take(self, tokens: int, now: float) -> None:
+        for account in self.accounts:
+            account.take_tokens(tokens, now)
+
+
+def current() -> Visit:
+    """The visit of the request that this task serves.
+
+    Raises:
+        LookupError: it did not come through the door.
+    """
+    return _CURRENT.get()
+
+
+def begin(visit: Visit) -> None:
+    """Make it the current visit of this task and of those it starts."""
+    _CURRENT.set(visit)

@@ -1,0 +1,97 @@
+"""The gateway's Unix socket, for the operator of this machine: its status, and drain. The kernel says who connects."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from appliance import unix_socket
+from appliance.errors import ApplianceError
+from appliance.gateway.access_log import log
+from appliance.gateway.desk import Desk
+
+_ROOT = 0
+
+
+class AdminConnection(H11Protocol):
+    """HTTP with our own user or root; anybody else is hung up on."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        connection: socket.socket = transport.get_extra_info("socket")
+        uid = unix_socket.peer_uid(connection)
+        if uid not in {_ROOT, os.geteuid()}:
+            log.warning("stranger at the admin socket", extra={"fields": {"uid": uid}})
+            transport.abort()
+
+
+class AdminApi:
+    """The endpoints."""
+
+    def __init__(self, desk: Desk, drain: Callable[[], None]) -> None:
+        self._desk = desk
+        self._drain = drain
+
+    def application(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/health/live", self.live, methods=["GET"]),
+                Route("/health/ready", self.ready, methods=["GET"]),
+                Route("/status", self.status, methods=["GET"]),
+                Route("/drain", self.drain, methods=["POST"]),
+            ]
+        )
+
+    async def live(self, _request: Request) -> Response:
+        """`GET /health/live`: the gateway runs."""
+        return JSONResponse({"status": "live"})
+
+    async def ready(self, _request: Request) -> Response:
+        """`GET /health/ready`: a request would be taken now."""
+        try:
+            self._desk.in_flight.check_open()
+        except ApplianceError as error:
+            return JSONResponse({"status": str(error)}, status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        waiting = self._desk.readiness.waiting_for
+        code = HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK
+        return JSONResponse({"waiting_for": waiting}, status_code=code)
+
+    async def status(self, _request: Request) -> Response:
+        """`GET /status`."""
+        return JSONResponse(self._status())
+
+    async def drain(self, _request: Request) -> Response:
+        """`POST /drain`: as SIGTERM. Whoever supervises the gateway starts it again."""
+        log.info("drain was asked for")
+        self._drain()
+        return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)
+
+    def _status(self) -> dict[str, Any]:
+        desk = self._desk
+        return {
+            "waiting_for": desk.readiness.waiting_for,
+            "draining": desk.in_flight.is_draining,
+            "requests": len(desk.in_flight),
+            "max_requests": desk.settings.max_requests,
+            "principals": {name: {"requests": account.active} for name, account in sorted(desk.door.accounts.items())},
+            "limits": {
+                one.whose: {
+                    "max_requests": one.max_requests,
+                    "requests_per_minute": one.requests_per_minute,
+                    "tokens_per_minute": one.tokens_per_minute,
+                }
+                for one in (desk.door.limits.box, desk.door.limits.principal)
+            },
+        }

@@ -1,0 +1,109 @@
+"""The server's certificate for HTTP and gRPC: read at start, and read again for the next handshake once files change.
+
+A replacement that cannot be used is refused and logged, and the one before stays: a half-copied file cuts nobody off.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from appliance.auth.tls_files import TlsFiles
+from appliance.errors import UsageError
+from appliance.gateway.access_log import log
+
+Made = TypeVar("Made")
+
+
+class _Current(Generic[Made]):
+    """What was made of the files as they are now."""
+
+    def __init__(self, files: TlsFiles, make: Callable[[TlsFiles], Made]) -> None:
+        """Make the first one.
+
+        Raises:
+            UsageError: the files cannot be used.
+        """
+        self._files = files
+        self._make = make
+        try:
+            self._mark = files.mark()
+            self.value = make(files)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{files.certificate} cannot be used: {error}", hint="appliance tls init") from error
+
+    def has_changed(self) -> bool:
+        """Look at the files, and make a new value if they differ and are good."""
+        try:
+            mark = self._files.mark()
+            if mark == self._mark:
+                return False
+            # Noted before it is tried: a bad file is complained about once.
+            self._mark = mark
+            self.value = self._make(self._files)
+        except (OSError, ValueError) as error:
+            log.error("certificate", extra={"fields": {"error": f"the new one cannot be used: {error}"}})
+            return False
+        log.info("certificate", extra={"fields": {"file": str(self._files.certificate), "replaced": True}})
+        return True
+
+
+def http_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the context for the HTTP server; each handshake takes the certificate as it is then.
+
+    Raises:
+        UsageError: the files cannot be used.
+    """
+    current = _Current(files, _context)
+    outer = _context(files)
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # Called for each handshake, whether or not the client names a server.
+        current.has_changed()
+        connection.context = current.value
+
+    outer.sni_callback = choose
+    return outer
+
+
+def grpc_credentials(files: TlsFiles) -> grpc.ServerCredentials:
+    """Return the credentials for the gRPC server, with the same behaviour.
+
+    gRPC in Python either insists on a client certificate or does not ask for one.
+
+    Raises:
+        UsageError: the files cannot be used.
+    """
+    current = _Current(files, _configuration)
+
+    # None says "as before", which the library's stubs do not know.
+    def fetch() -> Any:
+        return current.value if current.has_changed() else None
+
+    return grpc.dynamic_ssl_server_credentials(
+        current.value, fetch, require_client_authentication=files.requires_client
+    )
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Without resumption every client proves itself against the authority of today.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.load_cert_chain(files.certificate, files.private_key)
+    if files.client_ca is not None:
+        context.load_verify_locations(files.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED if files.requires_client else ssl.CERT_OPTIONAL
+    return context
+
+
+def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    # gRPC checks the files at the handshake only; a pair that OpenSSL refuses must not replace a good one.
+    _context(files)
+    authority = files.client_ca.read_bytes() if files.client_ca and files.requires_client else None
+    pair = (files.private_key.read_bytes(), files.certificate.read_bytes())
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=authority)

@@ -1,0 +1,71 @@
+"""The operator's Unix socket: status and drain, for the gateway's own user and root alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import httpx
+import pytest
+
+from appliance import unix_socket
+from appliance.gateway.access.account import Limits
+from appliance.gateway.access.door import DoorLimits
+from tests.gateway.fake_triton import endless
+from tests.waiting import wait_until
+
+MODEL = "tiny-instruct"
+REQUEST = {"model": MODEL, "prompt": "Once"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "gateway.sock"
+
+
+@pytest.fixture
+def admin(path):
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://box", timeout=30) as client:
+        yield client
+
+
+def test_it_shows_who_does_what_within_which_limits(make_harness, path, admin):
+    limits = DoorLimits(Limits("the box"), Limits("this principal", max_requests=4))
+    box = make_harness(socket=path, limits=limits)
+    box.triton.script = endless(pause_s=0.02)
+    with httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response:
+        assert response.status_code == 200
+        status = admin.get("/status").json()
+    assert status["requests"] == 1
+    assert status["principals"] == {"local": {"requests": 1}}
+    assert status["limits"]["this principal"]["max_requests"] == 4
+    assert (status["draining"], status["waiting_for"]) == (False, [])
+    wait_until(lambda: admin.get("/status").json()["principals"]["local"]["requests"] == 0)
+
+
+def test_health_is_asked_there_without_key_or_certificate(make_harness, path, admin):
+    box = make_harness(socket=path)
+    assert admin.get("/health/live").status_code == 200
+    assert admin.get("/health/ready").status_code == 200
+    box.triton.ready = False
+    wait_until(lambda: admin.get("/health/ready").status_code == 503)
+    assert admin.get("/health/ready").json()["waiting_for"]
+
+
+def test_a_drain_is_asked_for_with_post_alone(make_harness, path, admin):
+    box = make_harness(socket=path)
+    assert admin.get("/drain").status_code == 405
+    assert not box.gateway.drain_asked.is_set()
+    assert admin.post("/drain").status_code == 202
+    assert box.gateway.drain_asked.is_set()
+
+
+def test_another_user_is_hung_up_on(make_harness, path, admin, monkeypatch, caplog):
+    make_harness(socket=path)
+    monkeypatch.setattr(unix_socket, "peer_uid", lambda _: os.geteuid() + 1)
+    with pytest.raises(httpx.HTTPError):
+        admin.get("/status")
+    logged = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert [one.fields["uid"] for one in logged] == [os.geteuid() + 1]
+    monkeypatch.setattr(unix_socket, "peer_uid", lambda _: 0)
+    assert admin.get("/status").status_code == 200

@@ -1,0 +1,247 @@
+"""Who is let in, over HTTP and gRPC alike: keys, scopes, and what changes while the gateway runs."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import grpc
+import httpx
+import openai
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from appliance.address import Address
+from appliance.auth.policy import Policy
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.gateway.keys import Keys, bearer, id_of, metadata, status_of
+from tests.waiting import wait_until
+
+MODEL = "tiny-instruct"
+REQUEST = {"model": MODEL, "prompt": "Once"}
+NEVER_MADE = "apl_0123456789_" + "ab" * 32
+Code = grpc.StatusCode
+
+
+@pytest.fixture
+def keys(tmp_path) -> Keys:
+    return Keys(tmp_path / "keys" / "keys.json")
+
+
+@pytest.fixture
+def box(make_harness, keys):
+    return make_harness(policy=Policy(keys=keys.file.path))
+
+
+@pytest.fixture
+def http(box):
+    with httpx.Client(base_url=box.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def stub(box):
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        yield InferenceServiceStub(channel)
+
+
+def complete(http, headers=None):
+    return http.post("/v1/completions", json=REQUEST, headers=headers or {})
+
+
+def rpc(stub, **options):
+    return stub.Complete(pb.CompleteRequest(model=MODEL, text="Once"), **options)
+
+
+def test_without_any_key_everybody_here_is_let_in(box, http, stub):
+    assert complete(http).status_code == 200
+    assert complete(http, bearer("whatever")).status_code == 200
+    assert status_of(rpc(stub)) == (Code.OK, "")
+    assert {asked.principal for asked in box.triton.asked} == {"local"}
+
+
+def test_the_first_key_closes_a_running_box(http, stub, keys):
+    assert complete(http).status_code == 200
+    key = keys.make()
+    assert complete(http).status_code == 401
+    assert status_of(rpc(stub))[0] is Code.UNAUTHENTICATED
+    assert complete(http, bearer(key)).status_code == 200
+    assert status_of(rpc(stub, metadata=metadata(key)))[0] is Code.OK
+
+
+def test_keys_can_be_demanded_before_there_is_one(make_harness, keys):
+    box = make_harness(policy=Policy(keys=keys.file.path, require_keys=True))
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 401
+    key = keys.make()
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, headers=bearer(key)).status_code == 200
+
+
+BAD_HEADERS = [
+    {},
+    bearer("none"),
+    bearer(NEVER_MADE),
+    {"Authorization": "Basic YTpi"},
+    {"x-api-key": "apl_"},
+]
+BAD_HEADERS += [{"Authorization": b"Bearer \xff\xfe"}, bearer("a" * 20_000)]
+
+
+@pytest.mark.parametrize("headers", BAD_HEADERS)
+def test_a_missing_wrong_or_malformed_key_is_a_401_in_openais_shape(http, keys, headers):
+    keys.make()
+    response = complete(http, headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    error = response.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_api_key", None)
+    assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("key", ["", "none", NEVER_MADE])
+def test_grpc_refuses_the_same_keys(stub, keys, key):
+    keys.make()
+    assert status_of(rpc(stub, metadata=metadata(key)))[0] is Code.UNAUTHENTICATED
+    assert status_of(rpc(stub, metadata=(("x-api-key", key),)))[0] is Code.UNAUTHENTICATED
+
+
+def test_both_headers_for_keys_are_understood(http, stub, keys):
+    key = keys.make()
+    assert complete(http, {"x-api-key": key}).status_code == 200
+    assert complete(http, {"authorization": f"bearer  {key}"}).status_code == 200
+    assert complete(http, {"x-api-key": key, **bearer(NEVER_MADE)}).status_code == 401
+    assert status_of(rpc(stub, metadata=(("x-api-key", key),)))[0] is Code.OK
+
+
+def test_an_expired_key_is_told_from_a_wrong_one(http, stub, keys):
+    key = keys.make(expires_in_s=-1)
+    response = complete(http, bearer(key))
+    assert response.status_code == 401
+    assert response.json()["error"]["message"] == "the API key has expired"
+    assert status_of(rpc(stub, metadata=metadata(key))) == (Code.UNAUTHENTICATED, "the API key has expired")
+
+
+def test_a_revoked_key_is_refused_by_the_next_request(http, stub, keys):
+    key, other = keys.make(), keys.make()
+    assert complete(http, bearer(key)).status_code == 200
+    keys.revoke(key)
+    assert complete(http, bearer(key)).status_code == 401
+    assert status_of(rpc(stub, metadata=metadata(key)))[0] is Code.UNAUTHENTICATED
+    assert complete(http, bearer(other)).status_code == 200
+
+
+def test_both_keys_of_a_rotation_are_one_principal(box, http, keys):
+    old = keys.make()
+    new = keys.rotate(old)
+    assert [complete(http, bearer(key)).status_code for key in (old, new)] == [200, 200]
+    assert {asked.principal for asked in box.triton.asked} == {f"key:{id_of(old)}"}
+    keys.revoke(old)
+    assert [complete(http, bearer(key)).status_code for key in (old, new)] == [401, 200]
+
+
+def test_a_deleted_file_does_not_open_the_box(http, keys):
+    keys.make()
+    assert complete(http).status_code == 401
+    keys.file.path.unlink()
+    assert complete(http).status_code == 401
+
+
+def test_a_damaged_file_lets_nobody_in_until_it_is_mended(http, keys, caplog):
+    key = keys.make()
+    assert complete(http, bearer(key)).status_code == 200
+    good = keys.file.path.read_bytes()
+    keys.file.path.write_bytes(b"{")
+    response = complete(http, bearer(key))
+    assert response.status_code == 503
+    assert str(keys.file.path) not in response.text
+    assert str(keys.file.path) in "".join(str(getattr(one, "fields", "")) for one in caplog.records)
+    keys.file.path.write_bytes(good)
+    assert complete(http, bearer(key)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("scope", "models", "completion"), [("infer", 200, 200), ("read", 200, 403), ("admin", 200, 200)]
+)
+def test_a_key_opens_what_its_scopes_say(http, stub, keys, scope, models, completion):
+    key = keys.make(scope)
+    assert http.get("/v1/models", headers=bearer(key)).status_code == models
+    response = complete(http, bearer(key))
+    assert response.status_code == completion
+    status, details = status_of(rpc(stub, metadata=metadata(key)))
+    assert status is (Code.OK if completion == 200 else Code.PERMISSION_DENIED)
+    if completion == 403:
+        assert response.json()["error"]["code"] == "insufficient_scope"
+        assert f"scope infer, which key:{id_of(key)} does not have" in details
+
+
+def test_what_nobody_named_needs_a_key_too(http, keys):
+    key = keys.make()
+    assert http.get("/v1/nothing").status_code == 401
+    assert http.get("/v1/nothing", headers=bearer(key)).status_code == 404
+    assert http.get("/health").status_code == 401
+
+
+def test_health_is_open_to_load_balancers(box, http, keys):
+    keys.make()
+    assert http.get("/health/live").status_code == 200
+    assert http.get("/health/ready").status_code == 200
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_is_not_open(box, keys):
+    from grpc_reflection.v1alpha import reflection_pb2 as messages  # noqa: PLC0415
+    from grpc_reflection.v1alpha import reflection_pb2_grpc as stubs  # noqa: PLC0415
+
+    key = keys.make("read")
+    asks = [messages.ServerReflectionRequest(list_services="")]
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        stub = stubs.ServerReflectionStub(channel)
+        assert status_of(stub.ServerReflectionInfo(iter(asks)))[0] is Code.UNAUTHENTICATED
+        (answer,) = stub.ServerReflectionInfo(iter(asks), metadata=metadata(key))
+    names = {service.name for service in answer.list_services_response.service}
+    assert "appliance.v1.InferenceService" in names
+
+
+def test_nobody_is_let_in_by_sending_a_body(box, keys):
+    keys.make()
+    address = Address.from_text(box.url.removeprefix("http://"))
+    head = (
+        b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+    )
+    with socket.create_connection((address.host, address.port), timeout=30) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_the_principal_is_in_the_engines_request_and_in_the_log_and_the_key_nowhere(box, http, stub, keys, caplog):
+    caplog.set_level(logging.INFO, logger="appliance.gateway")
+    key = keys.make()
+    complete(http, bearer(key))
+    list(rpc(stub, metadata=metadata(key)))
+    complete(http, bearer(NEVER_MADE))
+    assert [asked.principal for asked in box.triton.asked] == [f"key:{id_of(key)}"] * 2
+
+    def lines():
+        return [one.fields for one in caplog.records if one.getMessage() == "request"]
+
+    wait_until(lambda: len(lines()) == 3)
+    assert [line.get("principal") for line in lines()] == [f"key:{id_of(key)}", f"key:{id_of(key)}", None]
+    logged = "".join(str(vars(one)) for one in caplog.records)
+    assert key.split("_")[2] not in logged
+    assert NEVER_MADE.split("_")[2] not in logged
+
+
+def test_the_openai_client_raises_its_own_errors(box, keys):
+    good, reader = keys.make(), keys.make("read")
+
+    def ask(key):
+        with openai.OpenAI(base_url=f"{box.url}/v1", api_key=key, max_retries=0) as client:
+            return client.completions.create(**REQUEST).choices[0].text
+
+    assert ask(good) == "Hello world"
+    with pytest.raises(openai.AuthenticationError):
+        ask("sk-none")
+    with pytest.raises(openai.PermissionDeniedError):
+        ask(reader)

@@ -1,0 +1,180 @@
+"""Limits from the outside: the status, when to come again, which limit it was, and that others go on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import grpc
+import httpx
+import openai
+import pytest
+
+from appliance.auth.policy import Policy
+from appliance.gateway.access.account import Limits
+from appliance.gateway.access.door import DoorLimits
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.gateway.fake_triton import endless, refusal, words
+from tests.gateway.keys import Keys, bearer, metadata, status_of
+from tests.waiting import wait_until
+
+MODEL = "tiny-instruct"
+REQUEST = {"model": MODEL, "prompt": "Once"}
+PROMPT_TOKENS = len("Once")
+
+
+@pytest.fixture
+def keys(tmp_path) -> Keys:
+    return Keys(tmp_path / "keys" / "keys.json")
+
+
+@pytest.fixture
+def make_box(make_harness, keys):
+    """Makes a gateway with keys and these limits of each principal."""
+
+    def make(box=None, max_prompt_tokens=None, **each):
+        limits = DoorLimits(box or Limits("the box"), Limits("this principal", **each), max_prompt_tokens)
+        return make_harness(policy=Policy(keys=keys.file.path), limits=limits)
+
+    return make
+
+
+def complete(box, key, **parameters):
+    return httpx.post(f"{box.url}/v1/completions", json={**REQUEST, **parameters}, headers=bearer(key), timeout=30)
+
+
+def rpc(box, key):
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        call = InferenceServiceStub(channel).Complete(
+            pb.CompleteRequest(model=MODEL, text="Once"), metadata=metadata(key)
+        )
+        return status_of(call), dict(call.trailing_metadata())
+
+
+def test_too_many_requests_a_minute_are_refused_with_their_limit(make_box, keys):
+    box, key, other = make_box(requests_per_minute=2), keys.make(), keys.make()
+    assert [complete(box, key).status_code for _ in range(2)] == [200, 200]
+    response = complete(box, key)
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["retry-after"]) <= 30
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    assert "this principal's limit of 2 requests a minute (requests_per_minute)" in error["message"]
+    (status, details), trailers = rpc(box, key)
+    assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "requests_per_minute" in details
+    assert 1 <= int(trailers["retry-after"]) <= 30
+    assert complete(box, other).status_code == 200
+    assert len(box.triton.asked) == 3
+
+
+def test_an_answer_tells_what_is_left(make_box, keys):
+    box, key = make_box(requests_per_minute=10, tokens_per_minute=1000), keys.make()
+    headers = complete(box, key).headers
+    assert headers["x-ratelimit-limit-requests"] == "10"
+    assert headers["x-ratelimit-remaining-requests"] == "9"
+    assert headers["x-ratelimit-reset-requests"] == "6s"
+    assert headers["x-ratelimit-limit-tokens"] == "1000"
+    # The head is written when the answer is known, "Hello world" in two tokens.
+    assert headers["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT_TOKENS - 2)
+    with openai.OpenAI(base_url=f"{box.url}/v1", api_key=key, max_retries=0) as client:
+        raw = client.completions.with_raw_response.create(**REQUEST)
+    assert raw.headers["x-ratelimit-remaining-requests"] == "8"
+
+
+def test_a_box_without_rates_says_nothing_about_them(make_box, keys):
+    headers = complete(make_box(), keys.make()).headers
+    assert not [name for name in headers if name.startswith("x-ratelimit")]
+
+
+def test_tokens_are_counted_as_they_come_and_debt_is_waited_for(make_box, keys):
+    box, key = make_box(tokens_per_minute=20), keys.make()
+    box.triton.script = words(*["a"] * 40)
+    assert complete(box, key, stream=True).status_code == 200
+    response = complete(box, key)
+    assert response.status_code == 429
+    assert "20 tokens a minute (tokens_per_minute)" in response.json()["error"]["message"]
+    # 4 of the prompt and 40 of the answer: 24 in debt, and one more token to begin with.
+    assert 70 <= int(response.headers["retry-after"]) <= 75
+    assert len(box.triton.asked) == 1
+
+
+def test_work_that_the_engine_refused_is_not_counted(make_box, keys):
+    box, key = make_box(tokens_per_minute=PROMPT_TOKENS + 1), keys.make()
+    box.triton.script = refusal("OverloadedError: the queue is full")
+    assert complete(box, key).json()["error"]["code"] == "overloaded"
+    box.triton.script = words("a")
+    assert complete(box, key).status_code == 200
+    assert complete(box, key).status_code == 429
+
+
+def test_a_prompt_over_its_limit_is_a_400_that_names_it(make_box, keys):
+    box, key = make_box(max_prompt_tokens=3), keys.make()
+    response = complete(box, key)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["param"], error["code"]) == ("prompt", "context_length_exceeded")
+    assert "4 tokens are more than the box's limit of 3 (max_prompt_tokens)" in error["message"]
+    assert rpc(box, key)[0][0] is grpc.StatusCode.INVALID_ARGUMENT
+    assert not box.triton.asked
+
+
+@contextlib.contextmanager
+def streaming(box, key):
+    """Hold an answer open."""
+    headers = bearer(key)
+    with (
+        httpx.Client(base_url=box.url, timeout=30) as client,
+        client.stream("POST", "/v1/completions", json={**REQUEST, "stream": True}, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        yield
+
+
+def test_too_many_requests_at_once_are_refused_until_one_ends(make_box, keys):
+    box, key, other = make_box(max_requests=1), keys.make(), keys.make()
+    box.triton.script = endless()
+    with streaming(box, key):
+        response = complete(box, key)
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "1"
+        assert "1 requests under way at once (max_requests)" in response.json()["error"]["message"]
+        assert rpc(box, key)[0][0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with streaming(box, other):
+            pass
+    box.triton.script = words("a")
+    wait_until(lambda: complete(box, key).status_code == 200)
+
+
+def test_limits_of_the_box_count_all_principals(make_box, keys):
+    box = make_box(box=Limits("the box", requests_per_minute=2))
+    first, second = keys.make(), keys.make()
+    assert [complete(box, key).status_code for key in (first, second, first)] == [200, 200, 429]
+    assert "the box's limit of 2" in complete(box, second).json()["error"]["message"]
+
+
+def test_a_refusal_by_one_limit_is_not_counted_by_another(make_box, keys):
+    box = make_box(box=Limits("the box", requests_per_minute=3), requests_per_minute=1)
+    first, second = keys.make(), keys.make()
+    assert [complete(box, first).status_code for _ in range(5)] == [200, 429, 429, 429, 429]
+    assert complete(box, second).status_code == 200
+
+
+def test_a_wrong_key_uses_nobodys_allowance(make_box, keys):
+    box = make_box(box=Limits("the box", requests_per_minute=1))
+    key = keys.make()
+    assert [complete(box, "none").status_code for _ in range(5)] == [401] * 5
+    assert complete(box, key).status_code == 200
+
+
+def test_the_openai_client_waits_as_it_is_told(make_box, keys, monkeypatch):
+    box, key = make_box(requests_per_minute=1), keys.make()
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with openai.OpenAI(base_url=f"{box.url}/v1", api_key=key, max_retries=1) as client:
+        client.completions.create(**REQUEST)
+        with pytest.raises(openai.RateLimitError):
+            client.completions.create(**REQUEST)
+    assert waits
+    assert 50 <= waits[0] <= 61
