@@ -54,19 +54,20 @@ class Matcher:
         """Why nothing can be said any more, for people; empty while all is well."""
         return _first_line(self._state.get_error()) if self._state.is_error() else ""
 
-    def allowed(self) -> NDArray[np.int64]:
-        """The ids of the tokens that may come next, ascending; the model's ends are among them where the text matches.
+    def forbidden(self) -> NDArray[np.bool_]:
+        """Which tokens may not come next, [tokens]; the model's ends may where the text matches.
 
-        None are allowed once there is an error.
+        All are forbidden once there is an error.
         """
         self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._state.is_error():
-            return np.empty(0, np.int64)
-        bits = np.unpackbits(self._mask.view(np.uint8), count=self._tokens, bitorder="little")
-        return np.flatnonzero(bits)
+            return np.ones(self._tokens, np.bool_)
+        # Among the thousands that a string allows, the few that it forbids are quicker to deal with.
+        bits = np.unpackbits(~self._mask.view(np.uint8), count=self._tokens, bitorder="little")
+        return bits.view(np.bool_)
 
     def accept(self, token: int) -> None:
-        """The token was chosen among the allowed ones."""
+        """The token was chosen; it was not forbidden."""
         self._state.consume_token(token)
 
 
@@ -121,7 +122,7 @@ class Grammars:
             raise _refusal(compiled.get_error())
         # The first mask is computed here: it is where a description that nothing matches, or a very large one, shows.
         first = Matcher(compiled, self._tokens)
-        if not first.allowed().size:
+        if first.forbidden().all():
             raise _refusal(compiled.get_error() or "no text matches it")
         return compiled
 
@@ -179,8 +180,9 @@ def _refusal(reason: str) -> RequestError:
 
 
 def _first_line(reason: str) -> str:
-    """The library's own words without the state that follows them."""
+    """The library's own words, short, without text of the completion."""
     if reason.startswith("NoExtension"):
         return "no text matches it"
-    line = " ".join(reason.partition("<")[0].split()) if reason.endswith("<non-verbose/>") else " ".join(reason.split())
-    return line[:_MAX_REASON_CHARACTERS]
+    if reason.startswith("Parser Error"):
+        return "the model's tokens cannot write what it asks for"
+    return " ".join(reason.removesuffix("<non-verbose/>").split())[:_MAX_REASON_CHARACTERS]
