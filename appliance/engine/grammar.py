@@ -16,13 +16,17 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.schema import PARAM
+from appliance.engine.schema import MAX_OPTIONAL_PROPERTIES, PARAM
 from appliance.engine.structured_output import Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 
 CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300
+# Four for each property that may be left out, and as many for what else is possible at the same place.
+_MAX_ROW_ITEMS = 8 * MAX_OPTIONAL_PROPERTIES
+_MAX_DICTATED_CHARACTERS = 512
+_PROBED_TOKENS = 4
 _WORD = re.compile(r"\s*\S+|\s+")
 # For a schema of ours or a client's: its own "x-guidance" may not loosen what it says. White space is bounded because a
 # model that has nothing to say would go on with it for ever.
@@ -54,19 +58,20 @@ class Matcher:
         """Why nothing can be said any more, for people; empty while all is well."""
         return _first_line(self._state.get_error()) if self._state.is_error() else ""
 
-    def allowed(self) -> NDArray[np.int64]:
-        """The ids of the tokens that may come next, ascending; the model's ends are among them where the text matches.
+    def forbidden(self) -> NDArray[np.bool_]:
+        """Which tokens may not come next, [tokens]; the model's ends may where the text matches.
 
-        None are allowed once there is an error.
+        All are forbidden once there is an error.
         """
         self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._state.is_error():
-            return np.empty(0, np.int64)
-        bits = np.unpackbits(self._mask.view(np.uint8), count=self._tokens, bitorder="little")
-        return np.flatnonzero(bits)
+            return np.ones(self._tokens, np.bool_)
+        # Among the thousands that a string allows, the few that it forbids are quicker to deal with.
+        bits = np.unpackbits(~self._mask.view(np.uint8), count=self._tokens, bitorder="little")
+        return bits.view(np.bool_)
 
     def accept(self, token: int) -> None:
-        """The token was chosen among the allowed ones."""
+        """The token was chosen; it was not forbidden."""
         self._state.consume_token(token)
 
 
@@ -90,7 +95,7 @@ class Grammars:
             n_vocab=tokens,
             eos_token=sorted(end_tokens),
         )
-        self._limits = llguidance.LLParserLimits(verbose_errors=False)
+        self._limits = llguidance.LLParserLimits(max_items_in_row=_MAX_ROW_ITEMS, verbose_errors=False)
         self._compiled: OrderedDict[StructuredOutput, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -119,11 +124,20 @@ class Grammars:
             raise _refusal(str(error)) from error
         if compiled.is_error():
             raise _refusal(compiled.get_error())
-        # The first mask is computed here: it is where a description that nothing matches, or a very large one, shows.
-        first = Matcher(compiled, self._tokens)
-        if not first.allowed().size:
-            raise _refusal(compiled.get_error() or "no text matches it")
+        self._check_beginning(Matcher(compiled.deep_copy(), self._tokens))
         return compiled
+
+    def _check_beginning(self, matcher: Matcher) -> None:
+        """Take a few steps: only they show that nothing matches, or that it is too large for the limits."""
+        for _ in range(_PROBED_TOKENS):
+            forbidden = matcher.forbidden()
+            if forbidden.all():
+                raise _refusal(matcher.error or "no text matches it")
+            matcher.accept(int(forbidden.argmin()))
+            if matcher.is_complete:
+                return
+            if matcher.error:
+                raise _refusal(matcher.error)
 
 
 class _Vocabulary:
@@ -146,6 +160,8 @@ class _Vocabulary:
         The tokenizer's own answer does not where it normalises Unicode or takes a name for a special token. There the
         word is spelt byte by byte.
         """
+        # The library asks again after each token, and uses the first.
+        text = text[:_MAX_DICTATED_CHARACTERS]
         ids = self._tokenizer.encode(text, add_special_tokens=False)
         if self._is_exact(ids, text):
             return ids
@@ -179,8 +195,9 @@ def _refusal(reason: str) -> RequestError:
 
 
 def _first_line(reason: str) -> str:
-    """The library's own words without the state that follows them."""
+    """The library's own words, short, without text of the completion."""
     if reason.startswith("NoExtension"):
         return "no text matches it"
-    line = " ".join(reason.partition("<")[0].split()) if reason.endswith("<non-verbose/>") else " ".join(reason.split())
-    return line[:_MAX_REASON_CHARACTERS]
+    if reason.startswith("Parser Error"):
+        return "the model's tokens cannot write what it asks for"
+    return " ".join(reason.removesuffix("<non-verbose/>").split())[:_MAX_REASON_CHARACTERS]

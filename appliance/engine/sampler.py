@@ -62,19 +62,21 @@ class SamplerState:
         shaped = params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
         return params.logprobs is None and not shaped and _is_greedy(self)
 
-    def allowed(self) -> Ids | None:
-        """The tokens that the grammar allows, or None for all.
+    def forbidden(self) -> NDArray[np.bool_] | None:
+        """The tokens that the grammar forbids, [tokens], or None for none.
 
-        Ends that are not wanted yet are left out, unless nothing would be left.
+        Ends that are not wanted yet are forbidden too, unless nothing would be left.
         """
         if self.matcher is None:
             return None
-        ids = self.matcher.allowed()
+        forbidden = self.matcher.forbidden()
         unwanted = self.end_ids if self.holds_back_ends else self.own_end_ids if self.params.ignore_eos else None
-        if unwanted is None:
-            return ids
-        others = np.setdiff1d(ids, unwanted, assume_unique=True)
-        return others if others.size else ids
+        if unwanted is not None:
+            before = forbidden[unwanted]
+            forbidden[unwanted] = True
+            if forbidden.all():
+                forbidden[unwanted] = before
+        return forbidden
 
     def accept(self, token: int) -> None:
         """The token was appended to the completion."""
@@ -105,14 +107,15 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
     wanted = state.params.logprobs
     raw = row.copy() if wanted is not None else row
     _shape(row, state)
-    allowed = state.allowed()
-    if allowed is not None:
-        row = row[allowed]
-        if not (row.size and np.isfinite(row.max())):
+    forbidden = state.forbidden()
+    if forbidden is not None:
+        np.copyto(row, -np.inf, where=forbidden)
+        if not np.isfinite(row.max()):
             return Choice(None)
     token = int(row.argmax()) if _is_greedy(state) else _draw(row, state)
-    if allowed is not None:
-        token = int(allowed[token])
+    if forbidden is not None and forbidden[token]:
+        # Rounding took the draw past all the weight there is.
+        token = int(row.argmax())
     return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
 
 

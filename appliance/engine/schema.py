@@ -8,6 +8,7 @@ from typing import Any
 from appliance.errors import RequestError
 
 PARAM = "structured_outputs"
+MAX_OPTIONAL_PROPERTIES = 1000
 # Keywords whose value maps names to schemas, and those whose value is no schema at all.
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _VALUES = frozenset({"const", "enum", "default", "examples"})
@@ -17,8 +18,9 @@ def check_schema(schema: Any) -> None:
     """Look at a parsed schema and all schemas in it.
 
     Raises:
-        RequestError: it is of a draft whose keywords the compiler does not know, or counts properties in a way that
-            repeated names would get round.
+        RequestError: it is of a draft whose keywords the compiler does not know, counts properties in a way that
+            repeated names would get round, or has so many optional ones in an object that each token would cost
+            milliseconds.
     """
     waiting = [schema]
     while waiting:
@@ -38,11 +40,20 @@ def _check_one(schema: Mapping[str, Any]) -> None:
     if "draft-03" in str(schema.get("$schema", "")):
         raise RequestError("schemas of draft 3 are not supported", hint="use draft 2020-12", param=PARAM)
     least, required = schema.get("minProperties"), schema.get("required")
+    names = set(map(str, required)) if isinstance(required, list) else set()
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping) and len(properties.keys() - names) > MAX_OPTIONAL_PROPERTIES:
+        raise RequestError(
+            f"an object of the schema has {len(properties.keys() - names)} optional properties, "
+            f"at most {MAX_OPTIONAL_PROPERTIES} can be honoured",
+            hint="require them, or describe fewer",
+            param=PARAM,
+        )
     is_closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
     if is_closed or isinstance(least, bool) or not isinstance(least, int):
         return
     # The compiler sees to it that required names come once, but not that others differ from each other.
-    promised = 1 + (len(set(map(str, required))) if isinstance(required, list) else 0)
+    promised = 1 + len(names)
     if least > promised:
         raise RequestError(
             f"minProperties {least} cannot be honoured: names that the schema does not list may come twice, "

@@ -175,12 +175,18 @@ HAND_WRITTEN = {
     "empty property name": closed({"": INTEGER}),
     "many properties": closed({f"property_{index}": {"type": "boolean"} for index in range(40)}),
     "many optional properties": closed({f"p{index}": {"type": "boolean"} for index in range(40)}, ["p7"]),
+    "a thousand optional properties": closed({f"p{index}": {"type": "null"} for index in range(1000)}, []),
+    "an object inside a thousand optional ones": closed(
+        {"in": closed({f"p{index}": {"const": index} for index in range(1000)}, ["p999"])}
+    ),
+    "a long dictated text": {"const": "far and away " * 90},
     "nested objects": closed({"a": closed({"b": closed({"c": INTEGER})})}),
     "deep nesting": _nested(24),
     "very deep nesting": _nested(40),
     # Combinations
     "anyOf": {"anyOf": [INTEGER, {"type": "boolean"}]},
     "anyOf objects": {"anyOf": [closed({"a": INTEGER}), closed({"b": STRING})]},
+    "anyOf of many": {"anyOf": [closed({f"k{index}": INTEGER}) for index in range(500)]},
     "anyOf with null": closed({"a": {"anyOf": [INTEGER, {"type": "null"}]}}),
     "anyOf with siblings": {"type": "integer", "anyOf": [{"minimum": 50}, {"maximum": -50}]},
     "oneOf that exclude each other": {"oneOf": [{"type": "integer"}, {"type": "boolean"}]},
@@ -308,6 +314,7 @@ REFUSED = {
         "minProperties 3",
     ),
     "draft 3": ({"$schema": "http://json-schema.org/draft-03/schema#", "divisibleBy": 2}, "draft 3"),
+    "too many optional properties": (closed({f"p{index}": True for index in range(1001)}, []), "1001 optional"),
     "impossible together": ({"const": 5, "minimum": 6}, "minimum"),
     "a loosened schema": ({"x-guidance": {"lenient": True}, "not": {}}, "not"),
 }

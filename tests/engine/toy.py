@@ -117,6 +117,11 @@ TOKENIZER = toy_tokenizer()
 GRAMMARS = Grammars(TOKENIZER, TOKENS, (END,))
 
 
+def allowed(matcher):
+    """The ids of the tokens that may come next, ascending."""
+    return np.flatnonzero(~matcher.forbidden())
+
+
 class Recorder:
     """A sink that keeps what it is told."""
 

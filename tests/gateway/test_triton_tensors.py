@@ -1,0 +1,35 @@
+"""What the gateway reads from the model's tensors, whichever backend wrote them."""
+
+import pytest
+
+from appliance.errors import EngineError
+from appliance.gateway import triton_tensors
+from appliance.gateway.completion import Usage
+from tests.gateway.fake_triton import piece
+
+COUNTS = {"prompt_tokens": 7, "cached_tokens": 2, "completion_tokens": 3}
+
+
+def read(**usage):
+    return triton_tensors.delta(piece("x", [1], finish="stop", usage=usage or None).infer_response)
+
+
+@pytest.mark.parametrize("stop_reason", ["END", 17, None])
+def test_the_last_piece_tells_what_ended_it_and_how_long_it_took(stop_reason):
+    delta = read(**COUNTS, queue_s=0.5, prefill_s=0.25, decode_s=2.0, stop_reason=stop_reason)
+    assert delta.usage == Usage(7, 2, 3, 0.5, 0.25, 2.0)
+    assert delta.stop_reason == stop_reason
+
+
+def test_another_backend_need_not_tell_more_than_the_counts():
+    delta = read(**COUNTS)
+    assert (delta.usage, delta.stop_reason) == (Usage(7, 2, 3), None)
+
+
+def test_a_piece_without_usage_has_none():
+    assert read().usage is None
+
+
+def test_usage_in_another_form_is_the_engines_fault():
+    with pytest.raises(EngineError, match="another form"):
+        read(prompt_tokens=1)
