@@ -10,6 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
+from typing import Any
 
 import llguidance
 import numpy as np
@@ -25,7 +26,7 @@ _MAX_REASON_CHARACTERS = 300
 _WORD = re.compile(r"\s*\S+|\s+")
 # For a schema of ours or a client's: its own "x-guidance" may not loosen what it says. White space is bounded because a
 # model that has nothing to say would go on with it for ever.
-_SCHEMA_OPTIONS = {
+_SCHEMA_OPTIONS: Any = {
     "item_separator": ",",
     "key_separator": ":",
     "whitespace_flexible": True,

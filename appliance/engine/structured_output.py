@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ def _read_text(form: Form, value: Any) -> StructuredOutput:
     return StructuredOutput(form, value)
 
 
-_READERS = {
+_READERS: dict[Form, Callable[[Any], StructuredOutput]] = {
     Form.JSON: _read_schema,
     Form.JSON_OBJECT: _read_json_object,
     Form.REGEX: lambda value: _read_text(Form.REGEX, value),
