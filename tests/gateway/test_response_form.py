@@ -17,7 +17,7 @@ PIECES = [
     Piece((Text("Sure"),), (4,)),
     Piece((ToolCall(0, "call_a", "f"), ToolArguments(0, '{"x"')), (5,)),
     Piece((ToolArguments(0, ": 1}"), ToolCall(1, "call_b", "g"), ToolArguments(1, "{}")), (6,)),
-    Piece((), finish_reason="tool_calls", usage=Usage(7, 3, 9)),
+    Piece((), finish_reason="tool_calls", usage=Usage(7, 3, 9, 0.125, 0.125, 0.25)),
 ]
 
 
@@ -99,6 +99,7 @@ def test_the_document_has_the_items_of_the_stream_and_both_are_kept():
     assert whole["usage"] == last["usage"]
     assert whole["usage"]["output_tokens_details"] == {"reasoning_tokens": 3}
     assert whole["usage"]["input_tokens_details"]["cached_tokens"] == 3
+    assert whole["usage"]["total_time"] == 0.5
     assert kept[0] == (whole, document)
     assert json.loads(kept[1][1]) == last
 

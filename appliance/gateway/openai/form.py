@@ -162,12 +162,19 @@ def text_of(parts: Sequence[Part]) -> str:
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """OpenAI's `usage`, with the seconds under the names that Groq's API gives them."""
+    """OpenAI's `usage`, with the seconds."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        **seconds_fields(usage),
+    }
+
+
+def seconds_fields(usage: Usage) -> dict[str, float]:
+    """Where a request's time went, under the names that Groq's API gives them."""
+    return {
         "queue_time": _seconds(usage.queue_s),
         "prompt_time": _seconds(usage.prefill_s),
         "completion_time": _seconds(usage.decode_s),

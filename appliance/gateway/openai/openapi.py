@@ -15,7 +15,7 @@ from appliance.gateway.anthropic.failure import OVERLOADED_STATUS
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
@@ -40,9 +40,8 @@ class Endpoint:
         summary: one line for people.
         answer: name of the answer's schema.
         body: what is sent; None for nothing.
-        endpoint: which of the tables in `parameters` apply.
         streams: whether the answer may be server-sent events.
-        treatment: of an API with tables of its own: what is refused and ignored.
+        treatment: which of its parameters are refused and ignored.
         failure: name of the schema of what goes wrong.
     """
 
@@ -51,7 +50,6 @@ class Endpoint:
     summary: str
     answer: str
     body: type[Strict] | None = None
-    endpoint: str = ""
     streams: bool = False
     treatment: Treatment = _NO_TREATMENT
     failure: str = "Failure"
@@ -59,8 +57,16 @@ class Endpoint:
 
 _KEPT = "/v1/responses/{response_id}"
 ENDPOINTS = (
-    Endpoint("post", "/v1/chat/completions", "Answer a conversation", "ChatAnswer", ChatBody, CHAT, streams=True),
-    Endpoint("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody, COMPLETIONS, streams=True),
+    Endpoint(
+        *("post", "/v1/chat/completions", "Answer a conversation", "ChatAnswer", ChatBody),
+        streams=True,
+        treatment=TREATMENTS[CHAT],
+    ),
+    Endpoint(
+        *("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody),
+        streams=True,
+        treatment=TREATMENTS[COMPLETIONS],
+    ),
     Endpoint("post", "/v1/embeddings", "Refused until an embedding model is installed", "Nothing", EmbeddingBody),
     Endpoint(
         *("post", "/v1/responses", "Answer in items", "Response", ResponseBody),
@@ -104,7 +110,7 @@ def document(models: Sequence[str]) -> dict[str, Any]:
         if endpoint.body is not None:
             properties = schemas[endpoint.body.__name__]["properties"]
             properties["model"] = {**properties["model"], "enum": list(models)}
-            properties.update(_without_effect(endpoint))
+            properties.update(_without_effect(endpoint.treatment))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint, models)
@@ -134,17 +140,14 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
     return operation
 
 
-def _without_effect(endpoint: Endpoint) -> dict[str, Any]:
+def _without_effect(treatment: Treatment) -> dict[str, Any]:
     """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
-    ignored = {name: one.why for name, one in IGNORED.items() if endpoint.endpoint in one.endpoints}
+    ignored = {name: {"description": why} for name, why in treatment.ignored.items()}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"refused otherwise: {one.why}"}
-        for name, one in [
-            *((name, one) for name, one in REFUSED.items() if endpoint.endpoint in one.endpoints),
-            *endpoint.treatment.refused.items(),
-        ]
+        for name, one in treatment.refused.items()
     }
-    return {name: {"description": why} for name, why in {**ignored, **endpoint.treatment.ignored}.items()} | refused
+    return ignored | refused
 
 
 def _failures(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import RequestError
+from appliance.gateway import treatment
 
 CHAT = "chat"
 COMPLETIONS = "completions"
@@ -14,17 +14,13 @@ BOTH = frozenset({CHAT, COMPLETIONS})
 
 
 @dataclass(frozen=True)
-class Refused:
+class Refused(treatment.Refused):
     """A parameter that would change the answer and cannot be honoured.
 
     Attributes:
-        why: for the client's eyes.
-        neutral: values beside null that ask for nothing and therefore pass.
         endpoints: where OpenAI has it.
     """
 
-    why: str
-    neutral: tuple[Any, ...] = ()
     endpoints: frozenset[str] = frozenset({CHAT})
 
 
@@ -58,18 +54,19 @@ IGNORED: dict[str, Ignored] = {
 }
 
 
+TREATMENTS = {
+    endpoint: treatment.Treatment(
+        {name: row for name, row in REFUSED.items() if endpoint in row.endpoints},
+        {name: row.why for name, row in IGNORED.items() if endpoint in row.endpoints},
+    )
+    for endpoint in BOTH
+}
+
+
 def honoured(body: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
     """Return the body without the parameters that ask for nothing.
 
     Raises:
         RequestError: a parameter asks for what cannot be honoured; it is named.
     """
-    kept = {}
-    for key, value in body.items():
-        refused = REFUSED.get(key)
-        if refused and endpoint in refused.endpoints:
-            if value is not None and value not in refused.neutral:
-                raise RequestError(f"{key} cannot be honoured: {refused.why}", param=key)
-        elif key not in IGNORED or endpoint not in IGNORED[key].endpoints:
-            kept[key] = value
-    return kept
+    return TREATMENTS[endpoint].honoured(body)

@@ -10,7 +10,7 @@ from appliance.errors import ApplianceError
 from appliance.gateway.chat.parts import Piece, Reasoning
 from appliance.gateway.completion import TokenLogprob, Usage
 from appliance.gateway.error_table import outcome, param
-from appliance.gateway.openai.form import encode
+from appliance.gateway.openai.form import encode, seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
 
 
@@ -128,6 +128,7 @@ class ResponseForm:
             "output_tokens": usage.completion_tokens,
             "output_tokens_details": {"reasoning_tokens": self._thoughts},
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            **seconds_fields(usage),
         }
 
     def _logprob(self, token: TokenLogprob) -> dict[str, Any]:
