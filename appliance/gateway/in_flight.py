@@ -74,7 +74,7 @@ class InFlight:
     @property
     def is_draining(self) -> bool:
         """Whether nothing more is admitted, because the gateway ends."""
-        return self._draining
+        return self._draining.is_set()
 
     def check_open(self) -> None:
         """Pass if a new request would be admitted now.

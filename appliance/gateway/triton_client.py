@@ -6,7 +6,7 @@ It uses the generated stubs directly: tritonclient's own layer copies every tens
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import grpc
