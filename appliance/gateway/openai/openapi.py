@@ -24,6 +24,8 @@ from appliance.gateway.treatment import Treatment
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
+# Of a stream, the schema is each event's.
+_EVENT = {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "required": ["data"]}
 _COUNT = {"type": "integer", "minimum": 0}
 # Nobody is left to receive it.
 _UNSEEN = 499
@@ -125,7 +127,7 @@ def document(models: Sequence[str]) -> dict[str, Any]:
 def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _reference(endpoint.answer)}}
     if endpoint.streams:
-        content["text/event-stream"] = {"schema": _TEXT}
+        content["text/event-stream"] = {"schema": _EVENT}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "responses": {"200": {"description": "the answer", "content": content}, **_failures(endpoint.failure)},
