@@ -126,7 +126,7 @@ def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
         "person",
         "extraction",
         "weather tool",
-        "tree",
+        "oneOf told apart by a const",
         "enum unicode",
         "const with a special token's name",
         "const in another form of Unicode",

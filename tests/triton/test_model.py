@@ -15,6 +15,7 @@ import tritonclient.grpc as client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
+from tests.checkpoints import tiny_tokenizer
 from tests.running_box import RunningBox
 from tests.tiny_artefact import CONTEXT_TOKENS, TINY
 from tests.waiting import LIMIT_S, wait_until
@@ -24,6 +25,7 @@ GREEDY = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
 FLAGS = ("finish_reason", "cumulative_logprob", "logprobs", "num_input_tokens", "num_output_tokens")
 EVERYTHING = {f"return_{name}": True for name in FLAGS}
 PROMPT = "Once upon a time"
+X = tiny_tokenizer().encode("x").ids[0]
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +148,7 @@ def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox
     assert usage["stop_reason"] is None
 
 
-@pytest.mark.parametrize(
-    ("own", "reason"), [({"stop": "x"}, "x"), ({"stop_token_ids": [ord("x")]}, ord("x")), ({}, None)]
-)
+@pytest.mark.parametrize(("own", "reason"), [({"stop": "x"}, "x"), ({"stop_token_ids": [X]}, X), ({}, None)])
 def test_usage_tells_what_ended_an_answer(box: RunningBox, own: dict[str, Any], reason: Any):
     sampling = {"structured_outputs": {"choice": ["axb"]}, "max_tokens": 8, **own}
     (answer,) = _ask(box, input_ids=[20, 21], sampling_parameters=sampling, return_finish_reason=True)
