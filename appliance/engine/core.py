@@ -19,7 +19,8 @@ from appliance.engine.sequence import Sequence
 from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
-from appliance.errors import ApplianceError, DeadlineError, EngineError
+from appliance.engine.structured_output import PARAM
+from appliance.errors import ApplianceError, DeadlineError, EngineError, RequestError
 
 MAX_FAULTS_IN_A_ROW = 3
 _log = logging.getLogger(__name__)
@@ -122,12 +123,11 @@ class EngineCore:
         now = self._clock()
         for stream, choice in zip(streams, choices, strict=True):
             if choice.token is None:
-                error = EngineError("the graph computed no usable logits", hint="verify or export the model again")
-                self._finish(stream, FinishReason.ERROR, error)
+                self._finish(stream, FinishReason.ERROR, _no_choice(stream))
                 continue
             reason = stream.accept(choice.token, choice.logprob, now)
             if reason is not None:
-                self._finish(stream, reason)
+                self._finish(stream, reason, _no_choice(stream) if reason is FinishReason.ERROR else None)
 
     def _fail(self, step: Step, fault: EngineError) -> None:
         _log.error("a step of %d sequences failed: %s", len(step.sequences), fault)
@@ -147,7 +147,8 @@ class EngineCore:
         usage = stream.sequence.usage(self._clock())
         self.counters.count_finish(reason, usage)
         self._on_finish(stream.sequence.request.request_id)
-        stream.finish(FinishEvent(reason, usage, error))
+        stop_reason = stream.stop_reason if reason is FinishReason.STOP else None
+        stream.finish(FinishEvent(reason, usage, error, stop_reason))
 
     def _apply(self, operation: CacheOperation) -> None:
         if isinstance(operation, Copy):
@@ -156,3 +157,11 @@ class EngineCore:
             self._runner.swap(operation.first, operation.first_rows, operation.second, operation.second_rows)
         else:
             self._runner.release(operation.slot, operation.keep_rows)
+
+
+def _no_choice(stream: Stream) -> ApplianceError:
+    """Why no token could be chosen, or not the one that was."""
+    matcher = stream.sampler.matcher
+    if matcher is not None and matcher.error:
+        return RequestError(f"{PARAM} cannot be honoured any further: {matcher.error}", hint="simplify it", param=PARAM)
+    return EngineError("the graph computed no usable logits", hint="verify or export the model again")

@@ -24,6 +24,7 @@ from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.config import EngineConfig
 from appliance.engine.core import EngineCore
 from appliance.engine.events import FinishReason
+from appliance.engine.grammar import Grammars
 from appliance.engine.inbox import Inbox
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.request import Request
@@ -49,10 +50,13 @@ class Engine:
         max_context_tokens: longest prompt plus completion.
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runner: Runner, config: EngineConfig) -> None:
+    def __init__(
+        self, manifest: Manifest, tokenizer: Tokenizer, grammars: Grammars, runner: Runner, config: EngineConfig
+    ) -> None:
         """Start the engine's thread over a runner with as many slots as `scheduler_limits` says; see `load`."""
         self.manifest = manifest
         self.tokenizer = tokenizer
+        self._grammars = grammars
         self.max_context_tokens = context_tokens(manifest.shape, config)
         self._config = config
         # The thread and its callback know the inbox and the core but not this object, so that dropping a closed engine
@@ -85,14 +89,14 @@ class Engine:
         slots = scheduler_limits(manifest.shape, config).slots
         check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
-            tokenizer = pool.submit(Tokenizer.load, artefact / TOKENIZER)
+            tokens = pool.submit(_load_tokens, artefact, manifest)
             runner = OrtRunner(artefact / GRAPH, manifest.shape, slots=slots, capacity=capacity, threads=config.threads)
-            loaded = tokenizer.result()
+            tokenizer, grammars = tokens.result()
         give_back_free_memory()
-        return cls(manifest, loaded, runner, config)
+        return cls(manifest, tokenizer, grammars, runner, config)
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queue a request. Thread-safe.
+        """Queue a request. Thread-safe. What its text must match is compiled here, on the caller's thread.
 
         Args:
             request: see Request.
@@ -101,12 +105,15 @@ class Engine:
 
         Raises:
             RequestError, PromptTooLongError: see `check_request`.
+            RequestError: see `Grammars.matcher`.
             RequestError, OverloadedError, UnavailableError: see `Inbox.put`.
         """
         shape = self.manifest.shape
         max_tokens = check_request(request, tokens=shape.tokens, max_context_tokens=self.max_context_tokens)
         sequence = Sequence(request, order=next(self._orders), max_tokens=max_tokens, now=time.monotonic())
-        stream = Stream(sequence, sink, self.tokenizer, self.manifest.generation.eos_token_ids)
+        wanted = request.sampling.structured_outputs
+        matcher = None if wanted is None else self._grammars.matcher(wanted)
+        stream = Stream(sequence, sink, self.tokenizer, self.manifest.generation.eos_token_ids, matcher)
         self._inbox.put(stream)
 
     def cancel(self, request_id: str) -> None:
@@ -139,6 +146,11 @@ class Engine:
         refusal = UnavailableError("the engine is shutting down", hint="try again later")
         self._inbox.close(refusal, time.monotonic() + drain_s)
         self._thread.join(drain_s + STUCK_STEP_S)
+
+
+def _load_tokens(artefact: Path, manifest: Manifest) -> tuple[Tokenizer, Grammars]:
+    tokenizer = Tokenizer.load(artefact / TOKENIZER)
+    return tokenizer, Grammars(tokenizer, manifest.shape.tokens, manifest.generation.eos_token_ids)
 
 
 def _run(core: EngineCore, inbox: Inbox) -> None:

@@ -76,12 +76,16 @@ class FinishEvent:
     Attributes:
         reason: see FinishReason.
         usage: see Usage.
-        error: what went wrong; set for ERROR (an EngineError) and DEADLINE (a DeadlineError) alone.
+        error: what went wrong; set for ERROR (an EngineError, or a RequestError where the grammar cannot go on) and
+            DEADLINE (a DeadlineError) alone.
+        stop_reason: with STOP, the stop string or stop token of the request that ended the completion; None where it
+            was the model's own end or the grammar's.
     """
 
     reason: FinishReason
     usage: Usage
     error: ApplianceError | None = None
+    stop_reason: str | int | None = None
 
 
 Event = TokenEvent | FinishEvent

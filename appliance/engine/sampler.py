@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engine.events import TokenLogprob
+from appliance.engine.grammar import Matcher
 from appliance.engine.request import Request
 
 Row = NDArray[np.float32]
@@ -26,23 +27,25 @@ _LEAST_TEMPERATURE = 1e-5
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen token; None when the logits hold no usable number."""
+    """A chosen token; None when the logits hold no usable number, or the grammar allows no token."""
 
     token: int | None
     logprob: TokenLogprob | None = None
 
 
 class SamplerState:
-    """One sequence's generator and the tokens that its penalties look at."""
+    """One sequence's generator, where it stands in its grammar, and the tokens that its penalties look at."""
 
-    def __init__(self, request: Request, end_tokens: Sequence[int]) -> None:
+    def __init__(self, request: Request, end_tokens: Sequence[int], matcher: Matcher | None = None) -> None:
         self.params = request.sampling
+        self.matcher = matcher
         seed = self.params.seed
         entropy = int.from_bytes(os.urandom(16), "little") if seed is None else seed & (2**64 - 1)
         self.generator = np.random.Generator(np.random.PCG64(entropy))
         self.bias_ids = np.fromiter(self.params.logit_bias.keys(), np.int64)
         self.bias = np.fromiter(self.params.logit_bias.values(), np.float32)
         self.end_ids = np.array(sorted({*end_tokens, *self.params.stop_token_ids}), np.int64)
+        self.own_end_ids = np.array(sorted(end_tokens), np.int64)
         self.prompt_ids = np.unique(np.array(request.prompt_ids, np.int64)) if self.params.has_penalties else None
         self.counts: Counter[int] = Counter()
         self.chosen = 0
@@ -56,12 +59,28 @@ class SamplerState:
     def is_plain(self) -> bool:
         """Whether the answer is the likeliest token of the logits as they are."""
         params = self.params
-        shaped = params.has_penalties or bool(params.logit_bias) or self.holds_back_ends
+        shaped = params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
         return params.logprobs is None and not shaped and _is_greedy(self)
+
+    def allowed(self) -> Ids | None:
+        """The tokens that the grammar allows, or None for all.
+
+        Ends that are not wanted yet are left out, unless nothing would be left.
+        """
+        if self.matcher is None:
+            return None
+        ids = self.matcher.allowed()
+        unwanted = self.end_ids if self.holds_back_ends else self.own_end_ids if self.params.ignore_eos else None
+        if unwanted is None:
+            return ids
+        others = np.setdiff1d(ids, unwanted, assume_unique=True)
+        return others if others.size else ids
 
     def accept(self, token: int) -> None:
         """The token was appended to the completion."""
         self.chosen += 1
+        if self.matcher is not None:
+            self.matcher.accept(token)
         if self.params.has_penalties:
             self.counts[token] += 1
 
@@ -86,7 +105,14 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
     wanted = state.params.logprobs
     raw = row.copy() if wanted is not None else row
     _shape(row, state)
+    allowed = state.allowed()
+    if allowed is not None:
+        row = row[allowed]
+        if not (row.size and np.isfinite(row.max())):
+            return Choice(None)
     token = int(row.argmax()) if _is_greedy(state) else _draw(row, state)
+    if allowed is not None:
+        token = int(allowed[token])
     return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
 
 
@@ -98,7 +124,7 @@ def _shape(row: Row, state: SamplerState) -> None:
     """Apply logit bias, held-back ends and penalties in place."""
     params = state.params
     row[state.bias_ids] += state.bias
-    if state.holds_back_ends:
+    if state.holds_back_ends and state.matcher is None:
         row[state.end_ids] = -np.inf
     if state.prompt_ids is None:
         return

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import RequestError
 
 MAX_STOP_STRINGS = 16
@@ -21,7 +22,8 @@ MAX_LOGPROBS = 20
 class SamplingParams:
     """One request's sampling settings; names and meanings are vLLM's.
 
-    The order of application is vLLM's too: logit bias, penalties, temperature, min_p, top_k, top_p.
+    The order of application is vLLM's too: logit bias, penalties, temperature, min_p, top_k, top_p; all of them only
+    among the tokens that `structured_outputs` allows.
 
     Attributes:
         max_tokens: completion tokens at most; None means as many as the context holds.
@@ -39,6 +41,9 @@ class SamplingParams:
         ignore_eos: go on past the model's own end tokens.
         min_tokens: no end token before this many completion tokens.
         logprobs: None for none; n for the chosen token's and the n likeliest ones' log-probability, n in [0, 20].
+        structured_outputs: what the text must match; None for anything. Where it leaves only the end, the completion
+            ends whatever `min_tokens` and `ignore_eos` say; where it leaves a choice, they keep the end out of it.
+            `max_tokens` and the request's own stops end a completion in the middle of it.
 
     Raises:
         RequestError: a value is out of its range; `param` names it.
@@ -59,6 +64,7 @@ class SamplingParams:
     ignore_eos: bool = False
     min_tokens: int = 0
     logprobs: int | None = None
+    structured_outputs: StructuredOutput | None = None
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -197,6 +203,7 @@ _SPECIAL_READERS: dict[str, Callable[[Any], Any]] = {
     "stop": _read_strings,
     "stop_token_ids": _read_ids,
     "logit_bias": _read_bias,
+    "structured_outputs": StructuredOutput.from_mapping,
 }
 _READERS_BY_TYPE: dict[str, Callable[[Any], Any]] = {
     "int": _read_int,

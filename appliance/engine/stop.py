@@ -12,21 +12,22 @@ class StopMatcher:
         self._stops = tuple(stops)
         self._held = ""
 
-    def push(self, text: str) -> tuple[str, bool]:
-        """Take new text; return the text that is now certain, and whether a stop string was completed.
+    def push(self, text: str) -> tuple[str, str | None]:
+        """Take new text; return the text that is now certain, and the stop string that was completed, if one was.
 
         After a completed stop string the certain text ends before it, and nothing is held any more.
         """
         if not self._stops:
-            return text, False
+            return text, None
         text = self._held + text
-        ends = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        ends = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if ends:
             self._held = ""
-            return text[: min(ends)], True
+            first, found = min(ends, key=lambda end: end[0])
+            return text[:first], found
         keep = max(_overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
-        return text[: len(text) - keep], False
+        return text[: len(text) - keep], None
 
     def flush(self) -> str:
         """Return the held text: the completion ended, so it begins no stop string."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from appliance.engine.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
+from appliance.engine.grammar import Matcher
 from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
 from appliance.engine.stop import StopMatcher
@@ -22,15 +23,27 @@ class Stream:
         sequence: see Sequence.
         sampler: see SamplerState.
         is_deaf: the sink has failed; nothing more is sent to it.
+        stop_reason: see FinishEvent.
     """
 
-    def __init__(self, sequence: Sequence, sink: Sink, tokenizer: Tokenizer, end_tokens: Collection[int]) -> None:
+    def __init__(
+        self,
+        sequence: Sequence,
+        sink: Sink,
+        tokenizer: Tokenizer,
+        end_tokens: Collection[int],
+        matcher: Matcher | None = None,
+    ) -> None:
         params = sequence.request.sampling
         self.sequence = sequence
-        self.sampler = SamplerState(sequence.request, tuple(end_tokens))
+        self.sampler = SamplerState(sequence.request, tuple(end_tokens), matcher)
         self.is_deaf = False
+        self.stop_reason: str | int | None = None
         self._sink = sink
-        self._ends = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else frozenset(end_tokens))
+        # With a grammar, an end that is to be ignored is only chosen where nothing else is possible.
+        ignored = params.ignore_eos and matcher is None
+        self._own_ends = frozenset() if ignored else frozenset(end_tokens)
+        self._stop_tokens = frozenset(params.stop_token_ids)
         self._text = Detokeniser(tokenizer)
         self._stop = StopMatcher(params.stop)
 
@@ -48,17 +61,32 @@ class Stream:
 
     def _advance(self, token: int) -> tuple[str, FinishReason | None]:
         """Return the text that became certain with `token`, and why the completion ends."""
-        sequence = self.sequence
-        if token in self._ends:
-            return self._stop.flush(), FinishReason.STOP
-        text, stopped = self._text.push(token), False
-        if sequence.completion_tokens >= sequence.request.sampling.min_tokens:
-            text, stopped = self._stop.push(text)
-        if stopped:
+        sequence, params, matcher = self.sequence, self.sequence.request.sampling, self.sampler.matcher
+        reason = self._end_of(token)
+        if reason is not None:
+            return self._stop.flush(), reason
+        text = self._text.push(token)
+        if sequence.completion_tokens >= params.min_tokens:
+            text, self.stop_reason = self._stop.push(text)
+        if self.stop_reason is not None:
             return text, FinishReason.STOP
+        if matcher is not None and matcher.is_complete:
+            return text + self._stop.flush(), FinishReason.STOP
         if sequence.completion_tokens >= sequence.max_tokens:
             return text + self._stop.flush(), FinishReason.LENGTH
         return text, None
+
+    def _end_of(self, token: int) -> FinishReason | None:
+        """Why `token` ends the completion without being text of it, if it does."""
+        if self.sampler.matcher is not None and self.sampler.matcher.error:
+            return FinishReason.ERROR
+        if token in self._own_ends:
+            return FinishReason.STOP
+        # A grammar may leave nothing but a stop token that is to be held back: it is text then.
+        if token in self._stop_tokens and self.sequence.completion_tokens > self.sequence.request.sampling.min_tokens:
+            self.stop_reason = token
+            return FinishReason.STOP
+        return None
 
     def _tell(self, event: Event) -> None:
         if self.is_deaf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,11 @@ class Tokenizer:
         self._backend = backend
         self._byte_level = _is_byte_level(backend)
         self._bytes: dict[int, bytes] = {}
+        self._specials: dict[int, str] = {}
         for token, added in backend.get_added_tokens_decoder().items():
             self._bytes[token] = b"" if added.special else added.content.encode()
+            if added.special:
+                self._specials[token] = added.content
 
     @classmethod
     def load(cls, file: Path) -> Tokenizer:
@@ -52,6 +55,15 @@ class Tokenizer:
     def size(self) -> int:
         """Number of tokens, added ones included."""
         return int(self._backend.get_vocab_size())
+
+    @property
+    def special_tokens(self) -> Mapping[int, str]:
+        """Names of the tokens that stand for no text."""
+        return self._specials
+
+    def vocabulary(self, tokens: int) -> list[bytes]:
+        """Return what `token_bytes` says of the first `tokens` ids, without keeping it."""
+        return [self._read(token) if (known := self._bytes.get(token)) is None else known for token in range(tokens)]
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Return the token ids of `text`; the model's own prefix (such as `<bos>`) comes first if it has one.
@@ -74,10 +86,12 @@ class Tokenizer:
         """Return the UTF-8 bytes that `token` stands for; none for special tokens and unused ids."""
         known = self._bytes.get(token)
         if known is None:
-            piece = self._backend.id_to_token(token)
-            known = b"" if piece is None else self._piece_bytes(piece)
-            self._bytes[token] = known
+            known = self._bytes[token] = self._read(token)
         return known
+
+    def _read(self, token: int) -> bytes:
+        piece = self._backend.id_to_token(token)
+        return b"" if piece is None else self._piece_bytes(piece)
 
     def _piece_bytes(self, piece: str) -> bytes:
         if self._byte_level:

@@ -86,6 +86,7 @@ class Delta:
         logprobs: one entry a token if they were asked for.
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
+        stop_reason: with the last piece, the stop string or stop token of the request that ended the completion.
         choice: which of several answers it belongs to, from 0.
     """
 
@@ -94,4 +95,5 @@ class Delta:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str = ""
     usage: Usage | None = None
+    stop_reason: str | int | None = None
     choice: int = 0

@@ -51,13 +51,14 @@ def delta(response: Any) -> Delta:
         packed = raw.get("token_ids", b"")
         ids = struct.unpack(f"<{len(packed) // 4}i", packed)
         reason = _text(raw.get("finish_reason", b""))
-        usage = _text(raw.get("usage", b""))
+        usage = json.loads(_text(raw.get("usage", b"")) or "null")
         return Delta(
             text=_text(raw.get("text_output", b"")),
             token_ids=ids,
             logprobs=_logprobs(ids, _text(raw["logprobs"])) if "logprobs" in raw else (),
             finish_reason="" if reason == "None" else reason,
-            usage=_usage(usage) if usage else None,
+            usage=None if usage is None else _usage(usage),
+            stop_reason=None if usage is None else usage.get("stop_reason"),
         )
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError(f"the model's answer has another form than agreed: {error}") from error
@@ -120,9 +121,8 @@ def _logprobs(ids: tuple[int, ...], text: str) -> tuple[TokenLogprob, ...]:
     return tuple(found)
 
 
-def _usage(text: str) -> Usage:
+def _usage(value: dict[str, Any]) -> Usage:
     """Another backend's answer need not have the seconds."""
-    value = json.loads(text)
     counts = (int(value[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
     seconds = (float(value.get(name, 0.0)) for name in ("queue_s", "prefill_s", "decode_s"))
     return Usage(*counts, *seconds)

@@ -30,7 +30,12 @@ INPUTS = (
     Tensor("text_input", "TYPE_STRING", 1, "the prompt as text, UTF-8; special tokens in it count as such"),
     Tensor("input_ids", "TYPE_INT32", -1, "the prompt as token ids (lean form)"),
     Tensor("stream", "TYPE_BOOL", 1, "one response a step instead of one for all; default false"),
-    Tensor("sampling_parameters", "TYPE_STRING", 1, "JSON object of vLLM's sampling parameters"),
+    Tensor(
+        "sampling_parameters",
+        "TYPE_STRING",
+        1,
+        "JSON object of vLLM's sampling parameters; structured_outputs among them",
+    ),
     Tensor("request_options", "TYPE_STRING", 1, 'JSON object: "timeout_s", seconds until the request is ended'),
     Tensor("principal", "TYPE_STRING", 1, "who asks: prefixes are reused and turns are taken within one principal"),
     Tensor("exclude_input_in_output", "TYPE_BOOL", 1, "leave the prompt out of text_output; default: what stream is"),
@@ -49,7 +54,7 @@ OUTPUTS = (
     Tensor("logprobs", "TYPE_STRING", -1, "JSON: for each new token, token id -> logprob, rank, decoded_token"),
     Tensor("num_input_tokens", "TYPE_UINT32", 1, "tokens of the prompt"),
     Tensor("num_output_tokens", "TYPE_UINT32", -1, "tokens that are new in this response"),
-    Tensor("usage", "TYPE_STRING", 1, "JSON: tokens and seconds of the request, with the last response (lean form)"),
+    Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, with the last response (lean form)"),
 )
 
 

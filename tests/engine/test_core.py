@@ -13,9 +13,8 @@ from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
 from appliance.errors import DeadlineError, EngineError
-from tests.engine.toy import END, SHAPE, TOKENS, Recorder, ToyRunner, greedy_reference, toy_tokenizer
+from tests.engine.toy import END, GRAMMARS, SHAPE, TOKENIZER, TOKENS, Recorder, ToyRunner, greedy_reference
 
-TOKENIZER = toy_tokenizer()
 LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
 
 
@@ -40,7 +39,9 @@ class Bench:
         self.sinks[name] = Recorder()
         sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
         self.sequences[name] = sequence
-        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,)))
+        wanted = sampling.structured_outputs
+        matcher = None if wanted is None else GRAMMARS.matcher(wanted)
+        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,), matcher))
         return self.sinks[name]
 
     def step(self, cancelled=()):

@@ -10,6 +10,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from appliance.artefact import Generation, Manifest, ModelShape
 from appliance.engine import EngineConfig, FinishEvent, TokenEvent
 from appliance.engine.exactness import LARGEST_TILE
+from appliance.engine.grammar import Grammars
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError
 
@@ -110,6 +111,10 @@ def toy_tokenizer() -> Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     return Tokenizer(backend)
+
+
+TOKENIZER = toy_tokenizer()
+GRAMMARS = Grammars(TOKENIZER, TOKENS, (END,))
 
 
 class Recorder:

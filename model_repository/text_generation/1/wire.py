@@ -109,7 +109,8 @@ def response(form: Form, piece: Piece, state: AnswerState, end: FinishEvent | No
     if form.lean:
         outputs.append(pb_utils.Tensor("token_ids", np.array(piece.token_ids, dtype=np.int32)))
         if end is not None:
-            outputs.append(_strings("usage", json.dumps(dataclasses.asdict(end.usage))))
+            usage = {**dataclasses.asdict(end.usage), "stop_reason": end.stop_reason}
+            outputs.append(_strings("usage", json.dumps(usage)))
     # The lean form leaves out what says nothing: one tensor less a token.
     if form.finish_reason and (end is not None or not form.lean):
         outputs.append(_strings("finish_reason", end.reason.value if end else "None"))
@@ -217,7 +218,7 @@ def _text(tensors: dict[str, Any], name: str) -> str:
 def _object(text: str, name: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"{name} is not JSON: {error}", param=name) from error
     if not isinstance(value, dict):
         raise RequestError(f"{name} must be a JSON object", param=name)

@@ -1,0 +1,119 @@
+"""What a completion's text must match, as clients name it (vLLM's `structured_outputs`). It compiles nothing."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import RequestError
+
+PARAM = "structured_outputs"
+MAX_CHARACTERS = 1 << 17
+ANY_JSON = "{}"
+ANY_OBJECT = '{"type": "object"}'
+
+
+class Form(enum.Enum):
+    """How the text is described; the value is the client's key."""
+
+    JSON = "json"
+    JSON_OBJECT = "json_object"
+    REGEX = "regex"
+    CHOICE = "choice"
+    GRAMMAR = "grammar"
+
+
+@dataclass(frozen=True)
+class StructuredOutput:
+    """A description of texts.
+
+    Attributes:
+        form: how `text` is to be read; never JSON_OBJECT, which is a schema too.
+        text: a JSON schema, a regular expression, or a grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
+
+    Raises:
+        RequestError: the description is too long.
+    """
+
+    form: Form
+    text: str
+
+    def __post_init__(self) -> None:
+        if len(self.text) > MAX_CHARACTERS:
+            raise RequestError(
+                f"{PARAM} has {len(self.text)} characters, at most {MAX_CHARACTERS} are compiled",
+                hint="send a smaller schema or grammar",
+                param=PARAM,
+            )
+
+    @classmethod
+    def from_mapping(cls, value: Any) -> StructuredOutput:
+        """Read a parsed JSON object with exactly one of the keys of `Form`; null counts as absent.
+
+        Raises:
+            RequestError: it is another thing, has no or several keys, or one with a value of the wrong type.
+        """
+        if not isinstance(value, Mapping):
+            raise RequestError(f"{PARAM} must be an object", param=PARAM)
+        given = {key: content for key, content in value.items() if content is not None}
+        known = {form.value: form for form in Form}
+        unknown = sorted(str(key) for key in given.keys() - known.keys())
+        if unknown:
+            raise RequestError(
+                f"{PARAM} has {unknown[0]!r}, which is not known",
+                hint=f"known are {', '.join(sorted(known))}",
+                param=PARAM,
+            )
+        if len(given) != 1:
+            raise RequestError(f"{PARAM} must have exactly one of {', '.join(sorted(known))}", param=PARAM)
+        ((key, content),) = given.items()
+        return _READERS[known[key]](content)
+
+
+def _read_schema(value: Any) -> StructuredOutput:
+    """Read a schema: an object, true or false, or a string that holds one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise RequestError(f"the schema is not JSON: {error}", param=PARAM) from error
+    if value is True:
+        return StructuredOutput(Form.JSON, ANY_JSON)
+    if value is False:
+        raise RequestError("the schema is false, which nothing satisfies", param=PARAM)
+    if not isinstance(value, Mapping):
+        raise RequestError(f"a JSON schema is an object or true, not {type(value).__name__}", param=PARAM)
+    try:
+        return StructuredOutput(Form.JSON, json.dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(f"the schema is not JSON: {error}", param=PARAM) from error
+
+
+def _read_json_object(value: Any) -> StructuredOutput:
+    if value is not True:
+        raise RequestError(f"json_object of {PARAM} can only be true", param=PARAM)
+    return StructuredOutput(Form.JSON, ANY_OBJECT)
+
+
+def _read_choice(value: Any) -> StructuredOutput:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(text, str) for text in value):
+        raise RequestError(f"choice of {PARAM} must be a list of at least one string", param=PARAM)
+    return StructuredOutput(Form.CHOICE, json.dumps(list(value)))
+
+
+def _read_text(form: Form, value: Any) -> StructuredOutput:
+    if not isinstance(value, str):
+        raise RequestError(f"{form.value} of {PARAM} must be a string", param=PARAM)
+    return StructuredOutput(form, value)
+
+
+_READERS = {
+    Form.JSON: _read_schema,
+    Form.JSON_OBJECT: _read_json_object,
+    Form.REGEX: lambda value: _read_text(Form.REGEX, value),
+    Form.CHOICE: _read_choice,
+    Form.GRAMMAR: lambda value: _read_text(Form.GRAMMAR, value),
+}
