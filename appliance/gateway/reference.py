@@ -62,13 +62,13 @@ An answer's `usage` has, beside the tokens, seconds: `queue_time`, `prompt_time`
 ## Tools, formats, thoughts
 
 How a model writes tool calls, and whether it thinks, is in its manifest (`conversation`, from the catalogue entry).
-Where it says nothing, tools are refused; `appliance model pull NAME` and `appliance export NAME` bring an older artefact
-up to date.
+Where it says nothing, tools are refused; `appliance model pull NAME` and `appliance export NAME` bring an older
+artefact up to date.
 
 | asked for | what happens |
 |---|---|
 | `tools`, `tool_choice: "auto"` | the model writes what it likes; its calls are read and streamed as it writes them |
-| a tool with `strict`, `parallel_tool_calls: false` | words are free; calls, their arguments and their number follow by construction |
+| a `strict` tool, `parallel_tool_calls: false` | words are free; calls are bound by construction |
 | `tool_choice: "required"`, or a function | calls and nothing else, their arguments by their schemas |
 | `tool_choice: "none"` | no calls; the tools stay in the prompt, so that a conversation keeps its prefix |
 | `response_format` | the answer follows by construction; what cannot be honoured is refused before the first token |
