@@ -48,6 +48,8 @@ for chunk in client.chat.completions.create(
 | `POST /v1/responses` | OpenAI's newer API: [below](#responses) |
 | `POST /v1/messages` | Anthropic's API: [below](#messages) |
 | `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
+| `POST /v1/embeddings` | refused until an embedding model is installed |
+| `GET /openapi.json` | this API in OpenAPI's form |
 | `GET /v1/models`, `GET /v1/models/{name}` | the models on offer; `max_model_len` is the model's own context |
 | `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
@@ -62,6 +64,30 @@ log too, one JSON line a request, which never holds a prompt or an answer.
 With `"stream": true` the answer is server-sent events that end with `data: [DONE]`. The status comes with the first
 token, so that a refusal by the engine has a status of its own. When a stream fails later, its last event is
 `data: {"error": …}`, and no `[DONE]` follows.
+
+An answer's `usage` has, beside the tokens, seconds: `queue_time`, `prompt_time`, `completion_time`, `total_time`. With
+`n`, tokens are added up and seconds are the slowest answer's.
+
+## Tools, formats, thoughts
+
+How a model writes tool calls, and whether it thinks, is in its manifest (`conversation`, from the catalogue entry).
+Where it says nothing, tools are refused; `appliance model pull NAME` and `appliance export NAME` bring an older
+artefact up to date.
+
+| asked for | what happens |
+|---|---|
+| `tools`, `tool_choice: "auto"` | the model writes what it likes; its calls are read and streamed as it writes them |
+| a `strict` tool, `parallel_tool_calls: false` | words are free; calls are bound by construction |
+| `tool_choice: "required"`, or a function | calls and nothing else, their arguments by their schemas |
+| `tool_choice: "none"` | no calls; the tools stay in the prompt, so that a conversation keeps its prefix |
+| `response_format` | the answer follows by construction; what cannot be honoured is refused before the first token |
+
+What does not begin as a call of a tool on offer is text. Arguments that turn out to be no JSON arrive as the model
+wrote them. Thoughts are in `reasoning_content`; `reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking`
+turn them off.
+
+A conversation that goes on begins with the bytes that it had, calls included, as far as the template allows: Qwen3's
+drops the thoughts of earlier turns, and Qwen2.5's writes exactly one newline before a call.
 
 ## Access
 

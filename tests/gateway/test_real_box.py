@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import anthropic
 import httpx
 import openai
+import pydantic
 import pytest
 
 from appliance.layout import Layout
@@ -192,3 +194,82 @@ def test_the_real_model_goes_on_with_a_conversation_in_both_newer_apis(real_mode
         )
         assert message.content[0].type == "text"
         assert message.content[0].text == second.output_text
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Current weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
+            "required": ["city", "unit"],
+            "additionalProperties": False,
+        },
+    },
+}
+ASK_WEATHER = [{"role": "user", "content": "What is the weather in Paris, in celsius? Use the tool."}]
+
+
+class Capital(pydantic.BaseModel):
+    country: str
+    capital: str
+    inhabitants: int
+
+
+@pytest.mark.model
+def test_the_real_model_calls_tools_and_answers_in_formats(real_box: Layout, tmp_path: Path):
+    with (
+        RealModelBox(tmp_path, real_box.exports) as box,
+        openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        greedy = {"model": NAME, "temperature": 0, "max_tokens": 96}
+        forced = client.chat.completions.create(
+            messages=ASK_WEATHER, tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, **greedy
+        )
+        assert forced.choices[0].finish_reason == "tool_calls"
+        (call,) = forced.choices[0].message.tool_calls
+        assert json.loads(call.function.arguments) == {"city": "Paris", "unit": "celsius"}
+
+        result = {"role": "tool", "tool_call_id": call.id, "content": '{"temperature": 21, "sky": "clear"}'}
+        turns = [*ASK_WEATHER, forced.choices[0].message, result]
+        after = client.chat.completions.create(messages=turns, tools=[WEATHER], **greedy)
+        assert "21" in after.choices[0].message.content
+        # Prompts are reused whole, up to the end of a tile of eight; an answer is computed again once, as a prompt.
+        assert after.usage.prompt_tokens_details.cached_tokens == forced.usage.prompt_tokens // 8 * 8
+        turns += [after.choices[0].message, {"role": "user", "content": "Thank you."}]
+        last = client.chat.completions.create(messages=turns, tools=[WEATHER], **greedy)
+        assert last.usage.prompt_tokens_details.cached_tokens == after.usage.prompt_tokens // 8 * 8
+
+        stream = client.chat.completions.create(
+            messages=ASK_WEATHER,
+            tools=[WEATHER],
+            tool_choice={"type": "function", "function": {"name": "get_weather"}},
+            stream=True,
+            **greedy,
+        )
+        deltas = [call for chunk in stream for call in chunk.choices[0].delta.tool_calls or []]
+        assert "".join(delta.function.arguments for delta in deltas) == call.function.arguments
+
+        question = [{"role": "user", "content": "Name the capital of France."}]
+        parsed = client.chat.completions.parse(messages=question, response_format=Capital, **greedy)
+        assert parsed.choices[0].message.parsed.capital == "Paris"
+
+        choices = client.chat.completions.create(
+            model=NAME, messages=question, n=3, seed=5, temperature=1.5, max_tokens=12
+        ).choices
+        assert len({choice.message.content for choice in choices}) > 1
+
+        gap = client.completions.create(
+            prompt="def add(a, b):\n    result = ", suffix="\n    return result\n", **{**greedy, "max_tokens": 8}
+        )
+        assert "a + b" in gap.choices[0].text
+
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(
+                messages=question,
+                response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "nothing"}}},
+                **greedy,
+            )
+        assert caught.value.param == "response_format"

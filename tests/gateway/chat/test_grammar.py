@@ -1,0 +1,138 @@
+"""What the grammars of answers allow, judged by the engine's own matcher with the real model's tokens."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from appliance.engine.grammar import Grammars
+from appliance.engine.structured_output import StructuredOutput
+from appliance.engine.tokenizer import Tokenizer
+from appliance.gateway.chat.grammar import Grammar
+from appliance.gateway.chat.request import Tool
+from appliance.layout import Layout
+from tests.gateway.chat.reading import CODER, HERMES, read
+from tests.real_model import artefact_of
+
+pytestmark = pytest.mark.model
+END = 151645
+TOKENS = 151665
+WEATHER = Tool(
+    "get_weather",
+    parameters={
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "unit": {"type": "string", "enum": ["c", "f"]},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+    strict=True,
+)
+TIME = Tool("get_time")
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(real_box: Layout) -> Tokenizer:
+    return Tokenizer.load(artefact_of(real_box) / "tokenizer.json")
+
+
+@pytest.fixture(scope="module")
+def allows(tokenizer: Tokenizer):
+    grammars = Grammars(tokenizer, TOKENS, [END])
+
+    def allows(grammar: str, text: str) -> bool:
+        matcher = grammars.matcher(StructuredOutput.from_mapping({"grammar": grammar}))
+        for token in tokenizer.encode(text, add_special_tokens=False):
+            if token not in matcher.allowed():
+                return False
+            matcher.accept(token)
+        return END in matcher.allowed() or matcher.is_complete
+
+    return allows
+
+
+def call(arguments: str, name: str = "get_weather") -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+def coder_call(**values: object) -> str:
+    inside = "".join(f"<parameter={name}>\n{value}\n</parameter>\n" for name, value in values.items())
+    return f"<tool_call>\n<function=get_weather>\n{inside}</function>\n</tool_call>"
+
+
+def answer(form: str, how: str, *tools: Tool, thought: bool | None = None, **settings: bool) -> str:
+    grammar = Grammar(form)
+    content = getattr(grammar, how)(tools, **settings)
+    return grammar.text(thought="" if thought is None else grammar.thought(is_open=thought), answer=content)
+
+
+PARIS = call('{"city": "Paris", "days": 3}')
+AUTO = functools.partial(answer, "hermes", "text_or_calls", WEATHER, TIME, several=True)
+FORCED = functools.partial(answer, "hermes", "calls", WEATHER, by_schema=True, several=False)
+CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, Tool("f", "", {"anyOf": []}))
+
+
+@pytest.mark.parametrize(
+    ("grammar", "text", "allowed"),
+    [
+        (AUTO(), "", True),
+        (AUTO(), "Hello <b>world</b>\n", True),
+        (AUTO(), "a <tool_cal> b", True),
+        (AUTO(), PARIS, True),
+        (AUTO(), f"Let me see.\n{PARIS}\n{call('{}', 'get_time')}", True),
+        (AUTO(), call('{"x": [1, {}]}', "get_time"), True),
+        (AUTO(), "a<tool_call>b", False),
+        (AUTO(), call('{"town": "Paris"}'), False),
+        (AUTO(), call('{"city": "Paris", "days": "3"}'), False),
+        (AUTO(), call('{"city":"Paris"}'), False),
+        (AUTO(), call("{}", "rm"), False),
+        (AUTO(), f"{PARIS} and then", False),
+        (FORCED(), PARIS, True),
+        (FORCED(), f"Let me see.\n{PARIS}", False),
+        (FORCED(), f"{PARIS}\n{PARIS}", False),
+        (FORCED(), "", False),
+        (FORCED(thought=False), f"<think>\nHm </b>\n</think>\n\n{PARIS}", True),
+        (FORCED(thought=False), PARIS, False),
+        (FORCED(thought=True), f"Hm\n</think>\n\n{PARIS}", True),
+        (CODER_AUTO(several=True), "Well\n" + coder_call(city="Pa\nris", days=3, unit="c"), True),
+        (CODER_AUTO(several=True), f"{coder_call(city='a')}\n{coder_call(city='b')}", True),
+        (CODER_AUTO(several=False), f"{coder_call(city='a')}\n{coder_call(city='b')}", False),
+        (CODER_AUTO(several=True), coder_call(days=3), False),
+        (CODER_AUTO(several=True), coder_call(city="a", days="x"), False),
+        (CODER_AUTO(several=True), coder_call(city="a", unit="k"), False),
+        (CODER_AUTO(several=True), coder_call(x="anything", y="at\nall").replace("get_weather", "f"), True),
+    ],
+)  # fmt: skip
+def test_a_grammar_allows_what_it_should_and_no_more(allows, grammar: str, text: str, allowed: bool):
+    assert allows(grammar, text) is allowed
+
+
+@pytest.mark.parametrize(("dialect", "text"), [(HERMES, f"A\n{PARIS}"), (CODER, coder_call(city="Paris", days=3))])
+def test_what_a_grammar_allows_is_what_the_parser_reads(allows, dialect, text: str):
+    assert allows(answer(dialect.tools, "text_or_calls", WEATHER, several=True), text)
+    parts, reason = read(dialect, list(text), [WEATHER])
+    assert reason == "tool_calls"
+    assert parts[-1].text == '{"city": "Paris", "days": 3}'
+
+
+def test_a_format_or_a_call(allows):
+    grammar = Grammar("hermes")
+    rule = f"{grammar.format({'json': SCHEMA})} | {grammar.calls([WEATHER], by_schema=False, several=True)}"
+    text = grammar.text(thought="", answer=rule)
+    assert allows(text, '{"a": 1}')
+    assert allows(text, '{\n  "a": 1\n}')
+    assert allows(text, PARIS)
+    assert not allows(text, '{"a": "b"}')
+    assert not allows(text, "hello")
+
+
+def test_a_thought_and_then_a_format(allows):
+    grammar = Grammar("hermes")
+    text = grammar.text(thought=grammar.thought(is_open=True), answer=grammar.format({"json_object": True}))
+    assert allows(text, 'Let me {think}.\n</think>\n\n{"a": 1}')
+    assert not allows(text, '{"a": 1}')
