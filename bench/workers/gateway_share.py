@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import grpc.aio
 
 from appliance.gateway.completion import CompletionRequest
+from appliance.gateway.kserve.request import error_text
 from appliance.gateway.triton_client import TritonClient
 from appliance.gateway.triton_tensors import request_message
 from bench.plan import Plan
@@ -74,9 +75,10 @@ async def _complete(triton: TritonClient, model: str, prompt: Sequence[int], tok
     await call.write(request_message(request).SerializeToString())
     await call.done_writing()
     arrivals: list[float] = []
-    while await call.read() is not grpc.aio.EOF:
+    while (response := await call.read()) is not grpc.aio.EOF:
         arrivals.append(time.perf_counter() - asked)
-    if len(arrivals) < 2:
+        if (error := error_text(response)) is not None:
+            raise RuntimeError(f"Triton answered with {error}")
+    if not arrivals:
         raise RuntimeError(f"Triton answered with {await call.code()} {await call.details()}")
-    # The last is the empty response that ends a decoupled answer.
-    return spread_tokens(arrivals[:-1], tokens)
+    return spread_tokens(arrivals, tokens)

@@ -36,6 +36,8 @@ _START_S = 120.0
 _STOP_S = 60.0
 _POLL_S = 0.01
 _HOST = "127.0.0.1"
+# The configuration takes no less; a real model's is beyond it.
+_LEAST_CACHE_BYTES = 1 << 20
 _ADDRESSES = ("http_address", "grpc_address", "metrics_address", "triton_grpc_address", "triton_metrics_address")
 _Result = TypeVar("_Result")
 
@@ -161,7 +163,7 @@ def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int
     settings = {
         "slots": work.slots,
         "max_context_tokens": work.context_tokens,
-        "cache_bytes": work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token,
+        "cache_bytes": max(_LEAST_CACHE_BYTES, work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token),
         "threads": plan.threads,
         **serve,
     }

@@ -37,6 +37,17 @@ def test_a_quick_run_measures_the_real_engine(layout: Layout):
     assert "A smoke run" in report(results)
 
 
+@pytest.mark.triton
+def test_a_quick_run_of_the_whole_path_says_what_the_gateway_takes(layout: Layout):
+    options = Options(models=(MODEL,), engines=(WHOLE_PATH.key,), quick=True)
+    results = run_bench(options, layout, Steps(), lambda _line: None)
+    (path,) = results.tables[0].engines
+    assert path.why_not == ""
+    assert path.values("models_per_s")[0] > 0
+    assert path.values("gateway_ttft_share")[0] < 1
+    assert "gateway's share of TTFT" in report(results)
+
+
 def test_a_full_run_has_a_table_a_model_and_one_over_prompt_lengths(layout: Layout):
     said: list[str] = []
     options = Options(models=(MODEL, "not-there"), engines=(ENGINE.key, WHOLE_PATH.key), rounds=2)

