@@ -69,6 +69,5 @@ class TritonPythonModel:
         sink = self._sender.open(answer)
         try:
             self._engine.submit(wanted, sink)
-        except ApplianceError:
-            self._sender.refuse(answer)
-            raise
+        except ApplianceError as error:
+            self._sender.refuse(answer, error)

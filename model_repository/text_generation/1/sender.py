@@ -16,10 +16,13 @@ import triton_python_backend_utils as pb_utils
 import wire
 
 from appliance.engine import Event, FinishEvent, FinishReason
+from appliance.errors import ApplianceError
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # How often requests that get no tokens (queued, prefilled, not streaming) are asked about.
 _IDLE_POLL_S = 0.05
+# What is said about a request: the engine's events, or why the engine did not take it.
+Said = Event | ApplianceError
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Sender:
 
     def __init__(self, cancel: Callable[[str], None]) -> None:
         self._cancel = cancel
-        self._events: queue.SimpleQueue[tuple[Answer, Event] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[Answer, Said] | None] = queue.SimpleQueue()
         self._open: dict[str, Answer] = {}
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
@@ -50,9 +53,13 @@ class Sender:
         self._open[answer.request_id] = answer
         return lambda event: self._events.put((answer, event))
 
-    def refuse(self, answer: Answer) -> None:
-        """Forget an answer whose request the engine did not take."""
-        self._open.pop(answer.request_id, None)
+    def refuse(self, answer: Answer, error: ApplianceError) -> None:
+        """End an opened answer whose request the engine did not take.
+
+        The last response leaves from this thread like all others: Triton crashes when it is asked about a request
+        whose last response another thread has sent meanwhile.
+        """
+        self._events.put((answer, error))
 
     def close(self) -> None:
         """Send what is queued, then end the thread."""
@@ -68,9 +75,9 @@ class Sender:
             self._send([item for item in batch if item is not None])
             self._poll_idle()
 
-    def _next_batch(self) -> list[tuple[Answer, Event] | None]:
+    def _next_batch(self) -> list[tuple[Answer, Said] | None]:
         """All events that wait now: tokens of several steps then leave in one response."""
-        batch: list[tuple[Answer, Event] | None] = []
+        batch: list[tuple[Answer, Said] | None] = []
         try:
             batch.append(self._events.get(timeout=_IDLE_POLL_S))
             while True:
@@ -79,10 +86,13 @@ class Sender:
             # Nothing came in time, or all that waited has been taken.
             return batch
 
-    def _send(self, batch: list[tuple[Answer, Event]]) -> None:
+    def _send(self, batch: list[tuple[Answer, Said]]) -> None:
         touched: dict[str, Answer] = {}
         for answer, event in batch:
-            if isinstance(event, FinishEvent):
+            if isinstance(event, ApplianceError):
+                self._open.pop(answer.request_id, None)
+                self._emit(answer, wire.error_response(event), _FINAL)
+            elif isinstance(event, FinishEvent):
                 touched.pop(answer.request_id, None)
                 self._finish(answer, event)
             else:
