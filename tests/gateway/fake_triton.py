@@ -40,7 +40,7 @@ class Asked:
             json.loads(raw["sampling_parameters"][4:]),
             json.loads(raw["request_options"][4:]),
             frozenset(raw),
-            raw["principal"][4:].decode(),
+            raw.get("principal", b"")[4:].decode(),
         )
 
 

@@ -87,7 +87,7 @@ def test_a_client_that_knows_nothing_but_reflection_can_chat_and_tokenise(harnes
         names = [model.name for model in call("ListModels").models]
     assert "".join(chunk.text for chunk in chunks) == "Hello"
     assert list(ids) == list(harness.triton.asked[0].prompt_ids)
-    assert names == ["tiny-instruct", "tiny-base"]
+    assert names == ["tiny-instruct", "tiny-base", "tiny-talker"]
 
 
 def test_reflection_and_health_know_kserve_too(harness):

@@ -48,7 +48,7 @@ def test_a_text_of_any_length_comes_back_from_its_tokens(stub, text):
 
 
 def test_models_are_listed_with_what_a_client_must_know(stub):
-    instruct, base = stub.ListModels(pb.ListModelsRequest()).models
+    instruct, base, talker = stub.ListModels(pb.ListModelsRequest()).models
     assert (instruct.name, instruct.context_tokens, instruct.chat, instruct.ready) == (
         MODEL,
         CONTEXT_TOKENS,
@@ -56,6 +56,7 @@ def test_models_are_listed_with_what_a_client_must_know(stub):
         True,
     )
     assert (base.name, base.chat) == ("tiny-base", False)
+    assert (talker.name, talker.chat) == ("tiny-talker", True)
     assert instruct.fingerprint.startswith("fp_")
 
 

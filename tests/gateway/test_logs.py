@@ -130,13 +130,13 @@ def _whatever_it_says(call):
 
 @pytest.mark.parametrize("front", ["http", "grpc"])
 def test_a_bug_says_where_it_is_and_not_what_it_met(box, log, monkeypatch, front):
-    async def encode_chat(_self, messages):
+    async def encode_rendered(_self, text, _param="messages"):
         try:
-            return {}[str(messages)]
+            return {}[text]
         except KeyError as error:
-            raise ValueError(f"cannot take {messages}") from error
+            raise ValueError(f"cannot take {text}") from error
 
-    monkeypatch.setattr(ServedModel, "encode_chat", encode_chat)
+    monkeypatch.setattr(ServedModel, "encode_rendered", encode_rendered)
     if front == "http":
         assert httpx.post(f"{box.url}/v1/chat/completions", json=CHAT).status_code == 500
     else:

@@ -321,7 +321,7 @@ def test_a_box_that_is_not_ready_says_what_it_waits_for(open_page: Open, make_ha
 
 
 def test_status_and_limits_are_of_the_chosen_model(page: Browser):
-    assert page.texts("#model option") == ["tiny-instruct", "tiny-base"]
+    assert page.texts("#model option") == ["tiny-instruct", "tiny-base", "tiny-talker"]
     assert page.text("#box-status") == "ready"
     assert page.text("#box-model") == "tiny-instruct"
     assert page.text("#box-context").startswith("512 tokens")

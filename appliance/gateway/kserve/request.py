@@ -61,8 +61,10 @@ class PassedRequest:
         return self.message + bytes(more.SerializeToString())
 
 
-def admitted(asked: PassedRequest) -> bytes:
-    """Return the message as it goes on to Triton, in the name of the principal whose call it came with.
+def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
+    """Return the message as it goes on to Triton: for a model that we serve, in the name of whose call it came with.
+
+    Other models of the same Triton have inputs of their own.
 
     Raises:
         ForbiddenError: the principal's tokens are limited, and here nobody counts them.
@@ -70,7 +72,7 @@ def admitted(asked: PassedRequest) -> bytes:
     visit = current()
     if visit.limits_tokens:
         raise ForbiddenError("calls that are passed on cannot be counted in tokens, which are limited here")
-    return asked.message_of(visit.principal.name)
+    return asked.message_of(visit.principal.name) if is_served else asked.message
 
 
 def failed_response(text: str, request_id: str) -> bytes:

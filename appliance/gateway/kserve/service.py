@@ -51,8 +51,10 @@ class KServeService(grpc.GenericRpcHandler):
         async with answering(self._desk, context, f"{SERVICE}/{INFER}") as record:
             with self._desk.in_flight.admit() as exchange:
                 asked = PassedRequest.from_bytes(message)
-                record.fields |= self._desk.models.label(asked.model)
-                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", admitted(asked), self._timeout_s(context))
+                label = self._desk.models.label(asked.model)
+                record.fields |= label
+                message = admitted(asked, is_served=bool(label))
+                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
                 return await exchange.attach(PassedCall(call)).only()
 
     async def _stream(self, requests: Any, context: Any) -> None:

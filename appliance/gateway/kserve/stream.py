@@ -121,7 +121,7 @@ class Stream:
         failure = None
         try:
             call = exchange.attach(PassedCall(self._desk.triton.stream(f"/{SERVICE}/{STREAM}", self._timeout_s)))
-            await call.send(admitted(asked))
+            await call.send(admitted(asked, is_served="model" in record.fields))
             while (response := await call.read()) is not None:
                 record.first_token()
                 if (text := error_text(response)) is not None:
