@@ -63,6 +63,23 @@ def test_a_client_that_hangs_up_before_its_body_is_complete_is_only_logged(harne
     assert not bugs(caplog)
 
 
+def test_small_pieces_of_an_answer_do_not_wait_for_acknowledgements(harness, monkeypatch):
+    switched = []
+    original = socket.socket.setsockopt
+
+    def setsockopt(self, level, option, value):
+        if (level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+            switched.append(self.getsockname()[1])
+        return original(self, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
+    address = Address.from_text(harness.url.removeprefix("http://"))
+    with socket.create_connection((address.host, address.port)) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.recv(10)
+    assert address.port in switched
+
+
 def test_turns_with_tool_calls_need_an_artefact_that_says_how_they_are_written(http):
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     turn = {"role": "assistant", "content": "a", "tool_calls": [call]}
