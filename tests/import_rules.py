@@ -14,6 +14,7 @@ LEVELS = {
     "appliance.address": 0,
     "appliance.child": 0,
     "appliance.heap": 0,
+    "appliance.json_schema": 0,
     "appliance.http": 0,
     "appliance.unix_socket": 0,
     "appliance.durable": 1,
@@ -33,7 +34,18 @@ LEVELS = {
 }
 EXPORT_MAY = {
     f"appliance.{name}"
-    for name in ("artefact", "store", "sources", "durable", "layout", "catalog", "errors", "names", "engine")
+    for name in (
+        "artefact",
+        "store",
+        "sources",
+        "durable",
+        "layout",
+        "catalog",
+        "errors",
+        "names",
+        "engine",
+        "json_schema",
+    )
 }
 # What stands outside `appliance`, and what of it they import.
 GUESTS = {

@@ -15,11 +15,11 @@ from appliance.engine.events import FinishEvent, FinishReason
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
-from appliance.engine.schema import PARAM
 from appliance.engine.sequence import Sequence
 from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
+from appliance.engine.structured_output import PARAM
 from appliance.errors import ApplianceError, DeadlineError, EngineError, RequestError
 
 MAX_FAULTS_IN_A_ROW = 3

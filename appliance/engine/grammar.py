@@ -16,10 +16,10 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.schema import MAX_OPTIONAL_PROPERTIES, PARAM
-from appliance.engine.structured_output import Form, StructuredOutput
+from appliance.engine.structured_output import PARAM, Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
+from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
 CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.engine.schema import PARAM, check_schema
 from appliance.errors import RequestError
+from appliance.json_schema import check_schema
 
+PARAM = "structured_outputs"
 MAX_CHARACTERS = 1 << 17
 ANY_JSON = "{}"
 ANY_OBJECT = '{"type": "object"}'
@@ -94,7 +95,7 @@ def _read_schema(value: Any) -> StructuredOutput:
         raise RequestError("the schema is false, which nothing satisfies", param=PARAM)
     if not isinstance(value, Mapping):
         raise RequestError(f"a JSON schema is an object or true, not {type(value).__name__}", param=PARAM)
-    check_schema(value)
+    check_schema(value, PARAM)
     try:
         return StructuredOutput(Form.JSON, json.dumps(value))
     except (TypeError, ValueError, RecursionError) as error:

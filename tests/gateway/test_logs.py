@@ -147,7 +147,7 @@ def test_a_bug_says_where_it_is_and_not_what_it_met(box, log, monkeypatch, front
     (bug,) = lines(log, "bug")
     assert bug["request_id"]
     assert {"ValueError", "KeyError"} <= set(bug["traceback"])
-    assert any("test_logs.py" in frame and "encode_chat" in frame for frame in bug["traceback"])
+    assert any("test_logs.py" in frame and "encode_rendered" in frame for frame in bug["traceback"])
     assert MARK not in log.getvalue().lower()
 
 

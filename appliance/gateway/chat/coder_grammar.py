@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.errors import RequestError
 from appliance.gateway.chat.coder import kinds
+from appliance.gateway.chat.json_rule import ARGUMENTS, json_rule
 from appliance.gateway.chat.request import Tool
 
 _END = '"\\n</parameter>\\n"'
@@ -50,7 +51,7 @@ def parameters(tool: Tool, schema: Mapping[str, Any]) -> Iterator[Parameter]:
 def _value(tool: Tool, name: str, schema: Any, shared: Mapping[str, Any]) -> str:
     if kinds(schema) != {"string"}:
         whole = {**schema, **shared} if isinstance(schema, Mapping) else schema
-        return f"(%json {json.dumps(whole)}) {_END}"
+        return f"({json_rule(whole, ARGUMENTS)}) {_END}"
     choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if choices is not None:
         return f"({' | '.join(json.dumps(choice) for choice in choices)}) {_END}"

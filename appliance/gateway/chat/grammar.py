@@ -11,15 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.gateway.chat import coder_grammar
+from appliance.gateway.chat.json_rule import ARGUMENTS, FORMAT, json_rule
 from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.request import Tool
 
-# As templates and the models' training have it: what comes back as history is the same bytes. The engine guards the
-# schemas that it gets itself in the same way.
-_GUARD = {"coerce_one_of": False, "lenient": False}
-_ARGUMENTS = {**_GUARD, "whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_FORMAT = {**_GUARD, "whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{1,64}"}
-_FORMAT |= {"item_separator": ",", "key_separator": ":"}
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _NEWLINE = '"\\n"'
 
@@ -42,7 +37,7 @@ class Grammar:
 
     def format(self, response_format: Mapping[str, Any]) -> str:
         """A JSON answer; `response_format` is the engine's object."""
-        return self._rule("format", _json(response_format.get("json", {"type": "object"}), _FORMAT))
+        return self._rule("format", json_rule(response_format.get("json", {"type": "object"}), FORMAT))
 
     def text_or_calls(self, tools: Sequence[Tool], *, several: bool) -> str:
         """Words, calls, or words and then calls; strict tools' arguments follow their schemas. See `calls`."""
@@ -77,7 +72,7 @@ class Grammar:
 
     def _hermes(self, index: int, tool: Tool, schema: Mapping[str, Any]) -> str:
         head = f'\n{{"name": {json.dumps(tool.name)}, "arguments": '
-        arguments = self._rule(f"arguments_{index}", _json(schema, _ARGUMENTS))
+        arguments = self._rule(f"arguments_{index}", json_rule(schema, ARGUMENTS))
         tail = "}\n" + CALL_CLOSE
         return f"{_literal(head)} {arguments} {_literal(tail)}"
 
@@ -99,11 +94,6 @@ class Grammar:
     def _rule(self, name: str, content: str) -> str:
         self._rules.append(f"{name}: {content}")
         return name
-
-
-def _json(schema: Any, options: Mapping[str, Any]) -> str:
-    value = {**schema, "x-guidance": options} if isinstance(schema, Mapping) else schema
-    return f"%json {json.dumps(value)}"
 
 
 def _literal(text: str) -> str:

@@ -14,6 +14,7 @@ from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.served_model import ServedModel
+from appliance.json_schema import check_schema
 
 _SWITCH = "enable_thinking"
 # The template's own; a client's options replace none of them.
@@ -159,6 +160,7 @@ def _structure(
     thinks = model.dialect.thinks and not prompt.rstrip("\n").endswith(THINK_CLOSE)
     if not tools and not thinks:
         return response_format
+    _check_schemas(request, [tool for tool in tools if is_forced or tool.strict])
     grammar = Grammar(model.dialect.tools)
     thought = grammar.thought(is_open=_is_open(model, prompt)) if thinks else ""
     if is_forced:
@@ -170,6 +172,14 @@ def _structure(
         if tools:
             answer += f" | {grammar.calls(tools, by_schema=False, several=several)}"
     return {"grammar": grammar.text(thought=thought, answer=answer)}
+
+
+def _check_schemas(request: ChatRequest, bound: Sequence[Tool]) -> None:
+    """Look at what goes into a grammar, where the engine does not see that it is a schema."""
+    for tool in bound:
+        check_schema(tool.parameters, request.client_names.tools)
+    if request.response_format is not None:
+        check_schema(request.response_format.get("json"), request.client_names.response_format)
 
 
 def _is_open(model: ServedModel, prompt: str) -> bool:

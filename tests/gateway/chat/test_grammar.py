@@ -48,10 +48,10 @@ def allows(tokenizer: Tokenizer):
     def allows(grammar: str, text: str) -> bool:
         matcher = grammars.matcher(StructuredOutput.from_mapping({"grammar": grammar}))
         for token in tokenizer.encode(text, add_special_tokens=False):
-            if token not in matcher.allowed():
+            if matcher.forbidden()[token]:
                 return False
             matcher.accept(token)
-        return END in matcher.allowed() or matcher.is_complete
+        return matcher.is_complete or not matcher.forbidden()[END]
 
     return allows
 
@@ -136,3 +136,20 @@ def test_a_thought_and_then_a_format(allows):
     text = grammar.text(thought=grammar.thought(is_open=True), answer=grammar.format({"json_object": True}))
     assert allows(text, 'Let me {think}.\n</think>\n\n{"a": 1}')
     assert not allows(text, '{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("hermes", call('{"days": [3]}'), call('{ "days" : [3] }')),
+        ("qwen3-coder", coder_call(days="[3]"), coder_call(days="[ 3 ]")),
+    ],
+)
+def test_a_clients_own_guidance_does_not_loosen_its_schema(allows, form: str, good: str, bad: str):
+    lax = {"x-guidance": {"whitespace_flexible": True, "lenient": True}}
+    days = {"type": "array", "items": {"type": "integer"}, **lax}
+    parameters = {"type": "object", "properties": {"days": days}, "required": ["days"], "additionalProperties": False}
+    described = parameters if form == "qwen3-coder" else {**parameters, **lax}
+    grammar = answer(form, "text_or_calls", Tool("get_weather", "", described, strict=True), several=False)
+    assert allows(grammar, good)
+    assert not allows(grammar, bad)

@@ -191,6 +191,7 @@ LONG_TEXT = {"type": "string", "minLength": 3}
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "no tool"),
         ({"messages": [*ASK, called_with("[1]")]}, ARGUMENTS, "JSON object"),
         ({"messages": [*ASK, called_with("{")]}, ARGUMENTS, "not valid JSON"),
+        ({"tools": strict_with(type="object", minProperties=3)}, "tools", "minProperties 3"),
         ({"model": "coder", "tools": strict_with(anyOf=[])}, "tools", "cannot be strict"),
         ({"model": "coder", "tools": strict_with(properties={"a": LONG_TEXT})}, "tools", "rules of its own"),
     ],

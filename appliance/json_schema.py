@@ -7,15 +7,14 @@ from typing import Any
 
 from appliance.errors import RequestError
 
-PARAM = "structured_outputs"
 MAX_OPTIONAL_PROPERTIES = 1000
 # Keywords whose value maps names to schemas, and those whose value is no schema at all.
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _VALUES = frozenset({"const", "enum", "default", "examples"})
 
 
-def check_schema(schema: Any) -> None:
-    """Look at a parsed schema and all schemas in it.
+def check_schema(schema: Any, param: str) -> None:
+    """Look at a parsed schema and all schemas in it; `param` is what the client calls it.
 
     Raises:
         RequestError: it is of a draft whose keywords the compiler does not know, counts properties in a way that
@@ -28,7 +27,7 @@ def check_schema(schema: Any) -> None:
         if isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, Mapping):
-            _check_one(part)
+            _check_one(part, param)
             for key, value in part.items():
                 if key in _NAMED and isinstance(value, Mapping):
                     waiting.extend(value.values())
@@ -36,9 +35,9 @@ def check_schema(schema: Any) -> None:
                     waiting.append(value)
 
 
-def _check_one(schema: Mapping[str, Any]) -> None:
+def _check_one(schema: Mapping[str, Any], param: str) -> None:
     if "draft-03" in str(schema.get("$schema", "")):
-        raise RequestError("schemas of draft 3 are not supported", hint="use draft 2020-12", param=PARAM)
+        raise RequestError("schemas of draft 3 are not supported", hint="use draft 2020-12", param=param)
     least, required = schema.get("minProperties"), schema.get("required")
     names = set(map(str, required)) if isinstance(required, list) else set()
     properties = schema.get("properties")
@@ -47,7 +46,7 @@ def _check_one(schema: Mapping[str, Any]) -> None:
             f"an object of the schema has {len(properties.keys() - names)} optional properties, "
             f"at most {MAX_OPTIONAL_PROPERTIES} can be honoured",
             hint="require them, or describe fewer",
-            param=PARAM,
+            param=param,
         )
     is_closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
     if is_closed or isinstance(least, bool) or not isinstance(least, int):
@@ -59,5 +58,5 @@ def _check_one(schema: Mapping[str, Any]) -> None:
             f"minProperties {least} cannot be honoured: names that the schema does not list may come twice, "
             f"so here at most {promised} can be promised",
             hint="list the properties and require them",
-            param=PARAM,
+            param=param,
         )
