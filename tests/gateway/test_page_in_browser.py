@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from appliance.gateway.openai.http_app import OpenAiApi
+from appliance.auth.policy import Policy
 from tests.gateway.browser import DESKTOP, PHONE, Browser, Open
 from tests.gateway.fake_triton import endless, failure, piece, refusal, usage, words
+from tests.gateway.keys import Keys as ApiKeys
 from tests.waiting import wait_until
-
-KEY = "right-key"
 
 
 @pytest.fixture(scope="module")
@@ -48,36 +45,15 @@ def page(open_page: Open) -> Browser:
     return browser
 
 
-class Guard:
-    """Stands before the API and wants a key for `/v1/`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.key = KEY
-        self.refused: list[str] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Request(scope).headers.get("authorization", "")
-        if scope["path"].startswith("/v1/") and given != f"Bearer {self.key}":
-            self.refused.append(given)
-            error = {"message": "a valid key is needed", "type": "authentication_error", "param": None, "code": None}
-            await JSONResponse({"error": error}, 401)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+@pytest.fixture
+def keys(tmp_path: Path) -> ApiKeys:
+    return ApiKeys(tmp_path / "keys" / "keys.json")
 
 
 @pytest.fixture
-def guarded(make_harness, monkeypatch) -> tuple[str, Guard]:
-    """The address of a gateway behind a guard, and the guard."""
-    application = OpenAiApi.application
-    guards: list[Guard] = []
-
-    def with_guard(api: OpenAiApi) -> ASGIApp:
-        guards.append(Guard(application(api)))
-        return guards[-1]
-
-    monkeypatch.setattr(OpenAiApi, "application", with_guard)
-    return make_harness().url, guards[0]
+def guarded(make_harness, keys: ApiKeys) -> str:
+    """The address of a gateway that demands keys."""
+    return make_harness(policy=Policy(keys=keys.file.path, require_keys=True)).url
 
 
 def test_an_answer_is_streamed_into_the_page(page: Browser, harness):
@@ -225,44 +201,45 @@ def test_fences_make_blocks_of_code(page: Browser, answer, blocks):
     assert [f"{one['language'] if one['code'] else 'p'}:{one['text']}" for one in found] == blocks
 
 
-def test_the_page_asks_for_a_key_keeps_it_in_the_tab_and_goes_on(open_page: Open, guarded):
-    url, guard = guarded
-    page = open_page(url)
+def test_the_page_asks_for_a_key_keeps_it_in_the_tab_and_goes_on(open_page: Open, guarded: str, keys: ApiKeys):
+    key = keys.make()
+    page = open_page(guarded)
     wait_until(lambda: page.find("#key-form").is_displayed())
     assert page.focused == "key"
     assert "asks for a key" in page.text("#key-why")
     page.ask("wrong-key")
     page.wait_for("#key-why", "does not take this key")
     assert page.focused == "key"
-    page.ask(KEY)
+    page.ask(key)
     page.wait_ready()
     assert not page.find("#key-form").is_displayed()
     assert page.focused == "question"
     page.ask("Hello")
     page.wait_for(".note", "2 tokens")
-    assert guard.refused == ["", "Bearer wrong-key"]
     stored = page.script("return [{...sessionStorage}, {...localStorage}, document.cookie]")
-    assert stored == [{"appliance.key": KEY}, {}, ""]
-    assert KEY not in page.script("return document.documentElement.outerHTML")
+    assert stored == [{"appliance.key": key}, {}, ""]
+    assert key not in page.script("return document.documentElement.outerHTML")
 
 
-def test_a_key_that_was_revoked_is_asked_for_again_and_the_question_is_not_lost(open_page: Open, guarded):
-    url, guard = guarded
-    page = open_page(url)
+def test_a_key_that_was_revoked_is_asked_for_again_and_the_question_is_not_lost(
+    open_page: Open, guarded: str, keys: ApiKeys
+):
+    key, newer = keys.make(), keys.make()
+    page = open_page(guarded)
     page.wait_for("#key-why", "asks for a key")
-    page.ask(KEY)
+    page.ask(key)
     page.wait_ready()
-    guard.key = "newer-key"
+    keys.revoke(key)
     page.ask("Hello")
     page.wait_for("#key-why", "does not take this key")
     # To give up brings the question back; to give the new key answers it.
     page.type(Keys.ESCAPE)
-    page.wait_for("#error", "A valid key is needed.")
+    page.wait_for("#error", "The API key is not valid")
     assert page.find("#question").get_attribute("value") == "Hello"
     assert page.script("return sessionStorage.length") == 0
     page.type(Keys.ENTER)
     page.wait_for("#key-why", "asks for a key")
-    page.ask("newer-key")
+    page.ask(newer)
     page.wait_for(".answer .text", "Hello world")
     assert page.texts(".asked .text") == ["Hello"]
     assert page.text("#error") == ""
