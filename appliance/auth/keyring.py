@@ -89,10 +89,6 @@ class Keyring:
         state = found.state(now)
         return Principal(f"key:{found.principal}", found.scopes) if state is KeyState.LIVE else state
 
-    def has_live(self, now: float) -> bool:
-        """Whether any key opens anything."""
-        return any(record.state(now) is KeyState.LIVE for record in self.records)
-
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""
         document = {"schema": _SCHEMA, "keys": [record.to_fields() for record in self.records]}

@@ -47,11 +47,15 @@ class Room:
         self.header_timeout_s = header_timeout_s
         self._max_connections = max_connections
 
-    def enter(self) -> None:
-        """Count a new connection; over the limit, the one idle longest goes."""
+    def enter(self) -> bool:
+        """Count a new connection. Over the limit, the one idle longest goes; return False if all are busy."""
         self.open += 1
-        if self.open > self._max_connections and self.idle:
+        if self.open <= self._max_connections:
+            return True
+        if self.idle:
             next(iter(self.idle)).cut()
+            return True
+        return False
 
 
 class Connection(H11Protocol):
@@ -72,7 +76,9 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         if names := names_in_peercert(transport.get_extra_info("peercert")):
             self.app_state[NAMES] = names
-        self._room.enter()
+        if not self._room.enter():
+            self.cut()
+            return
         self._note_idle()
         self._expect_head()
 

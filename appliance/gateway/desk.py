@@ -68,6 +68,8 @@ class Desk:
                 hint=f"at most {context - len(prompt_ids)} are left",
                 param=param,
             )
+        if choices > 1:
+            visit.widen(choices)
         visit.reserve(len(prompt_ids), prompt_param)
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         return CompletionRequest(

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from appliance.gateway import grpc_messages
+from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
@@ -97,7 +98,9 @@ class InferenceService(InferenceServiceServicer):
         alternatives = request.sampling.get("logprobs")
         clock = asyncio.get_running_loop().time
         try:
-            stream = exchange.attach(await self._desk.triton.open(request))
+            with refunded(request.visit):
+                opened = await self._desk.triton.open(request)
+            stream = exchange.attach(opened)
             while (delta := await stream.read()) is not None:
                 record.first_token()
                 if delta.usage is not None:

@@ -64,6 +64,7 @@ class InFlight:
         self._max_requests = max_requests
         self._write_timeout_s = write_timeout_s
         self._exchanges: set[Exchange] = set()
+        self._receiving = 0
         self._draining = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -85,8 +86,18 @@ class InFlight:
         """
         if self._draining.is_set():
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
-        if len(self._exchanges) >= self._max_requests:
+        if len(self._exchanges) + self._receiving >= self._max_requests:
             raise OverloadedError(f"{self._max_requests} requests are under way", hint="try again later")
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Hold a place while a body arrives, so that bodies do not fill the memory; raises as `check_open`."""
+        self.check_open()
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[Exchange]:

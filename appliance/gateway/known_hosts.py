@@ -10,8 +10,7 @@ import ipaddress
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from appliance.gateway.openai.failure import failure_response
-from appliance.gateway.openai.http_rim import record_of
+from appliance.gateway.openai.http_rim import on_failure
 from appliance.gateway.refusals import UnknownHostError
 
 # Nobody can register these: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN 2024 (internal).
@@ -36,11 +35,9 @@ class KnownHosts:
         if is_private(host) or host == self._configured:
             await self._app(scope, receive, send)
             return
-        record_of(request).fields["error"] = UnknownHostError.__name__
         hint = "use its address, localhost, or a name without a dot; a proxy in front sends such a Host"
-        await failure_response(UnknownHostError("the box is not known by the name in Host", hint=hint))(
-            scope, receive, send
-        )
+        error = UnknownHostError("the box is not known by the name in Host", hint=hint)
+        await on_failure(request, error)(scope, receive, send)
 
 
 def host_of(header: str) -> str:

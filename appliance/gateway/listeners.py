@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import grpc
 import grpc.aio
 import uvicorn
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -26,6 +27,10 @@ from appliance.gateway.settings import Settings
 from appliance.gateway.tls import grpc_credentials
 
 _BACKLOG = 1024
+# gRPC calls beside the requests that are under way: health, reflection, refusals.
+_OTHER_CALLS = 256
+MAX_WATCHERS = 64
+_HEALTH_NAMES = ("", SERVICE, kserve.SERVICE)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -128,6 +133,29 @@ class HttpListener:
                 await self._task
 
 
+class _Health(health.aio.HealthServicer):
+    """The standard service, open to all: for names that exist, and for so many watchers.
+
+    The library keeps every name that it is asked for, and each watcher as long as it likes to stay.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watchers = 0
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  the schema's name
+        """See the protocol; an unknown name is an error at once."""
+        if request.service not in _HEALTH_NAMES:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+        if self._watchers >= MAX_WATCHERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_WATCHERS} watch already; use Check")
+        self._watchers += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self._watchers -= 1
+
+
 class GrpcListener:
     """The gRPC server, with health checks and reflection."""
 
@@ -151,8 +179,12 @@ class GrpcListener:
             ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
             ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
         ]
-        self._server = grpc.aio.server(options=options, interceptors=list(interceptors))
-        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=options,
+            interceptors=list(interceptors),
+            maximum_concurrent_rpcs=settings.max_requests + _OTHER_CALLS,
+        )
+        self._health = _Health()
         add_InferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         self._server.add_generic_rpc_handlers((passed_on,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -176,7 +208,7 @@ class GrpcListener:
     async def set_serving(self, *, serving: bool) -> None:
         """Tell health checks, for the server as a whole and for both services."""
         states = health_pb2.HealthCheckResponse
-        for name in ("", SERVICE, kserve.SERVICE):
+        for name in _HEALTH_NAMES:
             await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def close(self, limit_s: float) -> None:

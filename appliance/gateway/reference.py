@@ -82,9 +82,10 @@ artefact up to date.
 | `tool_choice: "none"` | no calls; the tools stay in the prompt, so that a conversation keeps its prefix |
 | `response_format` | the answer follows by construction; what cannot be honoured is refused before the first token |
 
-What does not begin as a call of a tool on offer is text. Arguments that turn out to be no JSON arrive as the model
-wrote them. Thoughts are in `reasoning_content`; `reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking`
-turn them off.
+What does not begin as a call of a tool on offer is text. Small models sometimes leave out the marks of a call
+(Qwen2.5-Coder-0.5B does so with `auto`): ask them with `required`, or for a function by its name. Arguments that
+turn out to be no JSON arrive as the model wrote them. Thoughts are in `reasoning_content`; `reasoning_effort:
+"none"` or `chat_template_kwargs.enable_thinking` turn them off.
 
 A conversation that goes on begins with the bytes that it had, calls included, as far as the template allows: Qwen3's
 drops the thoughts of earlier turns, and Qwen2.5's writes exactly one newline before a call.

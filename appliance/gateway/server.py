@@ -117,6 +117,8 @@ class Gateway:
         grpc_closed = asyncio.create_task(self.grpc.close(limit_s + _LAST_WORDS_S))
         await self._desk.in_flight.drain(limit_s)
         await self.http.close(_LAST_WORDS_S)
+        # What is still open there waits for news that will not come: somebody watching the health, say.
+        await self.grpc.close(_LAST_WORDS_S)
         await grpc_closed
         # Last: whoever watches the box sees the end of the drain.
         await self.metrics.close(_LAST_WORDS_S)

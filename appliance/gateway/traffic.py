@@ -5,9 +5,10 @@ It estimates how long a new request would wait. It asks nobody, so an answer cos
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 _REMEMBERED = 64
@@ -67,6 +68,15 @@ class Traffic:
                 seen.service_s.append(service_s)
 
         return end
+
+    @contextlib.contextmanager
+    def under_way(self, model: str) -> Iterator[None]:
+        """A request runs inside the block, and nobody will say how long it held a slot."""
+        end = self.begin(model)
+        try:
+            yield
+        finally:
+            end(None)
 
     def forecast(self, model: str) -> Forecast:
         """See Forecast.

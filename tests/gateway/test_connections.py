@@ -162,3 +162,12 @@ def test_room_is_made_for_as_many_connections_as_the_kernel_allows(soft: int, wa
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(room), "True"]
     assert room_for_connections(1) == 1
+
+
+def test_when_all_are_busy_a_newcomer_is_turned_away(make_harness):
+    box = make_harness(max_connections=1)
+    box.triton.script = endless(pause_s=0.02)
+    with httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response:
+        with connect(box) as newcomer:
+            assert is_cut(newcomer)
+        assert next(response.iter_lines())

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import queue
 import socket
+import threading
 
 import grpc
 import httpx
+import numpy as np
 import openai
 import pytest
+import tritonclient.grpc as triton
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
+from appliance.gateway.listeners import MAX_WATCHERS
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.gateway.keys import Keys, bearer, id_of, metadata, status_of
@@ -245,3 +250,60 @@ def test_the_openai_client_raises_its_own_errors(box, keys):
         ask("sk-none")
     with pytest.raises(openai.PermissionDeniedError):
         ask(reader)
+
+
+def test_a_key_for_reading_lists_models_over_grpc_too(stub, keys):
+    key = keys.make("read")
+    assert stub.ListModels(pb.ListModelsRequest(), metadata=metadata(key)).models
+    assert status_of(rpc(stub, metadata=metadata(key)))[0] is Code.PERMISSION_DENIED
+
+
+def test_the_document_that_names_the_models_needs_a_key(http, keys):
+    key = keys.make("read")
+    assert http.get("/openapi.json").status_code == 401
+    assert http.get("/openapi.json", headers=bearer(key)).status_code == 200
+
+
+def test_over_grpc_nobody_is_let_in_by_sending_a_message(box, keys):
+    keys.make()
+    proceed = threading.Event()
+
+    def never():
+        proceed.wait()
+        yield b""
+
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        call = channel.stream_unary("/appliance.v1.InferenceService/Complete").future(never())
+        assert status_of(call)[0] is Code.UNAUTHENTICATED
+        proceed.set()
+
+
+def test_a_key_that_is_revoked_asks_nothing_more_in_an_open_stream(box, keys):
+    key = keys.make()
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    with triton.InferenceServerClient(box.grpc_address) as client:
+        client.start_stream(
+            lambda result, error: answers.put((result, error)), headers={"authorization": f"Bearer {key}"}
+        )
+        ids = triton.InferInput("input_ids", [1], "INT32")
+        ids.set_data_from_numpy(np.array([1], np.int32))
+        client.async_stream_infer(MODEL, [ids])
+        assert answers.get(timeout=30)[1] is None
+        keys.revoke(key)
+        client.async_stream_infer(MODEL, [ids], request_id="after")
+        while (error := answers.get(timeout=30)[1]) is None:
+            pass
+        assert "not valid" in str(error)
+        client.stop_stream(cancel_requests=True)
+    assert [asked.principal for asked in box.triton.asked] == [f"key:{id_of(key)}"]
+
+
+def test_health_is_watched_by_name_and_by_so_many(box):
+    with grpc.insecure_channel(box.grpc_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        assert status_of(stub.Watch(health_pb2.HealthCheckRequest(service="x" * 1000)))[0] is Code.NOT_FOUND
+        watching = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_WATCHERS)]
+        assert all(next(one).status for one in watching)
+        assert status_of(stub.Watch(health_pb2.HealthCheckRequest()))[0] is Code.RESOURCE_EXHAUSTED
+        watching[0].cancel()
+        wait_until(lambda: next(stub.Watch(health_pb2.HealthCheckRequest()), None) is not None)

@@ -76,3 +76,9 @@ def test_a_request_to_a_public_name_reaches_no_model(http, harness):
 )
 def test_addresses_and_names_that_nobody_can_register_are_answered(http, host):
     assert http.get("/health/live", headers={"host": host}).status_code == 200
+
+
+def test_the_refusal_has_the_shape_of_the_api_that_was_asked(http):
+    error = http.post("/v1/messages", json={}, headers={"host": "evil.example"}).json()
+    assert error["type"] == "error"
+    assert "Host" in error["error"]["message"]

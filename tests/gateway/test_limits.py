@@ -178,3 +178,22 @@ def test_the_openai_client_waits_as_it_is_told(make_box, keys, monkeypatch):
             client.completions.create(**REQUEST)
     assert waits
     assert 50 <= waits[0] <= 61
+
+
+def test_several_choices_are_several_requests_at_once(make_box, keys):
+    box, key = make_box(max_requests=2), keys.make()
+    response = complete(box, key, n=3)
+    assert response.status_code == 429
+    assert "2 requests under way at once" in response.json()["error"]["message"]
+    assert box.triton.asked == []
+    assert complete(box, key, n=2).status_code == 200
+    assert complete(box, key, n=2).status_code == 200
+
+
+def test_a_request_that_never_reached_the_engine_costs_no_tokens(make_harness, keys):
+    limits = DoorLimits(Limits("the box"), Limits("this principal", tokens_per_minute=3 * PROMPT_TOKENS), None)
+    box = make_harness(policy=Policy(keys=keys.file.path), limits=limits)
+    key = keys.make()
+    box.kill_triton()
+    for _ in range(4):
+        assert complete(box, key).status_code == 503

@@ -13,13 +13,14 @@ import pytest
 from cryptography import x509
 
 from appliance.address import Address
+from appliance.auth.api_key import ApiKey
 from appliance.auth.policy import SERVER_KEY, Policy
 from appliance.auth.scope import Scope
 from appliance.errors import UsageError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.auth.certificates import Site
-from tests.gateway.keys import Keys, id_of, metadata, status_of
+from tests.gateway.keys import Keys, bearer, id_of, metadata, status_of
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -210,3 +211,19 @@ def test_a_certificate_that_cannot_be_used_is_refused_at_the_start(make_harness,
     (site.folder / SERVER_KEY).write_text("no key")
     with pytest.raises(UsageError, match=r"server\.pem cannot be used"):
         make_harness(policy=Policy(tls=site.tls_files()))
+
+
+def test_what_is_no_key_of_ours_does_not_outdo_a_certificate(make_harness, site):
+    box = make_harness(policy=Policy(tls=site.tls_files(site.ca_path), certificates={"line-3": INFER}))
+    with web(box, site, site.client("line-3")) as client:
+        assert client.post("/v1/completions", json=REQUEST, headers=bearer("unused")).status_code == 200
+        assert client.post("/v1/completions", json=REQUEST, headers=bearer(ApiKey.new().to_text())).status_code == 401
+
+
+def test_where_clients_are_verified_no_session_of_tls_1_2_can_be_resumed(make_harness, site):
+    box = make_harness(policy=Policy(tls=site.tls_files(site.ca_path), certificates={"line-3": INFER}))
+    context = ssl.create_default_context(cafile=site.ca_path)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    address = box.gateway.http.address
+    with socket.create_connection((address.host, address.port)) as raw, pytest.raises(ssl.SSLError):
+        context.wrap_socket(raw, server_hostname="localhost")

@@ -41,6 +41,16 @@ class Account:
         self.requests = Rate(limits.requests_per_minute, now) if limits.requests_per_minute else None
         self.tokens = Rate(limits.tokens_per_minute, now) if limits.tokens_per_minute else None
 
+    def check_more(self, count: int) -> None:
+        """Pass if a request that has begun may become `count` more.
+
+        Raises:
+            LimitError: that would be too many under way at once.
+        """
+        most = self.limits.max_requests
+        if most is not None and self.active + count > most:
+            raise LimitError(self._over("max_requests", most, "requests under way at once"), retry_after_s=1)
+
     def check_request(self, now: float) -> None:
         """Pass if one more request may begin. Nothing is counted yet.
 
@@ -59,7 +69,7 @@ class Account:
 
         Raises:
             LimitError: not now.
-            PromptTooLongError: never; `param` is what the client calls it.
+            PromptTooLongError: not in any minute; `param` is what the client calls the prompt.
         """
         if self.tokens is not None and amount > self.tokens.per_minute:
             raise PromptTooLongError(
@@ -75,9 +85,13 @@ class Account:
         if self.requests is not None:
             self.requests.take(1, now)
 
-    def end(self) -> None:
-        """Count that it ended."""
-        self.active -= 1
+    def begin_more(self, count: int) -> None:
+        """Count that one that has begun became `count` more."""
+        self.active += count
+
+    def end(self, count: int = 1) -> None:
+        """Count that it ended, with what it became."""
+        self.active -= count
 
     def take_tokens(self, amount: int, now: float) -> None:
         """Count tokens, even over the limit; a negative amount gives back."""

@@ -46,6 +46,7 @@ class Door:
 
     Attributes:
         limits: how much each may do.
+        takes_certificates: whether a client certificate may stand for a key.
     """
 
     def __init__(self, policy: Policy, limits: DoorLimits, *, is_exposed: bool) -> None:
@@ -62,6 +63,7 @@ class Door:
         # Once demanded, keys stay demanded: a deleted file must not open the box.
         has_certificates = bool(policy.certificates) or (policy.tls is not None and policy.tls.requires_client)
         self._demands = is_exposed or policy.require_keys or has_certificates
+        self.takes_certificates = has_certificates
         self._box = Account(limits.box, time.monotonic())
         self._accounts: dict[str, Account] = {}
 
@@ -84,7 +86,8 @@ class Door:
         keyring = self._keyring()
         if not self._demands:
             return LOCAL
-        if key is not None:
+        # OpenAI's clients always send something as a key: what is none of ours does not outdo a certificate.
+        if key is not None and (not names or ApiKey.from_text(key) is not None):
             return self._holder(keyring, key)
         for name in names:
             if name in self._policy.certificates:
@@ -114,13 +117,13 @@ class Door:
             account.check_request(now)
         for account in accounts:
             account.begin(now)
+        found = Visit(principal, accounts, self.limits.max_prompt_tokens)
         try:
-            found = Visit(principal, accounts, self.limits.max_prompt_tokens)
             visit.begin(found)
             yield found
         finally:
             for account in accounts:
-                account.end()
+                account.end(found.weight)
 
     def _keyring(self) -> Keyring | None:
         if self._keys is None:

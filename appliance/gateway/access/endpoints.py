@@ -7,11 +7,12 @@ from appliance.auth.scope import Scope
 _INFER = frozenset({Scope.INFER})
 _SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
 
-# For load balancers, and the page that asks its reader for a key. None of them tells what only this box knows.
-_OPEN_PATHS = ("/health/live", "/health/ready", "/", "/openapi.json")
+# For load balancers, and the page that asks its reader for a key.
+_OPEN_PATHS = ("/health/live", "/health/ready", "/")
 _OPEN_FOLDER = "/page/"
 _OPEN_SERVICES = ("grpc.health.v1.Health",)
-_PATHS = {"/v1/models": _SEE_MODELS}
+_PATHS = {"/v1/models": _SEE_MODELS, "/openapi.json": _SEE_MODELS}
+_METHODS = {"appliance.v1.InferenceService/ListModels": _SEE_MODELS}
 _SERVICES = {"grpc.reflection.v1alpha.ServerReflection": _SEE_MODELS}
 
 
@@ -24,5 +25,6 @@ def path_scopes(path: str) -> frozenset[Scope] | None:
 
 def method_scopes(method: str) -> frozenset[Scope] | None:
     """The same for a gRPC method, "/package.Service/Method"."""
-    service = method.removeprefix("/").partition("/")[0]
-    return None if service in _OPEN_SERVICES else _SERVICES.get(service, _INFER)
+    name = method.removeprefix("/")
+    service = name.partition("/")[0]
+    return None if service in _OPEN_SERVICES else _METHODS.get(name) or _SERVICES.get(service, _INFER)

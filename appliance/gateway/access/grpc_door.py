@@ -19,6 +19,16 @@ from appliance.gateway.access_log import Record, request_id
 from appliance.gateway.grpc_failure import status_of, text_of, trailers
 
 
+def identify(door: Door, context: Any) -> Principal:
+    """Return who makes a call.
+
+    Raises:
+        UnauthenticatedError, UnavailableError: see `Door.identify`.
+    """
+    metadata = context.invocation_metadata() or ()
+    return door.identify(key_in(metadata), names_in_auth_context(context.auth_context()))
+
+
 class GrpcDoor(grpc.aio.ServerInterceptor):
     """Wraps the handler of every method that is not open to all."""
 
@@ -38,7 +48,15 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
         if handler is None or scopes is None:
             return handler
         service = handler_call_details.method.removeprefix("/").partition("/")[0]
-        return _Guarded(handler, self._door, scopes, self._begin, service).handler()
+        guarded = _Guarded(handler, self._door, scopes, self._begin, service)
+        if self._door.takes_certificates:
+            # Which one the client has shown is known to the call alone.
+            return guarded.handler()
+        try:
+            self._door.identify(key_in(handler_call_details.invocation_metadata or ()))
+        except ApplianceError as error:
+            return guarded.refusal(error)
+        return guarded.handler()
 
 
 class _Guarded:
@@ -70,11 +88,19 @@ class _Guarded:
             ours, request_deserializer=inner.request_deserializer, response_serializer=inner.response_serializer
         )
 
+    def refusal(self, error: ApplianceError) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler that ends the call with the error: a stream, which does not wait for the client's message."""
+
+        async def run(_requests: Any, context: Any) -> None:
+            await self._refuse(error, context, None)
+
+        return grpc.stream_stream_rpc_method_handler(run)
+
     def _plain(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         async def run(request: Any, context: Any) -> Any:
             principal = None
             try:
-                principal = self._identify(context)
+                principal = identify(self._door, context)
                 with self._door.visiting(principal, self._scopes):
                     return await behaviour(request, context)
             except ApplianceError as error:
@@ -86,7 +112,7 @@ class _Guarded:
         async def run(request: Any, context: Any) -> AsyncIterator[Any]:
             principal = None
             try:
-                principal = self._identify(context)
+                principal = identify(self._door, context)
                 with self._door.visiting(principal, self._scopes):
                     async for response in behaviour(request, context):
                         yield response
@@ -94,10 +120,6 @@ class _Guarded:
                 await self._refuse(error, context, principal)
 
         return run
-
-    def _identify(self, context: Any) -> Principal:
-        metadata = context.invocation_metadata() or ()
-        return self._door.identify(key_in(metadata), names_in_auth_context(context.auth_context()))
 
     async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
         metadata = dict(context.invocation_metadata() or ())

@@ -6,12 +6,13 @@ what asks a model without having come through the door fails.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 
 from appliance.auth.principal import Principal
-from appliance.errors import PromptTooLongError
+from appliance.errors import ApplianceError, PromptTooLongError
 from appliance.gateway.access.account import Account
 
 _CURRENT: ContextVar[Visit] = ContextVar("visit")
@@ -23,6 +24,7 @@ class Visit:
     Attributes:
         principal: who asks.
         accounts: what is counted against: the principal's own and the box's.
+        weight: as how many requests under way it counts.
     """
 
     def __init__(
@@ -37,6 +39,19 @@ class Visit:
         self._max_prompt_tokens = max_prompt_tokens
         self._clock = clock
         self._reserved = 0
+        self.weight = 1
+
+    def widen(self, choices: int) -> None:
+        """Count a request for several answers as so many under way.
+
+        Raises:
+            LimitError: they are too many at once.
+        """
+        for account in self.accounts:
+            account.check_more(choices - 1)
+        for account in self.accounts:
+            account.begin_more(choices - 1)
+        self.weight += choices - 1
 
     @property
     def limits_tokens(self) -> bool:
@@ -75,6 +90,17 @@ class Visit:
     def _take(self, tokens: int, now: float) -> None:
         for account in self.accounts:
             account.take_tokens(tokens, now)
+
+
+@contextlib.contextmanager
+def refunded(visit: Visit | None) -> Iterator[None]:
+    """Take back what was reserved if the work is refused inside the block."""
+    try:
+        yield
+    except ApplianceError:
+        if visit is not None:
+            visit.give_back()
+        raise
 
 
 def current() -> Visit:

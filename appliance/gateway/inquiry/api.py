@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,6 +18,8 @@ from appliance.gateway.openai.http_body import body_for_gateway
 from appliance.gateway.openai.messages import for_template
 from appliance.gateway.openai.tools import tools_of
 from appliance.gateway.served_model import ServedModel
+
+_INLINE_TOKENS = 4096
 
 
 class InquiryApi:
@@ -38,9 +42,14 @@ class InquiryApi:
         asked = body.check(TokenizeBody, body.read_object(content))
         model = self._desk.models.get(asked.model)
         ids = await _tokens(model, asked)
-        texts = [model.tokenizer.id_to_token(token) for token in ids] if asked.return_token_strs else None
-        most = model.manifest.shape.context_tokens
-        return JSONResponse({"count": len(ids), "max_model_len": most, "tokens": ids, "token_strs": texts})
+
+        def answer() -> Response:
+            texts = [model.tokenizer.id_to_token(token) for token in ids] if asked.return_token_strs else None
+            most = model.manifest.shape.context_tokens
+            return JSONResponse({"count": len(ids), "max_model_len": most, "tokens": ids, "token_strs": texts})
+
+        # A body may hold millions of tokens; other streams must not wait for them.
+        return answer() if len(ids) < _INLINE_TOKENS else await asyncio.to_thread(answer)
 
     async def detokenize(self, request: Request) -> Response:
         """`POST /v1/detokenize`."""

@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2
 
 from appliance.errors import RequestError
 from appliance.gateway.access.visit import current
-from appliance.gateway.refusals import ForbiddenError
+from appliance.gateway.refusals import ForbiddenMethodError
 
 # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
 _PRINCIPAL = "principal"
@@ -67,11 +67,11 @@ def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
     Other models of the same Triton have inputs of their own.
 
     Raises:
-        ForbiddenError: the principal's tokens are limited, and here nobody counts them.
+        ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
     """
     visit = current()
     if visit.limits_tokens:
-        raise ForbiddenError("calls that are passed on cannot be counted in tokens, which are limited here")
+        raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
     return asked.message_of(visit.principal.name) if is_served else asked.message
 
 

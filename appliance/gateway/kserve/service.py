@@ -5,6 +5,7 @@ It is a generic handler: no message is decoded and encoded again on the way. Int
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -54,8 +55,9 @@ class KServeService(grpc.GenericRpcHandler):
                 label = self._desk.models.label(asked.model)
                 record.fields |= label
                 message = admitted(asked, is_served=bool(label))
-                call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
-                return await exchange.attach(PassedCall(call)).only()
+                with self._desk.traffic.under_way(asked.model) if label else contextlib.nullcontext():
+                    call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
+                    return await exchange.attach(PassedCall(call)).only()
 
     async def _stream(self, requests: Any, context: Any) -> None:
         async with answering(self._desk, context, f"{SERVICE}/{STREAM}", carries_requests=True) as record:

@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.grpc_door import identify
 from appliance.gateway.access_log import Record, log
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_failure import status_of, text_of
@@ -89,11 +89,13 @@ class Stream:
         failure: ApplianceError | None
         request_id = ""
         try:
-            with self._counted(), self._desk.in_flight.admit() as exchange:
+            with self._counted(record), self._desk.in_flight.admit() as exchange:
                 asked = PassedRequest.from_bytes(message)
                 request_id = asked.request_id
-                record.fields |= self._desk.models.label(asked.model)
-                failure = await self._pass_on(asked, exchange, record)
+                label = self._desk.models.label(asked.model)
+                record.fields |= label
+                with self._desk.traffic.under_way(asked.model) if label else contextlib.nullcontext():
+                    failure = await self._pass_on(asked, exchange, record)
         except ApplianceError as error:
             failure = error
             await self._tell(error, request_id)
@@ -109,12 +111,17 @@ class Stream:
         else:
             record.close(status=status_of(failure).name, error=type(failure).__name__)
 
-    def _counted(self) -> contextlib.AbstractContextManager[Any]:
-        """Count a request against the limits of who asks: the door has counted the call, which stands for the first."""
+    def _counted(self, record: Record) -> contextlib.AbstractContextManager[Any]:
+        """Count a request against the limits of who asks: the door has counted the call, which stands for the first.
+
+        Who asks is asked again for each: a key may have been revoked while the stream was open.
+        """
+        principal = identify(self._desk.door, self._context)
+        record.fields["principal"] = principal.name
         if self._is_first:
             self._is_first = False
             return contextlib.nullcontext()
-        return self._desk.door.visiting(current().principal, (Scope.INFER,))
+        return self._desk.door.visiting(principal, (Scope.INFER,))
 
     async def _pass_on(self, asked: PassedRequest, exchange: Exchange, record: Record) -> ApplianceError | None:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from appliance.errors import ApplianceError
+from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
 from appliance.gateway.choice_stream import DeltaStream
 from appliance.gateway.completion import CompletionRequest, Delta, Usage
@@ -67,10 +69,14 @@ class Answer:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
-        with self._in_flight.admit() as exchange:
+        with contextlib.ExitStack() as stack:
+            with refunded(self._request.visit):
+                exchange = stack.enter_context(self._in_flight.admit())
             watcher = asyncio.create_task(_watch_client(receive, exchange))
             try:
-                stream = exchange.attach(await self._triton.open(self._request))
+                with refunded(self._request.visit):
+                    opened = await self._triton.open(self._request)
+                stream = exchange.attach(opened)
                 if self._request.stream:
                     await self._stream(stream, _Writer(exchange, send))
                 else:

@@ -18,8 +18,8 @@ async def body_for_model(request: Request, desk: Desk) -> bytes:
     Raises:
         ApplianceError: there is no room; or as `read_body`.
     """
-    desk.in_flight.check_open()
-    return await body_for_gateway(request, desk)
+    with desk.in_flight.receiving():
+        return await body_for_gateway(request, desk)
 
 
 async def body_for_gateway(request: Request, desk: Desk) -> bytes:

@@ -21,7 +21,7 @@ from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, Unkn
 
 _RECORD = "appliance.record"
 # Asked every few seconds by whatever watches the box; lines about them would drown the others.
-_QUIET = "/health/"
+_QUIET = ("/health/live", "/health/ready")
 # What a client wrote is neither logged nor counted: a path or method of its own making is this.
 _OTHER = "other"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -58,7 +58,7 @@ class HttpRim:
         finally:
             # The router leaves it in the scope.
             record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
-            if not scope["path"].startswith(_QUIET):
+            if scope["path"] not in _QUIET:
                 record.close(status=status)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import RequestError
+from appliance.gateway.access.visit import current
 from appliance.gateway.chat.prepare import prepare, tokenize
 from appliance.gateway.desk import Desk
 from appliance.gateway.openai import body
@@ -52,13 +53,13 @@ class ResponsesApi:
         asked = body.check(ResponseBody, TREATMENT.honoured(body.read_object(content)))
         desk = self._desk
         model = desk.models.get(asked.model)
-        turns = self._turns(request, asked)
+        turns = self._turns(asked)
         settings = response_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked, turns))
         response_id = new_id("resp")
         record = record_of(request)
         record.fields |= {"model": model.name, "answer_id": response_id}
-        principal = _principal(request)
+        principal = _principal()
 
         def keep(fields: Mapping[str, Any], document: bytes) -> None:
             if asked.store is not False:
@@ -92,26 +93,26 @@ class ResponsesApi:
         content = await body_for_gateway(request, self._desk)
         asked = body.check(PromptFields, TREATMENT.honoured(body.read_object(content)))
         model = self._desk.models.get(asked.model)
-        tokens = await tokenize(model, chat_request(asked, self._turns(request, asked)))
+        tokens = await tokenize(model, chat_request(asked, self._turns(asked)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
 
     async def retrieve(self, request: Request) -> Response:
         """`GET /v1/responses/{id}`."""
         for name in request.query_params:
             raise RequestError(f"{name} cannot be honoured: an answer that is kept comes whole", param=name)
-        kept = self._store.get(_principal(request), request.path_params["response_id"])
+        kept = self._store.get(_principal(), request.path_params["response_id"])
         return Response(kept.document, media_type="application/json")
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /v1/responses/{id}`."""
         response_id = request.path_params["response_id"]
-        self._store.delete(_principal(request), response_id)
+        self._store.delete(_principal(), response_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:
         """`GET /v1/responses/{id}/input_items`."""
         asked = body.check(PageQuery, _query(request))
-        kept = self._store.get(_principal(request), request.path_params["response_id"])
+        kept = self._store.get(_principal(), request.path_params["response_id"])
         items = list(kept.input_items) if asked.order == "asc" else list(reversed(kept.input_items))
         if asked.after is not None:
             ids = [item["id"] for item in items]
@@ -122,27 +123,27 @@ class ResponsesApi:
         ends = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
         return JSONResponse({"object": "list", "data": page, **ends, "has_more": len(page) < len(items)})
 
-    def _turns(self, request: Request, asked: PromptFields) -> list[Turn]:
+    def _turns(self, asked: PromptFields) -> list[Turn]:
         """The whole conversation.
 
         Raises:
             LostConversationError: the answer that it goes on from is not kept.
             RequestError: see `turns_of`.
         """
-        return turns_of(asked.input, self._earlier(request, asked.previous_response_id))
+        return turns_of(asked.input, self._earlier(asked.previous_response_id))
 
-    def _earlier(self, request: Request, response_id: str | None) -> Sequence[Turn]:
+    def _earlier(self, response_id: str | None) -> Sequence[Turn]:
         if response_id is None:
             return ()
         try:
-            return self._store.get(_principal(request), response_id).turns
+            return self._store.get(_principal(), response_id).turns
         except UnknownResponseError as error:
             raise LostConversationError(error.message, hint=error.hint, param="previous_response_id") from error
 
 
-def _principal(request: Request) -> str:
+def _principal() -> str:
     """Whose answers these are."""
-    return str(record_of(request).fields.get("principal", ""))
+    return current().principal.name
 
 
 def _query(request: Request) -> dict[str, Any]:
