@@ -133,7 +133,7 @@ class HttpListener:
                 await self._task
 
 
-class _Health(health.aio.HealthServicer):
+class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # the library has no types
     """The standard service, open to all: for names that exist, and for so many watchers.
 
     The library keeps every name that it is asked for, and each watcher as long as it likes to stay.

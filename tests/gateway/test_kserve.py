@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -20,24 +19,10 @@ from tritonclient.utils import InferenceServerException
 from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
 from appliance.gateway.kserve.service import KServeService
 from tests.gateway.fake_triton import endless, refusal, words
+from tests.gateway.lean_inputs import lean
 from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
-
-
-def lean(ids=(1, 2, 3)):
-    """Inputs in the form that the fake Triton reads."""
-    texts = {"sampling_parameters": {}, "request_options": {}}
-    arrays = {"input_ids": (np.array(ids, dtype=np.int32), "INT32"), "stream": (np.array([True]), "BOOL")}
-    arrays |= {
-        name: (np.array([json.dumps(value).encode()], dtype=np.object_), "BYTES") for name, value in texts.items()
-    }
-    made = []
-    for name, (array, datatype) in arrays.items():
-        one = triton.InferInput(name, array.shape, datatype)
-        one.set_data_from_numpy(array)
-        made.append(one)
-    return made
 
 
 def message():
