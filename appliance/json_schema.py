@@ -8,6 +8,16 @@ from typing import Any
 from appliance.errors import RequestError
 
 MAX_OPTIONAL_PROPERTIES = 1000
+# How the compiler is to read a schema, whatever the schema itself says of it ("x-guidance").
+STRICTLY: Mapping[str, Any] = {"coerce_one_of": False, "lenient": False}
+# White space is bounded because a model that has nothing to say would go on with it for ever.
+FREELY_SPACED: Mapping[str, Any] = {
+    **STRICTLY,
+    "item_separator": ",",
+    "key_separator": ":",
+    "whitespace_flexible": True,
+    "whitespace_pattern": r"[\x20\x0A\x0D\x09]{1,64}",
+}
 # Keywords whose value maps names to schemas, and those whose value is no schema at all.
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _VALUES = frozenset({"const", "enum", "default", "examples"})

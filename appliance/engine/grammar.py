@@ -10,7 +10,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import Any
 
 import llguidance
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from appliance.engine.structured_output import PARAM, Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
-from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
+from appliance.json_schema import FREELY_SPACED, MAX_OPTIONAL_PROPERTIES
 
 CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300
@@ -28,16 +27,6 @@ _MAX_ROW_ITEMS = 8 * MAX_OPTIONAL_PROPERTIES
 _MAX_DICTATED_CHARACTERS = 512
 _PROBED_TOKENS = 4
 _WORD = re.compile(r"\s*\S+|\s+")
-# For a schema of ours or a client's: its own "x-guidance" may not loosen what it says. White space is bounded because a
-# model that has nothing to say would go on with it for ever.
-_SCHEMA_OPTIONS: Any = {
-    "item_separator": ",",
-    "key_separator": ":",
-    "whitespace_flexible": True,
-    "whitespace_pattern": r"[\x20\x0A\x0D\x09]{1,64}",
-    "coerce_one_of": False,
-    "lenient": False,
-}
 
 
 class Matcher:
@@ -187,7 +176,7 @@ def _grammar(wanted: StructuredOutput) -> str:
     if wanted.form is Form.CHOICE:
         texts = (json.dumps(text, ensure_ascii=False) for text in json.loads(wanted.text))
         return llguidance.LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
-    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text, overrides=_SCHEMA_OPTIONS)
+    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text, overrides=FREELY_SPACED)
 
 
 def _refusal(reason: str) -> RequestError:

@@ -13,6 +13,9 @@ from typing import Any
 from appliance.gateway import grpc_messages
 from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
+from appliance.gateway.chat.prepare import prepare as to_prompt
+from appliance.gateway.chat.prepare import tokenize
+from appliance.gateway.chat.request import ChatRequest
 from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_rim import answering
@@ -37,7 +40,7 @@ class InferenceService(InferenceServiceServicer):
             messages = grpc_messages.conversation(request)
             model = self._desk.models.get(request.model)
             sampling = grpc_messages.settings(request.sampling, model.manifest.generation)
-            ids = await model.encode_chat(messages)
+            ids = (await to_prompt(model, ChatRequest(messages))).prompt_ids
             return self._desk.request(
                 identity, model, ids, sampling, stream=True, timeout_s=timeout_s, prompt_param="messages"
             )
@@ -66,7 +69,7 @@ class InferenceService(InferenceServiceServicer):
             if request.WhichOneof("input") == "text":
                 return pb.TokenizeResponse(token_ids=await model.tokenize_text(request.text))
             turns = grpc_messages.conversation(request.conversation)
-            return pb.TokenizeResponse(token_ids=await model.tokenize_rendered(model.render_chat(turns)))
+            return pb.TokenizeResponse(token_ids=await tokenize(model, ChatRequest(turns)))
 
     async def Detokenize(self, request: pb.DetokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
         """Tell the text of tokens."""

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 
@@ -73,24 +72,6 @@ class ServedModel:
     def name(self) -> str:
         """The model's name for clients and in Triton."""
         return self.manifest.model
-
-    async def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Return the prompt's token ids for a plain conversation; see `render_chat` and `encode_rendered`."""
-        return await self.encode_rendered(self.render_chat(messages))
-
-    def render_chat(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Return the prompt's text; see `ChatTemplate.render`.
-
-        Raises:
-            RequestError: the model has no chat template, or it refuses the conversation.
-        """
-        return self.chat_template.render(messages, tools=tools, options=options)
 
     @property
     def chat_template(self) -> ChatTemplate:

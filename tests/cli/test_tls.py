@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from appliance.cli.rim import run
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self):
-        return json.loads(self.out)
+from tests.cli.outcome import Outcome, caller
 
 
 @pytest.fixture
 def tls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    def call(*words: str) -> Outcome:
-        status = run(["--root", str(tmp_path), "tls", *words])
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return call
+    return caller(tmp_path, "tls", capsys)
 
 
 def test_init_makes_a_ca_and_a_certificate_for_the_names_given_and_localhost(tls, tmp_path):

@@ -42,7 +42,7 @@ class Account:
         self.tokens = Rate(limits.tokens_per_minute, now) if limits.tokens_per_minute else None
 
     def check_more(self, count: int) -> None:
-        """Pass if a request that has begun may become `count` more.
+        """Pass if `count` more requests may be under way.
 
         Raises:
             LimitError: that would be too many under way at once.
@@ -57,9 +57,7 @@ class Account:
         Raises:
             LimitError: it would be over a limit; it says which.
         """
-        most = self.limits.max_requests
-        if most is not None and self.active >= most:
-            raise LimitError(self._over("max_requests", most, "requests under way at once"), retry_after_s=1)
+        self.check_more(1)
         self._check(self.requests, 1, "requests_per_minute", "requests a minute", now)
         # In debt for earlier answers, or one token short: whatever this one asks, it would be over.
         self._check(self.tokens, 1, "tokens_per_minute", "tokens a minute", now)

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.gateway.chat import coder_grammar
-from appliance.gateway.chat.json_rule import ARGUMENTS, FORMAT, json_rule
+from appliance.gateway.chat.json_rule import ARGUMENTS, json_rule
 from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.request import Tool
+from appliance.json_schema import FREELY_SPACED
 
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _NEWLINE = '"\\n"'
@@ -37,7 +38,7 @@ class Grammar:
 
     def format(self, response_format: Mapping[str, Any]) -> str:
         """A JSON answer; `response_format` is the engine's object."""
-        return self._rule("format", json_rule(response_format.get("json", {"type": "object"}), FORMAT))
+        return self._rule("format", json_rule(response_format.get("json", {"type": "object"}), FREELY_SPACED))
 
     def text_or_calls(self, tools: Sequence[Tool], *, several: bool) -> str:
         """Words, calls, or words and then calls; strict tools' arguments follow their schemas. See `calls`."""

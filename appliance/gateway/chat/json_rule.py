@@ -6,25 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# A client's own "x-guidance" may not loosen what its schema says, so ours takes its place.
-_GUARD = {"coerce_one_of": False, "lenient": False}
+from appliance.json_schema import STRICTLY
+
 # As templates and the models' training have it: what comes back as history is the same bytes.
 ARGUMENTS: Mapping[str, Any] = {
-    **_GUARD,
+    **STRICTLY,
     "whitespace_flexible": False,
     "item_separator": ", ",
     "key_separator": ": ",
 }
-FORMAT: Mapping[str, Any] = {
-    **_GUARD,
-    "whitespace_flexible": True,
-    "whitespace_pattern": r"[\x20\x0A\x0D\x09]{1,64}",
-    "item_separator": ",",
-    "key_separator": ":",
-}
 
 
 def json_rule(schema: Any, options: Mapping[str, Any]) -> str:
-    """Return the rule; `options` is one of those above."""
+    """Return the rule; `options` say how the schema is read, in place of what a client's own "x-guidance" says."""
     value = {**schema, "x-guidance": options} if isinstance(schema, Mapping) else schema
     return f"%json {json.dumps(value)}"

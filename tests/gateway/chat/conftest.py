@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
-import openai
 import pytest
 
 from appliance.artefact.manifest import Conversation
@@ -38,15 +36,3 @@ def harness(talking_harness: Harness) -> Harness:
     talking_harness.triton.script = FakeTriton().script
     talking_harness.triton.asked.clear()
     return talking_harness
-
-
-@pytest.fixture
-def client(harness: Harness) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{harness.url}/v1", api_key="unused", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def http(harness: Harness) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=harness.url, timeout=30) as client:
-        yield client
