@@ -10,6 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
+from typing import Any
 
 import llguidance
 import numpy as np
@@ -176,7 +177,8 @@ def _grammar(wanted: StructuredOutput) -> str:
     if wanted.form is Form.CHOICE:
         texts = (json.dumps(text, ensure_ascii=False) for text in json.loads(wanted.text))
         return llguidance.LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
-    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text, overrides=FREELY_SPACED)
+    options: Any = FREELY_SPACED  # their type exists in the library's stubs alone
+    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text, overrides=options)
 
 
 def _refusal(reason: str) -> RequestError:

@@ -43,8 +43,13 @@ class Treatment:
         kept = {}
         for key, value in body.items():
             if row := self.refused.get(key):
-                if value is not None and value not in row.neutral:
+                if value is not None and not any(_is_same(value, neutral) for neutral in row.neutral):
                     raise RequestError(f"{key} cannot be honoured: {row.why}", param=key)
             elif key not in self.ignored:
                 kept[key] = value
         return kept
+
+
+def _is_same(value: Any, neutral: Any) -> bool:
+    """Whether two JSON values are equal: to Python 0.0 is False too."""
+    return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)

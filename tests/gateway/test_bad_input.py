@@ -271,3 +271,13 @@ def test_an_unknown_method_says_which_are_allowed(http):
 def test_a_request_id_of_the_client_comes_back_if_it_is_plain(http):
     assert http.get("/v1/models", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     assert http.get("/v1/models", headers={"x-request-id": "a b"}).headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"store": 0.0}, {"store": 0}, {"n": True}, {"stream_options": {"include_obfuscation": 0}}]
+)
+def test_numbers_are_no_booleans_and_booleans_no_numbers(http, settings):
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True, **settings}
+    response = http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"].startswith(next(iter(settings)))

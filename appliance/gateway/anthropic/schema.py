@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.openai.schema import StopString
-from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.strict import OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS
 
 _INT64 = 1 << 63
@@ -118,7 +118,7 @@ class Tool(Strict):
     strict: bool | None = None
     cache_control: Any = None
     allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: Literal[False] | None = None
+    defer_loading: OnlyFalse | None = None
     # Arguments are streamed as they are written, in either case.
     eager_input_streaming: bool | None = None
 

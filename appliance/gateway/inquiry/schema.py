@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from appliance.gateway.openai.messages import Message
 from appliance.gateway.openai.schema import TokenId
-from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.strict import OnlyTrue, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, ToolParam
 
 
@@ -24,7 +22,7 @@ class TokenizeBody(Strict):
     add_special_tokens: bool | None = Field(
         None, description="the model's own prefix; default true; for `messages` only false: the template has them"
     )
-    add_generation_prompt: Literal[True] | None = Field(None, description="only true")
+    add_generation_prompt: OnlyTrue | None = Field(None, description="only true")
     return_token_strs: bool | None = Field(None, description="`token_strs` beside `tokens`")
 
 

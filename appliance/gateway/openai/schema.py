@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from appliance.gateway.openai.messages import Message
-from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.strict import OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, ResponseFormat, ToolChoiceParam, ToolParam
 
 MAX_CHOICES = 8
@@ -27,7 +27,7 @@ class StreamOptions(Strict):
     """`stream_options`."""
 
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: OnlyFalse | None = None
 
 
 class SamplingBody(Strict):

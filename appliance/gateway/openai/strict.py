@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Strict(BaseModel):
     """No conversions between types, no NaN, no unknown field."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
+
+
+def _boolean(value: Any) -> Any:
+    """To Python, and so to pydantic's literals, 0.0 is False and 1 is True."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004  what pydantic takes for a refusal
+    return value
+
+
+OnlyFalse = Annotated[Literal[False], BeforeValidator(_boolean)]
+OnlyTrue = Annotated[Literal[True], BeforeValidator(_boolean)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.openai.schema import SamplingBody
-from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.strict import OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -89,7 +89,7 @@ class FunctionCallItem(Strict):
     # OpenAI's Python client adds what it made of the arguments.
     parsed_arguments: Any = None
     # The API's name is a keyword.
-    async_: Literal[False] | None = Field(None, alias="async")
+    async_: OnlyFalse | None = Field(None, alias="async")
 
 
 class FunctionOutputItem(Strict):
@@ -152,8 +152,8 @@ class FunctionTool(Strict):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: Literal[False] | None = None
-    async_: Literal[False] | None = Field(None, alias="async")
+    defer_loading: OnlyFalse | None = None
+    async_: OnlyFalse | None = Field(None, alias="async")
 
 
 class NamedFunction(Strict):
@@ -217,7 +217,7 @@ class Reasoning(Strict):
 class ResponseStreamOptions(Strict):
     """`stream_options`."""
 
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: OnlyFalse | None = None
 
 
 class PromptFields(Strict):
