@@ -11,19 +11,19 @@ from appliance.address import Address
 
 OK = 200
 _MAX_BYTES = 4 << 20
-_TIMEOUT_S = 2.0
+TIMEOUT_S = 2.0
 
 
-async def get(address: Address | Path, path: str, timeout_s: float = _TIMEOUT_S) -> tuple[int, str] | None:
+async def get(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str] | None:
     """Return status and body, or None if nobody answers in time; a Path is a Unix socket's."""
     with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
         return await asyncio.wait_for(_get(address, path), timeout_s)
     return None
 
 
-async def status_of(address: Address | Path, path: str) -> int | None:
+async def status_of(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> int | None:
     """Return the status alone, or None if nobody answers in time."""
-    answer = await get(address, path)
+    answer = await get(address, path, timeout_s)
     return answer[0] if answer else None
 
 

@@ -83,6 +83,11 @@ class RunningBox:
         """`appliance status --json`."""
         return json.loads(self.call("status", "--json").stdout)  # type: ignore[no-any-return]
 
+    @property
+    def slots_busy(self) -> int | None:
+        """How many sequences run; None while the figures cannot be had."""
+        return self.status["engine"].get("slots_busy")  # type: ignore[no-any-return]
+
     def completion(self, **parameters: Any) -> Any:
         """Open a completion over HTTP; the caller reads and closes it."""
         body = {"model": TINY, "prompt": "Once", "temperature": 0, **parameters}

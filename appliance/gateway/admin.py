@@ -59,11 +59,12 @@ class AdminApi:
         return JSONResponse({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
-        """`GET /health/ready`: a request would be taken now."""
+        """`GET /health/ready`: a request would be taken now. The supervisor waits for it, so Triton itself is asked."""
         try:
             self._desk.in_flight.check_open()
         except ApplianceError as error:
             return JSONResponse({"status": str(error)}, status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        await self._desk.readiness.ask()
         waiting = self._desk.readiness.waiting_for
         code = HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK
         return JSONResponse({"waiting_for": waiting}, status_code=code)

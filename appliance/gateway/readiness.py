@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from appliance.gateway.triton_client import TritonClient
 
@@ -16,6 +17,8 @@ class Readiness:
     def __init__(self, triton: TritonClient, models: Sequence[str]) -> None:
         self._triton = triton
         self._ready = dict.fromkeys(models, False)
+        self._asking = asyncio.Lock()
+        self._new = asyncio.Event()
 
     def is_ready(self, model: str) -> bool:
         """Whether this model answered the last time."""
@@ -26,11 +29,20 @@ class Readiness:
         """Models that are not ready."""
         return [model for model, ready in self._ready.items() if not ready]
 
-    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Ask again and again until cancelled; awaits `changed` after every change."""
-        while True:
+    async def ask(self) -> None:
+        """Ask now. A Triton that was started again within a second leaves an answer that no longer holds."""
+        async with self._asking:
             ready = {model: await self._triton.is_ready(model) for model in self._ready}
             if ready != self._ready:
                 self._ready = ready
+                self._new.set()
+
+    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Ask again and again until cancelled; awaits `changed` after every change, whoever asked."""
+        while True:
+            await self.ask()
+            if self._new.is_set():
+                self._new.clear()
                 await changed()
-            await asyncio.sleep(_INTERVAL_S)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._new.wait(), _INTERVAL_S)

@@ -20,6 +20,8 @@ from appliance.supervisor.state import Phase, UpState
 
 # Figures are written twice a second; older ones mean that the engine's process hangs or is gone.
 STALE_S = 10.0
+# A person waits for this page: on a busy machine a late answer is better than a false alarm.
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def look(layout: Layout) -> BoxStatus | None:
 
 async def is_engine_alive(metrics: Address) -> bool:
     """Whether Triton answers and its engine wrote figures lately and takes requests."""
-    return is_alive(await _samples(metrics), time.time())
+    return is_alive(await _samples(metrics, http.TIMEOUT_S), time.time())
 
 
 def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
@@ -72,9 +74,9 @@ def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
 
 async def _look(layout: Layout, up: UpState) -> BoxStatus:
     samples, live, ready = await asyncio.gather(
-        _samples(Address.from_text(up.triton_metrics)),
-        http.status_of(layout.gateway_socket, "/health/live"),
-        http.status_of(layout.gateway_socket, "/health/ready"),
+        _samples(Address.from_text(up.triton_metrics), _PATIENCE_S),
+        http.status_of(layout.gateway_socket, "/health/live", _PATIENCE_S),
+        http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
     )
     plain = {metric.name: metric.field for metric in METRICS if not metric.label}
     return BoxStatus(
@@ -89,8 +91,8 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
     )
 
 
-async def _samples(metrics: Address) -> tuple[Sample, ...]:
-    answer = await http.get(metrics, "/metrics")
+async def _samples(metrics: Address, timeout_s: float) -> tuple[Sample, ...]:
+    answer = await http.get(metrics, "/metrics", timeout_s)
     return parse(answer[1]) if answer and answer[0] == http.OK else ()
 
 

@@ -68,7 +68,7 @@ def test_a_client_that_goes_away_frees_its_slot(tmp_path: Path):
     with RunningBox(tmp_path) as box:
         stream = box.completion(max_tokens=60_000, stream=True, ignore_eos=True)
         stream.readline()
-        wait_until(lambda: box.status["engine"]["slots_busy"] == 1)
+        wait_until(lambda: box.slots_busy == 1)
         stream.close()
-        wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+        wait_until(lambda: box.slots_busy == 0)
         assert box.status["requests"]["cancelled"] == 1

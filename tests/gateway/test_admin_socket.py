@@ -48,8 +48,20 @@ def test_health_is_asked_there_without_key_or_certificate(make_harness, path, ad
     assert admin.get("/health/live").status_code == 200
     assert admin.get("/health/ready").status_code == 200
     box.triton.ready = False
-    wait_until(lambda: admin.get("/health/ready").status_code == 503)
-    assert admin.get("/health/ready").json()["waiting_for"]
+    answer = admin.get("/health/ready")
+    assert (answer.status_code, answer.json()["waiting_for"]) == (503, box.gateway._desk.readiness.waiting_for)
+    assert answer.json()["waiting_for"]
+    box.triton.ready = True
+    assert admin.get("/health/ready").status_code == 200
+
+
+def test_a_triton_started_again_within_a_second_is_not_called_ready_before_it_can_be_reached(make_harness, path, admin):
+    box = make_harness(socket=path)
+    box.kill_triton()
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 503
+    box.restart_triton()
+    wait_until(lambda: admin.get("/health/ready").status_code == 200)
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 200
 
 
 def test_a_drain_is_asked_for_with_post_alone(make_harness, path, admin):

@@ -115,10 +115,10 @@ def test_clients_that_hang_up_free_their_slots(box: RunningBox):
         )
         connection.sendall(head % len(body) + body)
         connections.append(connection)
-    wait_until(lambda: box.status["engine"]["slots_busy"] == 2)
+    wait_until(lambda: box.slots_busy == 2)
     for connection in connections:
         connection.close()
-    wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+    wait_until(lambda: box.slots_busy == 0)
 
 
 def test_responses_and_messages_come_through_the_real_engine(client: openai.OpenAI, box: RunningBox):

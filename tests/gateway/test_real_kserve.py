@@ -107,9 +107,9 @@ def _parsed(response: bytes):
 def test_leaving_a_stream_frees_the_engines_slot(box: RunningBox, client: triton.InferenceServerClient):
     answers = stream(client, text("text_input", b"Once"), flag("stream"), parameters(max_tokens=60_000))
     next(answers)
-    wait_until(lambda: box.status["engine"]["slots_busy"] == 1)
+    wait_until(lambda: box.slots_busy == 1)
     answers.close()
-    wait_until(lambda: box.status["engine"]["slots_busy"] == 0)
+    wait_until(lambda: box.slots_busy == 0)
 
 
 def test_a_deadline_of_a_grpc_call_ends_it_in_the_engine(box: RunningBox):
@@ -125,7 +125,7 @@ def test_a_deadline_of_a_grpc_call_ends_it_in_the_engine(box: RunningBox):
         with pytest.raises(grpc.RpcError) as caught:
             list(call)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_until(lambda: box.status["engine"]["slots_busy"] == 0 and deadlines() == before + 1)
+    wait_until(lambda: box.slots_busy == 0 and deadlines() == before + 1)
 
 
 @pytest.mark.parametrize(
