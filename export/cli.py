@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import click
 
 from appliance.layout import Layout
-from export.pipeline import TARGETS, Exported, export_model
-from export.presets import DEFAULT, PRESETS
+from appliance.targets import targets
+from export.pipeline import Exported, export_model
+from export.presets import PRESETS
 from export.terminal import shown_progress
 
 _PRESET_LINES = "\n".join(f"  {preset.name:<12} {preset.summary}" for preset in PRESETS.values())
@@ -32,13 +33,11 @@ class Box(Protocol):
     ),
 )
 @click.argument("model")
-@click.option(
-    "--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(sorted(TARGETS))}."
-)
-@click.option("--preset", default=DEFAULT, show_default=True, help="How the weights are held; see below.")
+@click.option("--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(targets())}.")
+@click.option("--preset", help="How the weights are held, see below; the target's first when absent.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")
 @click.pass_obj
-def command(box: Box, model: str, target: str, preset: str, as_json: bool) -> None:
+def command(box: Box, model: str, target: str, preset: str | None, as_json: bool) -> None:
     """See `help` above, which lists the presets."""
     begun = time.monotonic()
     with shown_progress() as progress:

@@ -43,6 +43,7 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
         conversation=_conversation(entry),
+        runtime=job.preset.runtime,
     )
 
 

@@ -83,6 +83,7 @@ class Job:
             Generation(eos_token_ids=()),
             files,
             self.inputs,
+            runtime=self.preset.runtime,
         )
 
     def source_words(self) -> str:

@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from appliance import durable
-from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance import durable, targets
+from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, TOKENIZER, Manifest
 from appliance.errors import NoSpaceError, UnknownModelError
 from appliance.layout import Layout
 from appliance.store import StoredModel, locked, open_model
@@ -32,9 +31,8 @@ from export.resident_memory import peak_bytes
 from export.stages import StageResult, Stages, file_entry
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 
-# Hardware that graphs can be made for, and how.
-TARGETS: Mapping[str, Build] = {"cpu": ort.build}
-_Value = TypeVar("_Value")
+# How a graph is made for each runtime.
+LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build}
 
 
 @dataclass(frozen=True)
@@ -61,34 +59,38 @@ class Exported:
     peak_bytes: int
 
 
-def export_model(layout: Layout, model: str, target: str, preset: str, progress: Progress) -> Exported:
+def export_model(layout: Layout, model: str, target: str, preset: str | None, progress: Progress) -> Exported:
     """Export an installed model with a preset by its name.
 
     Args:
         layout: where models, stages and artefacts are.
         model: its name in the store.
-        target: one of TARGETS.
-        preset: one of PRESETS.
+        target: the name of a target.
+        preset: one of the target's presets; None takes its default.
         progress: told how far it is.
 
     Raises:
-        UnknownModelError: no such model, target or preset.
+        UnknownModelError: no such model or target, or the target has no such preset.
         Others: see `export_as`.
     """
-    return export_as(layout, model, target, _known(PRESETS, preset, "preset"), progress)
+    known = targets.get(target)
+    name = preset or known.default_preset
+    if name not in known.presets:
+        raise UnknownModelError(f"{target} has no preset {name!r}", hint=f"there are: {', '.join(known.presets)}")
+    return export_as(layout, model, target, PRESETS[name], progress)
 
 
 def export_as(layout: Layout, model: str, target: str, preset: Preset, progress: Progress) -> Exported:
     """Export an installed model with any way to hold its weights.
 
     Raises:
-        UnknownModelError: no such model or target.
+        UnknownModelError: no such model.
         IntegrityError: the stored files are not what they were.
         UnsupportedError: something in the checkpoint is refused.
         NoSpaceError: the disk or the memory is too small.
         QualityError: the preset's tolerance was missed; nothing was installed.
     """
-    build = _known(TARGETS, target, "target")
+    build = LOWERINGS[preset.runtime]
     stored = open_model(layout, model)
     with locked(layout.stages / "lock", waiting=lambda: progress.note("waiting for another export to finish")):
         stages = Stages(layout.stages)
@@ -102,12 +104,6 @@ def export_as(layout: Layout, model: str, target: str, preset: Preset, progress:
             if error.errno != errno.ENOSPC:
                 raise
             raise NoSpaceError(f"the disk became full: {error}", hint="free some space and export again") from error
-
-
-def _known(table: Mapping[str, _Value], name: str, what: str) -> _Value:
-    if name not in table:
-        raise UnknownModelError(f"there is no {what} {name!r}", hint=f"there are: {', '.join(sorted(table))}")
-    return table[name]
 
 
 def _verify(stored: StoredModel, progress: Progress) -> None:

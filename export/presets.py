@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from appliance.artefact.manifest import ORT_CPU
+
 _FLOAT_BITS = 32
 
 
@@ -82,9 +84,10 @@ class Preset:
         max_mean_kl: the export fails above this mean KL divergence from the unquantised checkpoint, in nats a token.
         body: the matrices of the layers.
         head: the output head.
-        rescoring: see Rescoring; None trusts the head.
         embedding: the token embedding, when it is a table of its own.
         exemptions: override `body`; the first that covers a matrix counts.
+        rescoring: see Rescoring; None trusts the head.
+        runtime: what computes the graph, as in the artefact's manifest.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Preset:
     embedding: Weights
     exemptions: tuple[Exemption, ...] = ()
     rescoring: Rescoring | None = None
+    runtime: str = ORT_CPU
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
@@ -152,5 +156,6 @@ REFERENCE = Preset(
     embedding=FLOAT,
 )
 
+# The CPU's.
 DEFAULT = BALANCED.name
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE)}

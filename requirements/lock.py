@@ -57,7 +57,8 @@ class Lock:
 
 LOCKS = (
     Lock("run.lock"),
-    Lock("dev.lock", ("export", "dev")),
+    # TensorRT parses and builds without a GPU, so the tests have it.
+    Lock("dev.lock", ("export", "dev", "tensorrt")),
     # Only the server inside the wheel is used: what its Python package needs is not installed.
     Lock("triton.lock", ("triton",), has_run_time=False, has_dependencies=False),
     Lock("oracle.lock", ("export", "oracle")),

@@ -22,6 +22,7 @@ LEVELS = {
     "appliance.config": 1,
     "appliance.catalog": 1,
     "appliance.artefact": 1,
+    "appliance.targets": 1,
     "appliance.engine": 2,
     "appliance.metrics": 2,
     "appliance.store": 2,
@@ -45,6 +46,7 @@ EXPORT_MAY = {
         "names",
         "engine",
         "json_schema",
+        "targets",
     )
 }
 # What stands outside `appliance`, and what of it they import.

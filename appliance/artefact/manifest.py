@@ -11,6 +11,10 @@ from typing import Any
 from appliance.errors import IntegrityError, UnsupportedError
 
 SCHEMA_VERSION = 1
+# What computes a graph.
+ORT_CPU = "onnxruntime-cpu"
+ORT_CUDA = "onnxruntime-cuda"
+TENSORRT = "tensorrt"
 MANIFEST_NAME = "manifest.json"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -86,7 +90,7 @@ class Manifest:
 
     Attributes:
         model: the model's catalogue name; also its name in Triton and for clients.
-        target: the hardware it was exported for ("cpu").
+        target: the hardware it was exported for ("cpu", "cuda-sm90").
         preset: the preset's name.
         architecture: the catalogue's architecture name ("qwen2", "qwen3").
         shape: see ModelShape.
@@ -98,6 +102,7 @@ class Manifest:
         quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
         conversation: see Conversation; None when nobody said, as in artefacts older than this field.
+        runtime: what computes the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
 
     model: str
@@ -114,6 +119,7 @@ class Manifest:
     provenance: str = ""
     license: str = ""
     conversation: Conversation | None = None
+    runtime: str = ORT_CPU
 
     def file(self, name: str) -> FileEntry:
         """Return the entry of `name`.

@@ -18,7 +18,7 @@ import psutil
 from appliance.artefact import Manifest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
-from appliance.artefact.manifest import GRAPH, TOKENIZER
+from appliance.artefact.manifest import TOKENIZER
 from appliance.engine.admission import check_request
 from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.config import EngineConfig
@@ -26,9 +26,9 @@ from appliance.engine.core import EngineCore
 from appliance.engine.events import FinishReason
 from appliance.engine.grammar import Grammars
 from appliance.engine.inbox import Inbox
-from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.request import Request
 from appliance.engine.runner import Runner
+from appliance.engine.runners import open_runner
 from appliance.engine.scheduler import Scheduler
 from appliance.engine.sequence import Sequence
 from appliance.engine.stats import EngineStats
@@ -82,7 +82,7 @@ class Engine:
             IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
             UsageError: the configuration does not fit the model.
             NoSpaceError: no address space for the cache.
-            EngineError: ONNX Runtime refuses the graph.
+            EngineError: the runtime refuses the graph.
         """
         manifest = read_manifest(artefact)
         capacity = context_tokens(manifest.shape, config)
@@ -90,7 +90,7 @@ class Engine:
         check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
             tokens = pool.submit(_load_tokens, artefact, manifest)
-            runner = OrtRunner(artefact / GRAPH, manifest.shape, slots=slots, capacity=capacity, threads=config.threads)
+            runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
             tokenizer, grammars = tokens.result()
         give_back_free_memory()
         return cls(manifest, tokenizer, grammars, runner, config)

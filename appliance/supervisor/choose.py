@@ -6,13 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnknownModelError, UsageError
 from appliance.layout import Layout
-
-# The export's own default: taken when a model was exported with several presets and none is named.
-_DEFAULT_PRESET = "balanced"
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,9 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
         raise UsageError(f"several models are exported: {', '.join(models)}", hint="name the one to serve")
     name = models[0]
     variants = [variant for other, variant in every if other == name]
-    wanted = preset or (_DEFAULT_PRESET if len(variants) > 1 else None)
     for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
+    # The export's own default: taken when a model was exported with several presets and none is named.
+    wanted = preset or (targets.get(target).default_preset if len(for_target) > 1 else None)
     matching = [variant for variant in for_target if wanted is None or variant == f"{target}-{wanted}"]
     if not matching:
         asked = f" as {target}-{wanted}" if wanted else f" for {target}"

@@ -76,7 +76,7 @@ def test_several_presets_without_the_default_are_not_guessed_between(layout: Lay
         choose(layout, "tiny", "cpu", None)
 
 
-@pytest.mark.parametrize(("target", "preset"), [("cpu", "absent"), ("cuda", None)])
+@pytest.mark.parametrize(("target", "preset"), [("cpu", "absent"), ("cuda-sm90", None)])
 def test_an_absent_preset_or_target_is_told_with_the_command(layout: Layout, target: str, preset: str | None):
     _export(layout, "tiny", "balanced")
     with pytest.raises(UnknownModelError, match=f"appliance export tiny --target {target}"):

@@ -1,0 +1,126 @@
+"""The values of a target file. They do no I/O; `load` makes them from text and refuses what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ConfigDict, with_config
+
+_strict = with_config(ConfigDict(extra="forbid"))
+
+
+@_strict
+@dataclass(frozen=True)
+class VersionRange:
+    """Versions from `least` on and before `below`, compared number by number; an empty bound is open."""
+
+    least: str = ""
+    below: str = ""
+
+    def covers(self, version: str) -> bool:
+        """Whether a version such as "10.15.1" lies within.
+
+        Raises:
+            ValueError: a part of it is not a number.
+        """
+        found = _numbers(version)
+        return (not self.least or found >= _numbers(self.least)) and (not self.below or found < _numbers(self.below))
+
+    def __str__(self) -> str:
+        words = [f"{self.least} or newer"] if self.least else []
+        words += [f"before {self.below}"] if self.below else []
+        return ", ".join(words) or "any"
+
+
+@_strict
+@dataclass(frozen=True)
+class PowerMode:
+    """A setting of a board that trades power for speed.
+
+    Attributes:
+        name: as the board's own tool calls it ("MAXN", "15W").
+        watts: its limit; None when the mode has none.
+        bandwidth_bytes_per_s: of the memory in this mode.
+    """
+
+    name: str
+    watts: int | None
+    bandwidth_bytes_per_s: float
+
+
+@_strict
+@dataclass(frozen=True)
+class Board:
+    """A piece of hardware that one can buy, for which predictions are made.
+
+    Attributes:
+        name: the maker's name for it.
+        memory_bytes: what its data sheet says.
+        shared: the CPU uses the same memory, so a part of it is taken by the system.
+        bandwidth_bytes_per_s: of the memory, from the data sheet; in the fastest power mode.
+        source: where the figures are from.
+        power_modes: see PowerMode; empty when it has one.
+    """
+
+    name: str
+    memory_bytes: int
+    shared: bool
+    bandwidth_bytes_per_s: float
+    source: str
+    power_modes: tuple[PowerMode, ...] = ()
+
+
+@_strict
+@dataclass(frozen=True)
+class PlanProfile:
+    """Shapes that a TensorRT plan is built for: a plan serves no others.
+
+    Attributes:
+        slots: sequences that decode at once at most.
+        context_tokens: rows of each slot's cache: longest prompt plus completion.
+        chunk_tokens: prompt tokens of one prefill step at most.
+    """
+
+    slots: int
+    context_tokens: int
+    chunk_tokens: int
+
+
+@_strict
+@dataclass(frozen=True)
+class Target:
+    """One kind of hardware.
+
+    Attributes:
+        name: what `--target` takes.
+        title: one line for people.
+        presets: names of the presets that it can compute; the first is the default.
+        boards: see Board; the first is the one that predictions are made for.
+        compute_capability: NVIDIA's, such as "9.0"; empty without a GPU.
+        cuda, tensorrt, jetpack: versions it was made for; None where it has none.
+        profile: see PlanProfile; None where TensorRT is not used.
+    """
+
+    name: str
+    title: str
+    presets: tuple[str, ...]
+    boards: tuple[Board, ...]
+    compute_capability: str = ""
+    cuda: VersionRange | None = None
+    tensorrt: VersionRange | None = None
+    jetpack: VersionRange | None = None
+    profile: PlanProfile | None = None
+
+    @property
+    def default_preset(self) -> str:
+        """The preset that is taken when none is named."""
+        return self.presets[0]
+
+    @property
+    def is_jetson(self) -> bool:
+        """Whether it is a module with JetPack, whose GPU shares the CPU's memory."""
+        return self.jetpack is not None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
