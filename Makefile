@@ -11,6 +11,11 @@ LOCKS := requirements/dev.lock requirements/triton.lock
 PROTO := appliance/gateway/proto/appliance/v1/inference.proto
 MODEL := qwen2.5-coder-0.5b-instruct
 LARGER_MODEL := qwen2.5-coder-1.5b-instruct
+# For a machine with a GPU: the folder its wheels are carried in, its Python, and CUDA=installed where CUDA 13 is.
+GPU_WHEELS ?= gpu-wheels
+GPU_PYTHON ?= 3.12
+GPU_LOCKS := requirements/cuda.lock requirements/triton.lock $(if $(filter installed,$(CUDA)),,requirements/cuda-libraries.lock)
+PIECE := 48M
 
 # $(call environment,FOLDER,LOCKS,MORE): a virtual environment with exactly the locked wheels, and then MORE (pip's words).
 # Its stamp holds a digest of what it was made from: nothing happens while that is unchanged.
@@ -20,17 +25,17 @@ define environment
 	@digest="$$(cat $(2) $(if $(3),pyproject.toml) | sha256sum) $$($(PYTHON) -V)"; \
 	if [ "$$(cat $(1)/made-from 2>/dev/null || true)" != "$$digest" ]; then \
 		echo "Making $(1) from $(2)"; \
-		$(PYTHON) -m venv --clear $(1); \
+		$(PYTHON) -m venv --clear $(VENV) $(1); \
 		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(2)); \
 		$(if $(3),$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(3);) \
 		echo "$$digest" > $(1)/made-from; \
 	fi
 endef
 
-.PHONY: help setup check test coverage demo docs proto lock oracle bench peers clean
+.PHONY: help setup check test coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv from the lock files; a no-op while they are unchanged
 	$(call environment,.venv,$(LOCKS),--no-build-isolation --editable .)
@@ -77,6 +82,36 @@ peers: ## Make the environments of the bench's peers, and of the Model Builder t
 	$(call environment,.venv-bench,requirements/bench.lock)
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 
+gpu-wheels: setup ## Fetch the wheels that a GPU machine without a network needs, in pieces; GPU_WHEELS=folder GPU_PYTHON=3.12
+	mkdir -p $(GPU_WHEELS)
+	for lock in $(GPU_LOCKS); do \
+		$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+			--python-version $(GPU_PYTHON).9 --implementation cp --abi cp$(subst .,,$(GPU_PYTHON)) --abi abi3 --abi none \
+			$$(seq --format='--platform manylinux_2_%.0f_x86_64' 5 39) --platform manylinux2014_x86_64 \
+			--platform manylinux2010_x86_64 --platform manylinux1_x86_64 --dest $(GPU_WHEELS) -r $$lock; \
+	done
+	find $(GPU_WHEELS) -name '*.whl' -size +$(PIECE) | while read -r wheel; do \
+		split --bytes=$(PIECE) --numeric-suffixes "$$wheel" "$$wheel.part" && rm "$$wheel"; \
+	done
+	@du -sh $(GPU_WHEELS)
+
+# Pip reads these; the locks' hashes hold for what was carried, too.
+ifneq ($(wildcard $(GPU_WHEELS)),)
+gpu-setup: export PIP_NO_INDEX := 1
+gpu-setup: export PIP_FIND_LINKS := $(abspath $(GPU_WHEELS))
+endif
+gpu-setup: # Make .venv-gpu, from the wheels in GPU_WHEELS where that folder is
+	@find $(wildcard $(GPU_WHEELS)) -maxdepth 1 -name '*.part00' | while read -r first; do \
+		wheel="$${first%.part00}"; test -e "$$wheel" || cat "$$wheel".part* > "$$wheel"; \
+	done
+	$(call environment,.venv-gpu,$(GPU_LOCKS),--no-build-isolation --editable .)
+
+gpu-test: gpu-setup ## On a machine with an NVIDIA GPU: run the tests that need one; CUDA=installed uses the machine's CUDA
+	APPLIANCE_TEST_GPU=required .venv-gpu/bin/pytest tests/on_gpu
+
+gpu-bench: gpu-setup ## On a machine with an NVIDIA GPU: measure there; BENCH="--peer-python python3" and the like
+	.venv-gpu/bin/python -m bench gpu $(BENCH)
+
 clean: ## Delete environments and caches of this folder; models and exports stay
-	rm -rf .venv .venv-oracle .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-oracle .venv-bench .venv-gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -32,12 +33,14 @@ class Lock:
         extras: which extras of pyproject.toml it covers.
         has_run_time: whether it covers the run time too.
         has_dependencies: whether it covers what its packages bring along.
+        without: packages of the run time that others stand in for.
     """
 
     name: str
     extras: tuple[str, ...] = ()
     has_run_time: bool = True
     has_dependencies: bool = True
+    without: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -46,7 +49,8 @@ class Lock:
 
     def inputs(self, project: dict[str, Any]) -> list[str]:
         """The requirements of pyproject.toml that it covers."""
-        found = list(project["dependencies"]) if self.has_run_time else []
+        run_time = project["dependencies"] if self.has_run_time else []
+        found = [line for line in run_time if re.split(r"[<>=;~! ]", line)[0] not in self.without]
         return found + [line for extra in self.extras for line in project["optional-dependencies"][extra]]
 
     def header(self, project: dict[str, Any]) -> str:
@@ -61,6 +65,9 @@ LOCKS = (
     Lock("dev.lock", ("export", "dev", "tensorrt")),
     # Only the server inside the wheel is used: what its Python package needs is not installed.
     Lock("triton.lock", ("triton",), has_run_time=False, has_dependencies=False),
+    # A machine with an NVIDIA GPU, tests included. CUDA's libraries are apart: many machines have them.
+    Lock("cuda.lock", ("export", "dev", "tensorrt", "cuda"), without=("onnxruntime",)),
+    Lock("cuda-libraries.lock", ("cuda-libraries",), has_run_time=False),
     Lock("oracle.lock", ("export", "oracle")),
     # The peers must not decide which numpy or ONNX Runtime we use, nor we theirs.
     Lock("bench.lock", ("bench",), has_run_time=False),
