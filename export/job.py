@@ -17,7 +17,7 @@ from export.presets import Preset
 from export.progress import Progress
 from export.stages import Stages
 
-Build = Callable[[Checkpoint, Architecture, Preset, Path, Callable[[int, int], None]], None]
+Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, int], None]], None]
 
 
 @dataclass(frozen=True)

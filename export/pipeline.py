@@ -123,9 +123,10 @@ def _run(job: Job, layout: Layout) -> Exported:
     words = job.stages.result(recipes.words(job.inputs), lambda folder: _write_words(job, folder))
     needs = Needs.of(job.checkpoint, job.architecture, job.preset)
     _check_room(job, layout, needs, words)
+    tokens = _settings(words).tokens
     graph = job.stages.result(
-        recipes.graph(job.inputs, job.target, job.preset),
-        lambda folder: job.build(job.checkpoint, job.architecture, job.preset, folder, job.advance("graph")),
+        recipes.graph(job.inputs, job.target, job.preset, tokens),
+        lambda folder: job.build(job.checkpoint, job.architecture, job.preset, tokens, folder, job.advance("graph")),
     )
     build_peak = peak_bytes()
     reference = job.stages.result(
@@ -155,11 +156,12 @@ def _run(job: Job, layout: Layout) -> Exported:
 def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> None:
     """Refuse before the work when the disk or the memory is too small for what is not kept."""
     cache_bytes = 0
-    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset)):
+    tokens = _settings(words).tokens
+    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset, tokens)):
         check_memory(needs)
         cache_bytes += needs.output_bytes
     if not job.stages.is_kept(recipes.reference(job.inputs, words)):
-        cache_bytes += needs.float_bytes + reference_bytes(_settings(words).tokens)
+        cache_bytes += needs.float_bytes + reference_bytes(tokens)
     durable.make_folder(layout.exports)
     durable.make_folder(layout.stages)
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
@@ -189,7 +191,7 @@ def _write_reference(job: Job, layout: Layout, words: StageResult, folder: Path)
     shape = job.shape(_settings(words).tokens)
     with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.stages) as temporary:
         floats = Path(temporary)
-        job.build(job.checkpoint, job.architecture, REFERENCE, floats, job.advance("reference graph"))
+        ort.build(job.checkpoint, job.architecture, REFERENCE, shape.tokens, floats, job.advance("reference graph"))
         entries = tuple(file_entry(path) for path in sorted(floats.iterdir()))
         runner = GraphRunner(floats, job.graph_manifest(shape, entries), repack=False)
         material = Material.of(tokenizer, shape.context_tokens)

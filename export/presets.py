@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.artefact.manifest import ORT_CPU
 
 _FLOAT_BITS = 32
+_HALF_BITS = 16
+
+# What activations and cache can be: names as numpy has them.
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+FLOAT16 = "float16"
 
 
 @dataclass(frozen=True)
@@ -15,11 +21,12 @@ class Weights:
     """How one matrix is held and multiplied.
 
     Attributes:
-        bits: 32 for plain floats, otherwise 8 or 4 bits an element in blocks along the input dimension.
+        bits: 32 or 16 for plain floats, of the activations' type; otherwise 8 or 4 bits an element in blocks along the
+            input dimension, their scales of the activations' type.
         block: elements that share one scale; a power of two from 16.
         symmetric: without zero points; asymmetric blocks keep one each.
         accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
-            at a time, 0 multiplies in float.
+            at a time, 0 multiplies in float. It is for the CPU; a GPU multiplies in the activations' type.
     """
 
     bits: int
@@ -29,11 +36,12 @@ class Weights:
 
     @property
     def is_float(self) -> bool:
-        """Held as 32-bit floats, not in blocks."""
-        return self.bits == _FLOAT_BITS
+        """Held as floats, not in blocks."""
+        return self.bits in {_FLOAT_BITS, _HALF_BITS}
 
 
 FLOAT = Weights(bits=_FLOAT_BITS)
+HALF = Weights(bits=_HALF_BITS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class Preset:
         exemptions: override `body`; the first that covers a matrix counts.
         rescoring: see Rescoring; None trusts the head.
         runtime: what computes the graph, as in the artefact's manifest.
+        activations: the type of activations and cache: FLOAT32, BFLOAT16 or FLOAT16.
+        emulated: see `twin`.
     """
 
     name: str
@@ -99,6 +109,17 @@ class Preset:
     exemptions: tuple[Exemption, ...] = ()
     rescoring: Rescoring | None = None
     runtime: str = ORT_CPU
+    activations: str = FLOAT32
+    emulated: bool = False
+
+    @property
+    def twin(self) -> Preset:
+        """The same weights for a graph that the CPU computes.
+
+        Every constant has the value that it has in the artefact, and every operator's result is rounded to the
+        activations' type, but each operator computes in 32-bit floats.
+        """
+        return replace(self, emulated=True)
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""

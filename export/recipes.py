@@ -17,9 +17,9 @@ _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
 _WORDS_CODE = (*_READING_CODE, "tokenizer", "generation")
 
 
-def graph(inputs: Mapping[str, str], target: str, preset: Preset) -> Recipe:
+def graph(inputs: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:
     """The graph and its weights. The tolerance and the words about a preset do not change them."""
-    options = {"target": target, "preset": weights_of(preset)}
+    options = {"target": target, "preset": weights_of(preset), "tokens": tokens}
     return Recipe("graph", _GRAPH_CODE, inputs, options, versions(LOWERING))
 
 
