@@ -70,6 +70,7 @@ class Job:
             vocabulary=self.architecture.vocabulary,
             tokens=tokens,
             context_tokens=self.architecture.context_tokens,
+            cache_dtype=self.preset.activations,
         )
 
     def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:

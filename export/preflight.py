@@ -124,7 +124,7 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
 
 def _held_bytes(elements: int, weights: Weights) -> int:
     if weights.is_float:
-        return elements * _FLOAT_BYTES
+        return elements * weights.bits // 8
     blocks = -(-elements // weights.block)
     return elements * weights.bits // 8 + blocks * (_FLOAT_BYTES + (0 if weights.symmetric else 1))
 

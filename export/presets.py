@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from appliance.artefact.manifest import ORT_CPU
+from appliance.artefact.manifest import ORT_CPU, ORT_CUDA
 
 _FLOAT_BITS = 32
 _HALF_BITS = 16
@@ -114,12 +114,12 @@ class Preset:
 
     @property
     def twin(self) -> Preset:
-        """The same weights for a graph that the CPU computes.
+        """The same weights for a graph that this machine's CPU computes.
 
         Every constant has the value that it has in the artefact, and every operator's result is rounded to the
         activations' type, but each operator computes in 32-bit floats.
         """
-        return replace(self, emulated=True)
+        return replace(self, runtime=ORT_CPU, emulated=True)
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
@@ -177,6 +177,54 @@ REFERENCE = Preset(
     embedding=FLOAT,
 )
 
+BF16 = Preset(
+    name="bf16",
+    summary="GPU: weights, activations and cache in bfloat16: the checkpoint as it was trained, the range of floats",
+    max_mean_kl=0.01,
+    body=HALF,
+    head=HALF,
+    embedding=HALF,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
+FP16 = Preset(
+    name="fp16",
+    summary="GPU: weights, activations and cache in float16: finer than bf16, refused where the model leaves its range",
+    max_mean_kl=0.01,
+    body=HALF,
+    head=HALF,
+    embedding=HALF,
+    runtime=ORT_CUDA,
+    activations=FLOAT16,
+)
+
+# A GPU dequantises to the activations' type: blocks as fine as quality asks, whatever the CPU's arithmetic likes.
+_GPU_INT8 = Weights(bits=8, block=128, accuracy_level=0)
+INT8 = Preset(
+    name="int8",
+    summary="GPU: 8-bit weights, the rest in bfloat16: half the bytes a token, next to no loss",
+    max_mean_kl=0.01,
+    body=_GPU_INT8,
+    head=_GPU_INT8,
+    embedding=_INT8_TABLE,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
+INT4 = Preset(
+    name="int4",
+    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16: the fastest, a loss that shows",
+    max_mean_kl=0.15,
+    body=Weights(bits=4, block=32, symmetric=False, accuracy_level=0),
+    head=_GPU_INT8,
+    embedding=_INT8_TABLE,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
 # The CPU's.
 DEFAULT = BALANCED.name
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE)}
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE, BF16, FP16, INT8, INT4)
+}
