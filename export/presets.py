@@ -121,6 +121,14 @@ class Preset:
         """
         return replace(self, runtime=ORT_CPU, emulated=True)
 
+    @property
+    def shares_tied_table(self) -> bool:
+        """Whether one table serves as embedding and as head where the checkpoint ties the two.
+
+        In 32-bit floats, the reference, the head keeps a copy that is multiplied faster on a CPU.
+        """
+        return self.activations != FLOAT32 and self.embedding.is_float and self.head.is_float
+
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
         for exemption in self.exemptions:

@@ -176,10 +176,13 @@ class _Lowering:
         flat = self._nodes.constant("shape.rows", np.array([-1, architecture.hidden], np.int64))
         hidden = self._nodes.node("Reshape", [normal, flat], "hidden")
         wanted = self._nodes.node("Gather", [hidden, rows], "wanted", {"axis": 0})
-        matrix = self._checkpoint.read(architecture.head)
-        logits = self._multiply(wanted, matrix, self._preset.head, "lm_head", None)
-        if self._preset.rescoring:
-            logits = self._rescored(logits, wanted, matrix, self._preset.rescoring)
+        if architecture.tied_embeddings and self._preset.shares_tied_table:
+            logits = self._nodes.node("Gemm", [wanted, self._nodes.held(architecture.head)], "lm_head", {"transB": 1})
+        else:
+            matrix = self._checkpoint.read(architecture.head)
+            logits = self._multiply(wanted, matrix, self._preset.head, "lm_head", None)
+            if self._preset.rescoring:
+                logits = self._rescored(logits, wanted, matrix, self._preset.rescoring)
         if self._element.name != FLOAT32:
             logits = self._nodes.node("Cast", [logits], "logits", {"to": int(ir.DataType.FLOAT)})
         self._nodes.output(logits, "logits", ir.DataType.FLOAT, ["wanted", architecture.vocabulary])
