@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -45,6 +46,11 @@ class Settings:
         value = json.loads(content)
         ends = tuple(value["generation"].pop("eos_token_ids"))
         return cls(value["tokens"], Generation(eos_token_ids=ends, **value["generation"]))
+
+    @classmethod
+    def read(cls, folder: Path) -> Settings:
+        """Read them from the stage that keeps them."""
+        return cls.from_bytes((folder / SETTINGS).read_bytes())
 
 
 def chat_template(checkpoint: Checkpoint) -> str | None:

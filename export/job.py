@@ -17,7 +17,7 @@ from export.presets import Preset
 from export.progress import Progress
 from export.stages import Stages
 
-Build = Callable[[Checkpoint, Architecture, Preset, Path, Callable[[int, int], None]], None]
+Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, int], None]], None]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Job:
             vocabulary=self.architecture.vocabulary,
             tokens=tokens,
             context_tokens=self.architecture.context_tokens,
+            cache_dtype=self.preset.activations,
         )
 
     def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import durable, targets
-from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, TOKENIZER, Manifest
+from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TOKENIZER, Manifest
 from appliance.errors import NoSpaceError, UnknownModelError
 from appliance.layout import Layout
 from appliance.store import StoredModel, locked, open_model
-from export import recipes
+from export import measuring, recipes
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.generation import SETTINGS, Settings, chat_template, generation
@@ -21,18 +20,16 @@ from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort
 from export.preflight import Needs, check_disk, check_memory
-from export.presets import PRESETS, REFERENCE, Preset
+from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
-from export.quality.graph_runner import GraphRunner
-from export.quality.reading import Material
-from export.quality.reference import Reference, reference_bytes, write_reference
-from export.quality.report import REPORT, Report, check_report, measure
+from export.quality.reference import reference_bytes
+from export.quality.report import REPORT, check_report
 from export.resident_memory import peak_bytes
-from export.stages import StageResult, Stages, file_entry
+from export.stages import StageResult, Stages
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 
 # How a graph is made for each runtime.
-LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build}
+LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build}
 
 
 @dataclass(frozen=True)
@@ -123,29 +120,33 @@ def _run(job: Job, layout: Layout) -> Exported:
     words = job.stages.result(recipes.words(job.inputs), lambda folder: _write_words(job, folder))
     needs = Needs.of(job.checkpoint, job.architecture, job.preset)
     _check_room(job, layout, needs, words)
+    tokens = Settings.read(words.folder).tokens
     graph = job.stages.result(
-        recipes.graph(job.inputs, job.target, job.preset),
-        lambda folder: job.build(job.checkpoint, job.architecture, job.preset, folder, job.advance("graph")),
+        recipes.graph(job.inputs, job.target, job.preset, tokens),
+        lambda folder: job.build(job.checkpoint, job.architecture, job.preset, tokens, folder, job.advance("graph")),
     )
     build_peak = peak_bytes()
-    reference = job.stages.result(
-        recipes.reference(job.inputs, words), lambda folder: _write_reference(job, layout, words, folder)
+    results = {"words": words, "graph": graph}
+    results["reference"] = job.stages.result(
+        recipes.reference(job.inputs, words), lambda folder: measuring.make_reference(job, words, folder)
     )
+    if job.preset.activations == FLOAT16:
+        results["magnitudes"] = job.stages.result(
+            recipes.magnitudes(job.inputs, words), lambda folder: measuring.make_magnitudes(job, words, folder)
+        )
     quality = job.stages.result(
-        recipes.quality(job.preset, graph, words, reference),
-        lambda folder: _write_report(job, graph, words, reference, folder),
+        recipes.quality(job.inputs, job.preset, results), lambda folder: measuring.make_report(job, results, folder)
     )
     report = quality.file(REPORT)
     figures = check_report(report.read_bytes(), str(report))
-    settings = _settings(words)
+    settings = Settings.read(words.folder)
     manifest = manifest_of(job, settings, (graph, words, quality), figures)
     folder = layout.artefact(manifest.model, manifest.target, manifest.preset)
-    results = {"words": words, "graph": graph, "reference": reference, "quality": quality}
     return Exported(
         folder=folder,
         manifest=manifest,
         was_installed=install(folder, manifest, (graph, words, quality), job.progress),
-        kept_stages=tuple(name for name, result in results.items() if result.was_kept),
+        kept_stages=tuple(name for name, result in (*results.items(), ("quality", quality)) if result.was_kept),
         needs=needs,
         build_peak_bytes=build_peak,
         peak_bytes=peak_bytes(),
@@ -155,11 +156,15 @@ def _run(job: Job, layout: Layout) -> Exported:
 def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> None:
     """Refuse before the work when the disk or the memory is too small for what is not kept."""
     cache_bytes = 0
-    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset)):
+    tokens = Settings.read(words.folder).tokens
+    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset, tokens)):
         check_memory(needs)
         cache_bytes += needs.output_bytes
     if not job.stages.is_kept(recipes.reference(job.inputs, words)):
-        cache_bytes += needs.float_bytes + reference_bytes(_settings(words).tokens)
+        cache_bytes += needs.float_bytes + reference_bytes(tokens)
+    elif cache_bytes and job.preset.runtime != ORT_CPU:
+        # The twin's graph takes no more than the reference's, and comes after that is gone.
+        cache_bytes += needs.float_bytes
     durable.make_folder(layout.exports)
     durable.make_folder(layout.stages)
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
@@ -181,36 +186,3 @@ def _write_words(job: Job, folder: Path) -> None:
     settings = Settings(token_count(tokenizer), generation(job.checkpoint, tokenizer))
     (folder / SETTINGS).write_bytes(settings.to_bytes())
     job.progress.step("tokenizer", 1, 1)
-
-
-def _write_reference(job: Job, layout: Layout, words: StageResult, folder: Path) -> None:
-    """Build the graph in 32-bit floats for as long as it is needed, and keep what it says."""
-    tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
-    shape = job.shape(_settings(words).tokens)
-    with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=layout.stages) as temporary:
-        floats = Path(temporary)
-        job.build(job.checkpoint, job.architecture, REFERENCE, floats, job.advance("reference graph"))
-        entries = tuple(file_entry(path) for path in sorted(floats.iterdir()))
-        runner = GraphRunner(floats, job.graph_manifest(shape, entries), repack=False)
-        material = Material.of(tokenizer, shape.context_tokens)
-        write_reference(runner, material, shape.tokens, folder, job.advance("reference"))
-
-
-def _write_report(job: Job, graph: StageResult, words: StageResult, reference: StageResult, folder: Path) -> None:
-    tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
-    shape = job.shape(_settings(words).tokens)
-    runner = GraphRunner(graph.folder, job.graph_manifest(shape, graph.files), repack=True)
-    material = Material.of(tokenizer, shape.context_tokens)
-    figures, greedy = measure(runner, Reference.open(reference.folder), material, job.advance("quality"))
-    report = Report(
-        candidate=f"preset {job.preset.name} for {job.target}: {job.preset.summary}",
-        reference=f"{job.source_words()}; brought to 32-bit floats and run in 32-bit floats",
-        max_mean_kl=job.preset.max_mean_kl,
-        figures=figures,
-        greedy=greedy,
-    )
-    (folder / REPORT).write_bytes(report.to_bytes())
-
-
-def _settings(words: StageResult) -> Settings:
-    return Settings.from_bytes(words.file(SETTINGS).read_bytes())

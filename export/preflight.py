@@ -114,7 +114,7 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
             yield name, preset.head
         else:
             yield name, preset.weights(name, architecture.depth(name))
-    if architecture.tied_embeddings:
+    if architecture.tied_embeddings and not preset.shares_tied_table:
         # The table of the embedding and the matrix of the head are held apart, each in its own form.
         yield architecture.head, preset.head
     if preset.rescoring and not (architecture.tied_embeddings and preset.rescoring.weights == preset.embedding):
@@ -124,7 +124,7 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
 
 def _held_bytes(elements: int, weights: Weights) -> int:
     if weights.is_float:
-        return elements * _FLOAT_BYTES
+        return elements * weights.bits // 8
     blocks = -(-elements // weights.block)
     return elements * weights.bits // 8 + blocks * (_FLOAT_BYTES + (0 if weights.symmetric else 1))
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from appliance.artefact.manifest import ORT_CPU
+from appliance.artefact.manifest import ORT_CPU, ORT_CUDA
 
 _FLOAT_BITS = 32
+_HALF_BITS = 16
+
+# What activations and cache can be: names as numpy has them.
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+FLOAT16 = "float16"
 
 
 @dataclass(frozen=True)
@@ -15,11 +21,12 @@ class Weights:
     """How one matrix is held and multiplied.
 
     Attributes:
-        bits: 32 for plain floats, otherwise 8 or 4 bits an element in blocks along the input dimension.
+        bits: 32 or 16 for plain floats, of the activations' type; otherwise 8 or 4 bits an element in blocks along the
+            input dimension, their scales of the activations' type.
         block: elements that share one scale; a power of two from 16.
         symmetric: without zero points; asymmetric blocks keep one each.
         accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
-            at a time, 0 multiplies in float.
+            at a time, 0 multiplies in float. It is for the CPU; a GPU multiplies in the activations' type.
     """
 
     bits: int
@@ -29,11 +36,12 @@ class Weights:
 
     @property
     def is_float(self) -> bool:
-        """Held as 32-bit floats, not in blocks."""
-        return self.bits == _FLOAT_BITS
+        """Held as floats, not in blocks."""
+        return self.bits in {_FLOAT_BITS, _HALF_BITS}
 
 
 FLOAT = Weights(bits=_FLOAT_BITS)
+HALF = Weights(bits=_HALF_BITS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class Preset:
         exemptions: override `body`; the first that covers a matrix counts.
         rescoring: see Rescoring; None trusts the head.
         runtime: what computes the graph, as in the artefact's manifest.
+        activations: the type of activations and cache: FLOAT32, BFLOAT16 or FLOAT16.
+        emulated: see `twin`.
     """
 
     name: str
@@ -99,6 +109,25 @@ class Preset:
     exemptions: tuple[Exemption, ...] = ()
     rescoring: Rescoring | None = None
     runtime: str = ORT_CPU
+    activations: str = FLOAT32
+    emulated: bool = False
+
+    @property
+    def twin(self) -> Preset:
+        """The same weights for a graph that this machine's CPU computes.
+
+        Every constant has the value that it has in the artefact, and every operator's result is rounded to the
+        activations' type, but each operator computes in 32-bit floats.
+        """
+        return replace(self, runtime=ORT_CPU, emulated=True)
+
+    @property
+    def shares_tied_table(self) -> bool:
+        """Whether one table serves as embedding and as head where the checkpoint ties the two.
+
+        In 32-bit floats, the reference, the head keeps a copy that is multiplied faster on a CPU.
+        """
+        return self.activations != FLOAT32 and self.embedding.is_float and self.head.is_float
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
@@ -156,6 +185,54 @@ REFERENCE = Preset(
     embedding=FLOAT,
 )
 
+BF16 = Preset(
+    name="bf16",
+    summary="GPU: weights, activations and cache in bfloat16: the checkpoint as it was trained, the range of floats",
+    max_mean_kl=0.01,
+    body=HALF,
+    head=HALF,
+    embedding=HALF,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
+FP16 = Preset(
+    name="fp16",
+    summary="GPU: weights, activations and cache in float16: finer than bf16, refused where the model leaves its range",
+    max_mean_kl=0.01,
+    body=HALF,
+    head=HALF,
+    embedding=HALF,
+    runtime=ORT_CUDA,
+    activations=FLOAT16,
+)
+
+# A GPU dequantises to the activations' type: blocks as fine as quality asks, whatever the CPU's arithmetic likes.
+_GPU_INT8 = Weights(bits=8, block=128, accuracy_level=0)
+INT8 = Preset(
+    name="int8",
+    summary="GPU: 8-bit weights, the rest in bfloat16: half the bytes a token, next to no loss",
+    max_mean_kl=0.01,
+    body=_GPU_INT8,
+    head=_GPU_INT8,
+    embedding=_INT8_TABLE,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
+INT4 = Preset(
+    name="int4",
+    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16: the fastest, a loss that shows",
+    max_mean_kl=0.15,
+    body=Weights(bits=4, block=32, symmetric=False, accuracy_level=0),
+    head=_GPU_INT8,
+    embedding=_INT8_TABLE,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+)
+
 # The CPU's.
 DEFAULT = BALANCED.name
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE)}
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE, BF16, FP16, INT8, INT4)
+}

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from appliance.artefact.manifest import ORT_CPU
 from export.presets import REFERENCE, Preset
 from export.quality.text_set import text_set_digest
 from export.stages import Recipe, StageResult
 from export.versions import LOWERING, MEASURING, TOKENISING, versions
 
+# The tolerance and the words about a preset; and how it is measured, which the recipe of the quality report says.
+_NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated"})
 _READING_CODE = ("checkpoint", "architecture")
 _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
 _WORDS_CODE = (*_READING_CODE, "tokenizer", "generation")
 
 
-def graph(inputs: Mapping[str, str], target: str, preset: Preset) -> Recipe:
+def graph(inputs: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:
     """The graph and its weights. The tolerance and the words about a preset do not change them."""
-    options = {"target": target, "preset": weights_of(preset)}
+    options = {"target": target, "preset": weights_of(preset), "tokens": tokens}
     return Recipe("graph", _GRAPH_CODE, inputs, options, versions(LOWERING))
 
 
@@ -39,25 +42,31 @@ def reference(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
     )
 
 
-def quality(preset: Preset, built: StageResult, tokenizer: StageResult, expected: StageResult) -> Recipe:
-    """The quality report."""
-    return Recipe(
-        "quality",
-        ("quality",),
-        {
-            **_digests("graph", built),
-            **_digests("words", tokenizer),
-            **_digests("reference", expected),
-            "texts": text_set_digest(),
-        },
-        {"preset": preset.name, "max_mean_kl": preset.max_mean_kl},
-        versions(MEASURING),
-    )
+def magnitudes(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
+    """How large the values of the unquantised checkpoint become on the text set."""
+    return replace(reference(inputs, tokenizer), name="magnitudes")
+
+
+def quality(inputs: Mapping[str, str], preset: Preset, results: Mapping[str, StageResult]) -> Recipe:
+    """The quality report, from the results of earlier stages by their names.
+
+    A preset that this machine's processor does not compute is measured by its twin, which is made on the way from the
+    checkpoint: its weights and the code that makes it take part then.
+    """
+    read = {name: digest for stage, result in results.items() for name, digest in _digests(stage, result).items()}
+    read["texts"] = text_set_digest()
+    code: tuple[str, ...] = ("quality",)
+    options: dict[str, Any] = {"preset": preset.name, "max_mean_kl": preset.max_mean_kl}
+    if preset.runtime != ORT_CPU:
+        code = (*_GRAPH_CODE, *code)
+        read.update(inputs)
+        options["twin"] = weights_of(preset.twin)
+    return Recipe("quality", code, read, options, versions(MEASURING))
 
 
 def weights_of(preset: Preset) -> dict[str, Any]:
     """What a preset says about weights, as JSON values."""
-    weights = {key: value for key, value in asdict(preset).items() if key not in {"name", "summary", "max_mean_kl"}}
+    weights = {key: value for key, value in asdict(preset).items() if key not in _NO_WEIGHTS}
     values: dict[str, Any] = json.loads(json.dumps(weights))
     return values
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -110,6 +112,12 @@ class Stages:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return StageResult(folder / _FILES, entries, was_kept=False)
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """An empty folder, for as long as it is needed; `sweep` removes what an interruption leaves."""
+        with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=self._folder) as folder:
+            yield Path(folder)
 
     def _path(self, recipe: Recipe) -> Path:
         return self._folder / f"{recipe.name}-{recipe.digest()[:_NAME_DIGITS]}"

@@ -32,7 +32,7 @@ def make_tiny_artefact(folder: Path, scratch: Path, model: str = TINY) -> Path:
     checkpoints.make_tiny_checkpoint(scratch, max_position_embeddings=CONTEXT_TOKENS)
     checkpoint = open_checkpoint({path.name: path for path in scratch.iterdir()})
     architecture = describe(checkpoint.config)
-    ort.build(checkpoint, architecture, REFERENCE, folder, lambda _done, _total: None)
+    ort.build(checkpoint, architecture, REFERENCE, checkpoints.VOCABULARY, folder, lambda _done, _total: None)
     tokenizer = checkpoints.tiny_tokenizer()
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
     (folder / CHAT_TEMPLATE).write_text(checkpoints.CHAT_TEMPLATE, encoding="utf-8")

@@ -43,6 +43,6 @@ class DataFile:
         position = self._file.tell()
         self._file.write(b"\0" * (-position % _ALIGNMENT_BYTES))
         offset = self._file.tell()
-        self._file.write(np.ascontiguousarray(array).data)
+        self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
         tensor = ir.ExternalTensor(self._name, offset, array.nbytes, dtype, shape=shape, name=name)
         return ir.Value(name=name, type=ir.TensorType(dtype), shape=shape, const_value=tensor)

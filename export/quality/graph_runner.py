@@ -69,6 +69,14 @@ class GraphRunner:
                 tokens.append(int(best))
         return added
 
+    def values(self, ids: Sequence[int], prefix: str) -> Iterator[tuple[str, Floats]]:
+        """Yield the name and value of each output that begins with `prefix`, for each chunk of `ids`."""
+        names = [output.name for output in self._session.get_outputs() if output.name.startswith(prefix)]
+        cache = self._empty_cache(1, len(ids))
+        for start in range(0, len(ids), _CHUNK_TOKENS):
+            chunk = ids[start : start + _CHUNK_TOKENS]
+            yield from zip(names, self._outputs(names, [chunk], [start], [len(chunk) - 1], cache), strict=True)
+
     def _empty_cache(self, rows: int, capacity: int) -> dict[str, Floats]:
         shape = (rows, self._shape.kv_heads, capacity, self._shape.head_dim)
         return {
@@ -81,17 +89,29 @@ class GraphRunner:
         self, ids: Sequence[Sequence[int]], positions: Sequence[int], rows: Sequence[int], cache: dict[str, Floats]
     ) -> Floats:
         """Run rows of equally many tokens; row i begins at `positions[i]`. The cache is updated in place."""
+        (logits,) = self._outputs(["logits"], ids, positions, rows, cache)
+        return logits[:, : self._shape.tokens]
+
+    def _outputs(
+        self,
+        names: Sequence[str],
+        ids: Sequence[Sequence[int]],
+        positions: Sequence[int],
+        rows: Sequence[int],
+        cache: dict[str, Floats],
+    ) -> list[Floats]:
+        """Run as `_run` does, and return the outputs of these names."""
         totals = np.array(positions, np.int32) + len(ids[0])
         binding = self._session.io_binding()
         binding.bind_cpu_input("input_ids", np.array(ids, np.int64))
         binding.bind_cpu_input("seqlens_k", totals - 1)
         binding.bind_cpu_input("total_sequence_length", np.array(totals.max(), np.int32))
         binding.bind_cpu_input("logits_rows", np.array(rows, np.int64))
-        binding.bind_output("logits", "cpu")
+        for name in names:
+            binding.bind_output(name, "cpu")
         for name, past in cache.items():
             value = ort.OrtValue.ortvalue_from_numpy(past)
             binding.bind_ortvalue_input(name, value)
             binding.bind_ortvalue_output(name.replace("past_key_values", "present"), value)
         self._session.run_with_iobinding(binding)
-        logits: Floats = binding.get_outputs()[0].numpy()
-        return logits[:, : self._shape.tokens]
+        return [output.numpy() for output in binding.get_outputs()[: len(names)]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.errors import IntegrityError, QualityError
 from export.quality.graph_runner import GraphRunner
+from export.quality.magnitudes import FLOAT16_MAX, Magnitudes
 from export.quality.measure import Figures, common_prefix, log_probabilities
 from export.quality.reading import Material, read_texts
 from export.quality.reference import Reference
@@ -30,6 +31,8 @@ class Report:
         max_mean_kl: the preset's tolerance.
         figures: of each text.
         greedy: tokens of each prompt's continuation that agree before the first that does not.
+        measured: how, where it was not the artefact's own graph that ran; in words.
+        magnitudes: of the reference, for an artefact that computes in float16.
     """
 
     candidate: str
@@ -37,6 +40,8 @@ class Report:
     max_mean_kl: float
     figures: tuple[Figures, ...]
     greedy: tuple[int, ...]
+    measured: str = ""
+    magnitudes: Magnitudes | None = None
 
     @property
     def total(self) -> Figures:
@@ -50,12 +55,17 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """The figures for the manifest."""
-        return {
+        figures = {
             **_document(self.total),
             "greedy_agreement": round(self.greedy_agreement, _DIGITS),
             "max_mean_kl": self.max_mean_kl,
             "reference": self.reference,
         }
+        if self.measured:
+            figures["measured"] = self.measured
+        if self.magnitudes:
+            figures["greatest_magnitude"] = self.magnitudes.worst[1]
+        return figures
 
     def to_bytes(self) -> bytes:
         """The report as JSON; equal figures give equal bytes."""
@@ -63,7 +73,7 @@ class Report:
         kinds: dict[str, list[Figures]] = {}
         for text, figures in zip(texts, self.figures, strict=True):
             kinds.setdefault(text.kind, []).append(figures)
-        document = {
+        document: dict[str, Any] = {
             "candidate": self.candidate,
             "reference": self.reference,
             "method": (
@@ -81,6 +91,8 @@ class Report:
                 for prompt, agreed in zip(PROMPTS, self.greedy, strict=True)
             ],
         }
+        if self.magnitudes:
+            document["float16"] = self.magnitudes.document()
         return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
     @property
@@ -115,15 +127,23 @@ def check_report(content: bytes, where: str) -> dict[str, Any]:
         where: the report's path, for the message.
 
     Raises:
-        QualityError: the preset's tolerance was missed.
+        QualityError: the preset's tolerance was missed, or the model leaves the range of float16.
         IntegrityError: it is not a report.
     """
     try:
         document = json.loads(content)
         figures: dict[str, Any] = document["figures"]
         kept = document["tolerance"]["kept"]
+        float16 = document.get("float16")
+        overflow = None if float16 is None or float16["kept"] is True else float16["greatest"]
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{where} is not a quality report: {error}") from error
+    if overflow is not None:
+        raise QualityError(
+            f"{overflow['tensor']} reaches {overflow['magnitude']:,.0f}; float16 ends at {FLOAT16_MAX:,.0f}, and half "
+            "of that is allowed",
+            hint=f"nothing was installed; the report is {where}; choose the preset in bfloat16",
+        )
     if kept is not True:
         raise QualityError(
             f"the export's mean KL divergence is {figures['mean_kl']}, the preset allows {figures['max_mean_kl']}",

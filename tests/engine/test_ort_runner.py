@@ -15,7 +15,7 @@ from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
 from export.presets import Preset, Rescoring, Weights
-from tests.checkpoints import make_tiny_checkpoint
+from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.tiny_artefact import make_tiny_artefact
 
 CAPACITY = 256
@@ -45,7 +45,7 @@ def graph(request, tmp_path_factory):
     checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
     architecture = describe(checkpoint.config)
     (folder / "graph").mkdir()
-    ort.build(checkpoint, architecture, PRESETS[preset], folder / "graph", lambda _done, _total: None)
+    ort.build(checkpoint, architecture, PRESETS[preset], VOCABULARY, folder / "graph", lambda _done, _total: None)
     attention = architecture.layers[0].attention
     shape = ModelShape(
         layers=len(architecture.layers),

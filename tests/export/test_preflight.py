@@ -26,7 +26,7 @@ def test_the_estimate_is_close_to_what_is_written(tmp_path: Path, preset: Preset
     architecture = describe(checkpoint.config)
     needs = Needs.of(checkpoint, architecture, preset)
     (tmp_path / "graph").mkdir()
-    ort.build(checkpoint, architecture, preset, tmp_path / "graph", lambda _done, _total: None)
+    ort.build(checkpoint, architecture, preset, architecture.vocabulary, tmp_path / "graph", lambda _done, _total: None)
     # Each tensor begins at a page of 4096 bytes, which matters only in a model as tiny as this.
     tensors = len(checkpoint.names()) * 3
     written = (tmp_path / "graph" / "model.onnx.data").stat().st_size

@@ -77,7 +77,7 @@ from export.resident_memory import peak_bytes
 
 checkpoint = open_checkpoint({"model.gguf": Path(sys.argv[1])})
 architecture = describe(checkpoint.config)
-ort.build(checkpoint, architecture, PRESETS[DEFAULT], Path(sys.argv[2]), lambda _done, _total: None)
+ort.build(checkpoint, architecture, PRESETS[DEFAULT], architecture.vocabulary, Path(sys.argv[2]), lambda _done, _total: None)
 needs = Needs.of(checkpoint, architecture, PRESETS[DEFAULT])
 print(needs.memory_bytes, peak_bytes())
 """

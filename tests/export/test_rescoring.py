@@ -34,7 +34,7 @@ def build(folder: Path, preset: Preset, *, tie: bool = False) -> tuple[Path, Gra
     architecture = describe(checkpoint.config)
     graph = folder / preset.name
     graph.mkdir()
-    ort.build(checkpoint, architecture, preset, graph, lambda _done, _total: None)
+    ort.build(checkpoint, architecture, preset, VOCABULARY, graph, lambda _done, _total: None)
     attention = architecture.layers[0].attention
     shape = ModelShape(
         len(architecture.layers), attention.kv_heads, attention.head_dim, VOCABULARY, VOCABULARY, len(PROMPT)

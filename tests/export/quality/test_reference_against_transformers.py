@@ -16,7 +16,7 @@ from export.lowering import ort
 from export.presets import REFERENCE
 from export.quality.graph_runner import GraphRunner
 from export.stages import file_entry
-from tests.checkpoints import make_tiny_checkpoint
+from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.installed import files_in
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -35,7 +35,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     architecture = describe(checkpoint.config)
     graph = folder / "graph"
     graph.mkdir()
-    ort.build(checkpoint, architecture, REFERENCE, graph, lambda _done, _total: None)
+    ort.build(checkpoint, architecture, REFERENCE, VOCABULARY, graph, lambda _done, _total: None)
     attention = architecture.layers[0].attention
     shape = ModelShape(
         len(architecture.layers),

@@ -1,0 +1,87 @@
+"""The stages that run a model: what the reference says, how large its values become, and the quality report.
+
+A graph that is only measured is built for as long as it is needed; what it said is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.artefact.manifest import ORT_CPU, TOKENIZER
+from export.generation import Settings
+from export.job import Job
+from export.lowering import ort
+from export.presets import REFERENCE, Preset
+from export.quality.graph_runner import GraphRunner
+from export.quality.magnitudes import Magnitudes, add_magnitudes, write_magnitudes
+from export.quality.reading import Material
+from export.quality.reference import Reference, write_reference
+from export.quality.report import REPORT, Report, measure
+from export.stages import StageResult, file_entry
+from export.tokenizer import load_tokenizer
+
+
+def make_reference(job: Job, words: StageResult, folder: Path) -> None:
+    """Read the text set with the checkpoint in 32-bit floats, and keep what it says."""
+    tokens = Settings.read(words.folder).tokens
+    with _running(job, words, REFERENCE, "reference graph") as runner:
+        write_reference(runner, _material(job, words), tokens, folder, job.advance("reference"))
+
+
+def make_magnitudes(job: Job, words: StageResult, folder: Path) -> None:
+    """Read the text set with the checkpoint in 32-bit floats, and keep how large its values become."""
+    with _running(job, words, REFERENCE, "reference graph", add_magnitudes) as runner:
+        write_magnitudes(runner, _material(job, words), folder, job.advance("magnitudes"))
+
+
+def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> None:
+    """Compare the artefact's graph, or its twin where this machine does not compute it, with the reference."""
+    words, graph = results["words"], results["graph"]
+    if job.preset.runtime == ORT_CPU:
+        shape = job.shape(Settings.read(words.folder).tokens)
+        report = _measured(job, results, GraphRunner(graph.folder, job.graph_manifest(shape, graph.files), repack=True))
+    else:
+        with _running(job, words, job.preset.twin, "twin graph") as runner:
+            report = _measured(job, results, runner)
+    (folder / REPORT).write_bytes(report.to_bytes())
+
+
+def _measured(job: Job, results: Mapping[str, StageResult], runner: GraphRunner) -> Report:
+    reference, magnitudes = Reference.open(results["reference"].folder), results.get("magnitudes")
+    figures, greedy = measure(runner, reference, _material(job, results["words"]), job.advance("quality"))
+    return Report(
+        candidate=f"preset {job.preset.name} for {job.target}: {job.preset.summary}",
+        reference=f"{job.source_words()}; brought to 32-bit floats and run in 32-bit floats",
+        max_mean_kl=job.preset.max_mean_kl,
+        figures=figures,
+        greedy=greedy,
+        measured="" if job.preset.runtime == ORT_CPU else _twin_words(job.preset),
+        magnitudes=None if magnitudes is None else Magnitudes.open(magnitudes.folder),
+    )
+
+
+def _twin_words(preset: Preset) -> str:
+    return (
+        "on the CPU, without a GPU: the weights as in the artefact, each operator computed in 32-bit floats and its "
+        f"result rounded to {preset.activations}; the rounding within an operator on a GPU is not in it"
+    )
+
+
+@contextmanager
+def _running(
+    job: Job, words: StageResult, preset: Preset, step: str, change: Callable[[Path], None] = lambda _folder: None
+) -> Iterator[GraphRunner]:
+    """Build a graph for this machine's CPU, change its folder, and run it from the mapped file, for a while."""
+    shape = job.shape(Settings.read(words.folder).tokens)
+    with job.stages.temporary() as folder:
+        ort.build(job.checkpoint, job.architecture, preset, shape.tokens, folder, job.advance(step))
+        change(folder)
+        entries = tuple(file_entry(path) for path in sorted(folder.iterdir()))
+        yield GraphRunner(folder, job.graph_manifest(shape, entries), repack=False)
+
+
+def _material(job: Job, words: StageResult) -> Material:
+    tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
+    return Material.of(tokenizer, job.architecture.context_tokens)
