@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-import numpy as np
-from numpy.typing import NDArray
-
 from appliance.engine.events import FinishEvent, FinishReason
+from appliance.engine.logits import Logits
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
@@ -116,10 +114,10 @@ class EngineCore:
         streams = [self._streams[step.sequences[row]] for row in rows]
         self.counters.count_step(self._clock(), len(streams))
         if streams:
-            self._choose(streams, logits if len(rows) == len(logits) else logits[rows])
+            self._choose(streams, logits, rows)
 
-    def _choose(self, streams: list[Stream], logits: NDArray[np.float32]) -> None:
-        choices = choose(logits[:, : self._tokens], [stream.sampler for stream in streams])
+    def _choose(self, streams: list[Stream], logits: Logits, rows: list[int]) -> None:
+        choices = choose(logits, rows, [stream.sampler for stream in streams], self._tokens)
         now = self._clock()
         for stream, choice in zip(streams, choices, strict=True):
             if choice.token is None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from appliance.artefact import ModelShape
 from appliance.engine.exactness import LARGEST_TILE, find_tile
 from appliance.engine.kv_cache import Buffer, KVCache
+from appliance.engine.logits import HostLogits, Logits
 from appliance.errors import EngineError
 
 _PADDING = LARGEST_TILE - 1
@@ -66,16 +67,15 @@ class OrtRunner:
         self._tile = find_tile(self._try_batch)
         self._decoders.clear()  # made without padding
 
-    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`."""
         first = _PADDING + slot
         binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(first, 1))
         count = len(tokens)
-        return self._run(
-            binding, np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1])
-        )
+        totals = np.array([start + count], np.int32)
+        return HostLogits(self._run(binding, np.array([tokens], np.int64), totals, np.array([count - 1])))
 
-    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> NDArray[np.float32]:
+    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
         """See `Runner`."""
         count = len(tokens)
         padding = -count % self._tile
@@ -86,7 +86,7 @@ class OrtRunner:
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
-        return self._run(binding, ids, totals, np.arange(rows))[padding:]
+        return HostLogits(self._run(binding, ids, totals, np.arange(rows))[padding:])
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
@@ -106,7 +106,8 @@ class OrtRunner:
 
     def _try_batch(self, rows: int) -> NDArray[np.float32]:
         """Decode `rows` different tokens, each behind a row of zeros: the cache has not been used yet."""
-        return self.decode([self._shape.tokens * row // LARGEST_TILE for row in range(rows)], [1] * rows)
+        tokens = [self._shape.tokens * row // LARGEST_TILE for row in range(rows)]
+        return self.decode(tokens, [1] * rows).rows(range(rows))
 
     def _check_step(self, ids: NDArray[np.int64], totals: NDArray[np.int32]) -> None:
         """The kernels would write past the slot and read past the embedding table: they check neither."""

@@ -73,14 +73,19 @@ def prefill(runner, slot, tokens, *edges):
     logits = None
     for start, end in itertools.pairwise([0, *edges, len(tokens)]):
         logits = runner.prefill(slot, start, tokens[start:end])
-    return logits.copy()
+    return logits.rows([0]).copy()
+
+
+def decode(runner, tokens, lengths):
+    """One decode step; return a copy of all its logits."""
+    return runner.decode(tokens, lengths).rows(range(len(tokens))).copy()
 
 
 def greedy_alone(runner, tokens, count):
     """Greedy completion in slot 0, alone."""
     completion = [int(prefill(runner, 0, tokens).argmax())]
     for length in range(len(tokens), len(tokens) + count - 1):
-        completion.append(int(runner.decode([completion[-1]], [length]).argmax()))
+        completion.append(int(decode(runner, [completion[-1]], [length]).argmax()))
     return completion
 
 
@@ -97,10 +102,10 @@ def test_a_row_gives_the_very_logits_it_gives_alone_in_any_batch(runner, rows):
     alone = []
     for tokens in prompts:
         prefill(runner, 0, tokens)
-        alone.append(runner.decode([7], [len(tokens)])[0].copy())
+        alone.append(decode(runner, [7], [len(tokens)])[0])
     for slot, tokens in enumerate(prompts):
         prefill(runner, slot, tokens)
-    together = runner.decode([7] * rows, [len(tokens) for tokens in prompts])
+    together = decode(runner, [7] * rows, [len(tokens) for tokens in prompts])
     assert together.shape == (rows, alone[0].size)
     for one, row in zip(alone, together, strict=True):
         assert np.array_equal(one, row)
@@ -116,7 +121,7 @@ def test_moved_rows_go_on_as_if_they_had_not_moved(runner):
     completions = [[starts[0]], [starts[1]]]
     for step in range(5):
         last = [completion[-1] for completion in completions]
-        logits = runner.decode(last, [len(first) + step, len(second) + step])
+        logits = decode(runner, last, [len(first) + step, len(second) + step])
         for completion, row in zip(completions, logits, strict=True):
             completion.append(int(row.argmax()))
     assert completions == expected
@@ -127,7 +132,7 @@ def test_a_copied_prefix_gives_the_very_logits_of_a_fresh_prompt(runner):
     prefill(runner, 0, [*trunk, 1, 2, 3])
     tokens = [*trunk[:48], *prompt(20, seed=9)]
     runner.copy(0, 2, 48)
-    shared = runner.prefill(2, 48, tokens[48:]).copy()
+    shared = runner.prefill(2, 48, tokens[48:]).rows([0]).copy()
     assert np.array_equal(shared, prefill(runner, 3, tokens))
 
 
@@ -138,12 +143,12 @@ def test_a_batch_does_not_touch_the_slots_behind_it(runner):
         prefill(runner, slot, tokens)
     for rows in (1, 2, 3):
         runner.decode([9] * rows, [len(tokens)] * rows)
-    assert np.array_equal(runner.prefill(3, 32, [tokens[32], 5, 6]), whole)
+    assert np.array_equal(runner.prefill(3, 32, [tokens[32], 5, 6]).rows([0]), whole)
 
 
 def test_a_slot_can_be_filled_to_its_last_row_and_not_beyond(runner):
     prefill(runner, 0, prompt(CAPACITY - 1))
-    assert np.isfinite(runner.decode([1], [CAPACITY - 1])).all()
+    assert np.isfinite(decode(runner, [1], [CAPACITY - 1])).all()
     with pytest.raises(EngineError, match="257 rows of a slot that holds 256"):
         runner.decode([1], [CAPACITY])
     with pytest.raises(EngineError, match="holds 256"):
