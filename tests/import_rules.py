@@ -14,6 +14,7 @@ LEVELS = {
     "appliance.address": 0,
     "appliance.child": 0,
     "appliance.heap": 0,
+    "appliance.jetson": 0,
     "appliance.json_schema": 0,
     "appliance.http": 0,
     "appliance.unix_socket": 0,
@@ -54,8 +55,8 @@ GUESTS = {
     "export": EXPORT_MAY,
     # The export is also a command: it takes the command line's own pieces for options, output and progress.
     "export.cli": {*EXPORT_MAY, "appliance.cli"},
-    # Triton's shim joins Triton and the engine, nothing more.
-    "model_repository": {"appliance.engine", "appliance.errors", "appliance.metrics"},
+    # Triton's shim joins Triton, the engine and the board's heat, nothing more.
+    "model_repository": {"appliance.engine", "appliance.errors", "appliance.jetson", "appliance.metrics"},
 }
 
 # Third-party packages that a part never imports, not even through another module of ours.

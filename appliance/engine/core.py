@@ -40,6 +40,7 @@ class EngineCore:
         tokens: int,
         clock: Callable[[], float],
         on_finish: Callable[[str], None],
+        allowance: Callable[[], int] | None = None,
     ) -> None:
         """Put an engine together.
 
@@ -49,6 +50,7 @@ class EngineCore:
             tokens: logits at or beyond this column are never looked at.
             clock: seconds, monotonic.
             on_finish: told a request's id just before its sink gets the last event.
+            allowance: asked before each step how many sequences may run; None lets all slots be filled.
         """
         self.scheduler = scheduler
         self.counters = Counters(clock())
@@ -56,6 +58,7 @@ class EngineCore:
         self._tokens = tokens
         self._clock = clock
         self._on_finish = on_finish
+        self._allowance = allowance or (lambda: scheduler.limits.max_running)
         self._streams: dict[Sequence, Stream] = {}
         self._faults = 0
 
@@ -85,7 +88,7 @@ class EngineCore:
         Raises:
             EngineError: the runner cannot go on.
         """
-        step = self.scheduler.schedule(self._clock())
+        step = self.scheduler.schedule(self._clock(), self._allowance())
         if step is None:
             return
         for operation in self.scheduler.slots.take_operations():

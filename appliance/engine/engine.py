@@ -10,6 +10,7 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,7 +52,13 @@ class Engine:
     """
 
     def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, grammars: Grammars, runner: Runner, config: EngineConfig
+        self,
+        manifest: Manifest,
+        tokenizer: Tokenizer,
+        grammars: Grammars,
+        runner: Runner,
+        config: EngineConfig,
+        allowance: Callable[[], int] | None = None,
     ) -> None:
         """Start the engine's thread over a runner with as many slots as `scheduler_limits` says; see `load`."""
         self.manifest = manifest
@@ -68,14 +75,20 @@ class Engine:
             tokens=manifest.shape.tokens,
             clock=time.monotonic,
             on_finish=self._inbox.forget,
+            allowance=allowance,
         )
         self._orders = itertools.count()
         self._thread = threading.Thread(target=_run, args=(self._core, self._inbox), name="engine", daemon=True)
         self._thread.start()
 
     @classmethod
-    def load(cls, artefact: Path, config: EngineConfig) -> Engine:
+    def load(cls, artefact: Path, config: EngineConfig, allowance: Callable[[], int] | None = None) -> Engine:
         """Verify an artefact, load its graph, and start.
+
+        Args:
+            artefact: the folder.
+            config: see EngineConfig.
+            allowance: tells at once how many sequences may run now; None lets all slots be filled.
 
         Raises:
             UnknownModelError: the folder holds no artefact.
@@ -93,7 +106,7 @@ class Engine:
             runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
             tokenizer, grammars = tokens.result()
         give_back_free_memory()
-        return cls(manifest, tokenizer, grammars, runner, config)
+        return cls(manifest, tokenizer, grammars, runner, config, allowance)
 
     def submit(self, request: Request, sink: Sink) -> None:
         """Queue a request. Thread-safe. What its text must match is compiled here, on the caller's thread.

@@ -1,6 +1,7 @@
 """Which sequences run in the next step. Rules without I/O: no clock, no tensors, no thread; the caller passes `now`.
 
 - At most `max_running` sequences run. Waiting ones are admitted in the order of the fair queue and never overtake.
+- The caller may allow fewer for a while, as on a hot board. Then none is admitted beyond; those that run go on.
 - A prompt is computed in chunks. While others decode, prefill and decode steps alternate, so a long prompt delays
   running streams by one small chunk at a time; and chunks go in turn to the oldest and to the shortest prompt, so a
   long prompt does not hold up a short one, nor short ones starve it.
@@ -120,9 +121,14 @@ class Scheduler:
         sequence.status = Status.FINISHED
         self.slots.stop(sequence, keep=keep and self.limits.keep_prefixes and sequence.rows > 0)
 
-    def schedule(self, now: float) -> Step | None:
-        """Admit what fits and return the next step, or None if nothing runs."""
-        self._admit(now)
+    def schedule(self, now: float, allowed: int) -> Step | None:
+        """Admit what fits and return the next step, or None if nothing runs.
+
+        Args:
+            now: seconds of the caller's clock.
+            allowed: sequences that may run now; one may always, and never more than `max_running`.
+        """
+        self._admit(now, min(max(allowed, 1), self.limits.max_running))
         while self._running:
             step = self._plan()
             if step is not None:
@@ -141,8 +147,8 @@ class Scheduler:
                 sequence.rows += 1
             self._chunk_left = self.limits.interleaved_chunk
 
-    def _admit(self, now: float) -> None:
-        while len(self._running) < self.limits.max_running:
+    def _admit(self, now: float, allowed: int) -> None:
+        while len(self._running) < allowed:
             sequence = self._queue.peek()
             if sequence is None or not self._fits(sequence):
                 return

@@ -25,11 +25,17 @@ class Bench:
 
     def __init__(self, limits=LIMITS, faults=()):
         self.limits = limits
+        self.allowed = limits.max_running
         self.now = 0.0
         self.finished = []
         self.runner = ToyRunner(limits.slots, faults=faults)
         self.core = EngineCore(
-            self.runner, Scheduler(limits), tokens=TOKENS, clock=lambda: self.now, on_finish=self.finished.append
+            self.runner,
+            Scheduler(limits),
+            tokens=TOKENS,
+            clock=lambda: self.now,
+            on_finish=self.finished.append,
+            allowance=lambda: self.allowed,
         )
         self.sinks = {}
         self.sequences = {}
@@ -240,6 +246,45 @@ def test_a_short_shared_beginning_leaves_the_longer_cached_prompt_in_place():
     bench.run()
     assert bench.sinks["other"].finish.usage.cached_tokens == 16
     assert again.finish.usage.cached_tokens == 56
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    specs=st.lists(SPECS, min_size=1, max_size=8),
+    limits=ALL_LIMITS,
+    allowed=st.lists(st.integers(-1, 6), min_size=1, max_size=40),
+)
+def test_no_more_are_let_in_than_allowed_and_every_request_still_ends_with_its_lone_tokens(specs, limits, allowed):
+    bench = Bench(limits)
+    for index, spec in enumerate(specs):
+        bench.add(str(index), spec.prompt, max_tokens=spec.max_tokens)
+    steps = 0
+    while not bench.core.is_idle:
+        before = set(bench.core.scheduler.running)
+        bench.allowed = allowed[steps % len(allowed)]
+        bench.step()
+        newcomers = set(bench.core.scheduler.running) - before
+        assert not newcomers or len(bench.core.scheduler.running) <= max(bench.allowed, 1)
+        steps += 1
+        assert steps < 5000, "a sequence starves"
+    for index, spec in enumerate(specs):
+        assert bench.sinks[str(index)].tokens == greedy_reference(spec.prompt, spec.max_tokens)
+
+
+def test_fewer_allowed_lets_running_ones_go_on_and_newcomers_wait():
+    bench = Bench(replace(LIMITS, budget_rows=1000))
+    for name in ("a", "b", "c"):
+        bench.add(name, [1, 2, 3], max_tokens=12, ignore_eos=True)
+    while len(bench.core.scheduler.running) < 3:
+        bench.step()
+    bench.allowed = 1
+    late = bench.add("late", [4, 5, 6], max_tokens=2, ignore_eos=True)
+    while len(bench.finished) < 2:
+        bench.step()
+        assert bench.sequences["late"] not in bench.core.scheduler.running
+    assert not late.events
+    bench.run()
+    assert len(late.tokens) == 2
 
 
 def test_a_short_prompt_does_not_wait_for_a_long_one():

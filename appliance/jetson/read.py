@@ -1,0 +1,40 @@
+"""Looks at the board through the kernel's and Jetson Linux' files. It starts no program and writes nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from appliance.jetson import files, power, thermal
+from appliance.jetson.board import Board
+
+
+def read_board(root: Path = Path("/")) -> Board | None:
+    """Take one look; None if this machine is no Jetson. A figure that is absent or unreadable is None in it.
+
+    Args:
+        root: the folder below which the files are looked for.
+    """
+    # A virtual machine on a board has no device tree, but the name.
+    model = files.text(root / "proc/device-tree/model") or files.text(root / "sys/class/dmi/id/product_name")
+    release = files.text(root / "etc/nv_tegra_release")
+    if release is None and "Jetson" not in (model or ""):
+        return None
+    gpu_hz, gpu_max_hz = power.gpu_clock(root)
+    return Board(
+        model=model,
+        l4t=_l4t(release or ""),
+        power_mode=power.power_mode(root),
+        zones=thermal.zones(root / "sys/class/thermal"),
+        gpu_hz=gpu_hz,
+        gpu_max_hz=gpu_max_hz,
+        throttled_by=thermal.throttled_by(root / "sys/class/thermal"),
+        overcurrent_events=power.overcurrent_events(root),
+        power_w=power.power_w(root),
+    )
+
+
+def _l4t(release: str) -> str | None:
+    """Read "# R36 (release), REVISION: 4.3, GCID: …" as "36.4.3"."""
+    found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release)
+    return f"{found[1]}.{found[2]}" if found else None
