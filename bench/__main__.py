@@ -1,6 +1,6 @@
 """`python -m bench` measures engines, `presets` candidates for presets, `grammars` what a grammar costs.
 
-`soak` lets a crowd in; `report FILE` writes tables again.
+`gpu` measures the engine on an NVIDIA GPU, `soak` lets a crowd in; `report FILE` writes tables again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.engines import ENGINES
 from bench.environments import ROOT
+from bench.gpu.run import GPU_PRESETS, full_run, quick_run
+from bench.gpu.shapes import SHAPES
 from bench.grammar_run import Selection as GrammarSelection
 from bench.grammar_run import run_grammars
 from bench.preset_run import Selection, run_presets
@@ -93,6 +95,19 @@ def grammars_command(quick: bool, rounds: int, model: str, root: Path | None) ->
     with shown_progress() as progress:
         results = run_grammars(selection, Layout.from_environment(os.environ, root), progress, _say)
     _show(results)
+
+
+@command.command("gpu")
+@click.option("--quick", is_flag=True, help="A smoke run: a tiny shape, on the CPU; its figures say nothing.")
+@click.option("--shape", "shapes", multiple=True, type=click.Choice(list(SHAPES)), help="Default: all.")
+@click.option("--preset", "presets", multiple=True, type=click.Choice(list(GPU_PRESETS)), help="Default: all.")
+@click.option("--peer-python", help="A Python with torch and transformers, the peer; without, it is absent.")
+def gpu_command(quick: bool, shapes: tuple[str, ...], presets: tuple[str, ...], peer_python: str | None) -> None:
+    """Measure decoding and prefill on an NVIDIA GPU, random weights in published shapes, against the machine's roof.
+
+    The tables go to standard output, for docs/targets.md.
+    """
+    click.echo(quick_run(_say) if quick else full_run(shapes or tuple(SHAPES), presets or GPU_PRESETS, peer_python, _say))
 
 
 def _show(results: Results) -> None:
