@@ -185,10 +185,11 @@ REFERENCE = Preset(
     embedding=FLOAT,
 )
 
+# Presets for a GPU; docs/presets.md has what they lose. What is not quantised must be all but the checkpoint itself.
 BF16 = Preset(
     name="bf16",
     summary="GPU: weights, activations and cache in bfloat16: the checkpoint as it was trained, the range of floats",
-    max_mean_kl=0.01,
+    max_mean_kl=0.001,
     body=HALF,
     head=HALF,
     embedding=HALF,
@@ -199,7 +200,7 @@ BF16 = Preset(
 FP16 = Preset(
     name="fp16",
     summary="GPU: weights, activations and cache in float16: finer than bf16, refused where the model leaves its range",
-    max_mean_kl=0.01,
+    max_mean_kl=0.001,
     body=HALF,
     head=HALF,
     embedding=HALF,
@@ -212,7 +213,7 @@ _GPU_INT8 = Weights(bits=8, block=128, accuracy_level=0)
 INT8 = Preset(
     name="int8",
     summary="GPU: 8-bit weights, the rest in bfloat16: half the bytes a token, next to no loss",
-    max_mean_kl=0.01,
+    max_mean_kl=0.005,
     body=_GPU_INT8,
     head=_GPU_INT8,
     embedding=_INT8_TABLE,

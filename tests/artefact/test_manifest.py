@@ -29,3 +29,9 @@ def test_a_wrong_word_about_conversations_is_damage(value: object):
     document = json.loads(MANIFEST.to_bytes()) | {"conversation": value}
     with pytest.raises(IntegrityError, match="damaged"):
         Manifest.from_bytes(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(("dtype", "size_bytes"), [("float32", 4), ("float16", 2), ("bfloat16", 2)])
+def test_a_token_s_share_of_the_cache_follows_its_type(dtype: str, size_bytes: int):
+    shape = replace(SHAPE, layers=3, kv_heads=2, cache_dtype=dtype)
+    assert shape.cache_bytes_per_token == 2 * 3 * 2 * 8 * size_bytes

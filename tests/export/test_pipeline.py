@@ -203,7 +203,7 @@ def at(name, done, total):
     if name == sys.argv[3] and 2 * done >= total:
         os.kill(os.getpid(), signal.SIGKILL)
 
-export_model(Layout(Path(sys.argv[1]), Path(sys.argv[2])), "tiny", "cpu", "balanced", Steps(at))
+export_model(Layout(Path(sys.argv[1]), Path(sys.argv[2])), "tiny", sys.argv[4], sys.argv[5], Steps(at))
 """
 
 
@@ -222,7 +222,7 @@ export_model(Layout(Path(sys.argv[1]), Path(sys.argv[2])), "tiny", "cpu", "balan
 def test_an_export_killed_halfway_leaves_nothing_and_goes_on_where_it_stopped(
     layout: Layout, expected: Manifest, step: str, kept: tuple[str, ...]
 ) -> None:
-    command = [sys.executable, "-c", KILLED, layout.root, layout.cache, step]
+    command = [sys.executable, "-c", KILLED, layout.root, layout.cache, step, "cpu", PRESET]
     killed = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -9
     folder = layout.artefact(MODEL, "cpu", PRESET)

@@ -77,8 +77,9 @@ from export.resident_memory import peak_bytes
 
 checkpoint = open_checkpoint({"model.gguf": Path(sys.argv[1])})
 architecture = describe(checkpoint.config)
-ort.build(checkpoint, architecture, PRESETS[DEFAULT], architecture.vocabulary, Path(sys.argv[2]), lambda _done, _total: None)
-needs = Needs.of(checkpoint, architecture, PRESETS[DEFAULT])
+preset, tokens = PRESETS[DEFAULT], architecture.vocabulary
+ort.build(checkpoint, architecture, preset, tokens, Path(sys.argv[2]), lambda _done, _total: None)
+needs = Needs.of(checkpoint, architecture, preset)
 print(needs.memory_bytes, peak_bytes())
 """
 

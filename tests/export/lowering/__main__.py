@@ -1,4 +1,4 @@
-"""Writes the graphs that tests/golden keeps as text: `python -m tests.export.lowering`, after a change that was meant."""
+"""Writes the graphs that tests/golden keeps as text: `python -m tests.export.lowering`, after a change on purpose."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ def test_the_graph_for_the_cpu_is_the_one_on_record(tmp_path: Path, path: Path, 
 
 def described(folder: Path, model_type: str) -> str:
     """A tiny checkpoint's graph as text: no weights, whose last bits differ between kinds of processors."""
-    graph = load(build(folder, BALANCED, model_type)).graph
-    lines = [f"opset {entry.domain or 'onnx'} {entry.version}" for entry in load(folder / "graph").opset_import]
+    model = load(build(folder, BALANCED, model_type))
+    graph = model.graph
+    lines = [f"opset {entry.domain or 'onnx'} {entry.version}" for entry in model.opset_import]
     lines += [f"input {_value(value)}" for value in graph.input]
     lines += [f"constant {_constant(tensor)}" for tensor in graph.initializer]
     lines += [f"node {_node(node)}" for node in graph.node]
