@@ -14,6 +14,7 @@ from appliance.config import ServeConfig
 from appliance.supervisor import state
 from appliance.supervisor.assemble import Plan, serve
 from appliance.supervisor.choose import choose
+from appliance.supervisor.hardware import check_hardware
 from appliance.supervisor.state import UpState
 from appliance.triton.locate import locate
 
@@ -57,11 +58,13 @@ def command(
     with state.only_one(box.layout.run) as is_stale:
         if is_stale:
             _say("an earlier run ended without cleaning up; starting afresh")
+        artefact = choose(box.layout, model or config.model, config.target, preset or config.preset)
+        check_hardware(artefact.manifest)
         plan = Plan(
             layout=box.layout,
             config=box.config,
             policy=policy,
-            artefact=choose(box.layout, model or config.model, config.target, preset or config.preset),
+            artefact=artefact,
             installation=locate(os.environ),
             http=_open_to(policy, http or config.http_address, "the OpenAI API"),
             grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),

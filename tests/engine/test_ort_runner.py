@@ -9,7 +9,9 @@ import pytest
 
 from appliance.artefact import ModelShape
 from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_session import CPU, open_session
 from appliance.errors import EngineError, IntegrityError
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -58,10 +60,13 @@ def graph(request, tmp_path_factory):
     return folder / "graph" / "model.onnx", shape
 
 
+def open_runner(path, shape, slots, capacity):
+    return OrtRunner(open_session(path, [CPU], 1), HostMemory(), shape, slots=slots, capacity=capacity)
+
+
 @pytest.fixture
 def runner(graph):
-    path, shape = graph
-    return OrtRunner(path, shape, slots=5, capacity=CAPACITY, threads=1)
+    return open_runner(*graph, slots=5, capacity=CAPACITY)
 
 
 def prompt(length, seed=0):
@@ -167,13 +172,13 @@ def test_an_error_of_onnx_runtime_is_an_engine_error(graph):
     path, shape = graph
     wrong = dataclasses.replace(shape, vocabulary=shape.vocabulary + 8)
     with pytest.raises(EngineError, match="ONNX Runtime failed in a step"):
-        OrtRunner(path, wrong, slots=1, capacity=8, threads=1).prefill(0, 0, [1, 2])
+        open_runner(path, wrong, slots=1, capacity=8).prefill(0, 0, [1, 2])
 
 
 def test_a_file_that_is_no_graph_is_an_engine_error(graph, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(EngineError, match=r"cannot load model\.onnx"):
-        OrtRunner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8, threads=1)
+        open_runner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8)
 
 
 def collect(engine, prompts, sampling, prefix=""):
