@@ -107,7 +107,9 @@ def gpu_command(quick: bool, shapes: tuple[str, ...], presets: tuple[str, ...], 
 
     The tables go to standard output, for docs/targets.md.
     """
-    click.echo(quick_run(_say) if quick else full_run(shapes or tuple(SHAPES), presets or GPU_PRESETS, peer_python, _say))
+    click.echo(
+        quick_run(_say) if quick else full_run(shapes or tuple(SHAPES), presets or GPU_PRESETS, peer_python, _say)
+    )
 
 
 def _show(results: Results) -> None:

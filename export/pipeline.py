@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance import durable, targets
 from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TOKENIZER, Manifest
-from appliance.errors import NoSpaceError, UnknownModelError
+from appliance.errors import NoSpaceError
 from appliance.layout import Layout
 from appliance.store import StoredModel, locked, open_model
 from export import measuring, recipes
@@ -70,10 +70,7 @@ def export_model(layout: Layout, model: str, target: str, preset: str | None, pr
         UnknownModelError: no such model or target, or the target has no such preset.
         Others: see `export_as`.
     """
-    known = targets.get(target)
-    name = preset or known.default_preset
-    if name not in known.presets:
-        raise UnknownModelError(f"{target} has no preset {name!r}", hint=f"there are: {', '.join(known.presets)}")
+    name = targets.get(target).preset(preset)
     return export_as(layout, model, target, PRESETS[name], progress)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import psutil
 from appliance.errors import NoSpaceError
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
-from export.presets import FLOAT, Preset, Weights
+from export.holdings import held
+from export.presets import REFERENCE, Preset
 
 _FLOAT_BYTES = 4
-_MATRIX = 2
 # Two files that hold the limit and the use of the control group that this process is in, by version of control groups.
 _GROUP_LIMITS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
@@ -41,14 +40,12 @@ class Needs:
     @classmethod
     def of(cls, checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Needs:
         """Add up the tensors."""
-        output = floats = largest = 0
-        for name, weights in _held(checkpoint, architecture, preset):
-            elements = math.prod(checkpoint.shape(name))
-            output += _held_bytes(elements, weights)
-            floats += elements * _FLOAT_BYTES
-            largest = max(largest, elements * _FLOAT_BYTES)
-        rotary = architecture.context_tokens * max(layer.attention.head_dim for layer in architecture.layers)
-        return cls(output + rotary * _FLOAT_BYTES, largest, floats + rotary * _FLOAT_BYTES)
+        tensors = list(held(checkpoint, architecture, preset))
+        return cls(
+            output_bytes=sum(tensor.size_bytes for tensor in tensors),
+            largest_bytes=max(math.prod(checkpoint.shape(name)) for name in checkpoint.names()) * _FLOAT_BYTES,
+            float_bytes=sum(tensor.elements for tensor in held(checkpoint, architecture, REFERENCE)) * _FLOAT_BYTES,
+        )
 
     @property
     def memory_bytes(self) -> int:
@@ -101,32 +98,6 @@ def _left_bytes(limit: Path, used: Path, otherwise: int) -> int:
         return max(0, int(limit.read_text()) - int(used.read_text()))
     except (OSError, ValueError):
         return otherwise
-
-
-def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Iterator[tuple[str, Weights]]:
-    """Yield every tensor and how the graph holds it."""
-    for name in checkpoint.names():
-        if len(checkpoint.shape(name)) < _MATRIX:
-            yield name, FLOAT
-        elif name == architecture.embedding:
-            yield name, preset.embedding
-        elif name == architecture.head:
-            yield name, preset.head
-        else:
-            yield name, preset.weights(name, architecture.depth(name))
-    if architecture.tied_embeddings and not preset.shares_tied_table:
-        # The table of the embedding and the matrix of the head are held apart, each in its own form.
-        yield architecture.head, preset.head
-    if preset.rescoring and not (architecture.tied_embeddings and preset.rescoring.weights == preset.embedding):
-        # The finer rows; of tied embeddings they are the embedding's own.
-        yield architecture.head, preset.rescoring.weights
-
-
-def _held_bytes(elements: int, weights: Weights) -> int:
-    if weights.is_float:
-        return elements * weights.bits // 8
-    blocks = -(-elements // weights.block)
-    return elements * weights.bits // 8 + blocks * (_FLOAT_BYTES + (0 if weights.symmetric else 1))
 
 
 def _megabytes(size_bytes: int) -> str:

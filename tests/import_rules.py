@@ -54,8 +54,9 @@ EXPORT_MAY = {
 # What stands outside `appliance`, and what of it they import.
 GUESTS = {
     "export": EXPORT_MAY,
-    # The export is also a command: it takes the command line's own pieces for options, output and progress.
+    # Two of its modules are commands: they take the command line's own pieces for options, output and progress.
     "export.cli": {*EXPORT_MAY, "appliance.cli"},
+    "export.plan_cli": {*EXPORT_MAY, "appliance.cli"},
     # Triton's shim joins Triton, the engine and the board's heat, nothing more.
     "model_repository": {"appliance.engine", "appliance.errors", "appliance.jetson", "appliance.metrics"},
 }
@@ -128,7 +129,7 @@ def _refusal(module: str, target: str) -> str:
     if target not in LEVELS:
         return "it has no level; give it one in tests/import_rules.py"
     if unit in GUESTS:
-        allowed = GUESTS.get("export.cli" if _is_in(module, "export.cli") else unit, set())
+        allowed = GUESTS.get(module, GUESTS[unit])
         return "" if target in allowed else f"{unit} may not import it"
     if unit not in LEVELS:
         return "the importing module has no level; give it one in tests/import_rules.py"

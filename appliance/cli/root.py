@@ -16,6 +16,7 @@ COMMANDS = {
     "export": ("", "Turn an installed model into an artefact that can be served."),
     "key": ("appliance.cli.key:command", "API keys of this box."),
     "model": ("appliance.cli.model:command", "Known and installed models."),
+    "plan": ("", "Predict a model's memory and speed on a target, before any work."),
     "status": ("appliance.cli.status:command", "Show on one page how the box is doing."),
     "tls": ("appliance.cli.tls:command", "Certificates of this box."),
     "up": ("appliance.cli.up:command", "Serve a model until interrupted."),

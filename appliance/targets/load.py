@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -27,9 +28,12 @@ def target_from_text(text: str, origin: str) -> Target:
         UsageError: not TOML, or a key or value is wrong.
     """
     try:
-        return _CHECKED.validate_python(tomllib.loads(text))
+        # By way of JSON, where a strict reader takes arrays for tuples; a date has no way there.
+        return _CHECKED.validate_json(json.dumps(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{origin} is not TOML: {error}") from error
+    except TypeError as error:
+        raise UsageError(f"{origin} has a value of a kind that no key takes: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

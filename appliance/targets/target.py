@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, Field, with_config
 
-_strict = with_config(ConfigDict(extra="forbid"))
+from appliance.errors import UnknownModelError
+
+_strict = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+
+Precision = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "nvfp4"]
+_Version = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)*)?$")]
+_Count = Annotated[int, Field(gt=0)]
+_Rate = Annotated[float, Field(gt=0)]
+_Word = Annotated[str, Field(min_length=1)]
 
 
 @_strict
 @dataclass(frozen=True)
 class VersionRange:
-    """Versions from `least` on and before `below`, compared number by number; an empty bound is open."""
+    """Versions from `least` on and before `below`, compared number by number; an empty bound is open.
 
-    least: str = ""
-    below: str = ""
+    "10.15" and "10.15.0" are the same version.
+    """
+
+    least: _Version = ""
+    below: _Version = ""
 
     def covers(self, version: str) -> bool:
         """Whether a version such as "10.15.1" lies within.
@@ -40,12 +52,12 @@ class PowerMode:
     Attributes:
         name: as the board's own tool calls it ("MAXN", "15W").
         watts: its limit; None when the mode has none.
-        bandwidth_bytes_per_s: of the memory in this mode.
+        bandwidth_bytes_per_s: of the memory in this mode; None where no source says.
     """
 
-    name: str
-    watts: int | None
-    bandwidth_bytes_per_s: float
+    name: _Word
+    watts: _Count | None = None
+    bandwidth_bytes_per_s: _Rate | None = None
 
 
 @_strict
@@ -55,18 +67,18 @@ class Board:
 
     Attributes:
         name: the maker's name for it.
-        memory_bytes: what its data sheet says.
+        memory_bytes: what its data sheet says, a GB being 10^9: on a Jetson, about what Linux has of the 2^30.
         shared: the CPU uses the same memory, so a part of it is taken by the system.
         bandwidth_bytes_per_s: of the memory, from the data sheet; in the fastest power mode.
         source: where the figures are from.
-        power_modes: see PowerMode; empty when it has one.
+        power_modes: see PowerMode, the fastest first; empty when it has one.
     """
 
-    name: str
-    memory_bytes: int
+    name: _Word
+    memory_bytes: _Count
     shared: bool
-    bandwidth_bytes_per_s: float
-    source: str
+    bandwidth_bytes_per_s: _Rate
+    source: _Word
     power_modes: tuple[PowerMode, ...] = ()
 
 
@@ -81,9 +93,9 @@ class PlanProfile:
         chunk_tokens: prompt tokens of one prefill step at most.
     """
 
-    slots: int
-    context_tokens: int
-    chunk_tokens: int
+    slots: _Count
+    context_tokens: _Count
+    chunk_tokens: _Count
 
 
 @_strict
@@ -94,18 +106,21 @@ class Target:
     Attributes:
         name: what `--target` takes.
         title: one line for people.
+        precisions: number formats of weights and activations that it computes, in its matrix units or unpacked by a
+            kernel.
         presets: names of the presets that it can compute; the first is the default.
-        boards: see Board; the first is the one that predictions are made for.
+        boards: see Board; predictions are made for each.
         compute_capability: NVIDIA's, such as "9.0"; empty without a GPU.
         cuda, tensorrt, jetpack: versions it was made for; None where it has none.
         profile: see PlanProfile; None where TensorRT is not used.
     """
 
-    name: str
-    title: str
-    presets: tuple[str, ...]
+    name: _Word
+    title: _Word
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)]
+    presets: Annotated[tuple[str, ...], Field(min_length=1)]
     boards: tuple[Board, ...]
-    compute_capability: str = ""
+    compute_capability: _Version = ""
     cuda: VersionRange | None = None
     tensorrt: VersionRange | None = None
     jetpack: VersionRange | None = None
@@ -116,6 +131,19 @@ class Target:
         """The preset that is taken when none is named."""
         return self.presets[0]
 
+    def preset(self, name: str | None) -> str:
+        """Return `name` if it is one of its presets; the default for None.
+
+        Raises:
+            UnknownModelError: it has no such preset.
+        """
+        chosen = name or self.default_preset
+        if chosen not in self.presets:
+            raise UnknownModelError(
+                f"{self.name} has no preset {chosen!r}", hint=f"there are: {', '.join(self.presets)}"
+            )
+        return chosen
+
     @property
     def is_jetson(self) -> bool:
         """Whether it is a module with JetPack, whose GPU shares the CPU's memory."""
@@ -123,4 +151,7 @@ class Target:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)

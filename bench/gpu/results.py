@@ -47,16 +47,14 @@ def page(machine: Mapping[str, str], rates: Rates, work: Mapping[str, int], meas
     for number in streams:
         head += [f"{number} streams, tokens/s", "of the roofline", "transformers"]
     head += [f"prefill of {work['prompt']:,}, tokens/s", "of the matrix rate"]
-    lines = [
-        table(("machine", ""), list(machine.items())),
-        "",
+    roof = (
         f"Memory: {rates.bytes_per_s / 1e9:,.0f} GB/s through an element-wise operator. Matrices: "
         f"{rates.flops / 1e12:,.2f} TFLOP/s in a square product. Random weights, {work['context']:,} tokens of context, "
-        f"median of {work['steps']} steps; choosing the token is part of a step.",
-        "",
-        table(head, [_row(each, streams, rates, work) for each in measured]),
-        *(f"\n- {each.shape}, {each.preset}: **{each.why_not}**" for each in measured if each.why_not),
-    ]
+        f"median of {work['steps']} steps; choosing the token is part of a step."
+    )
+    rows = table(head, [_row(each, streams, rates, work) for each in measured])
+    lines = [table(("machine", ""), list(machine.items())), "", roof, "", rows]
+    lines += [f"\n- {each.shape}, {each.preset}: **{each.why_not}**" for each in measured if each.why_not]
     return "\n".join(lines) + "\n"
 
 
@@ -73,4 +71,8 @@ def _row(each: Measured, streams: Sequence[int], rates: Rates, work: Mapping[str
         cells.append("absent" if peer is None else f"{peer:,.0f}")
     if each.prefill_s is None:
         return [*cells, "", ""]
-    return [*cells, f"{work['prompt'] / each.prefill_s:,.0f}", f"{each.prefill_flops / each.prefill_s / rates.flops:.0%}"]
+    return [
+        *cells,
+        f"{work['prompt'] / each.prefill_s:,.0f}",
+        f"{each.prefill_flops / each.prefill_s / rates.flops:.0%}",
+    ]

@@ -1,0 +1,141 @@
+"""`appliance plan`: what a model will take and give on a target, before any work. It prints; `plan` decides."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import click
+
+from appliance import targets
+from appliance.cli.output import json_option, print_json, size, table
+from appliance.layout import Layout
+from export.plan import Plan, plan
+from export.prediction import EFFICIENCY, Memory, OnBoard, Speed
+
+
+class Box(Protocol):
+    """What the command line's root hands to its commands."""
+
+    layout: Layout
+
+
+@click.command(
+    name="plan",
+    short_help="Predict a model's memory and speed on a target, before any work.",
+    epilog="The formulae, and what they were compared with: docs/prediction.md.",
+)
+@click.argument("model")
+@click.option("--target", default="cpu", show_default=True, help=f"Hardware: {', '.join(targets.targets())}.")
+@click.option("--preset", help="How the weights are held; the target's first when absent.")
+@click.option("--context", type=click.IntRange(min=1), help="Tokens of prompt plus completion; absent: the target's.")
+@click.option("--slots", type=click.IntRange(min=1), help="Sequences that decode at once; absent: the target's.")
+@json_option
+@click.pass_obj
+def command(
+    box: Box, model: str, target: str, preset: str | None, context: int | None, slots: int | None, as_json: bool
+) -> None:
+    """Predict what the installed MODEL takes and gives on a target: memory of weights and cache, slots and context that
+    fit, memory of the export and of building a TensorRT plan, tokens/s in each power mode.
+
+    Only the shapes of the checkpoint's tensors are read. What cannot fit is refused, with the arithmetic.
+    """  # noqa: D205 - click makes one paragraph of it
+    made = plan(box.layout, model, target, preset, context_tokens=context, slots=slots)
+    if as_json:
+        print_json(_document(made))
+    else:
+        _show(made)
+
+
+def _document(made: Plan) -> dict[str, Any]:
+    return {
+        "boards": [_board_document(each) for each in made.boards],
+        "build_bytes": dict(zip(("least", "most"), made.building_bytes, strict=True)) if made.building_bytes else None,
+        "cache_bytes_per_token": made.sizes.cache_bytes_per_token,
+        "context_tokens": made.use.context_tokens,
+        "efficiency": EFFICIENCY,
+        "export_bytes": made.export_bytes,
+        "memory": _memory_document(made.cpu),
+        "model": made.model,
+        "preset": made.preset,
+        "read_bytes_per_step": made.sizes.read_bytes,
+        "slots": made.use.slots,
+        "target": made.target,
+        "weights_bytes": made.sizes.weights_bytes,
+    }
+
+
+def _board_document(each: OnBoard) -> dict[str, Any]:
+    return {
+        "fits": each.fits,
+        "memory": _memory_document(each.memory),
+        "memory_bytes": each.board.memory_bytes,
+        "most_context_tokens": each.most_context_tokens,
+        "most_slots": each.most_slots,
+        "name": each.board.name,
+        "tokens_per_s": [
+            {"all_slots": speed.all_slots, "mode": speed.mode, "one_stream": speed.one_stream, "watts": speed.watts}
+            for speed in each.speeds
+        ],
+    }
+
+
+def _memory_document(needs: Memory) -> dict[str, int]:
+    return {**asdict(needs), "total_bytes": needs.total_bytes}
+
+
+def _show(made: Plan) -> None:
+    sizes, use = made.sizes, made.use
+    click.echo(
+        f"{made.model} for {made.target}, preset {made.preset}: {use.slots} slots of {use.context_tokens:,} tokens\n"
+    )
+    rows = [
+        ("weights", f"{size(sizes.weights_bytes)}, of which a step reads {size(sizes.read_bytes)}"),
+        (
+            "cache",
+            f"{size(sizes.cache_bytes_per_token)} a token, {size(made.cpu.cache_bytes)} with every slot full",
+        ),
+        ("export", f"{size(made.export_bytes)} of memory, on the machine that exports"),
+    ]
+    if made.building_bytes:
+        least, most = made.building_bytes
+        rows.append(("building the plan", f"{size(least)} to {size(most)} of memory, on the box"))
+        rows += [("", _tight(each)) for each in made.boards if each.board.shared and least > each.board.memory_bytes]
+    if not made.boards:
+        rows.append(("serving", f"{size(made.cpu.total_bytes)} of memory"))
+        rows.append(("speed", "is not predicted: no data sheet has the memory's bandwidth; make bench measures it"))
+    table(None, rows)
+    if made.boards:
+        click.echo()
+        _show_boards(made)
+
+
+def _show_boards(made: Plan) -> None:
+    header = ("BOARD", "NEEDS", "OF", "MOST SLOTS", "MOST CONTEXT", "MODE", "1 STREAM", f"{made.use.slots} SLOTS")
+    rows = [_cells(each, speed, is_first=not index) for each in made.boards for index, speed in enumerate(each.speeds)]
+    table(header, rows)
+    click.echo(
+        f"\nTokens/s with every slot full, at {EFFICIENCY:.0%} of the memory's bandwidth. Models below some "
+        "billions of weights,\nand many slots with 4-bit weights, are bounded by other things and get less: "
+        "docs/prediction.md."
+    )
+
+
+def _cells(each: OnBoard, speed: Speed, *, is_first: bool) -> tuple[str, ...]:
+    needs = f"{size(each.memory.total_bytes)}{'' if each.fits else ', too much'}"
+    board = (
+        each.board.name,
+        needs,
+        size(each.board.memory_bytes),
+        f"{each.most_slots:,}",
+        f"{each.most_context_tokens:,}",
+    )
+    return (*(board if is_first else ("",) * len(board)), speed.mode, _rate(speed.one_stream), _rate(speed.all_slots))
+
+
+def _rate(tokens_per_s: float | None) -> str:
+    return "unknown" if tokens_per_s is None else f"{tokens_per_s:,.0f}"
+
+
+def _tight(each: OnBoard) -> str:
+    return f"more than {each.board.name} has ({size(each.board.memory_bytes)}): give it swap space for the build"
