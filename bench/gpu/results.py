@@ -49,7 +49,7 @@ def page(machine: Mapping[str, str], rates: Rates, work: Mapping[str, int], meas
     head += [f"prefill of {work['prompt']:,}, tokens/s", "of the matrix rate"]
     roof = (
         f"Memory: {rates.bytes_per_s / 1e9:,.0f} GB/s through an element-wise operator. Matrices: "
-        f"{rates.flops / 1e12:,.2f} TFLOP/s in a square product. Random weights, {work['context']:,} tokens of context, "
+        f"{rates.flops / 1e12:,.2f} TFLOP/s in a square product. Random weights, {work['context']:,} rows of context, "
         f"median of {work['steps']} steps; choosing the token is part of a step."
     )
     rows = table(head, [_row(each, streams, rates, work) for each in measured])

@@ -42,7 +42,8 @@ def test_the_weights_of_a_graph_are_predicted(tmp_path: Path, preset: Preset, mo
     checkpoint = open_checkpoint(files_in(make_tiny_checkpoint(tmp_path / "c", model_type, tie=tie, layers=4)))
     architecture = describe(checkpoint.config)
     (tmp_path / "graph").mkdir()
-    LOWERINGS[preset.runtime](checkpoint, architecture, preset, tmp_path / "graph", lambda _done, _total: None)
+    build = LOWERINGS[preset.runtime]
+    build(checkpoint, architecture, preset, VOCABULARY, tmp_path / "graph", lambda _done, _total: None)
     predicted = Sizes.of(checkpoint, architecture, preset).weights_bytes
     # To the byte where nothing but the checkpoint's tensors is held.
     tolerance = 0 if preset.runtime == ORT_CPU else 0.02
