@@ -29,7 +29,7 @@ class Plan:
         model, target, preset: their names.
         use: what is to be served.
         sizes: of the model with this preset.
-        cpu: the memory of serving with a CPU; a board's is in its prediction.
+        cpu: the memory of serving, for a target without boards; a board's is in its prediction.
         export_bytes: memory that the export takes, where it runs.
         building_bytes: the least and the most that building a TensorRT plan takes, on the box; None without one.
         boards: see OnBoard; empty for a CPU.
@@ -40,7 +40,7 @@ class Plan:
     preset: str
     use: Use
     sizes: Sizes
-    cpu: Memory
+    cpu: Memory | None
     export_bytes: int
     building_bytes: tuple[int, int] | None
     boards: tuple[OnBoard, ...]
@@ -85,7 +85,7 @@ def plan(
         preset=chosen.name,
         use=use,
         sizes=sizes,
-        cpu=prediction.memory(sizes, use, None),
+        cpu=None if boards else prediction.memory(sizes, use, None),
         export_bytes=Needs.of(checkpoint, architecture, chosen).memory_bytes,
         building_bytes=prediction.build_bytes(sizes) if chosen.runtime == TENSORRT else None,
         boards=boards,

@@ -11,7 +11,7 @@ from appliance import targets
 from appliance.cli.output import json_option, print_json, size, table
 from appliance.layout import Layout
 from export.plan import Plan, plan
-from export.prediction import EFFICIENCY, Memory, OnBoard, Speed
+from export.prediction import EFFICIENCY, Memory, OnBoard, Speed, cache_bytes
 
 
 class Box(Protocol):
@@ -35,11 +35,12 @@ class Box(Protocol):
 def command(
     box: Box, model: str, target: str, preset: str | None, context: int | None, slots: int | None, as_json: bool
 ) -> None:
-    """Predict what the installed MODEL takes and gives on a target: memory of weights and cache, slots and context that
-    fit, memory of the export and of building a TensorRT plan, tokens/s in each power mode.
+    """Predict what the installed MODEL takes and gives on a target.
 
-    Only the shapes of the checkpoint's tensors are read. What cannot fit is refused, with the arithmetic.
-    """  # noqa: D205 - click makes one paragraph of it
+    That is: memory of weights and cache, slots and context that fit, memory of the export and of building a TensorRT
+    plan, tokens/s in each power mode. Only the shapes of the checkpoint's tensors are read. What cannot fit is refused,
+    with the arithmetic.
+    """
     made = plan(box.layout, model, target, preset, context_tokens=context, slots=slots)
     if as_json:
         print_json(_document(made))
@@ -55,7 +56,7 @@ def _document(made: Plan) -> dict[str, Any]:
         "context_tokens": made.use.context_tokens,
         "efficiency": EFFICIENCY,
         "export_bytes": made.export_bytes,
-        "memory": _memory_document(made.cpu),
+        "memory": _memory_document(made.cpu) if made.cpu else None,
         "model": made.model,
         "preset": made.preset,
         "read_bytes_per_step": made.sizes.read_bytes,
@@ -93,7 +94,7 @@ def _show(made: Plan) -> None:
         ("weights", f"{size(sizes.weights_bytes)}, of which a step reads {size(sizes.read_bytes)}"),
         (
             "cache",
-            f"{size(sizes.cache_bytes_per_token)} a token, {size(made.cpu.cache_bytes)} with every slot full",
+            f"{size(sizes.cache_bytes_per_token)} a token, {size(cache_bytes(sizes, use))} with every slot full",
         ),
         ("export", f"{size(made.export_bytes)} of memory, on the machine that exports"),
     ]
@@ -101,7 +102,7 @@ def _show(made: Plan) -> None:
         least, most = made.building_bytes
         rows.append(("building the plan", f"{size(least)} to {size(most)} of memory, on the box"))
         rows += [("", _tight(each)) for each in made.boards if each.board.shared and least > each.board.memory_bytes]
-    if not made.boards:
+    if made.cpu:
         rows.append(("serving", f"{size(made.cpu.total_bytes)} of memory"))
         rows.append(("speed", "is not predicted: no data sheet has the memory's bandwidth; make bench measures it"))
     table(None, rows)

@@ -19,8 +19,8 @@ EFFICIENCY = 0.77
 # the same page for AGX Orin need this and a quarter of weights and cache more.
 RUNTIME_BYTES = 750_000_000
 SHARED_PART = 4
-# The engine on a CPU beyond weights and cache: the larger model in docs/performance.md.
-CPU_RUNTIME_BYTES = 400_000_000
+# The engine on a CPU beyond weights and cache: a little more than the most in docs/performance.md.
+CPU_RUNTIME_BYTES = 600_000_000
 # An allowance on boards with shared memory for Linux without a desktop, Triton and the gateway.
 SYSTEM_BYTES = 1_500_000_000
 # Memory that building a TensorRT plan takes, in times the weights: TensorRT-Edge-LLM issue 30 says three to four,
@@ -109,9 +109,14 @@ def check_context(sizes: Sizes, use: Use) -> None:
         )
 
 
+def cache_bytes(sizes: Sizes, use: Use) -> int:
+    """Of all slots, when they are full."""
+    return use.slots * use.context_tokens * sizes.cache_bytes_per_token
+
+
 def memory(sizes: Sizes, use: Use, board: Board | None) -> Memory:
     """What serving takes on a board; None is a CPU."""
-    cache = use.slots * use.context_tokens * sizes.cache_bytes_per_token
+    cache = cache_bytes(sizes, use)
     if board is None:
         return Memory(sizes.weights_bytes, cache, CPU_RUNTIME_BYTES, 0)
     if not board.shared:
