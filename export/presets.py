@@ -223,7 +223,7 @@ INT8 = Preset(
 
 INT4 = Preset(
     name="int4",
-    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16: the fastest, a loss that shows",
+    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16: fewest bytes, a loss that shows",
     max_mean_kl=0.15,
     body=Weights(bits=4, block=32, symmetric=False, accuracy_level=0),
     head=_GPU_INT8,

@@ -52,6 +52,15 @@ def test_words_for_people_and_plain_lines_without_a_terminal(box: CliRunner) -> 
     assert "\x1b" not in ran.output
 
 
+def test_what_was_not_measured_on_a_gpu_is_said(box: CliRunner) -> None:
+    ran = box.invoke(root, ["export", "tiny", "--target", "cuda-sm90"])
+    assert ran.exit_code == 0
+    assert "cuda-sm90-bf16" in ran.stdout
+    assert "on the CPU, without a GPU" in ran.stdout
+    ran = box.invoke(root, ["export", "tiny", "--target", "cuda-sm90", "--json"])
+    assert "rounded to bfloat16" in json.loads(ran.stdout)["quality"]["measured"]
+
+
 def test_an_unknown_preset_is_refused_with_the_known_ones(box: CliRunner) -> None:
     ran = box.invoke(root, ["export", "tiny", "--preset", "best"])
     assert isinstance(ran.exception, UnknownModelError)
