@@ -12,7 +12,9 @@ from appliance import durable, targets
 from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, TOKENIZER, Manifest
 from appliance.errors import NoSpaceError, UnknownModelError
 from appliance.layout import Layout
-from appliance.store import StoredModel, locked, open_model
+from appliance.lock import locked
+from appliance.memory import peak_bytes
+from appliance.store import StoredModel, open_model
 from export import recipes
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -27,7 +29,6 @@ from export.quality.graph_runner import GraphRunner
 from export.quality.reading import Material
 from export.quality.reference import Reference, reference_bytes, write_reference
 from export.quality.report import REPORT, Report, check_report, measure
-from export.resident_memory import peak_bytes
 from export.stages import StageResult, Stages, file_entry
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 
