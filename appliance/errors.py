@@ -16,6 +16,7 @@ ApplianceError
 │   ├── PromptTooLongError   prompt and completion do not fit the context
 │   └── OverloadedError      no room now; try again later
 └── EngineError              the engine, Triton or the gateway failed                       exit 12
+    ├── DeviceLostError      the GPU answers nothing any more, until the process is new
     ├── UnavailableError     it is not running or not yet ready                             exit 13
     └── DeadlineError        the request's deadline passed
 """
@@ -131,6 +132,10 @@ class EngineError(ApplianceError):
     """The engine, Triton or the gateway failed."""
 
     exit_code = 12
+
+
+class DeviceLostError(EngineError):
+    """A device failed in a way from which this process cannot recover."""
 
 
 class UnavailableError(EngineError):

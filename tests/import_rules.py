@@ -22,6 +22,7 @@ LEVELS = {
     "appliance.layout": 1,
     "appliance.config": 1,
     "appliance.catalog": 1,
+    "appliance.gpu": 1,
     "appliance.artefact": 1,
     "appliance.targets": 1,
     "appliance.lock": 2,

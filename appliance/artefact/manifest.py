@@ -41,7 +41,7 @@ class ModelShape:
         vocabulary: columns of the logits.
         tokens: entries of the tokenizer; logits at or beyond this index are never sampled.
         context_tokens: longest prompt plus completion the rotary tables and the training allow.
-        cache_dtype: element type of past/present: "float32" or "float16".
+        cache_dtype: element type of past/present: "float32", "float16" or "bfloat16".
     """
 
     layers: int

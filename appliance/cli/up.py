@@ -18,6 +18,7 @@ from appliance.supervisor import state
 from appliance.supervisor.assemble import Plan, serve
 from appliance.supervisor.choose import choose
 from appliance.supervisor.engine_settings import check_profile
+from appliance.supervisor.hardware import check_hardware
 from appliance.supervisor.served_plan import build_plan, open_served
 from appliance.supervisor.state import UpState
 from appliance.tensorrt.plan_key import Profile
@@ -66,6 +67,7 @@ def command(
         if is_stale:
             _say("an earlier run ended without cleaning up; starting afresh")
         artefact = choose(box.layout, model or config.model, config.target, preset or config.preset)
+        check_hardware(artefact.manifest)
         served = None
         if artefact.manifest.runtime == TENSORRT:
             check_profile(config, _profile(box.layout, artefact.manifest), artefact.manifest)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from appliance.artefact import ModelShape
+from appliance.artefact import Manifest, ModelShape
+from appliance.artefact.manifest import ORT_CUDA
 from appliance.engine.config import EngineConfig
 from appliance.engine.scheduler import SchedulerLimits
 from appliance.errors import UsageError
 
 
-def context_tokens(shape: ModelShape, config: EngineConfig) -> int:
+def context_tokens(manifest: Manifest, config: EngineConfig) -> int:
     """Return the longest prompt plus completion: what was asked for, else the model's context or what memory holds.
+
+    In main memory a slot costs what was written to it, so one sequence may use all of `cache_bytes`. A GPU's memory is
+    taken at once for all slots, so each has its share.
 
     Raises:
         UsageError: more was asked for than the model's context or `cache_bytes` allow.
     """
+    shape = manifest.shape
     budget = config.cache_bytes // shape.cache_bytes_per_token
+    shares = f"{config.cache_bytes} bytes of cache hold {budget}"
+    if manifest.runtime == ORT_CUDA:
+        slots = scheduler_limits(shape, config).slots
+        shares, budget = f"{shares}, in each of {slots} slots {budget // slots}", budget // slots
     possible = min(shape.context_tokens, budget)
     wanted = possible if config.max_context_tokens is None else config.max_context_tokens
     if not 1 < wanted <= possible:
         raise UsageError(
-            f"a context of {wanted} tokens is not possible: the model allows {shape.context_tokens}, "
-            f"and {config.cache_bytes} bytes of cache hold {budget}",
+            f"a context of {wanted} tokens is not possible: the model allows {shape.context_tokens}, and {shares}",
             hint="lower max_context_tokens or raise cache_bytes",
         )
     return wanted

@@ -15,7 +15,7 @@ class EngineConfig:
         slots: sequences that run at the same time at most.
         max_context_tokens: longest prompt plus completion; None takes the lesser of the model's context and what fits
             `cache_bytes`.
-        cache_bytes: memory for keys and values of running sequences and cached prefixes together.
+        cache_bytes: memory for keys and values of running sequences and cached prefixes together; on a GPU, its own.
         prefill_chunk_tokens: prompt tokens computed in one step while nothing else runs.
         interleaved_chunk_tokens: prompt tokens computed between two decode steps; bounds how long running streams
             wait for a newcomer.

@@ -1,6 +1,7 @@
 """The engine without its thread: plans a step, runs it, chooses tokens, ends sequences. One caller at a time.
 
-A fault of a step ends the sequences in it. Faults in a row mean that the session cannot go on: the last is raised.
+A fault of a step ends the sequences in it. Faults in a row mean that the session cannot go on: the last is raised. A
+lost device is raised at once: it fails every step from then on.
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-import numpy as np
-from numpy.typing import NDArray
-
 from appliance.engine.events import FinishEvent, FinishReason
+from appliance.engine.logits import Logits
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
@@ -20,7 +19,7 @@ from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
 from appliance.engine.structured_output import PARAM
-from appliance.errors import ApplianceError, DeadlineError, EngineError, RequestError
+from appliance.errors import ApplianceError, DeadlineError, DeviceLostError, EngineError, RequestError
 
 MAX_FAULTS_IN_A_ROW = 3
 _log = logging.getLogger(__name__)
@@ -110,16 +109,16 @@ class EngineCore:
         else:
             tokens = [sequence.tokens[sequence.rows] for sequence in step.sequences]
             logits = self._runner.decode(tokens, [sequence.rows for sequence in step.sequences])
-        self._faults = 0
         self.scheduler.advance(step)
         rows = [row for row, sequence in enumerate(step.sequences) if sequence.awaits_token]
         streams = [self._streams[step.sequences[row]] for row in rows]
         self.counters.count_step(self._clock(), len(streams))
         if streams:
-            self._choose(streams, logits if len(rows) == len(logits) else logits[rows])
+            self._choose(streams, logits, rows)
+        self._faults = 0
 
-    def _choose(self, streams: list[Stream], logits: NDArray[np.float32]) -> None:
-        choices = choose(logits[:, : self._tokens], [stream.sampler for stream in streams])
+    def _choose(self, streams: list[Stream], logits: Logits, rows: list[int]) -> None:
+        choices = choose(logits, rows, [stream.sampler for stream in streams], self._tokens)
         now = self._clock()
         for stream, choice in zip(streams, choices, strict=True):
             if choice.token is None:
@@ -134,7 +133,7 @@ class EngineCore:
         for sequence in step.sequences:
             self._finish(self._streams[sequence], FinishReason.ERROR, fault)
         self._faults += 1
-        if self._faults >= MAX_FAULTS_IN_A_ROW:
+        if self._faults >= MAX_FAULTS_IN_A_ROW or isinstance(fault, DeviceLostError):
             raise fault
 
     def _finish(self, stream: Stream, reason: FinishReason, error: ApplianceError | None = None) -> None:

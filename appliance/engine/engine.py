@@ -57,7 +57,7 @@ class Engine:
         self.manifest = manifest
         self.tokenizer = tokenizer
         self._grammars = grammars
-        self.max_context_tokens = context_tokens(manifest.shape, config)
+        self.max_context_tokens = context_tokens(manifest, config)
         self._config = config
         # The thread and its callback know the inbox and the core but not this object, so that dropping a closed engine
         # frees the model's memory at once.
@@ -81,11 +81,12 @@ class Engine:
             UnknownModelError: the folder holds no artefact.
             IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
             UsageError: the configuration does not fit the model.
-            NoSpaceError: no address space for the cache.
+            MissingProgramError: what computes the graph is not installed on this box.
+            NoSpaceError: no address space for the cache, or not enough memory on the device.
             EngineError: the runtime refuses the graph.
         """
         manifest = read_manifest(artefact)
-        capacity = context_tokens(manifest.shape, config)
+        capacity = context_tokens(manifest, config)
         slots = scheduler_limits(manifest.shape, config).slots
         check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:

@@ -1,112 +1,123 @@
-"""Runs the artefact's graph with ONNX Runtime on the CPU. It checks no artefact: the gate comes first.
+"""Runs the artefact's graph with ONNX Runtime, on the CPU or on a device: the session and the memory say which.
 
 Past and present are bound to the same memory, so a step writes its rows in place and copies nothing. A binding holds
 its tensors' addresses, so each is made once: one a batch size for decoding, one a slot for prefill.
 
-The cache has some slots more than the engine knows of, in front of the others: they fill a batch up to whole tiles of
-rows (see exactness.py). They stay empty: their single row is overwritten each time.
+The cache may have some slots more than the engine knows of, in front of the others: they fill a batch up to whole
+tiles of rows (see exactness.py). They stay empty: their single row is overwritten each time.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import psutil
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
 from appliance.engine.exactness import LARGEST_TILE, find_tile
-from appliance.engine.kv_cache import Buffer, KVCache
+from appliance.engine.kv_cache import KVCache
+from appliance.engine.logits import Logits
+from appliance.engine.memory import Memory
+from appliance.engine.ort_session import step_error
+from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 
-_PADDING = LARGEST_TILE - 1
+_INT32, _INT64 = 6, 7  # ONNX's numbers of element types
+_CACHE_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}
 
 
 class OrtRunner:
     """One session, its cache and its bindings. See `Runner`."""
 
-    def __init__(self, graph: Path, shape: ModelShape, *, slots: int, capacity: int, threads: int | None) -> None:
-        """Load the graph.
+    def __init__(
+        self,
+        session: Any,
+        memory: Memory,
+        shape: ModelShape,
+        *,
+        slots: int,
+        capacity: int,
+        tell_capacity: bool = False,
+    ) -> None:
+        """Reserve the cache, and find the tile.
 
         Args:
-            graph: the ONNX file, already through the gate.
+            session: ONNX Runtime's, with the graph.
+            memory: where the session computes.
             shape: sizes of the cache and the logits.
             slots: slots of the cache.
             capacity: tokens that a slot can hold.
-            threads: threads of the operators; None takes the physical cores this process may use.
+            tell_capacity: tell the attention of a decode step the slots' capacity instead of their longest content.
+                It may divide its work by that number, and a row must not depend on its neighbours' lengths.
 
         Raises:
-            EngineError: ONNX Runtime refuses the graph.
-            NoSpaceError: no address space for the cache.
+            EngineError: the graph does not run.
+            NoSpaceError: no memory for the cache.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or _physical_cores()
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.enable_mem_pattern = False  # it would keep a plan for every prompt length ever seen
-        try:
-            self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no narrower base
-            raise EngineError(
-                f"ONNX Runtime cannot load {graph.name}: {error}", hint="export the model again"
-            ) from error
+        self._session = session
+        self._memory = memory
         self._shape = shape
         self._capacity = capacity
-        rows = _PADDING + max(slots, LARGEST_TILE)
-        self._cache = KVCache(shape, rows, capacity)
-        self._logits = np.empty((rows, shape.vocabulary), np.float32)
+        self._tell_capacity = tell_capacity
+        rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
+        self._inputs = _Inputs(memory, rows, capacity)
+        self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
-        self._tile = 1
+        self._tile, self._padding = 1, 0
+        self._cache = KVCache(shape, max(slots, LARGEST_TILE), capacity, memory)
         self._tile = find_tile(self._try_batch)
-        self._decoders.clear()  # made without padding
+        self._decoders.clear()
+        self._cache.free()
+        self._padding = self._tile - 1
+        self._cache = KVCache(shape, self._padding + slots, capacity, memory)
 
-    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`."""
-        first = _PADDING + slot
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(first, 1))
+        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(self._padding + slot, 1))
         count = len(tokens)
-        return self._run(
-            binding, np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1])
-        )
+        self._run(binding, np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1]))
+        return self._outputs.logits(1, 0)
 
-    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> NDArray[np.float32]:
+    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
         """See `Runner`."""
         count = len(tokens)
         padding = -count % self._tile
         rows = padding + count
-        first = _PADDING - padding
+        first = self._padding - padding
         binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows))
         ids = np.zeros((rows, 1), np.int64)
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
-        return self._run(binding, ids, totals, np.arange(rows))[padding:]
+        self._run(binding, ids, totals, np.arange(rows), self._capacity if self._tell_capacity else None)
+        return self._outputs.logits(rows, padding)
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
-        self._cache.copy(_PADDING + source, _PADDING + target, rows)
+        self._cache.copy(self._padding + source, self._padding + target, rows)
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
         """See `Runner`."""
-        self._cache.swap(_PADDING + first, first_rows, _PADDING + second, second_rows)
+        self._cache.swap(self._padding + first, first_rows, self._padding + second, second_rows)
 
     def release(self, slot: int, keep_rows: int) -> None:
         """See `Runner`."""
-        self._cache.release(_PADDING + slot, keep_rows)
+        self._cache.release(self._padding + slot, keep_rows)
 
     def _bind(self, first: int, rows: int) -> _Binding:
-        cache = dict(zip(self._cache.names, self._cache.view(first, rows), strict=True))
-        return _Binding(self._session, self._logits[:rows], cache)
+        element_type, dimensions = _CACHE_TYPES[self._shape.cache_dtype], (rows, *self._cache.dimensions)
+        places = zip(self._cache.names, self._cache.addresses(first), strict=True)
+        cache = [Tensor(name, element_type, dimensions, address) for name, address in places]
+        return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(rows)), cache)
 
     def _try_batch(self, rows: int) -> NDArray[np.float32]:
         """Decode `rows` different tokens, each behind a row of zeros: the cache has not been used yet."""
-        return self.decode([self._shape.tokens * row // LARGEST_TILE for row in range(rows)], [1] * rows)
+        tokens = [self._shape.tokens * row // LARGEST_TILE for row in range(rows)]
+        return self.decode(tokens, [1] * rows).rows(range(rows))
 
     def _check_step(self, ids: NDArray[np.int64], totals: NDArray[np.int32]) -> None:
         """The kernels would write past the slot and read past the embedding table: they check neither."""
@@ -116,46 +127,81 @@ class OrtRunner:
             raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
 
     def _run(
-        self, binding: _Binding, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+        self,
+        binding: _Binding,
+        ids: NDArray[np.int64],
+        totals: NDArray[np.int32],
+        wanted: NDArray[np.int64],
+        longest: int | None = None,
+    ) -> None:
         self._check_step(ids, totals)
         try:
-            binding.run(ids, totals, wanted)
+            binding.run(self._inputs.fill(ids, totals, wanted), int(totals.max()) if longest is None else longest)
+        except EngineError:
+            raise
         except Exception as error:  # ONNX Runtime's errors share no narrower base
-            raise EngineError(f"ONNX Runtime failed in a step: {error}") from error
-        return self._logits[: len(wanted)]
+            raise step_error(error) from error
+
+
+class _Inputs:
+    """The memory of a step's inputs: one step runs at a time, so every binding has the same."""
+
+    def __init__(self, memory: Memory, rows: int, capacity: int) -> None:
+        self._memory = memory
+        self._ids = memory.reserve(8 * max(rows, capacity)).address
+        self._lengths = memory.reserve(4 * rows).address
+        self._wanted = memory.reserve(8 * rows).address
+
+    def fill(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> list[Tensor]:
+        """Write a step's inputs. `totals` are the rows of each slot after the step."""
+        lengths = totals - np.int32(1)
+        self._memory.store(self._ids, ids)
+        self._memory.store(self._lengths, lengths)
+        self._memory.store(self._wanted, wanted)
+        return [
+            Tensor("input_ids", _INT64, ids.shape, self._ids),
+            Tensor("seqlens_k", _INT32, lengths.shape, self._lengths),
+            Tensor("logits_rows", _INT64, wanted.shape, self._wanted),
+        ]
 
 
 class _Binding:
     """The tensors of one kind of launch, bound once; only inputs of a new shape are bound again."""
 
-    def __init__(self, session: Any, logits: NDArray[np.float32], cache: Mapping[str, Buffer]) -> None:
+    def __init__(self, session: Any, device_type: str, outputs: Sequence[Tensor], cache: Sequence[Tensor]) -> None:
         self._session = session
         self._binding = session.io_binding()
-        self._inputs: dict[str, NDArray[Any]] = {}
+        self._device_type = device_type
+        self._bound: dict[str, Tensor] = {}
+        # The attention reads this number on the CPU, wherever it computes.
+        self._longest = 0
         # The logits come first: bound after the cache they would be missing from the outputs.
-        self._binding.bind_ortvalue_output("logits", ort.OrtValue.ortvalue_from_numpy(logits))
-        for name, buffer in cache.items():
-            value = ort.OrtValue.ortvalue_from_numpy(buffer)
-            self._binding.bind_ortvalue_input(f"past_key_values.{name}", value)
-            self._binding.bind_ortvalue_output(f"present.{name}", value)
+        for tensor in outputs:
+            self._bind_output(tensor.name, tensor)
+        for tensor in cache:
+            self._bind_input(f"past_key_values.{tensor.name}", tensor)
+            self._bind_output(f"present.{tensor.name}", tensor)
 
-    def run(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> None:
-        """Run the graph on token ids [rows, length]; `totals` are the rows of each slot after the step."""
-        self._set("input_ids", ids)
-        self._set("seqlens_k", totals - np.int32(1))
-        self._set("total_sequence_length", np.array(totals.max()))
-        self._set("logits_rows", wanted)
+    def run(self, inputs: Sequence[Tensor], longest: int) -> None:
+        """Run the graph; `longest` is the most rows that a slot may hold after the step."""
+        for tensor in inputs:
+            if self._bound.get(tensor.name) != tensor:
+                self._bound[tensor.name] = tensor
+                self._bind_input(tensor.name, tensor)
+        if longest != self._longest:
+            self._longest = longest
+            value = ort.OrtValue.ortvalue_from_numpy(np.array(longest, np.int32))
+            self._binding.bind_ortvalue_input("total_sequence_length", value)
         self._session.run_with_iobinding(self._binding)
 
-    def _set(self, name: str, value: NDArray[Any]) -> None:
-        known = self._inputs.get(name)
-        if known is not None and known.shape == value.shape:
-            known[...] = value
-            return
-        self._inputs[name] = value
-        self._binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
+    def _bind_input(self, name: str, tensor: Tensor) -> None:
+        self._binding.bind_input(name, self._device_type, 0, tensor.element_type, tensor.shape, tensor.address)
+
+    def _bind_output(self, name: str, tensor: Tensor) -> None:
+        self._binding.bind_output(name, self._device_type, 0, tensor.element_type, tensor.shape, tensor.address)
 
 
-def _physical_cores() -> int:
-    return max(1, min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0))))
+def _listed(session: Any) -> int:
+    """How many of each row's likeliest tokens the graph lists; 0 for none."""
+    shapes = {output.name: output.shape for output in session.get_outputs()}
+    return int(shapes[IDS][1]) if IDS in shapes else 0

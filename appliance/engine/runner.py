@@ -1,26 +1,25 @@
-"""The seam between the engine and whatever computes the graph. ONNX Runtime is behind it today, TensorRT may be."""
+"""The seam between the engine and whatever computes the graph, on the CPU or on a device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from appliance.engine.logits import Logits
 
 
 class Runner(Protocol):
     """Computes logits and keeps the keys and values of every slot, in main memory or on a device.
 
-    Every method may raise EngineError; the rows that it was to write are undefined then. Logits are float32 and valid
-    until the next call; the caller may change them.
+    Every method may raise EngineError; the rows that it was to write are undefined then. Logits are valid until the
+    next call.
     """
 
-    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Compute rows `start` and on of one slot from `tokens`; return the last token's logits, [1, vocabulary]."""
+    def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
+        """Compute rows `start` and on of one slot from `tokens`; return the last token's logits: one row."""
 
-    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> NDArray[np.float32]:
-        """Compute one row of each of the first slots; return [len(tokens), vocabulary].
+    def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
+        """Compute one row of each of the first slots; return one row of logits for each.
 
         Args:
             tokens: the i-th is the next token of slot i.

@@ -5,20 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.artefact import Manifest
-from appliance.artefact.manifest import GRAPH, ORT_CPU
+from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA
 from appliance.engine.config import EngineConfig
+from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.runner import Runner
 from appliance.errors import UnsupportedError
+from appliance.gpu import find_gpu
 
 
 def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:
     """Load the artefact's graph, already through the gate, with a cache of `slots` slots of `capacity` tokens.
 
     Raises:
-        UnsupportedError: this program has no runner for it.
+        UnsupportedError: this program has no runner for it, or the box no GPU.
+        MissingProgramError: what computes it is not installed.
         EngineError, NoSpaceError: see the runner.
     """
     if manifest.runtime == ORT_CPU:
-        return OrtRunner(artefact / GRAPH, manifest.shape, slots=slots, capacity=capacity, threads=config.threads)
+        session = open_session(artefact / GRAPH, [CPU], config.threads)
+        return OrtRunner(session, HostMemory(), manifest.shape, slots=slots, capacity=capacity)
+    if manifest.runtime == ORT_CUDA:
+        find_gpu()  # it says best what is missing
+        from appliance.engine.ort_cuda import open_cuda_runner  # noqa: PLC0415 - a box without a GPU lacks its packages
+
+        return open_cuda_runner(artefact, manifest, slots=slots, capacity=capacity)
     raise UnsupportedError(f"{manifest.model} was exported for the runtime {manifest.runtime!r}, which is not known")

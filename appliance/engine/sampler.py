@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engine.candidates import Candidates, Shortlist, weights
 from appliance.engine.events import TokenLogprob
 from appliance.engine.grammar import Matcher
+from appliance.engine.logits import Logits
 from appliance.engine.request import Request
 
 Row = NDArray[np.float32]
@@ -56,11 +58,15 @@ class SamplerState:
         return self.chosen < self.params.min_tokens
 
     @property
+    def is_shaped(self) -> bool:
+        """Whether anything but temperature and truncations stands between the logits and the answer."""
+        params = self.params
+        return params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
+
+    @property
     def is_plain(self) -> bool:
         """Whether the answer is the likeliest token of the logits as they are."""
-        params = self.params
-        shaped = params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
-        return params.logprobs is None and not shaped and _is_greedy(self)
+        return self.params.logprobs is None and not self.is_shaped and _is_greedy(self)
 
     def forbidden(self) -> NDArray[np.bool_] | None:
         """The tokens that the grammar forbids, [tokens], or None for none.
@@ -87,13 +93,60 @@ class SamplerState:
             self.counts[token] += 1
 
 
-def choose(logits: NDArray[np.float32], states: Sequence[SamplerState]) -> list[Choice]:
-    """Choose a token for each row.
+def choose(logits: Logits, rows: Sequence[int], states: Sequence[SamplerState], tokens: int) -> list[Choice]:
+    """Choose a token for each of some rows. Whole rows are asked for only where their likeliest tokens do not suffice.
 
     Args:
-        logits: [rows, tokens], without the columns that no token has; changed in place.
+        logits: see Logits.
+        rows: which rows of them.
         states: one a row.
+        tokens: logits at or beyond this column are never looked at.
     """
+    candidates = logits.candidates(rows)
+    if candidates is None:
+        return _choose_whole(logits.rows(rows)[:, :tokens], states)
+    choices = _choose_among(candidates, states)
+    missing = [index for index, choice in enumerate(choices) if choice is None]
+    if missing:
+        whole = logits.rows([rows[index] for index in missing])[:, :tokens]
+        others = iter(_choose_whole(whole, [states[index] for index in missing]))
+        return [choice or next(others) for choice in choices]
+    return [choice for choice in choices if choice is not None]
+
+
+def _choose_among(candidates: Candidates, states: Sequence[SamplerState]) -> list[Choice | None]:
+    """Choose from the likeliest tokens where that is what the whole row gives; None, and no draw, elsewhere."""
+    choices: list[Choice | None] = []
+    for row, (best, usable, state) in enumerate(zip(candidates.likeliest(), candidates.usable(), states, strict=True)):
+        if state.is_shaped:
+            choices.append(None)
+        elif not usable:
+            choices.append(Choice(None))
+        elif state.is_plain:
+            choices.append(None if best is None else Choice(best))
+        else:
+            choices.append(_choose_listed(candidates.shortlist(row), state))
+    return choices
+
+
+def _choose_listed(listed: Shortlist, state: SamplerState) -> Choice | None:
+    wanted = state.params.logprobs
+    if wanted is not None and wanted > listed.sure:
+        return None
+    if _is_greedy(state):
+        if not listed.sure:
+            return None
+        token = int(listed.ids[0])
+    else:
+        kept = listed.kept(state.params)
+        if kept is None:
+            return None
+        token = _invert(*kept, state.generator.random())
+    return Choice(token, None if wanted is None else listed.logprob(token, wanted))
+
+
+def _choose_whole(logits: NDArray[np.float32], states: Sequence[SamplerState]) -> list[Choice]:
+    """Choose a token for each row of [rows, tokens], which are changed."""
     if all(state.is_plain for state in states):
         best = logits.argmax(axis=1)
         sound = np.isfinite(logits[np.arange(len(states)), best])
@@ -152,18 +205,23 @@ def _draw(row: Row, state: SamplerState) -> int:
         limit = min(limit, params.top_k)
     if limit < row.size:
         ids = likeliest(row, limit)
-        cumulative = np.cumsum(_weights(row, ids, params.temperature))
+        cumulative = np.cumsum(weights(row[ids], params.temperature))
         mass = float(cumulative[-1])
     else:
-        weights = np.exp((row - row.max()) / np.float32(params.temperature))
+        every = np.exp((row - row.max()) / np.float32(params.temperature))
         if params.top_p == 1.0:
-            cumulative = np.cumsum(weights, dtype=np.float64)
+            cumulative = np.cumsum(every, dtype=np.float64)
             return min(int(np.searchsorted(cumulative, position * cumulative[-1], side="right")), row.size - 1)
-        mass = float(weights.sum(dtype=np.float64))
+        mass = float(every.sum(dtype=np.float64))
         ids, cumulative = _until(row, params.temperature, mass * params.top_p)
     if params.top_p < 1.0:
         kept = int(np.searchsorted(cumulative, params.top_p * mass)) + 1
         ids, cumulative = ids[:kept], cumulative[:kept]
+    return _invert(ids, cumulative, position)
+
+
+def _invert(ids: Ids, cumulative: NDArray[np.float64], position: float) -> int:
+    """The token at a position, in [0, 1), of a cumulative distribution."""
     index = int(np.searchsorted(cumulative, position * cumulative[-1], side="right"))
     return int(ids[min(index, ids.size - 1)])
 
@@ -173,18 +231,11 @@ def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np
     for count in _GROWTH:
         if count < row.size:
             ids = likeliest(row, count)
-            cumulative = np.cumsum(_weights(row, ids, temperature))
+            cumulative = np.cumsum(weights(row[ids], temperature))
             if cumulative[-1] > needed:
                 return ids, cumulative
     ids = likeliest(row, row.size)
-    return ids, np.cumsum(_weights(row, ids, temperature))
-
-
-def _weights(row: Row, ids: Ids, temperature: float) -> NDArray[np.float64]:
-    """Unnormalised probabilities of `ids`, whose first is the likeliest of all."""
-    values = row[ids].astype(np.float64)
-    weights: NDArray[np.float64] = np.exp((values - values[0]) / temperature)
-    return weights
+    return ids, np.cumsum(weights(row[ids], temperature))
 
 
 def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:

@@ -67,7 +67,7 @@ class SchedulerLimits:
 
     @property
     def slots(self) -> int:
-        """Slots of the cache: as many again for finished sequences as may run. Untouched ones cost no memory."""
+        """Slots of the cache: as many again for finished sequences as may run. Untouched ones cost no main memory."""
         return self.max_running * 2 if self.keep_prefixes else self.max_running
 
 

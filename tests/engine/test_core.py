@@ -418,7 +418,7 @@ def test_logits_that_are_no_numbers_fail_their_request_alone(monkeypatch):
     def poisoned(tokens, lengths):
         logits = decode(tokens, lengths)
         if len(tokens) == 2:
-            logits[1] = float("nan")
+            logits.rows([0, 1])[1] = float("nan")
         return logits
 
     monkeypatch.setattr(bench.runner, "decode", poisoned)

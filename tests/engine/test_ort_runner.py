@@ -9,7 +9,9 @@ import pytest
 
 from appliance.artefact import ModelShape
 from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_session import CPU, open_session
 from appliance.errors import EngineError, IntegrityError
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -58,10 +60,13 @@ def graph(request, tmp_path_factory):
     return folder / "graph" / "model.onnx", shape
 
 
+def open_runner(path, shape, slots, capacity):
+    return OrtRunner(open_session(path, [CPU], 1), HostMemory(), shape, slots=slots, capacity=capacity)
+
+
 @pytest.fixture
 def runner(graph):
-    path, shape = graph
-    return OrtRunner(path, shape, slots=5, capacity=CAPACITY, threads=1)
+    return open_runner(*graph, slots=5, capacity=CAPACITY)
 
 
 def prompt(length, seed=0):
@@ -73,14 +78,19 @@ def prefill(runner, slot, tokens, *edges):
     logits = None
     for start, end in itertools.pairwise([0, *edges, len(tokens)]):
         logits = runner.prefill(slot, start, tokens[start:end])
-    return logits.copy()
+    return logits.rows([0]).copy()
+
+
+def decode(runner, tokens, lengths):
+    """One decode step; return a copy of all its logits."""
+    return runner.decode(tokens, lengths).rows(range(len(tokens))).copy()
 
 
 def greedy_alone(runner, tokens, count):
     """Greedy completion in slot 0, alone."""
     completion = [int(prefill(runner, 0, tokens).argmax())]
     for length in range(len(tokens), len(tokens) + count - 1):
-        completion.append(int(runner.decode([completion[-1]], [length]).argmax()))
+        completion.append(int(decode(runner, [completion[-1]], [length]).argmax()))
     return completion
 
 
@@ -97,10 +107,10 @@ def test_a_row_gives_the_very_logits_it_gives_alone_in_any_batch(runner, rows):
     alone = []
     for tokens in prompts:
         prefill(runner, 0, tokens)
-        alone.append(runner.decode([7], [len(tokens)])[0].copy())
+        alone.append(decode(runner, [7], [len(tokens)])[0])
     for slot, tokens in enumerate(prompts):
         prefill(runner, slot, tokens)
-    together = runner.decode([7] * rows, [len(tokens) for tokens in prompts])
+    together = decode(runner, [7] * rows, [len(tokens) for tokens in prompts])
     assert together.shape == (rows, alone[0].size)
     for one, row in zip(alone, together, strict=True):
         assert np.array_equal(one, row)
@@ -116,7 +126,7 @@ def test_moved_rows_go_on_as_if_they_had_not_moved(runner):
     completions = [[starts[0]], [starts[1]]]
     for step in range(5):
         last = [completion[-1] for completion in completions]
-        logits = runner.decode(last, [len(first) + step, len(second) + step])
+        logits = decode(runner, last, [len(first) + step, len(second) + step])
         for completion, row in zip(completions, logits, strict=True):
             completion.append(int(row.argmax()))
     assert completions == expected
@@ -127,7 +137,7 @@ def test_a_copied_prefix_gives_the_very_logits_of_a_fresh_prompt(runner):
     prefill(runner, 0, [*trunk, 1, 2, 3])
     tokens = [*trunk[:48], *prompt(20, seed=9)]
     runner.copy(0, 2, 48)
-    shared = runner.prefill(2, 48, tokens[48:]).copy()
+    shared = runner.prefill(2, 48, tokens[48:]).rows([0]).copy()
     assert np.array_equal(shared, prefill(runner, 3, tokens))
 
 
@@ -138,12 +148,12 @@ def test_a_batch_does_not_touch_the_slots_behind_it(runner):
         prefill(runner, slot, tokens)
     for rows in (1, 2, 3):
         runner.decode([9] * rows, [len(tokens)] * rows)
-    assert np.array_equal(runner.prefill(3, 32, [tokens[32], 5, 6]), whole)
+    assert np.array_equal(runner.prefill(3, 32, [tokens[32], 5, 6]).rows([0]), whole)
 
 
 def test_a_slot_can_be_filled_to_its_last_row_and_not_beyond(runner):
     prefill(runner, 0, prompt(CAPACITY - 1))
-    assert np.isfinite(runner.decode([1], [CAPACITY - 1])).all()
+    assert np.isfinite(decode(runner, [1], [CAPACITY - 1])).all()
     with pytest.raises(EngineError, match="257 rows of a slot that holds 256"):
         runner.decode([1], [CAPACITY])
     with pytest.raises(EngineError, match="holds 256"):
@@ -162,13 +172,13 @@ def test_an_error_of_onnx_runtime_is_an_engine_error(graph):
     path, shape = graph
     wrong = dataclasses.replace(shape, vocabulary=shape.vocabulary + 8)
     with pytest.raises(EngineError, match="ONNX Runtime failed in a step"):
-        OrtRunner(path, wrong, slots=1, capacity=8, threads=1).prefill(0, 0, [1, 2])
+        open_runner(path, wrong, slots=1, capacity=8).prefill(0, 0, [1, 2])
 
 
 def test_a_file_that_is_no_graph_is_an_engine_error(graph, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(EngineError, match=r"cannot load model\.onnx"):
-        OrtRunner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8, threads=1)
+        open_runner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8)
 
 
 def collect(engine, prompts, sampling, prefix=""):

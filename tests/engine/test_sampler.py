@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.engine import Request, SamplingParams
-from appliance.engine.sampler import SamplerState, choose, likeliest
+from appliance.engine.logits import HostLogits
+from appliance.engine.sampler import SamplerState, likeliest
+from appliance.engine.sampler import choose as choose_from
 
 SIZE = 1000
 
@@ -19,6 +21,10 @@ def state(prompt=(1,), ends=(0,), **options):
 
 def logits(seed=0, size=SIZE, scale=3.0):
     return (np.random.default_rng(seed).standard_normal(size) * scale).astype(np.float32)
+
+
+def choose(rows, samplers):
+    return choose_from(HostLogits(rows), range(len(rows)), samplers, rows.shape[1])
 
 
 def pick(row, sampler):

@@ -11,6 +11,7 @@ from appliance.artefact import Generation, Manifest, ModelShape
 from appliance.engine import EngineConfig, FinishEvent, TokenEvent
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
+from appliance.engine.logits import HostLogits
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError
 
@@ -78,13 +79,14 @@ class ToyRunner:
         self._count()
         self.chunks.append((slot, start, len(tokens)))
         self.cache[slot, start : start + len(tokens)] = prompt_rows(tokens, start)
-        return logits_of(self.cache[slot, : start + len(tokens)])[None]
+        return HostLogits(logits_of(self.cache[slot, : start + len(tokens)])[None])
 
     def decode(self, tokens, lengths):
         self._count()
         for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
             self.cache[slot, length] = completion_row(token, length)
-        return np.stack([logits_of(self.cache[slot, : length + 1]) for slot, length in enumerate(lengths)])
+        rows = [logits_of(self.cache[slot, : length + 1]) for slot, length in enumerate(lengths)]
+        return HostLogits(np.stack(rows))
 
     def copy(self, source, target, rows):
         self.cache[target, :rows] = self.cache[source, :rows]

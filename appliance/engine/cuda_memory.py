@@ -1,0 +1,121 @@
+"""A GPU's memory, through CUDA's runtime API. It is as thin as can be: what it does is in `Memory`.
+
+Everything happens on one stream, on which the graph runs too, so nothing overtakes anything. Fetching waits for the
+stream; storing and copying do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from cuda.bindings import runtime as cuda
+from numpy.typing import DTypeLike, NDArray
+
+from appliance.engine.memory import Pieces, Region
+from appliance.errors import EngineError, NoSpaceError
+from appliance.gpu import is_lasting, lost
+
+_NO_MEMORY = int(cuda.cudaError_t.cudaErrorMemoryAllocation)
+_TO_DEVICE = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+_TO_HOST = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+_WITHIN = cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+
+
+class CudaMemory:
+    """The memory of one GPU. See `Memory`.
+
+    Attributes:
+        stream: the address of its stream.
+    """
+
+    device_type = "cuda"
+
+    def __init__(self, ordinal: int = 0) -> None:
+        """Make the process's context on the GPU that CUDA counts as `ordinal`.
+
+        Raises:
+            EngineError: CUDA refuses.
+        """
+        self._ordinal = ordinal
+        self._regions: set[int] = set()
+        self._enter()
+        self._stream = _ask(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
+        self.stream = int(self._stream)
+
+    def __del__(self) -> None:
+        for address in self._regions:
+            cuda.cudaFree(address)
+
+    def free_bytes(self) -> int:
+        """How much is free, whoever holds the rest.
+
+        Raises:
+            EngineError: CUDA fails.
+        """
+        self._enter()
+        return int(_ask(cuda.cudaMemGetInfo()))
+
+    def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:  # noqa: ARG002 - the seam's form
+        """See `Memory`. All of it is taken at once, and holds zeros: a GPU has no pages that cost nothing."""
+        self._enter()
+        error, address = cuda.cudaMalloc(size_bytes)
+        if int(error) == _NO_MEMORY:
+            cuda.cudaGetLastError()  # or the next call would answer with it
+            raise NoSpaceError(f"the GPU does not give {size_bytes} bytes")
+        _check(error)
+        self._regions.add(int(address))
+        _ask(cuda.cudaMemsetAsync(address, 0, size_bytes, self._stream))
+        return Region(int(address), size_bytes)
+
+    def free(self, region: Region) -> None:
+        """See `Memory`."""
+        self._regions.discard(region.address)
+        _ask(cuda.cudaFree(region.address))
+
+    def store(self, address: int, values: NDArray[Any]) -> None:
+        """See `Memory`. The array may be changed afterwards: pageable memory is copied before the call returns."""
+        self._enter()
+        _ask(cuda.cudaMemcpyAsync(address, values.ctypes.data, values.nbytes, _TO_DEVICE, self._stream))
+
+    def fetch(self, region: Region, offset: int, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+        """See `Memory`."""
+        self._enter()
+        values: NDArray[Any] = np.empty(shape, dtype)
+        source = region.address + offset
+        _ask(cuda.cudaMemcpyAsync(values.ctypes.data, source, values.nbytes, _TO_HOST, self._stream))
+        _ask(cuda.cudaStreamSynchronize(self._stream))
+        return values
+
+    def copy(self, source: Pieces, target: int) -> None:
+        """See `Memory`."""
+        if not source.size_bytes:
+            return
+        self._enter()
+        pitch = source.pitch_bytes
+        _ask(
+            cuda.cudaMemcpy2DAsync(
+                target, pitch, source.address, pitch, source.size_bytes, source.count, _WITHIN, self._stream
+            )
+        )
+
+    def give_back(self, region: Region, pieces: Pieces) -> None:
+        """See `Memory`. A GPU takes no pieces back."""
+
+    def _enter(self) -> None:
+        """The engine's thread is not the one that loaded the graph, and a thread's device is its own."""
+        _ask(cuda.cudaSetDevice(self._ordinal))
+
+
+def _ask(answer: tuple[Any, ...]) -> Any:
+    """The first value of an answer of CUDA, whose result code comes before it; None where there is no value."""
+    _check(answer[0])
+    return answer[1] if len(answer) > 1 else None
+
+
+def _check(error: Any) -> None:
+    code = int(error)
+    if code == 0:
+        return
+    what = f"{error.name} (CUDA failure {code})"
+    raise lost(what) if is_lasting(code) else EngineError(f"the GPU failed in a step: {what}")

@@ -1,0 +1,74 @@
+"""Opens a graph on the GPU with ONNX Runtime's CUDA provider. What runs it is the same runner as on the CPU.
+
+It is imported only for an artefact that wants it: a box without a GPU has neither the package nor the libraries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from appliance.artefact import Manifest
+from appliance.artefact.manifest import GRAPH
+from appliance.engine.cuda_memory import CudaMemory
+from appliance.engine.device_room import DeviceRoom
+from appliance.engine.exactness import LARGEST_TILE
+from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_session import CPU, CUDA, Provider, open_session
+from appliance.errors import MissingProgramError, NoSpaceError
+
+_HINT = "install the appliance with its extra for ONNX Runtime on GPUs, in place of onnxruntime: appliance[cuda]"
+
+
+def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int) -> OrtRunner:
+    """Load an artefact's graph, already through the gate, on the first GPU.
+
+    Raises:
+        MissingProgramError: ONNX Runtime or a library of CUDA is absent or unfit.
+        NoSpaceError: the model and its cache do not fit the GPU's free memory.
+        EngineError: ONNX Runtime refuses the graph, or CUDA fails.
+    """
+    check_provider()
+    memory = CudaMemory()
+    weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith(GRAPH))
+    room = DeviceRoom(manifest.shape, weights, max(slots, LARGEST_TILE), capacity)
+    free_bytes = memory.free_bytes()
+    room.check(free_bytes)
+    session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
+    check_computes_on_gpu(session)
+    try:
+        return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, tell_capacity=True)
+    except NoSpaceError as error:
+        raise room.refused(error, free_bytes) from error
+
+
+def check_provider() -> None:
+    """Raise MissingProgramError unless ONNX Runtime was built for CUDA."""
+    if CUDA not in ort.get_available_providers():
+        raise MissingProgramError("the installed ONNX Runtime computes on the CPU alone", hint=_HINT)
+    # CUDA's libraries are found where pip put them, else where the system has them.
+    ort.preload_dlls(directory="")
+
+
+def providers(stream: int) -> list[Provider]:
+    """ONNX Runtime's providers, with the CUDA stream that everything runs on."""
+    options = {
+        "device_id": "0",
+        "user_compute_stream": str(stream),
+        # Working memory grows by what is needed; the default doubles it.
+        "arena_extend_strategy": "kSameAsRequested",
+        # What the graph has in float32 is meant: TF32 keeps 10 bits of the mantissa.
+        "use_tf32": "0",
+    }
+    return [(CUDA, options), CPU]
+
+
+def check_computes_on_gpu(session: Any) -> None:
+    """Raise MissingProgramError when ONNX Runtime fell back to the CPU: it does so with no more than a log line."""
+    if session.get_providers()[0] != CUDA:
+        raise MissingProgramError(
+            "ONNX Runtime cannot compute on the GPU: a library of CUDA or cuDNN is absent or of another version",
+            hint=f"Triton's log names it; {_HINT}",
+        )

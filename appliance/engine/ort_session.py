@@ -1,0 +1,56 @@
+"""Opens a graph with ONNX Runtime, and says what its failures mean. It checks no artefact: the gate comes first."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+import psutil
+
+from appliance.errors import EngineError
+from appliance.gpu import is_lasting, lost
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+Provider = str | tuple[str, dict[str, str]]
+_CUDA_FAILURE = re.compile(r"CUDA failure (\d+)")
+
+
+def open_session(graph: Path, providers: Sequence[Provider], threads: int | None) -> Any:
+    """Load a graph.
+
+    Args:
+        graph: the ONNX file, already through the gate.
+        providers: ONNX Runtime's names, with their options, in the order of preference.
+        threads: threads of the operators on the CPU; None takes the physical cores this process may use.
+
+    Raises:
+        EngineError: ONNX Runtime refuses the graph.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or _physical_cores()
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False  # it would keep a plan for every prompt length ever seen
+    if providers[0] != CPU:
+        # A device's memory is dear: weights are not taken from the arena of working memory, which rounds sizes up.
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    try:
+        return ort.InferenceSession(str(graph), options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's errors share no narrower base
+        raise EngineError(f"ONNX Runtime cannot load {graph.name}: {error}", hint="export the model again") from error
+
+
+def step_error(error: Exception) -> EngineError:
+    """What a failed run means: most faults concern one step, after some the device answers nothing any more."""
+    found = _CUDA_FAILURE.search(str(error))
+    if found and is_lasting(int(found[1])):
+        return lost(str(error))
+    return EngineError(f"ONNX Runtime failed in a step: {error}")
+
+
+def _physical_cores() -> int:
+    return max(1, min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0))))

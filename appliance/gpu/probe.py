@@ -1,0 +1,105 @@
+"""Asks NVIDIA's driver what GPU there is. It makes no context, so it costs no memory on the device.
+
+CUDA's driver API, through the cuda-bindings package, which is imported at the first question: a box without a GPU
+needs neither.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnsupportedError
+from appliance.gpu.gpu import Gpu
+
+_NAME_BYTES = 256
+# CUresult: what cuInit answers.
+_NO_DEVICE, _DEVICE_UNAVAILABLE, _STUB = 100, 46, 34
+_OLD_DRIVER = {35, 803, 804}  # for this API; its parts do not fit each other; forward compatibility not served
+
+
+def find_gpu(ordinal: int = 0) -> Gpu:
+    """Return the GPU that CUDA counts as `ordinal`; CUDA_VISIBLE_DEVICES chooses which ones it counts.
+
+    Raises:
+        MissingProgramError: the cuda-bindings package or the driver is absent, or the driver is too old.
+        UnsupportedError: the driver finds no such GPU.
+        EngineError: the driver fails.
+    """
+    driver = _driver()
+    _initialise(driver)
+    count = int(_ask(driver.cuDeviceGetCount()))
+    if ordinal >= count:
+        raise _no_device(f"CUDA counts {count} GPUs, and number {ordinal} was asked for" if count else "")
+    device = _ask(driver.cuDeviceGet(ordinal))
+    attributes = driver.CUdevice_attribute
+    major = _ask(driver.cuDeviceGetAttribute(attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))
+    minor = _ask(driver.cuDeviceGetAttribute(attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
+    integrated = _ask(driver.cuDeviceGetAttribute(attributes.CU_DEVICE_ATTRIBUTE_INTEGRATED, device))
+    version = int(_ask(driver.cuDriverGetVersion()))
+    return Gpu(
+        name=bytes(_ask(driver.cuDeviceGetName(_NAME_BYTES, device))).partition(b"\0")[0].decode(errors="replace"),
+        compute_capability=f"{int(major)}.{int(minor)}",
+        memory_bytes=int(_ask(driver.cuDeviceTotalMem(device))),
+        driver_version=f"{version // 1000}.{version % 1000 // 10}",
+        uuid=f"GPU-{uuid.UUID(bytes=bytes(_ask(driver.cuDeviceGetUuid(device)).bytes))}",
+        integrated=bool(integrated),
+    )
+
+
+def _driver() -> Any:
+    try:
+        from cuda.bindings import driver  # noqa: PLC0415 - a box without a GPU may lack the package
+    except ImportError as error:
+        raise MissingProgramError(
+            f"the GPU cannot be asked: {error}",
+            hint="install the appliance with one of its extras for GPUs: appliance[cuda] or appliance[tensorrt]",
+        ) from error
+    return driver
+
+
+def _initialise(driver: Any) -> None:
+    try:
+        (result,) = driver.cuInit(0)
+    except (RuntimeError, OSError) as error:  # the library is looked for at the first call
+        raise _no_driver() from error
+    code = int(result)
+    if code == 0:
+        return
+    if code == _STUB:
+        raise _no_driver()
+    if code in _OLD_DRIVER:
+        raise MissingProgramError(
+            f"NVIDIA's driver is too old, or not the one that the kernel runs ({result.name})",
+            hint="update the driver, and start the machine again after an update",
+        )
+    if code == _NO_DEVICE:
+        raise _no_device("")
+    if code == _DEVICE_UNAVAILABLE:
+        raise EngineError("the GPU is in use by a program that shares it with nobody", hint="end that program")
+    raise _failure(result)
+
+
+def _ask(answer: tuple[Any, ...]) -> Any:
+    """The value of an answer of the driver: its result code comes first."""
+    if int(answer[0]) != 0:
+        raise _failure(answer[0])
+    return answer[1]
+
+
+def _failure(result: Any) -> ApplianceError:
+    return EngineError(f"NVIDIA's driver failed: {result.name}", hint="nvidia-smi and the kernel's log say more")
+
+
+def _no_driver() -> ApplianceError:
+    return MissingProgramError(
+        "there is no NVIDIA driver on this box: libcuda.so.1 is not found",
+        hint="install NVIDIA's driver; in a container, start it with the NVIDIA container toolkit (--gpus all)",
+    )
+
+
+def _no_device(detail: str) -> ApplianceError:
+    return UnsupportedError(
+        detail or "NVIDIA's driver finds no GPU",
+        hint="see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides the GPU",
+    )

@@ -1,0 +1,48 @@
+"""Whether this box has the GPU that an artefact was exported for. It is asked before anything is started."""
+
+from __future__ import annotations
+
+from appliance import targets
+from appliance.artefact.manifest import ORT_CPU, Manifest
+from appliance.errors import MissingProgramError, UsageError
+from appliance.gpu import Gpu, find_gpu
+
+
+def check_hardware(manifest: Manifest) -> Gpu | None:
+    """Return the GPU that the artefact will run on; None for one that needs none.
+
+    Raises:
+        UsageError: it was exported for another kind of GPU.
+        MissingProgramError: there is no driver, it is too old for the target, or cuda-bindings is absent.
+        UnsupportedError: there is no GPU.
+        UnknownModelError: this program does not know its target.
+        EngineError: the driver fails.
+    """
+    if manifest.runtime == ORT_CPU:
+        return None
+    target = targets.get(manifest.target)
+    gpu = find_gpu()
+    if gpu.compute_capability != target.compute_capability:
+        raise UsageError(
+            f"{manifest.model} was exported for {target.name} (compute capability {target.compute_capability}); "
+            f"this box has {gpu.name} ({gpu.compute_capability})",
+            hint=_what_to_export(manifest.model, gpu),
+        )
+    # An older driver does not serve a newer CUDA; the other way round it does.
+    if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
+        raise MissingProgramError(
+            f"the driver serves CUDA {gpu.driver_version}, {target.name} needs {target.cuda.least} or newer",
+            hint="update NVIDIA's driver",
+        )
+    return gpu
+
+
+def _what_to_export(model: str, gpu: Gpu) -> str:
+    fitting = [
+        target.name
+        for target in targets.targets().values()
+        if target.compute_capability == gpu.compute_capability and (target.is_jetson == gpu.integrated)
+    ]
+    if not fitting:
+        return f"there is no target for this GPU yet; without it: appliance export {model} --target cpu"
+    return " or ".join(f"appliance export {model} --target {name}" for name in fitting)
