@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Protocol
 from appliance import durable
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import Manifest
-from appliance.errors import ApplianceError, UnknownModelError, UnsupportedError, UsageError
+from appliance.errors import ApplianceError, UnknownModelError, UsageError
 from appliance.gpu import Gpu
 from appliance.memory import peak_bytes
 from appliance.tensorrt.box_key import BoxKey
@@ -26,8 +27,9 @@ from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
 from appliance.tensorrt.preflight import check_disk, check_memory
 from appliance.tensorrt.record import PlanRecord
 
-# Runs a plan that was built this moment and compares what it answers with the reference; returns the figures.
-Smoke = Callable[[Path, Manifest], Mapping[str, float]]
+# Runs a plan that was built this moment and compares what it answers with the reference; returns the figures. It is
+# given the plan's folder, whose record is written already, the artefact's, and the manifest.
+Smoke = Callable[[Path, Path, Manifest], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -89,26 +91,18 @@ class Ensured:
     was_built: bool
 
 
-def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, compute_capability: str) -> None:
-    """Refuse what no plan can be built of here.
+def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
+    """Refuse a profile that the model does not have, or that this box cannot hold.
 
     Args:
         manifest: the artefact's.
         profile: the shapes that are wanted.
-        gpu: the one that is to run the plan.
-        compute_capability: the one that the artefact's target is for.
+        gpu: the one that is to run the plan, of the kind that the artefact was exported for.
 
     Raises:
-        UnsupportedError: the GPU is not of the target's kind.
         UsageError: the context is longer than the model's.
         NoSpaceError: see `check_memory`.
     """
-    if gpu.compute_capability != compute_capability:
-        raise UnsupportedError(
-            f"{manifest.target} is for GPUs of compute capability {compute_capability}, "
-            f"{gpu.name} has {gpu.compute_capability}",
-            hint=f"export for this GPU: appliance export {manifest.model} --target TARGET",
-        )
     if profile.context_tokens > manifest.shape.context_tokens:
         raise UsageError(
             f"a context of {profile.context_tokens} tokens is longer than the model's, {manifest.shape.context_tokens}",
@@ -144,9 +138,9 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
     """Build a plan and make it the current one. The store is held.
 
     1. The artefact goes through the gate.
-    2. The plan is compiled into the staging folder.
-    3. The smoke test runs it and compares it with the reference.
-    4. The signed record joins it.
+    2. The plan is compiled into the staging folder, and its signed record joins it.
+    3. The smoke test opens it as the engine will, runs it and compares it with the reference.
+    4. Its figures join the record.
     5. The folder is moved to its place, and `current` is pointed at it.
 
     Until 5 nothing has changed but the timing cache.
@@ -167,23 +161,26 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
     )
     if measured:
         durable.replace(timings, measured)
-    with store.staged() as staged:
+    record = PlanRecord(
+        model=manifest.model,
+        target=manifest.target,
+        preset=manifest.preset,
+        key=key,
+        gpu=site.gpu.name,
+        gpu_uuid=site.gpu.uuid,
+        size_bytes=plan.nbytes,
+        sha256=hashlib.sha256(plan).hexdigest(),
+        smoke={},
+        seconds=round(time.monotonic() - begun, 3),
+        peak_bytes=peak_bytes(),
+        built_at=datetime.now(timezone.utc).replace(microsecond=0),
+    )
+    with store.staged(manifest, key.name) as staged:
         (staged / PLAN).write_bytes(plan)
+        del plan
+        (staged / RECORD).write_bytes(record.to_bytes(box))
         watcher.note("comparing the plan with the reference")
-        record = PlanRecord(
-            model=manifest.model,
-            target=manifest.target,
-            preset=manifest.preset,
-            key=key,
-            gpu=site.gpu.name,
-            gpu_uuid=site.gpu.uuid,
-            size_bytes=plan.nbytes,
-            sha256=hashlib.sha256(plan).hexdigest(),
-            smoke=smoke(staged / PLAN, manifest),
-            seconds=round(time.monotonic() - begun, 3),
-            peak_bytes=peak_bytes(),
-            built_at=datetime.now(timezone.utc).replace(microsecond=0),
-        )
+        record = dataclasses.replace(record, smoke=smoke(staged, site.artefact, manifest))
         (staged / RECORD).write_bytes(record.to_bytes(box))
         store.publish(staged, store.plan(manifest, key.name))
     return record

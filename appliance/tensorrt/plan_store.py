@@ -91,11 +91,15 @@ class PlanStore:
             yield
 
     @contextmanager
-    def staged(self) -> Iterator[Path]:
-        """Give an empty folder to build a plan in; it is gone when the block ends. The store is held."""
-        durable.make_folder(self._staging)
+    def staged(self, manifest: Manifest, key: str) -> Iterator[Path]:
+        """Give an empty folder to build a plan in; it is gone when the block ends. The store is held.
+
+        It is named and lies as deep as the plan's own will, so that the plan can be opened there.
+        """
+        folder = self._staging / self.plan(manifest, key).relative_to(self.folder / "plans")
+        durable.make_folder(folder)
         try:
-            yield self._staging
+            yield folder
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
 

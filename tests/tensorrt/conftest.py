@@ -45,7 +45,7 @@ class Heard:
         self.percent.append(percent)
 
 
-def no_smoke(_plan: Path, _manifest: Manifest) -> Mapping[str, float]:
+def no_smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
     """Runs nothing: there is no GPU here."""
     return {}
 

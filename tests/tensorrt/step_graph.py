@@ -26,7 +26,9 @@ CONTEXT_TOKENS = 256
 CANDIDATES = 8
 
 
-def make_plan_artefact(folder: Path, *, seed: int = 0, leave_out: str = "", **fields: Any) -> Manifest:
+def make_plan_artefact(
+    folder: Path, *, seed: int = 0, leave_out: str = "", element: Any = np.float16, **fields: Any
+) -> Manifest:
     """Write graph and manifest into `folder`, which is made; `fields` replace those of the manifest.
 
     Args:
@@ -34,10 +36,11 @@ def make_plan_artefact(folder: Path, *, seed: int = 0, leave_out: str = "", **fi
         seed: of the weights.
         leave_out: "nonpad_kv_seqlen" gives `Attention` that input, which TensorRT's parser leaves out; "logits_rows"
             makes that input of the graph one that nothing computes with.
+        element: of weights, activations and cache.
         fields: of the manifest.
     """
     folder.mkdir(parents=True)
-    model = _Graph(seed).model(leave_out)
+    model = _Graph(seed, np.dtype(element)).model(leave_out)
     onnx.checker.check_model(model)
     onnx.save_model(
         model, str(folder / GRAPH), save_as_external_data=True, location=f"{GRAPH}.data", size_threshold=1024
@@ -64,7 +67,8 @@ def _entry(path: Path) -> FileEntry:
 
 
 class _Graph:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, element: np.dtype[Any]) -> None:
+        self._element = element
         self._random = np.random.default_rng(seed)
         self._initializers: list[onnx.TensorProto] = []
         self._nodes: list[onnx.NodeProto] = []
@@ -86,7 +90,9 @@ class _Graph:
         self._node("Cast", ["half_logits"], "logits", to=TensorProto.FLOAT)
         self._node("TopK", ["logits", "count"], "candidate_logits", "candidate_ids", axis=-1)
         self._node("ReduceLogSumExp", ["logits", "last"], "log_normaliser", keepdims=0)
-        graph = helper.make_graph(self._nodes, "step", _inputs(), _outputs(), self._initializers)
+        graph = helper.make_graph(
+            self._nodes, "step", _inputs(self._element), _outputs(self._element), self._initializers
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
 
     def _constants(self) -> None:
@@ -150,29 +156,30 @@ class _Graph:
         return self._initialize(name, self._random.standard_normal(shape) * 0.1)
 
     def _initialize(self, name: str, values: NDArray[Any]) -> str:
-        self._initializers.append(numpy_helper.from_array(values.astype(np.float16), name))
+        self._initializers.append(numpy_helper.from_array(values.astype(self._element), name))
         return name
 
 
-def _inputs() -> list[onnx.ValueInfoProto]:
+def _inputs(element: np.dtype[Any]) -> list[onnx.ValueInfoProto]:
     whole = {"input_ids": ["batch", "length"], "write_indices": ["batch"], "logits_rows": ["wanted"]}
     return [
         *(helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name, shape in whole.items()),
-        *_caches("past_key_values"),
+        *_caches("past_key_values", element),
     ]
 
 
-def _outputs() -> list[onnx.ValueInfoProto]:
+def _outputs(element: np.dtype[Any]) -> list[onnx.ValueInfoProto]:
     return [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["wanted", VOCABULARY]),
         helper.make_tensor_value_info("candidate_logits", TensorProto.FLOAT, ["wanted", CANDIDATES]),
         helper.make_tensor_value_info("candidate_ids", TensorProto.INT64, ["wanted", CANDIDATES]),
         helper.make_tensor_value_info("log_normaliser", TensorProto.FLOAT, ["wanted"]),
-        *_caches("present"),
+        *_caches("present", element),
     ]
 
 
-def _caches(prefix: str) -> list[onnx.ValueInfoProto]:
+def _caches(prefix: str, element: np.dtype[Any]) -> list[onnx.ValueInfoProto]:
     shape = ["batch", KV_HEADS, "capacity", HEAD_DIM]
     names = [f"{prefix}.{layer}.{part}" for layer in range(LAYERS) for part in ("key", "value")]
-    return [helper.make_tensor_value_info(name, TensorProto.FLOAT16, shape) for name in names]
+    kind = helper.np_dtype_to_tensor_dtype(element)
+    return [helper.make_tensor_value_info(name, kind, shape) for name in names]

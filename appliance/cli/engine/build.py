@@ -14,6 +14,7 @@ from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
 from appliance.supervisor.choose import choose
+from appliance.supervisor.hardware import check_hardware
 from appliance.targets import Target
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
 from appliance.tensorrt.driver import installed_driver
@@ -53,8 +54,9 @@ def command(
     profile = usual_profile(store, artefact.manifest, hardware.profile)
     asked = {"slots": slots, "context_tokens": context, "chunk_tokens": chunk}
     profile = dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
+    check_hardware(artefact.manifest)
     gpu = find_gpu()
-    check_buildable(artefact.manifest, profile, gpu, hardware.compute_capability)
+    check_buildable(artefact.manifest, profile, gpu)
     site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, installed_driver(gpu), profile)
     with progress("building", 100, "%") as advance:
         ensured = ensure_plan(store, site, smoke, _Watcher(advance))
