@@ -66,7 +66,7 @@ class Child:
                 stderr=output,
                 # Ctrl-C at the terminal reaches us alone: we say who ends first.
                 start_new_session=True,
-                preexec_fn=_dies_with(os.getpid()),
+                preexec_fn=dies_with(os.getpid()),
             )
         return cls(name, running)
 
@@ -128,7 +128,9 @@ def _open_log(log: Path) -> BinaryIO:
     return log.open("ab")
 
 
-def _dies_with(parent: int) -> Callable[[], None]:
+def dies_with(parent: int) -> Callable[[], None]:
+    """What a child runs before its program, so that the end of our main thread is its end; `parent` is our id."""
+
     def in_the_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

@@ -38,13 +38,21 @@ class ServeConfig:
     metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
     triton_grpc_address: str = _option("127.0.0.1:8001", "where Triton's gRPC listens, host:port, loopback only")
     triton_metrics_address: str = _option("127.0.0.1:8002", "where Triton's metrics listen, host:port, loopback only")
-    slots: int = _option(8, "sequences that decode at the same time", least=1)
+    slots: int | None = _option(
+        None,
+        "sequences that decode at the same time; absent: 8, or fewer if a TensorRT engine has fewer",
+        least=1,
+    )
     max_context_tokens: int | None = _option(
         None, "tokens of prompt and completion together; absent: what the model and the cache allow", least=16
     )
     cache_bytes: int = _option(1 << 30, "memory for the KV cache, in bytes", least=1 << 20)
     max_queue_requests: int = _option(256, "requests that may wait for a slot; more are refused", least=0)
-    prefill_chunk_tokens: int = _option(256, "prompt tokens computed between two decode steps", least=16)
+    prefill_chunk_tokens: int | None = _option(
+        None,
+        "prompt tokens computed between two decode steps; absent: 256, or what a TensorRT engine was built for",
+        least=16,
+    )
     threads: int | None = _option(None, "compute threads of the engine; absent: one a physical core", least=1)
     drain_s: float = _option(30.0, "seconds that running requests get to finish when the box stops", least=0)
 

@@ -71,6 +71,11 @@ class Layout:
         )
 
     @property
+    def engines(self) -> Path:
+        """Plans of TensorRT that were built on this box, and what building them needs."""
+        return self.root / "engines"
+
+    @property
     def model_repository(self) -> Path:
         """Triton's model repository, rendered at each start."""
         return self.root / "model_repository"

@@ -11,7 +11,9 @@ from appliance import durable, targets
 from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TOKENIZER, Manifest
 from appliance.errors import NoSpaceError
 from appliance.layout import Layout
-from appliance.store import StoredModel, locked, open_model
+from appliance.lock import locked
+from appliance.memory import peak_bytes
+from appliance.store import StoredModel, open_model
 from export import measuring, recipes
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -24,7 +26,6 @@ from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
 from export.quality.reference import reference_bytes
 from export.quality.report import REPORT, check_report
-from export.resident_memory import peak_bytes
 from export.stages import StageResult, Stages
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 

@@ -7,20 +7,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from appliance.errors import NoSpaceError
+from appliance.memory import available_bytes
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
 from export.holdings import held
 from export.presets import REFERENCE, Preset
 
 _FLOAT_BYTES = 4
-# Two files that hold the limit and the use of the control group that this process is in, by version of control groups.
-_GROUP_LIMITS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
-)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def check_memory(needs: Needs) -> None:
     Raises:
         NoSpaceError: it shows the arithmetic.
     """
-    available = available_memory_bytes()
+    available = available_bytes()
     if available < needs.memory_bytes:
         raise NoSpaceError(
             f"the export needs {_megabytes(needs.memory_bytes)} of memory: 2 x {_megabytes(needs.largest_bytes)} for "
@@ -86,18 +80,6 @@ def check_memory(needs: Needs) -> None:
         )
 
 
-def available_memory_bytes() -> int:
-    """Memory that this process can still take: the machine's, or its control group's where that is less."""
-    available = int(psutil.virtual_memory().available)
-    return min(available, *(_left_bytes(limit, used, available) for limit, used in _GROUP_LIMITS))
-
-
-def _left_bytes(limit: Path, used: Path, otherwise: int) -> int:
-    """What a control group's limit leaves; `otherwise` where there is no group of this version or no limit ("max")."""
-    try:
-        return max(0, int(limit.read_text()) - int(used.read_text()))
-    except (OSError, ValueError):
-        return otherwise
 
 
 def _megabytes(size_bytes: int) -> str:

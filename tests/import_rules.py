@@ -15,6 +15,7 @@ LEVELS = {
     "appliance.child": 0,
     "appliance.heap": 0,
     "appliance.jetson": 0,
+    "appliance.memory": 0,
     "appliance.json_schema": 0,
     "appliance.http": 0,
     "appliance.unix_socket": 0,
@@ -25,15 +26,17 @@ LEVELS = {
     "appliance.gpu": 1,
     "appliance.artefact": 1,
     "appliance.targets": 1,
-    "appliance.engine": 2,
+    "appliance.lock": 2,
     "appliance.metrics": 2,
-    "appliance.store": 2,
-    "appliance.auth": 3,
-    "appliance.triton": 3,
-    "appliance.sources": 3,
-    "appliance.gateway": 4,
-    "appliance.supervisor": 4,
-    "appliance.cli": 5,
+    "appliance.tensorrt": 3,
+    "appliance.store": 3,
+    "appliance.engine": 4,
+    "appliance.auth": 4,
+    "appliance.triton": 4,
+    "appliance.sources": 4,
+    "appliance.gateway": 5,
+    "appliance.supervisor": 5,
+    "appliance.cli": 6,
 }
 EXPORT_MAY = {
     f"appliance.{name}"
@@ -48,6 +51,8 @@ EXPORT_MAY = {
         "names",
         "engine",
         "json_schema",
+        "lock",
+        "memory",
         "targets",
     )
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from appliance.catalog import ModelEntry, Trust
 from appliance.layout import Layout
-from appliance.store import Blobs, ModelRecord, locked, record
+from appliance.lock import locked
+from appliance.store import Blobs, ModelRecord, record
 
 
 def install_checkpoint(layout: Layout, name: str, files: dict[str, Path]) -> None:

@@ -24,7 +24,7 @@ def read_manifest(folder: Path) -> Manifest:
         UnsupportedError: its schema is not known.
     """
     try:
-        descriptor = _open_regular(folder / MANIFEST_NAME)
+        descriptor = open_regular(folder / MANIFEST_NAME)
     except FileNotFoundError as error:
         raise UnknownModelError(f"{folder} holds no {MANIFEST_NAME}", hint="export the model first") from error
     with os.fdopen(descriptor, "rb") as stream:
@@ -59,7 +59,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def _check_file(folder: Path, entry: FileEntry) -> None:
     path = folder / entry.name
-    descriptor = _open_regular(path)
+    descriptor = open_regular(path)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         size = os.fstat(descriptor).st_size
         if size != entry.size_bytes:
@@ -75,7 +75,7 @@ def _check_file(folder: Path, entry: FileEntry) -> None:
         raise IntegrityError(f"{path} does not have the digest that the manifest lists", hint="export the model again")
 
 
-def _open_regular(path: Path) -> int:
+def open_regular(path: Path) -> int:
     """Open for reading without following a link; the checks are on the opened file, so it cannot change under them.
 
     A second hard link is refused because whoever holds it can write into the artefact from outside, or has linked a

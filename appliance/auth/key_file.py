@@ -10,7 +10,7 @@ from typing import TypeVar
 from appliance import durable
 from appliance.auth.keyring import Keyring
 from appliance.errors import IntegrityError
-from appliance.store import locked
+from appliance.lock import locked
 
 _MODE = 0o600
 _LOCK_NAME = "keys.lock"

@@ -13,6 +13,7 @@ from appliance.cli.lazy import LazyGroup
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Talk to the model that is being served on this box."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
+    "engine": ("appliance.cli.engine:command", "TensorRT engines of this box."),
     "export": ("", "Turn an installed model into an artefact that can be served."),
     "key": ("appliance.cli.key:command", "API keys of this box."),
     "model": ("appliance.cli.model:command", "Known and installed models."),

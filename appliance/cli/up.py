@@ -7,15 +7,23 @@ import os
 
 import click
 
+from appliance import targets
 from appliance.address import Address
+from appliance.artefact.manifest import TENSORRT, Manifest
 from appliance.auth.policy import Policy
 from appliance.cli.box import Box
 from appliance.config import ServeConfig
+from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.assemble import Plan, serve
 from appliance.supervisor.choose import choose
+from appliance.supervisor.engine_settings import check_profile
 from appliance.supervisor.hardware import check_hardware
+from appliance.supervisor.served_plan import build_plan, open_served
 from appliance.supervisor.state import UpState
+from appliance.tensorrt.plan_key import Profile
+from appliance.tensorrt.plan_store import PlanStore
+from appliance.tensorrt.usual_profile import usual_profile
 from appliance.triton.locate import locate
 
 _TRITON_HTTP = "127.0.0.1:8000"
@@ -60,11 +68,19 @@ def command(
             _say("an earlier run ended without cleaning up; starting afresh")
         artefact = choose(box.layout, model or config.model, config.target, preset or config.preset)
         check_hardware(artefact.manifest)
+        served = None
+        if artefact.manifest.runtime == TENSORRT:
+            check_profile(config, _profile(box.layout, artefact.manifest), artefact.manifest)
+            status = build_plan(box.layout, artefact.manifest)
+            if status:
+                return status
+            served = open_served(box.layout, artefact.manifest)
         plan = Plan(
             layout=box.layout,
             config=box.config,
             policy=policy,
             artefact=artefact,
+            tensorrt=served,
             installation=locate(os.environ),
             http=_open_to(policy, http or config.http_address, "the OpenAI API"),
             grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),
@@ -76,6 +92,10 @@ def command(
         )
         _say(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
         return asyncio.run(serve(plan, _say, lambda up: _ready(up, config)))
+
+
+def _profile(layout: Layout, manifest: Manifest) -> Profile:
+    return usual_profile(PlanStore(layout.engines), manifest, targets.get(manifest.target).profile)
 
 
 def _open_to(policy: Policy, text: str, purpose: str) -> Address:

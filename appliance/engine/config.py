@@ -22,6 +22,7 @@ class EngineConfig:
         max_queue: requests that wait for a slot at most.
         threads: threads of the graph's operators; None takes the physical cores.
         prefix_cache: keep the keys and values of finished sequences for later prompts that begin alike.
+        plan: folder of the TensorRT plan that computes the artefact; None where another runtime does.
 
     Raises:
         UsageError: a value is out of its range.
@@ -35,6 +36,7 @@ class EngineConfig:
     max_queue: int = 256
     threads: int | None = None
     prefix_cache: bool = True
+    plan: str | None = None
 
     def __post_init__(self) -> None:
         at_least_one = {

@@ -11,12 +11,13 @@ from appliance.catalog import ModelEntry, ModelFile, Trust
 from appliance.catalog.parse import check_file_name
 from appliance.errors import SourceError, UsageError
 from appliance.layout import Layout
+from appliance.lock import locked
 from appliance.names import check_name
 from appliance.sources.folder import LocalCheckpoint, content_of
 from appliance.sources.formats import WEIGHT_SUFFIXES
 from appliance.sources.pull import WAITING, Reporter, find_whole
 from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
-from appliance.store import Blobs, ModelRecord, StoredModel, locked, open_model, record
+from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 UNKNOWN = "unknown"
 FIRST_USE = "Trusted on first use. Imported from a local folder; the digests are those of the bytes found there."

@@ -12,13 +12,14 @@ from pathlib import Path
 from appliance.catalog import ModelEntry, PackageParts
 from appliance.errors import SourceError, UnknownModelError
 from appliance.layout import Layout
+from appliance.lock import locked
 from appliance.sources.download import Downloads
 from appliance.sources.formats import checked
 from appliance.sources.index import PackageIndex
 from appliance.sources.parts import joined
 from appliance.sources.pip_settings import PipSettings
 from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
-from appliance.store import Blobs, ModelRecord, StoredModel, locked, open_model, record
+from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 Advance = Callable[[int], None]
 

@@ -1,7 +1,6 @@
 """Verified files, content-addressed and read-only, and the records of which of them make up a model."""
 
 from appliance.store.blobs import Blobs
-from appliance.store.lock import locked
 from appliance.store.models import Fault, StoredModel, installed, open_model, record, remove
 from appliance.store.record import ModelRecord
 
@@ -11,7 +10,6 @@ __all__ = [
     "ModelRecord",
     "StoredModel",
     "installed",
-    "locked",
     "open_model",
     "record",
     "remove",

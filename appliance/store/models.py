@@ -10,9 +10,9 @@ from appliance import durable
 from appliance.catalog import ModelEntry, ModelFile
 from appliance.errors import IntegrityError, UnknownModelError
 from appliance.layout import Layout
+from appliance.lock import locked
 from appliance.names import check_name
 from appliance.store.blobs import Advance, Blobs
-from appliance.store.lock import locked
 from appliance.store.record import ModelRecord
 
 

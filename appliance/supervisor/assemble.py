@@ -8,11 +8,13 @@ from typing import Any
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
-from appliance.config import Config, ServeConfig
+from appliance.config import Config
 from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
+from appliance.supervisor.engine_settings import engine_settings
 from appliance.supervisor.gateway import GatewayServer, GatewaySettings
+from appliance.supervisor.served_plan import ServedPlan
 from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.status import is_engine_alive
 from appliance.supervisor.supervisor import Part, Say, Supervisor, own_identity
@@ -34,6 +36,7 @@ class Plan:
         triton_grpc, triton_metrics: Triton's.
         triton_http: Triton's own HTTP; None leaves it off.
         refuse_old_triton: a Triton with known security holes is not started.
+        tensorrt: the plan of TensorRT that computes the artefact; None where it needs none.
     """
 
     layout: Layout
@@ -48,6 +51,12 @@ class Plan:
     triton_metrics: Address
     triton_http: Address | None = None
     refuse_old_triton: bool = False
+    tensorrt: ServedPlan | None = None
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """The engine's settings by their names in EngineConfig."""
+        return engine_settings(self.config.serve, self.tensorrt)
 
 
 async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
@@ -108,7 +117,7 @@ def _triton_settings(plan: Plan) -> TritonSettings:
         grpc=plan.triton_grpc,
         metrics=plan.triton_metrics,
         http=plan.triton_http,
-        engine=engine_settings(plan.config.serve),
+        engine=plan.limits,
         production=plan.refuse_old_triton,
         drain_s=plan.config.serve.drain_s,
     )
@@ -125,17 +134,5 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         layout=plan.layout,
         config=plan.config.to_json("access", "limits", "principal_limits"),
         drain_s=plan.config.serve.drain_s,
-        slots=plan.config.serve.slots,
+        slots=plan.limits["slots"],
     )
-
-
-def engine_settings(serve: ServeConfig) -> Mapping[str, Any]:
-    """The engine's settings by their names in EngineConfig."""
-    return {
-        "slots": serve.slots,
-        "max_context_tokens": serve.max_context_tokens,
-        "cache_bytes": serve.cache_bytes,
-        "prefill_chunk_tokens": serve.prefill_chunk_tokens,
-        "max_queue": serve.max_queue_requests,
-        "threads": serve.threads,
-    }

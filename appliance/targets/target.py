@@ -112,6 +112,7 @@ class Target:
         boards: see Board; predictions are made for each.
         compute_capability: NVIDIA's, such as "9.0"; empty without a GPU.
         cuda, tensorrt, jetpack: versions it was made for; None where it has none.
+        tensorrt_rtx: versions of TensorRT for RTX, which has numbers of its own; None where it does not serve the GPU.
         profile: see PlanProfile; None where TensorRT is not used.
     """
 
@@ -124,6 +125,7 @@ class Target:
     cuda: VersionRange | None = None
     tensorrt: VersionRange | None = None
     jetpack: VersionRange | None = None
+    tensorrt_rtx: VersionRange | None = None
     profile: PlanProfile | None = None
 
     @property

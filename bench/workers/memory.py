@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from export.resident_memory import peak_bytes, resident_bytes
+from appliance.memory import peak_bytes, resident_bytes
 
 # proc(5): resets the peak resident set size ("high water mark") to the current one.
 _RESET_PEAK = "5"

@@ -16,7 +16,7 @@ import pytest
 
 from appliance.cli import rim, root
 from appliance.errors import ApplianceError, IntegrityError, UnknownModelError
-from appliance.store import locked
+from appliance.lock import locked
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from appliance.errors import NoSpaceError
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
-from export.preflight import Needs, available_memory_bytes, check_disk, check_memory
+from export.preflight import Needs, check_disk, check_memory
 from export.presets import PRESETS, Preset
 from tests.checkpoints import make_tiny_checkpoint
 from tests.installed import files_in
@@ -40,16 +40,6 @@ def test_too_little_memory_is_refused_with_the_arithmetic(monkeypatch: pytest.Mo
         check_memory(Needs(output_bytes=2_000_000, largest_bytes=5_000_000, float_bytes=0))
     assert caught.value.exit_code == 4
     check_memory(Needs(output_bytes=0, largest_bytes=4_000_000, float_bytes=0))
-
-
-def test_a_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "max").write_text("5000\n")
-    (tmp_path / "current").write_text("2000\n")
-    absent = (tmp_path / "no", tmp_path / "no")
-    monkeypatch.setattr("export.preflight._GROUP_LIMITS", ((tmp_path / "max", tmp_path / "current"), absent))
-    assert available_memory_bytes() == 3000
-    (tmp_path / "max").write_text("max\n")
-    assert available_memory_bytes() > 3000
 
 
 def test_a_full_disk_is_refused_before_the_folder_exists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ from export.checkpoint import open_checkpoint
 from export.lowering import ort
 from export.preflight import Needs
 from export.presets import DEFAULT, PRESETS
-from export.resident_memory import peak_bytes
+from appliance.memory import peak_bytes
 
 checkpoint = open_checkpoint({"model.gguf": Path(sys.argv[1])})
 architecture = describe(checkpoint.config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from appliance.store import locked
+from appliance.lock import locked
 
 
 def test_a_second_holder_waits_and_says_so(tmp_path: Path):

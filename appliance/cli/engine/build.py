@@ -1,0 +1,88 @@
+"""`appliance engine build`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from appliance import targets
+from appliance.cli.box import Box
+from appliance.cli.engine.shown import document
+from appliance.cli.output import json_option, print_json, size
+from appliance.cli.progress import Advance, progress
+from appliance.engine.plan_smoke import smoke
+from appliance.gpu import find_gpu
+from appliance.supervisor.choose import choose
+from appliance.supervisor.hardware import check_hardware
+from appliance.targets import Target
+from appliance.tensorrt.build import Site, check_buildable, ensure_plan
+from appliance.tensorrt.driver import installed_driver
+from appliance.tensorrt.find import Flavour, TensorRt, find_tensorrt
+from appliance.tensorrt.plan_store import PlanStore
+from appliance.tensorrt.usual_profile import usual_profile
+
+
+@click.command("build")
+@click.argument("model")
+@click.option("--target", help="Target of the export. Default: serve.target of the configuration.")
+@click.option("--preset", help="Preset of the export. Default: the only one there is, or the target's default.")
+@click.option("--slots", type=click.IntRange(1), help="Sequences that decode at once at most.")
+@click.option("--context", type=click.IntRange(16), help="Tokens of prompt and completion together.")
+@click.option("--chunk", type=click.IntRange(16), help="Prompt tokens of one step at most.")
+@json_option
+@click.pass_obj
+def command(
+    box: Box,
+    model: str,
+    target: str | None,
+    preset: str | None,
+    slots: int | None,
+    context: int | None,
+    chunk: int | None,
+    as_json: bool,
+) -> None:
+    """Build the engine of a model for the GPU of this box.
+
+    MODEL is the name of an exported model whose preset is computed by TensorRT. An engine that is there and fits is not
+    built again. What is not said stays as in the engine that is there, or else as the target has it. `appliance up`
+    does this by itself.
+    """
+    artefact = choose(box.layout, model, target or box.config.serve.target, preset)
+    hardware = targets.get(artefact.manifest.target)
+    store = PlanStore(box.layout.engines)
+    profile = usual_profile(store, artefact.manifest, hardware.profile)
+    asked = {"slots": slots, "context_tokens": context, "chunk_tokens": chunk}
+    profile = dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
+    check_hardware(artefact.manifest)
+    gpu = find_gpu()
+    check_buildable(artefact.manifest, profile, gpu)
+    site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, installed_driver(gpu), profile)
+    with progress("building", 100, "%") as advance:
+        ensured = ensure_plan(store, site, smoke, _Watcher(advance))
+    if as_json:
+        print_json({**document(store, ensured.folder, ensured.record), "built": ensured.was_built})
+        return
+    record = ensured.record
+    click.echo(
+        f"{'Built' if ensured.was_built else 'Already built'}: {ensured.folder}\n"
+        f"  serves          {record.key.profile}\n"
+        f"  size            {size(record.size_bytes)}\n"
+        f"  peak memory     {size(record.peak_bytes)}\n"
+        f"  took            {record.seconds:.1f} s"
+    )
+
+
+class _Watcher:
+    """Shows a build on standard error."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+def _tensorrt(hardware: Target) -> TensorRt:
+    ranges = {Flavour.TENSORRT: hardware.tensorrt, Flavour.RTX: hardware.tensorrt_rtx}
+    return find_tensorrt({flavour: versions for flavour, versions in ranges.items() if versions is not None})

@@ -1,0 +1,50 @@
+"""`appliance engine list`."""
+
+from __future__ import annotations
+
+import click
+
+from appliance.cli.box import Box
+from appliance.cli.engine.shown import document, record_or_fault, state
+from appliance.cli.output import json_option, print_json, size, table
+from appliance.tensorrt.plan_store import PlanStore
+
+
+@click.command("list")
+@json_option
+@click.pass_obj
+def command(box: Box, as_json: bool) -> None:
+    """List the engines that were built on this box.
+
+    Whether an engine still fits GPU, driver and TensorRT is found out when it is used: `appliance up` builds it again
+    where it does not.
+    """
+    store = PlanStore(box.layout.engines)
+    found = [(plan, *record_or_fault(plan)) for plan in store.plans()]
+    if as_json:
+        print_json(
+            [
+                document(store, plan, record)
+                if record
+                else {"folder": str(plan), "state": state(store, plan), "fault": fault}
+                for plan, record, fault in found
+            ]
+        )
+        return
+    if not found:
+        click.echo("no engine was built on this box; appliance engine build MODEL, or appliance up, builds one")
+        return
+    table(
+        ("MODEL", "FOR", "STATE", "SERVES", "SIZE", "BUILT WITH"),
+        [
+            (
+                plan.parent.parent.name,
+                plan.parent.name,
+                state(store, plan),
+                str(record.key.profile) if record else fault,
+                size(record.size_bytes) if record else "",
+                f"{record.key.flavour} {record.key.version}" if record else "",
+            )
+            for plan, record, fault in found
+        ],
+    )

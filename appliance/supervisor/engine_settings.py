@@ -1,0 +1,57 @@
+"""What the configuration means for the engine, alone or within what a TensorRT plan was built for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.artefact.manifest import Manifest
+from appliance.config import ServeConfig
+from appliance.errors import UsageError
+from appliance.supervisor.served_plan import ServedPlan
+from appliance.tensorrt.plan_key import Profile
+
+_SLOTS = 8
+_CHUNK_TOKENS = 256
+
+
+def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> Mapping[str, Any]:
+    """The engine's settings by their names in EngineConfig."""
+    slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
+    if plan is None:
+        slots, chunk = slots or _SLOTS, chunk or _CHUNK_TOKENS
+    else:
+        profile = plan.profile
+        slots, chunk = slots or min(_SLOTS, profile.slots), chunk or profile.chunk_tokens
+        context = context or min(profile.context_tokens, serve.cache_bytes // plan.cache_bytes_per_token)
+    settings = {
+        "slots": slots,
+        "max_context_tokens": context,
+        "cache_bytes": serve.cache_bytes,
+        "prefill_chunk_tokens": chunk,
+        "max_queue": serve.max_queue_requests,
+        "threads": serve.threads,
+    }
+    return settings if plan is None else {**settings, "plan": str(plan.folder)}
+
+
+def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> None:
+    """Refuse a configuration that asks for more than a plan is built for, before it is built or loaded.
+
+    Raises:
+        UsageError: it names each figure, and the command that builds a larger engine.
+    """
+    asked = (
+        ("slots", serve.slots, profile.slots, "--slots"),
+        ("max_context_tokens", serve.max_context_tokens, profile.context_tokens, "--context"),
+        ("prefill_chunk_tokens", serve.prefill_chunk_tokens, profile.chunk_tokens, "--chunk"),
+    )
+    beyond = [(name, wanted, built, option) for name, wanted, built, option in asked if (wanted or 0) > built]
+    if beyond:
+        figures = ", ".join(f"{name} is {wanted} and the engine serves {built}" for name, wanted, built, _ in beyond)
+        options = " ".join(f"{option} {wanted}" for _, wanted, _, option in beyond)
+        command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
+        raise UsageError(
+            f"the configuration asks for more than the engine of {manifest.model}: {figures}",
+            hint=f"lower it in appliance.toml, or build a larger engine: {command} {options}",
+        )

@@ -1,0 +1,68 @@
+"""The box's own secret, which signs the records of plans that were built here. It never leaves the box."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance import durable
+from appliance.artefact.folder import open_regular
+from appliance.errors import IntegrityError
+
+_KEY_BYTES = 32
+_MODE = 0o600
+
+
+@dataclass(frozen=True)
+class BoxKey:
+    """Signs bytes with HMAC-SHA256 (RFC 2104)."""
+
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> BoxKey:
+        """Read the key.
+
+        Raises:
+            IntegrityError: there is none, others may read it, or it is no key.
+        """
+        try:
+            descriptor = open_regular(path)
+        except FileNotFoundError as error:
+            raise IntegrityError(f"{path} is missing: no plan was built on this box", hint="build it here") from error
+        with os.fdopen(descriptor, "rb") as stream:
+            mode = os.fstat(descriptor).st_mode & 0o777
+            secret = stream.read(_KEY_BYTES + 1)
+        if mode & 0o077:
+            raise IntegrityError(
+                f"{path} has mode {mode:o}: others than its owner may have read it",
+                hint="delete it and build the plans again",
+            )
+        if len(secret) != _KEY_BYTES:
+            raise IntegrityError(f"{path} is not a key of {_KEY_BYTES} bytes", hint="delete it and build again")
+        return cls(secret)
+
+    @classmethod
+    def open_or_create(cls, path: Path) -> BoxKey:
+        """Read the key, which is made when absent.
+
+        Raises:
+            IntegrityError: see `open`.
+        """
+        with suppress(FileExistsError):
+            if not path.exists():
+                durable.create(path, secrets.token_bytes(_KEY_BYTES), _MODE)
+        return cls.open(path)
+
+    def sign(self, content: bytes) -> str:
+        """The signature in hexadecimal digits."""
+        return hmac.new(self.secret, content, hashlib.sha256).hexdigest()
+
+    def is_signed(self, content: bytes, signature: str) -> bool:
+        """Whether `sign` made the signature from these bytes; takes as long whichever digit differs."""
+        return hmac.compare_digest(self.sign(content).encode(), signature.encode())

@@ -1,0 +1,220 @@
+"""Compiles an artefact's graph into a plan, with whichever TensorRT it is given. It writes nothing.
+
+The graph's contract, by which the shapes are found, is in docs/graph.md.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from appliance.artefact.manifest import GRAPH
+from appliance.errors import EngineError, NoSpaceError, UnsupportedError
+from appliance.tensorrt.build_progress import BuildProgress, monitor
+from appliance.tensorrt.find import Flavour, TensorRt
+from appliance.tensorrt.plan_key import Profile
+
+Advance = Callable[[int], None]
+WORKSPACE_BYTES = 1 << 30
+# All that is set on the builder beside the profile; a part of each plan's key.
+FLAGS = ("strongly-typed", f"workspace={WORKSPACE_BYTES}", "profiles=prefill,decode")
+_CACHE_PREFIX = "past_key_values."
+_CAPACITY = "capacity"
+# What TensorRT says of an input that nothing computes with. It would go on without it.
+_UNUSED = "unused input"
+# TensorRT's parser passes over what stands behind these inputs of `Attention` without a word.
+_ATTENTION_INPUTS = 4
+_MOST_LINES = 4
+_EXPORT = "export the model again"
+
+
+def compile_plan(
+    tensorrt: TensorRt, folder: Path, compute_capability: str, profile: Profile, timings: bytes, advance: Advance
+) -> tuple[memoryview, bytes]:
+    """Compile the graph of an artefact that has been through the gate.
+
+    Args:
+        tensorrt: see TensorRt.
+        folder: the artefact's.
+        compute_capability: of the GPU that is to run it, such as "8.9".
+        profile: the shapes to serve.
+        timings: the timing cache of an earlier build with the same TensorRT and GPU; empty when there is none.
+        advance: called with the percent done since the last call, from TensorRT's threads.
+
+    Returns:
+        The plan, and the timing cache after it.
+
+    Raises:
+        UnsupportedError: TensorRT does not take the graph as it is meant, or does not build for this GPU.
+        NoSpaceError: memory ran out.
+        EngineError: TensorRT failed; its own words are in the message.
+        KeyboardInterrupt: SIGINT came; it is held back until TensorRT has stopped.
+    """
+    trt = tensorrt.module
+    heard: list[str] = []
+    logger = _logger(trt, heard)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    # TensorRT wants the cache's capacity while it parses, and reads the weights beside the path that it is given.
+    if not parser.parse(_graph_of_capacity(folder, profile.capacity_tokens), str(folder / GRAPH)):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        faults = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
+        raise UnsupportedError(f"{tensorrt} does not take the graph: {_short(faults)}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    for shapes in profile_shapes(_input_shapes(network), profile):
+        optimisation = builder.create_optimization_profile()
+        for name, (least, usual, most) in shapes.items():
+            optimisation.set_shape(name, least, usual, most)
+        config.add_optimization_profile(optimisation)
+    _aim(tensorrt, config, compute_capability)
+    cache = _offer_timings(tensorrt, config, timings)
+    with _interruptible() as is_interrupted:
+        watched = BuildProgress(advance, is_interrupted)
+        config.progress_monitor = monitor(trt, watched)
+        plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        _raise_failure(tensorrt, heard)
+    unused = [line for line in heard if _UNUSED in line.lower()]
+    if unused:
+        raise UnsupportedError(f"{tensorrt} would leave out a part of the graph: {_short(unused)}", hint=_EXPORT)
+    return memoryview(plan), bytes(cache.serialize()) if cache is not None else b""
+
+
+def profile_shapes(
+    inputs: dict[str, tuple[int, ...]], profile: Profile
+) -> tuple[dict[str, tuple[tuple[int, ...], ...]], ...]:
+    """The shapes of the two profiles, first prefill, then decode: by input, the least, the usual and the greatest.
+
+    Args:
+        inputs: shape of each input of the network, -1 where it is free.
+        profile: see Profile.
+
+    Raises:
+        UnsupportedError: an input that the contract does not name.
+    """
+    # Rows of the batch, tokens of a row, logits wanted.
+    prefill = ((1, 1, 1), (1, profile.chunk_tokens, 1), (1, profile.chunk_tokens, 1))
+    decode = ((1, 1, 1), (profile.slots, 1, profile.slots), (profile.slots, 1, profile.slots))
+    return tuple(
+        {name: tuple(_shape(name, shape, *step) for step in steps) for name, shape in inputs.items()}
+        for steps in (prefill, decode)
+    )
+
+
+def _shape(name: str, shape: tuple[int, ...], batch: int, length: int, wanted: int) -> tuple[int, ...]:
+    if name.startswith(_CACHE_PREFIX):
+        return (batch, *shape[1:])
+    known = {"input_ids": (batch, length), "write_indices": (batch,), "logits_rows": (wanted,)}
+    if name not in known:
+        raise UnsupportedError(f"the graph has an input {name!r}, which no plan is built for", hint=_EXPORT)
+    return known[name]
+
+
+def _input_shapes(network: Any) -> dict[str, tuple[int, ...]]:
+    tensors = (network.get_input(index) for index in range(network.num_inputs))
+    return {tensor.name: tuple(tensor.shape) for tensor in tensors}
+
+
+def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
+    """The graph's bytes with the cache's capacity as a number; the weights stay outside.
+
+    Raises:
+        UnsupportedError: TensorRT would leave out a part of it.
+    """
+    model = onnx.load_model(folder / GRAPH, load_external_data=False)
+    for node in model.graph.node:
+        if node.op_type == "Attention" and any(node.input[_ATTENTION_INPUTS:]):
+            beyond = ", ".join(filter(None, node.input[_ATTENTION_INPUTS:]))
+            raise UnsupportedError(f"TensorRT would leave out an input of {node.op_type}: {beyond}", hint=_EXPORT)
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param == _CAPACITY:
+                dimension.dim_value = capacity
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
+    """Have it build for one GPU. TensorRT itself builds for the GPU that is there, and for no other by default.
+
+    Raises:
+        UnsupportedError: TensorRT for RTX does not know the GPU.
+    """
+    if tensorrt.flavour is not Flavour.RTX:
+        return
+    kinds = tensorrt.module.ComputeCapability
+    name = f"SM{compute_capability.replace('.', '')}"
+    if not hasattr(kinds, name):
+        raise UnsupportedError(
+            f"{tensorrt} does not build for GPUs of compute capability {compute_capability}",
+            hint="install TensorRT itself, which serves server GPUs and Jetson",
+        )
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(kinds, name), 0)
+
+
+def _offer_timings(tensorrt: TensorRt, config: Any, timings: bytes) -> Any:
+    """Hand over what was measured before. TensorRT for RTX measures nothing when it builds, so it has no such cache."""
+    if tensorrt.flavour is Flavour.RTX:
+        return None
+    cache = config.create_timing_cache(timings)
+    if not config.set_timing_cache(cache, ignore_mismatch=False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
+
+
+def _logger(trt: Any, heard: list[str]) -> Any:
+    """TensorRT's logger that keeps warnings and errors; its own prints to standard error."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time alone
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity <= trt.ILogger.Severity.WARNING:
+                heard.append(text)
+
+    return Logger()
+
+
+def _raise_failure(tensorrt: TensorRt, heard: list[str]) -> None:
+    text = _short(heard[-_MOST_LINES:])
+    if "out of memory" in text.lower() or "outofmemory" in text.lower():
+        raise NoSpaceError(
+            f"memory ran out while {tensorrt} built the plan: {text}",
+            hint="end what else uses the GPU, or build with fewer --slots or a shorter --context",
+        )
+    raise EngineError(f"{tensorrt} could not build the plan: {text}")
+
+
+def _short(lines: list[str]) -> str:
+    return "; ".join(" ".join(line.split())[:300] for line in lines[:_MOST_LINES]) or "it gives no reason"
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Hold SIGINT back while TensorRT runs: an exception raised inside its callbacks would end the process.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, if SIGINT came.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: came.set())
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came.is_set():
+        raise KeyboardInterrupt

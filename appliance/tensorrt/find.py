@@ -1,0 +1,113 @@
+"""Finds TensorRT on this machine. It imports nothing of it before it is asked to: the libraries are large.
+
+There are two: TensorRT itself, which JetPack and server installations bring, and TensorRT for RTX, which installs from
+wheels and serves the GPUs that people buy. They have one Python interface and different version numbers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from appliance.errors import MissingProgramError
+
+
+class Flavour(Enum):
+    """Which TensorRT."""
+
+    TENSORRT = "tensorrt"
+    RTX = "tensorrt-rtx"
+
+    @property
+    def title(self) -> str:
+        """Its maker's name for it."""
+        return "TensorRT for RTX" if self is Flavour.RTX else "TensorRT"
+
+
+# The one that a machine was set up with is preferred to the one that came as a wheel.
+_MODULES = {Flavour.TENSORRT: "tensorrt", Flavour.RTX: "tensorrt_rtx_bindings"}
+_INSTALL = {
+    Flavour.TENSORRT: "it comes with JetPack on a Jetson, and from NVIDIA's packages on a server",
+    Flavour.RTX: "pip install 'appliance[tensorrt]'",
+}
+
+
+class Versions(Protocol):
+    """A range of versions, as a target file has it."""
+
+    def covers(self, version: str) -> bool:
+        """Whether a version such as "10.15.1" lies within; ValueError where a part of it is not a number."""
+
+
+@dataclass(frozen=True)
+class TensorRt:
+    """TensorRT, loaded.
+
+    Attributes:
+        module: its Python interface.
+        flavour: see Flavour.
+        version: as it tells it, "10.15.1.29".
+    """
+
+    module: Any
+    flavour: Flavour
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.flavour.title} {self.version}"
+
+
+def find_tensorrt(ranges: Mapping[Flavour, Versions]) -> TensorRt:
+    """Load the TensorRT that a target takes.
+
+    Args:
+        ranges: the flavours that serve the target, each with the versions that do.
+
+    Raises:
+        MissingProgramError: none of them is installed in a version that does, or it cannot be loaded.
+    """
+    serving = [flavour for flavour in _MODULES if flavour in ranges]
+    if not serving:
+        raise MissingProgramError("this target has no TensorRT", hint="choose a preset that does without it")
+    installed = [flavour for flavour in serving if importlib.util.find_spec(_MODULES[flavour])]
+    unfit = []
+    # Without any, the last one is said to be absent: the one that installs by itself, where it serves the target.
+    for flavour in installed or serving[-1:]:
+        found = load_tensorrt(flavour)
+        if _is_within(found.version, ranges[flavour]):
+            return found
+        unfit.append(found)
+    first = unfit[0]
+    raise MissingProgramError(
+        f"{first} is installed; this target takes {ranges[first.flavour]}",
+        hint=f"install {first.flavour.title} of a version within: {_INSTALL[first.flavour]}",
+    )
+
+
+def load_tensorrt(flavour: Flavour) -> TensorRt:
+    """Load one flavour, whatever its version.
+
+    Raises:
+        MissingProgramError: it is not installed, or its libraries cannot be loaded.
+    """
+    name = _MODULES[flavour]
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingProgramError(f"{flavour.title} is not installed", hint=_INSTALL[flavour]) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MissingProgramError(
+            f"{flavour.title} is installed but cannot be loaded: {error}", hint=f"install it again: {_INSTALL[flavour]}"
+        ) from error
+    return TensorRt(module, flavour, str(module.__version__))
+
+
+def _is_within(version: str, versions: Versions) -> bool:
+    try:
+        return versions.covers(version)
+    except ValueError:
+        return False

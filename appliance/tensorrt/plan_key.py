@@ -1,0 +1,135 @@
+"""What a plan depends on, and the digest of it that names the plan's folder. It does no I/O.
+
+Two plans whose keys differ in any part lie in two folders, so one is never taken for the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.artefact.manifest import GRAPH, Manifest
+from appliance.errors import UsageError
+
+_NAME_DIGITS = 32
+_DATA = f"{GRAPH}.data"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The shapes that a plan serves.
+
+    Attributes:
+        slots: sequences that decode at once at most.
+        context_tokens: longest prompt plus completion.
+        chunk_tokens: prompt tokens of one prefill step at most.
+
+    Raises:
+        UsageError: one is less than 1, or a chunk is longer than the context.
+    """
+
+    slots: int
+    context_tokens: int
+    chunk_tokens: int
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise UsageError(f"a plan's {name} must be at least 1, not {value}")
+        if self.chunk_tokens > self.context_tokens:
+            raise UsageError(
+                f"a chunk of {self.chunk_tokens} tokens is longer than the context of {self.context_tokens}",
+                hint=f"build with --chunk {self.context_tokens} or less, or with a longer --context",
+            )
+
+    @property
+    def capacity_tokens(self) -> int:
+        """Rows of each slot's cache: launches have few sizes, so one may end up to a chunk behind the context."""
+        return self.context_tokens + self.chunk_tokens
+
+    def __str__(self) -> str:
+        return f"{self.slots} slots, context {self.context_tokens}, chunk {self.chunk_tokens}"
+
+
+@dataclass(frozen=True)
+class PlanKey:
+    """All that decides a plan.
+
+    Attributes:
+        graph: sha256 of each file of the graph, by name.
+        flavour: which TensorRT, see `Flavour`.
+        version: TensorRT's.
+        compute_capability: the GPU's, such as "8.9".
+        driver: of the GPU, see `installed_driver`.
+        profile: see Profile.
+        flags: settings of the builder, as words.
+    """
+
+    graph: Mapping[str, str]
+    flavour: str
+    version: str
+    compute_capability: str
+    driver: str
+    profile: Profile
+    flags: tuple[str, ...]
+
+    def to_fields(self) -> dict[str, Any]:
+        """Values that JSON holds; equal keys give equal ones."""
+        return {**dataclasses.asdict(self), "flags": list(self.flags)}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> PlanKey:
+        """Parse what `to_fields` gave.
+
+        Raises:
+            TypeError, KeyError, AttributeError, UsageError: it is something else.
+        """
+        graph = {str(name): str(digest) for name, digest in fields["graph"].items()}
+        profile = Profile(**{name: int(value) for name, value in fields["profile"].items()})
+        flags = tuple(str(flag) for flag in fields["flags"])
+        return cls(**{**fields, "graph": graph, "profile": profile, "flags": flags})
+
+    def changes_from(self, other: PlanKey) -> str:
+        """What differs from another key, for people: "driver 580.95, was 580.82"."""
+        changes = [
+            ("another graph" if self.graph != other.graph else ""),
+            _change("TensorRT", f"{self.flavour} {self.version}", f"{other.flavour} {other.version}"),
+            _change("compute capability", self.compute_capability, other.compute_capability),
+            _change("driver", self.driver, other.driver),
+            _change("profile", str(self.profile), str(other.profile)),
+            ("other settings of the builder" if self.flags != other.flags else ""),
+        ]
+        return "; ".join(filter(None, changes))
+
+    @property
+    def name(self) -> str:
+        """The first digits of its sha256, the name of the plan's folder."""
+        text = json.dumps(self.to_fields(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
+
+
+def graph_digests(manifest: Manifest) -> dict[str, str]:
+    """The sha256 of each file that makes up the artefact's graph, by name.
+
+    Raises:
+        IntegrityError: the manifest lists no graph.
+    """
+    data = [entry for entry in manifest.files if entry.name == _DATA]
+    return {entry.name: entry.sha256 for entry in (manifest.file(GRAPH), *data)}
+
+
+def weights_bytes(manifest: Manifest) -> int:
+    """Size of the graph's files together.
+
+    Raises:
+        IntegrityError: the manifest lists no graph.
+    """
+    return sum(manifest.file(name).size_bytes for name in graph_digests(manifest))
+
+
+def _change(what: str, now: str, before: str) -> str:
+    return "" if now == before else f"{what} {now}, was {before}"

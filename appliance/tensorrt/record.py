@@ -1,0 +1,93 @@
+"""The record beside a plan: what it was built from, with what, where and when; signed by the box. It does no I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from appliance.errors import IntegrityError, UnsupportedError, UsageError
+from appliance.tensorrt.box_key import BoxKey
+from appliance.tensorrt.plan_key import PlanKey
+
+FORMAT = 1
+_REBUILD = "build it again: appliance engine build MODEL"
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """One plan that was built on this box.
+
+    Attributes:
+        model, target, preset: the artefact that it was built from.
+        key: see PlanKey.
+        gpu: name of the GPU that it was built on, for people.
+        gpu_uuid: which GPU that was.
+        size_bytes, sha256: of the plan.
+        seconds: what the build took.
+        peak_bytes: the most main memory that the building process held.
+        smoke: figures of the comparison with the reference.
+        built_at: when, in UTC.
+    """
+
+    model: str
+    target: str
+    preset: str
+    key: PlanKey
+    gpu: str
+    gpu_uuid: str
+    size_bytes: int
+    sha256: str
+    seconds: float
+    peak_bytes: int
+    smoke: Mapping[str, float]
+    built_at: datetime
+
+    def to_fields(self) -> dict[str, Any]:
+        """Values that JSON holds."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields |= {"key": self.key.to_fields(), "smoke": dict(self.smoke), "built_at": self.built_at.isoformat()}
+        return fields
+
+    def to_bytes(self, box: BoxKey) -> bytes:
+        """The record as JSON, signed."""
+        signed = {"format": FORMAT, **self.to_fields()}
+        document = {**signed, "signature": box.sign(_canonical(signed))}
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, content: bytes, box: BoxKey, path: str) -> PlanRecord:
+        """Parse a record and prove that this box signed it; `path` names it in messages.
+
+        1. It is a JSON object with a signature.
+        2. The signature is this box's, over all the rest.
+        3. Its format is known, and it has every field.
+
+        Raises:
+            IntegrityError: 1, 2, or a field is missing or wrong.
+            UnsupportedError: it has another format.
+        """
+        try:
+            document = json.loads(content)
+            signature = document.pop("signature")
+            is_ours = box.is_signed(_canonical(document), signature)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
+        if not is_ours:
+            raise IntegrityError(f"{path} was not written by this box: its plan is never loaded", hint=_REBUILD)
+        found = document.pop("format", None)
+        if found != FORMAT:
+            raise UnsupportedError(f"{path} has format {found}, this program reads {FORMAT}", hint=_REBUILD)
+        try:
+            key = PlanKey.from_fields(document["key"])
+            built_at = datetime.fromisoformat(document["built_at"])
+            return cls(**{**document, "key": key, "built_at": built_at})
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+            raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
+
+
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,49 @@
+"""The profile of a plan when nobody asks for another."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from appliance.artefact.manifest import TENSORRT, Manifest
+from appliance.errors import ApplianceError, UnsupportedError
+from appliance.tensorrt.open_plan import read_record
+from appliance.tensorrt.plan_key import Profile
+from appliance.tensorrt.plan_store import PlanStore
+
+
+class Shapes(Protocol):
+    """A target's profile, as its file has it; see `Profile`."""
+
+    @property
+    def slots(self) -> int:
+        """See `Profile`."""
+
+    @property
+    def context_tokens(self) -> int:
+        """See `Profile`."""
+
+    @property
+    def chunk_tokens(self) -> int:
+        """See `Profile`."""
+
+
+def usual_profile(store: PlanStore, manifest: Manifest, of_target: Shapes | None) -> Profile:
+    """The profile of the current plan, which somebody asked for; else the target's, within the model's context.
+
+    Raises:
+        UnsupportedError: the artefact is not computed by TensorRT, or its target has none.
+    """
+    if manifest.runtime != TENSORRT or of_target is None:
+        raise UnsupportedError(
+            f"{manifest.model} as {manifest.target}-{manifest.preset} is computed by {manifest.runtime}, not TensorRT",
+            hint="it is served without an engine: appliance up; presets named tensorrt-… are served with one",
+        )
+    current = store.current(manifest)
+    if current is not None:
+        try:
+            return read_record(current).key.profile
+        except ApplianceError:
+            # It is built again, and whoever does so says why.
+            pass
+    context = min(of_target.context_tokens, manifest.shape.context_tokens)
+    return Profile(of_target.slots, context, min(of_target.chunk_tokens, context))

@@ -1,0 +1,196 @@
+"""`appliance engine …` from the outside. The plans are real; the GPU is one that is not there, so nothing runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from appliance.artefact.manifest import MANIFEST_NAME, ORT_CUDA, Manifest
+from appliance.errors import QualityError
+from appliance.gpu import Gpu
+from tests.cli.outcome import Outcome, caller
+from tests.tensorrt.conftest import L4
+from tests.tensorrt.step_graph import make_plan_artefact
+
+BUILD = ("build", "tiny", "--target", "cuda-sm89")
+SMALL = ("--slots", "2", "--context", "64", "--chunk", "16")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    return caller(tmp_path, "engine", capsys)
+
+
+@pytest.fixture
+def artefact(tmp_path: Path) -> Path:
+    folder = tmp_path / "exports" / "tiny" / "cuda-sm89-tensorrt-fp16"
+    make_plan_artefact(folder)
+    return folder
+
+
+@pytest.fixture
+def l4(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make the box have an L4, or one that differs from it; and let no plan be run on it."""
+
+    def install(**changes: object) -> None:
+        gpu: Gpu = dataclasses.replace(L4, **changes)  # type: ignore[arg-type]
+        monkeypatch.setattr("appliance.cli.engine.build.find_gpu", lambda: gpu)
+        monkeypatch.setattr("appliance.supervisor.hardware.find_gpu", lambda: gpu)
+
+    def smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
+        return {"prefill_kl": 0.0}
+
+    monkeypatch.setattr("appliance.cli.engine.build.smoke", smoke)
+    install()
+    return install
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_an_engine_is_built_once_and_shown(engine, tmp_path):
+    first = engine(*BUILD, *SMALL)
+    assert first.status == 0, first.err
+    assert first.out.startswith(f"Built: {tmp_path / 'engines' / 'plans' / 'tiny' / 'cuda-sm89-tensorrt-fp16'}/")
+    assert "serves          2 slots, context 64, chunk 16" in first.out
+    assert "building: 100 % of 100 %" in first.err
+    # What is not said stays as it is.
+    second = engine(*BUILD)
+    assert second.out.startswith("Already built: ")
+    assert second.err == ""
+    listed = engine("list").out.splitlines()
+    assert listed[0].split() == ["MODEL", "FOR", "STATE", "SERVES", "SIZE", "BUILT", "WITH"]
+    assert listed[1].startswith("tiny   cuda-sm89-tensorrt-fp16  current  2 slots, context 64, chunk 16")
+    shown = engine("show", "tiny").out
+    for words in (
+        "engine of",
+        "NVIDIA L4 GPU-5f1c0d1e",
+        "strongly-typed",
+        "smoke test, prefill_kl  0",
+        "from model.onnx",
+    ):
+        assert words in shown
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_scripts_get_the_record(engine):
+    built = engine(*BUILD, *SMALL, "--json").document
+    assert built["built"] is True
+    assert built["state"] == "current"
+    assert built["key"]["profile"] == {"slots": 2, "context_tokens": 64, "chunk_tokens": 16}
+    assert built["smoke"] == {"prefill_kl": 0.0}
+    del built["built"]
+    assert engine("list", "--json").document == engine("show", "tiny", "--json").document == [built]
+    assert "signature" not in built
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_another_profile_makes_another_engine_and_prune_removes_the_oldest(engine):
+    for slots in "123":
+        assert engine(*BUILD, *SMALL, "--slots", slots).status == 0
+    assert sorted(row["state"] for row in engine("list", "--json").document) == ["current", "old", "previous"]
+    old = next(row["folder"] for row in engine("list", "--json").document if row["state"] == "old")
+    pruned = engine("prune", "--json").document
+    assert pruned["removed"] == [old]
+    assert pruned["freed_bytes"] > 1000
+    assert engine("prune").out == "removed 0 engines, 0 B\n"
+    assert sorted(row["state"] for row in engine("list", "--json").document) == ["current", "previous"]
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_an_engine_that_fails_its_test_exits_with_10_and_is_not_there(engine, monkeypatch):
+    def smoke(*_: object) -> Mapping[str, float]:
+        raise QualityError("the plan does not answer like the reference")
+
+    monkeypatch.setattr("appliance.cli.engine.build.smoke", smoke)
+    outcome = engine(*BUILD, *SMALL)
+    assert outcome.status == 10
+    assert engine("list", "--json").document == []
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(engine, tmp_path):
+    engine(*BUILD, *SMALL)
+    (tmp_path / "engines" / "key").write_bytes(bytes(32))
+    (row,) = engine("list", "--json").document
+    assert "was not written by this box" in row["fault"]
+    assert "was not written by this box" in engine("list").out
+    outcome = engine("show", "tiny")
+    assert outcome.status == 8
+    assert "appliance engine build tiny" in outcome.err
+
+
+def test_a_box_without_engines_says_how_to_build_one(engine):
+    assert "no engine was built on this box" in engine("list").out
+    assert engine("list", "--json").document == []
+    outcome = engine("show", "tiny")
+    assert outcome.status == 3
+    assert "there is no engine of 'tiny' on this box" in outcome.err
+
+
+@pytest.mark.usefixtures("artefact")
+def test_without_a_driver_nothing_is_begun(engine, tmp_path):
+    outcome = engine(*BUILD)
+    assert outcome.status == 5
+    assert "there is no NVIDIA driver on this box" in outcome.err
+    assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "message"),
+    [
+        ({"compute_capability": "8.6", "name": "NVIDIA A10"}, 2, "this box has NVIDIA A10 (8.6)"),
+        ({"memory_bytes": 10**9}, 4, "NVIDIA L4 has 1,000 MB of memory, the plan needs 1,07"),
+        ({"driver_version": "12.2"}, 5, "the driver serves CUDA 12.2"),
+    ],
+)
+@pytest.mark.usefixtures("artefact")
+def test_a_gpu_that_does_not_do_is_refused_before_the_build(engine, l4, tmp_path, changes, status, message):
+    l4(**changes)
+    outcome = engine(*BUILD, "--json")
+    assert outcome.status == status
+    assert message in outcome.err
+    assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.usefixtures("artefact", "l4")
+def test_no_tensorrt_in_the_targets_range_is_refused(engine, monkeypatch):
+    import tensorrt_rtx_bindings  # noqa: PLC0415 - it takes long
+
+    monkeypatch.setattr(tensorrt_rtx_bindings, "__version__", "2.1.0")
+    outcome = engine(*BUILD)
+    assert outcome.status == 5
+    assert "TensorRT for RTX 2.1.0 is installed; this target takes 1.7 or newer, before 2" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("build", "other", "--target", "cuda-sm89"), 3, "other is not exported on this box"),
+        (("build", "tiny", "--target", "cuda-sm90"), 3, "tiny is not exported for cuda-sm90"),
+        (("build", "tiny", "--target", "cuda-sm89", "--preset", "int4"), 3, "not exported as cuda-sm89-int4"),
+        ((*BUILD, "--slots", "0"), 2, "--slots"),
+        ((*BUILD, "--context", "300"), 2, "a context of 300 tokens is longer than the model's, 256"),
+        ((*BUILD, "--context", "32", "--chunk", "64"), 2, "a chunk of 64 tokens is longer than the context of 32"),
+    ],
+)
+@pytest.mark.usefixtures("artefact", "l4")
+def test_what_cannot_be_built_is_said(engine, words, status, message):
+    outcome = engine(*words)
+    assert outcome.status == status
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize(("target", "runtime"), [("cuda-sm89", ORT_CUDA), ("cpu", "onnxruntime-cpu")])
+@pytest.mark.usefixtures("l4")
+def test_an_artefact_that_tensorrt_does_not_compute_is_refused(engine, artefact, tmp_path, target, runtime):
+    manifest = Manifest.from_bytes((artefact / MANIFEST_NAME).read_bytes())
+    folder = tmp_path / "exports" / "tiny" / f"{target}-other"
+    shutil.copytree(artefact, folder)
+    other = dataclasses.replace(manifest, runtime=runtime, target=target, preset="other")
+    (folder / MANIFEST_NAME).write_bytes(other.to_bytes())
+    outcome = engine("build", "tiny", "--target", target, "--preset", "other")
+    assert outcome.status == 9
+    assert f"tiny as {target}-other is computed by {runtime}, not TensorRT" in outcome.err

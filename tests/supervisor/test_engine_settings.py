@@ -1,0 +1,72 @@
+"""What the configuration means for the engine, with and without a plan of TensorRT."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from appliance.config import ServeConfig
+from appliance.engine import EngineConfig
+from appliance.errors import UsageError
+from appliance.supervisor.engine_settings import check_profile, engine_settings
+from appliance.supervisor.served_plan import ServedPlan
+from appliance.tensorrt.plan_key import Profile
+from tests.supervisor.test_choose import MANIFEST
+
+PROFILE = Profile(slots=4, context_tokens=2048, chunk_tokens=512)
+PLAN = ServedPlan(Path("/plan"), PROFILE, cache_bytes_per_token=1000)
+TINY = dataclasses.replace(MANIFEST, model="tiny", target="cuda-sm89", preset="tensorrt-fp16")
+
+
+def test_without_a_plan_the_defaults_are_those_of_the_page():
+    settings = engine_settings(ServeConfig(), None)
+    assert (settings["slots"], settings["prefill_chunk_tokens"], settings["max_context_tokens"]) == (8, 256, None)
+    assert EngineConfig(**settings).plan is None
+
+
+def test_a_plan_bounds_what_nobody_asked_for():
+    config = EngineConfig(**engine_settings(ServeConfig(), PLAN))
+    assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (4, 2048, 512)
+    assert config.plan == "/plan"
+
+
+def test_the_cache_bounds_the_context_too():
+    assert engine_settings(ServeConfig(cache_bytes=1_500_000), PLAN)["max_context_tokens"] == 1500
+
+
+def test_what_was_asked_for_is_kept():
+    serve = ServeConfig(slots=2, max_context_tokens=64, prefill_chunk_tokens=32)
+    for plan in (None, PLAN):
+        settings = engine_settings(serve, plan)
+        assert (settings["slots"], settings["max_context_tokens"], settings["prefill_chunk_tokens"]) == (2, 64, 32)
+
+
+def test_what_fits_the_profile_passes():
+    check_profile(ServeConfig(), PROFILE, TINY)
+    check_profile(ServeConfig(slots=4, max_context_tokens=2048, prefill_chunk_tokens=512), PROFILE, TINY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "figures", "options"),
+    [
+        ({"slots": 5}, "slots is 5 and the engine serves 4", "--slots 5"),
+        ({"max_context_tokens": 2049}, "max_context_tokens is 2049 and the engine serves 2048", "--context 2049"),
+        ({"prefill_chunk_tokens": 513}, "prefill_chunk_tokens is 513 and the engine serves 512", "--chunk 513"),
+        (
+            {"slots": 16, "max_context_tokens": 4096},
+            "slots is 16 and the engine serves 4, max_context_tokens is 4096 and the engine serves 2048",
+            "--slots 16 --context 4096",
+        ),
+    ],
+)
+def test_more_than_the_profile_is_refused_with_the_command_that_builds_it(
+    asked: dict[str, int], figures: str, options: str
+):
+    with pytest.raises(UsageError) as caught:
+        check_profile(ServeConfig(**asked), PROFILE, TINY)
+    assert caught.value.message == f"the configuration asks for more than the engine of tiny: {figures}"
+    assert caught.value.hint.endswith(
+        f"appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 {options}"
+    )

@@ -1,0 +1,144 @@
+"""Real plans of a small graph: what they are built for, and what no plan is built of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import onnx
+import pytest
+
+from appliance.errors import EngineError, UnsupportedError
+from appliance.tensorrt.build import Site
+from appliance.tensorrt.build_progress import BuildProgress
+from appliance.tensorrt.compile import compile_plan, profile_shapes
+from appliance.tensorrt.find import TensorRt
+from tests.tensorrt.conftest import DRIVER, L4, PROFILE
+from tests.tensorrt.step_graph import make_plan_artefact
+
+
+def compiled(site: Site, *, compute_capability: str = "8.9", advance=lambda _percent: None) -> bytes:
+    plan, _ = compile_plan(site.tensorrt, site.artefact, compute_capability, site.profile, b"", advance)
+    return bytes(plan)
+
+
+def test_a_graph_becomes_a_plan_and_the_progress_ends_at_a_hundred(site: Site):
+    told: list[int] = []
+    plan = compiled(site, advance=told.append)
+    assert len(plan) > 1000
+    assert sum(told) == 100
+    assert all(percent > 0 for percent in told)
+
+
+def test_a_plan_is_built_for_one_prefill_and_for_decoding_every_slot():
+    cache = (-1, 2, 80, 16)
+    inputs = {"input_ids": (-1, -1), "write_indices": (-1,), "logits_rows": (-1,), "past_key_values.0.key": cache}
+    prefill, decode = profile_shapes(inputs, PROFILE)
+    one, four = (1, 2, 80, 16), (4, 2, 80, 16)
+    assert prefill == {
+        "input_ids": ((1, 1), (1, 16), (1, 16)),
+        "write_indices": ((1,), (1,), (1,)),
+        "logits_rows": ((1,), (1,), (1,)),
+        "past_key_values.0.key": (one, one, one),
+    }
+    assert decode == {
+        "input_ids": ((1, 1), (4, 1), (4, 1)),
+        "write_indices": ((1,), (4,), (4,)),
+        "logits_rows": ((1,), (4,), (4,)),
+        "past_key_values.0.key": (one, four, four),
+    }
+
+
+def test_an_input_that_the_contract_does_not_name_is_refused():
+    with pytest.raises(UnsupportedError, match="an input 'position_ids', which no plan is built for"):
+        profile_shapes({"position_ids": (-1, -1)}, PROFILE)
+
+
+def test_a_length_of_the_cache_that_tensorrt_would_pass_over_is_refused(tmp_path: Path, rtx: TensorRt):
+    manifest = make_plan_artefact(tmp_path / "artefact", leave_out="nonpad_kv_seqlen")
+    with pytest.raises(UnsupportedError, match="TensorRT would leave out an input of Attention: filled"):
+        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
+
+
+def test_an_input_that_nothing_computes_with_is_refused(tmp_path: Path, rtx: TensorRt):
+    manifest = make_plan_artefact(tmp_path / "artefact", leave_out="logits_rows")
+    with pytest.raises(UnsupportedError, match="would leave out a part of the graph: Unused Input: logits_rows"):
+        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
+
+
+def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(site: Site):
+    path = site.artefact / "model.onnx"
+    model = onnx.load_model(path, load_external_data=False)
+    next(node for node in model.graph.node if node.op_type == "Attention").op_type = "Attendance"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UnsupportedError, match=r"TensorRT for RTX .* does not take the graph: .*Attendance"):
+        compiled(site)
+
+
+@pytest.mark.parametrize("compute_capability", ["9.0", "8.7", "10.0"])
+def test_tensorrt_for_rtx_refuses_a_gpu_that_it_does_not_serve(site: Site, compute_capability: str):
+    with pytest.raises(UnsupportedError, match=f"does not build for GPUs of compute capability {compute_capability}"):
+        compiled(site, compute_capability=compute_capability)
+
+
+def test_a_build_that_fails_says_why(site: Site):
+    path = site.artefact / "model.onnx"
+    model = onnx.load_model(path, load_external_data=False)
+    model.graph.input[2].type.tensor_type.shape.dim[0].dim_value = 1
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineError, match=r"could not build the plan: .*logits_rows"):
+        compiled(site)
+
+
+def test_an_interrupt_ends_the_build_and_is_raised_afterwards(site: Site):
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(_percent: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled(site, advance=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert compiled(site)
+
+
+def test_a_build_off_the_main_thread_leaves_signals_alone(site: Site):
+    plans: list[bytes] = []
+    thread = threading.Thread(target=lambda: plans.append(compiled(site)))
+    thread.start()
+    thread.join()
+    assert plans
+
+
+class TestProgress:
+    """Phases within phases become one number that only grows."""
+
+    def test_a_phase_within_another_is_a_part_of_one_step_of_it(self):
+        told: list[int] = []
+        progress = BuildProgress(told.append, lambda: False)
+        progress.begin("all", None, 2)
+        progress.begin("first", "all", 4)
+        assert progress.step("first")
+        assert sum(told) == 12
+        progress.end("first")
+        progress.step("all")
+        assert sum(told) == 50
+        # One that begins late takes nothing back.
+        progress.begin("second", "all", 4)
+        progress.step("second")
+        assert sum(told) == 62
+        progress.end("second")
+        progress.step("all")
+        progress.end("all")
+        assert sum(told) == 100
+        assert min(told) > 0
+
+    def test_it_says_when_the_build_is_to_end(self):
+        told: list[int] = []
+        progress = BuildProgress(told.append, lambda: True)
+        progress.begin("all", None, 2)
+        assert not progress.step("all")
+        progress.end("all")
+        assert sum(told) == 50
