@@ -12,9 +12,10 @@ import psutil
 
 from appliance import http
 from appliance.address import Address
+from appliance.jetson import Board, read_board
 from appliance.layout import Layout
 from appliance.metrics import METRICS, Sample, parse
-from appliance.metrics.names import UPDATED
+from appliance.metrics.names import SLOTS_ALLOWED, UPDATED
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 
@@ -37,6 +38,7 @@ class BoxStatus:
         figures: the engine's metrics by field; empty when they cannot be had.
         requests: finished requests by reason.
         memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+        board: heat and power of a Jetson; None on another machine.
     """
 
     up: UpState
@@ -47,6 +49,7 @@ class BoxStatus:
     figures: Mapping[str, float]
     requests: Mapping[str, int]
     memory_bytes: Mapping[str, int]
+    board: Board | None = None
 
     @property
     def healthy(self) -> bool:
@@ -78,7 +81,7 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
         http.status_of(layout.gateway_socket, "/health/live", _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
     )
-    plain = {metric.name: metric.field for metric in METRICS if not metric.label}
+    plain = {metric.name: metric.field for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label}
     return BoxStatus(
         up=up,
         uptime_s=time.time() - up.pid_started,
@@ -88,6 +91,7 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
         figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=_memory(up),
+        board=read_board(),
     )
 
 
