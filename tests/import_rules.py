@@ -28,6 +28,7 @@ LEVELS = {
     "appliance.metrics": 2,
     "appliance.store": 2,
     "appliance.auth": 3,
+    "appliance.edgellm": 3,
     "appliance.triton": 3,
     "appliance.sources": 3,
     "appliance.gateway": 4,

@@ -42,7 +42,7 @@ def command(box: Box, as_json: bool) -> int:
 def document(status: BoxStatus) -> dict[str, Any]:
     """The status for scripts."""
     up = dataclasses.asdict(status.up)
-    board = status.board
+    board, edge_llm = status.board, status.edge_llm
     return {
         "running": True,
         "healthy": status.healthy,
@@ -55,6 +55,7 @@ def document(status: BoxStatus) -> dict[str, Any]:
         "requests": dict(status.requests),
         "memory_bytes": dict(status.memory_bytes),
         **({"board": {**dataclasses.asdict(board), "headroom_c": board.headroom_c}} if board else {}),
+        **({"edge_llm": {**dataclasses.asdict(edge_llm), "state": edge_llm.state.value}} if edge_llm else {}),
     }
 
 
@@ -72,6 +73,7 @@ def page(status: BoxStatus) -> str:
         *_load(status),
         ("memory", ", ".join(f"{name} {size(count)}" for name, count in status.memory_bytes.items())),
         *(_board(status.board) if status.board else ()),
+        *([("edge-llm", str(status.edge_llm))] if status.edge_llm else ()),
     ]
     lines = [f"{name:<10}{value}" for name, value in rows]
     if up.triton_warning:

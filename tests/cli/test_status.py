@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.status import document, page
+from appliance.edgellm import EdgeLlm, State
 from appliance.jetson import read_board
 from appliance.supervisor import state
 from appliance.supervisor.status import BoxStatus
@@ -41,7 +42,10 @@ def test_a_supervisor_whose_children_do_not_answer_is_not_healthy(tmp_path: Path
     assert not box.status["healthy"]
 
 
-def _shown(tree: str, root: Path, **figures: float) -> BoxStatus:
+NOT_INSTALLED = EdgeLlm(State.NOT_INSTALLED)
+
+
+def _shown(tree: str, root: Path, edge_llm: EdgeLlm | None = NOT_INSTALLED, **figures: float) -> BoxStatus:
     return BoxStatus(
         up=STATE,
         uptime_s=1.0,
@@ -52,6 +56,7 @@ def _shown(tree: str, root: Path, **figures: float) -> BoxStatus:
         requests={},
         memory_bytes={},
         board=read_board(unpack(tree, root)) if tree else None,
+        edge_llm=edge_llm,
     )
 
 
@@ -88,9 +93,21 @@ def test_scripts_get_the_whole_board_and_its_null_figures(tmp_path: Path):
 
 
 def test_another_machine_shows_nothing_of_a_board(tmp_path: Path):
-    status = _shown("", tmp_path)
-    assert "board" not in document(status)
-    assert not any(line.startswith(("board", "power", "heat")) for line in page(status).splitlines())
+    status = _shown("", tmp_path, edge_llm=None)
+    assert not {"board", "edge_llm"} & document(status).keys()
+    assert not any(line.startswith(("board", "power", "heat", "edge-llm")) for line in page(status).splitlines())
+
+
+def test_a_jetson_tells_how_far_edge_llm_comes_up(tmp_path: Path):
+    found = EdgeLlm(State.CANNOT_LOAD, "0.11.0", "sm_87", "OSError: no library")
+    status = _shown("orin-nano", tmp_path, edge_llm=found)
+    assert "edge-llm  installed, cannot load: OSError: no library" in page(status)
+    assert json.loads(json.dumps(document(status)))["edge_llm"] == {
+        "state": "installed, cannot load",
+        "version": "0.11.0",
+        "gpu": "sm_87",
+        "reason": "OSError: no library",
+    }
 
 
 @pytest.mark.triton
