@@ -96,6 +96,11 @@ class Layout:
         return self.root / "tls"
 
     @property
+    def edge_llm(self) -> Path:
+        """Python of the environment that holds TensorRT Edge-LLM, if the operator made one."""
+        return self.root / "edge-llm" / "bin" / "python"
+
+    @property
     def gateway_socket(self) -> Path:
         """The gateway's own Unix socket, for this machine's operator."""
         return self.run / "gateway.sock"

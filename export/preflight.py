@@ -80,7 +80,5 @@ def check_memory(needs: Needs) -> None:
         )
 
 
-
-
 def _megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.0f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -17,6 +18,13 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_report_header() -> str:
+    """Say what is left out."""
+    if os.environ.get("APPLIANCE_TEST_GPU") == "required":
+        return "tests that need an NVIDIA GPU: required"
+    return "tests that need an NVIDIA GPU (tests/on_gpu): left out; make gpu-test runs them"
 
 
 @pytest.fixture(scope="session")

@@ -34,9 +34,10 @@ LEVELS = {
     "appliance.auth": 4,
     "appliance.triton": 4,
     "appliance.sources": 4,
-    "appliance.gateway": 5,
-    "appliance.supervisor": 5,
-    "appliance.cli": 6,
+    "appliance.edgellm": 5,
+    "appliance.gateway": 6,
+    "appliance.supervisor": 6,
+    "appliance.cli": 7,
 }
 EXPORT_MAY = {
     f"appliance.{name}"

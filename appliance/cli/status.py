@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from appliance.cli.box import Box
 from appliance.cli.output import json_option, print_json, size
 from appliance.errors import UnavailableError
+from appliance.jetson import Board
 from appliance.supervisor.status import BoxStatus, look
 
 _HINT = "appliance up"
@@ -40,6 +42,7 @@ def command(box: Box, as_json: bool) -> int:
 def document(status: BoxStatus) -> dict[str, Any]:
     """The status for scripts."""
     up = dataclasses.asdict(status.up)
+    board, edge_llm = status.board, status.edge_llm
     return {
         "running": True,
         "healthy": status.healthy,
@@ -51,6 +54,8 @@ def document(status: BoxStatus) -> dict[str, Any]:
         "engine": dict(status.figures),
         "requests": dict(status.requests),
         "memory_bytes": dict(status.memory_bytes),
+        **({"board": {**dataclasses.asdict(board), "headroom_c": board.headroom_c}} if board else {}),
+        **({"edge_llm": {**dataclasses.asdict(edge_llm), "state": edge_llm.state.value}} if edge_llm else {}),
     }
 
 
@@ -67,6 +72,8 @@ def page(status: BoxStatus) -> str:
         ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}, gRPC {up.triton_grpc}"),
         *_load(status),
         ("memory", ", ".join(f"{name} {size(count)}" for name, count in status.memory_bytes.items())),
+        *(_board(status.board) if status.board else ()),
+        *([("edge-llm", str(status.edge_llm))] if status.edge_llm else ()),
     ]
     lines = [f"{name:<10}{value}" for name, value in rows]
     if up.triton_warning:
@@ -81,12 +88,34 @@ def _load(status: BoxStatus) -> list[tuple[str, str]]:
     used, total = (int(figures.get(name, 0)) for name in ("cache_tokens_used", "cache_tokens_total"))
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(status.requests.items()) if count)
     return [
-        ("slots", f"{figures.get('slots_busy', 0):.0f} of {figures.get('slots', 0):.0f} busy"),
+        ("slots", f"{figures.get('slots_busy', 0):.0f} of {figures.get('slots', 0):.0f} busy{_held_back(figures)}"),
         ("queue", f"{figures.get('queue_length', 0):.0f} waiting"),
         ("speed", f"{figures.get('tokens_per_second', 0):.1f} tokens/s over the last 10 s"),
         ("cache", f"{used} of {total} tokens"),
         ("requests", counts or "none yet"),
     ]
+
+
+def _held_back(figures: Mapping[str, float]) -> str:
+    allowed = figures.get("slots_allowed", figures.get("slots", 0))
+    return f", {allowed:.0f} allowed in this heat" if allowed < figures.get("slots", 0) else ""
+
+
+def _board(board: Board) -> list[tuple[str, str]]:
+    """What is known of a Jetson: what is not known is left out."""
+    name = [board.model or "Jetson", *([f"Jetson Linux {board.l4t}"] if board.l4t else [])]
+    power = [f"mode {board.power_mode}"] if board.power_mode else []
+    power += [f"{board.power_w:.1f} W"] if board.power_w is not None else []
+    if board.gpu_hz is not None and board.gpu_max_hz is not None:
+        power.append(f"GPU at {board.gpu_hz / 1e6:.0f} of {board.gpu_max_hz / 1e6:.0f} MHz")
+    if board.overcurrent_events:
+        power.append(f"throttled for current {board.overcurrent_events} times since its start")
+    hottest, headroom = board.hottest, board.headroom_c
+    heat = [f"{hottest.celsius:.1f} °C in {hottest.name}"] if hottest else []
+    heat += [f"{headroom:.1f} °C until clocks are lowered"] if headroom is not None and headroom > 0 else []
+    heat += [f"clocks lowered by {', '.join(board.throttled_by)}"] if board.throttled_by else []
+    rows = [("board", name), ("power", power), ("heat", heat)]
+    return [(title, ", ".join(parts)) for title, parts in rows if parts]
 
 
 def _process(is_healthy: bool, pid: int | None, restarts: int) -> str:

@@ -1,6 +1,6 @@
 """Names of what the appliance measures, and the text format in which the figures travel. It measures nothing itself."""
 
 from appliance.metrics.exposition import Sample, parse
-from appliance.metrics.names import METRICS, Kind, Metric, reference
+from appliance.metrics.names import BOARD, METRICS, Kind, Metric, reference
 
-__all__ = ["METRICS", "Kind", "Metric", "Sample", "parse", "reference"]
+__all__ = ["BOARD", "METRICS", "Kind", "Metric", "Sample", "parse", "reference"]

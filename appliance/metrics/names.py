@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 PREFIX = "appliance_"
@@ -59,18 +60,42 @@ METRICS = (
     Metric("requests_total", Kind.COUNTER, "Finished requests", label="reason"),
 )
 
+# Of the board below the engine: on a Jetson alone, and each only where the board tells it.
+SLOTS_ALLOWED = Metric("slots_allowed", Kind.GAUGE, "Sequences that may run in the heat of the board")
+BOARD = (
+    SLOTS_ALLOWED,
+    Metric("board_temperature_celsius", Kind.GAUGE, "Temperature of a thermal zone", label="zone"),
+    Metric("board_headroom_celsius", Kind.GAUGE, "Degrees until the first zone lowers a clock"),
+    Metric("board_throttled", Kind.GAUGE, "1 while heat lowers a clock"),
+    Metric("board_overcurrent_total", Kind.COUNTER, "Times that the hardware throttled for current or voltage"),
+    Metric("board_power_watts", Kind.GAUGE, "What the module draws"),
+    Metric("board_gpu_hertz", Kind.GAUGE, "The GPU's clock"),
+    Metric("board_power_mode", Kind.GAUGE, "1 for the power mode that is set", label="mode"),
+)
+
 
 def reference() -> str:
-    """The engine's table as Markdown; `docs/metrics.md` holds it."""
+    """The tables of the engine and the board as Markdown; `docs/metrics.md` holds them."""
     lines = [
         "## The engine's",
         "",
         "They leave the engine through Triton's own metrics address. Each has the label `model`.",
         "",
-        "| metric | kind | further label | meaning |",
-        "|---|---|---|---|",
+        *_rows(UPDATED, *METRICS),
+        "",
+        "## The board's",
+        "",
+        "On a Jetson alone they stand beside the engine's, with the same label `model`. What the board does not tell",
+        "is absent; [jetson.md](jetson.md) says where each is read.",
+        "",
+        *_rows(*BOARD),
     ]
-    for metric in (UPDATED, *METRICS):
-        label = f"`{metric.label}`" if metric.label else ""
-        lines.append(f"| `{metric.name}` | {metric.kind.value} | {label} | {metric.meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _rows(*metrics: Metric) -> Iterator[str]:
+    yield "| metric | kind | further label | meaning |"
+    yield "|---|---|---|---|"
+    for metric in metrics:
+        label = f"`{metric.label}`" if metric.label else ""
+        yield f"| `{metric.name}` | {metric.kind.value} | {label} | {metric.meaning} |"

@@ -12,9 +12,11 @@ import psutil
 
 from appliance import http
 from appliance.address import Address
+from appliance.edgellm import EdgeLlm, probe
+from appliance.jetson import Board, read_board
 from appliance.layout import Layout
 from appliance.metrics import METRICS, Sample, parse
-from appliance.metrics.names import UPDATED
+from appliance.metrics.names import SLOTS_ALLOWED, UPDATED
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 
@@ -37,6 +39,8 @@ class BoxStatus:
         figures: the engine's metrics by field; empty when they cannot be had.
         requests: finished requests by reason.
         memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+        board: heat and power of a Jetson; None on another machine.
+        edge_llm: on a Jetson, how far TensorRT Edge-LLM comes up; None on another machine.
     """
 
     up: UpState
@@ -47,6 +51,8 @@ class BoxStatus:
     figures: Mapping[str, float]
     requests: Mapping[str, int]
     memory_bytes: Mapping[str, int]
+    board: Board | None = None
+    edge_llm: EdgeLlm | None = None
 
     @property
     def healthy(self) -> bool:
@@ -73,12 +79,14 @@ def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
 
 
 async def _look(layout: Layout, up: UpState) -> BoxStatus:
-    samples, live, ready = await asyncio.gather(
+    board = read_board()
+    samples, live, ready, edge_llm = await asyncio.gather(
         _samples(Address.from_text(up.triton_metrics), _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/live", _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
+        asyncio.to_thread(lambda: probe(layout.edge_llm) if board else None),
     )
-    plain = {metric.name: metric.field for metric in METRICS if not metric.label}
+    plain = {metric.name: metric.field for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label}
     return BoxStatus(
         up=up,
         uptime_s=time.time() - up.pid_started,
@@ -88,6 +96,8 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
         figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=_memory(up),
+        board=board,
+        edge_llm=edge_llm,
     )
 
 

@@ -1,6 +1,9 @@
 """The bench for GPUs, as far as it goes without one: its smoke run on the CPU, and its tables."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +47,14 @@ def test_what_failed_is_told_below_the_table():
     measured = Measured("x", "bf16", {}, {}, None, 0.0, {}, why_not="no room")
     text = page({}, Rates(1.0, 1.0), {"context": 8, "prompt": 16, "steps": 3}, [measured])
     assert "- x, bf16: **no room**" in text
+
+
+def test_the_tests_that_need_a_gpu_are_collected_where_they_are_required_and_fail_without_one():
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/on_gpu", "-x"]
+    ended = subprocess.run(
+        command, env={**os.environ, "APPLIANCE_TEST_GPU": "required"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert "these tests need a GPU: " in ended.stdout
+    left_out = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "left out; make gpu-test runs them" in left_out.stdout

@@ -3,7 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.status import document, page
+from appliance.edgellm import EdgeLlm, State
+from appliance.jetson import read_board
 from appliance.supervisor import state
+from appliance.supervisor.status import BoxStatus
+from tests.jetson.captured import unpack
 from tests.running_box import RunningBox
 from tests.supervisor.states import STATE
 from tests.tiny_artefact import TINY
@@ -35,6 +40,74 @@ def test_a_supervisor_whose_children_do_not_answer_is_not_healthy(tmp_path: Path
     assert "slots     unknown" in page.stdout
     assert box.status["running"]
     assert not box.status["healthy"]
+
+
+NOT_INSTALLED = EdgeLlm(State.NOT_INSTALLED)
+
+
+def _shown(tree: str, root: Path, edge_llm: EdgeLlm | None = NOT_INSTALLED, **figures: float) -> BoxStatus:
+    return BoxStatus(
+        up=STATE,
+        uptime_s=1.0,
+        triton_healthy=True,
+        gateway_healthy=True,
+        ready=True,
+        figures={"slots": 4, **figures},
+        requests={},
+        memory_bytes={},
+        board=read_board(unpack(tree, root)) if tree else None,
+        edge_llm=edge_llm,
+    )
+
+
+def test_a_jetson_shows_its_power_its_heat_and_how_many_slots_it_may_fill(tmp_path: Path):
+    shown = page(_shown("thor", tmp_path, slots_busy=1, slots_allowed=1))
+    assert "slots     1 of 4 busy, 1 allowed in this heat\n" in shown
+    assert "board     NVIDIA Jetson AGX Thor Developer Kit, Jetson Linux 38.2.0\n" in shown
+    assert "power     mode 120W, 28.1 W, GPU at 1260 of 1575 MHz\n" in shown
+    assert (
+        "heat      108.9 °C in gpu-thermal, 0.1 °C until clocks are lowered, "
+        "clocks lowered by gpu-throttle-alert, devfreq-gpu-gpc-0"
+    ) in shown
+
+
+def test_a_cool_jetson_says_nothing_of_fewer_slots(tmp_path: Path):
+    shown = page(_shown("orin-nano", tmp_path, slots_busy=1, slots_allowed=4))
+    assert "slots     1 of 4 busy\n" in shown
+    assert "throttled for current 52 times since its start" in shown
+    assert "clocks lowered by" not in shown
+
+
+def test_scripts_get_the_whole_board_and_its_null_figures(tmp_path: Path):
+    board = json.loads(json.dumps(document(_shown("agx-orin", tmp_path))))["board"]
+    assert (board["power_mode"], board["l4t"], board["overcurrent_events"]) == ("MAXN", "36.4.3", None)
+    assert board["headroom_c"] == 27.5
+    assert board["zones"][0] == {
+        "name": "cpu-thermal",
+        "celsius": 71.5,
+        "trips": [
+            {"kind": "critical", "celsius": 104.5, "devices": None},
+            {"kind": "passive", "celsius": 99.0, "devices": None},
+        ],
+    }
+
+
+def test_another_machine_shows_nothing_of_a_board(tmp_path: Path):
+    status = _shown("", tmp_path, edge_llm=None)
+    assert not {"board", "edge_llm"} & document(status).keys()
+    assert not any(line.startswith(("board", "power", "heat", "edge-llm")) for line in page(status).splitlines())
+
+
+def test_a_jetson_tells_how_far_edge_llm_comes_up(tmp_path: Path):
+    found = EdgeLlm(State.CANNOT_LOAD, "0.11.0", "sm_87", "OSError: no library")
+    status = _shown("orin-nano", tmp_path, edge_llm=found)
+    assert "edge-llm  installed, cannot load: OSError: no library" in page(status)
+    assert json.loads(json.dumps(document(status)))["edge_llm"] == {
+        "state": "installed, cannot load",
+        "version": "0.11.0",
+        "gpu": "sm_87",
+        "reason": "OSError: no library",
+    }
 
 
 @pytest.mark.triton

@@ -14,6 +14,7 @@ from sender import Answer, Sender
 
 from appliance.engine import Engine, EngineConfig
 from appliance.errors import ApplianceError, EngineError
+from appliance.jetson import HeatWatch
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -30,11 +31,13 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         try:
             config = EngineConfig(**json.loads(parameters["engine"]["string_value"]))
-            self._engine = Engine.load(Path(parameters["artefact"]["string_value"]), config)
+            self._heat = HeatWatch.open(config.slots)
+            allowance = self._heat.allowed if self._heat else None
+            self._engine = Engine.load(Path(parameters["artefact"]["string_value"]), config, allowance)
         except ApplianceError as error:
             raise pb_utils.TritonModelException(wire.error_text(error)) from error
         self._sender = Sender(self._engine.cancel)
-        self._reporter = Reporter(self._engine, args["model_name"])
+        self._reporter = Reporter(self._engine, args["model_name"], self._heat)
         self._numbers = itertools.count()
 
     def execute(self, requests: list[Any]) -> None:
@@ -55,6 +58,8 @@ class TritonPythonModel:
         self._engine.close()
         self._sender.close()
         self._reporter.close()
+        if self._heat:
+            self._heat.close()
 
     def _submit(self, request: Any, sender: Any) -> None:
         # Clients choose their ids as they like; the engine wants each one once.

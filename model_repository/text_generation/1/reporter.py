@@ -1,4 +1,4 @@
-"""Writes the engine's figures into Triton's metrics about twice a second. It measures nothing itself.
+"""Writes the engine's figures, and a Jetson's, into Triton's metrics about twice a second. It measures nothing itself.
 
 Each write is answered by tritonserver. When tritonserver is killed, the writer waits for that answer for ever, holds
 the interpreter's lock, and keeps this process and its memory from ending. So a timer of the kernel's, which needs no
@@ -7,6 +7,7 @@ lock, ends the process unless the writes go on.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -16,19 +17,22 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from appliance.engine import Engine, FinishReason
-from appliance.metrics.names import METRICS, UPDATED, Kind, Metric
+from appliance.jetson import HeatWatch, figures
+from appliance.metrics.names import BOARD, METRICS, UPDATED, Kind, Metric
 
 _PERIOD_S = 0.5
 _DEAD_AFTER_S = 15.0
 
 
 class Reporter:
-    """A named thread that copies `Engine.stats()` into Triton's metric families."""
+    """A named thread that copies `Engine.stats()`, and the board's figures if any, into Triton's metric families."""
 
-    def __init__(self, engine: Engine, model: str) -> None:
+    def __init__(self, engine: Engine, model: str, heat: HeatWatch | None) -> None:
         self._engine = engine
+        self._heat = heat
         self._labels = {"model": model}
-        self._families = {metric.name: _family(metric) for metric in (UPDATED, *METRICS)}
+        metrics = (UPDATED, *METRICS, *(BOARD if heat else ()))
+        self._families = {metric.name: _family(metric) for metric in metrics}
         self._metrics: dict[tuple[str, str], Any] = {}
         self._written: dict[tuple[str, str], float] = {}
         self._stop = threading.Event()
@@ -53,16 +57,28 @@ class Reporter:
         for metric in METRICS:
             value = getattr(stats, metric.field)
             if metric.label:
-                self._write_each(metric, value)
+                self._write_each(metric, {reason.value: float(value.get(reason, 0)) for reason in FinishReason})
             else:
                 self._write(metric, "", float(value))
+        if self._heat:
+            self._report_board(self._heat)
         self._write(UPDATED, "", time.time())
         # SIGALRM has no handler: its default is the end of the process.
         signal.setitimer(signal.ITIMER_REAL, _DEAD_AFTER_S)
 
-    def _write_each(self, metric: Metric, values: Mapping[FinishReason, int]) -> None:
-        for reason in FinishReason:
-            self._write(metric, reason.value, float(values.get(reason, 0)))
+    def _report_board(self, heat: HeatWatch) -> None:
+        found = figures(heat.board, heat.allowed())
+        for metric in BOARD:
+            value = found.get(metric.field, {})
+            self._write_each(metric, value if isinstance(value, Mapping) else {"": float(value)})
+
+    def _write_each(self, metric: Metric, values: Mapping[str, float]) -> None:
+        """Write the time series of a metric. Triton takes none away: one without a value any more is not a number."""
+        for label, value in values.items():
+            self._write(metric, label, value)
+        for (name, label), before in tuple(self._written.items()):
+            if name == metric.name and label not in values and metric.kind is Kind.GAUGE and not math.isnan(before):
+                self._write(metric, label, math.nan)
 
     def _write(self, metric: Metric, label: str, value: float) -> None:
         key = (metric.name, label)

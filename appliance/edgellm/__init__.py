@@ -1,0 +1,8 @@
+"""NVIDIA's TensorRT Edge-LLM beside the engine: whether it could be used here, and what of a request it can honour.
+
+It runs no request yet; docs/jetson.md says what is missing.
+"""
+
+from appliance.edgellm.probe import EdgeLlm, State, probe
+
+__all__ = ["EdgeLlm", "State", "probe"]
