@@ -1,4 +1,4 @@
-"""Unpacks captured trees, and changes a temperature in one. A tree is a text file: `path=line` or `path->link`."""
+"""Unpacks trees of a board's files, and changes a temperature. A tree is a text file: `path=line`, `path->link`."""
 
 from __future__ import annotations
 
