@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,9 @@ def compile_plan(
         KeyboardInterrupt: SIGINT came; it is held back until TensorRT has stopped.
     """
     trt = tensorrt.module
-    heard: list[str] = []
-    logger = _logger(trt, heard)
+    logger = _logger(trt)
+    heard: list[str] = logger.heard
+    heard.clear()
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
@@ -172,16 +174,21 @@ def _offer_timings(tensorrt: TensorRt, config: Any, timings: bytes) -> Any:
     return cache
 
 
-def _logger(trt: Any, heard: list[str]) -> Any:
-    """TensorRT's logger that keeps warnings and errors; its own prints to standard error."""
+@cache
+def _logger(trt: Any) -> Any:
+    """A logger of TensorRT's that keeps warnings and errors in `heard`; its own prints them.
+
+    One for the process: while anything of TensorRT lives that was made with another, a new one hears nothing.
+    """
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time alone
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.heard: list[str] = []
 
         def log(self, severity: Any, text: str) -> None:
             if severity <= trt.ILogger.Severity.WARNING:
-                heard.append(text)
+                self.heard.append(text)
 
     return Logger()
 
