@@ -62,7 +62,7 @@ def compile_plan(
     heard: list[str] = logger.heard
     heard.clear()
     builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, logger)
     # TensorRT wants the cache's capacity while it parses, and reads the weights beside the path that it is given.
     if not parser.parse(_graph_of_capacity(folder, profile.capacity_tokens), str(folder / GRAPH)):
@@ -77,7 +77,7 @@ def compile_plan(
             optimisation.set_shape(name, least, usual, most)
         config.add_optimization_profile(optimisation)
     _aim(tensorrt, config, compute_capability)
-    cache = _offer_timings(tensorrt, config, timings)
+    measured = _offer_timings(tensorrt, config, timings)
     with _interruptible() as is_interrupted:
         watched = BuildProgress(advance, is_interrupted)
         config.progress_monitor = monitor(trt, watched)
@@ -87,7 +87,7 @@ def compile_plan(
     unused = [line for line in heard if _UNUSED in line.lower()]
     if unused:
         raise UnsupportedError(f"{tensorrt} would leave out a part of the graph: {_short(unused)}", hint=_EXPORT)
-    return memoryview(plan), bytes(cache.serialize()) if cache is not None else b""
+    return memoryview(plan), bytes(measured.serialize()) if measured is not None else b""
 
 
 def profile_shapes(
@@ -142,6 +142,12 @@ def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
                 dimension.dim_value = capacity
     data: bytes = model.SerializeToString()
     return data
+
+
+def _network_flags(trt: Any) -> int:
+    """Element types are the graph's own, never TensorRT's choice. A TensorRT without the flag knows nothing else."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
 
 
 def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
