@@ -6,6 +6,8 @@ stream; storing and copying do not.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,13 +41,11 @@ class CudaMemory:
         """
         self._ordinal = ordinal
         self._regions: set[int] = set()
+        # At the process's end the driver does it.
+        weakref.finalize(self, _free_all, cuda.cudaFree, self._regions).atexit = False
         self._enter()
         self._stream = _ask(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
         self.stream = int(self._stream)
-
-    def __del__(self) -> None:
-        for address in self._regions:
-            cuda.cudaFree(address)
 
     def free_bytes(self) -> int:
         """How much is free, whoever holds the rest.
@@ -105,6 +105,11 @@ class CudaMemory:
     def _enter(self) -> None:
         """The engine's thread is not the one that loaded the graph, and a thread's device is its own."""
         _ask(cuda.cudaSetDevice(self._ordinal))
+
+
+def _free_all(free: Callable[[int], Any], addresses: set[int]) -> None:
+    for address in addresses:
+        free(address)
 
 
 def _ask(answer: tuple[Any, ...]) -> Any:

@@ -107,7 +107,7 @@ class HostMemory:
 
     def store(self, address: int, values: NDArray[Any]) -> None:
         """See `Memory`."""
-        ctypes.memmove(address, values.ctypes.data, values.nbytes)
+        ctypes.memmove(address, values.__array_interface__["data"][0], values.nbytes)
 
     def fetch(self, region: Region, offset: int, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `Memory`."""

@@ -136,7 +136,10 @@ class OrtRunner:
     ) -> None:
         self._check_step(ids, totals)
         try:
-            binding.run(self._inputs.fill(ids, totals, wanted), int(totals.max()) if longest is None else longest)
+            self._inputs.store(ids, totals, wanted)
+            if binding.shape != ids.shape:
+                binding.bind_inputs(self._inputs.tensors(ids.shape, len(wanted)), ids.shape)
+            binding.run(int(totals.max()) if longest is None else longest)
         except EngineError:
             raise
         except Exception as error:  # ONNX Runtime's errors share no narrower base
@@ -152,27 +155,33 @@ class _Inputs:
         self._lengths = memory.reserve(4 * rows).address
         self._wanted = memory.reserve(8 * rows).address
 
-    def fill(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> list[Tensor]:
+    def store(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> None:
         """Write a step's inputs. `totals` are the rows of each slot after the step."""
-        lengths = totals - np.int32(1)
         self._memory.store(self._ids, ids)
-        self._memory.store(self._lengths, lengths)
+        self._memory.store(self._lengths, totals - np.int32(1))
         self._memory.store(self._wanted, wanted)
+
+    def tensors(self, shape: tuple[int, ...], wanted: int) -> list[Tensor]:
+        """The inputs of a step whose token ids have this shape."""
         return [
-            Tensor("input_ids", _INT64, ids.shape, self._ids),
-            Tensor("seqlens_k", _INT32, lengths.shape, self._lengths),
-            Tensor("logits_rows", _INT64, wanted.shape, self._wanted),
+            Tensor("input_ids", _INT64, shape, self._ids),
+            Tensor("seqlens_k", _INT32, shape[:1], self._lengths),
+            Tensor("logits_rows", _INT64, (wanted,), self._wanted),
         ]
 
 
 class _Binding:
-    """The tensors of one kind of launch, bound once; only inputs of a new shape are bound again."""
+    """The tensors of one kind of launch, bound once; only inputs of a new shape are bound again.
+
+    Attributes:
+        shape: of the token ids that are bound; empty at first.
+    """
 
     def __init__(self, session: Any, device_type: str, outputs: Sequence[Tensor], cache: Sequence[Tensor]) -> None:
         self._session = session
         self._binding = session.io_binding()
         self._device_type = device_type
-        self._bound: dict[str, Tensor] = {}
+        self.shape: tuple[int, ...] = ()
         # The attention reads this number on the CPU, wherever it computes.
         self._longest = 0
         # The logits come first: bound after the cache they would be missing from the outputs.
@@ -182,12 +191,14 @@ class _Binding:
             self._bind_input(f"past_key_values.{tensor.name}", tensor)
             self._bind_output(f"present.{tensor.name}", tensor)
 
-    def run(self, inputs: Sequence[Tensor], longest: int) -> None:
-        """Run the graph; `longest` is the most rows that a slot may hold after the step."""
+    def bind_inputs(self, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+        """Bind the inputs of steps whose token ids have this shape."""
         for tensor in inputs:
-            if self._bound.get(tensor.name) != tensor:
-                self._bound[tensor.name] = tensor
-                self._bind_input(tensor.name, tensor)
+            self._bind_input(tensor.name, tensor)
+        self.shape = shape
+
+    def run(self, longest: int) -> None:
+        """Run the graph; `longest` is the most rows that a slot may hold after the step."""
         if longest != self._longest:
             self._longest = longest
             value = ort.OrtValue.ortvalue_from_numpy(np.array(longest, np.int32))

@@ -1,0 +1,114 @@
+"""What opens a graph on the GPU, as far as a machine without one can tell."""
+
+from dataclasses import replace
+
+import onnxruntime as ort
+import pytest
+from cuda.bindings import driver
+
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import ORT_CUDA
+from appliance.engine import EngineConfig, cuda_memory, ort_cuda
+from appliance.engine.budget import context_tokens
+from appliance.engine.ort_cuda import check_computes_on_gpu, check_provider, open_cuda_runner, providers
+from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_session import CPU, CUDA, open_session
+from appliance.engine.runners import open_runner
+from appliance.errors import MissingProgramError, NoSpaceError, UsageError
+from tests.engine.simulated_cuda import SimulatedCuda
+from tests.engine.toy import MANIFEST, SHAPE
+from tests.tiny_artefact import make_tiny_artefact
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cuda")
+    return make_tiny_artefact(folder / "artefact", folder / "checkpoint")
+
+
+@pytest.fixture
+def manifest(artefact):
+    return replace(read_manifest(artefact), runtime=ORT_CUDA)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A simulated GPU, and an ONNX Runtime that says it can use it but computes on the CPU."""
+    simulated = SimulatedCuda(total=4 << 30)
+    monkeypatch.setattr(cuda_memory, "cuda", simulated)
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(ort_cuda, "providers", lambda _stream: [CPU])
+    return simulated
+
+
+def test_a_box_without_a_driver_says_that_first(artefact, manifest, monkeypatch):
+    def absent(_flags):
+        raise RuntimeError("no library")
+
+    monkeypatch.setattr(driver, "cuInit", absent)
+    with pytest.raises(MissingProgramError, match="no NVIDIA driver"):
+        open_runner(artefact, manifest, slots=1, capacity=64, config=EngineConfig())
+
+
+def test_an_onnx_runtime_for_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
+    with pytest.raises(MissingProgramError, match=r"on the CPU alone.*appliance\[cuda\]"):
+        check_provider()
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_refused(artefact, manifest, cuda):
+    with pytest.raises(MissingProgramError, match="cannot compute on the GPU: a library"):
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+    assert cuda.used == 0
+
+
+def test_the_options_are_texts_and_name_the_stream():
+    (name, options), last = providers(1234)
+    assert (name, last) == (CUDA, CPU)
+    assert options["user_compute_stream"] == "1234"
+    assert all(isinstance(value, str) for value in options.values())
+
+
+def test_too_little_free_memory_is_refused_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
+    monkeypatch.setattr(ort_cuda, "open_session", None)
+    cuda.total = 1 << 30
+    with pytest.raises(NoSpaceError, match=r"the GPU has 1,074 MB free, and 1,07\d MB are needed"):
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+
+
+def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cuda, monkeypatch):
+    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
+    cuda.largest = 1 << 17
+    with pytest.raises(NoSpaceError, match=r"fragmented: 4,295 MB were free for .* yet no room for a cache of"):
+        open_cuda_runner(artefact, manifest, slots=2, capacity=4096)
+
+
+def test_a_session_on_the_cpu_is_told_from_one_on_the_gpu(artefact):
+    with pytest.raises(MissingProgramError):
+        check_computes_on_gpu(open_session(artefact / "model.onnx", [CPU], 1))
+
+
+def test_slots_of_a_gpu_share_its_cache_while_those_of_main_memory_do_not():
+    config = EngineConfig(slots=3, cache_bytes=90 * SHAPE.cache_bytes_per_token)
+    there = replace(MANIFEST, runtime=ORT_CUDA)
+    assert context_tokens(MANIFEST, config) == 90
+    # As many slots again keep finished sequences.
+    assert context_tokens(there, config) == 15
+    assert context_tokens(there, replace(config, prefix_cache=False)) == 30
+    assert context_tokens(there, replace(config, max_context_tokens=15)) == 15
+    with pytest.raises(UsageError, match=r"hold 90, in each of 6 slots 15"):
+        context_tokens(there, replace(config, max_context_tokens=16))
+
+
+def test_a_runner_for_the_gpu_tells_the_attention_the_capacity(artefact, manifest, cuda, monkeypatch):
+    made = {}
+
+    class Recorded(OrtRunner):
+        def __init__(self, session, memory, shape, **options):
+            made.update(options, session=session, memory=memory, shape=shape)
+
+    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
+    monkeypatch.setattr(ort_cuda, "OrtRunner", Recorded)
+    open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+    assert (made["slots"], made["capacity"], made["tell_capacity"]) == (2, 64, True)
+    assert made["memory"].free_bytes() == cuda.total
