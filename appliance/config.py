@@ -46,7 +46,11 @@ class ServeConfig:
     max_context_tokens: int | None = _option(
         None, "tokens of prompt and completion together; absent: what the model and the cache allow", least=16
     )
-    cache_bytes: int = _option(1 << 30, "memory for the KV cache, in bytes; on a GPU, of its own", least=1 << 20)
+    cache_bytes: int | None = _option(
+        None,
+        "memory for the KV cache, in bytes; on a GPU, of its own; absent: 1 GiB, or all that a TensorRT engine has",
+        least=1 << 20,
+    )
     max_queue_requests: int = _option(256, "requests that may wait for a slot; more are refused", least=0)
     prefill_chunk_tokens: int | None = _option(
         None,

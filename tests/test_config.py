@@ -81,5 +81,5 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path):
 
 def test_the_reference_has_every_key():
     text = reference()
-    assert "| `slots` | int | `8` |" in text
+    assert "| `drain_s` | float | `30.0` |" in text
     assert "| `index_url` |" in text

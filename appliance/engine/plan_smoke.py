@@ -14,6 +14,7 @@ from appliance.engine.float_reference import reference_logits
 from appliance.engine.runner import Runner
 from appliance.engine.runners import open_runner
 from appliance.errors import QualityError
+from appliance.tensorrt.open_plan import read_record
 
 # A wrong mask, position or kernel is off by whole units; rounding to half-width numbers, at one place, by far less.
 MOST_KL = 0.05
@@ -37,9 +38,10 @@ def smoke(plan: Path, artefact: Path, manifest: Manifest) -> Mapping[str, float]
         QualityError: see `compare`.
         ApplianceError: the plan cannot be opened or run; see `open_runner`.
     """
+    count = min(PROMPT_TOKENS, read_record(plan).key.profile.context_tokens)
     config = EngineConfig(slots=1, plan=str(plan))
-    runner = open_runner(artefact, manifest, slots=1, capacity=PROMPT_TOKENS, config=config)
-    tokens = [index * _STRIDE % manifest.shape.tokens for index in range(PROMPT_TOKENS)]
+    runner = open_runner(artefact, manifest, slots=1, capacity=count, config=config)
+    tokens = [index * _STRIDE % manifest.shape.tokens for index in range(count)]
     return compare(runner, tokens, reference_logits(artefact, manifest.shape, tokens), manifest.shape.tokens)
 
 

@@ -13,21 +13,25 @@ from appliance.tensorrt.plan_key import Profile
 
 _SLOTS = 8
 _CHUNK_TOKENS = 256
+_CACHE_BYTES = 1 << 30
 
 
 def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> Mapping[str, Any]:
     """The engine's settings by their names in EngineConfig."""
     slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
+    cache_bytes = serve.cache_bytes
     if plan is None:
-        slots, chunk = slots or _SLOTS, chunk or _CHUNK_TOKENS
+        slots, chunk, cache_bytes = slots or _SLOTS, chunk or _CHUNK_TOKENS, cache_bytes or _CACHE_BYTES
     else:
-        profile = plan.profile
+        profile, row_bytes = plan.profile, plan.cache_bytes_per_token
         slots, chunk = slots or min(_SLOTS, profile.slots), chunk or profile.chunk_tokens
-        context = context or min(profile.context_tokens, serve.cache_bytes // plan.cache_bytes_per_token)
+        # A plan's cache is taken whole, so all of its rows may be used: of what runs, and as many again for prefixes.
+        cache_bytes = cache_bytes or 2 * slots * profile.context_tokens * row_bytes
+        context = context or min(profile.context_tokens, cache_bytes // row_bytes)
     settings = {
         "slots": slots,
         "max_context_tokens": context,
-        "cache_bytes": serve.cache_bytes,
+        "cache_bytes": cache_bytes,
         "prefill_chunk_tokens": chunk,
         "max_queue": serve.max_queue_requests,
         "threads": serve.threads,

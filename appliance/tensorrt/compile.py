@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def compile_plan(
         KeyboardInterrupt: SIGINT came; it is held back until TensorRT has stopped.
     """
     trt = tensorrt.module
-    heard: list[str] = []
-    logger = _logger(trt, heard)
+    logger = _logger(trt)
+    heard: list[str] = logger.heard
+    heard.clear()
     builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, logger)
     # TensorRT wants the cache's capacity while it parses, and reads the weights beside the path that it is given.
     if not parser.parse(_graph_of_capacity(folder, profile.capacity_tokens), str(folder / GRAPH)):
@@ -75,7 +77,7 @@ def compile_plan(
             optimisation.set_shape(name, least, usual, most)
         config.add_optimization_profile(optimisation)
     _aim(tensorrt, config, compute_capability)
-    cache = _offer_timings(tensorrt, config, timings)
+    measured = _offer_timings(tensorrt, config, timings)
     with _interruptible() as is_interrupted:
         watched = BuildProgress(advance, is_interrupted)
         config.progress_monitor = monitor(trt, watched)
@@ -85,7 +87,7 @@ def compile_plan(
     unused = [line for line in heard if _UNUSED in line.lower()]
     if unused:
         raise UnsupportedError(f"{tensorrt} would leave out a part of the graph: {_short(unused)}", hint=_EXPORT)
-    return memoryview(plan), bytes(cache.serialize()) if cache is not None else b""
+    return memoryview(plan), bytes(measured.serialize()) if measured is not None else b""
 
 
 def profile_shapes(
@@ -142,6 +144,12 @@ def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
     return data
 
 
+def _network_flags(trt: Any) -> int:
+    """Element types are the graph's own, never TensorRT's choice. A TensorRT without the flag knows nothing else."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
 def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
     """Have it build for one GPU. TensorRT itself builds for the GPU that is there, and for no other by default.
 
@@ -172,16 +180,21 @@ def _offer_timings(tensorrt: TensorRt, config: Any, timings: bytes) -> Any:
     return cache
 
 
-def _logger(trt: Any, heard: list[str]) -> Any:
-    """TensorRT's logger that keeps warnings and errors; its own prints to standard error."""
+@cache
+def _logger(trt: Any) -> Any:
+    """A logger of TensorRT's that keeps warnings and errors in `heard`; its own prints them.
+
+    One for the process: while anything of TensorRT lives that was made with another, a new one hears nothing.
+    """
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time alone
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.heard: list[str] = []
 
         def log(self, severity: Any, text: str) -> None:
             if severity <= trt.ILogger.Severity.WARNING:
-                heard.append(text)
+                self.heard.append(text)
 
     return Logger()
 

@@ -23,12 +23,14 @@ TINY = dataclasses.replace(MANIFEST, model="tiny", target="cuda-sm89", preset="t
 def test_without_a_plan_the_defaults_are_those_of_the_page():
     settings = engine_settings(ServeConfig(), None)
     assert (settings["slots"], settings["prefill_chunk_tokens"], settings["max_context_tokens"]) == (8, 256, None)
+    assert settings["cache_bytes"] == 1 << 30
     assert EngineConfig(**settings).plan is None
 
 
 def test_a_plan_bounds_what_nobody_asked_for():
     config = EngineConfig(**engine_settings(ServeConfig(), PLAN))
     assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (4, 2048, 512)
+    assert config.cache_bytes == 2 * 4 * 2048 * 1000
     assert config.plan == "/plan"
 
 

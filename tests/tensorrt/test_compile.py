@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -13,8 +14,8 @@ import pytest
 from appliance.errors import EngineError, UnsupportedError
 from appliance.tensorrt.build import Site
 from appliance.tensorrt.build_progress import BuildProgress
-from appliance.tensorrt.compile import compile_plan, profile_shapes
-from appliance.tensorrt.find import TensorRt
+from appliance.tensorrt.compile import _logger, _offer_timings, compile_plan, profile_shapes
+from appliance.tensorrt.find import Flavour, TensorRt
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE
 from tests.tensorrt.step_graph import make_plan_artefact
 
@@ -68,6 +69,18 @@ def test_an_input_that_nothing_computes_with_is_refused(tmp_path: Path, rtx: Ten
         compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
 
 
+def test_a_second_build_in_a_process_hears_what_the_first_one_did_not(tmp_path: Path, site: Site):
+    """TensorRT listens to the logger of what still lives, here kept alive by the failure that is being handled."""
+    manifest = make_plan_artefact(tmp_path / "other", leave_out="logits_rows")
+    other = dataclasses.replace(site, artefact=tmp_path / "other", manifest=manifest)
+    with pytest.raises(UnsupportedError, match="Unused Input") as kept:
+        compiled(other)
+    assert compiled(site)
+    with pytest.raises(UnsupportedError, match="Unused Input"):
+        compiled(other)
+    assert kept.tb
+
+
 def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(site: Site):
     path = site.artefact / "model.onnx"
     model = onnx.load_model(path, load_external_data=False)
@@ -90,6 +103,17 @@ def test_a_build_that_fails_says_why(site: Site):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(EngineError, match=r"could not build the plan: .*logits_rows"):
         compiled(site)
+
+
+@pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")
+@pytest.mark.parametrize("kept", [b"", b"damaged"])
+def test_timings_are_offered_to_tensorrt_itself_and_damaged_ones_are_left(rtx: TensorRt, kept: bytes):
+    """TensorRT for RTX still has the calls: what they take and give is what TensorRT's do."""
+    config = rtx.module.Builder(_logger(rtx.module)).create_builder_config()
+    proper = TensorRt(rtx.module, Flavour.TENSORRT, "10.15.1")
+    written = bytes(_offer_timings(proper, config, kept).serialize())
+    assert bytes(_offer_timings(proper, config, written).serialize()) == written
+    assert _offer_timings(rtx, config, written) is None
 
 
 def test_an_interrupt_ends_the_build_and_is_raised_afterwards(site: Site):

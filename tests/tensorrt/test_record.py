@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.record import PlanRecord
 from tests.tensorrt.test_plan_key import KEY
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "engine-record.json"
 BOX = BoxKey(bytes(range(32)))
 RECORD = PlanRecord(
     model="tiny",
@@ -32,6 +34,12 @@ RECORD = PlanRecord(
 
 def test_a_record_survives_being_written_and_read():
     assert PlanRecord.from_bytes(RECORD.to_bytes(BOX), BOX, "record.json") == RECORD
+
+
+def test_a_record_that_an_earlier_version_wrote_is_read():
+    kept = GOLDEN.read_bytes()
+    assert PlanRecord.from_bytes(kept, BOX, "record.json") == RECORD
+    assert RECORD.to_bytes(BOX) == kept
 
 
 def test_its_secret_is_not_shown():
