@@ -36,9 +36,9 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
     room = DeviceRoom(manifest.shape, weights, max(slots, LARGEST_TILE), capacity)
     free_bytes = memory.free_bytes()
     room.check(free_bytes)
-    session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
-    check_computes_on_gpu(session)
     try:
+        session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
+        check_computes_on_gpu(session)
         return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, tell_capacity=True)
     except NoSpaceError as error:
         raise room.refused(error, free_bytes) from error

@@ -11,12 +11,13 @@ from typing import Any
 import onnxruntime as ort
 import psutil
 
-from appliance.errors import EngineError
+from appliance.errors import EngineError, NoSpaceError
 from appliance.gpu import is_lasting, lost
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
 _CUDA_FAILURE = re.compile(r"CUDA failure (\d+)")
+_NO_MEMORY = re.compile(r"CUDA failure 2\b|[Ff]ailed to allocate memory|bad_alloc")
 
 
 def open_session(graph: Path, providers: Sequence[Provider], threads: int | None) -> Any:
@@ -28,6 +29,7 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
         threads: threads of the operators on the CPU; None takes the physical cores this process may use.
 
     Raises:
+        NoSpaceError: there is not enough memory for its weights.
         EngineError: ONNX Runtime refuses the graph.
     """
     options = ort.SessionOptions()
@@ -41,6 +43,8 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
     try:
         return ort.InferenceSession(str(graph), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors share no narrower base
+        if _NO_MEMORY.search(str(error)):
+            raise NoSpaceError(f"the weights of {graph.name} find no memory: {error}") from error
         raise EngineError(f"ONNX Runtime cannot load {graph.name}: {error}", hint="export the model again") from error
 
 

@@ -83,6 +83,25 @@ def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cud
         open_cuda_runner(artefact, manifest, slots=2, capacity=4096)
 
 
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc",
+        "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 544997376",
+    ],
+)
+def test_weights_that_find_no_memory_are_refused_with_the_sum(artefact, manifest, monkeypatch, message):
+    def fail(*_args, **_options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(NoSpaceError, match=r"the weights of model\.onnx find no memory") as caught:
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+    assert "fragmented" in caught.value.message
+    assert "weights " in caught.value.message
+
+
 def test_a_session_on_the_cpu_is_told_from_one_on_the_gpu(artefact):
     with pytest.raises(MissingProgramError):
         check_computes_on_gpu(open_session(artefact / "model.onnx", [CPU], 1))
