@@ -31,7 +31,8 @@ _TRITON_HTTP = "127.0.0.1:8000"
 
 @click.command("up")
 @click.argument("model", required=False)
-@click.option("--preset", help="Preset of the export. Default: the only one there is, or the export's default.")
+@click.option("--target", help="Target of the export. Default: serve.target of the configuration.")
+@click.option("--preset", help="Preset of the export. Default: the only one there is, or the target's default.")
 @click.option("--http", metavar="HOST:PORT", help="Where the OpenAI HTTP API listens.")
 @click.option("--grpc", metavar="HOST:PORT", help="Where the gRPC API listens.")
 @click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus scrapes.")
@@ -48,6 +49,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
 def command(
     box: Box,
     model: str | None,
+    target: str | None,
     preset: str | None,
     http: str | None,
     grpc: str | None,
@@ -66,7 +68,7 @@ def command(
     with state.only_one(box.layout.run) as is_stale:
         if is_stale:
             _say("an earlier run ended without cleaning up; starting afresh")
-        artefact = choose(box.layout, model or config.model, config.target, preset or config.preset)
+        artefact = choose(box.layout, model or config.model, target or config.target, preset or config.preset)
         check_hardware(artefact.manifest)
         served = None
         if artefact.manifest.runtime == TENSORRT:
