@@ -13,7 +13,7 @@ import psutil
 from appliance.errors import NoSpaceError
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
-from export.presets import FLOAT, Preset, Weights
+from export.presets import FLOAT, MIN_BLOCK, Preset, Weights
 
 _FLOAT_BYTES = 4
 _MATRIX = 2
@@ -106,14 +106,7 @@ def _left_bytes(limit: Path, used: Path, otherwise: int) -> int:
 def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Iterator[tuple[str, Weights]]:
     """Yield every tensor and how the graph holds it."""
     for name in checkpoint.names():
-        if len(checkpoint.shape(name)) < _MATRIX:
-            yield name, FLOAT
-        elif name == architecture.embedding:
-            yield name, preset.embedding
-        elif name == architecture.head:
-            yield name, preset.head
-        else:
-            yield name, preset.weights(name, architecture.depth(name))
+        yield name, FLOAT if len(checkpoint.shape(name)) < _MATRIX else preset.held(name, architecture)
     if architecture.tied_embeddings and not preset.shares_tied_table:
         # The table of the embedding and the matrix of the head are held apart, each in its own form.
         yield architecture.head, preset.head
@@ -125,7 +118,8 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
 def _held_bytes(elements: int, weights: Weights) -> int:
     if weights.is_float:
         return elements * weights.bits // 8
-    blocks = -(-elements // weights.block)
+    # Rows have at least as many elements as the smallest block.
+    blocks = -(-elements // (weights.block or MIN_BLOCK))
     return elements * weights.bits // 8 + blocks * (_FLOAT_BYTES + (0 if weights.symmetric else 1))
 
 
