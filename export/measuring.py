@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.artefact.manifest import ORT_CPU, TOKENIZER
+from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
 from export.generation import Settings
 from export.job import Build, Job
 from export.lowering import ort, twin
@@ -63,9 +63,11 @@ def _measured(job: Job, results: Mapping[str, StageResult], runner: GraphRunner)
 
 
 def _twin_words(preset: Preset) -> str:
+    graph = "the graph for ONNX Runtime with the weights as in the artefact"
     return (
-        "on the CPU, without a GPU: the weights as in the artefact, each operator computed in 32-bit floats and its "
-        f"result rounded to {preset.activations}; the rounding within an operator on a GPU is not in it"
+        f"on the CPU, without a GPU: {graph if preset.runtime == TENSORRT else 'the weights as in the artefact'}, each "
+        f"operator computed in 32-bit floats and its result rounded to {preset.activations}; the rounding within an "
+        "operator on a GPU is not in it"
     )
 
 

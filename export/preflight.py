@@ -13,7 +13,7 @@ import psutil
 from appliance.errors import NoSpaceError
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
-from export.presets import FLOAT, MIN_BLOCK, Preset, Weights
+from export.presets import FLOAT, WHOLE_ROW, Preset, Weights
 
 _FLOAT_BYTES = 4
 _MATRIX = 2
@@ -43,8 +43,9 @@ class Needs:
         """Add up the tensors."""
         output = floats = largest = 0
         for name, weights in _held(checkpoint, architecture, preset):
-            elements = math.prod(checkpoint.shape(name))
-            output += _held_bytes(elements, weights)
+            shape = checkpoint.shape(name)
+            elements = math.prod(shape)
+            output += _held_bytes(shape, weights)
             floats += elements * _FLOAT_BYTES
             largest = max(largest, elements * _FLOAT_BYTES)
         rotary = architecture.context_tokens * max(layer.attention.head_dim for layer in architecture.layers)
@@ -115,11 +116,11 @@ def _held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) ->
         yield architecture.head, preset.rescoring.weights
 
 
-def _held_bytes(elements: int, weights: Weights) -> int:
+def _held_bytes(shape: tuple[int, ...], weights: Weights) -> int:
+    elements = math.prod(shape)
     if weights.is_float:
         return elements * weights.bits // 8
-    # Rows have at least as many elements as the smallest block.
-    blocks = -(-elements // (weights.block or MIN_BLOCK))
+    blocks = -(-elements // (shape[-1] if weights.block == WHOLE_ROW else weights.block))
     return elements * weights.bits // 8 + blocks * (_FLOAT_BYTES + (0 if weights.symmetric else 1))
 
 

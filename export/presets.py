@@ -11,7 +11,6 @@ from export.architecture import Architecture
 _FLOAT_BITS = 32
 _HALF_BITS = 16
 
-MIN_BLOCK = 16
 # A block as long as a matrix is wide.
 WHOLE_ROW = 0
 
@@ -28,7 +27,7 @@ class Weights:
     Attributes:
         bits: 32 or 16 for plain floats, of the activations' type; otherwise 8 or 4 bits an element in blocks along the
             input dimension, their scales of the activations' type.
-        block: elements that share one scale: a power of two from MIN_BLOCK, or WHOLE_ROW.
+        block: elements that share one scale: a power of two from 16, or WHOLE_ROW.
         symmetric: without zero points; asymmetric blocks keep one each.
         accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
             at a time, 0 multiplies in float. It is for the CPU; a GPU multiplies in the activations' type.
@@ -277,7 +276,7 @@ TENSORRT_INT8 = Preset(
 
 TENSORRT_INT4 = Preset(
     name="tensorrt-int4",
-    summary="TensorRT: 4-bit weights in blocks of 64, 8-bit head, the rest in bfloat16: the fastest, a loss that shows",
+    summary="TensorRT: 4-bit weights in blocks of 64, 8-bit head, the rest in bfloat16: fewest bytes, a loss that shows",
     max_mean_kl=0.2,
     body=Weights(bits=4, block=64),
     head=_SCALED_ROWS,
