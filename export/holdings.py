@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
-from export.presets import FLOAT, FLOAT32, Preset, Weights
+from export.presets import FLOAT, FLOAT32, WHOLE_ROW, Preset, Weights
 
 _BYTE_BITS = 8
 _MATRIX = 2
@@ -104,7 +104,8 @@ def _bytes(shape: tuple[int, ...], weights: Weights, float_size: int, *, zero_po
     if weights.is_float:
         return math.prod(shape) * float_size
     rows, columns = shape
-    blocks = -(-columns // weights.block)
-    elements = blocks * weights.block * weights.bits // _BYTE_BITS
+    block = columns if weights.block == WHOLE_ROW else weights.block
+    blocks = -(-columns // block)
+    elements = blocks * block * weights.bits // _BYTE_BITS
     zeros = -(-blocks * weights.bits // _BYTE_BITS) if zero_points else 0
     return rows * (elements + blocks * float_size + zeros)

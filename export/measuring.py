@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.artefact.manifest import ORT_CPU, TOKENIZER
+from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
 from export.generation import Settings
-from export.job import Job
-from export.lowering import ort
+from export.job import Build, Job
+from export.lowering import ort, twin
 from export.presets import REFERENCE, Preset
 from export.quality.graph_runner import GraphRunner
 from export.quality.magnitudes import Magnitudes, add_magnitudes, write_magnitudes
@@ -43,7 +43,7 @@ def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> N
         shape = job.shape(Settings.read(words.folder).tokens)
         report = _measured(job, results, GraphRunner(graph.folder, job.graph_manifest(shape, graph.files), repack=True))
     else:
-        with _running(job, words, job.preset.twin, "twin graph") as runner:
+        with _running(job, words, job.preset, "twin graph", build=twin.build) as runner:
             report = _measured(job, results, runner)
     (folder / REPORT).write_bytes(report.to_bytes())
 
@@ -63,20 +63,27 @@ def _measured(job: Job, results: Mapping[str, StageResult], runner: GraphRunner)
 
 
 def _twin_words(preset: Preset) -> str:
+    graph = "the graph for ONNX Runtime with the weights as in the artefact"
     return (
-        "on the CPU, without a GPU: the weights as in the artefact, each operator computed in 32-bit floats and its "
-        f"result rounded to {preset.activations}; the rounding within an operator on a GPU is not in it"
+        f"on the CPU, without a GPU: {graph if preset.runtime == TENSORRT else 'the weights as in the artefact'}, each "
+        f"operator computed in 32-bit floats and its result rounded to {preset.activations}; the rounding within an "
+        "operator on a GPU is not in it"
     )
 
 
 @contextmanager
 def _running(
-    job: Job, words: StageResult, preset: Preset, step: str, change: Callable[[Path], None] = lambda _folder: None
+    job: Job,
+    words: StageResult,
+    preset: Preset,
+    step: str,
+    change: Callable[[Path], None] = lambda _folder: None,
+    build: Build = ort.build,
 ) -> Iterator[GraphRunner]:
     """Build a graph for this machine's CPU, change its folder, and run it from the mapped file, for a while."""
     shape = job.shape(Settings.read(words.folder).tokens)
     with job.stages.temporary() as folder:
-        ort.build(job.checkpoint, job.architecture, preset, shape.tokens, folder, job.advance(step))
+        build(job.checkpoint, job.architecture, preset, shape.tokens, folder, job.advance(step))
         change(folder)
         entries = tuple(file_entry(path) for path in sorted(folder.iterdir()))
         yield GraphRunner(folder, job.graph_manifest(shape, entries), repack=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import durable, targets
-from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TOKENIZER, Manifest
+from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, Manifest
 from appliance.errors import NoSpaceError
 from appliance.layout import Layout
 from appliance.lock import locked
@@ -20,7 +20,7 @@ from export.checkpoint import open_checkpoint
 from export.generation import SETTINGS, Settings, chat_template, generation
 from export.installation import install, manifest_of
 from export.job import Build, Job
-from export.lowering import ort
+from export.lowering import ort, tensorrt
 from export.preflight import Needs, check_disk, check_memory
 from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
@@ -30,7 +30,7 @@ from export.stages import StageResult, Stages
 from export.tokenizer import load_tokenizer, token_count, tokenizer_json
 
 # How a graph is made for each runtime.
-LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build}
+LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build, TENSORRT: tensorrt.build}
 
 
 @dataclass(frozen=True)

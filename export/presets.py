@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from appliance.artefact.manifest import ORT_CPU, ORT_CUDA
+from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT
+from export.architecture import Architecture
 
 _FLOAT_BITS = 32
 _HALF_BITS = 16
+
+# A block as long as a matrix is wide.
+WHOLE_ROW = 0
 
 # What activations and cache can be: names as numpy has them.
 FLOAT32 = "float32"
@@ -23,7 +27,7 @@ class Weights:
     Attributes:
         bits: 32 or 16 for plain floats, of the activations' type; otherwise 8 or 4 bits an element in blocks along the
             input dimension, their scales of the activations' type.
-        block: elements that share one scale; a power of two from 16.
+        block: elements that share one scale: a power of two from 16, or WHOLE_ROW.
         symmetric: without zero points; asymmetric blocks keep one each.
         accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
             at a time, 0 multiplies in float. It is for the CPU; a GPU multiplies in the activations' type.
@@ -125,9 +129,20 @@ class Preset:
     def shares_tied_table(self) -> bool:
         """Whether one table serves as embedding and as head where the checkpoint ties the two.
 
-        In 32-bit floats, the reference, the head keeps a copy that is multiplied faster on a CPU.
+        In 32-bit floats, the reference, the head keeps a copy that is multiplied faster on a CPU. Of quantised tables,
+        ONNX Runtime has one form for rows and another for matrices.
         """
-        return self.activations != FLOAT32 and self.embedding.is_float and self.head.is_float
+        if self.activations == FLOAT32 or self.embedding != self.head:
+            return False
+        return self.embedding.is_float or self.runtime == TENSORRT
+
+    def held(self, matrix: str, architecture: Architecture) -> Weights:
+        """How the tensor called `matrix` is held."""
+        if matrix == architecture.embedding:
+            return self.embedding
+        if matrix == architecture.head:
+            return self.head
+        return self.weights(matrix, architecture.depth(matrix))
 
     def weights(self, tensor: str, depth: float) -> Weights:
         """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
@@ -232,8 +247,60 @@ INT4 = Preset(
     activations=BFLOAT16,
 )
 
+TENSORRT_BF16 = replace(
+    BF16,
+    name="tensorrt-bf16",
+    summary="TensorRT: as bf16, computed by a plan that is built on the GPU",
+    runtime=TENSORRT,
+)
+
+TENSORRT_FP16 = replace(
+    FP16,
+    name="tensorrt-fp16",
+    summary="TensorRT: as fp16, computed by a plan that is built on the GPU",
+    runtime=TENSORRT,
+)
+
+# TensorRT takes 8 bits with one scale an output, 4 bits with one a block of 64 or 128, and no zero points.
+_SCALED_ROWS = Weights(bits=8, block=WHOLE_ROW)
+TENSORRT_INT8 = Preset(
+    name="tensorrt-int8",
+    summary="TensorRT: 8-bit weights, the rest in bfloat16: half the bytes a token, a small loss",
+    max_mean_kl=0.02,
+    body=_SCALED_ROWS,
+    head=_SCALED_ROWS,
+    embedding=_SCALED_ROWS,
+    runtime=TENSORRT,
+    activations=BFLOAT16,
+)
+
+TENSORRT_INT4 = Preset(
+    name="tensorrt-int4",
+    summary="TensorRT: 4-bit weights in blocks of 64, 8-bit head, the rest bfloat16: fewest bytes, a loss that shows",
+    max_mean_kl=0.2,
+    body=Weights(bits=4, block=64),
+    head=_SCALED_ROWS,
+    embedding=_SCALED_ROWS,
+    runtime=TENSORRT,
+    activations=BFLOAT16,
+)
+
 # The CPU's.
 DEFAULT = BALANCED.name
 PRESETS: Mapping[str, Preset] = {
-    preset.name: preset for preset in (BALANCED, PRECISE, COMPACT, REFERENCE, BF16, FP16, INT8, INT4)
+    preset.name: preset
+    for preset in (
+        BALANCED,
+        PRECISE,
+        COMPACT,
+        REFERENCE,
+        BF16,
+        FP16,
+        INT8,
+        INT4,
+        TENSORRT_BF16,
+        TENSORRT_FP16,
+        TENSORRT_INT8,
+        TENSORRT_INT4,
+    )
 }

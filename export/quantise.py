@@ -1,16 +1,20 @@
-"""Block-wise quantisation of matrices, in ONNX Runtime's MatMulNBits layout. Pure arithmetic on arrays, no files."""
+"""Block-wise quantisation of matrices, as each runtime holds them. Pure arithmetic on arrays, no files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from export.presets import Weights
+from appliance.errors import UnsupportedError
+from export.presets import WHOLE_ROW, Weights
 
 _ROWS_AT_ONCE = 2048
 _BYTE_BITS = 8
+# From blocks, bits and a clipping to the scale and the zero point of each block.
+_Ranges = Callable[[npt.NDArray[np.float32], int, float], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 # Candidate clippings of a block's range, searched for the least squared error at 4 bits, where clipping the largest
 # element often pays. At 8 bits the gain is below the noise of the measurement.
 _CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
@@ -18,7 +22,7 @@ _CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 
 @dataclass(frozen=True)
 class Blocks:
-    """A quantised matrix of `rows` outputs and `columns` inputs.
+    """A quantised matrix of `rows` outputs and `columns` inputs, in the layout of ONNX Runtime's MatMulNBits.
 
     Attributes:
         packed: uint8 [rows, blocks, block * bits / 8], low nibble first.
@@ -41,16 +45,66 @@ def quantise(matrix: npt.NDArray[np.float32], weights: Weights) -> Blocks:
     packed = np.empty((rows, blocks, weights.block * weights.bits // 8), np.uint8)
     scales = np.empty((rows, blocks), np.float32)
     zero_points = None if weights.symmetric else np.empty((rows, blocks), np.uint8)
+    ranges = _symmetric if weights.symmetric else _asymmetric
     for start in range(0, rows, _ROWS_AT_ONCE):
         part = slice(start, min(start + _ROWS_AT_ONCE, rows))
         padded = np.zeros((part.stop - part.start, blocks * weights.block), np.float32)
         padded[:, :columns] = matrix[part]
-        best = _quantise_blocks(padded.reshape(-1, blocks, weights.block), weights)
+        best = _best_blocks(padded.reshape(-1, blocks, weights.block), weights.bits, ranges)
         packed[part] = _pack(best.elements, weights.bits)
         scales[part] = best.scale
         if zero_points is not None:
             zero_points[part] = best.zero.astype(np.uint8)
     return Blocks(packed, scales, None if zero_points is None else _pack_zero_points(zero_points, weights.bits))
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A quantised matrix of `rows` outputs and `columns` inputs whose levels have a sign and whose scales have none.
+
+    Attributes:
+        elements: int8 [rows, columns]; of 4 bits -8 to 7.
+        scales: float32 [rows, blocks], above zero, values of a shorter type.
+    """
+
+    elements: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
+
+    def floats(self) -> npt.NDArray[np.float32]:
+        """What it stands for, float32 [rows, columns]: the scale of its block times each element."""
+        block = self.elements.shape[1] // self.scales.shape[1]
+        products: npt.NDArray[np.float32] = self.elements * self.scales.repeat(block, axis=1)
+        return products
+
+
+def quantise_signed(matrix: npt.NDArray[np.float32], weights: Weights, scale_type: npt.DTypeLike, name: str) -> Signed:
+    """Quantise `matrix` [rows, columns] along its columns, with scales that are values of `scale_type`.
+
+    Raises:
+        UnsupportedError: the rows are not whole blocks, as TensorRT wants them; `name` is for the message.
+    """
+    rows, columns = matrix.shape
+    block = columns if weights.block == WHOLE_ROW else weights.block
+    if columns % block:
+        raise UnsupportedError(
+            f"the {columns} columns of {name} are not whole blocks of {block}", hint="choose another preset"
+        )
+    elements = np.empty((rows, columns // block, block), np.int8)
+    scales = np.empty((rows, columns // block), np.float32)
+
+    def ranges(
+        blocks: npt.NDArray[np.float32], bits: int, clipping: float
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        scale, zero = _positive(blocks, bits, clipping)
+        # Rounded before the elements are, which then make up for it.
+        return scale.astype(scale_type).astype(np.float32), zero
+
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        part = slice(start, min(start + _ROWS_AT_ONCE, rows))
+        best = _best_blocks(matrix[part].reshape(-1, columns // block, block), weights.bits, ranges)
+        elements[part] = best.elements.astype(np.int16) - (1 << (weights.bits - 1))
+        scales[part] = best.scale.astype(scale_type)
+    return Signed(elements.reshape(rows, columns), scales)
 
 
 @dataclass
@@ -68,14 +122,13 @@ class _Candidate:
             getattr(self, name)[better] = getattr(other, name)[better]
 
 
-def _quantise_blocks(blocks: npt.NDArray[np.float32], weights: Weights) -> _Candidate:
+def _best_blocks(blocks: npt.NDArray[np.float32], bits: int, ranges: _Ranges) -> _Candidate:
     """Return, for each block [rows, blocks, block], the candidate with the least squared error."""
-    ranges = _symmetric if weights.symmetric else _asymmetric
-    if weights.bits == _BYTE_BITS:
-        return _round(blocks, *ranges(blocks, weights.bits, 1.0), weights.bits, refine=False)
+    if bits == _BYTE_BITS:
+        return _round(blocks, *ranges(blocks, bits, 1.0), bits, refine=False)
     best: _Candidate | None = None
     for clipping in _CLIPPINGS:
-        candidate = _round(blocks, *ranges(blocks, weights.bits, clipping), weights.bits, refine=True)
+        candidate = _round(blocks, *ranges(blocks, bits, clipping), bits, refine=True)
         if best is None:
             best = candidate
         else:
@@ -113,6 +166,16 @@ def _symmetric(
     index = np.abs(blocks).argmax(-1)
     extreme = np.take_along_axis(blocks, index[..., None], -1)[..., 0]
     scale = (extreme * np.float32(clipping / -half)).astype(np.float32)
+    return scale, np.full_like(scale, half)
+
+
+def _positive(
+    blocks: npt.NDArray[np.float32], bits: int, clipping: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Put the largest magnitude on the highest level, on either side of zero."""
+    half = 1 << (bits - 1)
+    scale = np.abs(blocks).max(-1) * np.float32(clipping / (half - 1))
+    scale[scale == 0] = 1
     return scale, np.full_like(scale, half)
 
 

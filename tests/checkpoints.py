@@ -39,6 +39,7 @@ def make_tiny_checkpoint(
     seed: int = 0,
     dtype: str = "float32",
     shards: int = 1,
+    inner: int = INNER,
     **config: Any,
 ) -> Path:
     """Write config.json, model*.safetensors, tokenizer.json, tokenizer_config.json and generation_config.json.
@@ -52,6 +53,7 @@ def make_tiny_checkpoint(
         seed: equal seeds give equal bytes.
         dtype: "float32", "float16" or "bfloat16".
         shards: files that hold the weights; more than one come with an index.
+        inner: width of the feed-forward. Of the usual one, TensorRT's blocks of 4-bit weights make no whole number.
         config: keys of config.json to add or replace; they do not change the weights.
 
     Returns:
@@ -59,10 +61,13 @@ def make_tiny_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
-    shapes = dict(_shapes(model_type, tie=tie, layers=layers))
+    shapes = dict(_shapes(model_type, tie=tie, layers=layers, inner=inner))
     tensors = {name: _values(generator, name, shape).astype(_DTYPES[dtype]) for name, shape in shapes.items()}
     _save(folder, tensors, shards)
-    _write_json(folder / "config.json", {**tiny_config(model_type, tie=tie, layers=layers, dtype=dtype), **config})
+    _write_json(
+        folder / "config.json",
+        {**tiny_config(model_type, tie=tie, layers=layers, dtype=dtype), "intermediate_size": inner, **config},
+    )
     (folder / "tokenizer.json").write_text(tiny_tokenizer().to_str(pretty=True), encoding="utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -126,7 +131,7 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _shapes(model_type: str, *, tie: bool, layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _shapes(model_type: str, *, tie: bool, layers: int, inner: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     size = head_dim(model_type)
     widths = {"q": HEADS * size, "k": KV_HEADS * size, "v": KV_HEADS * size}
     yield "model.embed_tokens.weight", (VOCABULARY, HIDDEN)
@@ -142,9 +147,9 @@ def _shapes(model_type: str, *, tie: bool, layers: int) -> Iterator[tuple[str, t
             yield f"{prefix}.self_attn.k_norm.weight", (size,)
         yield f"{prefix}.self_attn.o_proj.weight", (HIDDEN, widths["q"])
         yield f"{prefix}.post_attention_layernorm.weight", (HIDDEN,)
-        yield f"{prefix}.mlp.gate_proj.weight", (INNER, HIDDEN)
-        yield f"{prefix}.mlp.up_proj.weight", (INNER, HIDDEN)
-        yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, INNER)
+        yield f"{prefix}.mlp.gate_proj.weight", (inner, HIDDEN)
+        yield f"{prefix}.mlp.up_proj.weight", (inner, HIDDEN)
+        yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, inner)
     yield "model.norm.weight", (HIDDEN,)
     if not tie:
         yield "lm_head.weight", (VOCABULARY, HIDDEN)

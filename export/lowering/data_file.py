@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ALIGNMENT_BYTES = 4096
 # Shape inference reads small tensors (shapes, sizes) while it loads the graph, so they stay inside it.
 _INLINE_BYTES = 1024
+_NIBBLE_BITS = 4
 
 
 class DataFile:
@@ -43,6 +44,13 @@ class DataFile:
         position = self._file.tell()
         self._file.write(b"\0" * (-position % _ALIGNMENT_BYTES))
         offset = self._file.tell()
-        self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
-        tensor = ir.ExternalTensor(self._name, offset, array.nbytes, dtype, shape=shape, name=name)
+        content = _pack(array) if dtype.bitwidth == _NIBBLE_BITS else np.ascontiguousarray(array).view(np.uint8)
+        self._file.write(content.data)
+        tensor = ir.ExternalTensor(self._name, offset, content.nbytes, dtype, shape=shape, name=name)
         return ir.Value(name=name, type=ir.TensorType(dtype), shape=shape, const_value=tensor)
+
+
+def _pack(array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Two elements a byte, the first in the low half, as ONNX holds 4-bit integers."""
+    nibbles = array.astype(np.int8).reshape(-1).view(np.uint8) & 0xF
+    return (nibbles[0::2] | (nibbles[1::2] << 4)).astype(np.uint8)

@@ -6,31 +6,27 @@ checkpoint at a time and decides nothing about quality: the preset does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from appliance.artefact.manifest import GRAPH, ORT_CUDA
+from appliance.artefact.manifest import GRAPH
 from export.architecture import Architecture, Attention, Layer
 from export.checkpoint import Checkpoint
-from export.lowering.candidates import add_candidates
 from export.lowering.data_file import DataFile
+from export.lowering.decoder import DecoderLowering, Progress
 from export.lowering.element import Element
-from export.lowering.nodes import Nodes
 from export.lowering.rounding import round_results
-from export.presets import FLOAT32, Preset, Rescoring, Weights
+from export.presets import Preset, Rescoring, Weights
 from export.quantise import quantise
 
 OPSET = 21
 IR_VERSION = 10
 DATA = f"{GRAPH}.data"
 _MICROSOFT = "com.microsoft"
-_PARTS = ("key", "value")
-
-Progress = Callable[[int, int], None]
 
 
 def build(
@@ -50,54 +46,19 @@ def build(
         QualityError: a weight is beyond the range of the preset's type.
     """
     with DataFile(folder / DATA) as data:
-        graph = _Lowering(checkpoint, architecture, preset, tokens, data).graph(progress)
+        graph = _Lowering(checkpoint, architecture, preset, tokens, data).graph({"": OPSET, _MICROSOFT: 1}, progress)
     if preset.emulated:
         round_results(graph, Element.of(preset).rounded_to, until="logits")
     model = ir.Model(graph, ir_version=IR_VERSION, producer_name="appliance-export")
     ir.save(model, folder / GRAPH)
 
 
-class _Lowering:
-    """One run: collects nodes, initialisers and cache values while walking the description."""
+class _Lowering(DecoderLowering):
+    """See DecoderLowering."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, architecture: Architecture, preset: Preset, tokens: int, data: DataFile
-    ) -> None:
-        self._checkpoint = checkpoint
-        self._architecture = architecture
-        self._preset = preset
-        self._tokens = tokens
-        self._element = Element.of(preset)
-        self._nodes = Nodes(data)
-        self._present: dict[str, ir.Value] = {}
-
-    def graph(self, progress: Progress) -> ir.Graph:
-        architecture = self._architecture
-        total = len(architecture.layers) + 2
-        ids = self._nodes.input("input_ids", ir.DataType.INT64, ["batch", "length"])
+    def _add_position_inputs(self) -> None:
         self._seqlens = self._nodes.input("seqlens_k", ir.DataType.INT32, ["batch"])
         self._total = self._nodes.input("total_sequence_length", ir.DataType.INT32, [])
-        rows = self._nodes.input("logits_rows", ir.DataType.INT64, ["wanted"])
-        residual = self._embedding(ids)
-        progress(1, total)
-        normal = self._norm(residual, f"{architecture.layers[0].prefix}.input_layernorm.weight")
-        for index, layer in enumerate(architecture.layers):
-            following = (
-                f"{architecture.layers[index + 1].prefix}.input_layernorm.weight"
-                if index + 1 < len(architecture.layers)
-                else architecture.final_norm
-            )
-            normal, residual = self._layer(index, layer, normal, residual, following)
-            progress(index + 2, total)
-        self._head(normal, rows)
-        for index, layer in enumerate(architecture.layers):
-            for part in _PARTS:
-                name = f"present.{index}.{part}"
-                self._nodes.output(self._present[name], name, self._element.onnx, _cache_shape(layer.attention))
-        progress(total, total)
-        return self._nodes.graph(architecture.name, {"": OPSET, _MICROSOFT: 1})
-
-    # The parts of a model, from input to output.
 
     def _embedding(self, ids: ir.Value) -> ir.Value:
         name = self._architecture.embedding
@@ -107,30 +68,15 @@ class _Lowering:
             return self._nodes.node("Gather", [self._float(name, table), ids], "embedding")
         return self._rows(name, table, weights, ids, "embedding")
 
-    def _layer(
-        self, index: int, layer: Layer, normal: ir.Value, residual: ir.Value, following_norm: str
-    ) -> tuple[ir.Value, ir.Value]:
-        """Return (normalised input of what follows, residual stream)."""
-        attended = self._attention(index, layer, normal)
-        normal, residual = self._add_and_norm(
-            residual, attended, f"{layer.prefix}.post_attention_layernorm.weight", f"{layer.prefix}.attention_residual"
-        )
-        fed = self._feed_forward(layer, normal)
-        return self._add_and_norm(residual, fed, following_norm, f"{layer.prefix}.residual")
-
     def _attention(self, index: int, layer: Layer, normal: ir.Value) -> ir.Value:
         attention = layer.attention
         prefix = f"{layer.prefix}.self_attn"
         projections = [f"{prefix}.{part}_proj" for part in ("q", "k", "v")]
-        past = [
-            self._nodes.input(f"past_key_values.{index}.{part}", self._element.onnx, _cache_shape(attention))
-            for part in _PARTS
-        ]
         packed = self._matmul(normal, projections, f"{prefix}.qkv", bias=attention.qkv_bias)
         query: Sequence[ir.Value | None] = [packed, None, None]
         if attention.qk_norm:
             query = self._normed_heads(packed, attention, prefix)
-        inputs = [*query, *past, self._seqlens, self._total, *self._rotary_tables(attention)]
+        inputs = [*query, *self._pasts[index], self._seqlens, self._total, *self._rotary_tables(attention)]
         attributes = {
             "num_heads": attention.heads,
             "kv_num_heads": attention.kv_heads,
@@ -138,11 +84,11 @@ class _Lowering:
             "rotary_interleaved": 0,
             "scale": float(attention.head_dim**-0.5),
         }
-        names = [f"present.{index}.{part}" for part in _PARTS]
+        names = [f"{prefix}.context", f"{prefix}.key_cache", f"{prefix}.value_cache"]
         context, *present = self._nodes.node_of_many(
-            "GroupQueryAttention", inputs, [f"{prefix}.context", *names], attributes, domain=_MICROSOFT
+            "GroupQueryAttention", inputs, names, attributes, domain=_MICROSOFT
         )
-        self._present.update(zip(names, present, strict=True))
+        self._presents.append(present)
         return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
 
     def _normed_heads(self, packed: ir.Value, attention: Attention, prefix: str) -> list[ir.Value]:
@@ -163,31 +109,18 @@ class _Lowering:
         normal = self._norm(heads, f"{name}.weight")
         return self._nodes.node("Reshape", [normal, by_token], f"{name}.tokens")
 
-    def _feed_forward(self, layer: Layer, normal: ir.Value) -> ir.Value:
-        prefix = f"{layer.prefix}.mlp"
-        gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate", bias=False)
-        up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up", bias=False)
-        activated = self._nodes.node("QuickGelu", [gate], f"{prefix}.silu", {"alpha": 1.0}, domain=_MICROSOFT)
-        gated = self._nodes.node("Mul", [activated, up], f"{prefix}.gated")
-        return self._matmul(gated, [f"{prefix}.down_proj"], f"{prefix}.down", bias=False)
+    def _silu(self, value: ir.Value, name: str) -> ir.Value:
+        return self._nodes.node("QuickGelu", [value], name, {"alpha": 1.0}, domain=_MICROSOFT)
 
-    def _head(self, normal: ir.Value, rows: ir.Value) -> None:
+    def _logits(self, wanted: ir.Value) -> ir.Value:
         architecture = self._architecture
-        flat = self._nodes.constant("shape.rows", np.array([-1, architecture.hidden], np.int64))
-        hidden = self._nodes.node("Reshape", [normal, flat], "hidden")
-        wanted = self._nodes.node("Gather", [hidden, rows], "wanted", {"axis": 0})
         if architecture.tied_embeddings and self._preset.shares_tied_table:
-            logits = self._nodes.node("Gemm", [wanted, self._nodes.held(architecture.head)], "lm_head", {"transB": 1})
-        else:
-            matrix = self._checkpoint.read(architecture.head)
-            logits = self._multiply(wanted, matrix, self._preset.head, "lm_head", None)
-            if self._preset.rescoring:
-                logits = self._rescored(logits, wanted, matrix, self._preset.rescoring)
-        if self._element.name != FLOAT32:
-            logits = self._nodes.node("Cast", [logits], "logits", {"to": int(ir.DataType.FLOAT)})
-        self._nodes.output(logits, "logits", ir.DataType.FLOAT, ["wanted", architecture.vocabulary])
-        if self._preset.runtime == ORT_CUDA:
-            add_candidates(self._nodes, logits, architecture.vocabulary, self._tokens)
+            return self._nodes.node("Gemm", [wanted, self._nodes.held(architecture.head)], "lm_head", {"transB": 1})
+        matrix = self._checkpoint.read(architecture.head)
+        logits = self._multiply(wanted, matrix, self._preset.head, "lm_head", None)
+        if self._preset.rescoring is None:
+            return logits
+        return self._rescored(logits, wanted, matrix, self._preset.rescoring)
 
     def _rescored(
         self, logits: ir.Value, wanted: ir.Value, matrix: npt.NDArray[np.float32], rescoring: Rescoring
@@ -203,8 +136,6 @@ class _Lowering:
         products = self._nodes.node("MatMul", [rows, column], "rescoring.products")
         finer = self._nodes.node("Squeeze", [products, last], "rescoring.logits")
         return self._nodes.node("ScatterElements", [logits, ids, finer], "rescored", {"axis": 1})
-
-    # Pieces that several parts share.
 
     def _rows(
         self, name: str, table: npt.NDArray[np.float32], weights: Weights, ids: ir.Value, output: str
@@ -223,27 +154,6 @@ class _Lowering:
             "quantize_axis": 1,
         }
         return self._nodes.node("GatherBlockQuantized", inputs, output, attributes, domain=_MICROSOFT)
-
-    def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
-        """Cosine and sine of position * theta^(-2i/d), [context, head_dim / 2], computed in doubles.
-
-        They have the type of the activations: the attention takes no other.
-        """
-        key = f"rotary.{attention.rope_theta:g}.{attention.head_dim}"
-        if not self._nodes.holds(f"{key}.cos"):
-            exponents = np.arange(0, attention.head_dim, 2, dtype=np.float64) / attention.head_dim
-            angles = np.outer(np.arange(self._architecture.context_tokens), attention.rope_theta**-exponents)
-            self._float(f"{key}.cos", np.cos(angles).astype(np.float32))
-            self._float(f"{key}.sin", np.sin(angles).astype(np.float32))
-        return [self._nodes.held(f"{key}.cos"), self._nodes.held(f"{key}.sin")]
-
-    def _matmul(self, value: ir.Value, projections: Sequence[str], name: str, *, bias: bool) -> ir.Value:
-        """Multiply by one matrix, or by several side by side in one launch."""
-        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
-        added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
-        leading = f"{projections[0]}.weight"
-        weights = self._preset.weights(leading, self._architecture.depth(leading))
-        return self._multiply(value, matrix, weights, name, added)
 
     def _multiply(
         self,
@@ -294,11 +204,3 @@ class _Lowering:
             domain=_MICROSOFT,
         )
         return normal, total
-
-    def _float(self, name: str, array: npt.NDArray[np.float32]) -> ir.Value:
-        """A constant in the type that the graph computes in."""
-        return self._nodes.constant(name, self._element.hold(name, array))
-
-
-def _cache_shape(attention: Attention) -> list[int | str]:
-    return ["batch", attention.kv_heads, "capacity", attention.head_dim]

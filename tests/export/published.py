@@ -15,7 +15,7 @@ from appliance.targets import Board, targets
 from export.architecture import Architecture, describe
 from export.holdings import Sizes
 from export.prediction import roofline
-from export.presets import FLOAT, Preset, Weights
+from export.presets import FLOAT16, HALF, Preset, Weights
 from tests.export.shapes import Shapes
 
 CHAT_TOKENS = 51
@@ -26,7 +26,7 @@ INT4, NVFP4 = "int4", "NVFP4"
 
 def _matrices(weights: Weights) -> Preset:
     """Layers in 4 bits; embedding and head in 16-bit floats, which is how that engine's quantiser leaves them."""
-    return Preset("published", "", 0, body=weights, head=FLOAT, embedding=FLOAT, runtime=TENSORRT)
+    return Preset("published", "", 0, body=weights, head=HALF, embedding=HALF, runtime=TENSORRT, activations=FLOAT16)
 
 
 FORMS: Mapping[str, Preset] = {
@@ -37,10 +37,10 @@ FORMS: Mapping[str, Preset] = {
 # Hidden and inner width, layers, query heads, tied embeddings: the config.json files of Qwen3. All have 8 key heads of
 # 128 elements.
 SHAPES = {
-    "Qwen3-0.6B": (1024, 3072, 28, 16, True),
-    "Qwen3-1.7B": (2048, 6144, 28, 16, True),
-    "Qwen3-4B": (2560, 9728, 36, 32, True),
-    "Qwen3-8B": (4096, 12288, 36, 32, False),
+    "Qwen3-0.6B": (1024, 3072, 28, 16),
+    "Qwen3-1.7B": (2048, 6144, 28, 16),
+    "Qwen3-4B": (2560, 9728, 36, 32),
+    "Qwen3-8B": (4096, 12288, 36, 32),
 }
 
 
@@ -107,7 +107,7 @@ PEAKS_CONTEXT_TOKENS = 2200
 
 
 def architecture_of(model: str) -> Architecture:
-    hidden, inner, layers, heads, tied = SHAPES[model]
+    hidden, inner, layers, heads = SHAPES[model]
     return describe(
         {
             "head_dim": 128,
@@ -120,7 +120,8 @@ def architecture_of(model: str) -> Architecture:
             "num_key_value_heads": 8,
             "rms_norm_eps": 1e-6,
             "rope_theta": 1000000,
-            "tie_word_embeddings": tied,
+            # Edge-LLM holds the embedding's table and the head apart, tied or not.
+            "tie_word_embeddings": False,
             "vocab_size": 151936,
         }
     )

@@ -39,7 +39,8 @@ def held_bytes(graph: Path) -> int:
 @pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_the_weights_of_a_graph_are_predicted(tmp_path: Path, preset: Preset, model_type: str, tie: bool) -> None:
-    checkpoint = open_checkpoint(files_in(make_tiny_checkpoint(tmp_path / "c", model_type, tie=tie, layers=4)))
+    folder = make_tiny_checkpoint(tmp_path / "c", model_type, tie=tie, layers=4, inner=192)
+    checkpoint = open_checkpoint(files_in(folder))
     architecture = describe(checkpoint.config)
     (tmp_path / "graph").mkdir()
     build = LOWERINGS[preset.runtime]

@@ -7,36 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from appliance.artefact.manifest import ORT_CUDA, TENSORRT
 from appliance.cli.rim import run
-from appliance.config import ServeConfig
+from appliance.engine import EngineConfig
 from appliance.layout import Layout
 from appliance.targets import get
-from export import plan as planning
 from export.checkpoint import open_checkpoint
 from export.holdings import Sizes
 from export.plan import plan
 from export.prediction import EFFICIENCY
-from export.presets import FLOAT, PRESETS, Preset, Weights
 from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome
 from tests.installed import files_in, install_checkpoint
 
 CONTEXT_TOKENS = 8192
-_FORMS = {"bf16": FLOAT, "fp16": FLOAT, "int8": Weights(8, 64), "int4": Weights(4, 64)}
+
+
 # Until this version can make them: the presets that the targets name, in size.
-STAND_INS = {
-    name: Preset(name, "", 1, form, form, FLOAT, runtime=runtime)
-    for prefix, runtime in (("", ORT_CUDA), ("tensorrt-", TENSORRT))
-    for name, form in ((f"{prefix}{form}", weights) for form, weights in _FORMS.items())
-}
-
-
-@pytest.fixture(autouse=True)
-def presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "PRESETS", {**STAND_INS, **PRESETS})
-
-
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     folder = tmp_path_factory.mktemp("box")
@@ -105,7 +91,7 @@ def test_on_a_cpu_speed_is_measured_not_predicted(call) -> None:
     document = call("tiny", "--json").document
     assert document["boards"] == []
     assert document["build_bytes"] is None
-    assert (document["slots"], document["context_tokens"]) == (ServeConfig().slots, 4096)
+    assert (document["slots"], document["context_tokens"]) == (EngineConfig().slots, 4096)
     # In 32 bits.
     assert document["cache_bytes_per_token"] == 2 * 2 * 2 * 16 * 4
     assert document["memory"]["cache_bytes"] == 8 * 4096 * document["cache_bytes_per_token"]

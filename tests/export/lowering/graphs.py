@@ -10,7 +10,8 @@ import onnx
 from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
-from export.lowering import ort
+from export.job import Build
+from export.pipeline import LOWERINGS
 from export.presets import Preset
 from export.quality.graph_runner import GraphRunner
 from export.stages import file_entry
@@ -21,13 +22,16 @@ LAYERS = 2
 TOKENS = tiny_tokenizer().get_vocab_size()
 
 
-def build(folder: Path, preset: Preset, model_type: str = "qwen2", **checkpoint: Any) -> Path:
-    """Lower a tiny checkpoint; returns the folder of the graph."""
+def build(
+    folder: Path, preset: Preset, model_type: str = "qwen2", *, how: Build | None = None, **checkpoint: Any
+) -> Path:
+    """Lower a tiny checkpoint, for the preset's runtime unless it is said how; returns the folder of the graph."""
     source = make_tiny_checkpoint(folder / "checkpoint", model_type, **checkpoint)
     opened = open_checkpoint(files_in(source))
     graph = folder / "graph"
     graph.mkdir()
-    ort.build(opened, describe(opened.config), preset, TOKENS, graph, lambda _done, _total: None)
+    lower = how or LOWERINGS[preset.runtime]
+    lower(opened, describe(opened.config), preset, TOKENS, graph, lambda _done, _total: None)
     return graph
 
 

@@ -12,15 +12,17 @@ import onnx.numpy_helper
 import onnxruntime as ort
 import pytest
 
-from appliance.artefact.manifest import GRAPH, ORT_CPU
+from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA, TENSORRT
 from appliance.errors import QualityError
+from export.lowering import twin
 from export.lowering.element import Element
 from export.presets import PRESETS, REFERENCE, Preset
 from tests.checkpoints import KV_HEADS, head_dim
 from tests.export.lowering.graphs import build, load, runner
 
+TENSORRT_HALVES = [name for name, preset in PRESETS.items() if preset.runtime == TENSORRT]
 IDS = tuple(range(40, 90))
-HALVES = [name for name, preset in PRESETS.items() if preset.activations != "float32"]
+HALVES = [name for name, preset in PRESETS.items() if preset.runtime == ORT_CUDA]
 
 
 def logits(folder: Path, preset: Preset, model_type: str = "qwen2") -> npt.NDArray[np.float32]:
@@ -31,10 +33,25 @@ def logits(folder: Path, preset: Preset, model_type: str = "qwen2") -> npt.NDArr
 @pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
 def test_its_constants_have_the_values_of_the_artefacts(tmp_path: Path, name: str, model_type: str) -> None:
     artefact = _constants(build(tmp_path / "artefact", replace(PRESETS[name], runtime=ORT_CPU), model_type))
-    twin = _constants(build(tmp_path / "twin", PRESETS[name].twin, model_type))
-    assert artefact.keys() == twin.keys()
+    stands_in = _constants(build(tmp_path / "twin", PRESETS[name], model_type, how=twin.build))
+    assert artefact.keys() == stands_in.keys()
     for tensor, value in artefact.items():
-        assert np.array_equal(value.astype(np.float64), twin[tensor].astype(np.float64)), tensor
+        assert np.array_equal(value.astype(np.float64), stands_in[tensor].astype(np.float64)), tensor
+
+
+@pytest.mark.parametrize("name", TENSORRT_HALVES)
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+def test_its_constants_are_what_tensorrt_dequantises_its_own_to(tmp_path: Path, name: str, model_type: str) -> None:
+    preset = PRESETS[name]
+    artefact = build(tmp_path / "artefact", preset, model_type, inner=192)
+    stands_in = _constants(build(tmp_path / "twin", preset, model_type, inner=192, how=twin.build))
+    constants = _constants(artefact)
+    constants |= {node.output[0]: _dequantised(node, constants) for node in load(artefact).graph.node}
+    matrices = {tensor: value for tensor, value in stands_in.items() if value.ndim == 2 and "rotary" not in tensor}
+    assert len(matrices) == 2 + 2 * 5
+    for tensor, value in matrices.items():
+        own = constants[tensor].T if tensor == "lm_head.weight" else constants[tensor]
+        assert np.array_equal(value, own.astype(np.float32)), tensor
 
 
 @pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
@@ -52,9 +69,9 @@ def test_float16_on_the_cpu_says_what_its_twin_says(tmp_path: Path, model_type: 
         **{f"past_key_values.{layer}.{part}": cache for layer in range(2) for part in ("key", "value")},
     }
     (own,) = session.run(["logits"], given)
-    twin = logits(tmp_path / "twin", preset.twin, model_type)
+    twins = logits(tmp_path / "twin", preset.twin, model_type)
     reference = logits(tmp_path / "reference", REFERENCE, model_type)
-    own_error, twin_error = (np.abs(found[:, : twin.shape[1]] - reference).mean() for found in (own, twin))
+    own_error, twin_error = (np.abs(found[:, : twins.shape[1]] - reference).mean() for found in (own, twins))
     assert 0 < own_error < 2 * twin_error < 4 * own_error
     assert twin_error < 0.002 * np.abs(reference).max()
 
@@ -93,3 +110,17 @@ def test_a_weight_beyond_the_range_of_the_type_is_refused_by_name() -> None:
 def _constants(graph: Path) -> dict[str, npt.NDArray[np.generic]]:
     model = onnx.load(graph / GRAPH)
     return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def _dequantised(node: onnx.NodeProto, constants: dict[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    """What DequantizeLinear gives by its definition, rounded to the type of its scales; of other nodes nothing."""
+    if node.op_type != "DequantizeLinear":
+        return np.empty(0)
+    elements, scales = (constants[name] for name in node.input)
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    axis, block = attributes["axis"], attributes.get("block_size")
+    if block is None:
+        spread = np.expand_dims(scales.astype(np.float32), 1 - axis)
+    else:
+        spread = scales.astype(np.float32).repeat(block, axis)
+    return (elements.astype(np.float32) * spread).astype(scales.dtype)

@@ -1,0 +1,170 @@
+"""What the lowerings share: the contract's inputs and outputs, the walk over the layers, the tensors that are read.
+
+Each lowering says how its runtime computes a norm, a product of matrices, attention.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from appliance.artefact.manifest import ORT_CPU
+from export.architecture import Architecture, Attention, Layer
+from export.checkpoint import Checkpoint
+from export.lowering.candidates import add_candidates
+from export.lowering.data_file import DataFile
+from export.lowering.element import Element
+from export.lowering.nodes import Nodes
+from export.presets import FLOAT32, Preset, Weights
+
+Progress = Callable[[int, int], None]
+
+_PARTS = ("key", "value")
+
+
+class DecoderLowering(ABC):
+    """One run: adds nodes while walking the description."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, architecture: Architecture, preset: Preset, tokens: int, data: DataFile
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._architecture = architecture
+        self._preset = preset
+        self._tokens = tokens
+        self._element = Element.of(preset)
+        self._nodes = Nodes(data)
+        self._pasts: list[tuple[ir.Value, ...]] = []
+        self._presents: list[Sequence[ir.Value]] = []
+
+    def graph(self, opsets: Mapping[str, int], progress: Progress) -> ir.Graph:
+        """Make the graph. `progress` is called with (layers done, layers in all), embedding and head counted as one."""
+        total = len(self._architecture.layers) + 2
+        self._ids = self._nodes.input("input_ids", ir.DataType.INT64, ["batch", "length"])
+        self._add_position_inputs()
+        rows = self._nodes.input("logits_rows", ir.DataType.INT64, ["wanted"])
+        for index, layer in enumerate(self._architecture.layers):
+            shape = _cache_shape(layer.attention)
+            names = [f"past_key_values.{index}.{part}" for part in _PARTS]
+            self._pasts.append(tuple(self._nodes.input(name, self._element.onnx, shape) for name in names))
+        residual = self._embedding(self._ids)
+        progress(1, total)
+        normal = self._layers(residual, progress)
+        self._head(normal, rows)
+        for index, layer in enumerate(self._architecture.layers):
+            for part, value in zip(_PARTS, self._presents[index], strict=True):
+                name = f"present.{index}.{part}"
+                self._nodes.output(value, name, self._element.onnx, _cache_shape(layer.attention))
+        progress(total, total)
+        return self._nodes.graph(self._architecture.name, opsets)
+
+    # The parts of a model, from input to output.
+
+    def _layers(self, residual: ir.Value, progress: Progress) -> ir.Value:
+        """Return the normalised output of the last layer, [batch, length, hidden]."""
+        layers = self._architecture.layers
+        norms = [f"{layer.prefix}.input_layernorm.weight" for layer in layers] + [self._architecture.final_norm]
+        normal = self._norm(residual, norms[0])
+        for index, layer in enumerate(layers):
+            attended = self._attention(index, layer, normal)
+            middle = f"{layer.prefix}.post_attention_layernorm.weight"
+            normal, residual = self._add_and_norm(residual, attended, middle, f"{layer.prefix}.attention_residual")
+            fed = self._feed_forward(layer, normal)
+            normal, residual = self._add_and_norm(residual, fed, norms[index + 1], f"{layer.prefix}.residual")
+            progress(index + 2, len(layers) + 2)
+        return normal
+
+    def _feed_forward(self, layer: Layer, normal: ir.Value) -> ir.Value:
+        prefix = f"{layer.prefix}.mlp"
+        gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate", bias=False)
+        up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up", bias=False)
+        gated = self._nodes.node("Mul", [self._silu(gate, f"{prefix}.silu"), up], f"{prefix}.gated")
+        return self._matmul(gated, [f"{prefix}.down_proj"], f"{prefix}.down", bias=False)
+
+    def _head(self, normal: ir.Value, rows: ir.Value) -> None:
+        architecture = self._architecture
+        flat = self._nodes.constant("shape.rows", np.array([-1, architecture.hidden], np.int64))
+        hidden = self._nodes.node("Reshape", [normal, flat], "hidden")
+        wanted = self._nodes.node("Gather", [hidden, rows], "wanted", {"axis": 0})
+        logits = self._logits(wanted)
+        if self._element.name != FLOAT32:
+            logits = self._nodes.node("Cast", [logits], "logits", {"to": int(ir.DataType.FLOAT)})
+        self._nodes.output(logits, "logits", ir.DataType.FLOAT, ["wanted", architecture.vocabulary])
+        if self._preset.runtime != ORT_CPU:
+            add_candidates(self._nodes, logits, architecture.vocabulary, self._tokens)
+
+    # What each runtime does in its own way.
+
+    @abstractmethod
+    def _add_position_inputs(self) -> None:
+        """Add the inputs that say how many rows of the cache there are."""
+
+    @abstractmethod
+    def _embedding(self, ids: ir.Value) -> ir.Value:
+        """The tokens' rows of the table, [batch, length, hidden]."""
+
+    @abstractmethod
+    def _attention(self, index: int, layer: Layer, normal: ir.Value) -> ir.Value:
+        """Attention of a layer from its input to its output projection. It adds the layer's cache to `_presents`."""
+
+    @abstractmethod
+    def _silu(self, value: ir.Value, name: str) -> ir.Value:
+        """Return x * sigmoid(x)."""
+
+    @abstractmethod
+    def _norm(self, value: ir.Value, weight: str) -> ir.Value:
+        """RMSNorm over the last dimension with the tensor called `weight`."""
+
+    @abstractmethod
+    def _add_and_norm(self, residual: ir.Value, addend: ir.Value, weight: str, name: str) -> tuple[ir.Value, ir.Value]:
+        """Return (normalised sum, the sum, called `name`)."""
+
+    @abstractmethod
+    def _logits(self, wanted: ir.Value) -> ir.Value:
+        """The output head, [wanted, vocabulary], in the type of the activations."""
+
+    @abstractmethod
+    def _multiply(
+        self,
+        value: ir.Value,
+        matrix: npt.NDArray[np.float32],
+        weights: Weights,
+        name: str,
+        bias: npt.NDArray[np.float32] | None,
+    ) -> ir.Value:
+        """Multiply by `matrix` [out, in] transposed, held as `weights` says, and add the bias."""
+
+    # Pieces that several parts share.
+
+    def _matmul(self, value: ir.Value, projections: Sequence[str], name: str, *, bias: bool) -> ir.Value:
+        """Multiply by one matrix, or by several side by side in one launch."""
+        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
+        added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
+        leading = f"{projections[0]}.weight"
+        weights = self._preset.weights(leading, self._architecture.depth(leading))
+        return self._multiply(value, matrix, weights, name, added)
+
+    def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
+        """Cosine and sine of position * theta^(-2i/d), [context, head_dim / 2], computed in doubles.
+
+        They have the type of the activations: neither runtime's rotation takes another.
+        """
+        key = f"rotary.{attention.rope_theta:g}.{attention.head_dim}"
+        if not self._nodes.holds(f"{key}.cos"):
+            exponents = np.arange(0, attention.head_dim, 2, dtype=np.float64) / attention.head_dim
+            angles = np.outer(np.arange(self._architecture.context_tokens), attention.rope_theta**-exponents)
+            self._float(f"{key}.cos", np.cos(angles).astype(np.float32))
+            self._float(f"{key}.sin", np.sin(angles).astype(np.float32))
+        return [self._nodes.held(f"{key}.cos"), self._nodes.held(f"{key}.sin")]
+
+    def _float(self, name: str, array: npt.NDArray[np.float32]) -> ir.Value:
+        """A constant in the type that the graph computes in."""
+        return self._nodes.constant(name, self._element.hold(name, array))
+
+
+def _cache_shape(attention: Attention) -> list[int | str]:
+    return ["batch", attention.kv_heads, "capacity", attention.head_dim]
