@@ -45,11 +45,12 @@ class Shortlist:
         None where they may reach beyond the list. The weights are unnormalised: the likeliest token has 1.
         """
         limit = self._limit(params)
-        if limit is None and (params.top_p == 1.0 or not self.sure):
+        # Of a limited set that is not all listed, the mass is not known; of the whole row, where nothing limits, it is.
+        if not self.sure or (params.top_p == 1.0 if limit == self.tokens else limit > self.sure):
             return None
-        cumulative = np.cumsum(weights(self.values[: self.sure if limit is None else limit], params.temperature))
-        kept = limit
-        if limit is None:
+        cumulative = np.cumsum(weights(self.values[: min(limit, self.sure)], params.temperature))
+        kept: int | None = limit
+        if limit == self.tokens:
             kept = self._nucleus(cumulative, params)
         elif params.top_p < 1.0:
             kept = int(np.searchsorted(cumulative, params.top_p * float(cumulative[-1]))) + 1
@@ -62,16 +63,16 @@ class Shortlist:
         top = tuple((int(i), float(value) - self.log_normaliser) for i, value in pairs)
         return TokenLogprob(token, float(self.values[place]) - self.log_normaliser, top)
 
-    def _limit(self, params: SamplingParams) -> int | None:
-        """How many tokens min_p and top_k leave; None for all, and for more than are sure."""
+    def _limit(self, params: SamplingParams) -> int:
+        """How many tokens min_p and top_k leave: exactly, where it is as many as are sure or fewer."""
         limit = self.tokens
         if params.min_p > 0.0:
             least = self.values.max() + params.temperature * np.log(params.min_p)
-            # Where the last one listed is likely enough, so may be others: then top_k alone can say how many.
-            limit = self.tokens if self.values[-1] >= least else int(np.count_nonzero(self.values >= least))
-        if params.top_k:
-            limit = min(limit, params.top_k)
-        return limit if limit <= self.sure and limit < self.tokens else None
+            limit = int(np.count_nonzero(self.values >= least))
+            if limit == self.values.size < self.tokens:
+                # Others that are not listed may be likely enough too.
+                limit = self.tokens - 1
+        return min(limit, params.top_k) if params.top_k else limit
 
     def _nucleus(self, cumulative: Weights, params: SamplingParams) -> int | None:
         """How many tokens top_p keeps of the whole row: sure only when both bounds of its mass say the same."""

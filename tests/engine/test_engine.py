@@ -40,7 +40,7 @@ class GatedRunner(ToyRunner):
         super()._count()
 
 
-class BrokenRunner(ToyRunner):
+class BrokenRunner(GatedRunner):
     def decode(self, _tokens, _lengths):
         raise ZeroDivisionError("nobody foresaw this")
 
@@ -203,8 +203,11 @@ def test_a_deadline_in_the_past_ends_a_request_before_its_first_token(make):
 
 
 def test_a_fault_nobody_foresaw_ends_all_requests_and_refuses_new_ones(make, caplog):
-    engine = make(BrokenRunner(CONFIG.slots * 2))
+    runner = BrokenRunner()
+    engine = make(runner)
+    # The first step waits for all of them to be there: an engine that has ended takes no more.
     streams = [submit(engine, sampling=ENDLESS, name=str(index)) for index in range(6)]
+    runner.permits.release(100)
     for events in streams:
         finish = drain(events)[-1]
         assert finish.reason is FinishReason.ERROR
