@@ -61,6 +61,8 @@ def providers(stream: int) -> list[Provider]:
         "arena_extend_strategy": "kSameAsRequested",
         # What the graph has in float32 is meant: TF32 keeps 10 bits of the mantissa.
         "use_tf32": "0",
+        # Squares of 16-bit activations are summed in 32 bits.
+        "enable_skip_layer_norm_strict_mode": "1",
     }
     return [(CUDA, options), CPU]
 
