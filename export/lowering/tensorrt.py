@@ -62,9 +62,12 @@ class _Lowering(DecoderLowering):
         """Compute positions and mask once, for all layers."""
         begin = self._nodes.node("Unsqueeze", [self._write_indices, self._axes(1)], "positions.begin")
         steps = self._range_over(self._ids, 1, "positions.steps")
-        self._positions = self._nodes.node("Add", [begin, steps], "positions")
+        positions = self._nodes.node("Add", [begin, steps], "positions")
+        # A step may be padded beyond the context: what it says there means nothing, but is read from within the tables.
+        final = self._nodes.constant("positions.final", np.array(self._architecture.context_tokens - 1, np.int64))
+        self._rotary_positions = self._nodes.node("Min", [positions, final], "positions.rotary")
         columns = self._range_over(self._pasts[0][0], 2, "mask.columns")
-        last = self._nodes.node("Unsqueeze", [self._positions, self._axes(1, 3)], "mask.last")
+        last = self._nodes.node("Unsqueeze", [positions, self._axes(1, 3)], "mask.last")
         # bool [batch, 1, length, capacity]: a token sees the columns up to its own position.
         self._mask = self._nodes.node("LessOrEqual", [columns, last], "mask")
         return super()._layers(residual, progress)
@@ -107,7 +110,7 @@ class _Lowering(DecoderLowering):
         return self._nodes.node("Transpose", [heads], f"{name}.by_head", {"perm": [0, 2, 1, 3]})
 
     def _rotated(self, heads: ir.Value, attention: Attention, name: str) -> ir.Value:
-        inputs = [heads, *self._rotary_tables(attention), self._positions]
+        inputs = [heads, *self._rotary_tables(attention), self._rotary_positions]
         return self._nodes.node("RotaryEmbedding", inputs, f"{name}.rotated")
 
     def _written(self, past: ir.Value, rows: ir.Value, name: str) -> ir.Value:

@@ -115,6 +115,20 @@ def test_a_cache_in_place_and_one_that_is_copied_say_the_same(tmp_path: Path, mo
         assert np.array_equal(cache, copied.cache[name])
 
 
+def test_padding_beyond_the_context_harms_no_token_before_it(tmp_path: Path) -> None:
+    """A launch of a fixed size may end behind the last position that the rotary tables have."""
+    graph = build(tmp_path, PLAIN, max_position_embeddings=len(PROMPT))
+    exact, padded = (Steps(graph, "qwen2", 1, CAPACITY) for _ in range(2))
+    begin = 20
+    for steps in (exact, padded):
+        steps.run([PROMPT[:begin]], [0], slice(0, 1))
+    rest = PROMPT[begin:]
+    expected = exact.run([rest], [begin], slice(0, 1))
+    found = padded.run([[*rest, *[0] * (CAPACITY - len(PROMPT))]], [begin], slice(0, 1))
+    assert_close(found[: len(rest)], expected)
+    assert np.isfinite(found).all()
+
+
 # Blocks of 32, as the tiny checkpoints' matrices are no whole number of the preset's wide.
 QUANTISED = [PRESETS["tensorrt-int8"], replace(PRESETS["tensorrt-int4"], body=Weights(bits=4, block=32))]
 
