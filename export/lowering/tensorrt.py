@@ -63,6 +63,9 @@ class _Lowering(DecoderLowering):
         begin = self._nodes.node("Unsqueeze", [self._write_indices, self._axes(1)], "positions.begin")
         steps = self._range_over(self._ids, 1, "positions.steps")
         self._positions = self._nodes.node("Add", [begin, steps], "positions")
+        # The rotary tables end with the context. What is beyond it is padding, which nobody looks at.
+        end = self._nodes.constant("positions.end", np.array(self._architecture.context_tokens - 1, np.int64))
+        self._angles = self._nodes.node("Min", [self._positions, end], "positions.angles")
         columns = self._range_over(self._pasts[0][0], 2, "mask.columns")
         last = self._nodes.node("Unsqueeze", [self._positions, self._axes(1, 3)], "mask.last")
         # bool [batch, 1, length, capacity]: a token sees the columns up to its own position.
@@ -107,7 +110,7 @@ class _Lowering(DecoderLowering):
         return self._nodes.node("Transpose", [heads], f"{name}.by_head", {"perm": [0, 2, 1, 3]})
 
     def _rotated(self, heads: ir.Value, attention: Attention, name: str) -> ir.Value:
-        inputs = [heads, *self._rotary_tables(attention), self._positions]
+        inputs = [heads, *self._rotary_tables(attention), self._angles]
         return self._nodes.node("RotaryEmbedding", inputs, f"{name}.rotated")
 
     def _written(self, past: ir.Value, rows: ir.Value, name: str) -> ir.Value:
