@@ -1,4 +1,4 @@
-"""The engine over TensorRT's runner: answers depend on their prompt alone, a lost GPU ends it, a plan is opened first."""
+"""The engine over TensorRT's runner: answers depend on the prompt alone, and a lost GPU ends it at once."""
 
 import dataclasses
 import queue
