@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
+from appliance.engine.parity import PARITY, to_bytes
 from export.generation import Settings
 from export.job import Build, Job
 from export.lowering import ort, twin
 from export.presets import REFERENCE, Preset
 from export.quality.graph_runner import GraphRunner
 from export.quality.magnitudes import Magnitudes, add_magnitudes, write_magnitudes
+from export.quality.parity import parity_cases
 from export.quality.reading import Material
 from export.quality.reference import Reference, write_reference
 from export.quality.report import REPORT, Report, measure
@@ -37,7 +39,10 @@ def make_magnitudes(job: Job, words: StageResult, folder: Path) -> None:
 
 
 def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> None:
-    """Compare the artefact's graph, or its twin where this machine does not compute it, with the reference."""
+    """Compare the artefact's graph, or its twin where this machine does not compute it, with the reference.
+
+    Beside the report goes what the box compares its plan with, where there will be one.
+    """
     words, graph = results["words"], results["graph"]
     if job.preset.runtime == ORT_CPU:
         shape = job.shape(Settings.read(words.folder).tokens)
@@ -46,6 +51,9 @@ def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> N
         with _running(job, words, job.preset, "twin graph", build=twin.build) as runner:
             report = _measured(job, results, runner)
     (folder / REPORT).write_bytes(report.to_bytes())
+    if job.preset.runtime == TENSORRT:
+        reference = Reference.open(results["reference"].folder)
+        (folder / PARITY).write_bytes(to_bytes(parity_cases(reference, _material(job, words))))
 
 
 def _measured(job: Job, results: Mapping[str, StageResult], runner: GraphRunner) -> Report:

@@ -44,7 +44,7 @@ class CudaMemory:
         # At the process's end the driver does it.
         weakref.finalize(self, _free_all, cuda.cudaFree, self._regions).atexit = False
         self._enter()
-        self._stream = _ask(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
+        self._stream = ask(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
         self.stream = int(self._stream)
 
     def free_bytes(self) -> int:
@@ -54,7 +54,7 @@ class CudaMemory:
             EngineError: CUDA fails.
         """
         self._enter()
-        return int(_ask(cuda.cudaMemGetInfo()))
+        return int(ask(cuda.cudaMemGetInfo()))
 
     def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:  # noqa: ARG002 - the seam's form
         """See `Memory`. All of it is taken at once, and holds zeros: a GPU has no pages that cost nothing."""
@@ -65,26 +65,26 @@ class CudaMemory:
             raise NoSpaceError(f"the GPU does not give {size_bytes} bytes")
         _check(error)
         self._regions.add(int(address))
-        _ask(cuda.cudaMemsetAsync(address, 0, size_bytes, self._stream))
+        ask(cuda.cudaMemsetAsync(address, 0, size_bytes, self._stream))
         return Region(int(address), size_bytes)
 
     def free(self, region: Region) -> None:
         """See `Memory`."""
         self._regions.discard(region.address)
-        _ask(cuda.cudaFree(region.address))
+        ask(cuda.cudaFree(region.address))
 
     def store(self, address: int, values: NDArray[Any]) -> None:
         """See `Memory`. The array may be changed afterwards: pageable memory is copied before the call returns."""
         self._enter()
-        _ask(cuda.cudaMemcpyAsync(address, values.ctypes.data, values.nbytes, _TO_DEVICE, self._stream))
+        ask(cuda.cudaMemcpyAsync(address, values.ctypes.data, values.nbytes, _TO_DEVICE, self._stream))
 
     def fetch(self, region: Region, offset: int, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `Memory`."""
         self._enter()
         values: NDArray[Any] = np.empty(shape, dtype)
         source = region.address + offset
-        _ask(cuda.cudaMemcpyAsync(values.ctypes.data, source, values.nbytes, _TO_HOST, self._stream))
-        _ask(cuda.cudaStreamSynchronize(self._stream))
+        ask(cuda.cudaMemcpyAsync(values.ctypes.data, source, values.nbytes, _TO_HOST, self._stream))
+        ask(cuda.cudaStreamSynchronize(self._stream))
         return values
 
     def copy(self, source: Pieces, target: int) -> None:
@@ -93,10 +93,19 @@ class CudaMemory:
             return
         self._enter()
         pitch = source.pitch_bytes
-        _ask(
+        ask(
             cuda.cudaMemcpy2DAsync(
                 target, pitch, source.address, pitch, source.size_bytes, source.count, _WITHIN, self._stream
             )
+        )
+
+    def clear(self, pieces: Pieces) -> None:
+        """See `Memory`."""
+        if not pieces.size_bytes:
+            return
+        self._enter()
+        ask(
+            cuda.cudaMemset2DAsync(pieces.address, pieces.pitch_bytes, 0, pieces.size_bytes, pieces.count, self._stream)
         )
 
     def give_back(self, region: Region, pieces: Pieces) -> None:
@@ -104,7 +113,7 @@ class CudaMemory:
 
     def _enter(self) -> None:
         """The engine's thread is not the one that loaded the graph, and a thread's device is its own."""
-        _ask(cuda.cudaSetDevice(self._ordinal))
+        ask(cuda.cudaSetDevice(self._ordinal))
 
 
 def _free_all(free: Callable[[int], Any], addresses: set[int]) -> None:
@@ -112,8 +121,13 @@ def _free_all(free: Callable[[int], Any], addresses: set[int]) -> None:
         free(address)
 
 
-def _ask(answer: tuple[Any, ...]) -> Any:
-    """The first value of an answer of CUDA, whose result code comes before it; None where there is no value."""
+def ask(answer: tuple[Any, ...]) -> Any:
+    """The first value of an answer of CUDA, whose result code comes before it; None where there is no value.
+
+    Raises:
+        DeviceLostError: the code means that every later call fails too.
+        EngineError: it means anything else but success.
+    """
     _check(answer[0])
     return answer[1] if len(answer) > 1 else None
 

@@ -16,7 +16,7 @@ what happened to be cached.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,3 +50,29 @@ def find_tile(run: Callable[[int], NDArray[np.float32]]) -> int:
     while tile < LARGEST_TILE and not np.array_equal(run(tile), whole[:tile]):
         tile *= 2
     return tile
+
+
+def least_alike(sizes: Sequence[int], is_alike: Callable[[int], bool]) -> int:
+    """Return the least size from which on every size computes its rows as the last does.
+
+    For runtimes that launch few sizes only, so that each can be tried; nothing is concluded about other sizes.
+
+    Args:
+        sizes: ascending, not empty.
+        is_alike: whether a size's rows have the very bits that they have in a launch of the last size.
+    """
+    least = sizes[-1]
+    for size in reversed(sizes[:-1]):
+        if not is_alike(size):
+            break
+        least = size
+    return least
+
+
+def doubling(least: int, most: int) -> tuple[int, ...]:
+    """Sizes from `least` on, each twice the one before, and `most` at the end."""
+    sizes = []
+    while least < most:
+        sizes.append(least)
+        least *= 2
+    return (*sizes, most)

@@ -65,6 +65,12 @@ class KVCache:
             self._memory.copy(ones, others.address)
             self._memory.copy(self._rows(self._spare, 0, 0, second_rows), ones.address)
 
+    def clear(self, slot: int, from_row: int) -> None:
+        """Make all rows of a slot from `from_row` on zero."""
+        _, capacity, _ = self.dimensions
+        for region in self._regions:
+            self._memory.clear(self._rows(region, slot, from_row, capacity - from_row))
+
     def release(self, slot: int, keep_rows: int) -> None:
         """Give the memory of all rows of `slot` from `keep_rows` on back, where the memory can."""
         _, capacity, _ = self.dimensions

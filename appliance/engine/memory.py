@@ -77,6 +77,9 @@ class Memory(Protocol):
     def copy(self, source: Pieces, target: int) -> None:
         """Copy pieces to a place that does not overlap with theirs, where they are at the same distances."""
 
+    def clear(self, pieces: Pieces) -> None:
+        """Fill pieces with zeros."""
+
     def give_back(self, region: Region, pieces: Pieces) -> None:
         """Give the memory of pieces of a sparse region back to the system where that is possible."""
 
@@ -119,6 +122,11 @@ class HostMemory:
         """See `Memory`."""
         for place in range(0, source.count * source.pitch_bytes, source.pitch_bytes):
             ctypes.memmove(target + place, source.address + place, source.size_bytes)
+
+    def clear(self, pieces: Pieces) -> None:
+        """See `Memory`."""
+        for place in range(0, pieces.count * pieces.pitch_bytes, pieces.pitch_bytes):
+            ctypes.memset(pieces.address + place, 0, pieces.size_bytes)
 
     def give_back(self, region: Region, pieces: Pieces) -> None:
         """See `Memory`. Only whole pages are given back; they read as zero then."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.artefact import Manifest
-from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA
+from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA, TENSORRT
 from appliance.engine.config import EngineConfig
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.runner import Runner
-from appliance.errors import UnsupportedError
+from appliance.errors import UnsupportedError, UsageError
 from appliance.gpu import find_gpu
 
 
@@ -19,6 +19,8 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
     """Load the artefact's graph, already through the gate, with a cache of `slots` slots of `capacity` tokens.
 
     Raises:
+        UsageError: the artefact is computed by a plan, and none is named, or it is too small for what is asked.
+        UnknownModelError, IntegrityError: see `open_plan`.
         UnsupportedError: this program has no runner for it, or the box no GPU.
         MissingProgramError: what computes it is not installed.
         EngineError, NoSpaceError: see the runner.
@@ -31,4 +33,15 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
         from appliance.engine.ort_cuda import open_cuda_runner  # noqa: PLC0415 - a box without a GPU lacks its packages
 
         return open_cuda_runner(artefact, manifest, slots=slots, capacity=capacity)
+    if manifest.runtime == TENSORRT:
+        if config.plan is None:
+            raise UsageError(
+                f"{manifest.model} is computed by TensorRT, and no plan of it is named",
+                hint="start it with appliance up, which builds the plan",
+            )
+        gpu = find_gpu()
+        from appliance.engine.trt_open import open_trt_runner  # noqa: PLC0415 - a box without a GPU lacks its packages
+
+        plan = Path(config.plan)
+        return open_trt_runner(plan, manifest, gpu, slots=slots, running=config.slots, capacity=capacity)
     raise UnsupportedError(f"{manifest.model} was exported for the runtime {manifest.runtime!r}, which is not known")

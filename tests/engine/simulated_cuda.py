@@ -61,6 +61,16 @@ class SimulatedCuda:
     def cudaMemsetAsync(self, devPtr, value, count, stream):
         return self._queue(stream, lambda: ctypes.memset(devPtr, value, count))
 
+    def cudaMemset2DAsync(self, devPtr, pitch, value, width, height, stream):
+        assert 0 < width <= pitch
+        self._check(devPtr, pitch * (height - 1) + width)
+
+        def clear():
+            for row in range(height):
+                ctypes.memset(devPtr + row * pitch, value, width)
+
+        return self._queue(stream, clear)
+
     def cudaMemcpyAsync(self, dst, src, count, kind, stream):
         self._check(dst if kind == real.cudaMemcpyKind.cudaMemcpyHostToDevice else src, count)
         if kind == real.cudaMemcpyKind.cudaMemcpyHostToDevice:

@@ -61,6 +61,8 @@ def filled(memory):
         lambda cache: cache.copy(0, 2, 0),
         lambda cache: cache.swap(0, 10, 2, 3),
         lambda cache: cache.swap(3, 0, 1, 64),
+        lambda cache: cache.clear(2, 10),
+        lambda cache: cache.clear(2, 64),
     ],
 )
 def test_rows_are_moved_as_in_main_memory(cuda, change):

@@ -72,6 +72,16 @@ def test_swap_exchanges_the_rows_in_use(cache, first_rows, second_rows):
     assert np.array_equal(after[:, [1, 3]], before[:, [1, 3]])
 
 
+@pytest.mark.parametrize("first", [0, 1, 30, 64])
+def test_clearing_makes_the_last_rows_zero_and_nothing_else(cache, first):
+    before = contents(cache)
+    cache.clear(1, first)
+    after = contents(cache)
+    assert not after[:, 1, :, first:].any()
+    before[:, 1, :, first:] = 0
+    assert np.array_equal(after, before)
+
+
 @pytest.mark.parametrize("keep", [0, 1, 30, 64])
 def test_release_keeps_the_rows_in_use_and_the_neighbours(cache, keep):
     before = contents(cache)

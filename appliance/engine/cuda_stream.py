@@ -1,0 +1,46 @@
+"""A CUDA stream for launches, some of which are captured and launched again as one. It is as thin as can be."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from cuda.bindings import runtime as cuda
+
+from appliance.engine.cuda_memory import ask
+
+# Of this thread alone: another one may reserve memory meanwhile.
+_MODE = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+
+
+class CudaStream:
+    """The stream that a CudaMemory has. See `LaunchStream`."""
+
+    def __init__(self, address: int) -> None:
+        """Take `CudaMemory.stream`."""
+        self.address = address
+        self._stream = cuda.cudaStream_t(address)
+
+    def wait(self) -> None:
+        """See `LaunchStream`."""
+        ask(cuda.cudaStreamSynchronize(self._stream))
+
+    def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
+        """See `LaunchStream`."""
+        ask(cuda.cudaStreamBeginCapture(self._stream, _MODE))
+        try:
+            launch()
+        finally:
+            ended = cuda.cudaStreamEndCapture(self._stream)
+        graph = ask(ended)
+        try:
+            executable = ask(cuda.cudaGraphInstantiate(graph, 0))
+        finally:
+            cuda.cudaGraphDestroy(graph)
+
+        def replay() -> None:
+            ask(cuda.cudaGraphLaunch(executable, self._stream))
+
+        # At the process's end the driver does it.
+        weakref.finalize(replay, cuda.cudaGraphExecDestroy, executable).atexit = False
+        return replay

@@ -1,0 +1,179 @@
+"""Whether a plan answers like the checkpoint that it comes from: what is read, what is expected, how far off it is.
+
+A smoke test for what a compiler made of a graph on this box. How good the preset is was measured by the export.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.engine.exactness import align_down
+from appliance.engine.runner import Runner
+from appliance.errors import IntegrityError, QualityError
+
+Floats = NDArray[np.float64]
+PARITY = "parity.json"
+# Where a preset promises more than this, its rounding need not be the only one: the kernels' comes on top.
+LEAST_ALLOWED_KL = 0.02
+_FORMAT = 1
+# What is left for all other tokens where rounding leaves nothing.
+_SMALLEST = 1e-9
+
+
+@dataclass(frozen=True)
+class ParityCase:
+    """A text, read as a prompt at first and then token by token.
+
+    Attributes:
+        tokens: the text.
+        prompt_tokens: how many of them are the prompt.
+        likeliest: int64 [rows, count], the reference's likeliest tokens after the prompt and after each further token.
+        log_probabilities: float32 [rows, count], what the reference gives them.
+    """
+
+    tokens: tuple[int, ...]
+    prompt_tokens: int
+    likeliest: NDArray[np.int64]
+    log_probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far answers are from the reference.
+
+    Attributes:
+        mean_kl: mean divergence of the answers from the reference, in nats a row. The reference's likeliest tokens
+            count one by one, all others together, so it is at most the whole divergence.
+        worst_kl: that of the worst row.
+        top1_agreement: share of the rows whose likeliest token is the reference's.
+        rows: how many there were.
+    """
+
+    mean_kl: float
+    worst_kl: float
+    top1_agreement: float
+    rows: int
+
+    def check(self, allowed_kl: float) -> None:
+        """Raise QualityError where the mean divergence is above what is allowed, or no number."""
+        if not self.mean_kl <= allowed_kl:
+            raise QualityError(
+                f"the plan does not answer like the model: its mean KL divergence from the reference is "
+                f"{self.mean_kl:.4f} over {self.rows} rows, and {allowed_kl:g} is allowed",
+                hint="the plan is not used; report it with the versions of TensorRT and of the driver",
+            )
+
+
+def allowed_kl(max_mean_kl: float) -> float:
+    """The mean divergence that is allowed for a preset: twice what the export allows it, as the rows are few."""
+    return max(LEAST_ALLOWED_KL, 2 * max_mean_kl)
+
+
+def to_bytes(cases: Iterable[ParityCase]) -> bytes:
+    """The cases as JSON; equal cases give equal bytes."""
+    values = [
+        {
+            "tokens": list(case.tokens),
+            "prompt_tokens": case.prompt_tokens,
+            "likeliest": case.likeliest.tolist(),
+            "log_probabilities": [[round(float(value), 5) for value in row] for row in case.log_probabilities],
+        }
+        for case in cases
+    ]
+    return (json.dumps({"format": _FORMAT, "cases": values}, separators=(",", ":")) + "\n").encode()
+
+
+def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
+    """Parse what `to_bytes` gave.
+
+    Raises:
+        IntegrityError: it is something else.
+    """
+    try:
+        document = json.loads(content)
+        cases = tuple(
+            ParityCase(
+                tuple(int(token) for token in case["tokens"]),
+                int(case["prompt_tokens"]),
+                np.array(case["likeliest"], np.int64),
+                np.array(case["log_probabilities"], np.float32),
+            )
+            for case in document["cases"]
+        )
+        is_known = document["format"] == _FORMAT and bool(cases) and all(map(_is_whole, cases))
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{PARITY} cannot be read: {error}", hint="export the model again") from error
+    if not is_known:
+        raise IntegrityError(f"{PARITY} has another form than this version reads", hint="export the model again")
+    return cases
+
+
+def answers(runner: Runner, cases: Sequence[ParityCase]) -> list[NDArray[np.float32]]:
+    """Read all cases with a runner, together as the engine does; return the logits of each, [rows, vocabulary].
+
+    Prompts are computed in two chunks where they are long enough, and each further token in a batch of all cases.
+
+    Args:
+        runner: has a slot for each case, long enough for its text.
+        cases: all with equally many tokens after the prompt.
+
+    Raises:
+        EngineError: the runner failed.
+    """
+    rows = []
+    for slot, case in enumerate(cases):
+        edge = align_down(case.prompt_tokens // 2)
+        if edge:
+            runner.prefill(slot, 0, case.tokens[:edge])
+        logits = runner.prefill(slot, edge, case.tokens[edge : case.prompt_tokens])
+        rows.append([logits.rows([0])[0].copy()])
+    for step in range(len(cases[0].tokens) - cases[0].prompt_tokens):
+        lengths = [case.prompt_tokens + step for case in cases]
+        tokens = [case.tokens[length] for case, length in zip(cases, lengths, strict=True)]
+        logits = runner.decode(tokens, lengths)
+        for slot, row in enumerate(logits.rows(range(len(cases))).copy()):
+            rows[slot].append(row)
+    return [np.stack(case_rows) for case_rows in rows]
+
+
+def compare(cases: Sequence[ParityCase], found: Sequence[NDArray[np.float32]], tokens: int) -> Parity:
+    """Compare answers with the reference.
+
+    Args:
+        cases: see ParityCase.
+        found: of each case, float32 [rows, at least `tokens`].
+        tokens: entries of the tokenizer.
+    """
+    divergences, agreed = [], []
+    with np.errstate(all="ignore"):  # garbage is what is looked for
+        for case, logits in zip(cases, found, strict=True):
+            own = _log_softmax(logits[:, :tokens].astype(np.float64))
+            listed = np.take_along_axis(own, case.likeliest, axis=1)
+            divergences.append(_divergence(case.log_probabilities.astype(np.float64), listed))
+            agreed.append(own.argmax(axis=1) == case.likeliest[:, 0])
+    every = np.concatenate(divergences)
+    return Parity(float(every.mean()), float(every.max()), float(np.concatenate(agreed).mean()), every.size)
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def _divergence(expected: Floats, found: Floats) -> Floats:
+    """KL(expected || found) of each row over the listed tokens and the rest as one."""
+    left, other = (np.clip(1 - np.exp(listed).sum(axis=1), _SMALLEST, None) for listed in (expected, found))
+    result: Floats = (np.exp(expected) * (expected - found)).sum(axis=1) + left * (np.log(left) - np.log(other))
+    return result
+
+
+def _is_whole(case: ParityCase) -> bool:
+    rows = len(case.tokens) - case.prompt_tokens + 1
+    forms = (case.likeliest.shape, case.log_probabilities.shape)
+    return 0 < case.prompt_tokens <= len(case.tokens) and forms[0] == forms[1] and forms[0][:1] == (rows,)

@@ -1,0 +1,33 @@
+"""Takes from the reference what a box needs to try a plan: a few texts, and what the unquantised checkpoint says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from appliance.engine.parity import ParityCase
+from export.quality.reading import Material
+from export.quality.reference import Reference
+
+# One prompt shorter than any tile, one of some tiles, two that end within one.
+_PROMPT_TOKENS = (5, 32, 77, 150)
+_FURTHER_TOKENS = 12
+_LIKELIEST = 32
+
+
+def parity_cases(reference: Reference, material: Material) -> Iterator[ParityCase]:
+    """Yield the cases: the first texts that are long enough, each with another length of prompt."""
+    start = 0
+    wanted = list(_PROMPT_TOKENS)
+    for ids in material.texts:
+        # The reference has a row for each token but the last.
+        if wanted and wanted[0] + _FURTHER_TOKENS < len(ids):
+            prompt = wanted.pop(0)
+            first = start + prompt - 1
+            expected = reference.expected(slice(first, first + _FURTHER_TOKENS + 1)).log_probabilities
+            count = min(_LIKELIEST, expected.shape[1])
+            likeliest = np.argsort(-expected, axis=1, kind="stable")[:, :count].astype(np.int64)
+            listed = np.take_along_axis(expected, likeliest, axis=1)
+            yield ParityCase(ids[: prompt + _FURTHER_TOKENS], prompt, likeliest, listed)
+        start += len(ids) - 1
