@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance.engine.trt_executor import TrtExecutor
-from appliance.engine.trt_runner import TrtRunner
+from appliance.engine.trt_runner import TrtRunner, _pieces
 from appliance.errors import EngineError, UsageError
 from tests.engine.device_on_host import open_executor, plan, tiny_graph
 
@@ -148,7 +148,22 @@ def test_a_slot_can_be_filled_to_its_last_row_and_not_beyond(runner, length):
         runner.prefill(1, 200, [1] * 57)
 
 
-@pytest.mark.parametrize("edge", [8, 128, 200, 232, 240, 248])
+@pytest.mark.parametrize(
+    ("count", "room", "pieces"),
+    [
+        (1, 300, [(1, 8)]),
+        (9, 300, [(9, 16)]),
+        (64, 300, [(64, 64)]),
+        (160, 300, [(64, 64), (64, 64), (32, 32)]),
+        (40, 48, [(32, 32), (8, 8)]),
+        (31, 39, [(31, 32)]),
+    ],
+)
+def test_a_chunk_takes_as_few_launches_as_there_is_room_for(count, room, pieces):
+    assert list(_pieces(count, room, (8, 16, 32, 64))) == pieces
+
+
+@pytest.mark.parametrize("edge", [8, 128, 200, 216, 240, 248])
 def test_a_chunk_that_ends_at_the_last_row_gives_the_very_logits_too(runner, edge):
     tokens = prompt(CAPACITY)
     whole = prefill(runner, 0, tokens)
