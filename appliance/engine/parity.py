@@ -41,6 +41,13 @@ class ParityCase:
     likeliest: NDArray[np.int64]
     log_probabilities: NDArray[np.float32]
 
+    def cut(self, most_tokens: int) -> ParityCase:
+        """The text's beginning; `most_tokens` must hold the prompt."""
+        rows = most_tokens - self.prompt_tokens + 1
+        return ParityCase(
+            self.tokens[:most_tokens], self.prompt_tokens, self.likeliest[:rows], self.log_probabilities[:rows]
+        )
+
 
 @dataclass(frozen=True)
 class Parity:

@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from appliance.artefact.manifest import Manifest, ModelShape
-from appliance.engine import EngineConfig, plan_smoke
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
@@ -25,7 +24,6 @@ from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.usual_profile import usual_profile
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
-from tests.tensorrt.half_runner import HalfRunner
 from tests.tensorrt.step_graph import CONTEXT_TOKENS
 
 
@@ -121,22 +119,6 @@ def test_a_store_from_another_box_is_built_again(plan: Path, store: PlanStore, s
     assert ensure_plan(store, here, no_smoke, heard).was_built
     assert "was built on another GPU" in heard.notes[0]
     assert read_record(plan).gpu_uuid == "GPU-here"
-
-
-def test_the_engines_own_test_opens_the_plan_before_it_has_its_place(
-    store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch
-):
-    def open_runner(
-        artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig
-    ) -> HalfRunner:
-        assert slots == config.slots == 1
-        assert open_plan(Path(str(config.plan)), manifest, L4).content
-        return HalfRunner(artefact, capacity)
-
-    monkeypatch.setattr(plan_smoke, "open_runner", open_runner)
-    ensured = ensure_plan(store, site, plan_smoke.smoke, Heard())
-    assert ensured.record.smoke.keys() == {"prefill_kl", "decode_kl"}
-    assert read_record(ensured.folder) == ensured.record
 
 
 def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(plan: Path, store: PlanStore, site: Site):
