@@ -7,18 +7,20 @@ import math
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from appliance.artefact.manifest import ORT_CPU, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest, ModelShape
 from appliance.engine import EngineConfig
 from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError
-from appliance.gpu import find_gpu
+from appliance.gpu import Gpu, find_gpu
+from appliance.tensorrt.plan_key import Profile
 from bench.gpu.measure import decode_step_s, prefill_s
+from bench.gpu.plan import build_plan
 from bench.gpu.random_checkpoint import RandomCheckpoint
 from bench.gpu.rates import measure_rates
 from bench.gpu.results import Measured, page
@@ -73,7 +75,9 @@ def full_run(shapes: Sequence[str], presets: Sequence[str], peer_python: str | N
     found = find_gpu()
     work = Work(peer_python=peer_python)
     rates = measure_rates("cuda", elements=1 << 30, side=8192)
-    measured = [measure(shape, SHAPES[shape], TOKENS, preset, work, say) for shape in shapes for preset in presets]
+    measured = [
+        measure(shape, SHAPES[shape], TOKENS, preset, work, found, say) for shape in shapes for preset in presets
+    ]
     machine = {
         "GPU": found.name,
         "compute capability": found.compute_capability,
@@ -89,11 +93,13 @@ def full_run(shapes: Sequence[str], presets: Sequence[str], peer_python: str | N
 def quick_run(say: Say) -> str:
     """Do the same with a tiny shape on the CPU; returns the page."""
     rates = measure_rates("cpu", elements=1 << 20, side=128)
-    measured = measure("tiny", _QUICK_SHAPE, 1000, REFERENCE.name, _QUICK_WORK, say)
+    measured = measure("tiny", _QUICK_SHAPE, 1000, REFERENCE.name, _QUICK_WORK, None, say)
     return page(describe_machine(), rates, _told(_QUICK_WORK), [measured])
 
 
-def measure(name: str, config: Mapping[str, Any], tokens: int, preset: str, work: Work, say: Say) -> Measured:
+def measure(
+    name: str, config: Mapping[str, Any], tokens: int, preset: str, work: Work, found: Gpu | None, say: Say
+) -> Measured:
     """Measure one shape with one preset; what fails is told in the result.
 
     Args:
@@ -102,6 +108,7 @@ def measure(name: str, config: Mapping[str, Any], tokens: int, preset: str, work
         tokens: of its tokenizer.
         preset: the preset's name.
         work: see Work.
+        found: the GPU; None on the CPU.
         say: gets a line for each step.
     """
     say(f"{name}, {preset}: building")
@@ -113,14 +120,19 @@ def measure(name: str, config: Mapping[str, Any], tokens: int, preset: str, work
     prefill: float | None = None
     why_not = ""
     with tempfile.TemporaryDirectory(prefix="appliance-bench-") as temporary:
-        folder = Path(temporary)
+        folder = Path(temporary) / "graph"
+        folder.mkdir()
         try:
             LOWERINGS[chosen.runtime](checkpoint, architecture, chosen, tokens, folder, lambda _done, _total: None)
-            slots = max(work.streams)
-            manifest = _manifest(name, architecture, chosen, tokens)
-            capacity = max(work.prompt, work.context + 2 * work.steps)
+            manifest = manifest_of(name, architecture, chosen, tokens)
+            slots, capacity = max(work.streams), max(work.prompt, work.context + 2 * work.steps)
             cache_bytes = slots * capacity * manifest.shape.cache_bytes_per_token
             engine = EngineConfig(slots=slots, cache_bytes=cache_bytes, prefill_chunk_tokens=work.chunk)
+            if chosen.runtime == TENSORRT and found is not None:
+                say(f"{name}, {preset}: building the plan")
+                profile = Profile(slots=slots, context_tokens=capacity, chunk_tokens=work.chunk)
+                plan = build_plan(folder, folder.with_name("engines"), manifest, found, profile, say)
+                engine = replace(engine, plan=str(plan))
             runner = open_runner(folder, manifest, slots=slots, capacity=capacity, config=engine)
             for streams in work.streams:
                 say(f"{name}, {preset}: decoding {streams}")
@@ -146,7 +158,7 @@ def _told(work: Work) -> Mapping[str, int]:
     return {"context": work.context, "prompt": work.prompt, "steps": work.steps}
 
 
-def _manifest(name: str, architecture: Architecture, preset: Preset, tokens: int) -> Manifest:
+def manifest_of(name: str, architecture: Architecture, preset: Preset, tokens: int) -> Manifest:
     """What the runner must know; it is never written."""
     attention = architecture.layers[0].attention
     shape = ModelShape(

@@ -7,11 +7,18 @@ import sys
 
 import pytest
 
+from appliance.tensorrt.open_plan import read_record
+from appliance.tensorrt.plan_key import Profile
+from bench.gpu.plan import build_plan
 from bench.gpu.random_checkpoint import RandomCheckpoint
 from bench.gpu.rates import Rates
 from bench.gpu.results import Measured, page
-from bench.gpu.run import quick_run
+from bench.gpu.run import manifest_of, quick_run
 from bench.gpu.shapes import SHAPES
+from export.architecture import describe
+from export.pipeline import LOWERINGS
+from export.presets import PRESETS
+from tests.tensorrt.conftest import L4
 
 
 def test_the_smoke_run_measures_every_column():
@@ -58,3 +65,15 @@ def test_the_tests_that_need_a_gpu_are_collected_where_they_are_required_and_fai
     assert "these tests need a GPU: " in ended.stdout
     left_out = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "left out; make gpu-test runs them" in left_out.stdout
+
+
+def test_a_plan_is_built_for_a_graph_with_random_weights(tmp_path):
+    (tmp_path / "graph").mkdir()
+    config = {**SHAPES["Qwen3-0.6B"], "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
+    checkpoint, preset = RandomCheckpoint(config), PRESETS["tensorrt-bf16"]
+    build = LOWERINGS[preset.runtime]
+    build(checkpoint, describe(config), preset, 1000, tmp_path / "graph", lambda _done, _total: None)
+    manifest = manifest_of("tiny", describe(config), preset, 1000)
+    profile = Profile(slots=2, context_tokens=64, chunk_tokens=16)
+    plan = build_plan(tmp_path / "graph", tmp_path / "engines", manifest, L4, profile, print)
+    assert read_record(plan).key.profile == profile

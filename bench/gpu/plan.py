@@ -1,0 +1,63 @@
+"""Builds TensorRT's plan of a graph with random weights, as `appliance engine build` does. It is not tried on texts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from appliance.artefact.manifest import MANIFEST_NAME, Manifest
+from appliance.errors import UnsupportedError
+from appliance.gpu import Gpu
+from appliance.targets import Target, targets
+from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.driver import installed_driver
+from appliance.tensorrt.find import Flavour, find_tensorrt
+from appliance.tensorrt.plan_key import Profile
+from appliance.tensorrt.plan_store import PlanStore
+from export.stages import file_entry
+
+Say = Callable[[str], None]
+
+
+def build_plan(graph: Path, engines: Path, manifest: Manifest, gpu: Gpu, profile: Profile, say: Say) -> Path:
+    """Build and return the plan's folder.
+
+    Args:
+        graph: the folder of the graph; a manifest is written beside it.
+        engines: where the plan goes.
+        manifest: of the graph, without its files.
+        gpu: the one to build for.
+        profile: shapes.
+        say: told what is noteworthy.
+
+    Raises:
+        ApplianceError: see `ensure_plan`; or no target is like the GPU.
+    """
+    entries = tuple(file_entry(path) for path in sorted(graph.iterdir()))
+    listed = dataclasses.replace(manifest, files=entries)
+    (graph / MANIFEST_NAME).write_bytes(listed.to_bytes())
+    target = _target(gpu)
+    ranges = {Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx}
+    tensorrt = find_tensorrt({flavour: versions for flavour, versions in ranges.items() if versions is not None})
+    site = Site(graph, listed, tensorrt, gpu, installed_driver(gpu), profile)
+    return ensure_plan(PlanStore(engines), site, _untried, _Watcher(say)).folder
+
+
+class _Watcher:
+    def __init__(self, say: Say) -> None:
+        self.note = say
+
+    def advance(self, percent: int) -> None:
+        """Of no interest here."""
+
+
+def _untried(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
+    return {}
+
+
+def _target(gpu: Gpu) -> Target:
+    for target in targets().values():
+        if target.compute_capability == gpu.compute_capability and not target.is_jetson:
+            return target
+    raise UnsupportedError(f"no target has the compute capability {gpu.compute_capability} of {gpu.name}")
