@@ -7,7 +7,6 @@ import os
 
 import click
 
-from appliance import targets
 from appliance.address import Address
 from appliance.artefact.manifest import TENSORRT, Manifest
 from appliance.auth.policy import Policy
@@ -97,6 +96,8 @@ def command(
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:
+    from appliance import targets  # noqa: PLC0415 - see check_hardware
+
     return usual_profile(PlanStore(layout.engines), manifest, targets.get(manifest.target).profile)
 
 

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnknownModelError, UsageError
@@ -56,7 +55,7 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     variants = [variant for other, variant in every if other == name]
     for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
     # The export's own default: taken when a model was exported with several presets and none is named.
-    wanted = preset or (targets.get(target).default_preset if len(for_target) > 1 else None)
+    wanted = preset or (_default_preset(target) if len(for_target) > 1 else None)
     matching = [variant for variant in for_target if wanted is None or variant == f"{target}-{wanted}"]
     if not matching:
         asked = f" as {target}-{wanted}" if wanted else f" for {target}"
@@ -73,6 +72,13 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
             f"{folder} holds {manifest.model}, not {name}", hint=f"appliance export {name} --target {target}"
         )
     return Artefact(folder, manifest, hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest())
+
+
+def _default_preset(target: str) -> str:
+    # Reading target files takes a tenth of the supervisor's memory, for as long as it runs.
+    from appliance import targets  # noqa: PLC0415
+
+    return targets.get(target).default_preset
 
 
 def _exported(layout: Layout) -> list[tuple[str, str]]:

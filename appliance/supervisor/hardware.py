@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from appliance import targets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from appliance.artefact.manifest import ORT_CPU, Manifest
 from appliance.errors import MissingProgramError, UsageError
 from appliance.gpu import Gpu, find_gpu
+
+if TYPE_CHECKING:
+    from appliance.targets import Target
 
 
 def check_hardware(manifest: Manifest) -> Gpu | None:
@@ -20,13 +25,16 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     """
     if manifest.runtime == ORT_CPU:
         return None
+    # Target files are read where there is a GPU to compare with: on other boxes that memory is saved.
+    from appliance import targets  # noqa: PLC0415
+
     target = targets.get(manifest.target)
     gpu = find_gpu()
     if gpu.compute_capability != target.compute_capability:
         raise UsageError(
             f"{manifest.model} was exported for {target.name} (compute capability {target.compute_capability}); "
             f"this box has {gpu.name} ({gpu.compute_capability})",
-            hint=_what_to_export(manifest.model, gpu),
+            hint=_what_to_export(manifest.model, gpu, targets.targets().values()),
         )
     # An older driver does not serve a newer CUDA; the other way round it does.
     if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
@@ -37,10 +45,10 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     return gpu
 
 
-def _what_to_export(model: str, gpu: Gpu) -> str:
+def _what_to_export(model: str, gpu: Gpu, known: Iterable[Target]) -> str:
     fitting = [
         target.name
-        for target in targets.targets().values()
+        for target in known
         if target.compute_capability == gpu.compute_capability and (target.is_jetson == gpu.integrated)
     ]
     if not fitting:

@@ -67,7 +67,7 @@ def test_a_gpu_that_no_target_is_for_leaves_the_cpu(box_with):
 
 def test_a_driver_that_does_not_serve_the_target_s_cuda_is_refused(box_with):
     box_with(replace(H100, driver_version="12.4"))
-    with pytest.raises(MissingProgramError, match=r"the driver serves CUDA 12\.4, cuda-sm90 needs 12\.8 or newer"):
+    with pytest.raises(MissingProgramError, match=r"the driver serves CUDA 12\.4, cuda-sm90 needs 13\.0 or newer"):
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
 
 
