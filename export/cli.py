@@ -14,7 +14,8 @@ from export.pipeline import Exported, export_model
 from export.presets import PRESETS
 from export.terminal import shown_progress
 
-_PRESET_LINES = "\n".join(f"  {preset.name:<12} {preset.summary}" for preset in PRESETS.values())
+_NAME_WIDTH = max(map(len, PRESETS))
+_PRESET_LINES = "\n".join(f"  {preset.name:<{_NAME_WIDTH}} {preset.summary}" for preset in PRESETS.values())
 
 
 class Box(Protocol):

@@ -71,10 +71,11 @@ def plan(
     architecture = describe(checkpoint.config)
     sizes = Sizes.of(checkpoint, architecture, chosen)
     profile = known.profile
+    context_tokens = context_tokens or min(profile.context_tokens if profile else _CONTEXT_TOKENS, sizes.context_tokens)
     use = Use(
         slots=slots or (profile.slots if profile else _SLOTS),
-        context_tokens=context_tokens
-        or min(profile.context_tokens if profile else _CONTEXT_TOKENS, sizes.context_tokens),
+        context_tokens=context_tokens,
+        spare_tokens=min(profile.chunk_tokens, context_tokens) if profile and chosen.runtime == TENSORRT else 0,
     )
     prediction.check_context(sizes, use)
     boards = tuple(prediction.on_board(sizes, use, board) for board in known.boards)

@@ -88,7 +88,7 @@ def _memory_document(needs: Memory) -> dict[str, int]:
 def _show(made: Plan) -> None:
     sizes, use = made.sizes, made.use
     click.echo(
-        f"{made.model} for {made.target}, preset {made.preset}: {use.slots} slots of {use.context_tokens:,} tokens\n"
+        f"{made.model} for {made.target}, preset {made.preset}: {use.slots:,} slots of {use.context_tokens:,} tokens\n"
     )
     rows = [
         ("weights", f"{size(sizes.weights_bytes)}, of which a step reads {size(sizes.read_bytes)}"),

@@ -35,10 +35,17 @@ class Use:
     Attributes:
         slots: sequences that decode at once.
         context_tokens: prompt plus completion of each.
+        spare_tokens: rows of each slot's cache beyond the context, as a TensorRT plan has (docs/formats/engine.md).
     """
 
     slots: int
     context_tokens: int
+    spare_tokens: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Of each slot's cache. With every slot full a step reads them all, the spare ones too: a plan masks them."""
+        return self.context_tokens + self.spare_tokens
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def check_context(sizes: Sizes, use: Use) -> None:
 
 def cache_bytes(sizes: Sizes, use: Use) -> int:
     """Of all slots, when they are full."""
-    return use.slots * use.context_tokens * sizes.cache_bytes_per_token
+    return use.slots * use.rows * sizes.cache_bytes_per_token
 
 
 def memory(sizes: Sizes, use: Use, board: Board | None) -> Memory:
@@ -141,8 +148,8 @@ def on_board(sizes: Sizes, use: Use, board: Board) -> OnBoard:
     return OnBoard(
         board=board,
         memory=memory(sizes, use, board),
-        most_slots=rows // use.context_tokens,
-        most_context_tokens=min(rows // use.slots, sizes.context_tokens),
+        most_slots=rows // use.rows,
+        most_context_tokens=max(0, min(rows // use.slots - use.spare_tokens, sizes.context_tokens)),
         speeds=tuple(_speed(sizes, use, mode) for mode in modes),
     )
 
@@ -171,7 +178,7 @@ def check_fit(model: str, predicted: Sequence[OnBoard], use: Use, others: Mappin
     needs = largest.memory
     parts = [
         f"{_gigabytes(needs.weights_bytes)} of weights",
-        f"{_gigabytes(needs.cache_bytes)} of cache ({use.slots} x {use.context_tokens:,} tokens)",
+        f"{_gigabytes(needs.cache_bytes)} of cache ({use.slots:,} x {use.rows:,} tokens)",
         f"{_gigabytes(needs.runtime_bytes)} for the runtime",
     ]
     if needs.system_bytes:
@@ -200,7 +207,7 @@ def _speed(sizes: Sizes, use: Use, mode: PowerMode) -> Speed:
     bandwidth = mode.bandwidth_bytes_per_s
     if bandwidth is None:
         return Speed(mode.name, mode.watts, None, None)
-    one, every = (roofline(sizes, count, use.context_tokens, EFFICIENCY * bandwidth) for count in (1, use.slots))
+    one, every = (roofline(sizes, count, use.rows, EFFICIENCY * bandwidth) for count in (1, use.slots))
     return Speed(mode.name, mode.watts, one, every)
 
 

@@ -49,6 +49,8 @@ def run(words: Sequence[str]) -> int:
 def _usage_error(error: click.ClickException) -> ApplianceError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"see {context.command_path} --help" if context else "see appliance --help"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the whole help
+        return UsageError("a command is missing", hint=hint)
     return UsageError(error.format_message().rstrip("."), hint=hint)
 
 

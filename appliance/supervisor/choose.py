@@ -42,8 +42,8 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
         preset: its preset; None takes the only one, or the export's default.
 
     Raises:
-        UnknownModelError: there is no such artefact.
-        UsageError: several fit.
+        UnknownModelError: there is no such artefact or target.
+        UsageError: several models fit.
     """
     every = _exported(layout)
     models = sorted({name for name, _ in every if model in (None, name)})
@@ -55,16 +55,16 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     variants = [variant for other, variant in every if other == name]
     for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
     # The export's own default: taken when a model was exported with several presets and none is named.
-    wanted = preset or (_default_preset(target) if len(for_target) > 1 else None)
+    wanted = preset or (_presets(target)[0] if len(for_target) > 1 else None)
     matching = [variant for variant in for_target if wanted is None or variant == f"{target}-{wanted}"]
     if not matching:
+        can_be_made = wanted in (None, *_presets(target))
         asked = f" as {target}-{wanted}" if wanted else f" for {target}"
+        make = f"appliance export {name} --target {target}" + (f" --preset {wanted}" if wanted else "")
         raise UnknownModelError(
             f"{name} is not exported{asked}; there is {', '.join(variants)}",
-            hint=f"appliance export {name} --target {target}" + (f" --preset {wanted}" if wanted else ""),
+            hint="choose one of these with --target and --preset" + (f", or make it: {make}" if can_be_made else ""),
         )
-    if len(matching) > 1:
-        raise UsageError(f"{name} is exported as {', '.join(matching)}", hint="name one with --preset")
     folder = layout.exports / name / matching[0]
     manifest = read_manifest(folder)
     if manifest.model != name:
@@ -74,11 +74,12 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     return Artefact(folder, manifest, hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest())
 
 
-def _default_preset(target: str) -> str:
+def _presets(target: str) -> tuple[str, ...]:
+    """What can be exported for a target, its default first; a target that nobody knows is refused."""
     # Reading target files takes a tenth of the supervisor's memory, for as long as it runs.
     from appliance import targets  # noqa: PLC0415
 
-    return targets.get(target).default_preset
+    return targets.get(target).presets
 
 
 def _exported(layout: Layout) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
         raise MissingProgramError(
             f"the driver serves CUDA {gpu.driver_version}, {target.name} needs {target.cuda.least} or newer",
-            hint="update NVIDIA's driver",
+            hint=f"install JetPack {target.jetpack}" if target.jetpack else "update NVIDIA's driver",
         )
     return gpu
 

@@ -89,7 +89,7 @@ class PlanProfile:
 
     Attributes:
         slots: sequences that decode at once at most.
-        context_tokens: rows of each slot's cache: longest prompt plus completion.
+        context_tokens: longest prompt plus completion.
         chunk_tokens: prompt tokens of one prefill step at most.
     """
 

@@ -24,7 +24,7 @@ from appliance.tensorrt.find import TensorRt
 from appliance.tensorrt.open_plan import check_gpu, read_plan, read_record
 from appliance.tensorrt.plan_key import PlanKey, Profile, graph_digests
 from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
-from appliance.tensorrt.preflight import check_disk, check_memory
+from appliance.tensorrt.preflight import check_disk, check_gpu_memory, check_main_memory
 from appliance.tensorrt.record import PlanRecord
 
 # Runs a plan that was built this moment and compares what it answers with the reference; returns the figures. It is
@@ -101,14 +101,14 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
 
     Raises:
         UsageError: the context is longer than the model's.
-        NoSpaceError: see `check_memory`.
+        NoSpaceError: see `check_gpu_memory`.
     """
     if profile.context_tokens > manifest.shape.context_tokens:
         raise UsageError(
             f"a context of {profile.context_tokens} tokens is longer than the model's, {manifest.shape.context_tokens}",
             hint=f"build with --context {manifest.shape.context_tokens} or less",
         )
-    check_memory(gpu, manifest, profile)
+    check_gpu_memory(gpu, manifest, profile)
 
 
 def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:
@@ -147,12 +147,13 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
 
     Raises:
         IntegrityError, UnsafeFormatError, UnsupportedError: see the gate and `compile_plan`.
-        NoSpaceError: see `check_disk`.
+        NoSpaceError: see `check_main_memory`, `check_disk`.
         NoSpaceError, EngineError, KeyboardInterrupt: see `compile_plan`.
         QualityError: the plan does not answer like the reference.
     """
     begun, key, manifest = time.monotonic(), site.key, site.manifest
     box = BoxKey.open_or_create(store.box_key)
+    check_main_memory(manifest)
     check_disk(store.folder, manifest)
     check_graph(site.artefact, manifest)
     timings = store.timings(key.flavour, key.version, key.compute_capability)

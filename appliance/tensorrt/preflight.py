@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psutil
+
 from appliance.artefact.manifest import Manifest
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
@@ -16,11 +18,8 @@ from appliance.tensorrt.plan_key import Profile, weights_bytes
 _BUILD_TIMES = 4
 
 
-def check_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
-    """Refuse what the GPU cannot hold or the machine cannot build.
-
-    1. The GPU holds the plan's weights, the cache of every slot and the workspace.
-    2. Main memory has four times the weights for the builder.
+def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
+    """Refuse what the GPU cannot hold: the plan's weights, the cache of every slot and the workspace.
 
     Raises:
         NoSpaceError: it shows the arithmetic, and what would fit.
@@ -36,12 +35,21 @@ def check_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
             f"{_mb(WORKSPACE_BYTES)} of workspace",
             hint=_what_fits(gpu, manifest, profile, weights),
         )
-    available = available_bytes()
+
+
+def check_main_memory(manifest: Manifest) -> None:
+    """Refuse to build where main memory and swap space have less than four times the weights left.
+
+    Raises:
+        NoSpaceError: it shows the arithmetic, and what could be built.
+    """
+    weights, available = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free
     if available < _BUILD_TIMES * weights:
         raise NoSpaceError(
             f"building needs {_mb(_BUILD_TIMES * weights)} of main memory, {_BUILD_TIMES} x {_mb(weights)} of weights; "
-            f"{_mb(available)} are available",
-            hint=f"end other programs; weights of {_mb(available // _BUILD_TIMES)} could be built now",
+            f"{_mb(available)} are available, swap space included",
+            hint="end other programs, or add swap space for the build; "
+            f"weights of {_mb(available // _BUILD_TIMES)} could be built now",
         )
 
 

@@ -36,7 +36,7 @@ def usual_profile(store: PlanStore, manifest: Manifest, of_target: Shapes | None
     if manifest.runtime != TENSORRT or of_target is None:
         raise UnsupportedError(
             f"{manifest.model} as {manifest.target}-{manifest.preset} is computed by {manifest.runtime}, not TensorRT",
-            hint="it is served without an engine: appliance up; presets named tensorrt-… are served with one",
+            hint="it is served without an engine: appliance up; exports with --preset tensorrt-… are served with one",
         )
     current = store.current(manifest)
     if current is not None:

@@ -57,6 +57,7 @@ def test_a_failure_is_one_json_object_when_scripts_look(capsys: pytest.CaptureFi
         (["nope"], "see appliance --help"),
         (["--nope"], "see appliance --help"),
         (["model", "nope"], "see appliance model --help"),
+        (["model"], "error: a command is missing\n  hint: see appliance model --help\n"),
         (["model", "show"], "see appliance model show --help"),
         (["completion", "tcsh"], "see appliance completion --help"),
     ],

@@ -155,7 +155,7 @@ def test_a_weight_that_float16_cannot_hold_is_refused_too(tmp_path: Path) -> Non
     layout = layout_in(tmp_path, scale=1e7)
     with pytest.raises(QualityError, match=r"the weight model\.layers\.1\.mlp\.down\.weight reaches") as caught:
         export(layout, "fp16")
-    assert "bf16" in caught.value.hint
+    assert "the preset in bfloat16" in caught.value.hint
     assert not list(layout.exports.rglob("manifest.json"))
 
 

@@ -54,7 +54,7 @@ SIZES = st.builds(
     cache_bytes_per_token=st.integers(1_000, 200_000),
     context_tokens=st.integers(512, 40_960),
 )
-USES = st.builds(Use, slots=st.integers(1, 64), context_tokens=st.integers(1, 40_960))
+USES = st.builds(Use, st.integers(1, 64), st.integers(1, 40_960), st.sampled_from([0, 512]))
 BOARDS = st.sampled_from([CARD, MODULE])
 
 
@@ -64,6 +64,16 @@ def test_memory_is_weights_cache_runtime_and_where_it_is_shared_the_system() -> 
     assert memory(SMALL, use, CARD) == Memory(GB, 100_000_000, RUNTIME_BYTES, 0)
     assert memory(SMALL, use, MODULE) == Memory(GB, 100_000_000, RUNTIME_BYTES + 275_000_000, SYSTEM_BYTES)
     assert memory(SMALL, use, CARD).total_bytes == 1_850_000_000
+
+
+def test_a_plans_spare_rows_are_held_and_read() -> None:
+    spare = Use(slots=10, context_tokens=1_500, spare_tokens=500)
+    plain = Use(slots=10, context_tokens=2_000)
+    assert memory(SMALL, spare, CARD) == memory(SMALL, plain, CARD)
+    predicted = on_board(SMALL, spare, CARD)
+    assert predicted.speeds == on_board(SMALL, plain, CARD).speeds
+    assert predicted.most_slots == on_board(SMALL, plain, CARD).most_slots
+    assert predicted.most_context_tokens == on_board(SMALL, plain, CARD).most_context_tokens - 500
 
 
 def test_a_step_reads_the_weights_once_and_each_cache() -> None:
@@ -88,8 +98,8 @@ def test_speeds_are_a_share_of_the_roofline_for_each_power_mode() -> None:
 @given(sizes=SIZES, use=USES, board=BOARDS)
 def test_the_most_slots_fit_and_one_more_does_not(sizes: Sizes, use: Use, board: Board) -> None:
     most = on_board(sizes, use, board).most_slots
-    assert not most or on_board(sizes, Use(most, use.context_tokens), board).fits
-    assert not on_board(sizes, Use(most + 1, use.context_tokens), board).fits
+    assert not most or on_board(sizes, dataclasses.replace(use, slots=most), board).fits
+    assert not on_board(sizes, dataclasses.replace(use, slots=most + 1), board).fits
 
 
 @given(sizes=SIZES, use=USES, board=BOARDS)
@@ -98,8 +108,11 @@ def test_the_longest_context_fits_and_a_longer_one_does_not_or_is_not_the_models
 ) -> None:
     longest = on_board(sizes, use, board).most_context_tokens
     assert longest <= sizes.context_tokens
-    assert not longest or on_board(sizes, Use(use.slots, longest), board).fits
-    assert longest == sizes.context_tokens or not on_board(sizes, Use(use.slots, longest + 1), board).fits
+    assert not longest or on_board(sizes, dataclasses.replace(use, context_tokens=longest), board).fits
+    assert (
+        longest == sizes.context_tokens
+        or not on_board(sizes, dataclasses.replace(use, context_tokens=longest + 1), board).fits
+    )
 
 
 @given(sizes=SIZES, use=USES)

@@ -76,11 +76,20 @@ def test_several_presets_without_the_default_are_not_guessed_between(layout: Lay
         choose(layout, "tiny", "cpu", None)
 
 
-@pytest.mark.parametrize(("target", "preset"), [("cpu", "absent"), ("cuda-sm90", None)])
+@pytest.mark.parametrize(("target", "preset"), [("cpu", "precise"), ("cuda-sm90", None)])
 def test_an_absent_preset_or_target_is_told_with_the_command(layout: Layout, target: str, preset: str | None):
     _export(layout, "tiny", "balanced")
     with pytest.raises(UnknownModelError, match=f"appliance export tiny --target {target}"):
         choose(layout, "tiny", target, preset)
+
+
+def test_no_export_is_offered_that_cannot_be_made(layout: Layout):
+    _export(layout, "tiny", "balanced")
+    with pytest.raises(UnknownModelError, match="not exported as cpu-bf16; there is cpu-balanced") as caught:
+        choose(layout, "tiny", "cpu", "bf16")
+    assert caught.value.hint == "choose one of these with --target and --preset"
+    with pytest.raises(UnknownModelError, match="no target 'tpu'"):
+        choose(layout, "tiny", "tpu", None)
 
 
 def test_a_folder_that_holds_another_model_is_refused(layout: Layout):

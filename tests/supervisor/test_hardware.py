@@ -71,6 +71,13 @@ def test_a_driver_that_does_not_serve_the_target_s_cuda_is_refused(box_with):
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
 
 
+def test_a_jetson_gets_its_driver_with_jetpack(box_with):
+    box_with(ORIN)
+    with pytest.raises(MissingProgramError) as caught:
+        check_hardware(make_manifest("jetson-orin-nano-8g", TENSORRT))
+    assert caught.value.hint == "install JetPack 7.2 or newer, before 8"
+
+
 def test_a_newer_driver_serves_an_older_cuda(box_with):
     box_with(replace(H100, driver_version="15.1"))
     assert check_hardware(make_manifest("cuda-sm90", ORT_CUDA)).driver_version == "15.1"

@@ -235,7 +235,7 @@ def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Site
 
 
 class TestWhatCannotBeBuilt:
-    """Refused before TensorRT is loaded."""
+    """Refused before TensorRT sees the graph."""
 
     def test_a_context_beyond_the_models(self, site: Site):
         longer = Profile(4, CONTEXT_TOKENS + 1, 16)
@@ -267,13 +267,23 @@ class TestWhatCannotBeBuilt:
         assert fits in caught.value.hint
         assert caught.value.exit_code == 4
 
-    def test_a_machine_with_too_little_memory(self, site: Site, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2_000_000_000))
+    def test_a_machine_with_too_little_memory(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_500_000_000))
+        monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=500_000_000))
+        large = dataclasses.replace(site, manifest=self.large(site))
         with pytest.raises(
             NoSpaceError, match=r"needs 4,000 MB of main memory, 4 x 1,000 MB of weights; 2,000 MB"
         ) as hit:
-            check_buildable(self.large(site), PROFILE, L4)
-        assert "weights of 500 MB could be built now" in hit.value.hint
+            ensure_plan(store, large, no_smoke, Heard())
+        assert "add swap space for the build; weights of 500 MB could be built now" in hit.value.hint
+
+    def test_memory_is_not_asked_for_a_plan_that_is_there(
+        self, plan: Path, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+        monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
+        check_buildable(site.manifest, PROFILE, L4)
+        assert ensure_plan(store, site, no_smoke, Heard()).folder == plan
 
     def test_a_full_disk(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))

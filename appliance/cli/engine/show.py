@@ -24,13 +24,17 @@ def command(box: Box, model: str, as_json: bool) -> None:
     plans = [plan for plan in store.plans() if plan.parent.parent.name == model and store.is_current(plan)]
     if not plans:
         raise UnknownModelError(
-            f"there is no engine of {model!r} on this box", hint=f"appliance engine build {model}, or appliance up"
+            f"there is no engine of {model!r} on this box",
+            hint="see appliance engine list; appliance engine build, or appliance up, builds one",
         )
     shown = []
     for plan in plans:
         record, fault = record_or_fault(plan)
         if record is None:
-            raise IntegrityError(fault, hint=f"build it again: appliance engine build {model}")
+            raise IntegrityError(
+                fault,
+                hint=f"build it again, for {plan.parent.name}: appliance engine build {model}",
+            )
         shown.append((plan, record))
     if as_json:
         print_json([document(store, plan, record) for plan, record in shown])
