@@ -100,7 +100,7 @@ ifneq ($(wildcard $(GPU_WHEELS)),)
 gpu-setup: export PIP_NO_INDEX := 1
 gpu-setup: export PIP_FIND_LINKS := $(abspath $(GPU_WHEELS))
 endif
-gpu-setup: # Make .venv-gpu, from the wheels in GPU_WHEELS where that folder is
+gpu-setup: ## Make .venv-gpu, from the wheels in GPU_WHEELS where that folder is
 	@find $(wildcard $(GPU_WHEELS)) -maxdepth 1 -name '*.part00' | while read -r first; do \
 		wheel="$${first%.part00}"; test -e "$$wheel" || cat "$$wheel".part* > "$$wheel"; \
 	done

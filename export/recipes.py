@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from appliance.artefact.manifest import ORT_CPU
+from appliance.artefact.manifest import ORT_CPU, TENSORRT
+from appliance.engine import parity
 from export.presets import REFERENCE, Preset
 from export.quality.text_set import text_set_digest
 from export.stages import Recipe, StageResult
@@ -61,6 +62,8 @@ def quality(inputs: Mapping[str, str], preset: Preset, results: Mapping[str, Sta
         code = (*_GRAPH_CODE, *code)
         read.update(inputs)
         options["twin"] = weights_of(preset.twin)
+    if preset.runtime == TENSORRT:
+        options["parity_format"] = parity.FORMAT
     return Recipe("quality", code, read, options, versions(MEASURING))
 
 

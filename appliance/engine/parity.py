@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 PARITY = "parity.json"
 # Where a preset promises more than this, its rounding need not be the only one: the kernels' comes on top.
 LEAST_ALLOWED_KL = 0.02
-_FORMAT = 1
+# Of the file.
+FORMAT = 1
 # What is left for all other tokens where rounding leaves nothing.
 _SMALLEST = 1e-9
 
@@ -92,7 +93,7 @@ def to_bytes(cases: Iterable[ParityCase]) -> bytes:
         }
         for case in cases
     ]
-    return (json.dumps({"format": _FORMAT, "cases": values}, separators=(",", ":")) + "\n").encode()
+    return (json.dumps({"format": FORMAT, "cases": values}, separators=(",", ":")) + "\n").encode()
 
 
 def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
@@ -112,7 +113,7 @@ def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
             )
             for case in document["cases"]
         )
-        is_known = document["format"] == _FORMAT and bool(cases) and all(map(_is_whole, cases))
+        is_known = document["format"] == FORMAT and bool(cases) and all(map(_is_whole, cases))
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{PARITY} cannot be read: {error}", hint="export the model again") from error
     if not is_known:
