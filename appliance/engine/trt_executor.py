@@ -101,6 +101,8 @@ class TrtExecutor:
         self._cache = KVCache(shape, slots, self.limits.capacity, memory)
         self._prefill = self._context(self._prefill_profile, 1)
         self._decoders: dict[int, Callable[[], None]] = {}
+        # A captured launch reads what its context holds on the device, and does not keep it.
+        self._contexts: list[Any] = []
 
     def prefill(self, slot: int, start: int, ids: NDArray[np.int64], wanted: int) -> Logits:
         """See `Executor`."""
@@ -136,6 +138,7 @@ class TrtExecutor:
     def _first_decode(self, batch: int) -> Callable[[], None]:
         """Launch, and return what launches again. TensorRT captures no launch of shapes that are new to it."""
         context = self._context(self._decode_profile, batch)
+        self._contexts.append(context)
         self._set_cache(context, 0)
         self._set_shapes(context, batch=batch, length=1, wanted=batch)
         self._launch(context)

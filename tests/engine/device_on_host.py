@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import re
+import weakref
 
 import numpy as np
 import onnxruntime as ort
@@ -268,6 +269,12 @@ class HostConfig:
         assert strategy == tensorrt_rtx_bindings.ExecutionContextAllocationStrategy.USER_MANAGED
 
 
+def _of(reference):
+    context = reference()
+    assert context is not None, "a captured launch of a context that is gone"
+    return context
+
+
 class HostContext:
     """In the place of `IExecutionContext`."""
 
@@ -311,7 +318,9 @@ class HostContext:
             self._run(*state)
         else:
             assert state == self._flushed, "a launch is captured before the same was launched once"
-            stream.recorded.append(lambda: self._run(*state))
+            # What is recorded does not keep the context, whose memory it uses.
+            context = weakref.ref(self)
+            stream.recorded.append(lambda: _of(context)._run(*state))
         return True
 
     def _run(self, shapes, addresses):
