@@ -182,8 +182,10 @@ class _Binding:
         self._binding = session.io_binding()
         self._device_type = device_type
         self.shape: tuple[int, ...] = ()
-        # The attention reads this number on the CPU, wherever it computes.
-        self._longest = 0
+        # The attention reads this number on the CPU, wherever it computes. What is bound is this very memory, which
+        # not every ONNX Runtime keeps alive.
+        self._longest = np.zeros((), np.int32)
+        self._binding.bind_ortvalue_input("total_sequence_length", ort.OrtValue.ortvalue_from_numpy(self._longest))
         # The logits come first: bound after the cache they would be missing from the outputs.
         for tensor in outputs:
             self._bind_output(tensor.name, tensor)
@@ -199,10 +201,7 @@ class _Binding:
 
     def run(self, longest: int) -> None:
         """Run the graph; `longest` is the most rows that a slot may hold after the step."""
-        if longest != self._longest:
-            self._longest = longest
-            value = ort.OrtValue.ortvalue_from_numpy(np.array(longest, np.int32))
-            self._binding.bind_ortvalue_input("total_sequence_length", value)
+        self._longest[...] = longest
         self._session.run_with_iobinding(self._binding)
 
     def _bind_input(self, name: str, tensor: Tensor) -> None:

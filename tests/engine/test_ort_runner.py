@@ -3,8 +3,10 @@
 import dataclasses
 import itertools
 import queue
+import weakref
 
 import numpy as np
+import onnxruntime as ort_package
 import pytest
 
 from appliance.artefact import ModelShape
@@ -139,6 +141,26 @@ def test_a_copied_prefix_gives_the_very_logits_of_a_fresh_prompt(runner):
     runner.copy(0, 2, 48)
     shared = runner.prefill(2, 48, tokens[48:]).rows([0]).copy()
     assert np.array_equal(shared, prefill(runner, 3, tokens))
+
+
+def test_what_a_step_reads_of_our_memory_lives_as_long_as_the_runner(graph, monkeypatch):
+    bound = []
+    of_numpy = ort_package.OrtValue.ortvalue_from_numpy
+
+    def bind(array):
+        bound.append(weakref.ref(array))
+        value = of_numpy(array)
+        value._numpy_obj = None  # some versions' bindings keep it, others do not
+        return value
+
+    monkeypatch.setattr(ort_package.OrtValue, "ortvalue_from_numpy", bind)
+    runner = open_runner(*graph, slots=2, capacity=CAPACITY)
+    bound.clear()
+    runner.prefill(0, 0, prompt(20))
+    for length in (20, 21):
+        runner.decode([7], [length])
+    assert len(bound) == 2  # one a binding, not one a step
+    assert all(array() is not None for array in bound)
 
 
 def test_a_batch_does_not_touch_the_slots_behind_it(runner):
