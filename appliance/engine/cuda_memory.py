@@ -61,7 +61,7 @@ class CudaMemory:
         self._enter()
         error, address = cuda.cudaMalloc(size_bytes)
         if int(error) == _NO_MEMORY:
-            cuda.cudaGetLastError()  # or the next call would answer with it
+            forget_error()
             raise NoSpaceError(f"the GPU does not give {size_bytes} bytes")
         _check(error)
         self._regions.add(int(address))
@@ -137,4 +137,12 @@ def _check(error: Any) -> None:
     if code == 0:
         return
     what = f"{error.name} (CUDA failure {code})"
-    raise lost(what) if is_lasting(code) else EngineError(f"the GPU failed in a step: {what}")
+    if is_lasting(code):
+        raise lost(what)
+    forget_error()
+    raise EngineError(f"the GPU failed in a step: {what}")
+
+
+def forget_error() -> None:
+    """Clear the thread's last error, or the next kernel's launch, by whatever library, would be taken for failed."""
+    cuda.cudaGetLastError()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cuda.bindings import runtime as cuda
 
-from appliance.engine.cuda_memory import ask
+from appliance.engine.cuda_memory import ask, forget_error
 
 # Of this thread alone: another one may reserve memory meanwhile.
 _MODE = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
@@ -30,9 +30,11 @@ class CudaStream:
         ask(cuda.cudaStreamBeginCapture(self._stream, _MODE))
         try:
             launch()
-        finally:
-            ended = cuda.cudaStreamEndCapture(self._stream)
-        graph = ask(ended)
+        except BaseException:
+            cuda.cudaStreamEndCapture(self._stream)
+            forget_error()
+            raise
+        graph = ask(cuda.cudaStreamEndCapture(self._stream))
         try:
             executable = ask(cuda.cudaGraphInstantiate(graph, 0))
         finally:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from appliance.errors import DeviceLostError
 
 # After these a CUDA context works as before: a wrong argument, no memory, no kernel for this GPU, too many resources
-# asked of one launch. Source: cudaError_t in the CUDA Runtime API's manual, which says of the others that the process
-# must be ended, or which mean that there is no device.
-_PASSING = frozenset({1, 2, 9, 98, 209, 222, 400, 600, 701, 801})
+# asked of one launch, a launch that cannot be captured (900 to 908). Source: cudaError_t in the CUDA Runtime API's
+# manual, which says of the others that the process must be ended, or which mean that there is no device.
+_PASSING = frozenset({1, 2, 9, 98, 209, 222, 400, 600, 701, 801, *range(900, 909)})
 
 
 def is_lasting(error: int) -> bool:

@@ -111,3 +111,13 @@ def test_errors_are_told_apart_by_whether_the_process_can_go_on(cuda, error, kin
         memory.fetch(region, 0, np.uint8, (8,))
     assert type(caught.value) is kind
     cuda.error = real.cudaError_t.cudaSuccess
+
+
+def test_an_error_of_one_call_is_not_found_by_the_next_launch(cuda):
+    memory = CudaMemory()
+    region = memory.reserve(64)
+    cuda.error = cuda.last = real.cudaError_t.cudaErrorInvalidValue
+    with pytest.raises(EngineError, match="cudaErrorInvalidValue"):
+        memory.store(region.address, np.zeros(1))
+    assert cuda.last == real.cudaError_t.cudaSuccess
+    cuda.error = real.cudaError_t.cudaSuccess

@@ -9,7 +9,7 @@ import pytest
 import tensorrt_rtx_bindings as real_trt
 from cuda.bindings import runtime
 
-from appliance.engine import cuda_stream
+from appliance.engine import cuda_memory, cuda_stream
 from appliance.engine.cuda_stream import CudaStream
 from appliance.engine.device_room import RESERVE_BYTES, DeviceRoom
 from appliance.engine.trt_executor import TrtExecutor
@@ -216,7 +216,8 @@ class RecordedCuda:
 
 def stream_over(monkeypatch, **answers):
     cuda = RecordedCuda(answers)
-    monkeypatch.setattr(cuda_stream, "cuda", cuda)
+    for module in (cuda_stream, cuda_memory):
+        monkeypatch.setattr(module, "cuda", cuda)
     return CudaStream(7), cuda
 
 
@@ -241,7 +242,17 @@ def test_a_capture_ends_also_when_the_launch_fails(monkeypatch):
 
     with pytest.raises(EngineError, match="TensorRT failed in a step"):
         stream.capture(launch)
-    assert cuda.calls == ["cudaStreamBeginCapture", "cudaStreamEndCapture"]
+    # The last error is cleared, or the next launch would be taken for failed.
+    assert cuda.calls == ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGetLastError"]
+
+
+def test_a_capture_that_cuda_calls_invalid_leaves_the_device_to_go_on(monkeypatch):
+    invalid = runtime.cudaError_t.cudaErrorStreamCaptureInvalidated
+    stream, cuda = stream_over(monkeypatch, cudaStreamEndCapture=(invalid, None))
+    with pytest.raises(EngineError, match="cudaErrorStreamCaptureInvalidated") as caught:
+        stream.capture(lambda: None)
+    assert not isinstance(caught.value, DeviceLostError)
+    assert cuda.calls[-1] == "cudaGetLastError"
 
 
 @pytest.mark.parametrize(

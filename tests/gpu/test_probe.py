@@ -139,7 +139,7 @@ def test_after_most_errors_a_process_cannot_go_on(code):
     assert is_lasting(code)
 
 
-@pytest.mark.parametrize("code", [1, 2, 209, 701])
+@pytest.mark.parametrize("code", [1, 2, 209, 701, 900, 901, 906, 908])
 def test_after_some_it_can(code):
     assert not is_lasting(code)
 
