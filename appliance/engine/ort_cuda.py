@@ -33,15 +33,19 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
     check_provider()
     memory = CudaMemory()
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith(GRAPH))
-    room = DeviceRoom(manifest.shape, weights, max(slots, LARGEST_TILE), capacity)
+    # The slots that fill a batch up to whole tiles are taken too. How many there are, the graph alone can tell.
+    least, most = (
+        DeviceRoom(manifest.shape, weights, count, capacity)
+        for count in (max(slots, LARGEST_TILE), LARGEST_TILE - 1 + slots)
+    )
     free_bytes = memory.free_bytes()
-    room.check(free_bytes)
+    least.check(free_bytes)
     try:
         session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
         check_computes_on_gpu(session)
         return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, tell_capacity=True)
     except NoSpaceError as error:
-        raise room.refused(error, free_bytes) from error
+        raise most.refused(error, free_bytes) from error
 
 
 def check_provider() -> None:

@@ -8,8 +8,10 @@ from cuda.bindings import driver
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CUDA
-from appliance.engine import EngineConfig, cuda_memory, ort_cuda
+from appliance.engine import EngineConfig, cuda_memory, ort_cuda, ort_runner
 from appliance.engine.budget import context_tokens
+from appliance.engine.device_room import RESERVE_BYTES
+from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.ort_cuda import check_computes_on_gpu, check_provider, open_cuda_runner, providers
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, open_session
@@ -81,6 +83,24 @@ def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cud
     cuda.largest = 1 << 17
     with pytest.raises(NoSpaceError, match=r"fragmented: 4,295 MB were free for .* yet no room for a cache of"):
         open_cuda_runner(artefact, manifest, slots=2, capacity=4096)
+
+
+def test_slots_that_fill_a_tile_and_find_no_room_are_counted_and_not_called_fragments(
+    artefact, manifest, cuda, monkeypatch
+):
+    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
+    monkeypatch.setattr(ort_runner, "find_tile", lambda _run: LARGEST_TILE)
+    capacity = 4096
+    # Room for the slots that were asked for, and for three more.
+    cache = (LARGEST_TILE + 3) * capacity * manifest.shape.cache_bytes_per_token
+    weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith("model.onnx"))
+    free = cache + weights + RESERVE_BYTES
+    monkeypatch.setattr(cuda_memory.CudaMemory, "free_bytes", lambda _memory: free)
+    cuda.total = cache
+    with pytest.raises(NoSpaceError, match=rf"no room for a cache of 15 slots .* \(15 slots of {capacity}") as caught:
+        open_cuda_runner(artefact, manifest, slots=8, capacity=capacity)
+    assert "fragmented" not in caught.value.message
+    assert "would fit" in caught.value.hint
 
 
 @pytest.mark.usefixtures("cuda")
