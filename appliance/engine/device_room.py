@@ -19,14 +19,16 @@ class DeviceRoom:
     Attributes:
         shape: of the model.
         weights_bytes: of the graph and its weights.
-        slots: slots of the cache.
+        slots: slots of the cache, of which there are more than sequences run: for what finished ones leave.
         capacity: tokens that a slot can hold.
+        remedy: what makes the cache smaller.
     """
 
     shape: ModelShape
     weights_bytes: int
     slots: int
     capacity: int
+    remedy: str = "lower max_context_tokens or slots"
 
     @property
     def cache_bytes(self) -> int:
@@ -56,7 +58,7 @@ class DeviceRoom:
             return NoSpaceError(
                 f"the GPU's memory is fragmented: {_mb(free_bytes)} were free for the {_mb(self.needed_bytes)} needed "
                 f"({self._sum()}), yet {error.message}",
-                hint="end other programs that use the GPU, or lower slots or max_context_tokens",
+                hint=f"end other programs that use the GPU, or {self.remedy}",
             )
         return NoSpaceError(f"{error.message}; needed is {self._sum()}", hint=self._what_fits(free_bytes))
 
@@ -74,7 +76,8 @@ class DeviceRoom:
             return "not even the weights fit: end other programs that use the GPU, or export a smaller preset"
         context, slots = min(self.capacity, tokens // self.slots), min(self.slots, tokens // self.capacity)
         other = f", or {slots} slots of {self.capacity}" if slots else ""
-        return f"{self.slots} slots of {context} tokens would fit{other}: lower max_context_tokens or slots"
+        doubled = "the cache has up to two slots for each of them that is set"
+        return f"{self.slots} slots of {context} tokens would fit{other}: {self.remedy} ({doubled})"
 
 
 def _mb(size: int) -> str:

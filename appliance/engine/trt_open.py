@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from appliance.artefact import Manifest
+from appliance.artefact import Manifest, ModelShape
 from appliance.engine.cuda_memory import CudaMemory
 from appliance.engine.cuda_stream import CudaStream
 from appliance.engine.device_room import DeviceRoom
@@ -43,9 +43,16 @@ def open_trt_runner(plan: Path, manifest: Manifest, gpu: Gpu, *, slots: int, run
     """
     opened = open_plan(plan, manifest, gpu)
     memory = CudaMemory()
-    room = DeviceRoom(manifest.shape, len(opened.content), slots, opened.record.key.profile.capacity_tokens)
+    room = plan_room(manifest.shape, len(opened.content), slots, opened.record.key.profile.capacity_tokens)
     executor = load_executor(opened.tensorrt.module, memory, CudaStream(memory.stream), opened.content, room)
     return TrtRunner(executor, manifest.shape, slots=slots, running=running, capacity=capacity)
+
+
+def plan_room(shape: ModelShape, plan_bytes: int, slots: int, capacity: int) -> DeviceRoom:
+    """What a plan needs of the GPU. Its capacity is built into it, whatever the configuration says."""
+    return DeviceRoom(
+        shape, plan_bytes, slots, capacity, remedy="lower slots, or build the plan again with a shorter --context"
+    )
 
 
 def load_executor(trt: Any, memory: DeviceMemory, stream: LaunchStream, plan: bytes, room: DeviceRoom) -> TrtExecutor:

@@ -44,7 +44,10 @@ def test_what_is_said_to_fit_fits():
 def test_one_slot_of_full_length_need_not_fit_for_shorter_ones_to():
     with pytest.raises(NoSpaceError) as caught:
         ROOM.check(ROOM.weights_bytes + RESERVE_BYTES + 2_000_000)
-    assert caught.value.hint == "10 slots of 10 tokens would fit: lower max_context_tokens or slots"
+    assert caught.value.hint == (
+        "10 slots of 10 tokens would fit: lower max_context_tokens or slots "
+        "(the cache has up to two slots for each of them that is set)"
+    )
 
 
 def test_weights_that_do_not_fit_are_named():

@@ -11,9 +11,9 @@ from cuda.bindings import runtime
 
 from appliance.engine import cuda_memory, cuda_stream
 from appliance.engine.cuda_stream import CudaStream
-from appliance.engine.device_room import RESERVE_BYTES, DeviceRoom
+from appliance.engine.device_room import RESERVE_BYTES
 from appliance.engine.trt_executor import TrtExecutor
-from appliance.engine.trt_open import load_executor
+from appliance.engine.trt_open import load_executor, plan_room
 from appliance.errors import DeviceLostError, EngineError, NoSpaceError
 from appliance.gpu import lost
 from tests.engine import device_on_host
@@ -148,7 +148,7 @@ def test_a_plan_whose_slots_lie_between_the_addresses_that_tensorrt_takes_is_ref
 def load(graph, memory):
     path, shape = graph
     host = HostTrt(memory, HostStream())
-    room = DeviceRoom(shape, 0, SLOTS, CAPACITY)
+    room = plan_room(shape, 0, SLOTS, CAPACITY)
     return load_executor(host, memory, host.stream, plan(path, capacity=CAPACITY), room)
 
 
@@ -160,6 +160,18 @@ def test_too_little_memory_is_refused_with_the_arithmetic_and_what_would_fit(gra
     ):
         load(graph, memory)
     assert not memory.regions
+
+
+def test_a_plan_without_room_is_not_made_smaller_by_a_setting_that_it_does_not_heed(graph):
+    memory = FiniteMemory()
+    memory.free = RESERVE_BYTES
+    with pytest.raises(NoSpaceError) as caught:
+        load(graph, memory)
+    assert "max_context_tokens" not in caught.value.hint
+    memory.free = RESERVE_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token
+    with pytest.raises(NoSpaceError, match="build the plan again with a shorter --context") as caught:
+        load(graph, memory)
+    assert "max_context_tokens" not in caught.value.hint
 
 
 def test_memory_that_is_free_but_in_pieces_is_called_fragmented(graph):
