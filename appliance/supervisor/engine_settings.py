@@ -9,9 +9,8 @@ from appliance.artefact.manifest import Manifest
 from appliance.config import ServeConfig
 from appliance.errors import UsageError
 from appliance.supervisor.served_plan import ServedPlan
-from appliance.tensorrt.plan_key import Profile
+from appliance.tensorrt.plan_key import USUAL_SLOTS, Profile
 
-_SLOTS = 8
 _CHUNK_TOKENS = 256
 _CACHE_BYTES = 1 << 30
 
@@ -21,10 +20,10 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> Mapping[str,
     slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
     cache_bytes = serve.cache_bytes
     if plan is None:
-        slots, chunk, cache_bytes = slots or _SLOTS, chunk or _CHUNK_TOKENS, cache_bytes or _CACHE_BYTES
+        slots, chunk, cache_bytes = slots or USUAL_SLOTS, chunk or _CHUNK_TOKENS, cache_bytes or _CACHE_BYTES
     else:
         profile, row_bytes = plan.profile, plan.cache_bytes_per_token
-        slots, chunk = slots or min(_SLOTS, profile.slots), chunk or profile.chunk_tokens
+        slots, chunk = slots or min(USUAL_SLOTS, profile.slots), chunk or profile.chunk_tokens
         # A plan's cache is taken whole, so all of its rows may be used: of what runs, and as many again for prefixes.
         cache_bytes = cache_bytes or 2 * slots * profile.context_tokens * row_bytes
         context = context or min(profile.context_tokens, cache_bytes // row_bytes)

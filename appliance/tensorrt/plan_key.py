@@ -15,6 +15,8 @@ from typing import Any
 from appliance.artefact.manifest import GRAPH, Manifest
 from appliance.errors import UsageError
 
+# Sequences that run at the same time when nobody sets `serve.slots`, where a plan allows so many.
+USUAL_SLOTS = 8
 _NAME_DIGITS = 32
 _DATA = f"{GRAPH}.data"
 
@@ -50,6 +52,11 @@ class Profile:
     def capacity_tokens(self) -> int:
         """Rows of each slot's cache: launches have few sizes, so one may end up to a chunk behind the context."""
         return self.context_tokens + self.chunk_tokens
+
+    @property
+    def cache_slots(self) -> int:
+        """Slots of the cache when the plan is served as usual: as many again as run, for what finished ones leave."""
+        return max(self.slots, 2 * min(self.slots, USUAL_SLOTS))
 
     def __str__(self) -> str:
         return f"{self.slots} slots, context {self.context_tokens}, chunk {self.chunk_tokens}"

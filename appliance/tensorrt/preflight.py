@@ -12,26 +12,29 @@ from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
 from appliance.memory import available_bytes
 from appliance.tensorrt.compile import WORKSPACE_BYTES
-from appliance.tensorrt.plan_key import Profile, weights_bytes
+from appliance.tensorrt.plan_key import USUAL_SLOTS, Profile, weights_bytes
 
 # Builds have been seen to take three to four times the weights: issue 30 of TensorRT Edge-LLM.
 _BUILD_TIMES = 4
 
 
 def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
-    """Refuse what the GPU cannot hold: the plan's weights, the cache of every slot and the workspace.
+    """Refuse what the GPU cannot hold: the plan's weights, the cache as it is usually served, and the workspace.
+
+    The cache is that of `Profile.cache_slots`.
 
     Raises:
         NoSpaceError: it shows the arithmetic, and what would fit.
     """
     weights = weights_bytes(manifest)
     slot_bytes = profile.capacity_tokens * manifest.shape.cache_bytes_per_token
-    needed = weights + profile.slots * slot_bytes + WORKSPACE_BYTES
+    slots = profile.cache_slots
+    needed = weights + slots * slot_bytes + WORKSPACE_BYTES
     if gpu.memory_bytes < needed:
         raise NoSpaceError(
             f"{gpu.name} has {_mb(gpu.memory_bytes)} of memory, the plan needs {_mb(needed)}: "
             f"{_mb(weights)} of weights, "
-            f"{profile.slots} slots x {profile.capacity_tokens} rows = {_mb(profile.slots * slot_bytes)} of cache, "
+            f"{slots} slots of the cache x {profile.capacity_tokens} rows = {_mb(slots * slot_bytes)}, "
             f"{_mb(WORKSPACE_BYTES)} of workspace",
             hint=_what_fits(gpu, manifest, profile, weights),
         )
@@ -71,7 +74,9 @@ def check_disk(folder: Path, manifest: Manifest) -> None:
 def _what_fits(gpu: Gpu, manifest: Manifest, profile: Profile, weights: int) -> str:
     rows = (gpu.memory_bytes - weights - WORKSPACE_BYTES) // manifest.shape.cache_bytes_per_token
     command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
-    slots, context = rows // profile.capacity_tokens, rows - profile.chunk_tokens
+    found = rows // profile.capacity_tokens
+    # The cache has two slots for each of the usual ones.
+    slots, context = found if found >= 2 * USUAL_SLOTS else found // 2, rows // 2 - profile.chunk_tokens
     if slots >= 1:
         return f"this fits: {command} --slots {slots}"
     if context >= profile.chunk_tokens:

@@ -9,10 +9,12 @@ import pytest
 
 from appliance.config import ServeConfig
 from appliance.engine import EngineConfig
+from appliance.engine.budget import scheduler_limits
 from appliance.errors import UsageError
 from appliance.supervisor.engine_settings import check_profile, engine_settings
 from appliance.supervisor.served_plan import ServedPlan
 from appliance.tensorrt.plan_key import Profile
+from tests.engine.toy import SHAPE
 from tests.supervisor.test_choose import MANIFEST
 
 PROFILE = Profile(slots=4, context_tokens=2048, chunk_tokens=512)
@@ -32,6 +34,13 @@ def test_a_plan_bounds_what_nobody_asked_for():
     assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (4, 2048, 512)
     assert config.cache_bytes == 2 * 4 * 2048 * 1000
     assert config.plan == "/plan"
+
+
+@pytest.mark.parametrize("slots", [1, 4, 8, 16])
+def test_a_plan_was_built_where_the_cache_that_it_is_served_with_has_room(slots):
+    plan = dataclasses.replace(PLAN, profile=dataclasses.replace(PROFILE, slots=slots))
+    config = EngineConfig(**engine_settings(ServeConfig(), plan))
+    assert scheduler_limits(SHAPE, config).slots == plan.profile.cache_slots
 
 
 def test_the_cache_bounds_the_context_too():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import signal
 import subprocess
@@ -251,8 +252,9 @@ class TestWhatCannotBeBuilt:
     @pytest.mark.parametrize(
         ("memory_mb", "profile", "fits"),
         [
-            (2300, Profile(16, 1000, 100), "--slots 2"),
-            (2150, Profile(16, 1000, 100), "--slots 1 --context 662"),
+            (3833, Profile(16, 1000, 100), "--slots 7"),
+            (2300, Profile(16, 1000, 100), "--slots 1"),
+            (2150, Profile(16, 1000, 100), "--slots 1 --context 281"),
             (2000, Profile(16, 1000, 100), "only weights of less than 926 MB fit"),
         ],
     )
@@ -263,9 +265,13 @@ class TestWhatCannotBeBuilt:
         arithmetic = f"has {memory_mb:,} MB of memory, the plan needs 3,834 MB: 1,000 MB of weights, "
         with pytest.raises(NoSpaceError, match=arithmetic) as caught:
             check_buildable(self.large(site), profile, gpu)
-        assert "16 slots x 1100 rows = 1,760 MB of cache, 1,074 MB of workspace" in caught.value.message
+        assert "16 slots of the cache x 1100 rows = 1,760 MB, 1,074 MB of workspace" in caught.value.message
         assert fits in caught.value.hint
         assert caught.value.exit_code == 4
+        found = [int(number) for number in re.findall(r"--\w+ (\d+)", fits)]
+        if found:
+            slots, context = [*found, 1000][:2]
+            check_buildable(self.large(site), Profile(slots, context, 100), gpu)
 
     def test_a_machine_with_too_little_memory(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_500_000_000))
