@@ -74,7 +74,7 @@ class PlanRecord:
             document = json.loads(content)
             signature = document.pop("signature")
             is_ours = box.is_signed(_canonical(document), signature)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
         if not is_ours:
             raise IntegrityError(f"{path} was not written by this box: its plan is never loaded", hint=_REBUILD)

@@ -71,3 +71,8 @@ def test_whitespace_and_order_do_not_matter():
     document = json.loads(RECORD.to_bytes(BOX))
     compact = json.dumps(dict(reversed(document.items()))).encode()
     assert PlanRecord.from_bytes(compact, BOX, "record.json") == RECORD
+
+
+def test_a_record_that_nests_too_deep_is_refused_like_any_other():
+    with pytest.raises(IntegrityError, match="is not the record of a plan"):
+        PlanRecord.from_bytes(b"[" * 100_000, BOX, "record.json")
