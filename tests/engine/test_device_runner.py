@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -22,11 +21,6 @@ from tests.engine.test_engine import drain, submit
 from tests.engine.test_ort_runner import collect, decode, prefill, prompt
 from tests.tiny_artefact import make_tiny_artefact
 
-# Python 3.10 has 1.23, whose attention wants the very longest row. GPUs take 1.30 or newer.
-pytestmark = pytest.mark.skipif(
-    tuple(map(int, ort.__version__.split(".")[:2])) < (1, 30),
-    reason=f"ONNX Runtime {ort.__version__} does not take the capacity as the most rows of a step",
-)
 CAPACITY = 192
 LISTED = 64
 CONFIG = EngineConfig(slots=4, max_context_tokens=CAPACITY, threads=1, interleaved_chunk_tokens=16)
