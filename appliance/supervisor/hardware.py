@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from appliance.artefact.manifest import ORT_CPU, Manifest
@@ -34,7 +34,7 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
         raise UsageError(
             f"{manifest.model} was exported for {target.name} (compute capability {target.compute_capability}); "
             f"this box has {gpu.name} ({gpu.compute_capability})",
-            hint=_what_to_export(manifest.model, gpu, targets.targets().values()),
+            hint=_what_to_export(manifest.model, targets.fitting(gpu.compute_capability, is_jetson=gpu.integrated)),
         )
     # An older driver does not serve a newer CUDA; the other way round it does.
     if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
@@ -45,12 +45,7 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     return gpu
 
 
-def _what_to_export(model: str, gpu: Gpu, known: Iterable[Target]) -> str:
-    fitting = [
-        target.name
-        for target in known
-        if target.compute_capability == gpu.compute_capability and (target.is_jetson == gpu.integrated)
-    ]
+def _what_to_export(model: str, fitting: Sequence[Target]) -> str:
     if not fitting:
         return f"there is no target for this GPU yet; without it: appliance export {model} --target cpu"
-    return " or ".join(f"appliance export {model} --target {name}" for name in fitting)
+    return " or ".join(f"appliance export {model} --target {target.name}" for target in fitting)

@@ -58,3 +58,12 @@ def get(name: str) -> Target:
     if name not in known:
         raise UnknownModelError(f"there is no target {name!r}", hint=f"there are: {', '.join(known)}")
     return known[name]
+
+
+def fitting(compute_capability: str, *, is_jetson: bool) -> tuple[Target, ...]:
+    """The targets that a GPU of this compute capability is: those of Jetson modules, or all others."""
+    return tuple(
+        target
+        for target in targets().values()
+        if target.compute_capability == compute_capability and target.is_jetson == is_jetson
+    )

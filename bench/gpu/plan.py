@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnsupportedError
 from appliance.gpu import Gpu
-from appliance.targets import Target, targets
+from appliance.targets import Target, fitting
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, find_tensorrt
@@ -57,7 +57,6 @@ def _untried(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, 
 
 
 def _target(gpu: Gpu) -> Target:
-    for target in targets().values():
-        if target.compute_capability == gpu.compute_capability and not target.is_jetson:
-            return target
+    for target in fitting(gpu.compute_capability, is_jetson=gpu.integrated):
+        return target
     raise UnsupportedError(f"no target has the compute capability {gpu.compute_capability} of {gpu.name}")

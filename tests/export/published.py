@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from appliance.artefact.manifest import TENSORRT
 from appliance.targets import Board, targets
-from export.architecture import Architecture, describe
+from bench.gpu.random_checkpoint import RandomCheckpoint
+from export.architecture import describe
 from export.holdings import Sizes
 from export.prediction import roofline
 from export.presets import FLOAT16, HALF, Preset, Weights
-from tests.export.shapes import Shapes
 
 CHAT_TOKENS = 51
 BENCH_TOKENS = 2048
@@ -106,30 +107,27 @@ PEAKS_MB = {
 PEAKS_CONTEXT_TOKENS = 2200
 
 
-def architecture_of(model: str) -> Architecture:
+def config_of(model: str) -> Mapping[str, Any]:
     hidden, inner, layers, heads = SHAPES[model]
-    return describe(
-        {
-            "head_dim": 128,
-            "hidden_size": hidden,
-            "intermediate_size": inner,
-            "max_position_embeddings": 40960,
-            "model_type": "qwen3",
-            "num_attention_heads": heads,
-            "num_hidden_layers": layers,
-            "num_key_value_heads": 8,
-            "rms_norm_eps": 1e-6,
-            "rope_theta": 1000000,
-            # Edge-LLM holds the embedding's table and the head apart, tied or not.
-            "tie_word_embeddings": False,
-            "vocab_size": 151936,
-        }
-    )
+    return {
+        "head_dim": 128,
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "max_position_embeddings": 40960,
+        "model_type": "qwen3",
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000,
+        # Edge-LLM holds the embedding's table and the head apart, tied or not.
+        "tie_word_embeddings": False,
+        "vocab_size": 151936,
+    }
 
 
 def sizes_of(model: str, form: str) -> Sizes:
-    architecture = architecture_of(model)
-    return Sizes.of(Shapes(architecture), architecture, FORMS[form])
+    return Sizes.of(RandomCheckpoint(config_of(model)), describe(config_of(model)), FORMS[form])
 
 
 def table() -> str:

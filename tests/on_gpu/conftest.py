@@ -16,7 +16,7 @@ from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError
 from appliance.gpu import Gpu, find_gpu
 from appliance.layout import Layout
-from appliance.targets import Target, targets
+from appliance.targets import Target, fitting
 from appliance.tensorrt.plan_store import PlanStore
 from export.pipeline import export_model
 from export.presets import PRESETS
@@ -42,10 +42,9 @@ def gpu() -> Gpu:
 
 @pytest.fixture(scope="session")
 def target(gpu: Gpu) -> Target:
-    """The server target that this GPU is."""
-    for each in targets().values():
-        if each.compute_capability == gpu.compute_capability and not each.is_jetson:
-            return each
+    """The target that this GPU is."""
+    for each in fitting(gpu.compute_capability, is_jetson=gpu.integrated):
+        return each
     pytest.skip(f"no target has the compute capability {gpu.compute_capability} of {gpu.name}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.errors import UnknownModelError, UsageError
-from appliance.targets import Board, PlanProfile, PowerMode, VersionRange, get
+from appliance.targets import Board, PlanProfile, PowerMode, VersionRange, fitting, get
 from appliance.targets.load import target_from_text
 
 TEXT = """
@@ -97,3 +97,9 @@ def test_a_target_gives_its_default_preset_and_refuses_strange_ones() -> None:
     with pytest.raises(UnknownModelError, match="cpu has no preset 'bf16'") as caught:
         target.preset("bf16")
     assert "balanced, precise" in caught.value.hint
+
+
+def test_a_gpu_is_looked_for_among_modules_or_among_the_others():
+    assert [target.name for target in fitting("8.7", is_jetson=True)] == ["jetson-orin-agx-64g", "jetson-orin-nano-8g"]
+    assert fitting("8.7", is_jetson=False) == ()
+    assert [target.name for target in fitting("9.0", is_jetson=False)] == ["cuda-sm90"]
