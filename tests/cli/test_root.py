@@ -47,7 +47,8 @@ def test_commands_of_other_packages_join_by_entry_point(monkeypatch: pytest.Monk
         EntryPoint("broken", "no_such_package.cli:command", "appliance.commands"),
     ]
     monkeypatch.setattr(lazy, "entry_points", lambda group: points if group == "appliance.commands" else [])
-    context = click.Context(root.command)
+    # A command keeps the help option that it made first, so it must be the one that everybody sees.
+    context = click.Context(root.command, **root.command.context_settings)
     assert {"extra", "broken", "model"} <= set(root.command.list_commands(context))
     extra, own = root.command.get_command(context, "extra"), root.command.get_command(context, "model")
     assert extra is not None
