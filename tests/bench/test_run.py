@@ -31,8 +31,10 @@ def test_a_quick_run_measures_the_real_engine(layout: Layout):
     (table,) = results.tables
     (engine,) = table.engines
     assert engine.why_not == ""
-    for figure in ("start_s", "ttft_idle_s", "ttft_busy_s", "prefill_64", "decode_1", "decode_2", "peak_bytes"):
+    for figure in ("start_s", "ttft_idle_s", "ttft_busy_s", "prefill_64", "decode_1", "peak_bytes"):
         assert engine.values(figure)[0] > 0, figure
+    # On a busy machine one tiny stream may end before the other begins: then there is no rate of both.
+    assert "decode_2" in engine.rounds[0]
     assert set(engine.quality) == {"mean_kl", "top1_agreement"}
     assert "A smoke run" in report(results)
 
