@@ -9,10 +9,10 @@ from pathlib import Path
 from gguf import LlamaFileType
 
 from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape
-from appliance.errors import UnsupportedError
 from appliance.store import StoredModel
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
+from export.model_shape import model_shape
 from export.presets import Preset
 from export.progress import Progress
 from export.stages import Stages
@@ -59,19 +59,7 @@ class Job:
         Raises:
             UnsupportedError: layers whose caches differ in shape.
         """
-        shapes = {(layer.attention.kv_heads, layer.attention.head_dim) for layer in self.architecture.layers}
-        if len(shapes) != 1:
-            raise UnsupportedError("the model's layers have caches of different shapes")
-        ((kv_heads, head_dim),) = shapes
-        return ModelShape(
-            layers=len(self.architecture.layers),
-            kv_heads=kv_heads,
-            head_dim=head_dim,
-            vocabulary=self.architecture.vocabulary,
-            tokens=tokens,
-            context_tokens=self.architecture.context_tokens,
-            cache_dtype=self.preset.activations,
-        )
+        return model_shape(self.architecture, tokens, self.preset.activations)
 
     def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:
         """A manifest of a graph's files alone, for the gate; it is never written."""

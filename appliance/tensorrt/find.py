@@ -61,29 +61,29 @@ class TensorRt:
         return f"{self.flavour.title} {self.version}"
 
 
-def find_tensorrt(ranges: Mapping[Flavour, Versions]) -> TensorRt:
+def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
     """Load the TensorRT that a target takes.
 
     Args:
-        ranges: the flavours that serve the target, each with the versions that do.
+        ranges: the versions of each flavour that serve the target; None, or no entry, where none does.
 
     Raises:
         MissingProgramError: none of them is installed in a version that does, or it cannot be loaded.
     """
-    serving = [flavour for flavour in _MODULES if flavour in ranges]
+    serving = {flavour: versions for flavour in _MODULES if (versions := ranges.get(flavour)) is not None}
     if not serving:
         raise MissingProgramError("this target has no TensorRT", hint="choose a preset that does without it")
     installed = [flavour for flavour in serving if importlib.util.find_spec(_MODULES[flavour])]
     unfit = []
     # Without any, the last one is said to be absent: the one that installs by itself, where it serves the target.
-    for flavour in installed or serving[-1:]:
+    for flavour in installed or list(serving)[-1:]:
         found = load_tensorrt(flavour)
-        if _is_within(found.version, ranges[flavour]):
+        if _is_within(found.version, serving[flavour]):
             return found
         unfit.append(found)
     first = unfit[0]
     raise MissingProgramError(
-        f"{first} is installed; this target takes {ranges[first.flavour]}",
+        f"{first} is installed; this target takes {serving[first.flavour]}",
         hint=f"install {first.flavour.title} of a version within: {_INSTALL[first.flavour]}",
     )
 

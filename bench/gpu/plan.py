@@ -38,8 +38,7 @@ def build_plan(graph: Path, engines: Path, manifest: Manifest, gpu: Gpu, profile
     listed = dataclasses.replace(manifest, files=entries)
     (graph / MANIFEST_NAME).write_bytes(listed.to_bytes())
     target = _target(gpu)
-    ranges = {Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx}
-    tensorrt = find_tensorrt({flavour: versions for flavour, versions in ranges.items() if versions is not None})
+    tensorrt = find_tensorrt({Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx})
     site = Site(graph, listed, tensorrt, gpu, installed_driver(gpu), profile)
     return ensure_plan(PlanStore(engines), site, _untried, _Watcher(say)).folder
 

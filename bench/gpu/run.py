@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest
 from appliance.engine import EngineConfig
 from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError
@@ -28,6 +28,7 @@ from bench.gpu.shapes import SHAPES, TOKENS
 from bench.machine import describe_machine
 from export.architecture import Architecture, describe
 from export.holdings import Sizes
+from export.model_shape import model_shape
 from export.pipeline import LOWERINGS
 from export.presets import PRESETS, REFERENCE, Preset
 
@@ -160,16 +161,7 @@ def _told(work: Work) -> Mapping[str, int]:
 
 def manifest_of(name: str, architecture: Architecture, preset: Preset, tokens: int) -> Manifest:
     """What the runner must know; it is never written."""
-    attention = architecture.layers[0].attention
-    shape = ModelShape(
-        layers=len(architecture.layers),
-        kv_heads=attention.kv_heads,
-        head_dim=attention.head_dim,
-        vocabulary=architecture.vocabulary,
-        tokens=tokens,
-        context_tokens=architecture.context_tokens,
-        cache_dtype=preset.activations,
-    )
+    shape = model_shape(architecture, tokens, preset.activations)
     return Manifest(
         name, "bench", preset.name, architecture.name, shape, Generation(()), (), {}, runtime=preset.runtime
     )

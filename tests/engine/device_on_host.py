@@ -19,7 +19,6 @@ import pytest
 import tensorrt_rtx_bindings
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from appliance.artefact import ModelShape
 from appliance.artefact.manifest import TENSORRT
 from appliance.engine.memory import HostMemory
 from appliance.engine.trt_executor import TrtExecutor
@@ -27,6 +26,7 @@ from appliance.errors import NoSpaceError
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import tensorrt
+from export.model_shape import model_shape
 from export.presets import REFERENCE
 from tests.checkpoints import make_tiny_checkpoint
 
@@ -184,15 +184,7 @@ def tiny_graph(folder, architecture_name):
     source = make_tiny_checkpoint(folder / "checkpoint", architecture_name)
     checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
     architecture = describe(checkpoint.config)
-    attention = architecture.layers[0].attention
-    shape = ModelShape(
-        layers=len(architecture.layers),
-        kv_heads=attention.kv_heads,
-        head_dim=attention.head_dim,
-        vocabulary=architecture.vocabulary,
-        tokens=TOKENS,
-        context_tokens=architecture.context_tokens,
-    )
+    shape = model_shape(architecture, TOKENS, REFERENCE.activations)
     (folder / "graph").mkdir()
     preset = dataclasses.replace(REFERENCE, runtime=TENSORRT)
     tensorrt.build(checkpoint, architecture, preset, TOKENS, folder / "graph", lambda _done, _total: None)

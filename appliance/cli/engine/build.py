@@ -84,5 +84,4 @@ class _Watcher:
 
 
 def _tensorrt(hardware: Target) -> TensorRt:
-    ranges = {Flavour.TENSORRT: hardware.tensorrt, Flavour.RTX: hardware.tensorrt_rtx}
-    return find_tensorrt({flavour: versions for flavour, versions in ranges.items() if versions is not None})
+    return find_tensorrt({Flavour.TENSORRT: hardware.tensorrt, Flavour.RTX: hardware.tensorrt_rtx})
