@@ -60,7 +60,9 @@ class Lock:
 
 
 LOCKS = (
-    Lock("run.lock"),
+    # A box without the checkout: what the wheel brings with the extras that it exports and serves with. It is also the
+    # proof that these extras go together.
+    Lock("box.lock", ("export", "triton")),
     # TensorRT parses and builds without a GPU, so the tests have it.
     Lock("dev.lock", ("export", "dev", "tensorrt")),
     # Only the server inside the wheel is used: what its Python package needs is not installed.

@@ -10,6 +10,7 @@ from pathlib import Path
 LEVELS = {
     "appliance": 0,
     "appliance.errors": 0,
+    "appliance.extras": 0,
     "appliance.names": 0,
     "appliance.address": 0,
     "appliance.child": 0,

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from appliance.errors import MissingProgramError
+from appliance.extras import install_command
 
 
 class LazyGroup(click.Group):
@@ -62,7 +63,7 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise MissingProgramError(
                 f"the command {cmd_name!r} needs {error.name}, which is not installed",
-                hint="install the extra that brings it, for example: pip install 'appliance[export]'",
+                hint=f"install what the export needs: {install_command('export')}",
             ) from error
         if not isinstance(command, click.Command):
             raise TypeError(f"{path} is not a click command")

@@ -18,8 +18,7 @@ from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, Provider, open_session
 from appliance.errors import MissingProgramError, NoSpaceError
-
-_HINT = "install the appliance with its extra for ONNX Runtime on GPUs, in place of onnxruntime: appliance[cuda]"
+from appliance.extras import install_command
 
 
 def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int) -> OrtRunner:
@@ -51,7 +50,7 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
 def check_provider() -> None:
     """Raise MissingProgramError unless ONNX Runtime was built for CUDA."""
     if CUDA not in ort.get_available_providers():
-        raise MissingProgramError("the installed ONNX Runtime computes on the CPU alone", hint=_HINT)
+        raise MissingProgramError("the installed ONNX Runtime computes on the CPU alone", hint=_hint())
     # CUDA's libraries are found where pip put them, else where the system has them.
     ort.preload_dlls(directory="")
 
@@ -76,5 +75,9 @@ def check_computes_on_gpu(session: Any) -> None:
     if session.get_providers()[0] != CUDA:
         raise MissingProgramError(
             "ONNX Runtime cannot compute on the GPU: a library of CUDA or cuDNN is absent or of another version",
-            hint=f"Triton's log names it; {_HINT}",
+            hint=f"Triton's log names it; {_hint()}",
         )
+
+
+def _hint() -> str:
+    return f"install ONNX Runtime for GPUs in its place: {install_command('cuda', replaces='onnxruntime')}"

@@ -10,6 +10,7 @@ import uuid
 from typing import Any
 
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnsupportedError
+from appliance.extras import install_command
 from appliance.gpu.gpu import Gpu
 
 _NAME_BYTES = 256
@@ -53,7 +54,7 @@ def _driver() -> Any:
     except ImportError as error:
         raise MissingProgramError(
             f"the GPU cannot be asked: {error}",
-            hint="install the appliance with one of its extras for GPUs: appliance[cuda] or appliance[tensorrt]",
+            hint=f"install NVIDIA's bindings: {install_command('tensorrt')}",
         ) from error
     return driver
 

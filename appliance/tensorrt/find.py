@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from appliance.errors import MissingProgramError
+from appliance.extras import install_command
 
 
 class Flavour(Enum):
@@ -30,10 +31,7 @@ class Flavour(Enum):
 
 # The one that a machine was set up with is preferred to the one that came as a wheel.
 _MODULES = {Flavour.TENSORRT: "tensorrt", Flavour.RTX: "tensorrt_rtx_bindings"}
-_INSTALL = {
-    Flavour.TENSORRT: "it comes with JetPack on a Jetson, and from NVIDIA's packages on a server",
-    Flavour.RTX: "pip install 'appliance[tensorrt]'",
-}
+_FROM_NVIDIA = "it comes with JetPack on a Jetson, and from NVIDIA's packages on a server"
 
 
 class Versions(Protocol):
@@ -84,7 +82,7 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
     first = unfit[0]
     raise MissingProgramError(
         f"{first} is installed; this target takes {serving[first.flavour]}",
-        hint=f"install {first.flavour.title} of a version within: {_INSTALL[first.flavour]}",
+        hint=f"install {first.flavour.title} of a version within: {_how_to_install(first.flavour)}",
     )
 
 
@@ -98,10 +96,11 @@ def load_tensorrt(flavour: Flavour) -> TensorRt:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingProgramError(f"{flavour.title} is not installed", hint=_INSTALL[flavour]) from error
+        raise MissingProgramError(f"{flavour.title} is not installed", hint=_how_to_install(flavour)) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise MissingProgramError(
-            f"{flavour.title} is installed but cannot be loaded: {error}", hint=f"install it again: {_INSTALL[flavour]}"
+            f"{flavour.title} is installed but cannot be loaded: {error}",
+            hint=f"install it again: {_how_to_install(flavour)}",
         ) from error
     return TensorRt(module, flavour, str(module.__version__))
 
@@ -111,3 +110,7 @@ def _is_within(version: str, versions: Versions) -> bool:
         return versions.covers(version)
     except ValueError:
         return False
+
+
+def _how_to_install(flavour: Flavour) -> str:
+    return install_command("tensorrt") if flavour is Flavour.RTX else _FROM_NVIDIA

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import MissingProgramError
+from appliance.extras import install_command
 from appliance.triton.version import TritonVersion
 
 NVIDIA_INSTALL = Path("/opt/tritonserver")
@@ -61,8 +62,8 @@ def locate(environ: Mapping[str, str], install: Path = NVIDIA_INSTALL) -> Instal
     if found is None:
         raise MissingProgramError(
             "NVIDIA Triton is not installed",
-            hint="pip install 'appliance[triton]' brings a server for development; in production use NVIDIA's "
-            "container or tarball (/opt/tritonserver)",
+            hint=f"for development: {install_command('triton')}; in production use NVIDIA's container or tarball "
+            "(/opt/tritonserver)",
         )
     _check_python(found)
     return found

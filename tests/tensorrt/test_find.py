@@ -74,7 +74,7 @@ def test_absence_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch
     absent(monkeypatch, "tensorrt_rtx_bindings")
     with pytest.raises(MissingProgramError, match="TensorRT for RTX is not installed") as caught:
         find_tensorrt({Flavour.TENSORRT: ANY, Flavour.RTX: ANY})
-    assert "appliance[tensorrt]" in caught.value.hint
+    assert "tensorrt-rtx-cu13-libs" in caught.value.hint
     with pytest.raises(MissingProgramError, match=r"^TensorRT is not installed") as caught:
         find_tensorrt({Flavour.TENSORRT: ANY})
     assert "JetPack" in caught.value.hint

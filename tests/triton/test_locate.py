@@ -44,8 +44,9 @@ def test_the_wheel_is_found_without_importing_it(tmp_path: Path):
 
 
 def test_without_any_triton_the_error_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(importlib.metadata, "distribution", _no_wheel)
-    with pytest.raises(MissingProgramError, match=r"not installed.*appliance\[triton\]"):
+    monkeypatch.setattr(module.importlib.metadata, "distribution", _no_wheel)
+    monkeypatch.setattr(module, "install_command", lambda extra: f"how to install {extra}")
+    with pytest.raises(MissingProgramError, match=r"not installed.*how to install triton"):
         locate({"PATH": str(tmp_path)}, install=tmp_path / "absent")
 
 

@@ -1,0 +1,38 @@
+"""How to install what an extra brings, read from the metadata of the installed appliance. It installs nothing.
+
+No command names the appliance itself: on the public index that name belongs to another project.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+_DISTRIBUTION = "appliance"
+
+
+def install_command(extra: str, *, replaces: str = "") -> str:
+    """Return the shell command that installs an extra's packages into the running Python's environment.
+
+    Args:
+        extra: its name in pyproject.toml.
+        replaces: a package that must be removed first, because the extra's packages stand in for it.
+    """
+    pip = shlex.join([sys.executable, "-m", "pip"])
+    remove = f"{pip} uninstall --yes {replaces} && " if replaces else ""
+    return f"{remove}{pip} install {shlex.join(packages(extra))}"
+
+
+def packages(extra: str) -> list[str]:
+    """Return the requirements that an extra adds on this Python, without their markers."""
+    found = map(Requirement, metadata.requires(_DISTRIBUTION) or ())
+    return [f"{line.name}{line.specifier}" for line in found if _is_added(line, extra)]
+
+
+def _is_added(line: Requirement, extra: str) -> bool:
+    return (
+        line.marker is not None and line.marker.evaluate({"extra": extra}) and not line.marker.evaluate({"extra": ""})
+    )
