@@ -44,7 +44,12 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> Child:
         """Start a program; it must be called from the main thread, whose end is the child's end.
 
@@ -53,6 +58,7 @@ class Child:
             command: program and arguments.
             log: its output is appended here; a log that has grown large is put aside first, as `<log>.1`.
             environment: its variables; None passes ours on.
+            folder: where it runs; None: where we do.
 
         Raises:
             OSError: the program or the log cannot be opened.
@@ -61,6 +67,7 @@ class Child:
             running = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
+                cwd=folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -64,7 +64,9 @@ class RunningBox:
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another `appliance` on this root."""
-        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.command(*words), capture_output=True, text=True, errors="surrogateescape", check=False
+        )
 
     @property
     def state(self) -> UpState:

@@ -112,6 +112,7 @@ def _triton_settings(plan: Plan) -> TritonSettings:
     return TritonSettings(
         model=plan.artefact.manifest.model,
         artefact=plan.artefact.folder,
+        root=plan.layout.root,
         repository=plan.layout.model_repository,
         run=plan.layout.run,
         grpc=plan.triton_grpc,

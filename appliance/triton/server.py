@@ -38,8 +38,9 @@ class TritonSettings:
     Attributes:
         model: the model's name.
         artefact: its folder.
-        repository: the model repository to render.
-        run: folder for the log and the prepared backends.
+        root: where tritonserver runs. It and its Python backend get paths relative to it, see `_within`.
+        repository: the model repository to render, under `root`.
+        run: folder for the log and the prepared backends, under `root`.
         grpc, metrics: loopback addresses.
         http: a loopback address that turns Triton's own HTTP on; None leaves it off.
         engine: settings of the engine, by their names in EngineConfig.
@@ -50,6 +51,7 @@ class TritonSettings:
 
     model: str
     artefact: Path
+    root: Path
     repository: Path
     run: Path
     grpc: Address
@@ -117,9 +119,9 @@ class TritonServer:
                 self._say(f"this Triton is old: {line}")
         command: list[str | Path] = [self._installation.program, *arguments(self._options(), known)]
         settings = self._settings
-        render(settings.repository, settings.model, settings.artefact, settings.engine)
+        render(settings.repository, settings.model, self._within(settings.artefact), self._engine())
         log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._child = await Child.start("Triton", command, self.log, environment)
+        self._child = await Child.start("Triton", command, self.log, environment, settings.root)
         try:
             await self._wait_ready(self._child, log_start)
         except BaseException:
@@ -174,8 +176,8 @@ class TritonServer:
     def _options(self) -> ServerOptions:
         settings = self._settings
         return ServerOptions(
-            repository=settings.repository,
-            backends=prepare_backends(self._installation, settings.run / "backends"),
+            repository=self._within(settings.repository),
+            backends=self._within(prepare_backends(self._installation, settings.run / "backends")),
             model=settings.model,
             grpc=settings.grpc,
             metrics=settings.metrics,
@@ -185,6 +187,20 @@ class TritonServer:
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=max(1, round(settings.drain_s)),
         )
+
+    def _within(self, path: Path) -> Path:
+        """The path as tritonserver gets it, which runs in the root.
+
+        Its Python backend writes the paths of the stub and of the model into a line for bash, without quotes. Beneath
+        the root every name is ours: what the root itself is called does not matter then.
+        """
+        return Path(os.path.relpath(path, self._settings.root))
+
+    def _engine(self) -> dict[str, object]:
+        engine = dict(self._settings.engine)
+        if "plan" in engine:
+            engine["plan"] = str(self._within(Path(str(engine["plan"]))))
+        return engine
 
     async def _wait_ready(self, child: Child, log_start: int) -> None:
         settings = self._settings
