@@ -31,12 +31,13 @@ drain_s = {drain_s}
 
 
 class RunningBox:
-    """One root folder with an exported model, and `appliance up` on it while the block runs."""
+    """One root folder with an exported model (made where there is none), and `appliance up` on it in the block."""
 
     def __init__(self, root: Path, words: Sequence[str] = (), *, drain_s: float = 60.0) -> None:
         self.root = root
         self._words = words
-        make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
+        if not (root / "exports").exists():
+            make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
         (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=drain_s))
         self.output = root / "up.out"
 

@@ -48,7 +48,7 @@ def document(status: BoxStatus) -> dict[str, Any]:
         "healthy": status.healthy,
         "ready": status.ready,
         "uptime_s": round(status.uptime_s, 1),
-        "box": {**up, "phase": status.up.phase.value},
+        "box": {**up, "phase": status.up.phase.value, "pid": status.up.pid},
         "triton": {"healthy": status.triton_healthy},
         "gateway": {"healthy": status.gateway_healthy},
         "engine": dict(status.figures),

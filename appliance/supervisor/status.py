@@ -89,7 +89,7 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
     plain = {metric.name: metric.field for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label}
     return BoxStatus(
         up=up,
-        uptime_s=time.time() - up.pid_started,
+        uptime_s=up.supervisor.age_s,
         triton_healthy=is_alive(samples, time.time()),
         gateway_healthy=live == http.OK,
         ready=ready == http.OK,

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-
-import psutil
 
 from appliance.errors import ApplianceError
 from appliance.supervisor import state
@@ -247,11 +244,6 @@ class Supervisor:
             gateway_restarts=self._gateway.restarts,
         )
         state.write(self._run, current)
-
-
-def own_identity() -> tuple[int, float]:
-    """Our process id, and when we started."""
-    return os.getpid(), psutil.Process().create_time()
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
