@@ -44,7 +44,7 @@ class RunningBox:
     def __enter__(self) -> RunningBox:  # noqa: PYI034 - Self came with Python 3.11
         self.start()
         wait_until(lambda: self.is_serving or self.process.poll() is not None)
-        assert self.process.poll() is None, self.output.read_text()
+        assert self.process.poll() is None, self._said
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,6 +58,10 @@ class RunningBox:
         """Start `appliance up` and return at once."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(self.command("up", *self._words), stdout=output, stderr=output)
+
+    @property
+    def _said(self) -> str:
+        return self.output.read_text() if self.output.is_file() else f"ended with {self.process.poll()}"
 
     def command(self, *words: str) -> list[str]:
         """The command line of `appliance` on this root."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -19,6 +20,12 @@ def json_option(function: Function) -> Function:
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def tell(line: str) -> None:
+    """Print a line for people on standard error. One that nobody can take, on a full disk say, stops nothing."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def size(size_bytes: int) -> str:

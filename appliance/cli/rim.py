@@ -7,10 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
+from appliance.cli.output import tell
 from appliance.errors import ApplianceError, NoSpaceError, UsageError
 
 INTERRUPTED = 130
@@ -19,7 +21,11 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run(words))
+    # A model's answer or a folder's name may have letters that the terminal has not.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    status = run(words)
+    _leave_nothing_to_flush()
+    sys.exit(status)
 
 
 def run(words: Sequence[str]) -> int:
@@ -33,17 +39,25 @@ def run(words: Sequence[str]) -> int:
     except ApplianceError as error:
         return _report(error, as_json)
     except click.Abort:
-        click.echo("interrupted", err=True)
+        tell("interrupted")
         return INTERRUPTED
     except click.ClickException as error:
         return _report(_usage_error(error), as_json)
     except BrokenPipeError:
-        # The reader went away. Python would complain once more when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away.
         return 1
     except OSError as error:
         return _report(_storage_error(error), as_json)
     return status if isinstance(status, int) else 0
+
+
+def _leave_nothing_to_flush() -> None:
+    """Python flushes once more at exit, complains of what cannot be written, and changes the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+            continue
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _usage_error(error: click.ClickException) -> ApplianceError:
@@ -67,9 +81,9 @@ def _report(error: ApplianceError, as_json: bool) -> int:
     if as_json:
         kind = type(error).__name__
         body = {"error": kind, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        click.echo(json.dumps(body), err=True)
+        tell(json.dumps(body))
     else:
-        click.echo(f"error: {error.message}", err=True)
+        tell(f"error: {error.message}")
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            tell(f"  hint: {error.hint}")
     return error.exit_code

@@ -12,6 +12,7 @@ import psutil
 
 from appliance import http
 from appliance.address import Address
+from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, probe
 from appliance.jetson import Board, read_board
 from appliance.layout import Layout
@@ -39,6 +40,7 @@ class BoxStatus:
         figures: the engine's metrics by field; empty when they cannot be had.
         requests: finished requests by reason.
         memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+        disk: of the root.
         board: heat and power of a Jetson; None on another machine.
         edge_llm: on a Jetson, how far TensorRT Edge-LLM comes up; None on another machine.
     """
@@ -51,6 +53,7 @@ class BoxStatus:
     figures: Mapping[str, float]
     requests: Mapping[str, int]
     memory_bytes: Mapping[str, int]
+    disk: Disk
     board: Board | None = None
     edge_llm: EdgeLlm | None = None
 
@@ -96,6 +99,7 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
         figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=_memory(up),
+        disk=Disk.of(layout.run),
         board=board,
         edge_llm=edge_llm,
     )

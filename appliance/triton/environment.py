@@ -19,15 +19,18 @@ _SEPARATOR = ":"
 def prepare_backends(installation: Installation, folder: Path) -> Path:
     """Fill `folder` with links to the Python backend and the stub of the running Python; returns it.
 
-    No other backend is in it, so none can be loaded.
+    No other backend is in it, so none can be loaded. A folder that is right already is left alone: a server can be
+    started again while the disk is full.
     """
-    shutil.rmtree(folder, ignore_errors=True)
     python = folder / "python"
-    python.mkdir(parents=True)
-    for path in sorted(installation.backend.iterdir()):
-        if path.is_file() and path.name != STUB:
-            (python / path.name).symlink_to(path)
-    (python / STUB).symlink_to(installation.stub)
+    links = {python / path.name: path for path in installation.backend.iterdir() if path.is_file()}
+    links[python / STUB] = installation.stub
+    found = {path: path.readlink() if path.is_symlink() else None for path in folder.rglob("*") if path != python}
+    if found != links:
+        shutil.rmtree(folder, ignore_errors=True)
+        python.mkdir(parents=True)
+        for link, path in links.items():
+            link.symlink_to(path)
     return folder
 
 

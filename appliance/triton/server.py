@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,12 +152,14 @@ class TritonServer:
             model_end.cancel()
             await asyncio.gather(end, model_end, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Let running requests finish, then end the server and clean up after it."""
-        if self._child is not None:
-            # Triton itself waits `drain_s`; a little more for it to end.
-            await self._child.stop(self._settings.drain_s + 5.0)
-            shared_memory.clean(self._owner)
+    async def stop(self) -> str:
+        """Let running requests finish, then end the server and clean up. Returns what went wrong; empty if nothing."""
+        if self._child is None:
+            return ""
+        # Triton itself waits `drain_s`; a little more for it to end.
+        trouble = await self._child.stop(self._settings.drain_s + 5.0)
+        shared_memory.clean(self._owner)
+        return trouble
 
     async def kill(self) -> None:
         """End the server at once."""
@@ -224,10 +227,13 @@ class TritonServer:
         finally:
             ended.cancel()
         if self.warning:
-            durable.append(self.log, f"appliance: {self.warning}\n".encode())
+            # A record for later. Where the disk is full, the server serves without it.
+            with suppress(OSError):
+                durable.append(self.log, f"appliance: {self.warning}\n".encode())
 
     def _log_since(self, start: int) -> str:
         with self.log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(start, size - _LOG_TAIL_BYTES))
+            # A log that was put aside since begins anew.
+            stream.seek(max(start if start <= size else 0, size - _LOG_TAIL_BYTES))
             return stream.read().decode(errors="replace")
