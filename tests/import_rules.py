@@ -16,6 +16,7 @@ LEVELS = {
     "appliance.child": 0,
     "appliance.disk": 0,
     "appliance.heap": 0,
+    "appliance.isolation": 0,
     "appliance.jetson": 0,
     "appliance.memory": 0,
     "appliance.json_schema": 0,

@@ -22,10 +22,17 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
 
 
+def wants_json() -> bool:
+    """Whether the command that runs was asked for JSON: it says nothing else then, on standard error neither."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
+
+
 def tell(line: str) -> None:
     """Print a line for people on standard error. One that nobody can take, on a full disk say, stops nothing."""
-    with suppress(OSError):
-        click.echo(line, err=True)
+    if not wants_json():
+        with suppress(OSError):
+            click.echo(line, err=True)
 
 
 def size(size_bytes: int) -> str:

@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from appliance.cli.output import tell
-from appliance.errors import ApplianceError, NoSpaceError, UsageError
+from appliance.errors import ApplianceError, NoSpaceError, NotPermittedError, UsageError
 
 INTERRUPTED = 130
 
@@ -22,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     # A model's answer or a folder's name may have letters that the terminal has not.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status = run(words)
     _leave_nothing_to_flush()
     sys.exit(status)
@@ -37,7 +39,9 @@ def run(words: Sequence[str]) -> int:
     try:
         status = command.main(args=list(words), prog_name="appliance", standalone_mode=False)
     except ApplianceError as error:
-        return _report(error, as_json)
+        # Whatever was made of it on the way: a file that this user may not open is told as that.
+        cause = error.__cause__
+        return _report(_not_permitted(cause) if isinstance(cause, PermissionError) else error, as_json)
     except click.Abort:
         tell("interrupted")
         return INTERRUPTED
@@ -72,9 +76,29 @@ def _storage_error(error: OSError) -> ApplianceError:
     what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return NoSpaceError(what, hint="free space there, or choose another folder with --root")
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return UsageError(what, hint="run as the user who owns the folder, or choose another with --root")
+    if isinstance(error, PermissionError):
+        return _not_permitted(error)
+    if error.errno in {errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT}:
+        return UsageError(what, hint="name another file or folder, or choose another root with --root")
     return ApplianceError(what)
+
+
+def _not_permitted(error: PermissionError) -> ApplianceError:
+    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    owner = _owner(error.filename)
+    who = f"as {owner}, who owns it" if owner else "as the user who owns it"
+    return NotPermittedError(what, hint=f"run this command {who}, or choose another root with --root")
+
+
+def _owner(name: object) -> str:
+    """Who owns the file, or else the nearest folder above it that can be looked at; empty if nobody can be named."""
+    if not isinstance(name, str):
+        return ""
+    path = Path(name).absolute()
+    for each in (path, *path.parents):
+        with suppress(OSError, KeyError):
+            return each.owner()
+    return ""
 
 
 def _report(error: ApplianceError, as_json: bool) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -64,9 +66,18 @@ class BoxStatus:
 
 
 def look(layout: Layout) -> BoxStatus | None:
-    """Gather the status; None when nothing runs."""
+    """Gather the status; None when nothing runs.
+
+    Raises:
+        PermissionError: this user may not ask the box, which says nothing of how it is.
+    """
     up = state.read(layout.run)
-    return asyncio.run(_look(layout, up)) if up else None
+    if up is None:
+        return None
+    socket = layout.gateway_socket
+    if socket.exists() and not os.access(socket, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(socket))
+    return asyncio.run(_look(layout, up))
 
 
 async def is_engine_alive(metrics: Address) -> bool:
