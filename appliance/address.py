@@ -28,7 +28,9 @@ class Address:
         """
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        # Digits are counted before they are a number: Python refuses some thousands of them.
+        is_port = port.isascii() and port.isdigit() and len(port) <= len(str(MAX_PORT)) and int(port) <= MAX_PORT
+        if not colon or not is_port or not _is_host(host):
             raise UsageError(f"{text!r} is not an address", hint="write host:port, for example 127.0.0.1:8080")
         return cls(host, int(port))
 
@@ -91,3 +93,11 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether the resolver takes it. It raises no error of ours for what it does not take."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False

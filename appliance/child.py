@@ -1,21 +1,31 @@
-"""A child process that ends with us: started in a session of its own, its output in a file, its whole group ended."""
+"""A child process that ends with us: started in a session of its own, its output in a log, its whole group ended.
+
+Its output comes through a pipe: the log stays bounded while it runs, and a full disk is no error of the child's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import psutil
 
+from appliance.bounded_log import BoundedLog
+
 _PR_SET_PDEATHSIG = 1
-_LOG_LIMIT_BYTES = 16 << 20
+_PIECE_BYTES = 64 << 10
+# As much as the kernel gives without privileges: a child that says much waits for nobody while we are busy.
+_PIPE_BYTES = 1 << 20
+_LAST_OUTPUT_S = 1.0
+# A program that leaves SIGTERM to the kernel ends by it.
+_AS_ASKED = (0, -signal.SIGTERM)
 # Looked up before any fork: the child may only call what is safe there.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -38,37 +48,51 @@ class Exit:
 class Child:
     """One running program."""
 
-    def __init__(self, name: str, running: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, running: asyncio.subprocess.Process, output: _Output) -> None:
         self.name = name
         self._running = running
+        self._output = output
 
     @classmethod
     async def start(
-        cls, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> Child:
         """Start a program; it must be called from the main thread, whose end is the child's end.
 
         Args:
             name: what messages call it.
             command: program and arguments.
-            log: its output is appended here; a log that has grown large is put aside first, as `<log>.1`.
+            log: its output is appended here, see BoundedLog.
             environment: its variables; None passes ours on.
+            folder: where it runs; None: where we do.
 
         Raises:
             OSError: the program or the log cannot be opened.
         """
-        with _open_log(log) as output:
+        output = _Output(BoundedLog(log))
+        try:
             running = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
+                cwd=folder,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=output.end,
+                stderr=output.end,
                 # Ctrl-C at the terminal reaches us alone: we say who ends first.
                 start_new_session=True,
                 preexec_fn=dies_with(os.getpid()),
             )
-        return cls(name, running)
+        except BaseException:
+            output.close()
+            raise
+        finally:
+            os.close(output.end)
+        return cls(name, running, output)
 
     @property
     def pid(self) -> int:
@@ -84,6 +108,7 @@ class Child:
         """Wait for its end; what it started is ended too."""
         status = await self._running.wait()
         self._signal_group(signal.SIGKILL)
+        await self._output.wait_complete()
         return Exit(status)
 
     async def wait_for_grandchild(self) -> None:
@@ -102,14 +127,19 @@ class Child:
                 loop.remove_reader(descriptor)
                 os.close(descriptor)
 
-    async def stop(self, grace_s: float) -> Exit:
-        """Ask it to end; after `grace_s` seconds end it."""
-        if self.is_running:
-            with suppress(ProcessLookupError):
-                self._running.terminate()
-            with suppress(asyncio.TimeoutError):
-                return await asyncio.wait_for(self.wait(), grace_s)
-        return await self.kill()
+    async def stop(self, grace_s: float) -> str:
+        """Ask it to end; after `grace_s` seconds end it. Returns what went wrong; empty if nothing did."""
+        if not self.is_running:
+            await self.kill()
+            return ""
+        with suppress(ProcessLookupError):
+            self._running.terminate()
+        try:
+            ended = await asyncio.wait_for(self.wait(), grace_s)
+        except asyncio.TimeoutError:
+            await self.kill()
+            return f"it had not ended {grace_s:g} s after it was asked to"
+        return "" if ended.status in _AS_ASKED else str(ended)
 
     async def kill(self) -> Exit:
         """End it and all that it started, at once."""
@@ -121,11 +151,40 @@ class Child:
             os.killpg(self._running.pid, number)
 
 
-def _open_log(log: Path) -> BinaryIO:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-        log.replace(log.with_name(f"{log.name}.1"))
-    return log.open("ab")
+class _Output:
+    """The pipe from a child to its log. `end` is the child's end, which whoever started it closes here."""
+
+    def __init__(self, log: BoundedLog) -> None:
+        self._log = log
+        self._reading, self.end = os.pipe2(os.O_CLOEXEC)
+        with suppress(OSError):
+            fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        os.set_blocking(self._reading, False)
+        self._complete = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._reading, self._read)
+
+    async def wait_complete(self) -> None:
+        """Wait for the end of the output. A process that left the child's group may hold it open: that is not ours."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._complete.wait(), _LAST_OUTPUT_S)
+        self.close()
+
+    def close(self) -> None:
+        """Read no more."""
+        if not self._complete.is_set():
+            self._complete.set()
+            self._loop.remove_reader(self._reading)
+            os.close(self._reading)
+            self._log.close()
+
+    def _read(self) -> None:
+        with suppress(BlockingIOError):
+            piece = os.read(self._reading, _PIECE_BYTES)
+            if piece:
+                self._log.write(piece)
+            else:
+                self.close()
 
 
 def dies_with(parent: int) -> Callable[[], None]:

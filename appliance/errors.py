@@ -6,7 +6,8 @@ ApplianceError
 │   ├── UnknownModelError    no such model, artefact, target or preset                      exit 3
 │   ├── NoSpaceError         disk or memory too small for the work                          exit 4
 │   ├── MissingProgramError  Triton (or a library) is not installed, or too old             exit 5
-│   └── PortTakenError       an address is in use                                           exit 6
+│   ├── PortTakenError       an address is in use                                           exit 6
+│   └── NotPermittedError    this user may not read or write a file of the box              exit 14
 ├── SourceError              the place that weights come from did not deliver               exit 7
 ├── IntegrityError           bytes are not what was promised; treat it as an attack         exit 8
 │   └── UnsafeFormatError    a format that can run code or read files (pickle, external data)
@@ -18,7 +19,8 @@ ApplianceError
 └── EngineError              the engine, Triton or the gateway failed                       exit 12
     ├── DeviceLostError      the GPU answers nothing any more, until the process is new
     ├── UnavailableError     it is not running or not yet ready                             exit 13
-    └── DeadlineError        the request's deadline passed
+    ├── DeadlineError        the request's deadline passed
+    └── ForcedEndError       a part did not stop when asked and was ended                   exit 15
 """
 
 from __future__ import annotations
@@ -76,6 +78,12 @@ class PortTakenError(OperatorError):
     """Another process listens on the address."""
 
     exit_code = 6
+
+
+class NotPermittedError(OperatorError):
+    """This user may not read or write a file of the box."""
+
+    exit_code = 14
 
 
 class SourceError(ApplianceError):
@@ -146,3 +154,9 @@ class UnavailableError(EngineError):
 
 class DeadlineError(EngineError):
     """The request's deadline passed before it finished."""
+
+
+class ForcedEndError(EngineError):
+    """A part of the box did not stop when it was asked to, and was ended by force."""
+
+    exit_code = 15

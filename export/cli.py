@@ -41,7 +41,7 @@ class Box(Protocol):
 def command(box: Box, model: str, target: str, preset: str | None, as_json: bool) -> None:
     """See `help` above, which lists the presets."""
     begun = time.monotonic()
-    with shown_progress() as progress:
+    with shown_progress(is_silent=as_json) as progress:
         exported = export_model(box.layout, model, target, preset, progress)
     seconds = time.monotonic() - begun
     if as_json:

@@ -16,14 +16,27 @@ _PLAIN_STEPS = 4
 
 
 @contextmanager
-def shown_progress() -> Iterator[progress.Progress]:
-    """Give the progress that suits standard error."""
+def shown_progress(*, is_silent: bool = False) -> Iterator[progress.Progress]:
+    """Give the progress that suits standard error; one that shows nothing where a script reads."""
+    if is_silent:
+        yield Silence()
+        return
     if not sys.stderr.isatty():
         yield Lines()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         yield Bars(bars)
+
+
+class Silence:
+    """Shows nothing."""
+
+    def step(self, name: str, done: int, total: int) -> None:
+        """See `export.progress.Progress`."""
+
+    def note(self, text: str) -> None:
+        """See `export.progress.Progress`."""
 
 
 class Bars:

@@ -31,19 +31,20 @@ drain_s = {drain_s}
 
 
 class RunningBox:
-    """One root folder with an exported model, and `appliance up` on it while the block runs."""
+    """One root folder with an exported model (made where there is none), and `appliance up` on it in the block."""
 
     def __init__(self, root: Path, words: Sequence[str] = (), *, drain_s: float = 60.0) -> None:
         self.root = root
         self._words = words
-        make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
+        if not (root / "exports").exists():
+            make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
         (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=drain_s))
         self.output = root / "up.out"
 
     def __enter__(self) -> RunningBox:  # noqa: PYI034 - Self came with Python 3.11
         self.start()
         wait_until(lambda: self.is_serving or self.process.poll() is not None)
-        assert self.process.poll() is None, self.output.read_text()
+        assert self.process.poll() is None, self._said
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,13 +59,19 @@ class RunningBox:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(self.command("up", *self._words), stdout=output, stderr=output)
 
+    @property
+    def _said(self) -> str:
+        return self.output.read_text() if self.output.is_file() else f"ended with {self.process.poll()}"
+
     def command(self, *words: str) -> list[str]:
         """The command line of `appliance` on this root."""
         return [sys.executable, "-m", "appliance.cli", "--root", str(self.root), *words]
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another `appliance` on this root."""
-        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.command(*words), capture_output=True, text=True, errors="surrogateescape", check=False
+        )
 
     @property
     def state(self) -> UpState:

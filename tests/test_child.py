@@ -7,9 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.bounded_log import LIMIT_BYTES
 from appliance.child import Child, Exit
 from tests.waiting import until
 
+PIECE_BYTES = 64 << 10
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 # Starts a grandchild, says its process id, and waits.
 PROGRAM = """
@@ -60,33 +62,93 @@ def test_output_goes_to_the_log_after_what_is_there(tmp_path: Path):
     assert log.read_text() == "before\nwords\n"
 
 
-def test_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("appliance.child._LOG_LIMIT_BYTES", 10)
-    log = tmp_path / "child.log"
-    log.write_text("much that was said before\n")
+def test_the_log_of_a_child_that_talks_without_end_stays_bounded(tmp_path: Path):
+    talker = [sys.executable, "-c", "import os\nwhile True: os.write(1, b'words\\n' * 10000)"]
+    log, aside = tmp_path / "child.log", tmp_path / "child.log.1"
 
     async def run() -> None:
-        await (await Child.start("child", [sys.executable, "-c", "print('words')"], log)).wait()
+        child = await Child.start("child", talker, log)
+        for _ in range(2):
+            aside.unlink(missing_ok=True)
+            await until(aside.exists)
+        await child.kill()
 
     asyncio.run(run())
-    assert log.read_text() == "words\n"
-    assert (tmp_path / "child.log.1").read_text() == "much that was said before\n"
+    assert 0 < log.stat().st_size <= LIMIT_BYTES
+    assert LIMIT_BYTES - PIECE_BYTES < aside.stat().st_size <= LIMIT_BYTES
+
+
+def test_all_that_a_child_said_before_its_end_is_in_the_log(tmp_path: Path):
+    talker = [sys.executable, "-c", "import os; os.write(1, b'x' * 3_000_000); os.kill(os.getpid(), 9)"]
+
+    async def run() -> None:
+        await (await Child.start("child", talker, tmp_path / "log")).wait()
+
+    asyncio.run(run())
+    assert (tmp_path / "log").stat().st_size == 3_000_000
+
+
+def test_a_process_that_left_the_group_and_holds_the_output_open_does_not_hold_up_the_end(tmp_path: Path):
+    sleeper = f"import os, subprocess; print(subprocess.Popen({SLEEPER!r}, start_new_session=True).pid)"
+
+    async def run() -> None:
+        await (await Child.start("child", [sys.executable, "-c", sleeper], tmp_path / "log")).wait()
+
+    asyncio.run(run())
+    psutil.Process(int((tmp_path / "log").read_text())).kill()
+
+
+def test_a_full_disk_is_no_error_of_the_child(tmp_path: Path):
+    log = tmp_path / "log"
+    log.symlink_to("/dev/full")
+    talker = [sys.executable, "-c", "import sys; print('words', flush=True); print('more', flush=True)"]
+
+    async def run() -> Exit:
+        return await (await Child.start("child", talker, log)).wait()
+
+    assert asyncio.run(run()) == Exit(0)
 
 
 def test_a_child_that_ignores_the_request_is_ended_with_its_own_children(tmp_path: Path):
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     stubborn = [sys.executable, "-c", deaf + PROGRAM]
 
-    async def run() -> tuple[Exit, int]:
+    async def run() -> tuple[str, int]:
         child = await Child.start("child", stubborn, tmp_path / "log")
         grandchild = int(await _said(tmp_path / "log"))
-        ended = await child.stop(grace_s=0.1)
+        trouble = await child.stop(grace_s=0.1)
         await _until_ended(grandchild)
-        return ended, grandchild
+        return trouble, grandchild
 
-    ended, grandchild = asyncio.run(run())
-    assert ended == Exit(-signal.SIGKILL)
+    trouble, grandchild = asyncio.run(run())
+    assert "had not ended" in trouble
     assert _has_ended(grandchild)
+
+
+@pytest.mark.parametrize(("status", "trouble"), [(None, ""), (0, ""), (1, "exit status 1")])
+def test_a_child_that_ends_when_asked_to_tells_whether_it_failed_at_that(
+    tmp_path: Path, status: int | None, trouble: str
+):
+    program = "import signal, sys, time\n"
+    if status is not None:
+        program += f"signal.signal(signal.SIGTERM, lambda *_: sys.exit({status}))\n"
+    program += "print('begun', flush=True)\ntime.sleep(600)\n"
+
+    async def run() -> str:
+        child = await Child.start("child", [sys.executable, "-c", program], tmp_path / "log")
+        await _said(tmp_path / "log")
+        return await child.stop(grace_s=60)
+
+    assert asyncio.run(run()) == trouble
+
+
+def test_a_child_that_crashed_before_is_no_trouble_of_the_stop(tmp_path: Path):
+    async def run() -> str:
+        child = await Child.start("child", [sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log")
+        await child.wait()
+        return await child.stop(grace_s=60)
+
+    assert asyncio.run(run()) == ""
 
 
 def test_a_child_that_crashes_leaves_no_children_of_its_own(tmp_path: Path):

@@ -14,6 +14,7 @@ from appliance.auth.policy import CA_CERTIFICATE
 from appliance.cli.box import Box
 from appliance.cli.conversation import KEY_VARIABLE, Conversation, Door
 from appliance.cli.output import json_option, print_json
+from appliance.cli.text import is_text, text
 from appliance.errors import ApplianceError, UnavailableError, UsageError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.supervisor import state
@@ -21,15 +22,20 @@ from appliance.supervisor.state import UpState
 
 # A model may have learnt escape sequences; on a terminal they would act on the reader's screen.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What the message's fields hold: int32 and int64.
+_MOST_TOKENS = (1 << 31) - 1
+_SEEDS = (-(1 << 63), (1 << 63) - 1)
+# What Python makes of a byte that is no text.
+_NO_TEXT = "\udcff"
 _HELP = "/clear begins anew, /quit or Ctrl-D leaves, Ctrl-C stops an answer."
 
 
 @click.command("chat")
-@click.argument("prompt", required=False)
-@click.option("--system", default="", help="System message.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer, in tokens.")
+@click.argument("prompt", callback=text, required=False)
+@click.option("--system", callback=text, default="", help="System message.")
+@click.option("--max-tokens", type=click.IntRange(1, _MOST_TOKENS), help="Longest answer, in tokens.")
 @click.option("--temperature", type=click.FloatRange(min=0, max=2), help="0 always takes the likeliest token.")
-@click.option("--seed", type=int, help="Repeat the same random choices.")
+@click.option("--seed", type=click.IntRange(*_SEEDS), help="Repeat the same random choices.")
 @json_option
 @click.pass_obj
 def command(
@@ -64,6 +70,8 @@ def command(
 def _door(box: Box, up: UpState) -> Door:
     address = str(Address.from_text(up.grpc).from_here())
     key = os.environ.get(KEY_VARIABLE) or None
+    if key and not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{KEY_VARIABLE} holds no key", hint="keys are made by: appliance key create")
     authority = box.layout.tls / CA_CERTIFICATE
     is_ours = up.tls and box.config.access.certificate is None
     return Door(address, up.tls, authority.read_bytes() if is_ours else None, key)
@@ -108,9 +116,14 @@ def _converse(conversation: Conversation) -> None:
     while True:
         try:
             line = input("\n> ").strip()
+        except UnicodeDecodeError:
+            line = _NO_TEXT
         except (EOFError, KeyboardInterrupt):
             click.echo()
             return
+        if not is_text(line):
+            click.echo("error: that is not UTF-8 text", err=True)
+            continue
         if line == "/quit":
             return
         if line == "/clear":

@@ -12,13 +12,13 @@ VARIABLE = "_APPLIANCE_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    r"""Print the shell completion script.
+    """Print the shell completion script.
 
     \b
     bash:  appliance completion bash >> ~/.bashrc
     zsh:   appliance completion zsh >> ~/.zshrc
     fish:  appliance completion fish > ~/.config/fish/completions/appliance.fish
-    """
+    """  # noqa: D301 - click's mark is the character, not a backslash
     kind = get_completion_class(shell)
     if kind is None:
         raise click.BadParameter(f"no completion for {shell}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -19,6 +20,19 @@ def json_option(function: Function) -> Function:
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def wants_json() -> bool:
+    """Whether the command that runs was asked for JSON: it says nothing else then, on standard error neither."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
+
+
+def tell(line: str) -> None:
+    """Print a line for people on standard error. One that nobody can take, on a full disk say, stops nothing."""
+    if not wants_json():
+        with suppress(OSError):
+            click.echo(line, err=True)
 
 
 def size(size_bytes: int) -> str:

@@ -1,4 +1,7 @@
-"""Progress of long work: a bar on a terminal, a few plain lines elsewhere. All of it goes to standard error."""
+"""Progress of long work: a bar on a terminal, a few plain lines elsewhere, nothing with --json.
+
+All of it goes to standard error.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
-from appliance.cli.output import size
+from appliance.cli.output import size, tell, wants_json
 
 Advance = Callable[[int], None]
 PLAIN_STEPS = 10
@@ -23,9 +24,14 @@ def progress(description: str, total: int, unit: str = "bytes") -> Iterator[Adva
         total: the whole amount, in `unit`.
         unit: "bytes", or the plural of what is counted.
     """
-    shown = _bar if sys.stderr.isatty() else _lines
+    shown = _nothing if wants_json() else _bar if sys.stderr.isatty() else _lines
     with shown(description, total, unit) as advance:
         yield advance
+
+
+@contextmanager
+def _nothing(_description: str, _total: int, _unit: str) -> Iterator[Advance]:
+    yield lambda _done: None
 
 
 @contextmanager
@@ -58,6 +64,6 @@ def _lines(description: str, total: int, unit: str) -> Iterator[Advance]:
         reached = PLAIN_STEPS * done // max(total, 1)
         if reached > printed:
             printed = reached
-            click.echo(f"{description}: {amount(done)} of {amount(total)}", err=True)
+            tell(f"{description}: {amount(done)} of {amount(total)}")
 
     yield advance

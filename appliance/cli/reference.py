@@ -22,8 +22,7 @@ def exit_codes() -> list[tuple[int, str, str]]:
     """(exit code, what it means, the error's name), in order; one row for each code."""
     rows = [(0, "Success.", ""), (1, "A failure of the appliance itself; a bug keeps its traceback.", "")]
     rows += [(kind.exit_code, _first_line(kind), kind.__name__) for kind in _kinds(ApplianceError)]
-    rows.append((INTERRUPTED, "Interrupted with Ctrl-C.", ""))
-    return rows
+    return [*sorted(rows), (INTERRUPTED, "Interrupted with Ctrl-C.", "")]
 
 
 def _kinds(base: type[ApplianceError]) -> Iterator[type[ApplianceError]]:

@@ -7,11 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from appliance.errors import ApplianceError, NoSpaceError, UsageError
+from appliance.cli.output import tell
+from appliance.errors import ApplianceError, NoSpaceError, NotPermittedError, UsageError
 
 INTERRUPTED = 130
 
@@ -19,7 +22,12 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run(words))
+    # A model's answer or a folder's name may have letters that the terminal has not.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    status = run(words)
+    _leave_nothing_to_flush()
+    sys.exit(status)
 
 
 def run(words: Sequence[str]) -> int:
@@ -31,19 +39,29 @@ def run(words: Sequence[str]) -> int:
     try:
         status = command.main(args=list(words), prog_name="appliance", standalone_mode=False)
     except ApplianceError as error:
-        return _report(error, as_json)
+        # Whatever was made of it on the way: a file that this user may not open is told as that.
+        cause = error.__cause__
+        return _report(_not_permitted(cause) if isinstance(cause, PermissionError) else error, as_json)
     except click.Abort:
-        click.echo("interrupted", err=True)
+        tell("interrupted")
         return INTERRUPTED
     except click.ClickException as error:
         return _report(_usage_error(error), as_json)
     except BrokenPipeError:
-        # The reader went away. Python would complain once more when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away.
         return 1
     except OSError as error:
         return _report(_storage_error(error), as_json)
     return status if isinstance(status, int) else 0
+
+
+def _leave_nothing_to_flush() -> None:
+    """Python flushes once more at exit, complains of what cannot be written, and changes the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+            continue
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _usage_error(error: click.ClickException) -> ApplianceError:
@@ -58,18 +76,38 @@ def _storage_error(error: OSError) -> ApplianceError:
     what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return NoSpaceError(what, hint="free space there, or choose another folder with --root")
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return UsageError(what, hint="run as the user who owns the folder, or choose another with --root")
+    if isinstance(error, PermissionError):
+        return _not_permitted(error)
+    if error.errno in {errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT}:
+        return UsageError(what, hint="name another file or folder, or choose another root with --root")
     return ApplianceError(what)
+
+
+def _not_permitted(error: PermissionError) -> ApplianceError:
+    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    owner = _owner(error.filename)
+    who = f"as {owner}, who owns it" if owner else "as the user who owns it"
+    return NotPermittedError(what, hint=f"run this command {who}, or choose another root with --root")
+
+
+def _owner(name: object) -> str:
+    """Who owns the file, or else the nearest folder above it that can be looked at; empty if nobody can be named."""
+    if not isinstance(name, str):
+        return ""
+    path = Path(name).absolute()
+    for each in (path, *path.parents):
+        with suppress(OSError, KeyError):
+            return each.owner()
+    return ""
 
 
 def _report(error: ApplianceError, as_json: bool) -> int:
     if as_json:
         kind = type(error).__name__
         body = {"error": kind, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        click.echo(json.dumps(body), err=True)
+        tell(json.dumps(body))
     else:
-        click.echo(f"error: {error.message}", err=True)
+        tell(f"error: {error.message}")
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            tell(f"  hint: {error.hint}")
     return error.exit_code

@@ -34,7 +34,7 @@ COMMANDS = {
 )
 @click.option(
     "--root",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, readable=False, path_type=Path),
     help="Folder that holds this box's state. Default: $APPLIANCE_ROOT, else /var/lib/appliance if writable, "
     "else ~/.local/share/appliance.",
 )
@@ -42,4 +42,5 @@ COMMANDS = {
 @click.pass_context
 def command(context: click.Context, root: Path | None) -> None:
     """Verified models, served by NVIDIA Triton on this box."""
-    context.obj = Box.from_environment(root)
+    context.obj = box = Box.from_environment(root)
+    box.check_readable()

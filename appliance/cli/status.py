@@ -48,12 +48,13 @@ def document(status: BoxStatus) -> dict[str, Any]:
         "healthy": status.healthy,
         "ready": status.ready,
         "uptime_s": round(status.uptime_s, 1),
-        "box": {**up, "phase": status.up.phase.value},
+        "box": {**up, "phase": status.up.phase.value, "pid": status.up.pid},
         "triton": {"healthy": status.triton_healthy},
         "gateway": {"healthy": status.gateway_healthy},
         "engine": dict(status.figures),
         "requests": dict(status.requests),
         "memory_bytes": dict(status.memory_bytes),
+        "disk": dataclasses.asdict(status.disk),
         **({"board": {**dataclasses.asdict(board), "headroom_c": board.headroom_c}} if board else {}),
         **({"edge_llm": {**dataclasses.asdict(edge_llm), "state": edge_llm.state.value}} if edge_llm else {}),
     }
@@ -72,12 +73,15 @@ def page(status: BoxStatus) -> str:
         ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}, gRPC {up.triton_grpc}"),
         *_load(status),
         ("memory", ", ".join(f"{name} {size(count)}" for name, count in status.memory_bytes.items())),
+        ("disk", f"{size(status.disk.free_bytes)} free"),
         *(_board(status.board) if status.board else ()),
         *([("edge-llm", str(status.edge_llm))] if status.edge_llm else ()),
     ]
     lines = [f"{name:<10}{value}" for name, value in rows]
     if up.triton_warning:
         lines.append(f"warning: {up.triton_warning}")
+    if status.disk.is_full:
+        lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from appliance.address import Address
 from appliance.artefact.manifest import TENSORRT, Manifest
 from appliance.auth.policy import Policy
 from appliance.cli.box import Box
+from appliance.cli.output import tell
 from appliance.config import ServeConfig
 from appliance.layout import Layout
 from appliance.supervisor import state
@@ -66,7 +67,7 @@ def command(
     policy = Policy.from_config(box.config.access, box.layout)
     with state.only_one(box.layout.run) as is_stale:
         if is_stale:
-            _say("an earlier run ended without cleaning up; starting afresh")
+            tell("an earlier run ended without cleaning up; starting afresh")
         artefact = choose(box.layout, model or config.model, target or config.target, preset or config.preset)
         check_hardware(artefact.manifest)
         served = None
@@ -91,8 +92,8 @@ def command(
             triton_http=_free(triton_http, "Triton's HTTP") if triton_http else None,
             refuse_old_triton=production and not allow_old_triton,
         )
-        _say(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
-        return asyncio.run(serve(plan, _say, lambda up: _ready(up, config)))
+        tell(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
+        return asyncio.run(serve(plan, tell, lambda up: _ready(up, config)))
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:
@@ -111,13 +112,9 @@ def _free(text: str, purpose: str) -> Address:
     return Address.from_text(text).check_loopback().check_free(purpose)
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _ready(up: UpState, config: ServeConfig) -> None:
     if up.triton_warning:
-        _say(f"warning: {up.triton_warning}")
+        tell(f"warning: {up.triton_warning}")
     click.echo(f"serving {up.model} ({up.target}-{up.preset}, artefact {up.artefact_sha256[:12]})")
     click.echo(f"  OpenAI API    {up.url}/v1")
     click.echo(f"  gRPC API      {up.grpc}")

@@ -10,6 +10,7 @@ from appliance.address import Address
 from appliance.auth.policy import Policy
 from appliance.config import Config
 from appliance.layout import Layout
+from appliance.running_process import RunningProcess
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
 from appliance.supervisor.engine_settings import engine_settings
@@ -17,7 +18,7 @@ from appliance.supervisor.gateway import GatewayServer, GatewaySettings
 from appliance.supervisor.served_plan import ServedPlan
 from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.status import is_engine_alive
-from appliance.supervisor.supervisor import Part, Say, Supervisor, own_identity
+from appliance.supervisor.supervisor import Part, Say, Supervisor
 from appliance.triton.locate import Installation
 from appliance.triton.server import TritonServer, TritonSettings
 
@@ -72,14 +73,13 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
     """
     triton = TritonServer(plan.installation, _triton_settings(plan), say)
     gateway = GatewayServer(_gateway_settings(plan))
-    pid, started = own_identity()
+    own = RunningProcess.own()
 
     def describe() -> UpState:
         manifest = plan.artefact.manifest
         return UpState(
             phase=Phase.STARTING,
-            pid=pid,
-            pid_started=started,
+            supervisor=own,
             model=manifest.model,
             target=manifest.target,
             preset=manifest.preset,
@@ -112,6 +112,7 @@ def _triton_settings(plan: Plan) -> TritonSettings:
     return TritonSettings(
         model=plan.artefact.manifest.model,
         artefact=plan.artefact.folder,
+        root=plan.layout.root,
         repository=plan.layout.model_repository,
         run=plan.layout.run,
         grpc=plan.triton_grpc,

@@ -108,11 +108,12 @@ class GatewayServer:
             raise UnavailableError("the gateway has not been started")
         return str(await self._child.wait())
 
-    async def stop(self) -> None:
-        """Let running requests finish, then end it."""
-        if self._child is not None:
-            # The gateway itself waits `drain_s` and says goodbye; a little more for it to end.
-            await self._child.stop(self._settings.drain_s + 10.0)
+    async def stop(self) -> str:
+        """Let running requests finish, then end it. Returns what went wrong; empty if nothing did."""
+        if self._child is None:
+            return ""
+        # The gateway itself waits `drain_s` and says goodbye; a little more for it to end.
+        return await self._child.stop(self._settings.drain_s + 10.0)
 
     async def kill(self) -> None:
         """End it at once."""

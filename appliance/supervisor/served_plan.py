@@ -41,7 +41,7 @@ def build_plan(layout: Layout, manifest: Manifest) -> int:
     Its words go to standard error. Returns its exit status; where that is not 0, it has said why.
     """
     words = ["engine", "build", manifest.model, "--target", manifest.target, "--preset", manifest.preset]
-    command = [sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words]
+    command = [sys.executable, "-I", "-m", "appliance.cli", "--root", str(layout.root), *words]
     # It runs nothing but prctl in the child: an interrupted or killed `up` leaves no build behind.
     built = subprocess.run(command, check=False, stdout=2, preexec_fn=dies_with(os.getpid()))
     return built.returncode

@@ -12,19 +12,16 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
 
 from appliance import durable
 from appliance.errors import UsageError
+from appliance.running_process import RunningProcess, file_id
 
 STATE_NAME = "up.json"
 _LOCK_NAME = "up.lock"
-_SCHEMA = 1
-# psutil's start times are exact to a clock tick.
-_SAME_START_S = 0.05
+_SCHEMA = 2
 
 
 class Phase(enum.Enum):
@@ -42,8 +39,7 @@ class UpState:
 
     Attributes:
         phase: see Phase.
-        pid: the supervisor's process id.
-        pid_started: when that process started, Unix time; with it the id cannot be mistaken for a later process.
+        supervisor: which process that is.
         model, target, preset: what is served.
         artefact: its folder.
         artefact_sha256: digest of its manifest.
@@ -56,11 +52,11 @@ class UpState:
         triton_warning: why it is unfit for production, or an empty string.
         triton_pid, gateway_pid: the children; None while one does not run.
         triton_restarts, gateway_restarts: how often each was started again.
+        run_folder: which folder the file is in, filled in by `write`: in a copied root it does not hold.
     """
 
     phase: Phase
-    pid: int
-    pid_started: float
+    supervisor: RunningProcess
     model: str
     target: str
     preset: str
@@ -80,14 +76,12 @@ class UpState:
     gateway_pid: int | None = None
     triton_restarts: int = 0
     gateway_restarts: int = 0
+    run_folder: str = field(default="", compare=False)
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the supervisor that wrote this still runs."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.pid_started) < _SAME_START_S
-        except psutil.Error:
-            return False
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self.supervisor.pid
 
     @property
     def url(self) -> str:
@@ -110,23 +104,29 @@ class UpState:
             value = json.loads(data)
             if value.pop("schema") != _SCHEMA:
                 raise ValueError("another schema")
-            return cls(**{**value, "phase": Phase(value["phase"])})
+            return cls(**{**value, "phase": Phase(value["phase"]), "supervisor": RunningProcess(**value["supervisor"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the state of a running box: {error}") from error
 
 
 def read(run: Path) -> UpState | None:
-    """The state of the box that runs here; None if none does, also when a dead one left its file."""
+    """The state of the box that runs here; None if none does, also when a dead one or a copied root left the file.
+
+    Raises:
+        PermissionError: it may not be read.
+    """
     try:
         state = UpState.from_bytes((run / STATE_NAME).read_bytes())
+        is_here = state.run_folder == file_id(run)
     except (FileNotFoundError, ValueError):
         return None
-    return state if state.is_alive else None
+    return state if is_here and state.supervisor.is_alive else None
 
 
 def write(run: Path, state: UpState) -> None:
     """Replace the file."""
-    durable.replace(run / STATE_NAME, state.to_bytes())
+    durable.make_folder(run)
+    durable.replace(run / STATE_NAME, dataclasses.replace(state, run_folder=file_id(run)).to_bytes())
 
 
 def remove(run: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +14,7 @@ import psutil
 
 from appliance import http
 from appliance.address import Address
+from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, probe
 from appliance.jetson import Board, read_board
 from appliance.layout import Layout
@@ -39,6 +42,7 @@ class BoxStatus:
         figures: the engine's metrics by field; empty when they cannot be had.
         requests: finished requests by reason.
         memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+        disk: of the root.
         board: heat and power of a Jetson; None on another machine.
         edge_llm: on a Jetson, how far TensorRT Edge-LLM comes up; None on another machine.
     """
@@ -51,6 +55,7 @@ class BoxStatus:
     figures: Mapping[str, float]
     requests: Mapping[str, int]
     memory_bytes: Mapping[str, int]
+    disk: Disk
     board: Board | None = None
     edge_llm: EdgeLlm | None = None
 
@@ -61,9 +66,18 @@ class BoxStatus:
 
 
 def look(layout: Layout) -> BoxStatus | None:
-    """Gather the status; None when nothing runs."""
+    """Gather the status; None when nothing runs.
+
+    Raises:
+        PermissionError: this user may not ask the box, which says nothing of how it is.
+    """
     up = state.read(layout.run)
-    return asyncio.run(_look(layout, up)) if up else None
+    if up is None:
+        return None
+    socket = layout.gateway_socket
+    if socket.exists() and not os.access(socket, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(socket))
+    return asyncio.run(_look(layout, up))
 
 
 async def is_engine_alive(metrics: Address) -> bool:
@@ -89,13 +103,14 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
     plain = {metric.name: metric.field for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label}
     return BoxStatus(
         up=up,
-        uptime_s=time.time() - up.pid_started,
+        uptime_s=up.supervisor.age_s,
         triton_healthy=is_alive(samples, time.time()),
         gateway_healthy=live == http.OK,
         ready=ready == http.OK,
         figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=_memory(up),
+        disk=Disk.of(layout.run),
         board=board,
         edge_llm=edge_llm,
     )

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, ForcedEndError
 from appliance.supervisor import state
 from appliance.supervisor.backoff import Backoff
 from appliance.supervisor.state import Phase, UpState
@@ -27,6 +26,7 @@ Say = Callable[[str], None]
 INTERRUPTED = 130
 _SETTLE_S = 5.0
 _POLL_S = 0.05
+_NOTE_S = 5.0
 
 
 class Service(Protocol):
@@ -45,8 +45,8 @@ class Service(Protocol):
     async def wait(self) -> str:
         """Wait for its end and return how it ended."""
 
-    async def stop(self) -> None:
-        """Drain and end it."""
+    async def stop(self) -> str:
+        """Drain and end it; returns what went wrong, empty if nothing did."""
 
     async def kill(self) -> None:
         """End it at once."""
@@ -108,6 +108,8 @@ class Supervisor:
         self._say = say
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._phase = Phase.STARTING
+        self._is_noted = True
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Serve until a signal; returns the exit status.
@@ -117,6 +119,8 @@ class Supervisor:
 
         Raises:
             ApplianceError: the first start failed; nothing runs then.
+            ForcedEndError: all has ended, but a part of it not when it was asked to.
+            OSError: the first state cannot be written.
         """
         loop = asyncio.get_running_loop()
         signals = [signal.SIGINT, signal.SIGTERM]
@@ -126,17 +130,21 @@ class Supervisor:
         for number in signals:
             loop.add_signal_handler(number, self._on_signal)
         try:
-            self._write(Phase.STARTING)
+            self._write()
             if await self._start_both():
-                self._write(Phase.SERVING)
-                ready()
+                self._note(Phase.SERVING)
+                # Whoever reads this may be gone, or the disk full that it goes to. The box serves all the same.
+                with suppress(OSError):
+                    ready()
                 await self._keep_both()
             return await self._drain()
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
             await self._kill_both()
-            state.remove(self._run)
+            # One that is left names a process that has ended.
+            with suppress(OSError):
+                state.remove(self._run)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -165,6 +173,7 @@ class Supervisor:
     async def _keep_both(self) -> None:
         """Start again whatever ends, until a signal comes."""
         keepers = [asyncio.create_task(self._keep(kept)) for kept in (self._triton, self._gateway)]
+        keepers.append(asyncio.create_task(self._keep_noted()))
         stop = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait({*keepers, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -180,20 +189,20 @@ class Supervisor:
             delay = kept.backoff.delay_s(time.monotonic() - started)
             while True:
                 when = f"in {delay:g} s" if delay else "now"
-                self._say(f"{kept.name} stopped working ({ended}); starting it again {when}")
+                self._tell(f"{kept.name} stopped working ({ended}); starting it again {when}")
                 kept.restarts += 1
-                self._write(Phase.RESTARTING)
+                self._note(Phase.RESTARTING)
                 await asyncio.sleep(delay)
                 try:
                     await kept.service.start()
-                except (ApplianceError, OSError) as error:
+                except (ApplianceError, OSError, subprocess.SubprocessError) as error:
                     ended = str(error)
                     delay = kept.backoff.delay_s(0.0)
                 else:
                     break
             await self._settle()
-            self._say(f"{kept.name} is back")
-            self._write(Phase.SERVING)
+            self._tell(f"{kept.name} is back")
+            self._note(Phase.SERVING)
 
     async def _until_end(self, kept: _Kept) -> str:
         """Wait until the service ends or hangs; returns what happened."""
@@ -216,42 +225,64 @@ class Supervisor:
             await asyncio.sleep(_POLL_S)
 
     async def _drain(self) -> int:
-        self._write(Phase.DRAINING)
-        self._say("stopping: running requests may finish; press Ctrl-C again to end them now")
+        self._note(Phase.DRAINING)
+        self._tell("stopping: running requests may finish; press Ctrl-C again to end them now")
         drain = asyncio.create_task(self._stop_in_order())
         now = asyncio.create_task(self._stop_now.wait())
         try:
             await asyncio.wait({drain, now}, return_when=asyncio.FIRST_COMPLETED)
             if drain.done():
-                drain.result()
+                trouble = drain.result()
+                if trouble:
+                    raise ForcedEndError("; ".join(trouble), hint=f"requests may have been cut off; see {self._run}")
                 return 0
             return INTERRUPTED
         finally:
             await _cancelled(drain, now)
 
-    async def _stop_in_order(self) -> None:
-        await self._gateway.service.stop()
-        await self._triton.service.stop()
+    async def _stop_in_order(self) -> list[str]:
+        """Stop the gateway, then Triton; returns which did not stop when asked."""
+        found = {kept.name: await kept.service.stop() for kept in (self._gateway, self._triton)}
+        return [f"{name} did not stop when it was asked to ({why})" for name, why in found.items() if why]
 
     async def _kill_both(self) -> None:
         for kept in (self._gateway, self._triton):
             await kept.service.kill()
 
-    def _write(self, phase: Phase) -> None:
+    async def _keep_noted(self) -> None:
+        """Write a state that found no place on the disk as soon as there is one."""
+        while True:
+            await asyncio.sleep(_NOTE_S)
+            if not self._is_noted:
+                self._note(self._phase)
+
+    def _tell(self, line: str) -> None:
+        """Say a line. A terminal that is gone, or a file on a full disk, is no reason to stop serving."""
+        with suppress(OSError):
+            self._say(line)
+
+    def _note(self, phase: Phase) -> None:
+        """Write the state as far as the disk takes it: it is for readers, the box does not depend on it."""
+        self._phase = phase
+        try:
+            self._write()
+        except OSError as error:
+            if self._is_noted:
+                self._tell(f"the state cannot be written: {error}; serving goes on")
+            self._is_noted = False
+        else:
+            self._is_noted = True
+
+    def _write(self) -> None:
         current = dataclasses.replace(
             self._describe(),
-            phase=phase,
+            phase=self._phase,
             triton_pid=self._triton.service.pid,
             gateway_pid=self._gateway.service.pid,
             triton_restarts=self._triton.restarts,
             gateway_restarts=self._gateway.restarts,
         )
         state.write(self._run, current)
-
-
-def own_identity() -> tuple[int, float]:
-    """Our process id, and when we started."""
-    return os.getpid(), psutil.Process().create_time()
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

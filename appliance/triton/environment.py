@@ -7,25 +7,30 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.errors import UsageError
 from appliance.heap import with_huge_pages
 from appliance.triton.locate import STUB, Installation, python_library
 
-# They would lead the Python inside the stub away from the virtual environment.
-_DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP")
+# They would lead the Python inside the stub away from the virtual environment, or change what it does.
+_DROPPED_PREFIX = "PYTHON"
+_SEPARATOR = ":"
 
 
 def prepare_backends(installation: Installation, folder: Path) -> Path:
     """Fill `folder` with links to the Python backend and the stub of the running Python; returns it.
 
-    No other backend is in it, so none can be loaded.
+    No other backend is in it, so none can be loaded. A folder that is right already is left alone: a server can be
+    started again while the disk is full.
     """
-    shutil.rmtree(folder, ignore_errors=True)
     python = folder / "python"
-    python.mkdir(parents=True)
-    for path in sorted(installation.backend.iterdir()):
-        if path.is_file() and path.name != STUB:
-            (python / path.name).symlink_to(path)
-    (python / STUB).symlink_to(installation.stub)
+    links = {python / path.name: path for path in installation.backend.iterdir() if path.is_file()}
+    links[python / STUB] = installation.stub
+    found = {path: path.readlink() if path.is_symlink() else None for path in folder.rglob("*") if path != python}
+    if found != links:
+        shutil.rmtree(folder, ignore_errors=True)
+        python.mkdir(parents=True)
+        for link, path in links.items():
+            link.symlink_to(path)
     return folder
 
 
@@ -37,13 +42,22 @@ def server_environment(installation: Installation, environ: Mapping[str, str]) -
 
     Raises:
         MissingProgramError: the running Python has no shared library.
+        UsageError: one of the folders has a name that these variables cannot hold.
     """
-    prepared = {name: value for name, value in environ.items() if name not in _DROPPED}
-    libraries = [*installation.libraries, python_library().parent]
-    prepared["PATH"] = _join(str(Path(sys.executable).parent), environ.get("PATH", ""))
+    prepared = {name: value for name, value in environ.items() if not name.startswith(_DROPPED_PREFIX)}
+    # Whatever the locale is: names of folders are UTF-8.
+    prepared["PYTHONUTF8"] = "1"
+    programs, libraries = Path(sys.executable).parent, [*installation.libraries, python_library().parent]
+    for folder in (programs, *libraries):
+        if _SEPARATOR in str(folder):
+            raise UsageError(
+                f"{folder} has a colon in its name, which separates the folders of PATH",
+                hint="make the appliance's environment in another folder",
+            )
+    prepared["PATH"] = _join(str(programs), environ.get("PATH", ""))
     prepared["LD_LIBRARY_PATH"] = _join(*map(str, libraries), environ.get("LD_LIBRARY_PATH", ""))
     return with_huge_pages(prepared)
 
 
 def _join(*parts: str) -> str:
-    return ":".join(part for part in parts if part)
+    return _SEPARATOR.join(part for part in parts if part)

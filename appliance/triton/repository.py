@@ -60,15 +60,24 @@ def template() -> Path:
 def render(repository: Path, model: str, artefact: Path, engine: Mapping[str, object]) -> Path:
     """Replace the repository by one that serves `artefact`; returns the model's folder.
 
+    One that is right already is left alone: a server can be started again while the disk is full.
+
     Raises:
         MissingProgramError: the installation is not complete.
+        OSError: it cannot be written.
     """
-    source = template() / VERSION
-    text = configuration(model, artefact, engine)
-    shutil.rmtree(repository, ignore_errors=True)
     folder = repository / model
-    (folder / VERSION).mkdir(parents=True)
-    for path in sorted(source.glob("*.py")):
-        shutil.copyfile(path, folder / VERSION / path.name)
-    (folder / CONFIGURATION).write_text(text, encoding="utf-8")
+    files = {folder / VERSION / path.name: path.read_bytes() for path in (template() / VERSION).glob("*.py")}
+    files[folder / CONFIGURATION] = configuration(model, artefact, engine).encode()
+    if not _holds(repository, files):
+        shutil.rmtree(repository, ignore_errors=True)
+        (folder / VERSION).mkdir(parents=True)
+        for path, content in files.items():
+            path.write_bytes(content)
     return folder
+
+
+def _holds(repository: Path, files: Mapping[Path, bytes]) -> bool:
+    """Whether the folder has these files and no others. What Python compiled of them is not looked at."""
+    found = {path for path in repository.rglob("*") if not path.is_dir() and path.parent.name != "__pycache__"}
+    return found == files.keys() and all(path.read_bytes() == content for path, content in files.items())

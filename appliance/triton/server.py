@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +39,9 @@ class TritonSettings:
     Attributes:
         model: the model's name.
         artefact: its folder.
-        repository: the model repository to render.
-        run: folder for the log and the prepared backends.
+        root: where tritonserver runs. It and its Python backend get paths relative to it, see `_within`.
+        repository: the model repository to render, under `root`.
+        run: folder for the log and the prepared backends, under `root`.
         grpc, metrics: loopback addresses.
         http: a loopback address that turns Triton's own HTTP on; None leaves it off.
         engine: settings of the engine, by their names in EngineConfig.
@@ -50,6 +52,7 @@ class TritonSettings:
 
     model: str
     artefact: Path
+    root: Path
     repository: Path
     run: Path
     grpc: Address
@@ -117,9 +120,9 @@ class TritonServer:
                 self._say(f"this Triton is old: {line}")
         command: list[str | Path] = [self._installation.program, *arguments(self._options(), known)]
         settings = self._settings
-        render(settings.repository, settings.model, settings.artefact, settings.engine)
+        render(settings.repository, settings.model, self._within(settings.artefact), self._engine())
         log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._child = await Child.start("Triton", command, self.log, environment)
+        self._child = await Child.start("Triton", command, self.log, environment, settings.root)
         try:
             await self._wait_ready(self._child, log_start)
         except BaseException:
@@ -149,12 +152,14 @@ class TritonServer:
             model_end.cancel()
             await asyncio.gather(end, model_end, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Let running requests finish, then end the server and clean up after it."""
-        if self._child is not None:
-            # Triton itself waits `drain_s`; a little more for it to end.
-            await self._child.stop(self._settings.drain_s + 5.0)
-            shared_memory.clean(self._owner)
+    async def stop(self) -> str:
+        """Let running requests finish, then end the server and clean up. Returns what went wrong; empty if nothing."""
+        if self._child is None:
+            return ""
+        # Triton itself waits `drain_s`; a little more for it to end.
+        trouble = await self._child.stop(self._settings.drain_s + 5.0)
+        shared_memory.clean(self._owner)
+        return trouble
 
     async def kill(self) -> None:
         """End the server at once."""
@@ -174,8 +179,8 @@ class TritonServer:
     def _options(self) -> ServerOptions:
         settings = self._settings
         return ServerOptions(
-            repository=settings.repository,
-            backends=prepare_backends(self._installation, settings.run / "backends"),
+            repository=self._within(settings.repository),
+            backends=self._within(prepare_backends(self._installation, settings.run / "backends")),
             model=settings.model,
             grpc=settings.grpc,
             metrics=settings.metrics,
@@ -185,6 +190,20 @@ class TritonServer:
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=max(1, round(settings.drain_s)),
         )
+
+    def _within(self, path: Path) -> Path:
+        """The path as tritonserver gets it, which runs in the root.
+
+        Its Python backend writes the paths of the stub and of the model into a line for bash, without quotes. Beneath
+        the root every name is ours: what the root itself is called does not matter then.
+        """
+        return Path(os.path.relpath(path, self._settings.root))
+
+    def _engine(self) -> dict[str, object]:
+        engine = dict(self._settings.engine)
+        if "plan" in engine:
+            engine["plan"] = str(self._within(Path(str(engine["plan"]))))
+        return engine
 
     async def _wait_ready(self, child: Child, log_start: int) -> None:
         settings = self._settings
@@ -208,10 +227,13 @@ class TritonServer:
         finally:
             ended.cancel()
         if self.warning:
-            durable.append(self.log, f"appliance: {self.warning}\n".encode())
+            # A record for later. Where the disk is full, the server serves without it.
+            with suppress(OSError):
+                durable.append(self.log, f"appliance: {self.warning}\n".encode())
 
     def _log_since(self, start: int) -> str:
         with self.log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(start, size - _LOG_TAIL_BYTES))
+            # A log that was put aside since begins anew.
+            stream.seek(max(start if start <= size else 0, size - _LOG_TAIL_BYTES))
             return stream.read().decode(errors="replace")

@@ -1,6 +1,6 @@
 """The Python backend's files in /dev/shm: named after the root they belong to, and cleaned after a crash.
 
-It never touches a file or a process of another root or user.
+It never touches a file or a process of another root or user, nor what a copied root says is its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import psutil
 
 from appliance import durable
 from appliance.errors import NoSpaceError
+from appliance.running_process import boot_id, file_id
 from appliance.triton.options import SHARED_MEMORY_BYTES
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is what the kernel calls it, and nothing is created here
@@ -25,18 +26,26 @@ _NEEDED_BYTES = 2 * SHARED_MEMORY_BYTES
 
 
 def owner(run: Path) -> str:
-    """The word that marks this root's files in /dev/shm, drawn once and kept in `run`.
+    """The word that marks this root's files in /dev/shm, drawn once a boot and kept in `run`.
 
-    A path would not do: two containers may have the same root and share /dev/shm.
+    A path would not do: two containers may have the same root and share /dev/shm. The word alone would not either: it
+    is copied with the root, and the copy would end the first box's server. So the file says which file of which boot it
+    is, and counts nowhere else.
     """
     path = run / _OWNER_FILE
-    with suppress(FileNotFoundError):
-        word = path.read_text(encoding="ascii", errors="replace").strip()
-        if _OWNER.fullmatch(word):
+    with suppress(FileNotFoundError, ValueError):
+        word, where = path.read_text(encoding="ascii", errors="replace").split()
+        if _OWNER.fullmatch(word) and where == _place(path):
             return word
     word = secrets.token_hex(8)
-    durable.replace(path, f"{word}\n".encode())
+    with durable.staging(path) as staged:
+        staged.stream.write(f"{word} {_place(staged.temporary)}\n".encode())
+        staged.publish(path)
     return word
+
+
+def _place(path: Path) -> str:
+    return f"{boot_id()}/{file_id(path)}"
 
 
 def fresh_prefix(word: str) -> str:

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from appliance.running_process import RunningProcess
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from tests.gateway.fake_triton import endless, words
@@ -33,8 +33,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
         tmp_path / "run",
         UpState(
             phase=Phase.SERVING,
-            pid=os.getpid(),
-            pid_started=psutil.Process().create_time(),
+            supervisor=RunningProcess.own(),
             model=MODEL,
             target="cpu",
             preset="test",

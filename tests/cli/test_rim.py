@@ -55,6 +55,9 @@ def test_a_failure_is_one_json_object_when_scripts_look(capsys: pytest.CaptureFi
     ("words", "hint"),
     [
         (["nope"], "see appliance --help"),
+        (["staus"], "did you mean 'status'"),
+        (["model", "lst"], "did you mean 'list'"),
+        (["up", "--htp", "x"], "--http"),
         (["--nope"], "see appliance --help"),
         (["model", "nope"], "see appliance model --help"),
         (["model"], "error: a command is missing\n  hint: see appliance model --help\n"),
@@ -69,7 +72,14 @@ def test_wrong_words_exit_with_2_and_say_where_help_is(words, hint, capsys: pyte
 
 @pytest.mark.parametrize(
     ("number", "code", "hint"),
-    [(errno.ENOSPC, 4, "free space"), (errno.EACCES, 2, "--root"), (errno.EROFS, 2, "--root"), (errno.EIO, 1, "")],
+    [
+        (errno.ENOSPC, 4, "free space"),
+        (errno.EACCES, 14, "who owns it"),
+        (errno.EPERM, 14, "who owns it"),
+        (errno.EROFS, 2, "--root"),
+        (errno.EISDIR, 2, "--root"),
+        (errno.EIO, 1, ""),
+    ],
 )
 def test_trouble_with_the_disk_is_told_in_words(failing, capsys: pytest.CaptureFixture[str], number, code, hint):
     failing(OSError(number, os.strerror(number), "/somewhere"))
@@ -77,6 +87,19 @@ def test_trouble_with_the_disk_is_told_in_words(failing, capsys: pytest.CaptureF
     error = capsys.readouterr().err
     assert f"error: {os.strerror(number)}: /somewhere" in error
     assert hint in error
+
+
+def test_a_file_that_may_not_be_opened_is_told_as_that_whatever_was_made_of_it(
+    failing, capsys: pytest.CaptureFixture[str]
+):
+    error = IntegrityError("keys.json cannot be used", hint="delete it and make new keys")
+    error.__cause__ = PermissionError(errno.EACCES, "Permission denied", "/")
+    failing(error)
+    assert rim.run(["completion"]) == 14
+    told = capsys.readouterr().err
+    assert "error: Permission denied: /" in told
+    assert "as root, who owns it" in told
+    assert "delete" not in told
 
 
 def test_an_interrupt_exits_with_130(failing, capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.status import document, page
+from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, State
 from appliance.jetson import read_board
 from appliance.supervisor import state
@@ -55,6 +56,7 @@ def _shown(tree: str, root: Path, edge_llm: EdgeLlm | None = NOT_INSTALLED, **fi
         figures={"slots": 4, **figures},
         requests={},
         memory_bytes={},
+        disk=Disk(0, is_full=True),
         board=read_board(unpack(tree, root)) if tree else None,
         edge_llm=edge_llm,
     )

@@ -167,6 +167,24 @@ def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: Running
         assert answer.status == 200
 
 
+def test_up_on_a_copied_root_leaves_the_box_alone_that_it_was_copied_from(
+    box: RunningBox, tmp_path_factory: pytest.TempPathFactory
+):
+    copy = tmp_path_factory.mktemp("elsewhere") / "copy"
+    subprocess.run(["cp", "-a", "--", box.root, copy], check=True)
+    other = RunningBox(copy)
+    assert other.call("status").returncode == 13
+    before = box.state
+    with other:
+        assert "of an earlier run" not in other.output.read_text()
+        assert box.state == before
+        for each in (box, other):
+            with each.completion(max_tokens=1, ignore_eos=True) as answer:
+                assert answer.status == 200
+    assert box.state == before
+    assert box.status["healthy"]
+
+
 def test_nothing_is_left_in_shared_memory(box: RunningBox):
     mark = shared_memory.owner(box.root / "run")
     assert list(shared_memory.SHARED_MEMORY.glob(f"*{mark}*"))

@@ -1,13 +1,11 @@
 """A state of a running box, for tests to vary."""
 
+from appliance.running_process import RunningProcess
 from appliance.supervisor.state import Phase, UpState
-from appliance.supervisor.supervisor import own_identity
 
-PID, STARTED = own_identity()
 STATE = UpState(
     phase=Phase.SERVING,
-    pid=PID,
-    pid_started=STARTED,
+    supervisor=RunningProcess.own(),
     model="tiny",
     target="cpu",
     preset="balanced",

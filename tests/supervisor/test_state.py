@@ -1,6 +1,10 @@
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +12,10 @@ from appliance.errors import UsageError
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from tests.supervisor.states import STATE
+
+
+def _of_another(**changes: Any) -> UpState:
+    return dataclasses.replace(STATE, supervisor=dataclasses.replace(STATE.supervisor, **changes))
 
 
 def test_a_state_survives_its_file(tmp_path: Path):
@@ -26,16 +34,47 @@ def test_a_removed_state_is_none(tmp_path: Path):
     "stale",
     [
         pytest.param({"pid": 1 << 22}, id="no such process"),
-        pytest.param({"pid_started": STATE.pid_started - 100}, id="the id belongs to a later process"),
+        pytest.param({"start_ticks": 1}, id="the id belongs to a later process"),
+        pytest.param({"boot": "another"}, id="another boot, with the same id at the same tick"),
+        pytest.param({"namespace": 1}, id="another container, with the same id at the same tick"),
     ],
 )
-def test_the_file_of_a_dead_process_is_recognised(tmp_path: Path, stale: dict[str, float]):
-    state.write(tmp_path, dataclasses.replace(STATE, **stale))
+def test_the_file_of_a_dead_process_is_recognised(tmp_path: Path, stale: dict[str, Any]):
+    state.write(tmp_path, _of_another(**stale))
     assert state.read(tmp_path) is None
 
 
+def test_a_copied_root_does_not_hold_the_running_box(tmp_path: Path):
+    state.write(tmp_path / "a" / "run", STATE)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert state.read(tmp_path / "b" / "run") is None
+    assert state.read(tmp_path / "a" / "run") == STATE
+
+
+def test_a_moved_root_still_holds_it(tmp_path: Path):
+    state.write(tmp_path / "a" / "run", STATE)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert state.read(tmp_path / "b" / "run") == STATE
+
+
+def test_a_step_of_the_clock_changes_nothing(tmp_path: Path):
+    """The kernel's wall clock is moved for one program alone, in a time that it believes: psutil's boot time follows.
+
+    Nothing that is compared comes from that clock.
+    """
+    state.write(tmp_path, STATE)
+    program = (
+        "import sys, time, pathlib; from appliance.supervisor import state\n"
+        "time.time = lambda: 4e9\n"
+        "import psutil; psutil.boot_time = lambda: 3e9; psutil._pslinux.boot_time = lambda: 3e9\n"
+        "found = state.read(pathlib.Path(sys.argv[1]))\n"
+        "sys.exit(0 if found and found.supervisor.age_s < 1e8 else 1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"schema": 2}', b'{"schema": 1, "pid": 3}', b"\xff", STATE.to_bytes()[:-20]]
+    "content", [b"", b"[]", b'{"schema": 3}', b'{"schema": 2, "pid": 3}', b"\xff", STATE.to_bytes()[:-20]]
 )
 def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes):
     (tmp_path / state.STATE_NAME).write_bytes(content)
@@ -58,7 +97,7 @@ def test_a_second_box_on_the_same_root_is_refused_by_name(tmp_path: Path):
 
 
 def test_leftovers_of_a_dead_box_are_cleared_and_told(tmp_path: Path):
-    state.write(tmp_path, dataclasses.replace(STATE, pid=1 << 22))
+    state.write(tmp_path, _of_another(pid=1 << 22))
     with state.only_one(tmp_path) as is_stale:
         assert is_stale
         assert not (tmp_path / state.STATE_NAME).exists()

@@ -1,6 +1,7 @@
 """The supervisor over services that run nothing: what it does, in which order, and what it says."""
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -8,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import EngineError, PortTakenError
+from appliance.errors import EngineError, ForcedEndError, PortTakenError
 from appliance.supervisor import state
-from appliance.supervisor.state import Phase
+from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.supervisor import INTERRUPTED, Part, Supervisor
 from appliance.supervisor.watchdog import Watchdog
 from tests.supervisor.states import STATE
@@ -30,6 +31,7 @@ class Service:
         self.stopping: asyncio.Event | None = None
         self.alive = True
         self.hold_start = False
+        self.trouble = ""
 
     def check(self) -> None:
         if self.refusal:
@@ -53,12 +55,13 @@ class Service:
     async def wait(self) -> str:
         return await asyncio.shield(self.end)
 
-    async def stop(self) -> None:
+    async def stop(self) -> str:
         self.log.append(f"{self.name} asked to stop")
         if self.stopping:
             await self.stopping.wait()
         self.pid = None
         self.log.append(f"{self.name} stopped")
+        return self.trouble
 
     async def kill(self) -> None:
         if self.pid is not None:
@@ -75,6 +78,7 @@ class Box:
     def __init__(self, run: Path):
         self.log: list[str] = []
         self.said: list[str] = []
+        self.say: Callable[[str], None] = self.said.append
         self.run_folder = run
         self.triton = Service("triton", self.log)
         self.gateway = Service("gateway", self.log)
@@ -87,7 +91,7 @@ class Box:
                 Part("Triton", self.triton, self.triton.is_alive),
                 Part("the gateway", self.gateway, self.gateway.is_alive),
                 self.gateway.is_alive,
-                self.said.append,
+                self.say,
             )
             playing = asyncio.create_task(script(self)) if script else None  # type: ignore[arg-type]
             try:
@@ -207,6 +211,70 @@ def test_a_service_that_hangs_is_killed_and_started_again(box: Box, monkeypatch:
 
     assert box.run(script) == 0
     assert any("did not answer" in line for line in box.said)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Fills the disk of the state file, and frees it."""
+    write, full = state.write, [False]
+
+    def written(run: Path, what: UpState) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(run, what)
+
+    monkeypatch.setattr(state, "write", written)
+    monkeypatch.setattr("appliance.supervisor.supervisor._NOTE_S", 0.01)
+    return lambda is_full: full.__setitem__(0, is_full)
+
+
+def test_on_a_full_disk_and_without_a_reader_crashed_services_are_started_again_and_the_drain_is_in_order(
+    box: Box, full_disk: Callable[[bool], None]
+):
+    def say(_line: str) -> None:
+        raise BrokenPipeError
+
+    box.say = say
+
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        full_disk(True)
+        for service in (box.triton, box.gateway):
+            service.crash()
+        await until(lambda: box.triton.starts == box.gateway.starts == 2)
+        full_disk(False)
+        await until(lambda: (found := state.read(box.run_folder)) and found.triton_restarts == 1)
+        full_disk(True)
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert box.log[-4:] == ["gateway asked to stop", "gateway stopped", "triton asked to stop", "triton stopped"]
+
+
+def test_a_full_disk_is_said_once(box: Box, full_disk: Callable[[bool], None]):
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        full_disk(True)
+        box.triton.crash()
+        await until(lambda: box.triton.starts == 2)
+        await asyncio.sleep(0.05)
+        _interrupt()
+
+    assert box.run(script) == 0
+    assert len([line for line in box.said if "cannot be written" in line]) == 1
+
+
+@pytest.mark.parametrize("name", ["triton", "gateway"])
+def test_a_part_that_did_not_stop_when_asked_is_told_after_all_has_ended(box: Box, name: str):
+    async def script(box: Box) -> None:
+        getattr(box, name).trouble = "exit status 1"
+        await until(lambda: "ready" in box.log)
+        _interrupt()
+
+    with pytest.raises(ForcedEndError, match="exit status 1"):
+        box.run(script)
+    assert box.log[-1] == "triton stopped"
+    assert state.read(box.run_folder) is None
 
 
 def test_a_first_start_that_fails_is_reported_and_leaves_nothing(box: Box):

@@ -1,6 +1,9 @@
 import sys
 from pathlib import Path
 
+import pytest
+
+from appliance.errors import UsageError
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.locate import STUB, locate, python_library
 from tests.triton.installs import make_install
@@ -23,13 +26,7 @@ def test_an_earlier_backend_folder_is_replaced(tmp_path: Path):
 
 def test_the_stub_finds_our_python_and_its_library_first(tmp_path: Path):
     found = locate({}, install=make_install(tmp_path / "t"))
-    environ = {
-        "PATH": "/usr/bin",
-        "LD_LIBRARY_PATH": "/elsewhere",
-        "PYTHONPATH": "/trap",
-        "PYTHONHOME": "/trap",
-        "A": "b",
-    }
+    environ = {"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/elsewhere", "A": "b"}
     prepared = server_environment(found, environ)
     assert prepared["PATH"].split(":") == [str(Path(sys.executable).parent), "/usr/bin"]
     assert prepared["LD_LIBRARY_PATH"].split(":") == [
@@ -37,9 +34,20 @@ def test_the_stub_finds_our_python_and_its_library_first(tmp_path: Path):
         str(python_library().parent),
         "/elsewhere",
     ]
-    assert "PYTHONPATH" not in prepared
-    assert "PYTHONHOME" not in prepared
     assert prepared["A"] == "b"
+
+
+def test_no_variable_of_ours_changes_what_its_python_does(tmp_path: Path):
+    found = locate({}, install=make_install(tmp_path / "t"))
+    environ = dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "PYTHONUTF8"), "trap")
+    prepared = server_environment(found, environ)
+    assert {name: value for name, value in prepared.items() if name.startswith("PYTHON")} == {"PYTHONUTF8": "1"}
+
+
+def test_a_folder_that_path_cannot_hold_is_refused_at_once(tmp_path: Path):
+    found = locate({}, install=make_install(tmp_path / "a:b"))
+    with pytest.raises(UsageError, match="colon"):
+        server_environment(found, {})
 
 
 def test_its_heap_lies_in_huge_pages_and_tunables_of_the_site_come_after_ours(tmp_path: Path):

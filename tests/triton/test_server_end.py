@@ -42,7 +42,9 @@ async def _after(seconds: float) -> None:
 
 
 def how_it_ended(tmp_path: Path, child: Ending) -> str:
-    settings = TritonSettings("m", tmp_path, tmp_path, tmp_path, Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+    settings = TritonSettings(
+        "m", tmp_path, tmp_path, tmp_path, tmp_path, Address("127.0.0.1", 1), Address("127.0.0.1", 2)
+    )
     server = TritonServer(locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None)
     server._child = child  # type: ignore[assignment]
     return asyncio.run(server.wait())

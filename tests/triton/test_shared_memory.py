@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def test_a_damaged_mark_is_drawn_anew_so_that_it_cannot_match_everything(tmp_pat
     for damaged in ("", "*\n", "../x"):
         (tmp_path / "shared-memory-owner").write_text(damaged)
         assert owner(tmp_path) not in {word, damaged}
+
+
+def test_a_copied_root_and_another_boot_have_a_mark_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    word = owner(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copy2)
+    assert owner(tmp_path / "b") != word
+    assert owner(tmp_path / "a") == word
+    monkeypatch.setattr(shared_memory, "boot_id", lambda: "another")
+    assert owner(tmp_path / "a") != word
 
 
 def test_too_little_room_is_refused_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ import click
 from appliance import targets
 from appliance.cli.box import Box
 from appliance.cli.engine.shown import document
-from appliance.cli.output import json_option, print_json, size
+from appliance.cli.output import json_option, print_json, size, tell
 from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
@@ -80,7 +80,7 @@ class _Watcher:
         self.advance = advance
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        tell(text)
 
 
 def _tensorrt(hardware: Target) -> TensorRt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from appliance.cli.box import Box
-from appliance.cli.output import json_option, print_json, size
+from appliance.cli.output import json_option, print_json, size, tell
 from appliance.tensorrt.plan_store import PlanStore
 
 
@@ -15,7 +15,7 @@ from appliance.tensorrt.plan_store import PlanStore
 def command(box: Box, as_json: bool) -> None:
     """Remove engines that are neither current nor the one before."""
     store = PlanStore(box.layout.engines)
-    with store.changing(lambda: click.echo("waiting for a build to finish", err=True)):
+    with store.changing(lambda: tell("waiting for a build to finish")):
         removed, freed = store.prune()
     if as_json:
         print_json({"removed": [str(plan) for plan in removed], "freed_bytes": freed})

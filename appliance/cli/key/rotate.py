@@ -13,7 +13,7 @@ from appliance.cli.box import Box
 from appliance.cli.key.completion import key_ids
 from appliance.cli.key.moment import length_s, moment
 from appliance.cli.key.shown import show_once
-from appliance.cli.output import json_option
+from appliance.cli.output import json_option, tell
 
 
 @click.command("rotate")
@@ -35,4 +35,4 @@ def command(box: Box, key_id: str, grace: int, expires: int | None, as_json: boo
     record = keys.update(lambda ring: ring.rotate(key_id, key, now, grace, expires))
     show_once(key, record, now, as_json=as_json)
     if not as_json:
-        click.echo(f"the old key {key_id} ends {instant(now + grace)} at the latest", err=True)
+        tell(f"the old key {key_id} ends {instant(now + grace)} at the latest")

@@ -9,7 +9,7 @@ import click
 from appliance.auth.api_key import ApiKey
 from appliance.auth.key_record import KeyRecord, instant
 from appliance.auth.scope import scope_words
-from appliance.cli.output import print_json
+from appliance.cli.output import print_json, tell
 
 
 def document(record: KeyRecord, now: int) -> dict[str, Any]:
@@ -26,5 +26,5 @@ def show_once(key: ApiKey, record: KeyRecord, now: int, *, as_json: bool) -> Non
         return
     ends = "never ends" if record.expires is None else f"ends {instant(record.expires)}"
     scopes = ", ".join(scope_words(record.scopes))
-    click.echo(f"key {record.key_id} for {record.name}: may {scopes}, {ends}. It is shown this once:", err=True)
+    tell(f"key {record.key_id} for {record.name}: may {scopes}, {ends}. It is shown this once:")
     click.echo(key.to_text())

@@ -9,7 +9,7 @@ import click
 from appliance.catalog import Catalogue
 from appliance.cli.box import Box
 from appliance.cli.model.completion import known_names
-from appliance.cli.output import json_option, print_json, size
+from appliance.cli.output import json_option, print_json, size, tell
 from appliance.cli.progress import progress
 from appliance.errors import UsageError
 from appliance.sources import PipSettings, Reporter, pull, pull_local
@@ -46,7 +46,7 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
             "name one model",
             hint="appliance model pull NAME [--from DIR], or: appliance model pull --from DIR --name NEW",
         )
-    reporter = Reporter(progress=progress, say=lambda line: click.echo(line, err=True))
+    reporter = Reporter(progress=progress, say=tell)
     catalogue = Catalogue.load(box.layout.catalogue)
     if not new_name:
         entry = catalogue.get(name)
