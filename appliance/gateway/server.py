@@ -56,8 +56,9 @@ class Gateway:
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
         room = Room(settings.max_connections, settings.header_timeout_s)
+        page = MetricsPage(ledger, settings.triton_metrics)
         self.http = HttpListener(
-            OpenAiApi(self._desk).application(),
+            OpenAiApi(self._desk).application(page.routes()),
             bind(settings.http, settings.write_timeout_s),
             functools.partial(Connection, room=room),
             tls=tls,
@@ -72,7 +73,7 @@ class Gateway:
             [GrpcDoor(door, self._desk.record)],
         )
         self.metrics = HttpListener(
-            MetricsPage(ledger, settings.triton_metrics).application(),
+            page.application(settings.metrics.host),
             bind(settings.metrics.check_loopback(), settings.write_timeout_s),
             functools.partial(Connection, room=Room(_METRICS_CONNECTIONS, settings.header_timeout_s)),
             idle_timeout_s=settings.idle_timeout_s,
