@@ -17,6 +17,8 @@ from appliance.gateway.framing import Framing
 
 # What comes before a body; a connection without a key can make us hold so much.
 MAX_HEAD_BYTES = 16 << 10
+# Of an answer; more is not taken from the model until the client reads.
+_UNSENT_BYTES = 64 << 10
 # Descriptors for all that is no HTTP connection: gRPC's, Triton's, files.
 _OTHER_DESCRIPTORS = 256
 _DEFAULT_CONNECTIONS = 16384
@@ -78,6 +80,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         if names := names_in_peercert(transport.get_extra_info("peercert")):
             self.app_state[NAMES] = names
         if not self._room.enter():
