@@ -100,6 +100,14 @@ class LimitsConfig:
     tokens_per_minute: int | None = _option(None, "tokens a minute, prompts and completions together", least=1)
     max_prompt_tokens: int | None = _option(None, "tokens of one prompt; absent: what the context allows", least=1)
     max_body_bytes: int = _option(4 << 20, "bytes of one request's body", least=1024)
+    max_held_bytes: int = _option(
+        128 << 20,
+        "bytes of the bodies of all requests under way; gRPC messages that still come may have as much again",
+        least=1 << 20,
+    )
+    max_streams: int = _option(
+        64, "gRPC streams of requests open at once; each may be receiving one message of max_body_bytes", least=1
+    )
     header_timeout_s: float = _option(
         10.0, "seconds a connection has for its handshake and a request's head", least=0.1
     )
@@ -118,6 +126,10 @@ class PrincipalLimitsConfig:
     max_requests: int | None = _option(None, "its requests under way at once", least=1)
     requests_per_minute: int | None = _option(None, "its requests a minute", least=1)
     tokens_per_minute: int | None = _option(None, "its tokens a minute, prompts and completions together", least=1)
+    max_held_bytes: int | None = _option(
+        None, "bytes of the bodies of its requests under way; absent: half of what all have", least=1 << 20
+    )
+    max_streams: int | None = _option(None, "its gRPC streams open at once; absent: half of what all have", least=1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,10 @@ MAX_STOP_CHARACTERS = 1024
 MAX_STOP_TOKENS = 128
 MAX_BIASED_TOKENS = 1024
 MAX_LOGPROBS = 20
+# What all arithmetic with single precision and with counts of tokens can hold.
+MAX_FACTOR = 1e6
+MAX_COUNT = (1 << 31) - 1
+_SEED_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,17 @@ class SamplingParams:
 
     Attributes:
         max_tokens: completion tokens at most; None means as many as the context holds.
-        temperature: 0 is greedy.
-        top_k: keep the k most likely tokens; 0 keeps all.
+        temperature: 0 is greedy; at most 1e6.
+        top_k: keep the k most likely tokens; 0 keeps all. No count is above 2^31 - 1.
         top_p: keep the smallest set of likeliest tokens with this much probability, in (0, 1].
         min_p: drop tokens less likely than this share of the likeliest one, in [0, 1].
-        repetition_penalty: divides positive and multiplies negative logits of tokens in prompt or completion.
+        repetition_penalty: divides positive and multiplies negative logits of tokens in prompt or completion; in
+            [1e-6, 1e6].
         presence_penalty: subtracted once from tokens of the completion, in [-2, 2].
         frequency_penalty: subtracted from tokens of the completion once per occurrence, in [-2, 2].
         logit_bias: added to the logits of these token ids, each in [-100, 100].
-        seed: the same seed gives the same tokens, alone or in a batch; None draws a fresh one.
+        seed: the same seed gives the same tokens, alone or in a batch; None draws a fresh one. 64 bits, with or without
+            a sign.
         stop: strings that end the completion; they are not part of its text.
         stop_token_ids: tokens that end the completion, beside the model's own.
         ignore_eos: go on past the model's own end tokens.
@@ -109,18 +114,20 @@ class SamplingParams:
         return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
     def _check_numbers(self) -> None:
-        _check_range("temperature", self.temperature, low=0.0)
+        _check_range("temperature", self.temperature, low=0.0, high=MAX_FACTOR)
         _check_range("top_p", self.top_p, low=0.0, high=1.0, open_low=True)
         _check_range("min_p", self.min_p, low=0.0, high=1.0)
-        _check_range("repetition_penalty", self.repetition_penalty, low=0.0, open_low=True)
+        _check_range("repetition_penalty", self.repetition_penalty, low=1 / MAX_FACTOR, high=MAX_FACTOR)
         _check_range("presence_penalty", self.presence_penalty, low=-2.0, high=2.0)
         _check_range("frequency_penalty", self.frequency_penalty, low=-2.0, high=2.0)
 
     def _check_counts(self) -> None:
         if self.max_tokens is not None:
-            _check_range("max_tokens", self.max_tokens, low=1)
-        _check_range("top_k", self.top_k, low=0)
-        _check_range("min_tokens", self.min_tokens, low=0)
+            _check_range("max_tokens", self.max_tokens, low=1, high=MAX_COUNT)
+        _check_range("top_k", self.top_k, low=0, high=MAX_COUNT)
+        _check_range("min_tokens", self.min_tokens, low=0, high=MAX_COUNT)
+        if self.seed is not None:
+            _check_range("seed", self.seed, low=-(1 << (_SEED_BITS - 1)), high=(1 << _SEED_BITS) - 1)
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise RequestError(
                 f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}", param="min_tokens"
@@ -144,15 +151,12 @@ class SamplingParams:
             _check_range(f"logit_bias of token {token}", bias, low=-100.0, high=100.0, param="logit_bias")
 
 
-def _check_range(
-    name: str, value: float, *, low: float, high: float = math.inf, open_low: bool = False, param: str = ""
-) -> None:
-    """Raise RequestError unless `value` is a finite number within the bounds (NaN never is)."""
+def _check_range(name: str, value: float, *, low: float, high: float, open_low: bool = False, param: str = "") -> None:
+    """Raise RequestError unless `value` is a number within the bounds (NaN never is)."""
     inside = low < value <= high if open_low else low <= value <= high
-    if not (inside and math.isfinite(value)):
+    if not inside:
         above = "greater than" if open_low else "at least"
-        upper = "" if math.isinf(high) else f" and at most {high:g}"
-        raise RequestError(f"{name} must be {above} {low:g}{upper}, not {value}", param=param or name)
+        raise RequestError(f"{name} must be {above} {low:g} and at most {high:g}", param=param or name)
 
 
 def _read_float(value: Any) -> float:

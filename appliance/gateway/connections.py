@@ -13,7 +13,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.gateway.access.credentials import names_in_peercert
 from appliance.gateway.access.http_door import NAMES
+from appliance.gateway.framing import Framing
 
+# What comes before a body; a connection without a key can make us hold so much.
+MAX_HEAD_BYTES = 16 << 10
+# Of an answer; more is not taken from the model until the client reads.
+_UNSENT_BYTES = 64 << 10
 # Descriptors for all that is no HTTP connection: gRPC's, Triton's, files.
 _OTHER_DESCRIPTORS = 256
 _DEFAULT_CONNECTIONS = 16384
@@ -59,7 +64,7 @@ class Room:
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 with a limit on the time that a request's head takes.
+    """uvicorn's HTTP/1.1 with a limit on the time that a request's head takes, and with strict framing.
 
     uvicorn itself limits the idle time between requests, but a client that sends a byte now and then, or nothing at all
     after it connected, would stay for ever.
@@ -68,12 +73,14 @@ class Connection(H11Protocol):
     def __init__(self, *, room: Room, app_state: dict[str, Any], **rest: Any) -> None:
         # A copy: it goes into each request's scope, and is this connection's alone.
         super().__init__(app_state=dict(app_state), **rest)
+        self.conn: Framing = Framing(MAX_HEAD_BYTES)
         self._room = room
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         if names := names_in_peercert(transport.get_extra_info("peercert")):
             self.app_state[NAMES] = names
         if not self._room.enter():
@@ -90,6 +97,13 @@ class Connection(H11Protocol):
         else:
             # The first bytes of a head, or the rest of a body that nobody reads.
             self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, and end the connection: nobody can tell where the next request begins."""
+        if self._is_answering and self.cycle.response_started:
+            self.transport.close()
+        else:
+            super().send_400_response(self.conn.fault or msg)
 
     def on_response_complete(self) -> None:
         """See H11Protocol."""

@@ -6,11 +6,11 @@ It knows no keys and no certificates; see docs/decisions/known-hosts.md.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from appliance.gateway.openai.http_rim import on_failure
 from appliance.gateway.refusals import UnknownHostError
 
 # Nobody can register these: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN 2024 (internal).
@@ -18,11 +18,19 @@ _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
 class KnownHosts:
-    """Wraps an ASGI application; `configured` is the host that the operator lets it listen on."""
+    """Wraps an ASGI application."""
 
-    def __init__(self, app: ASGIApp, configured: str) -> None:
+    def __init__(self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp]) -> None:
+        """Take what answers.
+
+        Args:
+            app: the application.
+            configured: the host that the operator lets it listen on.
+            refuse: makes the answer to a request that is not for this box.
+        """
         self._app = app
         self._configured = configured.lower()
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer that this box is not the one that was meant."""
@@ -37,7 +45,7 @@ class KnownHosts:
             return
         hint = "use its address, localhost, or a name without a dot; a proxy in front sends such a Host"
         error = UnknownHostError("the box is not known by the name in Host", hint=hint)
-        await on_failure(request, error)(scope, receive, send)
+        await self._refuse(request, error)(scope, receive, send)
 
 
 def host_of(header: str) -> str:

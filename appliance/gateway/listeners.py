@@ -30,6 +30,8 @@ _BACKLOG = 1024
 # gRPC calls beside the requests that are under way: health, reflection, refusals.
 _OTHER_CALLS = 256
 MAX_WATCHERS = 64
+# Of an answer that its client does not read, what the kernel may hold; it doubles the figure for its own use.
+_SEND_BUFFER_BYTES = 128 << 10
 _HEALTH_NAMES = ("", SERVICE, kserve.SERVICE)
 
 
@@ -175,6 +177,8 @@ class GrpcListener:
         """
         options = [
             ("grpc.so_reuseport", 0),
+            # Windows that grow with the speed of a connection would let a client send many MB that nobody reads yet.
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
             ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
@@ -233,6 +237,8 @@ def bind(address: Address, write_timeout_s: float) -> socket.socket:
         # A client that stops reading would keep its connection's buffers for hours: the server can stop writing but
         # cannot drop what is written. Accepted sockets inherit this; it covers a peer that answers only "no room".
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout_s * 1000))
+        # Otherwise the kernel grows it to several MB a connection.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         listener.bind((address.host, address.port))
         # uvicorn starts listening a moment later; until then a second process could still bind.
         listener.listen(_BACKLOG)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from appliance import unix_socket
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.grpc_door import GrpcDoor
+from appliance.gateway.access.reading import Reading
 from appliance.gateway.access_log import log
 from appliance.gateway.admin import AdminApi, AdminConnection
 from appliance.gateway.connections import Connection, Room
@@ -56,23 +57,30 @@ class Gateway:
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
         room = Room(settings.max_connections, settings.header_timeout_s)
+        page = MetricsPage(ledger, settings.triton_metrics)
         self.http = HttpListener(
-            OpenAiApi(self._desk).application(),
+            OpenAiApi(self._desk).application(page.routes()),
             bind(settings.http, settings.write_timeout_s),
             functools.partial(Connection, room=room),
             tls=tls,
             idle_timeout_s=settings.idle_timeout_s,
             handshake_timeout_s=settings.header_timeout_s,
         )
+        reading = Reading(
+            settings.limits.box,
+            settings.limits.principal,
+            max_message_bytes=settings.max_body_bytes,
+            timeout_s=settings.body_timeout_s,
+        )
         self.grpc = GrpcListener(
             InferenceService(self._desk),
             KServeService(self._desk),
             settings.grpc,
             settings,
-            [GrpcDoor(door, self._desk.record)],
+            [GrpcDoor(door, self._desk.record, reading)],
         )
         self.metrics = HttpListener(
-            MetricsPage(ledger, settings.triton_metrics).application(),
+            page.application(settings.metrics.host),
             bind(settings.metrics.check_loopback(), settings.write_timeout_s),
             functools.partial(Connection, room=Room(_METRICS_CONNECTIONS, settings.header_timeout_s)),
             idle_timeout_s=settings.idle_timeout_s,

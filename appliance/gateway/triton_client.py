@@ -27,6 +27,8 @@ _READY_TIMEOUT_S = 2.0
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", -1),
+    # Windows that grow would let Triton send many MB of an answer that its client does not read.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.max_send_message_length", -1),
     # After a restart of Triton the next request should not wait for a back-off of minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),

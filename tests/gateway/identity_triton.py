@@ -1,4 +1,4 @@
-"""A real tritonserver with a model that is none of ours: it answers one tensor with the same, one request at a time."""
+"""A real tritonserver with a model of the test's own; without one, it answers one tensor with the same."""
 
 from __future__ import annotations
 
@@ -41,11 +41,14 @@ class TritonPythonModel:
 class IdentityTriton:
     """Runs while the block does."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, name: str = NAME, configuration: str = _CONFIGURATION, program: str = _PROGRAM
+    ) -> None:
         self._root = root
-        (root / "models" / NAME / "1").mkdir(parents=True)
-        (root / "models" / NAME / "config.pbtxt").write_text(_CONFIGURATION)
-        (root / "models" / NAME / "1" / "model.py").write_text(_PROGRAM)
+        self._name = name
+        (root / "models" / name / "1").mkdir(parents=True)
+        (root / "models" / name / "config.pbtxt").write_text(configuration)
+        (root / "models" / name / "1" / "model.py").write_text(program)
         self.grpc = Address("127.0.0.1", 0).check_free("a test")
         self.metrics = Address("127.0.0.1", 0).check_free("a test")
         self._owner = shared_memory.owner(root)
@@ -56,7 +59,7 @@ class IdentityTriton:
         options = ServerOptions(
             repository=self._root / "models",
             backends=prepare_backends(installation, self._root / "backends"),
-            model=NAME,
+            model=self._name,
             grpc=self.grpc,
             metrics=self.metrics,
             http=None,
@@ -80,6 +83,6 @@ class IdentityTriton:
     def _is_ready(self) -> bool:
         with triton.InferenceServerClient(str(self.grpc)) as client:
             try:
-                return bool(client.is_model_ready(NAME))
+                return bool(client.is_model_ready(self._name))
             except InferenceServerException:
                 return False

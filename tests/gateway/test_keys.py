@@ -90,7 +90,7 @@ BAD_HEADERS = [
     {"Authorization": "Basic YTpi"},
     {"x-api-key": "apl_"},
 ]
-BAD_HEADERS += [{"Authorization": b"Bearer \xff\xfe"}, bearer("a" * 20_000)]
+BAD_HEADERS += [{"Authorization": b"Bearer \xff\xfe"}, bearer("a" * 10_000)]
 
 
 @pytest.mark.parametrize("headers", BAD_HEADERS)
@@ -166,11 +166,15 @@ def test_a_damaged_file_lets_nobody_in_until_it_is_mended(http, keys, caplog):
 
 
 @pytest.mark.parametrize(
-    ("scope", "models", "completion"), [("infer", 200, 200), ("read", 200, 403), ("admin", 200, 200)]
+    ("scope", "models", "figures", "completion"),
+    [("infer", 200, 403, 200), ("read", 200, 200, 403), ("admin", 200, 200, 200)],
 )
-def test_a_key_opens_what_its_scopes_say(http, stub, keys, scope, models, completion):
+def test_a_key_opens_what_its_scopes_say(http, stub, keys, scope, models, figures, completion):
     key = keys.make(scope)
     assert http.get("/v1/models", headers=bearer(key)).status_code == models
+    page = http.get("/metrics", headers=bearer(key))
+    assert page.status_code == figures
+    assert ("appliance_gateway_requests_total" in page.text) == (figures == 200)
     response = complete(http, bearer(key))
     assert response.status_code == completion
     status, details = status_of(rpc(stub, metadata=metadata(key)))
@@ -178,6 +182,13 @@ def test_a_key_opens_what_its_scopes_say(http, stub, keys, scope, models, comple
     if completion == 403:
         assert response.json()["error"]["code"] == "insufficient_scope"
         assert f"scope infer, which key:{id_of(key)} does not have" in details
+
+
+def test_two_different_keys_are_refused_on_both_apis(http, stub, keys):
+    good, other = keys.make(), keys.make()
+    pair = [("authorization", f"Bearer {good}"), ("authorization", f"Bearer {other}")]
+    assert http.post("/v1/completions", json=REQUEST, headers=pair).status_code == 401
+    assert status_of(rpc(stub, metadata=pair))[0] is Code.UNAUTHENTICATED
 
 
 def test_what_nobody_named_needs_a_key_too(http, keys):

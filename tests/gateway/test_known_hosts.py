@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 MODEL = "tiny-instruct"
@@ -82,3 +83,9 @@ def test_the_refusal_has_the_shape_of_the_api_that_was_asked(http):
     error = http.post("/v1/messages", json={}, headers={"host": "evil.example"}).json()
     assert error["type"] == "error"
     assert "Host" in error["error"]["message"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8083", "127.0.0.1.evil.example"])
+def test_the_metrics_listener_is_not_known_by_a_public_name_either(harness, host):
+    assert httpx.get(harness.metrics_url, headers={"host": host}).status_code == 421
+    assert httpx.get(harness.metrics_url, headers={"host": "localhost:8083"}).status_code == 200

@@ -93,16 +93,24 @@ def test_a_stream_of_triton_is_passed_on(streaming, harness):
     assert harness.triton.asked[0].prompt_ids == (1, 2, 3)
 
 
-def test_bytes_that_a_newer_triton_would_send_arrive_unchanged(channel, harness):
-    message = service_pb2.ModelInferRequest(model_name=MODEL, id="7")
-    unknown = message.SerializeToString() + b"\xfa\x3f\x03new"
+def test_a_request_is_written_anew_and_an_answer_of_a_newer_triton_arrives_unchanged(channel, harness):
+    message = service_pb2.ModelInferRequest(model_name=MODEL, id="7").SerializeToString()
     harness.triton.infer = lambda raw: raw + b"\xfa\x3f\x05newer"
-    answer = channel.unary_unary(f"/{SERVICE}/{INFER}")(unknown)
-    # The gateway adds who asks, and nothing else.
-    assert answer.startswith(unknown)
+    call = channel.unary_unary(f"/{SERVICE}/{INFER}")
+    answer = call(message)
     assert answer.endswith(b"\xfa\x3f\x05newer")
-    added = service_pb2.ModelInferRequest.FromString(answer[len(unknown) : -len(b"\xfa\x3f\x05newer")])
-    assert [(one.name, list(one.contents.bytes_contents)) for one in added.inputs] == [("principal", [b"local"])]
+    passed = service_pb2.ModelInferRequest.FromString(answer[: -len(b"\xfa\x3f\x05newer")])
+    assert [one.name for one in passed.inputs] == ["principal"]
+    assert list(passed.raw_input_contents) == [b"\x05\0\0\0local"]
+    error = refused(call, message + b"\xfa\x3f\x03new")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "unknown field" in error.details()
+
+
+@pytest.mark.parametrize("method", sorted(QUESTIONS))
+def test_a_question_with_what_we_do_not_know_is_refused(channel, method):
+    error = refused(channel.unary_unary(f"/{SERVICE}/{method}"), b"\xfa\x3f\x03new")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_several_requests_of_one_stream_are_streams_of_their_own(streaming, harness):

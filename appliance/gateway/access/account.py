@@ -19,12 +19,16 @@ class Limits:
         max_requests: requests under way at once.
         requests_per_minute: requests that begin in a minute.
         tokens_per_minute: tokens of prompts and completions.
+        max_held_bytes: bytes of the bodies of requests under way, from the first that comes to the answer's end.
+        max_streams: gRPC calls open at once whose client may send one message after the other.
     """
 
     whose: str
     max_requests: int | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    max_held_bytes: int | None = None
+    max_streams: int | None = None
 
 
 class Account:
@@ -33,11 +37,15 @@ class Account:
     Attributes:
         limits: see Limits.
         active: requests under way.
+        held_bytes: what their bodies have.
+        streams: see Limits.
     """
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
         self.active = 0
+        self.held_bytes = 0
+        self.streams = 0
         self.requests = Rate(limits.requests_per_minute, now) if limits.requests_per_minute else None
         self.tokens = Rate(limits.tokens_per_minute, now) if limits.tokens_per_minute else None
 
@@ -50,6 +58,26 @@ class Account:
         most = self.limits.max_requests
         if most is not None and self.active + count > most:
             raise LimitError(self._over("max_requests", most, "requests under way at once"), retry_after_s=1)
+
+    def check_bytes(self, count: int) -> None:
+        """Pass if so many more bytes may be held.
+
+        Raises:
+            LimitError: not now.
+        """
+        most = self.limits.max_held_bytes
+        if most is not None and self.held_bytes + count > most:
+            raise LimitError(self._over("max_held_bytes", most, "bytes of bodies at once"), retry_after_s=1)
+
+    def check_stream(self) -> None:
+        """Pass if one more stream may be opened.
+
+        Raises:
+            LimitError: not now.
+        """
+        most = self.limits.max_streams
+        if most is not None and self.streams >= most:
+            raise LimitError(self._over("max_streams", most, "gRPC streams open at once"), retry_after_s=1)
 
     def check_request(self, now: float) -> None:
         """Pass if one more request may begin. Nothing is counted yet.

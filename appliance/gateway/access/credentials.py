@@ -1,9 +1,11 @@
-"""Finds what a client shows of itself: the key in its headers, the names in its certificate. It judges neither."""
+"""Finds what a client shows of itself: the key in its headers, the names in its certificate. It judges no identity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from appliance.gateway.refusals import UnauthenticatedError
 
 _BEARER = "bearer "
 
@@ -12,11 +14,16 @@ def key_in(headers: Iterable[tuple[str, str]]) -> str | None:
     """The API key in HTTP headers or gRPC metadata, both with names in lower case.
 
     OpenAI's clients send `Authorization: Bearer KEY`, Anthropic's `x-api-key: KEY`; the first counts where both are.
+
+    Raises:
+        UnauthenticatedError: one of the two has two values; a proxy in front may have looked at the other.
     """
     found: dict[str, str] = {}
     for name, value in headers:
         if name in {"authorization", "x-api-key"} and isinstance(value, str):
-            found.setdefault(name, value.strip())
+            key = value.strip()
+            if found.setdefault(name, key) != key:
+                raise UnauthenticatedError(f"two different keys were sent in {name}", hint="send one")
     authorization = found.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
         return authorization[len(_BEARER) :].strip()

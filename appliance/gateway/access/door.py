@@ -122,8 +122,7 @@ class Door:
             visit.begin(found)
             yield found
         finally:
-            for account in accounts:
-                account.end(found.weight)
+            found.end()
 
     def _keyring(self) -> Keyring | None:
         if self._keys is None:

@@ -11,7 +11,8 @@ _SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
 _OPEN_PATHS = ("/health/live", "/health/ready", "/")
 _OPEN_FOLDER = "/page/"
 _OPEN_SERVICES = ("grpc.health.v1.Health",)
-_PATHS = {"/v1/models": _SEE_MODELS, "/openapi.json": _SEE_MODELS}
+# The figures tell what all clients do: a key that may ask models does not see them.
+_PATHS = {"/v1/models": _SEE_MODELS, "/openapi.json": _SEE_MODELS, "/metrics": frozenset({Scope.READ})}
 _METHODS = {"appliance.v1.InferenceService/ListModels": _SEE_MODELS}
 _SERVICES = {"grpc.reflection.v1alpha.ServerReflection": _SEE_MODELS}
 

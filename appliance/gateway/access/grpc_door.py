@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from appliance.auth.principal import Principal
 from appliance.auth.scope import Scope
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, RequestError
 from appliance.gateway.access.credentials import key_in, names_in_auth_context
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.endpoints import method_scopes
+from appliance.gateway.access.reading import Reading
+from appliance.gateway.access.visit import Visit
 from appliance.gateway.access_log import Record, request_id
 from appliance.gateway.grpc_failure import status_of, text_of, trailers
 
@@ -30,12 +35,19 @@ def identify(door: Door, context: Any) -> Principal:
 
 
 class GrpcDoor(grpc.aio.ServerInterceptor):
-    """Wraps the handler of every method that is not open to all."""
+    """Wraps the handler of every method. Those that are open to all are only read within the limits of memory."""
 
-    def __init__(self, door: Door, begin: Callable[..., Record]) -> None:
-        """Take the door, and what begins the record of a request that is not let in."""
+    def __init__(self, door: Door, begin: Callable[..., Record], reading: Reading) -> None:
+        """Take its parts.
+
+        Args:
+            door: decides.
+            begin: begins the record of a request that is not let in.
+            reading: receives messages.
+        """
         self._door = door
         self._begin = begin
+        self._reading = reading
 
     async def intercept_service(
         self,
@@ -45,11 +57,11 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
         """Return the method's handler, behind the door."""
         handler = await continuation(handler_call_details)
         scopes = method_scopes(handler_call_details.method)
-        if handler is None or scopes is None:
-            return handler
+        if handler is None:
+            return None
         service = handler_call_details.method.removeprefix("/").partition("/")[0]
-        guarded = _Guarded(handler, self._door, scopes, self._begin, service)
-        if self._door.takes_certificates:
+        guarded = _Guarded(handler, self._door, scopes, self._begin, service, self._reading)
+        if scopes is None or self._door.takes_certificates:
             # Which one the client has shown is known to the call alone.
             return guarded.handler()
         try:
@@ -59,33 +71,48 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
         return guarded.handler()
 
 
+@dataclass
+class _Entry:
+    """Who came in with a call; None while nobody is known."""
+
+    principal: Principal | None = None
+
+
 class _Guarded:
-    """One method behind the door."""
+    """One method behind the door; without scopes, one that is open to all."""
 
     def __init__(
-        self, handler: Any, door: Door, scopes: frozenset[Scope], begin: Callable[..., Record], service: str
+        self,
+        handler: Any,
+        door: Door,
+        scopes: frozenset[Scope] | None,
+        begin: Callable[..., Record],
+        service: str,
+        reading: Reading,
     ) -> None:
         self._handler = handler
         self._door = door
         self._scopes = scopes
         self._begin = begin
         self._service = service
+        self._reading = reading
 
     def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
-        """The same kind of handler, with ours in front of its behaviour."""
+        """A handler with ours in front of its behaviour.
+
+        To gRPC every one takes a stream of requests: otherwise it would receive a message before we are asked.
+        """
         inner = self._handler
-        make = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[inner.request_streaming, inner.response_streaming]
         behaviour = next(
             found for found in (inner.unary_unary, inner.unary_stream, inner.stream_unary, inner.stream_stream) if found
         )
-        ours = self._streaming(behaviour) if inspect.isasyncgenfunction(behaviour) else self._plain(behaviour)
+        make = (
+            grpc.stream_stream_rpc_method_handler if inner.response_streaming else grpc.stream_unary_rpc_method_handler
+        )
         return make(
-            ours, request_deserializer=inner.request_deserializer, response_serializer=inner.response_serializer
+            self._streaming(behaviour) if inspect.isasyncgenfunction(behaviour) else self._plain(behaviour),
+            request_deserializer=inner.request_deserializer if inner.request_streaming else None,
+            response_serializer=inner.response_serializer,
         )
 
     def refusal(self, error: ApplianceError) -> grpc.RpcMethodHandler[Any, Any]:
@@ -97,29 +124,54 @@ class _Guarded:
         return grpc.stream_stream_rpc_method_handler(run)
 
     def _plain(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def run(request: Any, context: Any) -> Any:
-            principal = None
+        async def run(requests: Any, context: Any) -> Any:
+            entry = _Entry()
             try:
-                principal = identify(self._door, context)
-                with self._door.visiting(principal, self._scopes):
+                async with self._entered(entry, requests, context) as request:
                     return await behaviour(request, context)
             except ApplianceError as error:
-                await self._refuse(error, context, principal)
+                await self._refuse(error, context, entry.principal)
 
         return run
 
     def _streaming(self, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], Any]:
-        async def run(request: Any, context: Any) -> AsyncIterator[Any]:
-            principal = None
+        async def run(requests: Any, context: Any) -> AsyncIterator[Any]:
+            entry = _Entry()
             try:
-                principal = identify(self._door, context)
-                with self._door.visiting(principal, self._scopes):
+                async with self._entered(entry, requests, context) as request:
                     async for response in behaviour(request, context):
                         yield response
             except ApplianceError as error:
-                await self._refuse(error, context, principal)
+                await self._refuse(error, context, entry.principal)
 
         return run
+
+    @contextlib.asynccontextmanager
+    async def _entered(self, entry: _Entry, requests: Any, context: Any) -> AsyncIterator[Any]:
+        """Let the call in for as long as the block runs, and give what the inner handler takes."""
+        if self._scopes is None:
+            yield await self._request(requests, context, None)
+            return
+        entry.principal = identify(self._door, context)
+        with contextlib.ExitStack() as stack:
+            visit = stack.enter_context(self._door.visiting(entry.principal, self._scopes))
+            if self._handler.request_streaming:
+                stack.enter_context(visit.streaming())
+            yield await self._request(requests, context, visit)
+
+    async def _request(self, requests: Any, context: Any, visit: Visit | None) -> Any:
+        inner = self._handler
+        if inner.request_streaming:
+            return requests
+        message = await self._reading.message(visit.principal.name if visit else "", context)
+        if visit is not None:
+            visit.hold(len(message))
+        if inner.request_deserializer is None:
+            return message
+        try:
+            return inner.request_deserializer(message)
+        except DecodeError as error:
+            raise RequestError("the message is none of this method") from error
 
     async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
         metadata = dict(context.invocation_metadata() or ())

@@ -25,6 +25,7 @@ class Visit:
         principal: who asks.
         accounts: what is counted against: the principal's own and the box's.
         weight: as how many requests under way it counts.
+        held_bytes: what it has of the box's memory for bodies.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Visit:
         self._clock = clock
         self._reserved = 0
         self.weight = 1
+        self.held_bytes = 0
 
     def widen(self, choices: int) -> None:
         """Count a request for several answers as so many under way.
@@ -52,6 +54,55 @@ class Visit:
         for account in self.accounts:
             account.begin_more(choices - 1)
         self.weight += choices - 1
+
+    def check_room(self, count: int) -> None:
+        """Pass if there is room for so many more bytes of the request's body.
+
+        Raises:
+            LimitError: not now.
+        """
+        for account in self.accounts:
+            account.check_bytes(count)
+
+    def hold(self, count: int) -> None:
+        """Count bytes of the request's body that came, until the request is over; raises as `check_room` does.
+
+        They stay counted while it is answered: what was made of them is in memory as long.
+        """
+        self.check_room(count)
+        self._hold(count)
+
+    @contextlib.contextmanager
+    def holding(self, count: int) -> Iterator[None]:
+        """Count them inside the block alone; raises as `check_room` does."""
+        self.hold(count)
+        try:
+            yield
+        finally:
+            self._hold(-count)
+
+    @contextlib.contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Count it as a stream of requests inside the block.
+
+        Raises:
+            LimitError: too many are open.
+        """
+        for account in self.accounts:
+            account.check_stream()
+        for account in self.accounts:
+            account.streams += 1
+        try:
+            yield
+        finally:
+            for account in self.accounts:
+                account.streams -= 1
+
+    def end(self) -> None:
+        """Count that it is over."""
+        self._hold(-self.held_bytes)
+        for account in self.accounts:
+            account.end(self.weight)
 
     @property
     def limits_tokens(self) -> bool:
@@ -86,6 +137,11 @@ class Visit:
         """Take back what was reserved, because the engine refused the work; without effect after the first token."""
         self._take(-self._reserved, self._clock())
         self._reserved = 0
+
+    def _hold(self, count: int) -> None:
+        self.held_bytes += count
+        for account in self.accounts:
+            account.held_bytes += count
 
     def _take(self, tokens: int, now: float) -> None:
         for account in self.accounts:

@@ -6,11 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import StopString
+from appliance.gateway.openai.schema import MAX_COUNT, Int64, StopString
 from appliance.gateway.openai.strict import OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS
-
-_INT64 = 1 << 63
 
 
 def _tag(value: Any) -> str:
@@ -164,7 +162,7 @@ class ThinkingOn(Strict):
     """Thinking; the budget is a target in Anthropic's words too, and only `max_tokens` is a limit."""
 
     type: Literal["enabled"]
-    budget_tokens: int = Field(ge=1)
+    budget_tokens: int = Field(ge=1, le=MAX_COUNT)
     display: Literal["summarized"] | None = None
 
 
@@ -229,14 +227,14 @@ class CountBody(Strict):
 class MessagesBody(CountBody):
     """Body of `/v1/messages`."""
 
-    max_tokens: int = Field(ge=1, description="required; cut to what the context leaves, which the stop reason tells")
+    max_tokens: int = Field(
+        ge=1, le=MAX_COUNT, description="required; cut to what the context leaves, which the stop reason tells"
+    )
     stop_sequences: list[StopString] | None = Field(None, max_length=16, description="not part of the answer")
     temperature: float | None = Field(None, ge=0, le=1, description="0 is greedy; default: the publisher's")
     top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
-    top_k: int | None = Field(None, ge=0, description="0 is off; default: the publisher's")
+    top_k: int | None = Field(None, ge=0, le=MAX_COUNT, description="0 is off; default: the publisher's")
     stream: bool | None = Field(None, description="server-sent events")
-    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = Field(
-        None, description="OpenAI's; same seed, same answer, alone or in a batch"
-    )
-    min_tokens: int | None = Field(None, ge=0, description="vLLM's; no end token before so many")
+    seed: Int64 | None = Field(None, description="OpenAI's; same seed, same answer, alone or in a batch")
+    min_tokens: int | None = Field(None, ge=0, le=MAX_COUNT, description="vLLM's; no end token before so many")
     ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")

@@ -1,4 +1,4 @@
-"""One call that is passed on to Triton as bytes, in neither direction decoded. It judges nothing."""
+"""One call to Triton whose messages are bytes in both directions. It judges nothing."""
 
 from __future__ import annotations
 

@@ -1,64 +1,92 @@
-"""What the gateway looks at in a request that it passes on: which model, and that it claims to be nobody else."""
+"""A request that is passed on to Triton: read, checked, and written anew in the name of whose call it came with.
+
+Nothing that a client encoded goes on: what Triton reads is what was checked here.
+"""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
+from typing import Any
 
-from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from appliance.errors import RequestError
 from appliance.gateway.access.visit import current
+from appliance.gateway.kserve import plain
+from appliance.gateway.kserve.tensors import PRINCIPAL, check_contract, check_tensors, element
 from appliance.gateway.refusals import ForbiddenMethodError
-
-# Whose prefixes are shared is decided by who is authenticated, never by what a request says.
-_PRINCIPAL = "principal"
 
 
 @dataclass(frozen=True)
 class PassedRequest:
-    """A ModelInferRequest.
+    """A ModelInferRequest that can be read in one way.
 
     Attributes:
-        message: its bytes, as they came.
-        is_raw: it has its tensors' contents apart from their descriptions.
-        request_id: the client's id for it; may be empty.
-        model: the model's name, whatever the client wrote there.
+        parsed: it, without fields that we do not know.
     """
 
-    message: bytes
-    is_raw: bool
-    request_id: str
-    model: str
+    parsed: Any
 
     @classmethod
     def from_bytes(cls, message: bytes) -> PassedRequest:
-        """Look into the message.
+        """Read a client's message.
 
         Raises:
-            RequestError: it is something else, or it names a principal.
+            RequestError: it is something else, or `check_tensors` refuses it.
         """
-        try:
-            parsed = service_pb2.ModelInferRequest.FromString(message)
-        except DecodeError as error:
-            raise RequestError("the message is no ModelInferRequest") from error
-        if any(tensor.name == _PRINCIPAL for tensor in parsed.inputs):
-            raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
-        return cls(message, bool(parsed.raw_input_contents), parsed.id, parsed.model_name)
+        parsed = plain.parse(service_pb2.ModelInferRequest, message)
+        check_tensors(parsed)
+        return cls(parsed)
+
+    @property
+    def request_id(self) -> str:
+        """The client's id for it; may be empty."""
+        return str(self.parsed.id)
+
+    @property
+    def model(self) -> str:
+        """The model's name, whatever the client wrote there."""
+        return str(self.parsed.model_name)
+
+    def message_for_other(self) -> bytes:
+        """The message for a model that is none of ours, whose inputs we do not know."""
+        return bytes(self._rebuilt().SerializeToString())
 
     def message_of(self, principal: str) -> bytes:
-        """Return the message with the name of whoever is authenticated as one more input.
+        """The message for a model of ours, with the name of whoever is authenticated as its first input.
 
-        Two messages one after the other are one with the inputs of both: protobuf's encoding of repeated fields.
+        Raises:
+            RequestError: `check_contract` refuses it.
         """
-        more = service_pb2.ModelInferRequest()
-        name = more.inputs.add(name=_PRINCIPAL, datatype="BYTES", shape=[1])
-        if self.is_raw:
-            more.raw_input_contents.append(struct.pack("<I", len(principal.encode())) + principal.encode())
+        check_contract(self.parsed)
+        message = service_pb2.ModelInferRequest()
+        named = message.inputs.add(name=PRINCIPAL, datatype="BYTES", shape=[1])
+        if any(one.HasField("contents") for one in self.parsed.inputs):
+            named.contents.bytes_contents.append(principal.encode())
         else:
-            name.contents.bytes_contents.append(principal.encode())
-        return self.message + bytes(more.SerializeToString())
+            message.raw_input_contents.append(element(principal.encode()))
+        message.MergeFrom(self._rebuilt())
+        return bytes(message.SerializeToString())
+
+    def _rebuilt(self) -> Any:
+        """The parts that were checked, and no others."""
+        given = self.parsed
+        message = service_pb2.ModelInferRequest(
+            model_name=given.model_name,
+            model_version=given.model_version,
+            id=given.id,
+            raw_input_contents=given.raw_input_contents,
+        )
+        for name, value in given.parameters.items():
+            message.parameters[name].CopyFrom(value)
+        for one in given.inputs:
+            rebuilt = message.inputs.add(name=one.name, datatype=one.datatype, shape=one.shape)
+            if one.HasField("contents"):
+                rebuilt.contents.CopyFrom(one.contents)
+        for one in given.outputs:
+            output = message.outputs.add(name=one.name)
+            for name, value in one.parameters.items():
+                output.parameters[name].CopyFrom(value)
+        return message
 
 
 def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
@@ -68,11 +96,12 @@ def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
 
     Raises:
         ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
+        RequestError: see `PassedRequest.message_of`.
     """
     visit = current()
     if visit.limits_tokens:
         raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
-    return asked.message_of(visit.principal.name) if is_served else asked.message
+    return asked.message_of(visit.principal.name) if is_served else asked.message_for_other()
 
 
 def failed_response(text: str, request_id: str) -> bytes:

@@ -1,6 +1,7 @@
 """Serves `inference.GRPCInferenceService` by passing calls on to Triton, within the gateway's own limits.
 
-It is a generic handler: no message is decoded and encoded again on the way. Interceptors of the server see every call.
+It is a generic handler: messages come as bytes and are written anew on the way to Triton; models' answers pass as they
+come. Interceptors of the server see every call.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_rim import answering
 from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
 from appliance.gateway.kserve.passed_call import PassedCall
+from appliance.gateway.kserve.question import answered, asked
 from appliance.gateway.kserve.request import PassedRequest, admitted
 from appliance.gateway.kserve.stream import Stream
 from appliance.gateway.refusals import ForbiddenMethodError, UnknownMethodError
@@ -46,16 +48,18 @@ class KServeService(grpc.GenericRpcHandler):
     async def _ask(self, method: str, message: bytes, context: Any) -> Any:
         async with answering(self._desk, context, f"{SERVICE}/{method}"):
             timeout_s = min(_QUESTION_TIMEOUT_S, self._timeout_s(context))
-            return await PassedCall(self._desk.triton.unary(f"/{SERVICE}/{method}", message, timeout_s)).only()
+            question = asked(method, message)
+            answer = await PassedCall(self._desk.triton.unary(f"/{SERVICE}/{method}", question, timeout_s)).only()
+            return answered(method, answer)
 
     async def _infer(self, message: bytes, context: Any) -> Any:
         async with answering(self._desk, context, f"{SERVICE}/{INFER}") as record:
             with self._desk.in_flight.admit() as exchange:
-                asked = PassedRequest.from_bytes(message)
-                label = self._desk.models.label(asked.model)
+                request = PassedRequest.from_bytes(message)
+                label = self._desk.models.label(request.model)
                 record.fields |= label
-                message = admitted(asked, is_served=bool(label))
-                with self._desk.traffic.under_way(asked.model) if label else contextlib.nullcontext():
+                message = admitted(request, is_served=bool(label))
+                with self._desk.traffic.under_way(request.model) if label else contextlib.nullcontext():
                     call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
                     return await exchange.attach(PassedCall(call)).only()
 

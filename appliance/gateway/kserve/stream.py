@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import Any
 
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.access.grpc_door import identify
+from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log
 from appliance.gateway.desk import Desk
 from appliance.gateway.grpc_failure import status_of, text_of
@@ -43,6 +45,7 @@ class Stream:
         self._request_id = request_id
         self._timeout_s = timeout_s
         self._running: set[asyncio.Task[None]] = set()
+        self._unanswered_bytes = 0
         # gRPC takes one message at a time.
         self._writing = asyncio.Lock()
         self._stalled = asyncio.Event()
@@ -75,13 +78,22 @@ class Stream:
 
     async def _read(self, requests: Any) -> None:
         limit = self._desk.settings.max_requests + _UNREAD_REFUSALS
+        limit_bytes = self._desk.settings.max_body_bytes
         async for message in requests:
-            while len(self._running) >= limit:
+            # A refusal that is not read keeps its message too: together they have no more than one may have.
+            while self._running and (
+                len(self._running) >= limit or self._unanswered_bytes + len(message) > limit_bytes
+            ):
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             task = asyncio.create_task(self._carry(message))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._unanswered_bytes += len(message)
+            task.add_done_callback(functools.partial(self._answered, len(message)))
         await asyncio.gather(*self._running)
+
+    def _answered(self, size_bytes: int, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._unanswered_bytes -= size_bytes
 
     async def _carry(self, message: bytes) -> None:
         """Answer one request; its errors are told within the stream, as Triton does it."""
@@ -89,7 +101,11 @@ class Stream:
         failure: ApplianceError | None
         request_id = ""
         try:
-            with self._counted(record), self._desk.in_flight.admit() as exchange:
+            with (
+                self._counted(record),
+                current().holding(len(message)),
+                self._desk.in_flight.admit() as exchange,
+            ):
                 asked = PassedRequest.from_bytes(message)
                 request_id = asked.request_id
                 label = self._desk.models.label(asked.model)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from appliance import http
 from appliance.address import Address
+from appliance.gateway.known_hosts import KnownHosts
 from appliance.gateway.metrics.ledger import Ledger
 
 
@@ -23,9 +26,13 @@ class MetricsPage:
         self._ledger = ledger
         self._triton = triton
 
-    def application(self) -> ASGIApp:
-        """The ASGI application: one path."""
-        return Starlette(routes=[Route("/metrics", self.metrics, methods=["GET"])])
+    def routes(self) -> list[BaseRoute]:
+        """Its one path, for an application that asks for keys."""
+        return [Route("/metrics", self.metrics, methods=["GET"])]
+
+    def application(self, host: str) -> ASGIApp:
+        """The ASGI application of a listener of its own at `host`, which asks for no key."""
+        return KnownHosts(Starlette(routes=self.routes()), host, _refuse)
 
     async def metrics(self, _request: Request) -> Response:
         """`GET /metrics`, in Prometheus' text format 0.0.4."""
@@ -34,3 +41,7 @@ class MetricsPage:
         self._ledger.tell_triton(up=bool(theirs))
         ours = generate_latest(self._ledger.registry)
         return Response(ours + theirs.encode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{error}\n", HTTPStatus.MISDIRECTED_REQUEST)

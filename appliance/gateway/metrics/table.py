@@ -113,7 +113,8 @@ _HEAD = """\
 Written by `make docs` from the code.
 
 One scrape of the gateway's own listener has all of them: `http://127.0.0.1:8083/metrics`, unless `appliance up` or
-`appliance.toml` says otherwise. It has no other path, and no label ever holds what a client wrote.
+`appliance.toml` says otherwise. It has no other path, and no label ever holds what a client wrote. From elsewhere the
+same page is at `/metrics` of the HTTP API, for a key with the scope `read` or `admin`.
 
 ```yaml
 scrape_configs:

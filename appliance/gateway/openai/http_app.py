@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from appliance.errors import RequestError, UnavailableError
@@ -31,7 +31,7 @@ from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.completion_form import CompletionForm
 from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.http_body import body_for_model
-from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
+from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, on_failure, record_of
 from appliance.gateway.openai.openapi import document
 from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
@@ -47,8 +47,8 @@ class OpenAiApi:
         self._desk = desk
         self._started = int(time.time())
 
-    def application(self) -> ASGIApp:
-        """The ASGI application, rim included."""
+    def application(self, more: Sequence[BaseRoute] = ()) -> ASGIApp:
+        """The ASGI application, rim included; `more` are endpoints that are no API's."""
         routes = [
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.completions, methods=["POST"]),
@@ -62,9 +62,10 @@ class OpenAiApi:
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
             *page_routes(),
+            *more,
         ]
         app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door)
-        return HttpRim(KnownHosts(app, self._desk.settings.http.host), routes, self._desk)
+        return HttpRim(KnownHosts(app, self._desk.settings.http.host, on_failure), routes, self._desk)
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""

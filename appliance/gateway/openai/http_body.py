@@ -1,4 +1,4 @@
-"""Reads a request's body within limits of size and time."""
+"""Reads a request's body within limits of size, memory and time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.requests import Request
 
+from appliance.gateway.access.visit import current
 from appliance.gateway.desk import Desk
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
 
@@ -37,6 +38,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     Raises:
         BodyTypeError: it is declared as something else.
         BodyTooLargeError: it has more than `max_bytes`.
+        LimitError: there is no room in memory for it beside the other requests' bodies.
         BodyTimeoutError: it did not arrive within `timeout_s` seconds.
         starlette.requests.ClientDisconnect: the client hung up.
     """
@@ -44,8 +46,11 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     if kind != "application/json":
         raise BodyTypeError("the content type must be application/json", hint="add 'Content-Type: application/json'")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
-        raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+    if declared.isdigit():
+        if int(declared) > max_bytes:
+            raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+        # Only what has come is counted: others do not wait for bytes that may never come.
+        current().check_room(int(declared))
     try:
         return await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
     except asyncio.TimeoutError as error:
@@ -54,8 +59,10 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
 
 async def _collect(request: Request, max_bytes: int) -> bytes:
     content = bytearray()
+    visit = current()
     async for piece in request.stream():
         content += piece
         if len(content) > max_bytes:
             raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+        visit.hold(len(piece))
     return bytes(content)

@@ -21,6 +21,8 @@ from appliance.errors import ApplianceError, DeadlineError, OverloadedError, Req
 # vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
 _TEXT_MAX_TOKENS = 16
 _OPTIONS = {"timeout_s"}
+# A year; nobody waits longer, and a clock can hold it.
+_MAX_TIMEOUT_S = 366 * 86_400
 
 
 @dataclass(frozen=True)
@@ -197,9 +199,9 @@ def _deadline(options: dict[str, Any]) -> float | None:
     timeout_s = options.get("timeout_s")
     if timeout_s is None:
         return None
-    # `not >` so that NaN is refused too.
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
-        raise RequestError(f"timeout_s must be greater than 0, not {timeout_s!r}", param="timeout_s")
+    # `not` so that NaN is refused too.
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _MAX_TIMEOUT_S:
+        raise RequestError(f"timeout_s must be a number greater than 0 and at most {_MAX_TIMEOUT_S}", param="timeout_s")
     return time.monotonic() + timeout_s
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import SamplingBody
+from appliance.gateway.openai.schema import MAX_COUNT, SamplingBody
 from appliance.gateway.openai.strict import OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
 
@@ -250,7 +250,9 @@ class PromptFields(Strict):
 class ResponseBody(PromptFields, SamplingBody):
     """Body of `/v1/responses`."""
 
-    max_output_tokens: int | None = Field(None, ge=1, description="thinking included; default: what the context leaves")
+    max_output_tokens: int | None = Field(
+        None, ge=1, le=MAX_COUNT, description="thinking included; default: what the context leaves"
+    )
     top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `include`")
     include: list[Literal["message.output_text.logprobs", "reasoning.encrypted_content"]] | None = Field(
         None,

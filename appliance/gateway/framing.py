@@ -1,0 +1,60 @@
+"""HTTP/1.1's framing without the liberties that RFC 9112 leaves: where two readers could see two ends, it is refused.
+
+A proxy in front of the box and the box itself must agree where a request ends; what one takes for a body, the other
+would take for the next request.
+"""
+
+from __future__ import annotations
+
+import re
+
+import h11
+
+# RFC 9112 section 2.2 allows a recipient to take a bare LF for a line's end, and section 5.2 to unfold old folding.
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FOLD = re.compile(rb"\n[ \t]")
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
+_CHUNKED_SINCE = b"1.1"
+
+
+class Framing(h11.Connection):
+    """h11's server side of a connection.
+
+    Attributes:
+        fault: what is wrong with the request, once `next_event` has refused one for its framing.
+    """
+
+    def __init__(self, max_head_bytes: int) -> None:
+        super().__init__(h11.SERVER, max_head_bytes)
+        self.fault = ""
+        self._max_head_bytes = max_head_bytes
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        """See h11.Connection.
+
+        Raises:
+            h11.RemoteProtocolError: the request cannot be read, or not in one way only.
+        """
+        before = self.trailing_data[0] if self.their_state is h11.IDLE else b""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            head = before[: len(before) - len(self.trailing_data[0])]
+            # h11 looks at the size of what is not complete yet, and a whole head may come at once.
+            self.fault = "The head is too long." if len(head) > self._max_head_bytes else _fault(head, event)
+            if self.fault:
+                raise h11.RemoteProtocolError(self.fault)
+        return event
+
+
+def _fault(head: bytes, request: h11.Request) -> str:
+    """What is wrong; empty if nothing is. h11 itself refuses lengths that differ, and codings other than chunked."""
+    names = {name for name, _ in request.headers}
+    if _LENGTH in names and _CODING in names:
+        return "Content-Length and Transfer-Encoding exclude each other."
+    if _CODING in names and request.http_version < _CHUNKED_SINCE:
+        return "HTTP/1.0 has no Transfer-Encoding."
+    if _BARE_LF.search(head):
+        return "A line of the head ends without CR."
+    if _FOLD.search(head):
+        return "A header goes on in the next line."
+    return ""
