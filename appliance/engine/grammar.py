@@ -10,7 +10,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import Any
 
 import llguidance
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from appliance.engine.structured_output import PARAM, Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
-from appliance.json_schema import FREELY_SPACED, MAX_OPTIONAL_PROPERTIES
+from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
 CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300
@@ -177,8 +176,7 @@ def _grammar(wanted: StructuredOutput) -> str:
     if wanted.form is Form.CHOICE:
         texts = (json.dumps(text, ensure_ascii=False) for text in json.loads(wanted.text))
         return llguidance.LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
-    options: Any = FREELY_SPACED  # their type exists in the library's stubs alone
-    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text, overrides=options)
+    return llguidance.LLMatcher.grammar_from_json_schema(wanted.text)
 
 
 def _refusal(reason: str) -> RequestError:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.errors import RequestError
-from appliance.json_schema import check_schema
+from appliance.json_schema import FREELY_SPACED, compiler_schema, lower
 
 PARAM = "structured_outputs"
 MAX_CHARACTERS = 1 << 17
-ANY_JSON = "{}"
-ANY_OBJECT = '{"type": "object"}'
 
 
 class Form(enum.Enum):
@@ -33,7 +31,8 @@ class StructuredOutput:
 
     Attributes:
         form: how `text` is to be read; never JSON_OBJECT, which is a schema too.
-        text: a JSON schema, a regular expression, or a grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
+        text: a JSON schema for the compiler, with its options (see `appliance.json_schema`), a regular expression, or a
+            grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
 
     Raises:
         RequestError: the description is too long.
@@ -86,18 +85,18 @@ def _parse(what: str, text: str) -> Any:
 
 
 def _read_schema(value: Any) -> StructuredOutput:
-    """Read a schema: an object, true or false, or a string that holds one."""
+    """Read a schema, strictly: an object, true or false, or a string that holds one."""
     if isinstance(value, str):
         value = _parse("the schema", value)
-    if value is True:
-        return StructuredOutput(Form.JSON, ANY_JSON)
-    if value is False:
-        raise RequestError("the schema is false, which nothing satisfies", param=PARAM)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, bool | Mapping):
         raise RequestError(f"a JSON schema is an object or true, not {type(value).__name__}", param=PARAM)
-    check_schema(value, PARAM)
+    return _of_schema(value)
+
+
+def _of_schema(document: Any) -> StructuredOutput:
+    schema = compiler_schema(lower(document, is_strict=True, param=PARAM, whose=PARAM).schema, FREELY_SPACED)
     try:
-        return StructuredOutput(Form.JSON, json.dumps(value))
+        return StructuredOutput(Form.JSON, json.dumps(schema))
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"the schema is not JSON: {error}", param=PARAM) from error
 
@@ -105,7 +104,7 @@ def _read_schema(value: Any) -> StructuredOutput:
 def _read_json_object(value: Any) -> StructuredOutput:
     if value is not True:
         raise RequestError(f"json_object of {PARAM} can only be true", param=PARAM)
-    return StructuredOutput(Form.JSON, ANY_OBJECT)
+    return _of_schema({"type": "object"})
 
 
 def _read_choice(value: Any) -> StructuredOutput:

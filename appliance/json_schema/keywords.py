@@ -1,0 +1,285 @@
+"""One object of a schema: each keyword is rewritten for the compiler, dropped if it asks nothing, or listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from appliance.errors import RequestError
+from appliance.json_schema.formats import COMPILED, FORMATS
+from appliance.json_schema.kinds import TYPES, kinds_of
+from appliance.json_schema.names import pattern_of_names, uncounted
+from appliance.json_schema.numbers import LARGEST, drawn_inwards, is_exact
+from appliance.json_schema.pattern import PatternError, lower_pattern
+
+if TYPE_CHECKING:
+    from appliance.json_schema.lowering import Whole
+
+MAX_OPTIONAL_PROPERTIES = 1000
+_MAX_SHOWN = 120
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+# Keywords that ask something which no grammar of ours holds, by the kind of value that they ask it of.
+_NEVER_HELD: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("contains", "unevaluatedItems"), frozenset({"array"})),
+    **dict.fromkeys(
+        ("dependencies", "dependentRequired", "dependentSchemas", "unevaluatedProperties"), frozenset({"object"})
+    ),
+    **dict.fromkeys(("not", "if", "$dynamicRef", "$recursiveRef", "disallow", "extends", "divisibleBy"), TYPES),
+}
+
+
+class KeywordLowering:
+    """One object of a schema on its way."""
+
+    def __init__(self, whole: Whole, node: Mapping[str, Any], at: str, base: str) -> None:
+        self._whole = whole
+        self._node = node
+        self._at = at
+        self._base = base
+        self._check_type()
+        self._kinds = kinds_of(node)
+        self._out: dict[str, Any] = {}
+        self._further: list[Any] = []
+
+    def lowered(self) -> dict[str, Any]:
+        """The object for the compiler."""
+        for key, value in self._node.items():
+            if key in _NEVER_HELD:
+                self._never_held(key, value)
+            elif key in _LOWERED:
+                _LOWERED[key](self, key, value)
+        if "object" in self._kinds:
+            self._count_properties()
+        if self._further:
+            self._out["allOf"] = [*self._out.get("allOf", ()), *self._further]
+        return self._out
+
+    def _check_type(self) -> None:
+        types = self._node.get("type", "object")
+        for each in types if isinstance(types, list) else [types]:
+            if not isinstance(each, str) or each not in TYPES:
+                raise self._broken("type", f"is {str(each)[:40]!r}, which is no type of JSON Schema")
+
+    def _broken(self, key: str, problem: str) -> RequestError:
+        return self._whole.refuse(f"{shortened(self._at)}/{key} {problem}")
+
+    def _inner(self, value: Any, *path: str) -> Any:
+        at = "/".join([self._at, *(quote(each.replace("~", "~0").replace("/", "~1"), safe="$~") for each in path)])
+        return self._whole.inner(value, at, self._base)
+
+    def _cannot_hold(self, key: str, why: str = "") -> None:
+        self._whole.cannot_hold(f"{self._at}/{key}", why)
+
+    def _also(self, schema: Mapping[str, Any]) -> None:
+        """Ask a second thing of the same values."""
+        own = {"type": self._node["type"]} if "type" in self._node else {}
+        self._further.append({**own, **schema})
+
+    def _never_held(self, key: str, value: Any) -> None:
+        asks_nothing = (
+            (key.startswith("dependen") and value == {})
+            or (key.startswith("unevaluated") and value in (True, {}))
+            or (key == "if" and self._node.keys().isdisjoint({"then", "else"}))
+        )
+        if self._kinds & _NEVER_HELD[key] and not asks_nothing:
+            self._cannot_hold(key)
+
+    def type(self, key: str, value: Any) -> None:
+        """`type`, which was checked."""
+        self._out[key] = value
+
+    def required(self, key: str, value: Any) -> None:
+        """`required`."""
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise self._broken(key, "must be a list of names")
+        self._out[key] = value
+
+    def values(self, key: str, value: Any) -> None:
+        """`const`, `enum` and `multipleOf`."""
+        if key == "enum" and not isinstance(value, list):
+            raise self._broken(key, "must be a list")
+        if is_exact(value):
+            self._out[key] = value
+        else:
+            self._cannot_hold(key, "a number in it is too large to be exact")
+
+    def properties(self, key: str, value: Any) -> None:
+        """`properties`."""
+        if not isinstance(value, Mapping):
+            raise self._broken(key, "must be an object")
+        self._out[key] = {name: self._inner(each, key, name) for name, each in value.items()}
+
+    def pattern_properties(self, key: str, value: Any) -> None:
+        """`patternProperties`."""
+        if not isinstance(value, Mapping):
+            raise self._broken(key, "must be an object")
+        reason = self._reason_against(value)
+        if reason:
+            self._cannot_hold(key, reason)
+        else:
+            self._out[key] = {lower_pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
+
+    def additional_properties(self, key: str, value: Any) -> None:
+        """`additionalProperties`."""
+        lowered = self._inner(value, key)
+        # Which names are additional is not known without the patterns.
+        reason = self._reason_against(self._node.get("patternProperties"))
+        if reason:
+            self._cannot_hold(key, reason)
+        else:
+            self._out[key] = lowered
+
+    def _reason_against(self, patterns: Any) -> str:
+        """Why names cannot be held to these patterns; empty if they can."""
+        try:
+            for pattern in patterns if isinstance(patterns, Mapping) else ():
+                lower_pattern(pattern)
+        except PatternError as error:
+            return str(error)
+        return ""
+
+    def branches(self, key: str, value: Any) -> None:
+        """`allOf` and `anyOf`."""
+        self._out[key] = self._branches(key, value)
+
+    def _branches(self, key: str, value: Any) -> list[Any]:
+        if not isinstance(value, list) or not value:
+            raise self._broken(key, "must be a list that is not empty")
+        return [self._inner(each, key, str(index)) for index, each in enumerate(value)]
+
+    def one_of(self, key: str, value: Any) -> None:
+        """`oneOf`, as `anyOf`: where its branches exclude each other, that is the same."""
+        branches = self._branches(key, value)
+        if not self._whole.are_apart(branches, self._kinds):
+            self._cannot_hold(key, "nothing shows that its branches exclude each other")
+        if "anyOf" in self._node:
+            self._also({"anyOf": branches})
+        else:
+            self._out["anyOf"] = branches
+
+    def items(self, key: str, value: Any) -> None:
+        """`items`, or before draft 2020-12 what is now `prefixItems` and `items`."""
+        if isinstance(value, list):
+            self._out["prefixItems"] = self._branches(key, value) if value else []
+            if "additionalItems" in self._node:
+                self._out["items"] = self._inner(self._node["additionalItems"], "additionalItems")
+        else:
+            self._out[key] = self._inner(value, key)
+
+    def prefix_items(self, key: str, value: Any) -> None:
+        """`prefixItems`."""
+        if not isinstance(self._node.get("items"), list):
+            self._out[key] = self._branches(key, value)
+
+    def reference(self, key: str, value: Any) -> None:
+        """`$ref`."""
+        self._out[key] = self._whole.reference(value, f"{self._at}/{key}", self._base)
+
+    def count(self, key: str, value: Any) -> None:
+        """A count, which may be written as 2.0."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 0:
+            raise self._broken(key, "must be a whole number, not below 0")
+        self._out[key] = int(value)
+
+    def bound(self, key: str, value: Any) -> None:
+        """A bound of a number, drawn inwards to one that the compiler reads exactly."""
+        up = key.endswith("inimum")
+        is_open = self._node.get("exclusiveMinimum" if up else "exclusiveMaximum") is True
+        if isinstance(value, bool):
+            return  # draft 4's, which says how the other is meant
+        if not isinstance(value, int | float):
+            raise self._broken(key, "must be a number")
+        if abs(value) > LARGEST:
+            raise self._broken(key, "is too large a number")
+        name = f"exclusive{key[0].upper()}{key[1:]}" if is_open and not key.startswith("ex") else key
+        self._out[name] = drawn_inwards(value, up=up)
+
+    def pattern(self, key: str, value: Any) -> None:
+        """`pattern`."""
+        if "string" not in self._kinds:
+            return
+        if not isinstance(value, str):
+            raise self._broken(key, "must be a text")
+        try:
+            self._out[key] = lower_pattern(value)
+        except PatternError as error:
+            self._cannot_hold(key, str(error))
+
+    def format(self, key: str, value: Any) -> None:
+        """`format`, which without a type is of texts alone."""
+        if "string" not in self._kinds:
+            return
+        if not isinstance(value, str):
+            raise self._broken(key, "must be a text")
+        if value in COMPILED:
+            self._out[key] = value
+        elif value in FORMATS:
+            self._also(FORMATS[value])
+        else:
+            self._cannot_hold(key, f"{value[:40]!r} is no format that can be held")
+
+    def unique_items(self, key: str, value: Any) -> None:
+        """`uniqueItems`."""
+        most = self._node.get("maxItems")
+        if value is True and "array" in self._kinds and not (isinstance(most, int) and most <= 1):
+            self._cannot_hold(key)
+
+    def property_names(self, key: str, value: Any) -> None:
+        """`propertyNames`, as properties that may or may not be there."""
+        if "object" not in self._kinds:
+            return
+        lowered = self._inner(value, key)
+        if isinstance(lowered, dict) and "string" in kinds_of(lowered):
+            rule = {name: each for name, each in lowered.items() if name != "type"}
+        else:
+            rule = {"enum": []} if lowered is not True else {}
+        if not rule:
+            return
+        names = [rule["const"]] if "const" in rule else rule.get("enum")
+        pattern = pattern_of_names(rule)
+        if len(rule) == 1 and isinstance(names, list):
+            listed = {name: True for name in names if isinstance(name, str)}
+            self._also({"properties": listed, "additionalProperties": False})
+        elif pattern and "patternProperties" not in self._node:
+            self._also({"patternProperties": {pattern: True}, "additionalProperties": False})
+        else:
+            self._cannot_hold(key)
+
+    def _count_properties(self) -> None:
+        out = self._out
+        required = set(out.get("required", ()))
+        optional = out.get("properties", {}).keys() - required
+        if len(optional) > MAX_OPTIONAL_PROPERTIES:
+            raise self._whole.refuse(
+                f"an object of it has {len(optional)} optional properties, at most {MAX_OPTIONAL_PROPERTIES} are held"
+            )
+        for key, reason in uncounted(out, len(required), len(optional)).items():
+            if out.pop(key, None) is not None and reason:
+                self._cannot_hold(key, reason)
+
+
+def shortened(at: str) -> str:
+    """A place in a schema, short enough for a message."""
+    return at if len(at) <= _MAX_SHOWN else f"…{at[-_MAX_SHOWN:]}"
+
+
+_LOWERED: Mapping[str, Callable[[KeywordLowering, str, Any], None]] = {
+    **dict.fromkeys(("const", "enum", "multipleOf"), KeywordLowering.values),
+    **dict.fromkeys(("allOf", "anyOf"), KeywordLowering.branches),
+    **dict.fromkeys(_COUNTS, KeywordLowering.count),
+    "type": KeywordLowering.type,
+    "required": KeywordLowering.required,
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), KeywordLowering.bound),
+    "properties": KeywordLowering.properties,
+    "patternProperties": KeywordLowering.pattern_properties,
+    "additionalProperties": KeywordLowering.additional_properties,
+    "oneOf": KeywordLowering.one_of,
+    "items": KeywordLowering.items,
+    "prefixItems": KeywordLowering.prefix_items,
+    "$ref": KeywordLowering.reference,
+    "pattern": KeywordLowering.pattern,
+    "format": KeywordLowering.format,
+    "uniqueItems": KeywordLowering.unique_items,
+    "propertyNames": KeywordLowering.property_names,
+}

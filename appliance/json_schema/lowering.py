@@ -1,0 +1,154 @@
+"""Rewrites a client's schema into what the compiler holds exactly, and lists what it cannot hold.
+
+Whatever an answer to the lowered schema is, the client's schema asks no more of it than the listed keywords do. A
+lowered schema comes out of a second pass unchanged in meaning, with nothing to list. It has no keyword that the
+compiler could read otherwise than JSON Schema does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from appliance.errors import RequestError
+from appliance.json_schema.keywords import KeywordLowering, shortened
+from appliance.json_schema.kinds import Comparison
+from appliance.json_schema.references import Place, References
+
+MAX_SCHEMAS = 20_000
+MAX_DEPTH = 100
+_HINT = "leave it out, or do not ask for a strict schema"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A schema for the compiler.
+
+    Attributes:
+        schema: an object; see the module.
+        unheld: where the keywords stand that an answer may break, as URI fragments: "#/properties/a/uniqueItems".
+    """
+
+    schema: Mapping[str, Any]
+    unheld: tuple[str, ...]
+
+
+def lower(document: Any, *, is_strict: bool, param: str, whose: str) -> Lowered:
+    """Rewrite a parsed schema.
+
+    Args:
+        document: the client's.
+        is_strict: a keyword that cannot be held is refused, not listed.
+        param: what the client calls the parameter that the schema is in.
+        whose: what the schema belongs to, for errors: "the tool 'x'".
+
+    Raises:
+        RequestError: nothing satisfies it, it is no schema, it is too large, it is strict and cannot be held, or it
+            has so many optional properties in an object that each token would cost milliseconds.
+    """
+    return Whole(document, is_strict=is_strict, param=param, whose=whose).run()
+
+
+class Whole:
+    """A document on its way: what its parts share."""
+
+    def __init__(self, document: Any, *, is_strict: bool, param: str, whose: str) -> None:
+        self._document = document
+        self._is_strict = is_strict
+        self._param = param
+        self._whose = whose
+        self._references = References(document)
+        self._names: dict[tuple[int, str], str] = {}
+        self._waiting: list[tuple[str, Place, str]] = []
+        self._definitions: dict[str, Any] = {}
+        self._unheld: list[str] = []
+        self._schemas = 0
+        self._level = 0
+
+    def run(self) -> Lowered:
+        """See `lower`."""
+        if isinstance(self._document, Mapping) and "draft-03" in str(self._document.get("$schema", "")):
+            raise self._refusal("schemas of draft 3 are not supported", "use draft 2020-12")
+        lowered = self.schema(self._document, "#", self._references.base_in(self._document, ""))
+        while self._waiting:
+            name, place, at = self._waiting.pop()
+            self._definitions[name] = self.schema(place.schema, at, place.base)
+        if lowered is False:
+            raise self._refusal("it is false, which nothing satisfies", "send another schema")
+        whole = {} if lowered is True else lowered
+        if self._definitions:
+            whole = {**whole, "$defs": self._definitions}
+        return Lowered(whole, tuple(dict.fromkeys(self._unheld)))
+
+    def schema(self, node: Any, at: str, base: str) -> Any:
+        """Lower a schema and all in it; `at` is where it stands, `base` the address of its references."""
+        if isinstance(node, bool):
+            return node
+        if not isinstance(node, Mapping):
+            raise self.refuse(f"{shortened(at)} is no schema, which is an object, true or false")
+        self._schemas += 1
+        if self._schemas > MAX_SCHEMAS:
+            raise self._refusal(f"it holds more than {MAX_SCHEMAS} schemas", "send a smaller schema")
+        if self._level > MAX_DEPTH:
+            raise self._refusal(f"it is more than {MAX_DEPTH} schemas deep", "send a flatter schema")
+        self._level += 1
+        lowered = KeywordLowering(self, node, at, base).lowered()
+        self._level -= 1
+        return lowered
+
+    def inner(self, node: Any, at: str, base: str) -> Any:
+        """Lower a schema within one with that address."""
+        return self.schema(node, at, self._references.base_in(node, base))
+
+    def cannot_hold(self, at: str, why: str = "") -> None:
+        """Note a keyword that an answer may break.
+
+        Raises:
+            RequestError: the schema is strict.
+        """
+        if self._is_strict:
+            keyword = at.rsplit("/", 1)[-1]
+            reason = f": {why}" if why else ""
+            raise self._refusal(
+                f"{keyword} at {shortened(at)} cannot be held while the answer is written{reason}", _HINT
+            )
+        self._unheld.append(at)
+
+    def reference(self, value: Any, at: str, base: str) -> str:
+        """Return the lowered reference; its target is lowered later.
+
+        Raises:
+            RequestError: it leads out of the document.
+        """
+        place = self._references.find(value, base) if isinstance(value, str) else None
+        if place is None:
+            raise self.refuse(f"{shortened(at)} leads to {str(value)[:100]!r}, which is not in it")
+        key = (id(place.schema), place.base)
+        if key not in self._names:
+            self._names[key] = str(len(self._names))
+            stands = quote(value, safe="#/%~$") if value.startswith("#") else at
+            self._waiting.append((self._names[key], place, stands))
+        return f"#/$defs/{self._names[key]}"
+
+    def refuse(self, problem: str) -> RequestError:
+        """A refusal of a schema that is broken."""
+        return self._refusal(problem, "mend the schema")
+
+    def _refusal(self, problem: str, hint: str) -> RequestError:
+        return RequestError(f"{self._whose} cannot be honoured: {problem}", hint=hint, param=self._param)
+
+    def are_apart(self, branches: list[Any], within: frozenset[str]) -> bool:
+        """Whether no value matches two of the branches."""
+        return Comparison(self._target).are_apart(branches, within)
+
+    def _target(self, reference: str) -> Any:
+        """A lowered reference's target: lowered already, or now."""
+        name = reference.rsplit("/", 1)[-1]
+        for index, (waiting, place, at) in enumerate(self._waiting):
+            if waiting == name and self._level < MAX_DEPTH // 2:
+                del self._waiting[index]
+                self._definitions[name] = self.schema(place.schema, at, place.base)
+                break
+        return self._definitions.get(name)

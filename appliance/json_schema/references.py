@@ -1,0 +1,95 @@
+"""Where the references of one schema document lead. It reads nothing but the document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin
+
+# Keywords whose value is no schema, so that what looks like a name in it is none.
+_VALUES = frozenset({"const", "enum", "default", "examples"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A schema in the document.
+
+    Attributes:
+        schema: what stands there.
+        base: the address against which references in it are read, its own if it has one.
+    """
+
+    schema: Any
+    base: str
+
+
+class References:
+    """The document's addresses."""
+
+    def __init__(self, document: Any) -> None:
+        """Find all addresses that the document names."""
+        self._resources: dict[str, Any] = {"": document}
+        self._anchors: dict[tuple[str, str], Any] = {}
+        draft = str(document.get("$schema", "")) if isinstance(document, Mapping) else ""
+        self._id = "id" if "draft-04" in draft else "$id"
+        # Up to draft 7, what stands beside a reference says nothing.
+        self._ref_hides_id = any(old in draft for old in ("draft-04", "draft-06", "draft-07"))
+        self._scan(document)
+
+    def _scan(self, document: Any) -> None:
+        waiting = [(document, "")]
+        while waiting:
+            node, base = waiting.pop()
+            if isinstance(node, list):
+                waiting.extend((item, base) for item in node)
+            elif isinstance(node, Mapping):
+                inside = self.base_in(node, base)
+                self._name(node, inside)
+                waiting.extend((value, inside) for key, value in node.items() if key not in _VALUES)
+
+    def _name(self, node: Mapping[str, Any], base: str) -> None:
+        identity = node.get(self._id)
+        if isinstance(identity, str):
+            if identity.startswith("#"):
+                self._anchors.setdefault((base, identity[1:]), node)
+            else:
+                self._resources.setdefault(base, node)
+        for key in ("$anchor", "$dynamicAnchor"):
+            if isinstance(node.get(key), str):
+                self._anchors.setdefault((base, node[key]), node)
+
+    def base_in(self, node: Any, base: str) -> str:
+        """The address of a schema's own references, from that of the schema around it."""
+        identity = node.get(self._id) if isinstance(node, Mapping) else None
+        if not isinstance(identity, str) or identity.startswith("#") or (self._ref_hides_id and "$ref" in node):
+            return base
+        return _joined(base, identity)[0]
+
+    def find(self, reference: str, base: str) -> Place | None:
+        """Return where a reference leads, or None when the document has no such place."""
+        address, fragment = (base, reference[1:]) if reference.startswith("#") else _joined(base, reference)
+        if address not in self._resources:
+            return None
+        node, base = self._resources[address], address
+        if fragment and not fragment.startswith("/"):
+            node = self._anchors.get((address, fragment))
+            return None if node is None else Place(node, address)
+        for part in unquote(fragment).split("/")[1:]:
+            if isinstance(node, Mapping):
+                node = node.get(part.replace("~1", "/").replace("~0", "~"))
+            elif isinstance(node, list) and part.isdecimal() and int(part[:9]) < len(node):
+                node = node[int(part[:9])]
+            else:
+                return None
+            base = self.base_in(node, base)
+        return None if node is None else Place(node, base)
+
+
+def _joined(base: str, reference: str) -> tuple[str, str]:
+    """A reference's whole address, without its fragment, and the fragment."""
+    try:
+        address, fragment = urldefrag(urljoin(base, reference))
+    except ValueError:
+        return "invalid:", ""  # a scheme that no schema has
+    return address, fragment
