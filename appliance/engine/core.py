@@ -7,21 +7,28 @@ lost device is raised at once: it fails every step from then on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Iterable
+from multiprocessing.connection import wait
 
+from appliance.engine.constraint import Constraint
 from appliance.engine.events import FinishEvent, FinishReason
 from appliance.engine.logits import Logits
+from appliance.engine.preparation import Preparation
 from appliance.engine.runner import Runner
-from appliance.engine.sampler import choose
+from appliance.engine.sampler import Choice, choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
 from appliance.engine.sequence import Sequence
 from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
-from appliance.engine.structured_output import PARAM
-from appliance.errors import ApplianceError, DeadlineError, DeviceLostError, EngineError, RequestError
+from appliance.errors import ApplianceError, DeadlineError, DeviceLostError, EngineError
 
 MAX_FAULTS_IN_A_ROW = 3
+# Most grammars answer within a tenth of this; whoever takes longer sits out the next step.
+_GRAMMAR_S = 0.005
+# While nothing can be computed, callers are heard so often.
+_IDLE_S = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +68,9 @@ class EngineCore:
         self._on_finish = on_finish
         self._allowance = allowance or (lambda: scheduler.limits.max_running)
         self._streams: dict[Sequence, Stream] = {}
+        self._preparation = Preparation(scheduler.limits.max_running)
+        # Tokens that are chosen and wait for what their grammars say of them.
+        self._chosen: dict[Sequence, Choice] = {}
         self._faults = 0
 
     @property
@@ -68,20 +78,29 @@ class EngineCore:
         """Whether nothing waits or runs."""
         return not self._streams
 
+    @property
+    def queue_length(self) -> int:
+        """Sequences that wait, for a slot or for their grammar."""
+        return self.scheduler.queue_length + len(self._preparation)
+
     def add(self, stream: Stream) -> None:
         """Queue a request."""
         self._streams[stream.sequence] = stream
-        self.scheduler.add(stream.sequence)
+        if stream.sampler.matcher is None:
+            self.scheduler.add(stream.sequence)
+        else:
+            self._preparation.add(stream.sequence, stream.sampler.matcher)
 
     def sweep(self, cancelled: Collection[str]) -> None:
         """End the requests that were cancelled, whose sink failed, or whose deadline has passed."""
         now = self._clock()
         for sequence, stream in tuple(self._streams.items()):
+            deadline = sequence.request.deadline
             if stream.is_deaf or sequence.request.request_id in cancelled:
                 self._finish(stream, FinishReason.CANCELLED)
-        for sequence in self.scheduler.expired(now):
-            error = DeadlineError("the request's deadline passed before it finished")
-            self._finish(self._streams[sequence], FinishReason.DEADLINE, error)
+            elif deadline is not None and deadline <= now:
+                error = DeadlineError("the request's deadline passed before it finished")
+                self._finish(stream, FinishReason.DEADLINE, error)
 
     def step(self) -> None:
         """Plan one step, run it, choose tokens, tell the sinks.
@@ -89,6 +108,10 @@ class EngineCore:
         Raises:
             EngineError: the runner cannot go on.
         """
+        self._take_answers()
+        if self._is_held_up:
+            _wait([*self._preparation.compiling, *self._waited_for], _IDLE_S)
+            return
         step = self.scheduler.schedule(self._clock(), self._allowance())
         if step is None:
             return
@@ -103,6 +126,7 @@ class EngineCore:
         """End every request with an error. The runner is not touched: it may be the cause."""
         for stream in tuple(self._streams.values()):
             del self._streams[stream.sequence]
+            self._preparation.end(stream.sequence)
             self._report_finish(stream, FinishReason.ERROR, error)
 
     def _advance(self, step: Step) -> None:
@@ -114,22 +138,73 @@ class EngineCore:
             logits = self._runner.decode(tokens, [sequence.rows for sequence in step.sequences])
         self.scheduler.advance(step)
         rows = [row for row, sequence in enumerate(step.sequences) if sequence.awaits_token]
-        streams = [self._streams[step.sequences[row]] for row in rows]
+        fresh = [row for row in rows if step.sequences[row] not in self._chosen]
+        streams = [self._streams[step.sequences[row]] for row in fresh]
         self.counters.count_step(self._clock(), len(streams))
         if streams:
-            self._choose(streams, logits, rows)
+            self._choose(streams, logits, fresh)
+        for sequence in [step.sequences[row] for row in rows]:
+            if sequence in self._chosen and not self._accept_if_certain(sequence):
+                self.scheduler.hold(step, sequence)
         self._faults = 0
 
     def _choose(self, streams: list[Stream], logits: Logits, rows: list[int]) -> None:
+        """Choose a token for each row; those without a grammar get it at once."""
         choices = choose(logits, rows, [stream.sampler for stream in streams], self._tokens)
-        now = self._clock()
+        asked: list[Constraint] = []
         for stream, choice in zip(streams, choices, strict=True):
             if choice.token is None:
-                self._finish(stream, FinishReason.ERROR, _no_choice(stream))
+                error = EngineError("the graph computed no usable logits", hint="verify or export the model again")
+                self._finish(stream, FinishReason.ERROR, error)
                 continue
-            reason = stream.accept(choice.token, choice.logprob, now)
-            if reason is not None:
-                self._finish(stream, reason, _no_choice(stream) if reason is FinishReason.ERROR else None)
+            self._chosen[stream.sequence] = choice
+            if stream.sampler.matcher is None:
+                self._accept_if_certain(stream.sequence)
+            else:
+                stream.sampler.matcher.accept(choice.token)
+                asked.append(stream.sampler.matcher)
+        _wait_for_all(asked, _GRAMMAR_S)
+
+    def _accept_if_certain(self, sequence: Sequence) -> bool:
+        """Hand the chosen token on, unless its grammar has not answered yet."""
+        stream, choice = self._streams[sequence], self._chosen[sequence]
+        matcher = stream.sampler.matcher
+        if choice.token is None or (matcher is not None and not matcher.is_ready):
+            return False
+        del self._chosen[sequence]
+        reason = stream.accept(choice.token, choice.logprob, self._clock())
+        if reason is not None:
+            error = matcher.error if matcher is not None and reason is FinishReason.ERROR else None
+            self._finish(stream, reason, error)
+        return True
+
+    def _take_answers(self) -> None:
+        """Go on with the sequences whose grammars have answered since the last step."""
+        for sequence in self._preparation.take_ready():
+            stream = self._streams[sequence]
+            matcher = stream.sampler.matcher
+            # The scheduler sees it first, so that it ends as all others do.
+            self.scheduler.add(sequence)
+            if matcher is not None and matcher.error is not None:
+                self._finish(stream, FinishReason.ERROR, matcher.error)
+        for sequence in tuple(self._chosen):
+            matcher = self._streams[sequence].sampler.matcher
+            if matcher is not None and matcher.is_ready:
+                self.scheduler.resume(sequence)
+                self._accept_if_certain(sequence)
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Whether grammars must answer before anything can be computed."""
+        running = self.scheduler.running
+        if not self.scheduler.queue_length or len(running) >= self.scheduler.limits.max_running:
+            return bool(self._streams) and all(sequence in self._chosen for sequence in running)
+        return False
+
+    @property
+    def _waited_for(self) -> list[Constraint]:
+        matchers = [self._streams[sequence].sampler.matcher for sequence in self._chosen]
+        return [matcher for matcher in matchers if matcher is not None]
 
     def _fail(self, step: Step, fault: EngineError) -> None:
         _log.error("a step of %d sequences failed: %s", len(step.sequences), fault)
@@ -141,8 +216,12 @@ class EngineCore:
 
     def _finish(self, stream: Stream, reason: FinishReason, error: ApplianceError | None = None) -> None:
         """Take a request out. After an error its rows are not trusted for later prompts."""
-        del self._streams[stream.sequence]
-        self.scheduler.finish(stream.sequence, keep=reason is not FinishReason.ERROR)
+        sequence = stream.sequence
+        del self._streams[sequence]
+        self._chosen.pop(sequence, None)
+        if sequence not in self._preparation:
+            self.scheduler.finish(sequence, keep=reason is not FinishReason.ERROR)
+        self._preparation.end(sequence)
         self._report_finish(stream, reason, error)
 
     def _report_finish(self, stream: Stream, reason: FinishReason, error: ApplianceError | None) -> None:
@@ -161,9 +240,16 @@ class EngineCore:
             self._runner.release(operation.slot, operation.keep_rows)
 
 
-def _no_choice(stream: Stream) -> ApplianceError:
-    """Why no token could be chosen, or not the one that was."""
-    matcher = stream.sampler.matcher
-    if matcher is not None and matcher.error:
-        return RequestError(f"{PARAM} cannot be honoured any further: {matcher.error}", hint="simplify it", param=PARAM)
-    return EngineError("the graph computed no usable logits", hint="verify or export the model again")
+def _wait_for_all(asked: Iterable[Constraint], seconds: float) -> None:
+    """Wait until all have answered, but no longer than that."""
+    end = time.monotonic() + seconds
+    while late := [matcher for matcher in asked if not matcher.is_ready]:
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        _wait(late, left)
+
+
+def _wait(constraints: Iterable[Constraint], seconds: float) -> None:
+    """Wait until one has answered, but no longer than that."""
+    wait([constraint.fileno() for constraint in constraints], seconds)

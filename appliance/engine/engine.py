@@ -23,9 +23,10 @@ from appliance.artefact.manifest import TOKENIZER
 from appliance.engine.admission import check_request
 from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.config import EngineConfig
+from appliance.engine.constraint import ConstraintSource
 from appliance.engine.core import EngineCore
 from appliance.engine.events import FinishReason
-from appliance.engine.grammar import Grammars
+from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.inbox import Inbox
 from appliance.engine.request import Request
 from appliance.engine.runner import Runner
@@ -55,7 +56,7 @@ class Engine:
         self,
         manifest: Manifest,
         tokenizer: Tokenizer,
-        grammars: Grammars,
+        grammars: ConstraintSource,
         runner: Runner,
         config: EngineConfig,
         allowance: Callable[[], int] | None = None,
@@ -103,14 +104,20 @@ class Engine:
         slots = scheduler_limits(manifest.shape, config).slots
         check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
-            tokens = pool.submit(_load_tokens, artefact, manifest)
-            runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
-            tokenizer, grammars = tokens.result()
+            loading = pool.submit(Tokenizer.load, artefact / TOKENIZER)
+            grammars = GrammarHost(artefact / TOKENIZER, manifest.shape.tokens, manifest.generation.eos_token_ids)
+            try:
+                runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
+                tokenizer = loading.result()
+                grammars.check()
+            except BaseException:
+                grammars.close()
+                raise
         give_back_free_memory()
         return cls(manifest, tokenizer, grammars, runner, config, allowance)
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queue a request. Thread-safe. What its text must match is compiled here, on the caller's thread.
+        """Queue a request. Thread-safe. What its text must match is compiled later: a refusal of it is an event.
 
         Args:
             request: see Request.
@@ -119,7 +126,6 @@ class Engine:
 
         Raises:
             RequestError, PromptTooLongError: see `check_request`.
-            RequestError: see `Grammars.matcher`.
             RequestError, OverloadedError, UnavailableError: see `Inbox.put`.
         """
         shape = self.manifest.shape
@@ -141,7 +147,7 @@ class Engine:
             accepts_requests=self._inbox.is_open,
             slots=self._config.slots,
             slots_busy=len(scheduler.running),
-            queue_length=scheduler.queue_length + len(self._inbox),
+            queue_length=self._core.queue_length + len(self._inbox),
             cache_tokens_used=scheduler.slots.used_rows,
             cache_tokens_total=scheduler.limits.budget_rows,
             max_context_tokens=self.max_context_tokens,
@@ -160,11 +166,7 @@ class Engine:
         refusal = UnavailableError("the engine is shutting down", hint="try again later")
         self._inbox.close(refusal, time.monotonic() + drain_s)
         self._thread.join(drain_s + STUCK_STEP_S)
-
-
-def _load_tokens(artefact: Path, manifest: Manifest) -> tuple[Tokenizer, Grammars]:
-    tokenizer = Tokenizer.load(artefact / TOKENIZER)
-    return tokenizer, Grammars(tokenizer, manifest.shape.tokens, manifest.generation.eos_token_ids)
+        self._grammars.close()
 
 
 def _run(core: EngineCore, inbox: Inbox) -> None:

@@ -1,14 +1,13 @@
 """Which tokens may come next so that a completion matches a description: llguidance, compiled for a model's tokens.
 
-It chooses no token. What the library cannot promise is refused when it is compiled, before the first token.
+It chooses no token. What the library cannot promise is refused when it is compiled, before the first token. Nothing
+bounds what one grammar costs: it runs in a process that can be ended (`grammar_process.py`).
 """
 
 from __future__ import annotations
 
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Collection
 
 import llguidance
@@ -20,7 +19,6 @@ from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
-CACHED_GRAMMARS = 16
 _MAX_REASON_CHARACTERS = 300
 # Four for each property that may be left out, and as many for what else is possible at the same place.
 _MAX_ROW_ITEMS = 8 * MAX_OPTIONAL_PROPERTIES
@@ -47,28 +45,33 @@ class Matcher:
         """Why nothing can be said any more, for people; empty while all is well."""
         return _first_line(self._state.get_error()) if self._state.is_error() else ""
 
-    def forbidden(self) -> NDArray[np.bool_]:
-        """Which tokens may not come next, [tokens]; the model's ends may where the text matches.
+    def mask(self) -> NDArray[np.uint8]:
+        """Which tokens may come next, a bit for each: see `forbidden_by`. It is valid until the next call.
 
-        All are forbidden once there is an error.
+        The model's ends may where the text matches. None may once there is an error.
         """
         self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._state.is_error():
-            return np.ones(self._tokens, np.bool_)
-        # Among the thousands that a string allows, the few that it forbids are quicker to deal with.
-        bits = np.unpackbits(~self._mask.view(np.uint8), count=self._tokens, bitorder="little")
-        return bits.view(np.bool_)
+            self._mask[:] = 0
+        return self._mask.view(np.uint8)
+
+    def forbidden(self) -> NDArray[np.bool_]:
+        """Which tokens may not come next, [tokens]."""
+        return forbidden_by(self.mask(), self._tokens)
 
     def accept(self, token: int) -> None:
         """The token was chosen; it was not forbidden."""
         self._state.consume_token(token)
 
 
-class Grammars:
-    """Compiles descriptions and keeps the grammars used last. Thread-safe; compiling releases the interpreter's lock.
+def forbidden_by(mask: NDArray[np.uint8], tokens: int) -> NDArray[np.bool_]:
+    """Which of the first `tokens` tokens may not come next, [tokens]."""
+    # Among the thousands that a string allows, the few that it forbids are quicker to deal with.
+    return np.unpackbits(~mask, count=tokens, bitorder="little").view(np.bool_)
 
-    A compiled grammar grows while it is used: what one completion has made it compute serves the next.
-    """
+
+class Grammars:
+    """Compiles descriptions for one model's tokens."""
 
     def __init__(self, tokenizer: Tokenizer, tokens: int, end_tokens: Collection[int]) -> None:
         """Index the tokens: about half a second and 50 MB for 150,000 of them.
@@ -85,36 +88,22 @@ class Grammars:
             eos_token=sorted(end_tokens),
         )
         self._limits = llguidance.LLParserLimits(max_items_in_row=_MAX_ROW_ITEMS, verbose_errors=False)
-        self._compiled: OrderedDict[StructuredOutput, llguidance.LLMatcher] = OrderedDict()
-        self._lock = threading.Lock()
 
     def matcher(self, wanted: StructuredOutput) -> Matcher:
-        """Return the beginning of a description's grammar, compiled now or before.
+        """Compile a description and return the beginning of its grammar.
 
         Raises:
             RequestError: it cannot be honoured; the message says why.
         """
-        with self._lock:
-            compiled = self._compiled.get(wanted)
-            if compiled is not None:
-                self._compiled.move_to_end(wanted)
-        if compiled is None:
-            compiled = self._compile(wanted)
-            with self._lock:
-                self._compiled[wanted] = compiled
-                while len(self._compiled) > CACHED_GRAMMARS:
-                    self._compiled.popitem(last=False)
-        return Matcher(compiled.deep_copy(), self._tokens)
-
-    def _compile(self, wanted: StructuredOutput) -> llguidance.LLMatcher:
         try:
             compiled = llguidance.LLMatcher(self._library, _grammar(wanted), limits=self._limits, log_level=0)
         except ValueError as error:
             raise _refusal(str(error)) from error
         if compiled.is_error():
             raise _refusal(compiled.get_error())
+        # A copy shares what the steps make the grammar compute.
         self._check_beginning(Matcher(compiled.deep_copy(), self._tokens))
-        return compiled
+        return Matcher(compiled, self._tokens)
 
     def _check_beginning(self, matcher: Matcher) -> None:
         """Take a few steps: only they show that nothing matches, or that it is too large for the limits."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engine.candidates import Candidates, Shortlist, weights
+from appliance.engine.constraint import Constraint
 from appliance.engine.events import TokenLogprob
-from appliance.engine.grammar import Matcher
 from appliance.engine.logits import Logits
 from appliance.engine.request import Request
 
@@ -38,7 +38,7 @@ class Choice:
 class SamplerState:
     """One sequence's generator, where it stands in its grammar, and the tokens that its penalties look at."""
 
-    def __init__(self, request: Request, end_tokens: Sequence[int], matcher: Matcher | None = None) -> None:
+    def __init__(self, request: Request, end_tokens: Sequence[int], matcher: Constraint | None = None) -> None:
         self.params = request.sampling
         self.matcher = matcher
         seed = self.params.seed
@@ -87,8 +87,6 @@ class SamplerState:
     def accept(self, token: int) -> None:
         """The token was appended to the completion."""
         self.chosen += 1
-        if self.matcher is not None:
-            self.matcher.accept(token)
         if self.params.has_penalties:
             self.counts[token] += 1
 

@@ -108,10 +108,6 @@ class Scheduler:
         """Queue a new sequence."""
         self._queue.push(sequence)
 
-    def expired(self, now: float) -> list[Sequence]:
-        """Sequences whose deadline has passed; the caller finishes them."""
-        return [s for s in self.live if s.request.deadline is not None and s.request.deadline <= now]
-
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Take a sequence out, wherever it is. Its rows stay for later prompts if `keep` and they are sound."""
         if sequence.status is Status.WAITING:
@@ -129,7 +125,7 @@ class Scheduler:
             allowed: sequences that may run now; one may always, and never more than `max_running`.
         """
         self._admit(now, min(max(allowed, 1), self.limits.max_running))
-        while self._running:
+        while any(sequence.status is not Status.HELD for sequence in self._running):
             step = self._plan()
             if step is not None:
                 return step
@@ -147,6 +143,24 @@ class Scheduler:
                 sequence.rows += 1
             self._chunk_left = self.limits.interleaved_chunk
 
+    def hold(self, step: Step, sequence: Sequence) -> None:
+        """A sequence of a step that was carried out got no next token: its grammar has not answered yet.
+
+        In a batch it stays where it is, and its last row is computed again with each step, to the same numbers.
+        Taking its slot out of the batch and in again would copy all its rows.
+        """
+        if isinstance(step, Prefill):
+            sequence.status = Status.HELD
+        else:
+            sequence.rows -= 1
+
+    def resume(self, sequence: Sequence) -> None:
+        """A sequence that was held gets its token now. One that was set back meanwhile is computed again anyway."""
+        if sequence.status is Status.HELD:
+            sequence.status = Status.DECODE
+        elif sequence.status is Status.DECODE:
+            sequence.rows += 1
+
     def _admit(self, now: float, allowed: int) -> None:
         while len(self._running) < allowed:
             sequence = self._queue.peek()
@@ -162,7 +176,7 @@ class Scheduler:
     def _plan(self) -> Step | None:
         """Plan a step; None when a sequence was set back instead, so that another plan is needed."""
         waiting = [s for s in self._running if s.status is Status.PREFILL]
-        decoding = len(waiting) < len(self._running)
+        decoding = any(s.status is Status.DECODE for s in self._running)
         if not waiting or (decoding and self._chunk_left <= 0):
             return self._plan_decode()
         sequence = self._choose(waiting)

@@ -14,6 +14,7 @@ class Status(enum.Enum):
     WAITING = "waiting"
     PREFILL = "prefill"
     DECODE = "decode"
+    HELD = "held"  # its prompt is computed, and its next token is chosen but not certain yet
     FINISHED = "finished"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
+from appliance.engine.constraint import Constraint
 from appliance.engine.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
-from appliance.engine.grammar import Matcher
 from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
 from appliance.engine.stop import StopMatcher
@@ -32,7 +32,7 @@ class Stream:
         sink: Sink,
         tokenizer: Tokenizer,
         end_tokens: Collection[int],
-        matcher: Matcher | None = None,
+        matcher: Constraint | None = None,
     ) -> None:
         params = sequence.request.sampling
         self.sequence = sequence
@@ -78,7 +78,7 @@ class Stream:
 
     def _end_of(self, token: int) -> FinishReason | None:
         """Why `token` ends the completion without being text of it, if it does."""
-        if self.sampler.matcher is not None and self.sampler.matcher.error:
+        if self.sampler.matcher is not None and self.sampler.matcher.error is not None:
             return FinishReason.ERROR
         if token in self._own_ends:
             return FinishReason.STOP

@@ -15,7 +15,7 @@ from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
 from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import DeadlineError, EngineError
-from tests.engine.toy import END, GRAMMARS, SHAPE, TOKENIZER, TOKENS, Recorder, ToyRunner, greedy_reference
+from tests.engine.toy import END, SHAPE, TOKENIZER, TOKENS, Here, Recorder, ToyRunner, greedy_reference
 
 LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
 
@@ -48,9 +48,13 @@ class Bench:
         sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
         self.sequences[name] = sequence
         wanted = sampling.structured_outputs
-        matcher = None if wanted is None else GRAMMARS.matcher(wanted)
+        matcher = None if wanted is None else Here(wanted)
         self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,), matcher))
         return self.sinks[name]
+
+    @property
+    def preparing(self):
+        return {sequence for sequence in self.sequences.values() if sequence in self.core._preparation}
 
     def step(self, cancelled=()):
         self.now += 1.0
@@ -76,11 +80,11 @@ class Bench:
         for slot, sequence in enumerate(held):
             assert sequence is None or (sequence.slot == slot and held.count(sequence) == 1)
         for sequence in running:
-            assert sequence.status in {Status.PREFILL, Status.DECODE}
+            assert sequence.status in {Status.PREFILL, Status.DECODE, Status.HELD}
             assert sequence.slot is None or held[sequence.slot] is sequence
         decoding = held[: scheduler.slots.decoding]
         assert all(sequence.status is Status.DECODE for sequence in decoding)
-        live = set(scheduler.live)
+        live = set(scheduler.live) | self.preparing
         assert live == {s for s in self.sequences.values() if s.status is not Status.FINISHED}
         assert {s.request.request_id for s in live} == set(self.sinks) - set(self.finished)
         assert len(self.finished) == len(set(self.finished))

@@ -19,7 +19,7 @@ from appliance.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.engine.toy import CONFIG, GRAMMARS, MANIFEST, SHAPE, TOKENIZER, ToyRunner, greedy_reference
+from tests.engine.toy import CONFIG, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, greedy_reference
 
 GREEDY = SamplingParams(temperature=0.0, max_tokens=20)
 ENDLESS = SamplingParams(temperature=0.0, max_tokens=60, ignore_eos=True)
@@ -51,7 +51,7 @@ def make():
 
     def make(runner=None, config=CONFIG):
         runner = runner or ToyRunner(config.slots * 2)
-        made.append((Engine(MANIFEST, TOKENIZER, GRAMMARS, runner, config), runner))
+        made.append((Engine(MANIFEST, TOKENIZER, HereGrammars(), runner, config), runner))
         return made[-1][0]
 
     yield make
@@ -321,7 +321,7 @@ def test_statistics_tell_what_is_held(make):
 @pytest.mark.parametrize("changes", [{"max_context_tokens": 97}, {"cache_bytes": 1}, {"max_context_tokens": 1}])
 def test_limits_that_the_model_cannot_meet_are_refused(changes):
     with pytest.raises(UsageError, match="is not possible"):
-        Engine(MANIFEST, TOKENIZER, GRAMMARS, ToyRunner(6), replace(CONFIG, **changes))
+        Engine(MANIFEST, TOKENIZER, HereGrammars(), ToyRunner(6), replace(CONFIG, **changes))
 
 
 @pytest.mark.parametrize("name", ["slots", "cache_bytes", "prefill_chunk_tokens", "threads", "max_queue"])
@@ -338,7 +338,7 @@ def test_a_small_cache_lowers_the_context(make):
 def test_a_closed_engine_s_runner_is_freed_with_it():
     runner = ToyRunner(CONFIG.slots * 2)
     gone = weakref.ref(runner)
-    engine = Engine(MANIFEST, TOKENIZER, GRAMMARS, runner, CONFIG)
+    engine = Engine(MANIFEST, TOKENIZER, HereGrammars(), runner, CONFIG)
     drain(submit(engine))
     engine.close()
     del engine, runner

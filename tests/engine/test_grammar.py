@@ -1,19 +1,18 @@
 """Grammars are compiled once, kept within bounds, and nothing that comes from outside can break their compiler."""
 
 import json
-import threading
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from appliance.engine import SamplingParams
-from appliance.engine.grammar import CACHED_GRAMMARS, Grammars
+from appliance.engine.grammar import Grammars
 from appliance.engine.structured_output import StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 from tests.checkpoints import tiny_tokenizer
-from tests.engine.toy import END, GRAMMARS, TOKENIZER, TOKENS, allowed
+from tests.engine.toy import END, GRAMMARS, TOKENIZER, allowed
 
 
 def wanted(**form):
@@ -24,36 +23,6 @@ def walk(matcher, tokens):
     for token in tokens:
         assert token in allowed(matcher)
         matcher.accept(token)
-
-
-@pytest.fixture
-def compiled(monkeypatch):
-    """Fresh grammars, and the descriptions that they compiled, in order."""
-    grammars, seen = Grammars(TOKENIZER, TOKENS, (END,)), []
-    compile_ = grammars._compile
-    monkeypatch.setattr(grammars, "_compile", lambda wanted: seen.append(wanted) or compile_(wanted))
-    return grammars, seen
-
-
-def test_a_description_is_compiled_once_while_it_is_among_those_used_last(compiled):
-    grammars, seen = compiled
-    for number in range(CACHED_GRAMMARS):
-        grammars.matcher(wanted(regex=f"a{number}"))
-    grammars.matcher(wanted(regex="a0"))  # now the one used last
-    grammars.matcher(wanted(regex="one more"))
-    assert len(seen) == CACHED_GRAMMARS + 1
-    grammars.matcher(wanted(regex="a0"))
-    assert len(seen) == CACHED_GRAMMARS + 1
-    grammars.matcher(wanted(regex="a1"))
-    assert len(seen) == CACHED_GRAMMARS + 2
-
-
-def test_a_refused_description_is_not_kept(compiled):
-    grammars, seen = compiled
-    for _ in range(2):
-        with pytest.raises(RequestError):
-            grammars.matcher(wanted(regex="("))
-    assert len(seen) == 2
 
 
 def test_the_same_text_in_another_form_is_another_grammar():
@@ -104,26 +73,6 @@ def test_a_dictated_text_is_written_exactly_whatever_the_tokenizer_makes_of_it(t
         written.append(int(choices[0]))
         matcher.accept(written[-1])
     assert json.loads(tokenizer.decode(written)) == text
-
-
-def test_many_threads_may_compile_and_use_one_grammar():
-    text = '{"name": "ann", "tags": ["a", "b"]}'
-    schema = {"type": "object", "properties": {"name": {"type": "string"}, "tags": {"type": "array"}}}
-    failures = []
-
-    def client():
-        try:
-            for number in range(20):
-                walk(GRAMMARS.matcher(wanted(json=schema | {"title": str(number % 5)})), TOKENIZER.encode(text))
-        except AssertionError as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=client) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
 
 
 KEYWORDS = [

@@ -13,7 +13,7 @@ from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
 from appliance.engine.logits import HostLogits
 from appliance.engine.tokenizer import Tokenizer
-from appliance.errors import EngineError
+from appliance.errors import EngineError, RequestError
 
 END = 255
 TOKENS = 256
@@ -117,6 +117,48 @@ def toy_tokenizer() -> Tokenizer:
 
 TOKENIZER = toy_tokenizer()
 GRAMMARS = Grammars(TOKENIZER, TOKENS, (END,))
+
+
+class Here:
+    """A constraint that is computed at once, in this process. See `Constraint`."""
+
+    def __init__(self, wanted):
+        self.error = None
+        self.is_complete = False
+        self.is_ready = True
+        self._wanted = wanted
+        self._matcher = None
+
+    def open(self):
+        try:
+            self._matcher = GRAMMARS.matcher(self._wanted)
+        except RequestError as error:
+            self.error = error
+
+    def forbidden(self):
+        return self._matcher.forbidden()
+
+    def accept(self, token):
+        self._matcher.accept(token)
+        self.is_complete = self._matcher.is_complete
+        if self._matcher.error:
+            self.error = RequestError(self._matcher.error)
+
+    def close(self):
+        self._matcher = None
+
+    def fileno(self):
+        raise AssertionError("it is always ready")
+
+
+class HereGrammars:
+    """See `ConstraintSource`."""
+
+    def matcher(self, wanted):
+        return Here(wanted)
+
+    def close(self):
+        pass
 
 
 def allowed(matcher):

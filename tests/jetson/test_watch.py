@@ -11,7 +11,7 @@ import pytest
 
 from appliance.engine import Engine, FinishEvent, Request, SamplingParams
 from appliance.jetson import HeatWatch, read_board
-from tests.engine.toy import CONFIG, GRAMMARS, MANIFEST, TOKENIZER, ToyRunner
+from tests.engine.toy import CONFIG, MANIFEST, TOKENIZER, HereGrammars, ToyRunner
 from tests.jetson.captured import heat, unpack
 from tests.waiting import LIMIT_S, wait_until
 
@@ -99,7 +99,7 @@ def test_the_engine_lets_in_fewer_on_a_hot_board_and_all_again_when_it_has_coole
             return super().decode(tokens, lengths)
 
     engine = Engine(
-        MANIFEST, TOKENIZER, GRAMMARS, Noting(CONFIG.slots * 2), replace(CONFIG, max_queue=64), watch.allowed
+        MANIFEST, TOKENIZER, HereGrammars(), Noting(CONFIG.slots * 2), replace(CONFIG, max_queue=64), watch.allowed
     )
     sampling = SamplingParams(temperature=0.0, max_tokens=10, ignore_eos=True)
 

@@ -15,7 +15,7 @@ import pytest
 from appliance.engine import Engine
 from appliance.jetson import HeatWatch, read_board
 from appliance.metrics import BOARD
-from tests.engine.toy import CONFIG, GRAMMARS, MANIFEST, TOKENIZER, ToyRunner
+from tests.engine.toy import CONFIG, MANIFEST, TOKENIZER, HereGrammars, ToyRunner
 from tests.jetson.captured import heat, unpack
 
 SHIM = Path(__file__).resolve().parents[2] / "model_repository" / "text_generation" / "1"
@@ -77,7 +77,7 @@ def shim(monkeypatch: pytest.MonkeyPatch, page: Page) -> Iterator[ModuleType]:
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    made = Engine(MANIFEST, TOKENIZER, GRAMMARS, ToyRunner(CONFIG.slots * 2), CONFIG)
+    made = Engine(MANIFEST, TOKENIZER, HereGrammars(), ToyRunner(CONFIG.slots * 2), CONFIG)
     yield made
     made.close()
 

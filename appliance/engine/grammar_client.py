@@ -1,0 +1,190 @@
+"""The engine's side of grammars: starts the host of their processes, and speaks with one for each completion.
+
+Nothing here waits: opening, telling a token and asking for the answer return at once, whatever the grammar costs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.engine.grammar import forbidden_by
+from appliance.engine.grammar_budget import why_ended
+from appliance.engine.grammar_host import READY
+from appliance.engine.grammar_wire import MAX_MESSAGE_BYTES, Kind, Reply, number_from_bytes, number_to_bytes
+from appliance.engine.structured_output import PARAM, StructuredOutput
+from appliance.errors import ApplianceError, EngineError, RequestError
+
+_END_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+class GrammarHost:
+    """The program that grammars' processes come from. It is started again when it has ended. For one thread."""
+
+    def __init__(self, tokenizer: Path, tokens: int, end_tokens: Collection[int]) -> None:
+        """Start it; see `check`.
+
+        Args:
+            tokenizer: the model's tokenizer.json.
+            tokens: token ids are below this number.
+            end_tokens: the model's own ends, at least one.
+        """
+        self._words = [str(tokenizer), str(tokens), *map(str, sorted(end_tokens))]
+        self._tokens = tokens
+        self._start()
+
+    def check(self) -> None:
+        """Wait until it has indexed the tokens.
+
+        Raises:
+            EngineError: it cannot.
+        """
+        if self._control.recv(len(READY)) != READY:
+            self.close()
+            raise EngineError("the program that compiles grammars does not start", hint="see the log")
+
+    def matcher(self, wanted: StructuredOutput) -> RemoteMatcher:
+        """A matcher that has not been opened; it costs nothing yet."""
+        return RemoteMatcher(self, wanted, self._tokens)
+
+    def connect(self, wanted: StructuredOutput) -> socket.socket:
+        """Have a process forked that compiles what is wanted, and return our end of its socket.
+
+        Raises:
+            OSError: no descriptors or memory are left.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        text = os.memfd_create("grammar")
+        try:
+            with os.fdopen(os.dup(text), "wb") as stream:
+                stream.write(wanted.text.encode("utf-8", "surrogatepass"))
+            self._send(wanted.form.value.encode(), [theirs.fileno(), text])
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(text)
+        ours.setblocking(False)
+        return ours
+
+    def close(self) -> None:
+        """End it with all its processes."""
+        self._control.close()
+        try:
+            self._running.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._running.kill()
+            self._running.wait()
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [_python(), "-m", "appliance.engine.grammar_host", str(theirs.fileno()), *self._words]
+        # Threads of a library would be missing in a forked process.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        with theirs:
+            self._running = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
+            )
+
+    def _send(self, message: bytes, descriptors: list[int]) -> None:
+        try:
+            socket.send_fds(self._control, [message], descriptors)
+        except ConnectionError:
+            _log.warning("the program that compiles grammars ended; it is started again")
+            self.close()
+            self._start()
+            socket.send_fds(self._control, [message], descriptors)
+
+
+class RemoteMatcher:
+    """Where one completion stands in a grammar that another process computes. See `Constraint`."""
+
+    def __init__(self, host: GrammarHost, wanted: StructuredOutput, tokens: int) -> None:
+        self.error: ApplianceError | None = None
+        self.is_complete = False
+        self._host = host
+        self._wanted = wanted
+        self._tokens = tokens
+        self._socket: socket.socket | None = None
+        self._mask: NDArray[np.uint8] | None = None
+        self._waits = True
+
+    def fileno(self) -> int:
+        """What becomes readable when the answer comes."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def open(self) -> None:
+        """See `Constraint`."""
+        try:
+            self._socket = self._host.connect(self._wanted)
+        except OSError as error:
+            self._fail(EngineError(f"no process could be started for the request's grammar: {error}"))
+
+    @property
+    def is_ready(self) -> bool:
+        """See `Constraint`."""
+        if self._waits and self._socket is not None:
+            with suppress(BlockingIOError):
+                self._read(self._socket.recv(MAX_MESSAGE_BYTES))
+        return not self._waits
+
+    def forbidden(self) -> NDArray[np.bool_]:
+        """See `Constraint`."""
+        if self._mask is None:
+            return np.ones(self._tokens, np.bool_)
+        return forbidden_by(self._mask, self._tokens)
+
+    def accept(self, token: int) -> None:
+        """See `Constraint`."""
+        self._waits = True
+        if self._socket is not None:
+            # A process that has ended is heard of at the next look.
+            with suppress(OSError):
+                self._socket.send(number_to_bytes(token))
+
+    def close(self) -> None:
+        """See `Constraint`."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _read(self, message: bytes) -> None:
+        self._waits = False
+        reply = Reply.from_bytes(message) if message else Reply(Kind.ENDED, number_to_bytes(-9))
+        if reply.kind is Kind.OPEN:
+            self._mask = np.frombuffer(reply.content, np.uint8)
+        elif reply.kind is Kind.COMPLETE:
+            self.is_complete = True
+        elif reply.kind is Kind.ENDED:
+            self._fail(why_ended(number_from_bytes(reply.content), is_compiled=self._mask is not None))
+        else:
+            self._fail(self._refusal(reply.content.decode()))
+
+    def _refusal(self, reason: str) -> RequestError:
+        if self._mask is None:
+            return RequestError(reason, param=PARAM)
+        return RequestError(f"{PARAM} cannot be honoured any further: {reason}", hint="simplify it", param=PARAM)
+
+    def _fail(self, error: ApplianceError) -> None:
+        self._waits = False
+        self._mask = None
+        self.error = error
+
+
+def _python() -> str:
+    """Our own interpreter; inside a program that holds one, the interpreter whose packages it uses."""
+    if Path(sys.executable or "").name.startswith("python"):
+        return sys.executable
+    return shutil.which("python3") or "python3"

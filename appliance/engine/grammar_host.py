@@ -1,0 +1,145 @@
+"""The program that grammars' processes are forked from: it has indexed the model's tokens, and does little else.
+
+It is started by the engine, with a socket of its own: each message on it brings the socket of a new grammar, for which
+one process is forked. When the engine closes that socket, the process is ended; when the process ends, the engine is
+told how. When the engine has gone, everything here ends. It compiles nothing itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from appliance.child import dies_with
+from appliance.engine.grammar import Grammars
+from appliance.engine.grammar_process import serve
+from appliance.engine.grammar_wire import Kind, Reply, number_to_bytes
+from appliance.engine.structured_output import Form, StructuredOutput
+from appliance.engine.tokenizer import Tokenizer
+from appliance.heap import give_back_free_memory
+
+READY = b"ready"
+_PERIOD_S = 0.05
+# A process that used more of a period than this is put behind the others: steps of the model do not wait for it.
+_BUSY_SHARE = 0.5
+_NICENESS = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class _Process:
+    """A grammar's process, and our end of its socket: for the last message, and to see that the engine has gone."""
+
+    pid: int
+    session: socket.socket
+    cpu_s: float = 0.0
+    looked_at: float = 0.0
+    is_nice: bool = False
+
+
+class _Host:
+    def __init__(self, control: socket.socket, grammars: Grammars) -> None:
+        self._control = control
+        self._grammars = grammars
+        self._pid = os.getpid()
+        self._processes: dict[int, _Process] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the engine has gone."""
+        while True:
+            ready = dict(self._poll.poll(_PERIOD_S * 1000 if self._processes else None))
+            control = ready.pop(self._control.fileno(), 0)
+            for number in ready:
+                with suppress(ProcessLookupError):
+                    os.kill(self._processes[number].pid, signal.SIGKILL)
+            self._reap()
+            for process in self._processes.values():
+                _put_behind_if_busy(process)
+            if control and not self._start():
+                return
+
+    def _start(self) -> bool:
+        """Fork one process; False when the engine has gone."""
+        message, descriptors, _, _ = socket.recv_fds(self._control, 64, 2)
+        if not message:
+            return False
+        session, text = socket.socket(fileno=descriptors[0]), descriptors[1]
+        pid = os.fork()
+        if pid == 0:
+            self._become_process(session, Form(message.decode()), text)
+        os.close(text)
+        self._processes[session.fileno()] = _Process(pid, session, looked_at=time.monotonic())
+        self._poll.register(session, 0)  # it reports a hang-up unasked
+        return True
+
+    def _become_process(self, session: socket.socket, form: Form, text: int) -> NoReturn:
+        status = 1
+        try:
+            dies_with(self._pid)()
+            self._control.close()
+            for other in self._processes.values():
+                other.session.close()
+            with os.fdopen(text, "rb") as stream:
+                stream.seek(0)
+                wanted = StructuredOutput(form, stream.read().decode())
+            serve(session, wanted, self._grammars)
+            status = 0
+        except OSError:
+            status = 0  # the engine has gone
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        for number, process in tuple(self._processes.items()):
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
+            if not pid:
+                continue
+            del self._processes[number]
+            self._poll.unregister(process.session)
+            ended = Reply(Kind.ENDED, number_to_bytes(os.waitstatus_to_exitcode(status)))
+            with suppress(OSError):
+                process.session.send(ended.to_bytes(), socket.MSG_DONTWAIT)
+            process.session.close()
+
+
+def _put_behind_if_busy(process: _Process) -> None:
+    now = time.monotonic()
+    if process.is_nice or now - process.looked_at < _PERIOD_S:
+        return
+    with suppress(OSError):
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
+        if cpu_s - process.cpu_s > _BUSY_SHARE * (now - process.looked_at):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+            process.is_nice = True
+        process.cpu_s, process.looked_at = cpu_s, now
+
+
+def main(words: list[str]) -> None:
+    """Run as `<control descriptor> <tokenizer.json> <tokens> <end token>...`."""
+    control = socket.socket(fileno=int(words[0]))
+    # Ctrl-C at a terminal reaches the whole group: the engine says when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    grammars = Grammars(Tokenizer.load(Path(words[1])), int(words[2]), [int(word) for word in words[3:]])
+    give_back_free_memory()
+    gc.collect()
+    # What a forked process only reads it shares with us.
+    gc.freeze()
+    control.send(READY)
+    _Host(control, grammars).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
