@@ -111,7 +111,7 @@ class ResponsesApi:
 
     async def input_items(self, request: Request) -> Response:
         """`GET /v1/responses/{id}/input_items`."""
-        asked = body.check(PageQuery, _query(request))
+        asked = body.check(PageQuery, body.query_fields(request.query_params))
         kept = self._store.get(_principal(), request.path_params["response_id"])
         items = list(kept.input_items) if asked.order == "asc" else list(reversed(kept.input_items))
         if asked.after is not None:
@@ -144,11 +144,3 @@ class ResponsesApi:
 def _principal() -> str:
     """Whose answers these are."""
     return current().principal.name
-
-
-def _query(request: Request) -> dict[str, Any]:
-    """The query's parameters; numbers are texts in an address."""
-    found: dict[str, Any] = dict(request.query_params)
-    if found.get("limit", "").isascii() and found.get("limit", "").isdigit():
-        found["limit"] = int(found["limit"])
-    return found
