@@ -18,6 +18,7 @@ LEVELS = {
     "appliance.memory": 0,
     "appliance.json_schema": 0,
     "appliance.http": 0,
+    "appliance.token_bytes": 0,
     "appliance.unix_socket": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,

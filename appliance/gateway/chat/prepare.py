@@ -104,6 +104,12 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     known = {tool.name for tool in request.tools}
     if len(known) < len(request.tools):
         raise RequestError("two tools have one name", param=names.tools)
+    for tool in request.tools:
+        kind = (tool.parameters or {}).get("type", "object")
+        if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+            raise RequestError(
+                f"the parameters of the tool {tool.name!r} must be a schema of the type 'object'", param=names.tools
+            )
     if choice.mode in {"required", "named"} and not request.tools:
         raise RequestError(f"{names.tool_choice} needs {names.tools}", param=names.tool_choice)
     if choice.mode == "named" and choice.name not in known:

@@ -155,7 +155,7 @@ class OpenAiApi:
             [reader() for _ in range(completion.choices)],
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
             alternatives=completion.sampling.get("logprobs"),
-            token_text=model.token_text,
+            tokens=model.token_bytes,
         )
         record = record_of(request)
         record.fields |= {"model": model.name, "answer_id": completion.request_id}

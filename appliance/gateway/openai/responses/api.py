@@ -71,7 +71,7 @@ class ResponsesApi:
             int(time.time()),
             echo(asked, settings, model.name),
             alternatives=settings.get("logprobs"),
-            token_text=model.token_text,
+            tokens=model.token_bytes,
             count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
             keep=keep,
         )
