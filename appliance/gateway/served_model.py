@@ -51,8 +51,8 @@ class ServedModel:
         Raises:
             UnknownModelError: the folder holds no artefact.
             IntegrityError: a file is missing or damaged.
-            UnsupportedError: the manifest's schema, its form of tool calls, the chat template or the tokenizer is not of
-                a known kind.
+            UnsupportedError: the manifest's schema, its form of tool calls, the chat template or the tokenizer's
+                decoder is not known.
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)

@@ -19,7 +19,7 @@ from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
 from appliance.gateway.openai.http_rim import record_of
 from appliance.gateway.openai.read_form import ReadForm
-from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, turns_of_output
+from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
 from appliance.gateway.openai.responses.form import ResponseForm
 from appliance.gateway.openai.responses.parameters import TREATMENT
 from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
@@ -63,7 +63,7 @@ class ResponsesApi:
 
         def keep(fields: Mapping[str, Any], document: bytes) -> None:
             if asked.store is not False:
-                whole = [*turns, *turns_of_output(fields["output"])]
+                whole = with_output(turns, fields["output"], continues=prepared.continues)
                 self._store.keep(principal, response_id, KeptResponse(document, items_of(asked.input), whole))
 
         form = ResponseForm(
