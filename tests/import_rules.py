@@ -23,6 +23,7 @@ LEVELS = {
     "appliance.json_schema": 0,
     "appliance.http": 0,
     "appliance.running_process": 0,
+    "appliance.token_bytes": 0,
     "appliance.unix_socket": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,

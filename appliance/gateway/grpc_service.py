@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.gateway import grpc_messages
 from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
+from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import prepare as to_prompt
 from appliance.gateway.chat.prepare import tokenize
 from appliance.gateway.chat.request import ChatRequest
@@ -40,7 +41,7 @@ class InferenceService(InferenceServiceServicer):
             messages = grpc_messages.conversation(request)
             model = self._desk.models.get(request.model)
             sampling = grpc_messages.settings(request.sampling, model.manifest.generation)
-            ids = (await to_prompt(model, ChatRequest(messages))).prompt_ids
+            ids = (await to_prompt(model, _request(messages))).prompt_ids
             return self._desk.request(
                 identity, model, ids, sampling, stream=True, timeout_s=timeout_s, prompt_param="messages"
             )
@@ -69,7 +70,7 @@ class InferenceService(InferenceServiceServicer):
             if request.WhichOneof("input") == "text":
                 return pb.TokenizeResponse(token_ids=await model.tokenize_text(request.text))
             turns = grpc_messages.conversation(request.conversation)
-            return pb.TokenizeResponse(token_ids=await tokenize(model, ChatRequest(turns)))
+            return pb.TokenizeResponse(token_ids=await tokenize(model, _request(turns)))
 
     async def Detokenize(self, request: pb.DetokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
         """Tell the text of tokens."""
@@ -116,3 +117,8 @@ class InferenceService(InferenceServiceServicer):
             if exchange.reason is None:
                 raise
             raise exchange.reason from None
+
+
+def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:
+    """The conversation; the answer goes on with an assistant's text at its end, as in the HTTP API."""
+    return ChatRequest(messages, continues=is_continuable(messages))

@@ -47,6 +47,10 @@ class LostConversationError(RequestError):
     """The answer that a request goes on from is not kept, or no longer."""
 
 
+class UnsupportedThreadError(RequestError):
+    """The request would have the box keep a conversation in the form of Anthropic's threads."""
+
+
 class ForbiddenMethodError(RequestError):
     """The call would administer the model server, which is not for clients."""
 

@@ -16,6 +16,7 @@ from appliance.errors import IntegrityError, PromptTooLongError, RequestError, U
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat_template import ChatTemplate
 from appliance.heap import give_back_free_memory
+from appliance.token_bytes import TokenBytes
 
 # Below this many characters encoding takes less than a thread switch is worth.
 _INLINE_CHARACTERS = 4096
@@ -28,6 +29,7 @@ class ServedModel:
     Attributes:
         manifest: the artefact's table of contents.
         tokenizer: the library's tokenizer; it is thread-safe for encoding.
+        token_bytes: what each token stands for.
         template: None for a base model.
         fingerprint: changes whenever any byte of the artefact does.
         dialect: how it writes tool calls and thoughts.
@@ -36,6 +38,7 @@ class ServedModel:
 
     manifest: Manifest
     tokenizer: tokenizers.Tokenizer
+    token_bytes: TokenBytes
     template: ChatTemplate | None
     fingerprint: str
     dialect: Dialect = field(default_factory=Dialect)
@@ -48,7 +51,8 @@ class ServedModel:
         Raises:
             UnknownModelError: the folder holds no artefact.
             IntegrityError: a file is missing or damaged.
-            UnsupportedError: the manifest's schema, its form of tool calls or the chat template is not known.
+            UnsupportedError: the manifest's schema, its form of tool calls, the chat template or the tokenizer's
+                decoder is not known.
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)
@@ -66,7 +70,8 @@ class ServedModel:
             raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
         give_back_free_memory()
         digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
-        return cls(manifest, tokenizer, template, f"fp_{digest[:12]}", dialect, dialect.marks(tokenizer))
+        token_bytes = TokenBytes(tokenizer)
+        return cls(manifest, tokenizer, token_bytes, template, f"fp_{digest[:12]}", dialect, dialect.marks(tokenizer))
 
     @property
     def name(self) -> str:
@@ -166,10 +171,6 @@ class ServedModel:
                 f"the prompt has {len(ids)} tokens, the model's context holds {limit} with the completion", param=param
             )
         return ids
-
-    def token_text(self, token: int) -> str:
-        """The text of one token alone; U+FFFD where it is a part of a character."""
-        return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     async def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         def encode() -> list[int]:

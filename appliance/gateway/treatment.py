@@ -16,10 +16,12 @@ class Refused:
     Attributes:
         why: for the client's eyes.
         neutral: values beside null that ask for nothing and therefore pass.
+        error: the refusal's class, where a client knows this refusal by a code of its own.
     """
 
     why: str
     neutral: tuple[Any, ...] = ()
+    error: type[RequestError] = RequestError
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Treatment:
         for key, value in body.items():
             if row := self.refused.get(key):
                 if value is not None and not any(_is_same(value, neutral) for neutral in row.neutral):
-                    raise RequestError(f"{key} cannot be honoured: {row.why}", param=key)
+                    raise row.error(f"{key} cannot be honoured: {row.why}", param=key)
             elif key not in self.ignored:
                 kept[key] = value
         return kept

@@ -237,7 +237,7 @@ def refused(http, harness, body, status=400):
         ({"output_config": {"effort": "max"}}, "output_config.effort"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
         ({"tools": [WEATHER]}, "tools cannot be honoured"),
-        ({"messages": [*HELLO, {"role": "assistant", "content": "Sure"}]}, "messages"),
+        ({"messages": [*HELLO, {"role": "assistant", "content": "Sure "}]}, "white space"),
         ({"stop_sequences": [""]}, "stop_sequences[0]"),
     ],
 )

@@ -200,19 +200,6 @@ def test_logprobs_of_a_completion(client, harness):
     assert logprobs.text_offset == [0, 1]
 
 
-def test_a_logprob_of_half_a_character_has_no_bytes(client, harness):
-    half = tiny_tokenizer().encode("世").ids[0]
-
-    async def script(asked):
-        yield piece("", [half], logprobs=[{str(half): {"logprob": -1.0}}])
-        yield piece("", [], finish="stop", usage=usage(asked, 1))
-
-    harness.triton.script = script
-    answer = client.chat.completions.create(model=MODEL, messages=HELLO, logprobs=True)
-    (token,) = answer.choices[0].logprobs.content
-    assert (token.token, token.bytes, token.top_logprobs) == ("\ufffd", None, [])
-
-
 def test_models_are_listed_and_described(client):
     assert [model.id for model in client.models.list()] == [MODEL, "tiny-base", "tiny-talker"]
     assert client.models.retrieve("tiny-base").owned_by == "appliance"

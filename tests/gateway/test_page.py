@@ -43,6 +43,13 @@ def test_the_page_names_only_files_that_are_served_and_no_other_place(http):
     assert not re.search(r"\son\w+=", text)
 
 
+def test_what_is_written_from_right_to_left_is_laid_out_so_and_code_is_not(http):
+    assert re.search(r'<textarea id="question"[^>]* dir="auto"', http.get("/").text)
+    page, blocks = http.get("/page/page.js").text, http.get("/page/blocks.js").text
+    assert page.count('.dir = "auto"') == 2  # the question, and thoughts
+    assert (blocks.count('.dir = "auto"'), blocks.count('.dir = "ltr"')) == (1, 2)
+
+
 def test_the_page_is_small(http):
     assert sum(len(http.get(address).content) for address in ADDRESSES) < 40_000
 

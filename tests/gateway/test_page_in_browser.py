@@ -201,6 +201,33 @@ def test_fences_make_blocks_of_code(page: Browser, answer, blocks):
     assert [f"{one['language'] if one['code'] else 'p'}:{one['text']}" for one in found] == blocks
 
 
+def test_what_is_written_from_right_to_left_is_laid_out_so_and_code_is_not(page: Browser, harness):
+    hebrew, arabic = "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}", "\N{ARABIC LETTER MEEM}\N{ARABIC LETTER REH}"
+    answer = f"<think>\n{hebrew}\n</think>\n\n{hebrew}, `x = 1`\n\nHello\n```\n{hebrew}\n```\n{arabic}"
+    harness.triton.script = words(answer)
+    page.script("document.getElementById('model').value = 'tiny-talker'")
+    page.ask(hebrew)
+    page.wait_for(".answer .note", "1 token")
+    directions = """
+        return [...document.querySelectorAll(arguments[0])].map((node) => getComputedStyle(node).direction)
+    """
+    assert page.script(directions, ".asked .text, .thinking .text, .answer .prose") == ["rtl"] * 4
+    assert page.script(directions, ".answer code, .code .top") == ["ltr"] * 3
+    # A line of Latin letters within is laid out from the left.
+    places = """
+        const prose = document.querySelector(".answer .prose").lastChild;
+        const range = document.createRange();
+        const start = prose.data.indexOf("Hello");
+        range.setStart(prose, start);
+        range.setEnd(prose, start + 5);
+        return [range.getBoundingClientRect().left, prose.parentElement.getBoundingClientRect().left];
+    """
+    latin, edge = page.script(places)
+    assert abs(latin - edge) < 1
+    page.type(hebrew)
+    assert page.script(directions, "#question") == ["rtl"]
+
+
 def test_the_page_asks_for_a_key_keeps_it_in_the_tab_and_goes_on(open_page: Open, guarded: str, keys: ApiKeys):
     key = keys.make()
     page = open_page(guarded)

@@ -10,6 +10,8 @@ from appliance.errors import EngineError
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.completion import TokenLogprob, Usage
 from appliance.gateway.openai.responses.form import ResponseForm
+from appliance.token_bytes import TokenBytes
+from tests.gateway.tiny_artefact import tiny_tokenizer
 
 PIECES = [
     Piece((Reasoning("Let me "),), (1, 2)),
@@ -30,7 +32,7 @@ def form(kept=None, **changes):
         "resp_1",
         5,
         {"model": "m"},
-        **{"alternatives": None, "token_text": str, "count_tokens": len, "keep": keep, **changes},
+        **{"alternatives": None, "tokens": TokenBytes(tiny_tokenizer()), "count_tokens": len, "keep": keep, **changes},
     )
 
 
@@ -134,12 +136,13 @@ def test_logprobs_stand_at_the_text(stream):
     tokens = (TokenLogprob(72, -0.5, ((72, -0.5), (73, -1.0))), TokenLogprob(74, -2.0, ((72, -0.1), (74, -2.0))))
     pieces = [
         Piece((Text("ab"),), (72,), tokens[:1]),
-        # Half a character: a token without text.
+        # A token whose text is held back.
         Piece((), (74,), tokens[1:]),
         Piece((), finish_reason="stop", usage=Usage(1, 0, 2)),
     ]
     one = form(alternatives=1)
     whole = streamed(one, pieces)[-1]["response"] if stream else json.loads(one.document(pieces))
     logprobs = whole["output"][0]["content"][0]["logprobs"]
-    assert [(token["token"], token["logprob"]) for token in logprobs] == [("72", -0.5), ("74", -2.0)]
-    assert [[top["token"] for top in token["top_logprobs"]] for token in logprobs] == [["72"], ["72"]]
+    first, third = (tiny_tokenizer().decode([number]) for number in (72, 74))
+    assert [(token["token"], token["logprob"]) for token in logprobs] == [(first, -0.5), (third, -2.0)]
+    assert [[top["token"] for top in token["top_logprobs"]] for token in logprobs] == [[first], [first]]

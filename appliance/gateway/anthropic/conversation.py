@@ -22,6 +22,7 @@ from appliance.gateway.anthropic.schema import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
 
 Turn = dict[str, Any]
@@ -32,15 +33,20 @@ def chat_request(body: CountBody) -> ChatRequest:
     """The conversation that the body asks to go on with.
 
     Raises:
-        RequestError: a result belongs to no call, the assistant has the last word, or a choice has no tools.
+        RequestError: a result belongs to no call, the last message is an assistant's that cannot go on, or a choice has
+            no tools.
     """
     choice = body.tool_choice
     if choice is not None and not isinstance(choice, NoChoice) and not body.tools:
         raise RequestError("tool_choice needs tools", param="tool_choice")
     alone = choice is not None and not isinstance(choice, NoChoice) and choice.disable_parallel_tool_use
     config = body.output_config
+    turns = _turns(body)
+    continues = isinstance(body.messages[-1], AssistantMessage)
+    if continues:
+        _check_continuable(turns)
     return ChatRequest(
-        messages=_turns(body),
+        messages=turns,
         tools=tuple(
             Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict)) for tool in body.tools or ()
         ),
@@ -48,8 +54,23 @@ def chat_request(body: CountBody) -> ChatRequest:
         parallel_tool_calls=not alone,
         thinking=None if body.thinking is None else body.thinking.type != "disabled",
         response_format={"json": config.format.schema_} if config and config.format else None,
+        continues=continues,
         client_names=_NAMES,
     )
+
+
+def _check_continuable(turns: Sequence[Turn]) -> None:
+    """Pass if the answer can go on with the last turn, by Anthropic's rules."""
+    if not is_continuable(turns):
+        raise RequestError(
+            "messages: the last one is an assistant's, and does not end with a text that the answer could go on with",
+            hint="end with a user's message or with the result of the tool",
+            param="messages",
+        )
+    if turns[-1]["content"][-1].isspace():
+        raise RequestError(
+            "messages: the last one is an assistant's, and its text must not end with white space", param="messages"
+        )
 
 
 def _tool_choice(body: CountBody) -> ToolChoice:
@@ -76,12 +97,6 @@ def _turns(body: CountBody) -> list[Turn]:
             turns.append(turn)
         else:
             turns += _other_turns(messages, known)
-    if isinstance(body.messages[-1], AssistantMessage):
-        raise RequestError(
-            "messages: the assistant has the last word, and answers are not continued",
-            hint="end with a user's message",
-            param="messages",
-        )
     return turns
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import outcome
 from appliance.gateway.openai.failure import failure_headers
 from appliance.gateway.openai.form import encode
+from appliance.gateway.refusals import UnsupportedThreadError
 
 PATH = "/v1/messages"
+# Every client of Anthropic's API sends it, and no client of OpenAI's.
+VERSION = "anthropic-version"
 
 # What Anthropic answers when it has no room, as different from a client's own limits.
 OVERLOADED_STATUS = 529
@@ -25,6 +29,8 @@ _KINDS = {
     OVERLOADED_STATUS: "overloaded_error",
 }
 _FIRST_SERVER_STATUS = 500
+# What Anthropic's clients react to by themselves; the codes are of their `ErrorDetails`.
+_CODES: dict[type[ApplianceError], str] = {UnsupportedThreadError: "thread_unsupported_request"}
 
 
 def status_of(error: ApplianceError) -> int:
@@ -37,12 +43,16 @@ def failure_fields(error: ApplianceError, request_id: str) -> dict[str, Any]:
     """The body of an error answer."""
     status = status_of(error)
     kind = _KINDS.get(status, "invalid_request_error" if status < _FIRST_SERVER_STATUS else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": request_id}
+    fields: dict[str, Any] = {"type": kind, "message": str(error)}
+    if code := _CODES.get(type(error)):
+        fields["details"] = {"error_code": code}
+    return {"type": "error", "error": fields, "request_id": request_id}
 
 
-def is_anthropic(path: str) -> bool:
-    """Whether clients of Anthropic's API ask there."""
-    return path == PATH or path.startswith(f"{PATH}/")
+def is_anthropic(request: Request) -> bool:
+    """Whether a client of Anthropic's API asks: by what it asks for, or by its header where both APIs have a path."""
+    path = request.url.path
+    return path == PATH or path.startswith(f"{PATH}/") or VERSION in request.headers
 
 
 def failure_response(error: ApplianceError, request_id: str) -> Response:

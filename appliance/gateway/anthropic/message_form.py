@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pydantic_core
 
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.anthropic.failure import failure_event
@@ -140,8 +141,9 @@ class MessageForm:
         opened, self._open = self._open, None
         text = "".join(opened.text)
         if opened.block["type"] == "tool_use":
-            cut = self._stop["stop_reason"] == self._length_reason
-            opened.block["input"] = {} if cut or not text else _object(text)
+            # Calls before the last one end before the reason is known, and they are whole.
+            is_cut = self._stop["stop_reason"] not in {None, "tool_use"}
+            opened.block["input"] = _object(text, is_cut=is_cut) if text else {}
         else:
             opened.block["text" if opened.block["type"] == "text" else "thinking"] = text
         self._emit({"type": "content_block_stop", "index": len(self._blocks)})
@@ -166,9 +168,10 @@ class MessageForm:
         return "".join(events).encode()
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(text: str, *, is_cut: bool) -> dict[str, Any] | None:
+    """The arguments; what is complete of them in an answer that was cut, as Anthropic's clients read a stream's."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+        value = pydantic_core.from_json(text, allow_inf_nan=False, allow_partial=is_cut)
+    except ValueError:
+        return {} if is_cut else None
     return value if isinstance(value, dict) else None

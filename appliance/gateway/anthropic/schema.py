@@ -208,7 +208,7 @@ class CountBody(Strict):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: list[Message] = Field(
         min_length=1,
-        description="required; `text`, `tool_use`, `tool_result`, `thinking`; the last one is not the assistant's",
+        description="required; `text`, `tool_use`, `tool_result`, `thinking`; an assistant's text at the end goes on",
     )
     system: str | list[TextBlock] | None = Field(None, description="text, or text blocks")
     tools: list[Tool] | None = Field(

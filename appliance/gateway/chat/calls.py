@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 
-from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, held_back
+from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, held_back, without_begun
 from appliance.gateway.chat.parts import Part, Text, ToolArguments, ToolCall
 from appliance.gateway.chat.request import Tool
 
@@ -17,6 +17,9 @@ class Calls(abc.ABC):
 
     A call that does not begin as the dialect writes it, or asks for a tool that is not on offer, is text. One newline
     before a call, and white space between calls and after the last, belong to the calls: templates write them.
+
+    An answer that was cut ends with what is certain: what may be the beginning of a mark or of a call is left out, and
+    a call's arguments end where the model's did.
     """
 
     def __init__(self, tools: Mapping[str, Tool], new_id: NewId) -> None:
@@ -39,12 +42,26 @@ class Calls(abc.ABC):
             if self._state == state:
                 return parts
 
-    def end(self) -> list[Part]:
-        """Return what was held back; the text is over."""
+    @property
+    def is_midway(self) -> bool:
+        """Whether a call has begun whose arguments are not over."""
+        return self._state not in {self._text, self._between, self._inside, self._leave}
+
+    def end(self, *, is_cut: bool) -> list[Part]:
+        """Return what was held back; the text is over. `is_cut` when the model would have gone on."""
         parts: list[Part] = []
-        if self._state == self._text or (self._state == self._between and self._buffer.strip()):
-            parts.append(Text(self._buffer))
-        elif self._state != self._between:
+        if self._state == self._text:
+            parts.append(Text(without_begun(self._buffer, CALL_OPEN) if is_cut else self._buffer))
+        elif self._state == self._between:
+            if self._buffer.strip() and not is_cut:
+                parts.append(Text(self._buffer))
+        elif self._state == self._leave:
+            self._remainder(parts, without_begun(self._buffer, CALL_CLOSE))
+        elif self._state == self._inside:
+            if not self._read_unclosed(parts) and not is_cut:
+                self._refuse(parts)
+                parts.append(Text(self._buffer))
+        else:
             self._cut_short(parts)
         self._buffer = ""
         return parts
@@ -54,8 +71,12 @@ class Calls(abc.ABC):
         """The state after the opening mark. It leaves by `_begin`, `_leave` or `_refuse`."""
 
     @abc.abstractmethod
+    def _read_unclosed(self, parts: list[Part]) -> bool:
+        """The text ended after an opening mark, before it was certain that a call follows: whether one does."""
+
+    @abc.abstractmethod
     def _cut_short(self, parts: list[Part]) -> None:
-        """The text ended inside a call."""
+        """The text ended inside of a call's arguments."""
 
     def _begin(self, parts: list[Part], name: str) -> None:
         parts.append(ToolCall(self.count, self._new_id(), name))

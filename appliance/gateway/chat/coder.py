@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pydantic_core
+
 from appliance.gateway.chat.calls import Calls, NewId
 from appliance.gateway.chat.marks import CALL_CLOSE, held_back
-from appliance.gateway.chat.parts import Part, Text
+from appliance.gateway.chat.parts import Part
 from appliance.gateway.chat.request import Tool
 
 FUNCTION_CLOSE = "</function>"
@@ -85,14 +87,14 @@ class CoderCalls(Calls):
             self._arguments(parts, _escaped(value) + '"' if self._is_text else _json(value, self._schema))
             self._state = self._in_function
 
+    def _read_unclosed(self, _parts: list[Part]) -> bool:
+        return False
+
     def _cut_short(self, parts: list[Part]) -> None:
-        if self._state == self._inside:
-            self._refuse(parts)
-            parts.append(Text(self._buffer))
-        elif self._state == self._in_value and self._is_text:
-            self._arguments(parts, _escaped(self._buffer))
-        elif self._state == self._leave:
-            self._remainder(parts, self._buffer)
+        if self._state == self._in_value and self._is_text:
+            # A newline at the end belongs to the closing mark, which templates write.
+            held = held_back(self._buffer, PARAMETER_CLOSE)
+            self._arguments(parts, _escaped(self._buffer[: len(self._buffer) - held].removesuffix("\n")))
 
 
 def _properties(tool: Tool) -> Mapping[str, Any]:
@@ -123,7 +125,8 @@ def _json(text: str, schema: Any) -> str:
     allowed = kinds(schema)
     word = text.strip()
     try:
-        value = json.loads(word)
+        # It refuses half a surrogate pair, which no answer could carry.
+        value = pydantic_core.from_json(word, allow_inf_nan=False)
         if "string" in allowed and (isinstance(value, str) or not _is_of(value, allowed)):
             return _quoted(text)
         return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -67,7 +67,8 @@ class Grammar:
         return inside, f" ({_NEWLINE} {_literal(CALL_OPEN)} {inside})*" if several else ""
 
     def _call(self, index: int, tool: Tool, by_schema: bool) -> str:
-        schema = (tool.parameters or _NO_ARGUMENTS) if by_schema else {"type": "object"}
+        # Arguments are an object, whatever else a schema without a type would allow.
+        schema = {**(tool.parameters or _NO_ARGUMENTS), "type": "object"} if by_schema else {"type": "object"}
         inside = self._hermes(index, tool, schema) if self._form == "hermes" else self._coder(index, tool, schema)
         return self._rule(f"call_{index}", inside)
 

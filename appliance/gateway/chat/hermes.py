@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 
+import pydantic_core
+
 from appliance.gateway.chat.calls import Calls, NewId
 from appliance.gateway.chat.json_object import JsonObject
-from appliance.gateway.chat.marks import CALL_CLOSE
-from appliance.gateway.chat.parts import Part, Text
+from appliance.gateway.chat.marks import CALL_CLOSE, without_begun
+from appliance.gateway.chat.parts import Part
 from appliance.gateway.chat.request import Tool
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
@@ -62,28 +64,27 @@ class HermesCalls(Calls):
             self._take(len(CALL_CLOSE))
             self._state = self._between
 
+    def _read_unclosed(self, parts: list[Part]) -> bool:
+        return self._read_whole(parts, without_begun(self._buffer, CALL_CLOSE))
+
     def _cut_short(self, parts: list[Part]) -> None:
-        if self._state == self._inside:
-            if not self._read_whole(parts, self._buffer):
-                self._refuse(parts)
-                parts.append(Text(self._buffer))
-        elif self._state == self._in_broken:
-            self._arguments(parts, _without_brace(self._buffer))
-        elif self._state == self._leave:
-            self._remainder(parts, self._buffer)
+        if self._state == self._in_broken:
+            self._arguments(parts, _without_brace(without_begun(self._buffer, CALL_CLOSE)))
 
     def _read_whole(self, parts: list[Part], text: str) -> bool:
         try:
-            call = json.loads(text)
+            # It refuses half a surrogate pair, which no answer could carry.
+            call = pydantic_core.from_json(text, allow_inf_nan=False)
+            if not isinstance(call, dict) or not isinstance(call.get("name"), str) or call["name"] not in self.tools:
+                return False
+            arguments = call.get("arguments", {})
+            if not isinstance(arguments, dict):
+                return False
+            written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         except (ValueError, RecursionError):
             return False
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str) or call["name"] not in self.tools:
-            return False
-        arguments = call.get("arguments", {})
-        if not isinstance(arguments, dict):
-            return False
         self._begin(parts, call["name"])
-        self._arguments(parts, json.dumps(arguments, ensure_ascii=False))
+        self._arguments(parts, written)
         return True
 
 

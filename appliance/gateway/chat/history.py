@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,10 +19,11 @@ def for_template(messages: Sequence[Mapping[str, Any]], param: str) -> list[dict
     """Return the messages with every call's arguments parsed: templates write objects, not texts.
 
     The objects keep the text they were parsed from, so that a template renders the very characters that the model
-    wrote, and a growing conversation keeps its prefix.
+    wrote, and a growing conversation keeps its prefix. That text may be the beginning of an object alone, or one with
+    a fault: an answer that was cut, or a model that erred, is sent back as it was.
 
     Raises:
-        RequestError: arguments are not a JSON object; `param` is what the client calls the messages.
+        RequestError: arguments do not begin as a JSON object; `param` is what the client calls the messages.
     """
     return [_message(message, f"{param}[{index}]") for index, message in enumerate(messages)]
 
@@ -50,12 +50,29 @@ def _call(call: Mapping[str, Any], where: str) -> dict[str, Any]:
     function = call["function"]
     text = function["arguments"]
     param = f"{where}.function.arguments"
-    try:
-        # An empty text is what some clients make of no arguments.
-        value = pydantic_core.from_json(text, allow_inf_nan=False) if text.strip() else {}
-    except ValueError as error:
-        raise RequestError(f"{param} is not valid JSON: {error}", param=param) from error
-    if not isinstance(value, dict):
+    # An empty text is what some clients make of no arguments.
+    source = text if text.strip() else "{}"
+    if not source.lstrip().startswith("{"):
         raise RequestError(f"{param} must be a JSON object", param=param)
-    source = text.strip() or json.dumps(value)
-    return {**call, "function": {**function, "arguments": JsonText(value, source)}}
+    return {**call, "function": {**function, "arguments": _object(source)}}
+
+
+def _object(source: str) -> JsonText:
+    """The object; of one that was cut, what stands before the cut; of one with a fault, nothing."""
+    try:
+        # White space around a whole object is the client's, not the model's.
+        return JsonText(_read(source, partly=False), source.strip())
+    except ValueError:
+        pass
+    try:
+        return JsonText(_read(source, partly=True), source)
+    except ValueError:
+        return JsonText({}, source)
+
+
+def _read(source: str, *, partly: bool) -> dict[str, Any]:
+    """Parse what begins with a brace; raises ValueError."""
+    found: dict[str, Any] = pydantic_core.from_json(
+        source, allow_inf_nan=False, allow_partial="trailing-strings" if partly else False
+    )
+    return found

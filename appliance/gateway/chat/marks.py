@@ -14,3 +14,9 @@ def held_back(text: str, mark: str) -> int:
         if text.endswith(mark[:length]):
             return length
     return 0
+
+
+def without_begun(text: str, mark: str) -> str:
+    """The text without what may be the beginning of `mark` at its end, and without a newline before that."""
+    length = held_back(text, mark)
+    return text[:-length].removesuffix("\n") if length else text

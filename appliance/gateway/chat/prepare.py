@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.errors import RequestError
-from appliance.gateway.chat import history
+from appliance.gateway.chat import continuation, history
 from appliance.gateway.chat.calls import NewId
 from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
@@ -38,6 +38,7 @@ class Prepared:
         model: whose answer it will be.
         tools: those that the answer may call.
         is_thinking: the prompt ends inside of a thought.
+        continues: the answer goes on with a turn that was begun: the time to think is over.
     """
 
     prompt_ids: Sequence[int]
@@ -47,6 +48,7 @@ class Prepared:
     model: ServedModel
     tools: tuple[Tool, ...]
     is_thinking: bool
+    continues: bool = False
 
     def settings(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
         """Return the client's sampling settings, by the engine's names, with what this conversation adds."""
@@ -57,7 +59,8 @@ class Prepared:
 
     def reader(self, new_id: NewId = new_call_id) -> Reader:
         """A reader for one answer; `new_id` names its calls."""
-        return Reader(self.model.dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
+        dialect = replace(self.model.dialect, thinks=False) if self.continues else self.model.dialect
+        return Reader(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
 
 
 async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
@@ -79,7 +82,8 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         structure_param=names.tools if callable_tools else names.response_format,
         model=model,
         tools=callable_tools,
-        is_thinking=_is_open(model, text),
+        is_thinking=not request.continues and _is_open(model, text),
+        continues=request.continues,
     )
 
 
@@ -95,7 +99,10 @@ def _rendered(model: ServedModel, request: ChatRequest) -> str:
     options = _options(model, request)
     messages = history.for_template(request.messages, request.client_names.messages)
     tools = [history.tool_for_template(tool) for tool in request.tools]
-    return template.render(messages, tools=tools, options=options)
+    if not request.continues:
+        return template.render(messages, tools=tools, options=options)
+    text = template.render(continuation.open_ended(messages), tools=tools, options=options)
+    return continuation.cut_behind(text, messages[-1]["content"], request.client_names.messages)
 
 
 def _check_tools(model: ServedModel, request: ChatRequest) -> None:
@@ -104,6 +111,12 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     known = {tool.name for tool in request.tools}
     if len(known) < len(request.tools):
         raise RequestError("two tools have one name", param=names.tools)
+    for tool in request.tools:
+        kind = (tool.parameters or {}).get("type", "object")
+        if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+            raise RequestError(
+                f"the parameters of the tool {tool.name!r} must be a schema of the type 'object'", param=names.tools
+            )
     if choice.mode in {"required", "named"} and not request.tools:
         raise RequestError(f"{names.tool_choice} needs {names.tools}", param=names.tool_choice)
     if choice.mode == "named" and choice.name not in known:
@@ -157,7 +170,10 @@ def _structure(
     has_rules = is_forced or any(tool.strict for tool in tools) or (bool(tools) and not several)
     if not has_rules and response_format is None:
         return None
-    thinks = model.dialect.thinks and not prompt.rstrip("\n").endswith(THINK_CLOSE)
+    if response_format is not None and request.continues:
+        name = request.client_names.response_format
+        raise RequestError(f"{name} cannot bind an answer whose beginning is given", param=name)
+    thinks = model.dialect.thinks and not request.continues and not prompt.rstrip("\n").endswith(THINK_CLOSE)
     if not tools and not thinks:
         return response_format
     _check_schemas(request, [tool for tool in tools if is_forced or tool.strict])

@@ -48,9 +48,11 @@ class Reader:
         parts = self._feed(delta.text)
         reason = delta.finish_reason
         if reason:
-            parts += self._end()
+            # The engine names what of the request ended the answer; an end of the model's own has no name.
+            is_cut = reason == "length" or delta.stop_reason is not None
+            parts += self._end(is_cut=is_cut)
             if reason == "stop" and self._calls is not None and self._calls.count:
-                reason = "tool_calls"
+                reason = "stop" if is_cut and self._calls.is_midway else "tool_calls"
         return Piece(joined(parts), delta.token_ids, delta.logprobs, reason, delta.usage, delta.stop_reason)
 
     def _feed(self, text: str) -> list[Part]:
@@ -58,9 +60,9 @@ class Reader:
             return self._answer(text)
         return self._sorted(self._thoughts.feed(text))
 
-    def _end(self) -> list[Part]:
-        parts = self._sorted(self._thoughts.end()) if self._thoughts is not None else []
-        return [*parts, *(self._calls.end() if self._calls is not None else [])]
+    def _end(self, *, is_cut: bool) -> list[Part]:
+        parts = self._sorted(self._thoughts.end(is_cut=is_cut)) if self._thoughts is not None else []
+        return [*parts, *(self._calls.end(is_cut=is_cut) if self._calls is not None else [])]
 
     def _sorted(self, found: Iterable[Part]) -> list[Part]:
         parts: list[Part] = []

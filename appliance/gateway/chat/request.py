@@ -59,6 +59,7 @@ class ChatRequest:
         response_format: what the answer's text must be, in the engine's words: an object with one of "json" (a schema)
             and "json_object" (true); None for free text.
         template_options: more variables for the template; one that it does not read is refused.
+        continues: the answer goes on with the last message, see `continuation`; otherwise it is a turn of its own.
         client_names: see ClientNames.
     """
 
@@ -69,4 +70,5 @@ class ChatRequest:
     thinking: bool | None = None
     response_format: Mapping[str, Any] | None = None
     template_options: Mapping[str, Any] = field(default_factory=dict)
+    continues: bool = False
     client_names: ClientNames = ClientNames()

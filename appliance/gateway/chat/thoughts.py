@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.gateway.chat.marks import THINK_CLOSE, THINK_OPEN, held_back
+from appliance.gateway.chat.marks import THINK_CLOSE, THINK_OPEN, held_back, without_begun
 from appliance.gateway.chat.parts import Reasoning, Text
 
 
@@ -28,11 +28,16 @@ class Thoughts:
             if self._state == state:
                 return parts
 
-    def end(self) -> list[Text | Reasoning]:
-        """Return what was held back; the text is over."""
+    def end(self, *, is_cut: bool) -> list[Text | Reasoning]:
+        """Return what was held back; the text is over.
+
+        `is_cut` when the model would have gone on: what may be the beginning of a mark is left out then.
+        """
         rest, self._buffer = self._buffer, ""
+        if self._state == self._start and is_cut and rest.strip():
+            return []
         if self._state == self._thinking:
-            rest = rest.rstrip("\n")
+            rest = (without_begun(rest, THINK_CLOSE) if is_cut else rest).rstrip("\n")
             return [Reasoning(rest if self._has_begun else rest.lstrip("\n"))]
         return [Text(rest)]
 

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import RequestError
+from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import tokenize
 from appliance.gateway.chat.request import ChatRequest
 from appliance.gateway.desk import Desk
@@ -91,4 +92,6 @@ async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
         raise RequestError("prompt and messages exclude each other", param="prompt")
     if asked.add_special_tokens:
         raise RequestError("add_special_tokens: the chat template writes them", param="add_special_tokens")
-    return await tokenize(model, ChatRequest(for_template(asked.messages), tools_of(asked.tools)))
+    messages = for_template(asked.messages)
+    continues = asked.add_generation_prompt is None and is_continuable(messages)
+    return await tokenize(model, ChatRequest(messages, tools_of(asked.tools), continues=continues))

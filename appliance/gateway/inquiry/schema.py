@@ -22,7 +22,9 @@ class TokenizeBody(Strict):
     add_special_tokens: bool | None = Field(
         None, description="the model's own prefix; default true; for `messages` only false: the template has them"
     )
-    add_generation_prompt: OnlyTrue | None = Field(None, description="only true")
+    add_generation_prompt: OnlyTrue | None = Field(
+        None, description="only true; then an assistant's text at the end is not continued"
+    )
     return_token_strs: bool | None = Field(None, description="`token_strs` beside `tokens`")
 
 

@@ -15,6 +15,7 @@ from appliance.gateway.openai.strict import Strict
 
 Body = TypeVar("Body", bound=Strict)
 
+_LIMIT_DIGITS = 9
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
 _TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
@@ -60,6 +61,15 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
         raise _explained(error) from error
+
+
+def query_fields(given: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of a query; numbers are texts in an address, and long ones stay so: no limit is as large."""
+    found: dict[str, Any] = dict(given)
+    limit = given.get("limit", "")
+    if limit.isascii() and limit.isdigit() and len(limit) <= _LIMIT_DIGITS:
+        found["limit"] = int(limit)
+    return found
 
 
 def _explained(error: pydantic.ValidationError) -> RequestError:

@@ -8,6 +8,7 @@ from typing import Any
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.completion import TokenLogprob
 from appliance.gateway.openai.form import Form, text_of
+from appliance.gateway.openai.token_figures import token_figures
 
 
 class ChatForm(Form):
@@ -54,15 +55,9 @@ class ChatForm(Form):
     def _logprobs(self, _choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         content = [
             {
-                **self._figures(token.token_id, token.logprob),
-                "top_logprobs": [self._figures(*pair) for pair in token.likeliest[: self.alternatives]],
+                **token_figures(self.tokens, token.token_id, token.logprob),
+                "top_logprobs": [token_figures(self.tokens, *pair) for pair in token.likeliest[: self.alternatives]],
             }
             for token in tokens
         ]
         return {"content": content, "refusal": None}
-
-    def _figures(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self.token_text(token)
-        # A token that is a part of a character has no text of its own; OpenAI leaves `bytes` null when unknown.
-        known = None if "\ufffd" in text else list(text.encode())
-        return {"token": text, "logprob": logprob, "bytes": known}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.errors import RequestError
+from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames
 from appliance.gateway.openai.messages import for_template
 from appliance.gateway.openai.schema import ChatBody
@@ -29,13 +30,34 @@ def chat_request(body: ChatBody) -> ChatRequest:
             f"reasoning_effort and chat_template_kwargs.{_SWITCH} contradict each other", param="reasoning_effort"
         )
     names = ClientNames() if switch is None else ClientNames(thinking=f"chat_template_kwargs.{_SWITCH}")
+    messages = for_template(body.messages)
     return ChatRequest(
-        messages=for_template(body.messages),
+        messages=messages,
         tools=tools_of(body.tools),
         tool_choice=choice_of(body.tool_choice),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         thinking=effort if switch is None else switch,
         response_format=structure_of(body.response_format),
         template_options=options,
+        continues=_continues(body, is_continuable(messages)),
         client_names=names,
     )
+
+
+def _continues(body: ChatBody, is_possible: bool) -> bool:
+    """Whether the answer goes on with the last message.
+
+    Raises:
+        RequestError: two parameters contradict each other, or it is asked for and not possible.
+    """
+    wanted, separate = body.continue_final_message, body.add_generation_prompt
+    if wanted is not None and wanted is separate:
+        raise RequestError(
+            "continue_final_message and add_generation_prompt contradict each other", param="continue_final_message"
+        )
+    if wanted is None and separate is not None:
+        wanted = not separate
+    if wanted and not is_possible:
+        name = "add_generation_prompt" if body.continue_final_message is None else "continue_final_message"
+        raise RequestError(f"{name}: the last message has no text of an assistant to go on with", param=name)
+    return is_possible if wanted is None else wanted

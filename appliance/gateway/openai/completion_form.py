@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import Any
 
 from appliance.gateway.chat.parts import Part
 from appliance.gateway.completion import TokenLogprob
 from appliance.gateway.openai.form import Form, text_of
+from appliance.gateway.openai.token_figures import text_of_bytes
 
 
 class CompletionForm(Form):
@@ -19,8 +21,9 @@ class CompletionForm(Form):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        # Characters of each completion before its next token, for `text_offset`.
+        # Of each completion: its characters before its next token, for `text_offset`.
         self._offsets = [0] * len(self._readers)
+        self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in self._readers]
 
     def _part(self, part: Part) -> dict[str, Any]:
         return {"text": text_of([part])}
@@ -32,17 +35,22 @@ class CompletionForm(Form):
         return {"text": text_of(parts)}
 
     def _logprobs(self, choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
-        texts = [self.token_text(token.token_id) for token in tokens]
         offsets = []
-        for text in texts:
+        for token in tokens:
+            # A token within a character stands where the character begins.
             offsets.append(self._offsets[choice])
-            self._offsets[choice] += len(text)
+            self._offsets[choice] += len(self._decoders[choice].decode(self.tokens.of(token.token_id)))
         return {
-            "tokens": texts,
+            "tokens": [self._name(token.token_id) for token in tokens],
             "token_logprobs": [token.logprob for token in tokens],
             "top_logprobs": [
-                {self.token_text(other): value for other, value in token.likeliest[: self.alternatives]}
-                for token in tokens
+                {self._name(other): value for other, value in token.likeliest[: self.alternatives]} for token in tokens
             ],
             "text_offset": offsets,
         }
+
+    def _name(self, token: int) -> str:
+        r"""The token's text, or as OpenAI calls one that has none of its own: `bytes:\xf0\x9f`."""
+        content = self.tokens.name(token)
+        text = text_of_bytes(content)
+        return text if text.encode() == content else f"bytes:{text}"

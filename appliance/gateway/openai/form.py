@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from appliance.gateway.chat.parts import Part, Text, joined
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.completion import Delta, TokenLogprob, Usage
+from appliance.token_bytes import TokenBytes
 
 DONE = b"data: [DONE]\n\n"
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -45,7 +46,7 @@ class Form(abc.ABC):
         readers: one for each choice.
         include_usage: whether a stream ends with an event that holds the usage.
         alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
-        token_text: gives the text of one token.
+        tokens: what each token stands for.
     """
 
     ID_PREFIX: ClassVar[str]
@@ -59,10 +60,10 @@ class Form(abc.ABC):
         *,
         include_usage: bool,
         alternatives: int | None,
-        token_text: Callable[[int], str],
+        tokens: TokenBytes,
     ) -> None:
         self.alternatives = alternatives
-        self.token_text = token_text
+        self.tokens = tokens
         self._envelope = envelope
         self._readers = readers
         self._include_usage = include_usage

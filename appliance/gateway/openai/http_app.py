@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from appliance.errors import RequestError, UnavailableError
 from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.anthropic.api import MessagesApi
+from appliance.gateway.anthropic.failure import is_anthropic
+from appliance.gateway.anthropic.models import ModelQuery, model_info, model_page
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
@@ -109,13 +111,18 @@ class OpenAiApi:
             param="model",
         )
 
-    async def models(self, _request: Request) -> Response:
-        """`GET /v1/models`."""
-        return JSONResponse({"object": "list", "data": [self._card(model) for model in self._desk.models.all]})
+    async def models(self, request: Request) -> Response:
+        """`GET /v1/models`, in the form of the client's API."""
+        models = self._desk.models.all
+        if is_anthropic(request):
+            query = body.check(ModelQuery, body.query_fields(request.query_params))
+            return JSONResponse(model_page(models, query, self._started))
+        return JSONResponse({"object": "list", "data": [self._card(model) for model in models]})
 
     async def model(self, request: Request) -> Response:
-        """`GET /v1/models/{name}`."""
-        return JSONResponse(self._card(self._desk.models.get(request.path_params["name"])))
+        """`GET /v1/models/{name}`, in the form of the client's API."""
+        model = self._desk.models.get(request.path_params["name"])
+        return JSONResponse(model_info(model, self._started) if is_anthropic(request) else self._card(model))
 
     async def description(self, _request: Request) -> Response:
         """`GET /openapi.json`."""
@@ -149,7 +156,7 @@ class OpenAiApi:
             [reader() for _ in range(completion.choices)],
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
             alternatives=completion.sampling.get("logprobs"),
-            token_text=model.token_text,
+            tokens=model.token_bytes,
         )
         record = record_of(request)
         record.fields |= {"model": model.name, "answer_id": completion.request_id}

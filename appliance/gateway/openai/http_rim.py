@@ -48,7 +48,9 @@ class HttpRim:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", record.request_id.encode())]
+                own = record.request_id.encode()
+                # OpenAI's name of it, and Anthropic's.
+                message["headers"] = [*message["headers"], (b"x-request-id", own), (b"request-id", own)]
             await send(message)
 
         try:
@@ -73,7 +75,7 @@ def on_failure(request: Request, error: Exception) -> Response:
     failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log says why")
     record = record_of(request)
     record.fields["error"] = type(failure).__name__
-    if is_anthropic(request.url.path):
+    if is_anthropic(request):
         return anthropic_failure(failure, record.request_id)
     return failure_response(failure)
 

@@ -33,8 +33,8 @@ class Ignored:
 
 
 REFUSED: dict[str, Refused] = {
-    "best_of": Refused("choices are not ranked; n gives several", (1,), frozenset({COMPLETIONS})),
-    "echo": Refused("the prompt is not repeated", (False,), frozenset({COMPLETIONS})),
+    "best_of": Refused("choices are not ranked; n gives several", (1,), endpoints=frozenset({COMPLETIONS})),
+    "echo": Refused("the prompt is not repeated", (False,), endpoints=frozenset({COMPLETIONS})),
     "functions": Refused("its successor is tools", ([],)),
     "function_call": Refused("its successor is tool_choice", ("none", "auto")),
     "modalities": Refused("answers are text", (["text"],)),
@@ -44,6 +44,7 @@ REFUSED: dict[str, Refused] = {
     "web_search_options": Refused("nothing leaves this box"),
     "store": Refused("nothing is stored", (False,)),
     "service_tier": Refused("there is one tier", ("auto", "default")),
+    "moderation": Refused("nothing is moderated"),
 }
 IGNORED: dict[str, Ignored] = {
     "user": Ignored("names an end user of the application", BOTH),
@@ -51,6 +52,7 @@ IGNORED: dict[str, Ignored] = {
     "metadata": Ignored("belongs to stored completions, and none are stored"),
     "prompt_cache_key": Ignored("prefixes are cached by their content"),
     "prompt_cache_retention": Ignored("prefixes are cached as long as there is room"),
+    "prompt_cache_options": Ignored("prefixes are cached as long as there is room"),
 }
 
 

@@ -114,6 +114,12 @@ class ChatBody(SamplingBody):
         None,
         description="vLLM's; `enable_thinking`, and what else the model's template reads",
     )
+    continue_final_message: bool | None = Field(
+        None,
+        description="vLLM's; whether the answer goes on with the last message's text; default: it does if that is an"
+        " assistant's without calls",
+    )
+    add_generation_prompt: bool | None = Field(None, description="vLLM's; the opposite of `continue_final_message`")
 
 
 class EmbeddingBody(Strict):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class Strict(BaseModel):
-    """No conversions between types, no NaN, no unknown field."""
+    """No conversions between types, no NaN, no unknown field; null means that a field is absent.
+
+    Many clients dump whole models, with null for all that was never set: such a field asks for nothing, known or not.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
 def _boolean(value: Any) -> Any:

@@ -55,7 +55,7 @@ def turn_of(model: ServedModel, prepared: Any, answer: str) -> dict[str, Any]:
         [prepared.reader()],
         include_usage=False,
         alternatives=None,
-        token_text=model.token_text,
+        tokens=model.token_bytes,
     )
     turn: dict[str, Any] = json.loads(form.document([Delta(answer, finish_reason="stop")]))["choices"][0]["message"]
     return turn

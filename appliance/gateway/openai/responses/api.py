@@ -19,7 +19,7 @@ from appliance.gateway.openai.answer import Answer
 from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
 from appliance.gateway.openai.http_rim import record_of
 from appliance.gateway.openai.read_form import ReadForm
-from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, turns_of_output
+from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
 from appliance.gateway.openai.responses.form import ResponseForm
 from appliance.gateway.openai.responses.parameters import TREATMENT
 from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
@@ -63,7 +63,7 @@ class ResponsesApi:
 
         def keep(fields: Mapping[str, Any], document: bytes) -> None:
             if asked.store is not False:
-                whole = [*turns, *turns_of_output(fields["output"])]
+                whole = with_output(turns, fields["output"], continues=prepared.continues)
                 self._store.keep(principal, response_id, KeptResponse(document, items_of(asked.input), whole))
 
         form = ResponseForm(
@@ -71,7 +71,7 @@ class ResponsesApi:
             int(time.time()),
             echo(asked, settings, model.name),
             alternatives=settings.get("logprobs"),
-            token_text=model.token_text,
+            tokens=model.token_bytes,
             count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
             keep=keep,
         )
@@ -111,7 +111,7 @@ class ResponsesApi:
 
     async def input_items(self, request: Request) -> Response:
         """`GET /v1/responses/{id}/input_items`."""
-        asked = body.check(PageQuery, _query(request))
+        asked = body.check(PageQuery, body.query_fields(request.query_params))
         kept = self._store.get(_principal(), request.path_params["response_id"])
         items = list(kept.input_items) if asked.order == "asc" else list(reversed(kept.input_items))
         if asked.after is not None:
@@ -144,11 +144,3 @@ class ResponsesApi:
 def _principal() -> str:
     """Whose answers these are."""
     return current().principal.name
-
-
-def _query(request: Request) -> dict[str, Any]:
-    """The query's parameters; numbers are texts in an address."""
-    found: dict[str, Any] = dict(request.query_params)
-    if found.get("limit", "").isascii() and found.get("limit", "").isdigit():
-        found["limit"] = int(found["limit"])
-    return found

@@ -74,6 +74,15 @@ def turns_of_output(output: Sequence[dict[str, Any]]) -> list[Turn]:
     return [turn]
 
 
+def with_output(turns: Sequence[Turn], output: Sequence[dict[str, Any]], *, continues: bool) -> list[Turn]:
+    """The conversation with an answer, which went on with the last turn if it `continues`."""
+    (turn,) = turns_of_output(output)
+    if not continues:
+        return [*turns, turn]
+    *before, last = turns
+    return [*before, {**last, **turn, "content": last["content"] + turn["content"]}]
+
+
 def new_id(prefix: str) -> str:
     """An id of its own for an item."""
     return f"{prefix}_{uuid.uuid4().hex}"

@@ -12,6 +12,8 @@ from appliance.gateway.completion import TokenLogprob, Usage
 from appliance.gateway.error_table import outcome, param
 from appliance.gateway.openai.form import encode, seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
+from appliance.gateway.openai.token_figures import token_figures
+from appliance.token_bytes import TokenBytes
 
 
 class ResponseForm:
@@ -22,7 +24,7 @@ class ResponseForm:
         created: seconds since 1970.
         echo: what the answer repeats of its request, in OpenAI's fields.
         alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
-        token_text: gives the text of one token.
+        tokens: what each token stands for.
         count_tokens: gives the number of a text's tokens.
         keep: gets the finished answer, in JSON fields and in the bytes that are sent; before they are.
     """
@@ -34,14 +36,14 @@ class ResponseForm:
         echo: Mapping[str, Any],
         *,
         alternatives: int | None,
-        token_text: Callable[[int], str],
+        tokens: TokenBytes,
         count_tokens: Callable[[str], int],
         keep: Callable[[Mapping[str, Any], bytes], None],
     ) -> None:
         self.usage = Usage()
         self._base = {"id": response_id, "object": "response", "created_at": created, **echo}
         self._alternatives = alternatives
-        self._token_text = token_text
+        self._tokens = tokens
         self._count_tokens = count_tokens
         self._keep = keep
         self._items = ResponseItems(self._emit)
@@ -132,13 +134,8 @@ class ResponseForm:
         }
 
     def _logprob(self, token: TokenLogprob) -> dict[str, Any]:
-        likeliest = [self._figures(*pair) for pair in token.likeliest[: self._alternatives]]
-        return {**self._figures(token.token_id, token.logprob), "top_logprobs": likeliest}
-
-    def _figures(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self._token_text(token)
-        # A token that is a part of a character has no text of its own, and so no bytes that are known.
-        return {"token": text, "logprob": logprob, "bytes": [] if "\ufffd" in text else list(text.encode())}
+        likeliest = [token_figures(self._tokens, *pair) for pair in token.likeliest[: self._alternatives]]
+        return {**token_figures(self._tokens, token.token_id, token.logprob), "top_logprobs": likeliest}
 
     def _emit(self, kind: str, **fields: Any) -> None:
         event = {"type": kind, "sequence_number": self._number, **fields}

@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
+from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
 from appliance.gateway.openai.responses.conversation import Turn
 from appliance.gateway.openai.responses.schema import (
@@ -29,6 +30,7 @@ def chat_request(asked: PromptFields, turns: Sequence[Turn]) -> ChatRequest:
     choice = asked.tool_choice
     effort = asked.reasoning.effort if asked.reasoning else None
     return ChatRequest(
+        continues=is_continuable(turns),
         messages=[*instructions, *turns],
         tools=tuple(_tool(tool) for tool in asked.tools or ()),
         tool_choice=ToolChoice("named", choice.name)

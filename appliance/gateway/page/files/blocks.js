@@ -42,7 +42,7 @@ export function show(container, text) {
     if (before && before.code === block.code && before.language === block.language) {
       if (before.text !== block.text) fill(node, block);
     } else {
-      const fresh = block.code ? codeNode(block) : element("div", "prose");
+      const fresh = block.code ? codeNode(block) : proseNode();
       fill(fresh, block);
       if (node) node.replaceWith(fresh);
       else container.append(fresh);
@@ -59,11 +59,26 @@ function fill(node, block) {
   }
   // Every second piece stood between backticks.
   const pieces = block.text.split(/`([^`\n]+)`/);
-  node.replaceChildren(...pieces.map((piece, index) => (index % 2 ? element("code", "", piece) : piece)));
+  node.replaceChildren(...pieces.map((piece, index) => (index % 2 ? inlineCode(piece) : piece)));
+}
+
+/** Prose runs as its own letters do: from the right in Arabic and Hebrew. */
+function proseNode() {
+  const node = element("div", "prose");
+  node.dir = "auto";
+  return node;
+}
+
+/** Code runs from the left, whatever stands around it. */
+function inlineCode(text) {
+  const node = element("code", "", text);
+  node.dir = "ltr";
+  return node;
 }
 
 function codeNode(block) {
   const node = element("div", "code");
+  node.dir = "ltr";
   const top = element("div", "top");
   top.append(element("span", "", block.language || "code"));
   // Browsers lend the clipboard only to pages that came over TLS or from the same machine.

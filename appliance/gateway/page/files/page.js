@@ -70,6 +70,7 @@ async function send() {
   at("empty").hidden = true;
   const mine = conversation;
   const asked = addTurn("asked", "You");
+  asked.text.dir = "auto";
   asked.text.textContent = question;
   const answer = addTurn("answer", model);
   answer.text.scrollIntoView({ block: "end" });
@@ -177,6 +178,7 @@ function addTurn(className, who) {
       if (!thoughts) {
         const details = element("details", "thinking");
         thoughts = element("div", "text");
+        thoughts.dir = "auto";
         details.append(element("summary", "", "Thinking"), thoughts);
         text.before(details);
       }

@@ -1,0 +1,39 @@
+"""Lets the model go on with an assistant's turn that the client began: the prompt ends where that turn's text does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from appliance.errors import RequestError
+
+# Two noncharacters, which Unicode keeps for a program's own use.
+_END = "\ufdd0\ufdd1"
+
+
+def is_continuable(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last turn is the assistant's, with a text and without calls: behind a call comes its result."""
+    last = messages[-1]
+    return last["role"] == "assistant" and bool(last["content"]) and not last.get("tool_calls")
+
+
+def open_ended(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages for the template, with a mark behind the last one's text."""
+    *before, last = messages
+    return [*before, {**last, "content": last["content"] + _END}]
+
+
+def cut_behind(text: str, content: str, param: str) -> str:
+    """Return what the template rendered of `open_ended` messages, up to the end of the last one's text, `content`.
+
+    Raises:
+        RequestError: the template changes the text, so that the model would not go on from what the client sent.
+    """
+    prompt, mark, _ = text.rpartition(_END)
+    if not mark or not prompt.endswith(content):
+        raise RequestError(
+            f"{param}: the model's chat template changes the last turn's text, so it cannot be continued",
+            hint="leave out white space at its beginning and end, or end with a user's message",
+            param=param,
+        )
+    return prompt

@@ -1,0 +1,88 @@
+"""The bytes that each token of a tokenizer stands for. It refuses tokenizers whose bytes it cannot name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import tokenizers
+
+from appliance.errors import UnsupportedError
+
+_SPACE_PIECE = "\u2581"
+
+
+class TokenBytes:
+    """What the tokens of a Hugging Face tokenizer stand for.
+
+    A token's bytes never depend on its neighbours, and only UTF-8 decides where a character ends.
+
+    Attributes:
+        specials: names of the tokens that stand for no text.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        """Take a loaded tokenizer.
+
+        Raises:
+            UnsupportedError: its decoder is neither byte-level BPE nor SentencePiece with byte fallback.
+        """
+        self._backend = backend
+        self._byte_level = _is_byte_level(backend)
+        self._bytes: dict[int, bytes] = {}
+        self.specials: Mapping[int, str] = {
+            token: added.content for token, added in backend.get_added_tokens_decoder().items() if added.special
+        }
+        for token, added in backend.get_added_tokens_decoder().items():
+            self._bytes[token] = b"" if added.special else added.content.encode()
+
+    def of(self, token: int) -> bytes:
+        """Return the UTF-8 bytes that `token` stands for; none for special tokens and unused ids."""
+        known = self._bytes.get(token)
+        if known is None:
+            known = self._bytes[token] = self._read(token)
+        return known
+
+    def name(self, token: int) -> bytes:
+        """Return the bytes that `token` stands for, or the name of a special one."""
+        special = self.specials.get(token)
+        return self.of(token) if special is None else special.encode()
+
+    def first(self, tokens: int) -> list[bytes]:
+        """Return what `of` says of the first `tokens` ids, without keeping it."""
+        return [self._read(token) if (known := self._bytes.get(token)) is None else known for token in range(tokens)]
+
+    def _read(self, token: int) -> bytes:
+        piece = self._backend.id_to_token(token)
+        return b"" if piece is None else self._piece_bytes(piece)
+
+    def _piece_bytes(self, piece: str) -> bytes:
+        if self._byte_level:
+            known = [_BYTE_OF_CHARACTER.get(character) for character in piece]
+            return piece.encode() if None in known else bytes(byte for byte in known if byte is not None)
+        if len(piece) == len("<0x00>") and piece.startswith("<0x") and piece.endswith(">"):
+            return bytes([int(piece[3:5], 16)])
+        return piece.replace(_SPACE_PIECE, " ").encode()
+
+
+def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
+    """Tell byte-level BPE (True) from SentencePiece pieces with byte fallback (False), or refuse."""
+    decoder: dict[str, Any] = json.loads(backend.decoder.__getstate__()) if backend.decoder else {}
+    parts = decoder.get("decoders", [decoder])
+    kinds = {part.get("type") for part in parts}
+    if kinds == {"ByteLevel"}:
+        return True
+    if "ByteFallback" in kinds and kinds <= {"ByteFallback", "Fuse", "Replace"}:
+        return False
+    raise UnsupportedError(f"the tokenizer's decoder {decoder.get('type')!r} is not known")
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """GPT-2's table: printable bytes stand for themselves, the other 68 for characters from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTE_OF_CHARACTER = _byte_level_alphabet()
