@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.errors import RequestError, UnsupportedError
-from appliance.gateway.chat_template import ChatTemplate
+from appliance.chat_template.template import ChatTemplate
 
 USER = [{"role": "user", "content": "hi"}]
 
