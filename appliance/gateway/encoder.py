@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import tokenizers
 
@@ -32,12 +32,7 @@ class Encoder:
 
     async def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Return the tokens of a text; control texts in it become control tokens."""
-
-        def encode() -> list[int]:
-            ids: list[int] = self._fast(self._tokenizer, text, add_special_tokens=add_special_tokens)
-            return ids
-
-        return await _run(encode, len(text))
+        return await _run(lambda: self._fast(self._tokenizer, text, add_special_tokens), len(text))
 
     async def encode_content(self, text: str) -> list[int]:
         """Return the tokens of a text in which nothing is a control text."""
@@ -87,8 +82,9 @@ class Encoder:
         return [(token, span) for token, span in pairs if token in self._added]
 
     @staticmethod
-    def _fast(tokenizer: tokenizers.Tokenizer, text: str, *, add_special_tokens: bool = False) -> Any:
-        return tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+    def _fast(tokenizer: tokenizers.Tokenizer, text: str, add_special_tokens: bool = False) -> list[int]:
+        ids: list[int] = tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+        return ids
 
 
 def _without_added_tokens(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import tokenizers
 
@@ -20,6 +21,7 @@ from appliance.heap import give_back_free_memory
 
 # Texts have three to five characters a token. What has more than this of the whole context is refused unread.
 CHARACTERS_A_TOKEN = 16
+_Ids = TypeVar("_Ids", bound=Sequence[int])
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class ServedModel:
         Raises:
             RequestError: an id is not of this model, or there are too many; `param` names the ids.
         """
+        if len(ids) > self.max_characters:
+            raise RequestError(f"{param} has {len(ids)} ids; at most {self.max_characters} are read", param=param)
         self.check_known(ids, param)
         return await self.encoder.decode(ids)
 
@@ -171,8 +175,10 @@ class ServedModel:
             RequestError: it is empty or has an id that the model does not know.
             PromptTooLongError: see `check_length`.
         """
+        # The length first: there may be millions.
+        self.check_length(ids, "prompt")
         self.check_known(ids, "prompt")
-        return self.check_length(list(ids), "prompt")
+        return ids
 
     def check_known(self, ids: Sequence[int], param: str) -> None:
         """Pass if the model knows every id.
@@ -181,12 +187,11 @@ class ServedModel:
             RequestError: it does not; `param` names the ids.
         """
         tokens = self.manifest.shape.tokens
-        # There may be millions.
         for token in (min(ids), max(ids)) if ids else ():
             if not 0 <= token < tokens:
                 raise RequestError(f"{param} has the token id {token}; this model has 0 to {tokens - 1}", param=param)
 
-    def check_length(self, ids: list[int], param: str) -> list[int]:
+    def check_length(self, ids: _Ids, param: str) -> _Ids:
         """Return the prompt if it is neither empty nor longer than the model's context.
 
         Raises:

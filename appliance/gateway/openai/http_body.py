@@ -7,6 +7,7 @@ import asyncio
 from starlette.requests import Request
 
 from appliance.gateway.desk import Desk
+from appliance.gateway.openai.body_size import check_size
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
 
 
@@ -37,6 +38,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     Raises:
         BodyTypeError: it is declared as something else.
         BodyTooLargeError: it has more than `max_bytes`.
+        RequestError: there is more in it than is parsed.
         BodyTimeoutError: it did not arrive within `timeout_s` seconds.
         starlette.requests.ClientDisconnect: the client hung up.
     """
@@ -47,9 +49,11 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     if declared.isdigit() and int(declared) > max_bytes:
         raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
     try:
-        return await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
+        content = await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
     except asyncio.TimeoutError as error:
         raise BodyTimeoutError(f"the body did not arrive within {timeout_s:g} seconds") from error
+    await check_size(content)
+    return content
 
 
 async def _collect(request: Request, max_bytes: int) -> bytes:
