@@ -19,8 +19,6 @@ from appliance.gateway.control_texts import ControlTexts
 from appliance.gateway.encoder import Encoder
 from appliance.heap import give_back_free_memory
 
-# Texts have three to five characters a token. What has more than this of the whole context is refused unread.
-CHARACTERS_A_TOKEN = 16
 _Ids = TypeVar("_Ids", bound=Sequence[int])
 
 
@@ -100,21 +98,16 @@ class ServedModel:
             )
         return self.template
 
-    @property
-    def max_characters(self) -> int:
-        """The longest text that is looked at."""
-        return self.manifest.shape.context_tokens * CHARACTERS_A_TOKEN
-
     def check_characters(self, text: str, param: str) -> None:
         """Pass if the text may fit the context.
 
         Raises:
             PromptTooLongError: it has more characters than are looked at; `param` names it.
         """
-        if len(text) > self.max_characters:
+        if len(text) > self.manifest.shape.max_characters:
             raise PromptTooLongError(
                 f"{param} has {len(text)} characters; for a context of {self.manifest.shape.context_tokens} tokens at"
-                f" most {self.max_characters} are looked at",
+                f" most {self.manifest.shape.max_characters} are looked at",
                 param=param,
             )
 
@@ -154,8 +147,10 @@ class ServedModel:
         Raises:
             RequestError: an id is not of this model, or there are too many; `param` names the ids.
         """
-        if len(ids) > self.max_characters:
-            raise RequestError(f"{param} has {len(ids)} ids; at most {self.max_characters} are read", param=param)
+        if len(ids) > self.manifest.shape.max_characters:
+            raise RequestError(
+                f"{param} has {len(ids)} ids; at most {self.manifest.shape.max_characters} are read", param=param
+            )
         self.check_known(ids, param)
         return await self.encoder.decode(ids)
 

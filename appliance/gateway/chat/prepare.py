@@ -105,7 +105,7 @@ async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[
         content.messages,
         tools=content.tools,
         options=content.options,
-        max_characters=model.max_characters,
+        max_characters=model.manifest.shape.max_characters,
     )
     text = unsigned_json(text, content.sign) if content.sign else text
     return text, await model.tokenize_rendered(text, content.sign, param)
