@@ -6,7 +6,7 @@ import resource
 import signal
 
 # Real templates need milliseconds. It is time of the processor, which a busy machine does not use up.
-CPU_S = 2.0
+CPU_S = 1.0
 MEMORY_BYTES = 512 << 20
 
 

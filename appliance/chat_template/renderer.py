@@ -53,7 +53,7 @@ class Renderer:
         """
         asked = {"messages": messages, "tools": tools, "options": options, "max_characters": max_characters}
         async with self._places:
-            running = self._idle.pop() if self._idle else await asyncio.to_thread(RunningTemplate, self._template)
+            running = self._taken() or await asyncio.to_thread(RunningTemplate, self._template)
             try:
                 return await running.render(asked)
             finally:
@@ -61,6 +61,15 @@ class Renderer:
                     self._idle.append(running)
                 else:
                     running.end()
+
+    def _taken(self) -> RunningTemplate | None:
+        """One that runs and is idle."""
+        while self._idle:
+            running = self._idle.pop()
+            if running.is_alive:
+                return running
+            running.end()
+        return None
 
     def close(self) -> None:
         """End the processes."""

@@ -66,6 +66,11 @@ class RunningTemplate:
         self.connection.setblocking(False)
         self.variables: frozenset[str] = frozenset(json.loads(answer))
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     async def render(self, asked: Mapping[str, Any]) -> str:
         """Return the prompt's text; the arguments are those of `ChatTemplate.render`, and `max_characters`.
 
