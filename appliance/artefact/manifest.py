@@ -30,6 +30,9 @@ class FileEntry:
     sha256: str
 
 
+CHARACTERS_A_TOKEN = 16
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """What the engine needs to allocate the KV cache and feed the graph.
@@ -51,6 +54,11 @@ class ModelShape:
     tokens: int
     context_tokens: int
     cache_dtype: str = "float32"
+
+    @property
+    def max_characters(self) -> int:
+        """The longest text that is looked at. Texts have three to five characters a token: more cannot fit."""
+        return self.context_tokens * CHARACTERS_A_TOKEN
 
     @property
     def cache_bytes_per_token(self) -> int:

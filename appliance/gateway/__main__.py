@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -107,6 +108,9 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(settings)
+    # What is loaded now stays: the collector must not walk through it again while streams wait.
+    gc.collect()
+    gc.freeze()
     async with gateway.serving():
         waits = [asyncio.create_task(event.wait()) for event in (stop, gateway.drain_asked)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

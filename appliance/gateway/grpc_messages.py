@@ -20,6 +20,10 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.served_model import ServedModel
 
 _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
+# What JSON's limit of strings leaves for turns over HTTP.
+MAX_MESSAGES = 5000
+# Those of SamplingBody, before a copy is made.
+_MOST = {"logit_bias": 1024, "stop": 16, "stop_token_ids": 128}
 
 
 class _Sampling(SamplingBody):
@@ -49,6 +53,8 @@ def conversation(request: pb.ChatRequest | pb.Conversation) -> list[dict[str, st
         RequestError: there is none, a role is not known, or the request has a field that is not in our schema.
     """
     check_known(request)
+    if len(request.messages) > MAX_MESSAGES:
+        raise RequestError(f"messages: at most {MAX_MESSAGES} are read", param="messages")
     turns = []
     for message in request.messages:
         check_known(message)
@@ -63,6 +69,9 @@ def settings(message: pb.Sampling, defaults: Generation) -> dict[str, Any]:
         RequestError: a value is out of range, or a field is not in our schema.
     """
     check_known(message)
+    for name, most in _MOST.items():
+        if len(getattr(message, name)) > most:
+            raise RequestError(f"{name} has at most {most} entries", param=name)
     given = {field.name: value for field, value in message.ListFields() if field.name != "logit_bias"}
     given |= {name: list(given[name]) for name in ("stop", "stop_token_ids") if name in given}
     if message.logit_bias:

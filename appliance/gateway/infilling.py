@@ -12,7 +12,7 @@ _MARKS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
 async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suffix: str) -> Sequence[int]:
-    """Return the prompt's token ids; `prefix` is text or tokens, and either may be empty.
+    """Return the prompt's token ids; `prefix` is text or tokens, and either may be empty. Neither writes a token.
 
     Raises:
         RequestError: the model has no tokens for it, or the prefix has an id that it does not know.
@@ -23,6 +23,6 @@ async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suff
         raise RequestError(
             f"suffix cannot be honoured: {model.name} has no tokens for filling in the middle", param="suffix"
         )
-    head: list[int] = await model.encode_part(prefix) if isinstance(prefix, str) else list(prefix)
-    ids = [before, *head, after, *await model.encode_part(suffix), middle]
+    head: list[int] = await model.encode_content(prefix, "prompt") if isinstance(prefix, str) else list(prefix)
+    ids = [before, *head, after, *await model.encode_content(suffix, "suffix"), middle]
     return model.check_ids(ids)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import tokenizers
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance.chat_template.renderer import Renderer
 from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
 from appliance.gateway.chat.dialect import Dialect
-from appliance.gateway.chat_template import ChatTemplate
+from appliance.gateway.control_texts import ControlTexts
+from appliance.gateway.encoder import Encoder
 from appliance.heap import give_back_free_memory
 from appliance.token_bytes import TokenBytes
 
-# Below this many characters encoding takes less than a thread switch is worth.
-_INLINE_CHARACTERS = 4096
+_Ids = TypeVar("_Ids", bound=Sequence[int])
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,11 @@ class ServedModel:
 
     Attributes:
         manifest: the artefact's table of contents.
-        tokenizer: the library's tokenizer; it is thread-safe for encoding.
+        tokenizer: the library's tokenizer, for its vocabulary.
         token_bytes: what each token stands for.
+        encoder: turns texts into tokens and back with it.
         template: None for a base model.
+        controls: the texts that content must not have as they are.
         fingerprint: changes whenever any byte of the artefact does.
         dialect: how it writes tool calls and thoughts.
         marks: the tokens that it puts around them, by their texts.
@@ -39,7 +42,9 @@ class ServedModel:
     manifest: Manifest
     tokenizer: tokenizers.Tokenizer
     token_bytes: TokenBytes
-    template: ChatTemplate | None
+    encoder: Encoder
+    template: Renderer | None
+    controls: ControlTexts
     fingerprint: str
     dialect: Dialect = field(default_factory=Dialect)
     marks: Mapping[str, int] = field(default_factory=dict)
@@ -56,22 +61,29 @@ class ServedModel:
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)
-        template = None
-        if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
-            template = ChatTemplate(
-                _read_checked(folder, manifest, CHAT_TEMPLATE).decode(),
-                bos_token=manifest.generation.bos_token,
-                eos_token=manifest.generation.eos_token,
-            )
         source = _read_checked(folder, manifest, TOKENIZER)
         try:
             tokenizer = tokenizers.Tokenizer.from_buffer(source)
         except ValueError as error:
             raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
+        template, written = None, ""
+        if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
+            written = _read_checked(folder, manifest, CHAT_TEMPLATE).decode()
+            tokens = manifest.generation
+            template = Renderer(written, bos_token=tokens.bos_token, eos_token=tokens.eos_token)
         give_back_free_memory()
         digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
-        token_bytes = TokenBytes(tokenizer)
-        return cls(manifest, tokenizer, token_bytes, template, f"fp_{digest[:12]}", dialect, dialect.marks(tokenizer))
+        return cls(
+            manifest,
+            tokenizer,
+            TokenBytes(tokenizer),
+            Encoder(tokenizer),
+            template,
+            ControlTexts(tokenizer, written),
+            f"fp_{digest[:12]}",
+            dialect,
+            dialect.marks(tokenizer),
+        )
 
     @property
     def name(self) -> str:
@@ -79,7 +91,7 @@ class ServedModel:
         return self.manifest.model
 
     @property
-    def chat_template(self) -> ChatTemplate:
+    def chat_template(self) -> Renderer:
         """The model's template.
 
         Raises:
@@ -91,48 +103,70 @@ class ServedModel:
             )
         return self.template
 
-    async def encode_rendered(self, text: str, param: str = "messages") -> list[int]:
-        """Return the token ids of what the chat template rendered; `param` names the conversation in errors.
+    def check_characters(self, text: str, param: str) -> None:
+        """Pass if the text may fit the context.
 
         Raises:
-            PromptTooLongError: see `check_length`.
+            PromptTooLongError: it has more characters than are looked at; `param` names it.
         """
-        return self.check_length(await self.tokenize_rendered(text), param)
+        if len(text) > self.manifest.shape.max_characters:
+            raise PromptTooLongError(
+                f"{param} has {len(text)} characters; for a context of {self.manifest.shape.context_tokens} tokens at"
+                f" most {self.manifest.shape.max_characters} are looked at",
+                param=param,
+            )
 
-    async def tokenize_rendered(self, text: str) -> list[int]:
-        """Return the token ids of what the chat template rendered, of any length."""
+    async def tokenize_rendered(self, text: str, sign: str, param: str) -> list[int]:
+        """Return the tokens of what the chat template rendered; `sign` stands inside of what is no control token.
+
+        Raises:
+            PromptTooLongError: see `check_characters`.
+        """
+        self.check_characters(text, param)
         # The template writes the model's special tokens itself.
-        return await self._encode(text, add_special_tokens=False)
+        return await self.encoder.encode_signed(text, sign)
 
     async def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a plain prompt, with the model's own prefix if it has one.
 
+        Control texts in it become control tokens: whoever writes a plain prompt writes the template.
+
         Raises:
             RequestError: the prompt is empty.
-            PromptTooLongError: see `check_length`.
+            PromptTooLongError: see `check_length` and `check_characters`.
         """
         return self.check_length(await self.tokenize_text(text), "prompt")
 
     async def tokenize_text(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the token ids of a text of any length, with the model's own prefix if it has one and is wanted."""
-        return await self._encode(text, add_special_tokens=add_special_tokens) if text else []
+        """Return the token ids of a plain prompt, with the model's own prefix if it has one and is wanted.
+
+        Raises:
+            PromptTooLongError: see `check_characters`.
+        """
+        self.check_characters(text, "prompt")
+        return await self.encoder.encode(text, add_special_tokens=add_special_tokens) if text else []
 
     async def detokenize(self, ids: Sequence[int], param: str) -> str:
         """Return the text of tokens, special ones written out.
 
         Raises:
-            RequestError: an id is not of this model; `param` names the ids.
+            RequestError: an id is not of this model, or there are too many; `param` names the ids.
         """
+        if len(ids) > self.manifest.shape.max_characters:
+            raise RequestError(
+                f"{param} has {len(ids)} ids; at most {self.manifest.shape.max_characters} are read", param=param
+            )
         self.check_known(ids, param)
+        return await self.encoder.decode(ids)
 
-        def decode() -> str:
-            return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+    async def encode_content(self, text: str, param: str) -> list[int]:
+        """Return the tokens of a text that is only a part of a prompt: without a prefix or control tokens.
 
-        return decode() if len(ids) < _INLINE_CHARACTERS else await asyncio.to_thread(decode)
-
-    async def encode_part(self, text: str) -> list[int]:
-        """Return the token ids of a text that is only a part of a prompt: without a prefix, of any length."""
-        return await self._encode(text, add_special_tokens=False)
+        Raises:
+            PromptTooLongError: see `check_characters`; `param` names the text.
+        """
+        self.check_characters(text, param)
+        return await self.encoder.encode_content(text)
 
     def check_ids(self, ids: Sequence[int]) -> Sequence[int]:
         """Return a prompt that the client tokenised itself.
@@ -141,8 +175,10 @@ class ServedModel:
             RequestError: it is empty or has an id that the model does not know.
             PromptTooLongError: see `check_length`.
         """
+        # The length first: there may be millions.
+        self.check_length(ids, "prompt")
         self.check_known(ids, "prompt")
-        return self.check_length(list(ids), "prompt")
+        return ids
 
     def check_known(self, ids: Sequence[int], param: str) -> None:
         """Pass if the model knows every id.
@@ -151,12 +187,11 @@ class ServedModel:
             RequestError: it does not; `param` names the ids.
         """
         tokens = self.manifest.shape.tokens
-        # There may be millions.
         for token in (min(ids), max(ids)) if ids else ():
             if not 0 <= token < tokens:
                 raise RequestError(f"{param} has the token id {token}; this model has 0 to {tokens - 1}", param=param)
 
-    def check_length(self, ids: list[int], param: str) -> list[int]:
+    def check_length(self, ids: _Ids, param: str) -> _Ids:
         """Return the prompt if it is neither empty nor longer than the model's context.
 
         Raises:
@@ -172,14 +207,6 @@ class ServedModel:
             )
         return ids
 
-    async def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        def encode() -> list[int]:
-            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
-            return ids
-
-        # A long prompt takes milliseconds, in which other streams would wait. The library releases the GIL.
-        return encode() if len(text) < _INLINE_CHARACTERS else await asyncio.to_thread(encode)
-
 
 class ServedModels:
     """The models on offer, by name."""
@@ -191,6 +218,12 @@ class ServedModels:
     def load(cls, folders: Sequence[Path]) -> ServedModels:
         """Read every artefact; see `ServedModel.load` for what is raised."""
         return cls(ServedModel.load(folder) for folder in folders)
+
+    def close(self) -> None:
+        """End the processes of the chat templates."""
+        for model in self.all:
+            if model.template is not None:
+                model.template.close()
 
     @property
     def all(self) -> list[ServedModel]:

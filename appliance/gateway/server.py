@@ -111,6 +111,7 @@ class Gateway:
             for watcher in watchers:
                 watcher.cancel()
             await self._desk.triton.close()
+            self._desk.models.close()
 
     async def _tell_health(self) -> None:
         waiting = self._desk.readiness.waiting_for

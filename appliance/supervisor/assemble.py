@@ -101,7 +101,7 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
         plan.layout.run,
         describe,
         Part("Triton", triton, lambda: is_engine_alive(plan.triton_metrics)),
-        Part("the gateway", gateway, gateway.is_live),
+        Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,
     )

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from appliance.errors import ApplianceError, ForcedEndError
 from appliance.supervisor import state
 from appliance.supervisor.backoff import Backoff
+from appliance.supervisor.progress import Progress
 from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.watchdog import Watchdog
 
@@ -60,11 +61,13 @@ class Part:
         name: what messages call it.
         service: see Service.
         is_alive: whether it answers, for its watchdog.
+        may_be_busy: it may compute for so long that it does not answer, and is not ended for it.
     """
 
     name: str
     service: Service
     is_alive: Callable[[], Coroutine[Any, Any, bool]]
+    may_be_busy: bool = False
 
 
 class _Kept:
@@ -73,7 +76,8 @@ class _Kept:
     def __init__(self, part: Part) -> None:
         self.name = part.name
         self.service = part.service
-        self.watchdog = Watchdog(part.is_alive)
+        progress = Progress(lambda: part.service.pid if part.may_be_busy else None)
+        self.watchdog = Watchdog(part.is_alive, progress.is_busy)
         self.backoff = Backoff()
         self.restarts = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.artefact.folder import read_manifest
-from appliance.gateway.chat_template import ChatTemplate
+from appliance.chat_template.template import ChatTemplate
 from appliance.layout import Layout
 from appliance.store import open_model
 from export.tokenizer import load_tokenizer

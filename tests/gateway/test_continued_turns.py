@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.chat_template.template import ChatTemplate
 from appliance.errors import RequestError
 from appliance.gateway.chat.continuation import cut_behind, open_ended
-from appliance.gateway.chat_template import ChatTemplate
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.gateway.chat import templates

@@ -130,13 +130,13 @@ def _whatever_it_says(call):
 
 @pytest.mark.parametrize("front", ["http", "grpc"])
 def test_a_bug_says_where_it_is_and_not_what_it_met(box, log, monkeypatch, front):
-    async def encode_rendered(_self, text, _param="messages"):
+    async def tokenize_rendered(_self, text, _sign, _param):
         try:
             return {}[text]
         except KeyError as error:
             raise ValueError(f"cannot take {text}") from error
 
-    monkeypatch.setattr(ServedModel, "encode_rendered", encode_rendered)
+    monkeypatch.setattr(ServedModel, "tokenize_rendered", tokenize_rendered)
     if front == "http":
         assert httpx.post(f"{box.url}/v1/chat/completions", json=CHAT).status_code == 500
     else:
@@ -147,7 +147,7 @@ def test_a_bug_says_where_it_is_and_not_what_it_met(box, log, monkeypatch, front
     (bug,) = lines(log, "bug")
     assert bug["request_id"]
     assert {"ValueError", "KeyError"} <= set(bug["traceback"])
-    assert any("test_logs.py" in frame and "encode_rendered" in frame for frame in bug["traceback"])
+    assert any("test_logs.py" in frame and "tokenize_rendered" in frame for frame in bug["traceback"])
     assert MARK not in log.getvalue().lower()
 
 

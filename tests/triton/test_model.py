@@ -15,6 +15,7 @@ import tritonclient.grpc as client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
+from appliance.artefact.manifest import CHARACTERS_A_TOKEN
 from tests.checkpoints import tiny_tokenizer
 from tests.running_box import RunningBox
 from tests.tiny_artefact import CONTEXT_TOKENS, TINY
@@ -198,7 +199,7 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
         pytest.param({"text_input": b"\xff"}, "RequestError[text_input]: text_input is not UTF-8", id="not UTF-8"),
         pytest.param({"text_input": "a", "sampling_parameters": "{"}, "is not JSON", id="not JSON"),
         pytest.param({"text_input": "a", "sampling_parameters": "[]"}, "must be a JSON object", id="no object"),
-        pytest.param({"text_input": "a", "sampling_parameters": "[" * 100_000}, "is not JSON", id="too deep"),
+        pytest.param({"text_input": "a", "sampling_parameters": "[" * 50_000}, "is not JSON", id="too deep"),
         pytest.param(
             {"text_input": "a", "sampling_parameters": {"structured_outputs": {"json": {"not": {}}}}},
             "RequestError[structured_outputs]: structured_outputs cannot be honoured: Unimplemented keys",
@@ -314,3 +315,17 @@ def test_administration_over_grpc_needs_the_secret(box: RunningBox):
             with pytest.raises(InferenceServerException, match="restricted"):
                 action()
         assert triton.is_model_ready(TINY)
+
+
+def test_a_long_text_is_read_beside_others_and_one_that_cannot_fit_is_refused_unread(box: RunningBox):
+    most = CONTEXT_TOKENS * CHARACTERS_A_TOKEN
+    refused = _refusal(box, text_input="a" * (most + 1), sampling_parameters=GREEDY)
+    assert refused.startswith("PromptTooLongError[text_input]")
+    text = "x" * 5000
+    (answer,) = _ask(box, text_input=text, sampling_parameters=GREEDY, return_num_input_tokens=True)
+    assert _value(answer, "num_input_tokens") == len(tiny_tokenizer().encode(text).ids)
+
+
+@pytest.mark.parametrize("text", ["[" * 70_000, '{"a": [' + "1," * 70_000 + "1]}"])
+def test_settings_that_take_long_to_parse_are_refused(box: RunningBox, text: str):
+    assert "sampling_parameters" in _refusal(box, text_input=PROMPT, sampling_parameters=text)

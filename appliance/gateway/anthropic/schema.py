@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.openai.schema import MAX_COUNT, Int64, StopString
-from appliance.gateway.openai.strict import OnlyFalse, Strict
+from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS
 
 
@@ -55,7 +55,7 @@ class ToolResultBlock(Block):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | list[TextBlock] | None = None
+    content: str | Many[TextBlock] | None = None
     is_error: bool | None = None
     toolset_name: None = None
 
@@ -76,21 +76,21 @@ class UserMessage(Strict):
     """The application's turn."""
 
     role: Literal["user"]
-    content: str | list[UserBlock]
+    content: str | Many[UserBlock]
 
 
 class AssistantMessage(Strict):
     """The model's turn."""
 
     role: Literal["assistant"]
-    content: str | list[AssistantBlock]
+    content: str | Many[AssistantBlock]
 
 
 class SystemMessage(Strict):
     """Instructions in the midst of a conversation."""
 
     role: Literal["system"]
-    content: str | list[TextBlock]
+    content: str | Many[TextBlock]
 
 
 def _role_tag(value: Any) -> str:
@@ -206,11 +206,11 @@ class CountBody(Strict):
     """Body of `/v1/messages/count_tokens`: what makes the prompt."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    messages: list[Message] = Field(
+    messages: Many[Message] = Field(
         min_length=1,
         description="required; `text`, `tool_use`, `tool_result`, `thinking`; an assistant's text at the end goes on",
     )
-    system: str | list[TextBlock] | None = Field(None, description="text, or text blocks")
+    system: str | Many[TextBlock] | None = Field(None, description="text, or text blocks")
     tools: list[Tool] | None = Field(
         None, max_length=MAX_TOOLS, description="the application's own; Anthropic's tools are refused"
     )

@@ -17,20 +17,25 @@ def is_continuable(messages: Sequence[Mapping[str, Any]]) -> bool:
     return last["role"] == "assistant" and bool(last["content"]) and not last.get("tool_calls")
 
 
-def open_ended(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def open_ended(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the messages for the template, with a mark behind the last one's text."""
     *before, last = messages
     return [*before, {**last, "content": last["content"] + _END}]
 
 
-def cut_behind(text: str, content: str, param: str) -> str:
-    """Return what the template rendered of `open_ended` messages, up to the end of the last one's text, `content`.
+def cut_behind(text: str, open_content: str, param: str) -> str:
+    """Return what the template rendered of `open_ended` messages, up to the end of the last one's text.
+
+    Args:
+        text: what was rendered.
+        open_content: the last message's content as `open_ended` returned it.
+        param: what the client calls the messages.
 
     Raises:
         RequestError: the template changes the text, so that the model would not go on from what the client sent.
     """
     prompt, mark, _ = text.rpartition(_END)
-    if not mark or not prompt.endswith(content):
+    if not mark or not prompt.endswith(open_content.removesuffix(_END)):
         raise RequestError(
             f"{param}: the model's chat template changes the last turn's text, so it cannot be continued",
             hint="leave out white space at its beginning and end, or end with a user's message",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
+from appliance.gateway.control_texts import Marked, unsigned_json
 from appliance.gateway.served_model import ServedModel
 from appliance.json_schema import check_schema
 
@@ -22,6 +25,7 @@ _RESERVED = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token", "raise_exception"}
     | {"strftime_now", "namespace", "range", "dict", "lipsum", "cycler", "joiner", _SWITCH}
 )
+_INLINE_MESSAGES = 32
 # The engine's limit of what a bias can do; it makes a token unlikely beyond all others.
 _NEVER = -100.0
 
@@ -71,8 +75,8 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         PromptTooLongError: the conversation does not fit the model's context.
     """
     names = request.client_names
-    text = _rendered(model, request)
-    ids = await model.encode_rendered(text, names.messages)
+    text, ids = await _encoded(model, request)
+    model.check_length(ids, names.messages)
     callable_tools = _callable(request)
     return Prepared(
         prompt_ids=ids,
@@ -88,21 +92,44 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
 
 
 async def tokenize(model: ServedModel, request: ChatRequest) -> list[int]:
-    """Return the tokens of a conversation's prompt, of any length; raises as `prepare` does otherwise."""
-    return await model.tokenize_rendered(_rendered(model, request))
+    """Return the tokens of a conversation's prompt, also if it is too long; raises as `prepare` does otherwise."""
+    return (await _encoded(model, request))[1]
 
 
-def _rendered(model: ServedModel, request: ChatRequest) -> str:
-    """The prompt's text."""
+async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[int]]:
+    """The prompt's text, with signs where content could be taken for control tokens, and its tokens."""
     template = model.chat_template
+    param = request.client_names.messages
     _check_tools(model, request)
     options = _options(model, request)
+    for message in request.messages:
+        model.check_characters(message["content"], param)
+    content = await _apart(request, functools.partial(_content, model, request, options))
+    text = await template.render(
+        content.messages,
+        tools=content.tools,
+        options=content.options,
+        max_characters=model.manifest.shape.max_characters,
+    )
+    text = unsigned_json(text, content.sign) if content.sign else text
+    if request.continues:
+        text = continuation.cut_behind(text, content.messages[-1]["content"], param)
+    return text, await model.tokenize_rendered(text, content.sign, param)
+
+
+def _content(model: ServedModel, request: ChatRequest, options: Mapping[str, Any]) -> Marked:
+    """The conversation as the template gets it."""
     messages = history.for_template(request.messages, request.client_names.messages)
     tools = [history.tool_for_template(tool) for tool in request.tools]
-    if not request.continues:
-        return template.render(messages, tools=tools, options=options)
-    text = template.render(continuation.open_ended(messages), tools=tools, options=options)
-    return continuation.cut_behind(text, messages[-1]["content"], request.client_names.messages)
+    marked = model.controls.mark(messages, tools, options)
+    return replace(marked, messages=continuation.open_ended(marked.messages)) if request.continues else marked
+
+
+async def _apart(request: ChatRequest, work: Callable[[], Marked]) -> Marked:
+    """Do it on a thread if it is long: Python's own code lets the event loop run between its steps."""
+    if request.tools or len(request.messages) > _INLINE_MESSAGES:
+        return await asyncio.to_thread(work)
+    return work()
 
 
 def _check_tools(model: ServedModel, request: ChatRequest) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +18,7 @@ from appliance.gateway.chat.request import ChatRequest
 from appliance.gateway.desk import Desk
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai import body
+from appliance.gateway.openai.form import encode
 from appliance.gateway.openai.http_body import body_for_gateway
 from appliance.gateway.openai.messages import for_template
 from appliance.gateway.openai.tools import tools_of
@@ -44,13 +48,9 @@ class InquiryApi:
         model = self._desk.models.get(asked.model)
         ids = await _tokens(model, asked)
 
-        def answer() -> Response:
-            texts = [model.tokenizer.id_to_token(token) for token in ids] if asked.return_token_strs else None
-            most = model.manifest.shape.context_tokens
-            return JSONResponse({"count": len(ids), "max_model_len": most, "tokens": ids, "token_strs": texts})
-
-        # A body may hold millions of tokens; other streams must not wait for them.
-        return answer() if len(ids) < _INLINE_TOKENS else await asyncio.to_thread(answer)
+        answer = functools.partial(_tokens_document, model, ids, with_texts=bool(asked.return_token_strs))
+        content = answer() if len(ids) < _INLINE_TOKENS else await asyncio.to_thread(answer)
+        return Response(content, media_type="application/json")
 
     async def detokenize(self, request: Request) -> Response:
         """`POST /v1/detokenize`."""
@@ -95,3 +95,17 @@ async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
     messages = for_template(asked.messages)
     continues = asked.add_generation_prompt is None and is_continuable(messages)
     return await tokenize(model, ChatRequest(messages, tools_of(asked.tools), continues=continues))
+
+
+def _tokens_document(model: ServedModel, ids: list[int], *, with_texts: bool) -> bytes:
+    """The answer in JSON, written piece by piece: there may be half a million tokens, and other streams go on."""
+    most = model.manifest.shape.context_tokens
+    texts = _json_list(ids, model.tokenizer.id_to_token) if with_texts else "null"
+    tokens = _json_list(ids, int)
+    document = f'{{"count":{len(ids)},"max_model_len":{most},"tokens":{tokens},"token_strs":{texts}}}'
+    return document.encode()
+
+
+def _json_list(ids: list[int], value: Callable[[int], Any]) -> str:
+    pieces = (ids[start : start + _INLINE_TOKENS] for start in range(0, len(ids), _INLINE_TOKENS))
+    return f"[{','.join(encode([value(token) for token in piece])[1:-1] for piece in pieces)}]"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from appliance.gateway.openai.messages import Message
 from appliance.gateway.openai.schema import TokenId
-from appliance.gateway.openai.strict import OnlyTrue, Strict
+from appliance.gateway.openai.strict import Many, OnlyTrue, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, ToolParam
 
 
@@ -15,7 +15,7 @@ class TokenizeBody(Strict):
 
     model: str = Field(description="required; a name from `/v1/models`")
     prompt: str | None = Field(None, description="a text; this or `messages`")
-    messages: list[Message] | None = Field(
+    messages: Many[Message] | None = Field(
         None, min_length=1, description="as in `/v1/chat/completions`; this or `prompt`"
     )
     tools: list[ToolParam] | None = Field(None, max_length=MAX_TOOLS, description="as there; only with `messages`")
@@ -32,4 +32,4 @@ class DetokenizeBody(Strict):
     """Body of `/v1/detokenize`."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    tokens: list[TokenId] = Field(description="required; token ids")
+    tokens: Many[TokenId] = Field(description="required; token ids")

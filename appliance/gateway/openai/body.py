@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -16,6 +16,9 @@ from appliance.gateway.openai.strict import Strict
 Body = TypeVar("Body", bound=Strict)
 
 _LIMIT_DIGITS = 9
+_MAX_FIELDS = 128
+# A turn or a tool, and what stands in it.
+_LEVELS = 1
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
 _TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
@@ -57,6 +60,7 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
     Raises:
         RequestError: a parameter is unknown or has a wrong value; it is named.
     """
+    _check_fields(value)
     try:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
@@ -70,6 +74,29 @@ def query_fields(given: Mapping[str, str]) -> dict[str, Any]:
     if limit.isascii() and limit.isdigit() and len(limit) <= _LIMIT_DIGITS:
         found["limit"] = int(limit)
     return found
+
+
+def _check_fields(body: Mapping[str, Any]) -> None:
+    """Refuse an object with thousands of unknown fields at once: the check would make an error for each.
+
+    Schemas, which may have as many, are deeper.
+    """
+    if len(body) > _MAX_FIELDS:
+        raise RequestError("an object of this API has fewer fields")
+    for name, value in body.items():
+        if isinstance(value, list):
+            _check_items(value, name, _LEVELS)
+
+
+def _check_items(values: Collection[Any], name: str, levels: int) -> None:
+    for one in values:
+        if isinstance(one, dict):
+            if len(one) > _MAX_FIELDS:
+                raise RequestError(f"{name}: an object of this API has fewer fields", param=name)
+            if levels:
+                _check_items(one.values(), name, levels - 1)
+        elif isinstance(one, list) and levels:
+            _check_items(one, name, levels - 1)
 
 
 def _explained(error: pydantic.ValidationError) -> RequestError:

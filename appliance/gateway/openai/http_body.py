@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from appliance.gateway.access.visit import current
 from appliance.gateway.desk import Desk
+from appliance.gateway.openai.body_size import check_size
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
 
 
@@ -39,6 +40,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
         BodyTypeError: it is declared as something else.
         BodyTooLargeError: it has more than `max_bytes`.
         LimitError: there is no room in memory for it beside the other requests' bodies.
+        RequestError: there is more in it than is parsed.
         BodyTimeoutError: it did not arrive within `timeout_s` seconds.
         starlette.requests.ClientDisconnect: the client hung up.
     """
@@ -52,9 +54,11 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
         # Only what has come is counted: others do not wait for bytes that may never come.
         current().check_room(int(declared))
     try:
-        return await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
+        content = await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
     except asyncio.TimeoutError as error:
         raise BodyTimeoutError(f"the body did not arrive within {timeout_s:g} seconds") from error
+    await check_size(content)
+    return content
 
 
 async def _collect(request: Request, max_bytes: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from appliance.gateway.openai.strict import Strict
+from appliance.gateway.openai.strict import Many, Strict
 
 Nothing = Annotated[list[Any], Field(max_length=0)] | None
 
@@ -20,7 +20,7 @@ class TextPart(Strict):
     text: str
 
 
-Content = str | list[TextPart]
+Content = str | Many[TextPart]
 
 
 class CalledFunction(Strict):
@@ -75,7 +75,7 @@ class AssistantMessage(_Turn):
     role: Literal["assistant"]
     content: Content | None = None  # type: ignore[assignment]
     reasoning_content: str | None = None
-    tool_calls: list[CallParam] | None = None
+    tool_calls: Many[CallParam] | None = None
     refusal: None = None
     annotations: Nothing = None
     audio: None = None

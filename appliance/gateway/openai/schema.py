@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from appliance.gateway.openai.messages import Message
-from appliance.gateway.openai.strict import OnlyFalse, Strict
+from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, ResponseFormat, ToolChoiceParam, ToolParam
 
 MAX_CHOICES = 8
@@ -67,7 +67,7 @@ class CompletionBody(SamplingBody):
     """Body of `/v1/completions`."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+    prompt: str | Many[str] | Many[TokenId] | Many[Many[TokenId]] = Field(
         description="required; text or token ids; a list may hold one prompt"
     )
     logprobs: int | None = Field(None, ge=0, le=20, description="how many alternatives beside the chosen token")
@@ -83,7 +83,7 @@ class ChatBody(SamplingBody):
     """Body of `/v1/chat/completions`."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    messages: list[Message] = Field(
+    messages: Many[Message] = Field(
         min_length=1,
         description="required; roles system, developer, user, assistant, tool; text content; `tool_calls` and"
         " `reasoning_content` of the assistant's turns and `name` go to the template",

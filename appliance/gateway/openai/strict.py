@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Item = TypeVar("Item")
+# A list that may be long: its first wrong item is told, not each of thousands.
+Many = Annotated[list[Item], Field(fail_fast=True)]
 
 
 class Strict(BaseModel):

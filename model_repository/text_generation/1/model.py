@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(wire.error_text(error)) from error
         self._sender = Sender(self._engine.cancel)
         self._reporter = Reporter(self._engine, args["model_name"], self._heat)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._numbers = itertools.count()
 
     def execute(self, requests: list[Any]) -> None:
@@ -45,26 +47,39 @@ class TritonPythonModel:
         for request in requests:
             sender = request.get_response_sender()
             try:
-                self._submit(request, sender)
-            except ApplianceError as error:
-                sender.send(wire.error_response(error), flags=_FINAL)
+                # Clients choose their ids as they like; the engine wants each one once.
+                request_id = f"{next(self._numbers)}:{request.request_id()}"
+                asked = wire.Asked.of(request)
             except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
-                # Its message may quote the prompt.
-                pb_utils.Logger.log_error(f"a request could not be read: {type(error).__name__}")
-                sender.send(wire.error_response(EngineError(f"the request could not be read: {error}")), flags=_FINAL)
+                _refuse_unread(sender, error)
+                continue
+            if asked.is_long:
+                # Others follow; the text of this one takes its time without the interpreter's lock.
+                self._reader.submit(self._answer, asked, request_id, sender)
+            else:
+                self._answer(asked, request_id, sender)
 
     def finalize(self) -> None:
         """Close the engine, let the last responses leave, end the threads."""
         self._engine.close()
+        # What it has yet to read is refused by the closed engine.
+        self._reader.shutdown()
         self._sender.close()
         self._reporter.close()
         if self._heat:
             self._heat.close()
 
-    def _submit(self, request: Any, sender: Any) -> None:
-        # Clients choose their ids as they like; the engine wants each one once.
-        request_id = f"{next(self._numbers)}:{request.request_id()}"
-        wanted, form = wire.read_request(request, request_id, self._engine.tokenizer)
+    def _answer(self, asked: wire.Asked, request_id: str, sender: Any) -> None:
+        try:
+            self._submit(asked, request_id, sender)
+        except ApplianceError as error:
+            sender.send(wire.error_response(error), flags=_FINAL)
+        except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
+            _refuse_unread(sender, error)
+
+    def _submit(self, asked: wire.Asked, request_id: str, sender: Any) -> None:
+        most = self._engine.manifest.shape.max_characters
+        wanted, form = wire.read_request(asked, request_id, self._engine.tokenizer, most)
         state = wire.AnswerState(
             tokenizer=self._engine.tokenizer,
             prompt_tokens=len(wanted.prompt_ids),
@@ -76,3 +91,9 @@ class TritonPythonModel:
             self._engine.submit(wanted, sink)
         except ApplianceError as error:
             self._sender.refuse(answer, error)
+
+
+def _refuse_unread(sender: Any, error: Exception) -> None:
+    # Its message may quote the prompt.
+    pb_utils.Logger.log_error(f"a request could not be read: {type(error).__name__}")
+    sender.send(wire.error_response(EngineError(f"the request could not be read: {error}")), flags=_FINAL)

@@ -16,13 +16,24 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from appliance.engine import FinishEvent, FinishReason, Request, SamplingParams, TokenEvent, Tokenizer, TokenLogprob
-from appliance.errors import ApplianceError, DeadlineError, OverloadedError, RequestError, UnavailableError
+from appliance.errors import (
+    ApplianceError,
+    DeadlineError,
+    OverloadedError,
+    PromptTooLongError,
+    RequestError,
+    UnavailableError,
+)
 
 # vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
 _TEXT_MAX_TOKENS = 16
 _OPTIONS = {"timeout_s"}
 # A year; nobody waits longer, and a clock can hold it.
 _MAX_TIMEOUT_S = 366 * 86_400
+_TEXTS = {"text_input", "sampling_parameters", "request_options"}
+_LONG = 4096
+_MAX_JSON = 4 << 20
+_MAX_JSON_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -62,18 +73,43 @@ class Piece:
             self.logprobs = [*(self.logprobs or ()), *event.logprobs]
 
 
-def read_request(request: Any, request_id: str, tokenizer: Tokenizer) -> tuple[Request, Form]:
-    """Read one request of Triton's.
+@dataclass(frozen=True)
+class Asked:
+    """What Triton's InferenceRequest holds, copied out of Triton's memory.
+
+    Attributes:
+        tensors: its inputs by their names.
+        parameters: its own parameters, in JSON.
+    """
+
+    tensors: dict[str, Any]
+    parameters: str
+
+    @classmethod
+    def of(cls, request: Any) -> Asked:
+        """Copy a request; its senders still belong to it."""
+        return cls({tensor.name(): tensor.as_numpy() for tensor in request.inputs()}, request.parameters())
+
+    @property
+    def is_long(self) -> bool:
+        """Whether reading it takes so long that Triton should have its thread back before."""
+        given = [array.flat[0] for name, array in self.tensors.items() if name in _TEXTS and array.size]
+        return len(self.parameters) + sum(len(text) for text in given) > _LONG
+
+
+def read_request(asked: Asked, request_id: str, tokenizer: Tokenizer, max_characters: int) -> tuple[Request, Form]:
+    """Read one request.
 
     Args:
-        request: Triton's InferenceRequest.
+        asked: the request.
         request_id: the id it gets in the engine.
         tokenizer: encodes `text_input`.
+        max_characters: the longest `text_input` that is looked at.
 
     Raises:
         RequestError: an input is missing, contradicts another, or has a wrong value.
     """
-    tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+    tensors = asked.tensors
     lean = "input_ids" in tensors
     if lean == ("text_input" in tensors):
         raise RequestError("exactly one of text_input and input_ids must be given", param="text_input")
@@ -89,13 +125,13 @@ def read_request(request: Any, request_id: str, tokenizer: Tokenizer) -> tuple[R
         num_input_tokens=_flag(tensors, "return_num_input_tokens"),
         num_output_tokens=_flag(tensors, "return_num_output_tokens"),
     )
-    prompt = tensors["input_ids"].tolist() if lean else tokenizer.encode(_text(tensors, "text_input"))
+    prompt = tensors["input_ids"].tolist() if lean else _encoded(tensors, tokenizer, max_characters)
     options = _object(_text(tensors, "request_options") if "request_options" in tensors else "{}", "request_options")
     return (
         Request(
             request_id=request_id,
             prompt_ids=tuple(prompt),
-            sampling=_sampling(tensors, request, form),
+            sampling=_sampling(asked, form),
             principal=_text(tensors, "principal") if "principal" in tensors else "",
             deadline=_deadline(options),
         ),
@@ -181,9 +217,19 @@ def _prefix(tensors: dict[str, Any], *, stream: bool) -> str:
     return _text(tensors, "text_input") if wanted else ""
 
 
-def _sampling(tensors: dict[str, Any], request: Any, form: Form) -> SamplingParams:
+def _encoded(tensors: dict[str, Any], tokenizer: Tokenizer, max_characters: int) -> list[int]:
+    text = _text(tensors, "text_input")
+    if len(text) > max_characters:
+        raise PromptTooLongError(
+            f"text_input has {len(text)} characters; at most {max_characters} are looked at", param="text_input"
+        )
+    return tokenizer.encode(text)
+
+
+def _sampling(asked: Asked, form: Form) -> SamplingParams:
     """From the tensor, or else from the request's own parameters, as `generate` sends them."""
-    text = _text(tensors, "sampling_parameters") if "sampling_parameters" in tensors else request.parameters()
+    name = "sampling_parameters"
+    text = _text(asked.tensors, name) if name in asked.tensors else asked.parameters
     given = _object(text or "{}", "sampling_parameters")
     if not form.lean and given.get("max_tokens") is None:
         given["max_tokens"] = _TEXT_MAX_TOKENS
@@ -218,6 +264,9 @@ def _text(tensors: dict[str, Any], name: str) -> str:
 
 
 def _object(text: str, name: str) -> dict[str, Any]:
+    # Parsing holds the interpreter's lock, and the engine waits for it.
+    if len(text) > _MAX_JSON or sum(map(text.count, "[{,")) > _MAX_JSON_VALUES:
+        raise RequestError(f"{name} is longer than {_MAX_JSON} characters or {_MAX_JSON_VALUES} values", param=name)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

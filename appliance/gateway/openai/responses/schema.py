@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.openai.schema import MAX_COUNT, SamplingBody
-from appliance.gateway.openai.strict import OnlyFalse, Strict
+from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
 from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -68,7 +68,7 @@ class MessageItem(Strict):
 
     type: Literal["message"] | None = None
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
+    content: str | Many[Part]
     id: str | None = None
     status: Status | None = None
     phase: Literal["commentary", "final_answer"] | None = None
@@ -97,7 +97,7 @@ class FunctionOutputItem(Strict):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[InputText]
+    output: str | Many[InputText]
     id: str | None = None
     status: Status | None = None
     name: str | None = None
@@ -123,8 +123,8 @@ class ReasoningItem(Strict):
     """The thinking of an earlier answer."""
 
     type: Literal["reasoning"]
-    summary: list[SummaryText] = Field(default_factory=list)
-    content: list[ReasoningText] | None = None
+    summary: Many[SummaryText] = Field(default_factory=list)
+    content: Many[ReasoningText] | None = None
     encrypted_content: None = None
     id: str | None = None
     status: Status | None = None
@@ -224,7 +224,7 @@ class PromptFields(Strict):
     """What makes the prompt; also the body of `/v1/responses/input_tokens`."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    input: str | list[InputItem] = Field(
+    input: str | Many[InputItem] = Field(
         min_length=1,
         description="required; text, or items: `message`, `function_call`, `function_call_output`, `reasoning`",
     )

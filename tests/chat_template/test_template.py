@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.chat_template.template import ChatTemplate
 from appliance.errors import RequestError, UnsupportedError
-from appliance.gateway.chat_template import ChatTemplate
 
 USER = [{"role": "user", "content": "hi"}]
 

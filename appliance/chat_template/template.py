@@ -1,4 +1,7 @@
-"""Renders a conversation with the model's own chat template, in Jinja's sandbox, and refuses what it refuses."""
+"""Renders a conversation with the model's own chat template, in Jinja's sandbox, and refuses what it refuses.
+
+The sandbox keeps a template from files and code; it does not bound what it costs. See `worker`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import jinja2.ext
 import jinja2.meta
 import jinja2.sandbox
 
+from appliance.chat_template.json_text import JsonText
 from appliance.errors import RequestError, UnsupportedError
 
 # What template code can raise besides Jinja's own errors: it concatenates, indexes and calls filters.
@@ -24,18 +28,6 @@ _TEMPLATE_FAILURES = (
     TypeError,
     ValueError,
 )
-
-
-class JsonText(dict[str, Any]):
-    """An object whose JSON is written as its author wrote it, so that a history is rendered byte by byte the same.
-
-    Attributes:
-        source: the JSON text that it was parsed from.
-    """
-
-    def __init__(self, value: Mapping[str, Any], source: str) -> None:
-        super().__init__(value)
-        self.source = source
 
 
 class ChatTemplate:
@@ -60,7 +52,7 @@ class ChatTemplate:
         try:
             self.variables = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
             self._template = environment.from_string(source)
-        except jinja2.TemplateError as error:
+        except (*_TEMPLATE_FAILURES, SyntaxError) as error:
             raise UnsupportedError(f"the chat template cannot be compiled: {error}") from error
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
 

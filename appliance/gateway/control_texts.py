@@ -1,0 +1,184 @@
+"""The texts that a model's tokenizer reads as control tokens, and where content has them. It encodes nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tokenizers
+
+from appliance.chat_template.json_text import JsonText
+
+# Private use, planes 15 and 16: no letters, no spaces, unchanged by filters such as `upper` and by normal forms.
+_SIGNS = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+# Shorter than this an end of a text is no sign of a control text: any "<" would be.
+_LEAST_PART = 2
+_MARK = re.compile(r"\S{3,}")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A conversation whose content cannot be read as control tokens.
+
+    Attributes:
+        messages, tools, options: as the template gets them.
+        sign: a character that stands inside of each text that would be a control token, and nowhere else; empty if
+            there is none.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any]
+    sign: str = ""
+
+
+class ControlTexts:
+    """The control texts of one model.
+
+    Special tokens are, whoever wrote them. Other added tokens that the template itself writes (`<tool_call>`,
+    `<think>`) are in what users and tools say; the model and the application write them with good reason.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, template: str = "") -> None:
+        """`template` is the chat template's source."""
+        added = tokenizer.get_added_tokens_decoder().values()
+        special = {token.content for token in added if token.special}
+        marks = {token.content for token in added if token.content in template and _MARK.fullmatch(token.content)}
+        self._template = template
+        self._special = _Finder(special)
+        self._all = _Finder(special | marks)
+
+    def mark(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        options: Mapping[str, Any],
+    ) -> Marked:
+        """Put a sign into each control text of the content; without any the conversation is what it was."""
+        parts = (
+            *((_content(message), self._finder(message)) for message in messages),
+            *((tool, self._all) for tool in tools),
+            (options, self._all),
+        )
+        if not any(finder.is_in(text) for value, finder in parts for text in _texts(value)):
+            return Marked(messages, tools, options)
+        sign = _unused_sign([self._template, *(text for value, _ in parts for text in _texts(value))])
+        return Marked(
+            [{**message, **_changed(_content(message), self._finder(message), sign)} for message in messages],
+            [_changed(tool, self._all, sign) for tool in tools],
+            _changed(options, self._all, sign),
+            sign,
+        )
+
+    def _finder(self, message: Mapping[str, Any]) -> _Finder:
+        return self._all if message["role"] in {"user", "tool"} else self._special
+
+
+class _Finder:
+    """Finds texts of a set in others: whole, or a part of one at an end, which a neighbour could complete."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        wanted = [text for text in texts if len(text) >= _LEAST_PART]
+        self._whole = _any_of(wanted)
+        self._heads = {text[:length] for text in wanted for length in range(_LEAST_PART, len(text))}
+        self._tails = {text[-length:] for text in wanted for length in range(_LEAST_PART, len(text))}
+        self._lengths = sorted({len(part) for part in self._heads})
+        # Most texts are done with after a look at two characters.
+        self._head_ends = {part[-_LEAST_PART:] for part in self._heads}
+        self._tail_begins = {part[:_LEAST_PART] for part in self._tails}
+
+    def is_in(self, text: str) -> bool:
+        """Whether there is one."""
+        return self._whole.search(text) is not None or self._begins(text) or self._ends(text)
+
+    def signed(self, text: str, sign: str) -> str:
+        """The text with the sign in each."""
+        begins, ends = self._begins(text), self._ends(text)
+        found = self._whole.sub(lambda first: first[0] + sign, text)
+        if ends:
+            content = found.rstrip()
+            found = content + sign + found[len(content) :]
+        if begins:
+            content = found.lstrip()
+            found = found[: len(found) - len(content)] + sign + content
+        return found
+
+    def _begins(self, text: str) -> bool:
+        """Whether it begins with the last characters of one, white space aside: templates trim."""
+        content = text.lstrip() if text[:1].isspace() else text
+        if content[:_LEAST_PART] not in self._tail_begins:
+            return False
+        return any(content[:length] in self._tails for length in self._lengths)
+
+    def _ends(self, text: str) -> bool:
+        """Whether it ends with the first characters of one."""
+        content = text.rstrip() if text[-1:].isspace() else text
+        if content[-_LEAST_PART:] not in self._head_ends:
+            return False
+        return any(content[-length:] in self._heads for length in self._lengths)
+
+
+def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
+    """An expression for the first character of each of them, so that those that overlap are found too."""
+    if not texts:
+        return re.compile(r"(?!)")
+    firsts: dict[str, list[str]] = {}
+    for text in texts:
+        firsts.setdefault(text[0], []).append(re.escape(text[1:]))
+    return re.compile("|".join(f"{re.escape(first)}(?={'|'.join(rest)})" for first, rest in firsts.items()))
+
+
+def _content(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client writes freely: all but the role, which templates compare."""
+    return {name: value for name, value in message.items() if name != "role"}
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """Every text of a message, a tool or the options, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, JsonText):
+        yield value.source
+        yield from _texts(dict(value))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield key
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+def _changed(value: Any, finder: _Finder, sign: str) -> Any:
+    if isinstance(value, str):
+        return finder.signed(value, sign)
+    if isinstance(value, JsonText):
+        return JsonText(_changed(dict(value), finder, sign), finder.signed(value.source, sign))
+    if isinstance(value, Mapping):
+        return {finder.signed(key, sign): _changed(one, finder, sign) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_changed(one, finder, sign) for one in value]
+    return value
+
+
+def unsigned_json(text: str, sign: str) -> str:
+    """The text with the sign itself where a template has written it as JSON in ASCII."""
+    return text.replace(_in_json(sign), sign)
+
+
+def _in_json(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
+
+
+def _unused_sign(texts: Sequence[str]) -> str:
+    """The first private character that no text has, not even as JSON."""
+    used: set[str] = set()
+    for text in texts:
+        if not text.isascii():
+            used.update(text)
+    escaped = [text.lower() for text in texts if "\\u" in text]
+    signs = (chr(code) for codes in _SIGNS for code in codes if chr(code) not in used)
+    return next(sign for sign in signs if not any(_in_json(sign) in text for text in escaped))
