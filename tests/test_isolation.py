@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.sources.pip_settings import read_pip_options
+
 _TRAP = "raise SystemExit('a foreign module runs')"
 
 
@@ -33,3 +35,10 @@ def test_children_get_none_of_pythons_variables():
     environ = {**os.environ, "PYTHONPATH": "/x", "PYTHONOPTIMIZE": "1", "PYTHONSTARTUP": "/x"}
     ran = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert "PYTHON" not in ran.stdout
+
+
+def test_pip_is_asked_without_the_modules_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "pip.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    read_pip_options(os.environ)
+    assert not (tmp_path / "ran").exists()

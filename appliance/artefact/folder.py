@@ -53,11 +53,17 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name in sorted(listed - present):
         raise IntegrityError(f"{folder / name} is missing", hint="export the model again")
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="digest") as pool:
-        for checked in [pool.submit(_check_file, folder, entry) for entry in manifest.files]:
+        for checked in [pool.submit(check_file, folder, entry) for entry in manifest.files]:
             checked.result()
 
 
-def _check_file(folder: Path, entry: FileEntry) -> None:
+def check_file(folder: Path, entry: FileEntry) -> None:
+    """Prove one file: rules 2 and 3 of `check_files`.
+
+    Raises:
+        FileNotFoundError: it is absent.
+        IntegrityError: either does not hold.
+    """
     path = folder / entry.name
     descriptor = open_regular(path)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:

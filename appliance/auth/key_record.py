@@ -12,6 +12,7 @@ from appliance.auth.scope import Scope, parse_scopes, scope_words
 from appliance.errors import UsageError
 
 _DIGEST_CHARACTERS = 64
+_CLOCK_SLACK_S = 86_400
 
 
 class KeyState(enum.Enum):
@@ -48,10 +49,16 @@ class KeyRecord:
     revoked: int | None = None
 
     def state(self, now: float) -> KeyState:
-        """Its state at the Unix time `now`."""
+        """Its state at the Unix time `now`.
+
+        A clock that stands long before the key was made is wrong, as a board's without a clock chip is after its start.
+        It cannot tell whether the key has ended, so a key with an end counts as expired.
+        """
         if self.revoked is not None:
             return KeyState.REVOKED
-        return KeyState.EXPIRED if self.expires is not None and now >= self.expires else KeyState.LIVE
+        if self.expires is None or self.created - _CLOCK_SLACK_S <= now < self.expires:
+            return KeyState.LIVE
+        return KeyState.EXPIRED
 
     def to_fields(self) -> dict[str, Any]:
         """As JSON fields."""

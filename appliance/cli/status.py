@@ -80,6 +80,11 @@ def page(status: BoxStatus) -> str:
     lines = [f"{name:<10}{value}" for name, value in rows]
     if up.triton_warning:
         lines.append(f"warning: {up.triton_warning}")
+    if status.files_changed:
+        lines.append(
+            f"warning: files of the model were changed while it is served ({status.files_changed}): its answers are "
+            f"void; stop the box, then remove {up.artefact} and export it again"
+        )
     if status.disk.is_full:
         lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from appliance.artefact import Manifest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import TOKENIZER
+from appliance.artefact.watch import ArtefactWatch
 from appliance.engine.admission import check_request
 from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.config import EngineConfig
@@ -60,11 +61,13 @@ class Engine:
         runner: Runner,
         config: EngineConfig,
         allowance: Callable[[], int] | None = None,
+        watch: ArtefactWatch | None = None,
     ) -> None:
         """Start the engine's thread over a runner with as many slots as `scheduler_limits` says; see `load`."""
         self.manifest = manifest
         self.tokenizer = tokenizer
         self._grammars = grammars
+        self._watch = watch
         self.max_context_tokens = context_tokens(manifest, config)
         self._config = config
         # The thread and its callback know the inbox and the core but not this object, so that dropping a closed engine
@@ -102,6 +105,7 @@ class Engine:
         manifest = read_manifest(artefact)
         capacity = context_tokens(manifest, config)
         slots = scheduler_limits(manifest.shape, config).slots
+        watch = ArtefactWatch(artefact, manifest)
         check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
             loading = pool.submit(Tokenizer.load, artefact / TOKENIZER)
@@ -114,7 +118,9 @@ class Engine:
                 grammars.close()
                 raise
         give_back_free_memory()
-        return cls(manifest, tokenizer, grammars, runner, config, allowance)
+        engine = cls(manifest, tokenizer, grammars, runner, config, allowance, watch)
+        watch.start()
+        return engine
 
     def submit(self, request: Request, sink: Sink) -> None:
         """Queue a request. Thread-safe. What its text must match is compiled later: a refusal of it is an event.
@@ -158,11 +164,14 @@ class Engine:
             preemptions_total=scheduler.preemptions,
             requests_total={reason: counters.finished[reason] for reason in FinishReason},
             tokens_per_second=counters.tokens_per_second(time.monotonic()),
+            files_changed=len(self._watch.changed) if self._watch else 0,
             rss_bytes=psutil.Process().memory_info().rss,
         )
 
     def close(self, drain_s: float = 0.0) -> None:
         """Refuse new requests, let live ones go on for `drain_s` seconds, end the rest with an error."""
+        if self._watch:
+            self._watch.close()
         refusal = UnavailableError("the engine is shutting down", hint="try again later")
         self._inbox.close(refusal, time.monotonic() + drain_s)
         self._thread.join(drain_s + STUCK_STEP_S)

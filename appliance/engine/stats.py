@@ -30,6 +30,7 @@ class EngineStats:
         preemptions_total: sequences that were set back because the cache was full.
         requests_total: finished requests by reason.
         tokens_per_second: generated tokens over the last 10 s.
+        files_changed: files of the artefact that are no longer what its manifest lists.
         rss_bytes: resident memory of this process.
     """
 
@@ -47,6 +48,7 @@ class EngineStats:
     preemptions_total: int
     requests_total: Mapping[FinishReason, int]
     tokens_per_second: float
+    files_changed: int
     rss_bytes: int
 
 

@@ -51,6 +51,7 @@ METRICS = (
     Metric("cache_tokens_total", Kind.GAUGE, "Tokens whose keys and values may be held"),
     Metric("max_context_tokens", Kind.GAUGE, "Longest prompt plus completion"),
     Metric("tokens_per_second", Kind.GAUGE, "Completion tokens a second over the last 10 seconds"),
+    Metric("files_changed", Kind.GAUGE, "Files of the model that were changed under the engine: its answers are void"),
     Metric("rss_bytes", Kind.GAUGE, "Resident memory of the engine's process"),
     Metric("prompt_tokens_total", Kind.COUNTER, "Prompt tokens of finished requests"),
     Metric("completion_tokens_total", Kind.COUNTER, "Generated tokens"),

@@ -67,10 +67,17 @@ def read_pip_options(environ: Mapping[str, str]) -> dict[str, str]:
     options = {
         f":env:.{key[4:].lower().replace('_', '-')}": value for key, value in environ.items() if key.startswith("PIP_")
     }
-    command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
+    # No module of the folder that we were started in.
+    command = [sys.executable, "-I", "-m", "pip", "config", "list", "--disable-pip-version-check"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PIP_TIMEOUT_S, env=dict(environ)
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=PIP_TIMEOUT_S,
+            env=dict(environ),
         )
     except (OSError, subprocess.TimeoutExpired):
         return options

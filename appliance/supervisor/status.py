@@ -62,7 +62,13 @@ class BoxStatus:
     @property
     def healthy(self) -> bool:
         """Whether everything works."""
-        return self.up.phase is Phase.SERVING and self.triton_healthy and self.gateway_healthy and self.ready
+        answers = self.triton_healthy and self.gateway_healthy and self.ready
+        return self.up.phase is Phase.SERVING and answers and not self.files_changed
+
+    @property
+    def files_changed(self) -> int:
+        """How many files of the model were changed under the engine."""
+        return int(self.figures.get("files_changed", 0))
 
 
 def look(layout: Layout) -> BoxStatus | None:

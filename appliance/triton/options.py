@@ -58,7 +58,13 @@ def known_options(program: Path, environment: Mapping[str, str]) -> frozenset[st
     try:
         # --help exits with 1 and prints on standard error.
         ran = subprocess.run(
-            [program, "--help"], env=environment, capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
+            [program, "--help"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_HELP_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingProgramError(f"{program} cannot be run: {error}", hint="install Triton again") from error

@@ -42,6 +42,15 @@ def test_a_key_ends_at_its_time_and_not_before():
     assert ring.authenticate(key, NOW + 60) is KeyState.EXPIRED
 
 
+@pytest.mark.parametrize(("expires", "state"), [(NOW + 60, KeyState.EXPIRED), (None, None)])
+def test_a_clock_from_long_before_the_key_revives_no_key_that_ends(expires: int | None, state: KeyState | None):
+    key = ApiKey.new()
+    ring = ring_with(key, expires)
+    assert isinstance(ring.authenticate(key, NOW - 3600), Principal)
+    found = ring.authenticate(key, 0.0)
+    assert found is state if state else isinstance(found, Principal)
+
+
 def test_whoever_guesses_is_not_told_that_a_key_has_expired():
     key = ApiKey.new()
     ring = ring_with(key, expires=NOW + 60)

@@ -75,7 +75,7 @@ def test_a_model_lives_from_pull_to_removal(model, root, published):
     assert states(model)["tiny-model"] == "available"
 
     pulled = model("pull", "tiny-model", "--json")
-    assert pulled.status == 0
+    assert (pulled.status, pulled.err) == (0, "")
     assert pulled.document["files"] == {"weights.gguf": published.entry.files[0].sha256}
     assert states(model)["tiny-model"] == "installed"
     assert states(model)["gemma-3-270m"] == "available"
@@ -85,7 +85,7 @@ def test_a_model_lives_from_pull_to_removal(model, root, published):
     assert Path(shown["files"][0]["path"]).read_bytes() == published.content
 
     verified = model("verify", "--json")
-    assert verified.status == 0
+    assert (verified.status, verified.err) == (0, "")
     assert verified.document == [{"name": "tiny-model", "ok": True, "faults": []}]
 
     assert model("remove", "tiny-model", "--json").document["freed_bytes"] == len(published.content)

@@ -139,6 +139,23 @@ def test_one_page_tells_how_a_running_box_is_doing(tmp_path: Path):
 
 
 @pytest.mark.triton
+def test_weights_that_are_overwritten_in_place_make_the_box_unhealthy_and_say_what_to_do(tmp_path: Path):
+    with RunningBox(tmp_path) as box:
+        artefact = Path(box.state.artefact)
+        weights = max(artefact.iterdir(), key=lambda path: path.stat().st_size)
+        with weights.open("r+b") as stream:
+            stream.seek(-1, 2)
+            last = stream.read(1)
+            stream.seek(-1, 2)
+            stream.write(bytes([last[0] ^ 1]))
+        wait_until(lambda: box.status["engine"].get("files_changed"))
+        told = box.call("status")
+        assert told.returncode == 13
+        assert "export it again" in told.stdout
+        assert weights.name in (tmp_path / "run" / "triton.log").read_text()
+
+
+@pytest.mark.triton
 def test_a_client_that_goes_away_frees_its_slot(tmp_path: Path):
     with RunningBox(tmp_path) as box:
         stream = box.completion(max_tokens=60_000, stream=True, ignore_eos=True)

@@ -136,6 +136,17 @@ def test_a_second_signal_does_not_wait_for_streams(box: RunningBox):
     assert all(_has_ended(pid) for pid in family)
 
 
+def test_a_part_that_has_to_be_ended_by_force_is_told_with_an_exit_code_of_its_own(tmp_path: Path):
+    with RunningBox(tmp_path, drain_s=1.0) as box:
+        (engine,) = psutil.Process(box.state.triton_pid).children()
+        # Triton waits for its model, and gives up after the time for running requests.
+        engine.suspend()
+        box.process.send_signal(signal.SIGTERM)
+        assert box.process.wait() == 15
+        assert "Triton did not stop when it was asked to" in box.output.read_text()
+        assert _has_ended(engine.pid)
+
+
 def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
     family = _family(box)
     assert len(family) == 3
