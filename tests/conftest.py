@@ -6,16 +6,20 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from appliance.layout import Layout
 from tests.real_model import prepared_layout
 
 
 def pytest_configure() -> None:
-    """Begin with the signals of a terminal: nohup, and shells that run us in the background, ignore some of them.
+    """Take the clock out of property tests, and begin with the signals of a terminal.
 
-    What is ignored here would be ignored by the programs that tests start and interrupt, too.
+    Hypothesis fails an example that takes 200 ms, which says something of the machine alone. nohup, and shells that run
+    us in the background, ignore some signals, and what is ignored here the programs that tests start would ignore too.
     """
+    settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("suite")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.gateway.openai.http_rim import on_failure
 from appliance.gateway.refusals import UnknownHostError
 
 # Nobody can register these: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN 2024 (internal).
@@ -20,13 +21,15 @@ _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 class KnownHosts:
     """Wraps an ASGI application."""
 
-    def __init__(self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp]) -> None:
+    def __init__(
+        self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp] = on_failure
+    ) -> None:
         """Take what answers.
 
         Args:
             app: the application.
             configured: the host that the operator lets it listen on.
-            refuse: makes the answer to a request that is not for this box.
+            refuse: makes the answer to a request that is not for this box; the default is an API's behind the rim.
         """
         self._app = app
         self._configured = configured.lower()

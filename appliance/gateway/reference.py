@@ -51,12 +51,17 @@ for chunk in client.chat.completions.create(
 | `POST /v1/embeddings` | refused until an embedding model is installed |
 | `GET /openapi.json` | this API in OpenAPI's form |
 | `GET /v1/models`, `GET /v1/models/{name}` | the models on offer; `max_model_len` is the model's own context |
+| `GET /metrics` | the figures of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while a request would be taken: Triton answers, the model is loaded, nothing is draining |
 
 Plain HTTP is answered under an IP address, a name without a dot or a private one (`localhost`, `.local`, `.internal`,
 `.home.arpa`); other names in `Host` get 421. There are no CORS headers: pages of other origins cannot use the box.
+
+A request whose end could be read in two ways gets 400, and its connection ends: `Content-Length` beside
+`Transfer-Encoding`, lengths that differ, folded headers, lines without CR. A head has at most 16 KiB. A name that
+stands twice in an object of a JSON body counts with its last value.
 
 Every answer has an `x-request-id`: the client's own if it is short and plain, else a new one. It is in the gateway's
 log too, one JSON line a request, which never holds a prompt or an answer.
@@ -139,13 +144,15 @@ grpcurl -plaintext 127.0.0.1:8081 list
 | methods | treatment |
 |---|---|
 | {questions} | passed on to Triton, without admission |
-| {inference} | passed on as they are, within the limits above; each request of a stream counts alone |
+| {inference} | checked and passed on, within the limits above; each request of a stream counts alone |
 | {administration} | refused: `PERMISSION_DENIED` |
 | any other | `UNIMPLEMENTED` |
 
 The tensors are those of Triton's vLLM backend: [triton-contract.md](triton-contract.md). The input `principal` is
-refused: who asks is the gateway's to say. Triton's own errors come through with its status and words, and those of a
-stream's request within the stream. A client that leaves or stops reading frees its slots.
+refused: who asks is the gateway's to say. So are unknown fields, tensors and outputs, contents that are missing or left
+over, and shared memory; `ModelConfig` leaves out what is the operator's. Triton's own errors come through with its
+status and words, and those of a stream's request within the stream. A client that leaves or stops reading frees its
+slots.
 
 ## Leaving
 

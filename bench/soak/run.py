@@ -44,8 +44,21 @@ class SoakOptions:
     readers: int = 2
 
 
-def run_soak(artefact: Path, options: SoakOptions, ask: Callable[[str, int], Sequence[Question]], say: Say) -> Soaked:
-    """Serve the artefact and let the crowd in; `ask` makes so many questions for a model.
+def run_soak(
+    artefact: Path,
+    options: SoakOptions,
+    ask: Callable[[str, int], Sequence[Question]],
+    say: Say,
+    is_enough: Callable[[Tally], bool] = lambda _tally: True,
+) -> Soaked:
+    """Serve the artefact and let the crowd in.
+
+    Args:
+        artefact: what is served.
+        options: how hard.
+        ask: makes so many questions for a model.
+        say: is told what happens.
+        is_enough: it goes on beyond its seconds until this holds, on however slow a machine.
 
     Raises:
         ValueError: the model does not give the markers back even to one client alone.
@@ -55,13 +68,17 @@ def run_soak(artefact: Path, options: SoakOptions, ask: Callable[[str, int], Seq
     plan = Plan(Task.SPEED, str(artefact), compute_threads(), seed=0, corpus=(), work=work)
     box = WholePathSubject(plan, max_queue_requests=options.queue)
     try:
-        return asyncio.run(_soak(box, options, ask, say))
+        return asyncio.run(_soak(box, options, ask, say, is_enough))
     finally:
         box.close()
 
 
 async def _soak(
-    box: WholePathSubject, options: SoakOptions, ask: Callable[[str, int], Sequence[Question]], say: Say
+    box: WholePathSubject,
+    options: SoakOptions,
+    ask: Callable[[str, int], Sequence[Question]],
+    say: Say,
+    is_enough: Callable[[Tally], bool],
 ) -> Soaked:
     tally, client = Tally(), box.client
     questions = ask(client.model, options.clients)
@@ -76,9 +93,9 @@ async def _soak(
     loop = asyncio.get_running_loop()
     began = loop.time()
     beside = [asyncio.ensure_future(rude.run())]
-    beside += [asyncio.ensure_future(scale.watch(began + options.seconds / 2)) for scale in scales.values()]
+    beside += [asyncio.ensure_future(scale.watch(lambda: tally.requests)) for scale in scales.values()]
     try:
-        await crowd.run(began + options.seconds)
+        await crowd.run(lambda: loop.time() >= began + options.seconds and is_enough(tally))
         for task in beside:
             if task.done():
                 task.result()
@@ -102,17 +119,21 @@ class _Scale:
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
-        self._before = total_bytes(pids)
-        self._halves = [0, 0]
+        # How many requests had ended, and the weight then.
+        self._samples = [(0, total_bytes(pids))]
 
-    async def watch(self, half: float) -> None:
-        """Weigh until cancelled; `half` is the loop's time at which the second half begins."""
-        loop = asyncio.get_running_loop()
+    async def watch(self, requests: Callable[[], int]) -> None:
+        """Weigh until cancelled; `requests` tells how many have ended."""
         while True:
-            which = int(loop.time() >= half)
-            self._halves[which] = max(self._halves[which], total_bytes(self._pids))
+            self._samples.append((requests(), total_bytes(self._pids)))
             await asyncio.sleep(_SAMPLE_S)
 
     def memory(self) -> Memory:
-        """What was found."""
-        return Memory(self._before, *self._halves)
+        """What was found. Halves are of the requests: what warms up does so by work, not by time."""
+        half = self._samples[-1][0] / 2
+        first = max(weight for requests, weight in self._samples if requests <= half)
+        return Memory(
+            self._samples[0][1],
+            first,
+            max((weight for requests, weight in self._samples if requests > half), default=first),
+        )

@@ -48,7 +48,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes of some processes together: before the crowd, and the most in each half of its time."""
+    """Resident bytes of some processes together: before the crowd, and the most in each half of its requests."""
 
     before: int
     first_half: int

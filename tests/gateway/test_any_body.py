@@ -56,6 +56,10 @@ def test_any_json_is_a_message_request_or_a_refusal(fields, value):
         assert messages_request(asked).messages
 
 
+def test_the_last_of_two_values_of_one_name_counts_at_every_depth():
+    assert body.read_object(b'{"a": 1, "b": [{"c": 1, "c": 2}], "a": 3}') == {"a": 3, "b": [{"c": 2}]}
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_a_refusal(content):

@@ -147,7 +147,7 @@ def nearly_honest(draw: st.DrawFn) -> bytes:
     return bytes(request.SerializeToString())
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.lists(any_message() | nearly_honest(), min_size=1, max_size=2).map(b"".join))
 def test_the_principal_is_the_true_one_whatever_was_sent(content: bytes):
     with contextlib.suppress(RequestError):

@@ -33,7 +33,7 @@ from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.completion_form import CompletionForm
 from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.http_body import body_for_model
-from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, on_failure, record_of
+from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
 from appliance.gateway.openai.openapi import document
 from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
@@ -67,7 +67,7 @@ class OpenAiApi:
             *more,
         ]
         app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door)
-        return HttpRim(KnownHosts(app, self._desk.settings.http.host, on_failure), routes, self._desk)
+        return HttpRim(KnownHosts(app, self._desk.settings.http.host), routes, self._desk)
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""
