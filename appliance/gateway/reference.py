@@ -50,7 +50,7 @@ for chunk in client.chat.completions.create(
 | `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
 | `POST /v1/embeddings` | refused until an embedding model is installed |
 | `GET /openapi.json` | this API in OpenAPI's form |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the form of the client's API; `max_model_len` is their context |
+| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's form; `max_model_len` is their context |
 | `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while a request would be taken: Triton answers, the model is loaded, nothing is draining |
