@@ -60,9 +60,11 @@ message = client.messages.create(
 print(message.content[0].text)
 ```
 
-Any `anthropic-version` is taken, and every `anthropic-beta` passes. Stop reasons are `end_turn`, `stop_sequence`
-(with the one that it was), `tool_use`, `max_tokens`, and `model_context_window_exceeded` when `max_tokens` was more
-than the context left. `input_tokens` are those that were computed, `cache_read_input_tokens` those that were not.
+Any `anthropic-version` is taken, and every `anthropic-beta` passes. `thread` is refused with the `error_code`
+`thread_unsupported_request`, after which the tool runner of Anthropic's clients goes on without one. Stop reasons are
+`end_turn`, `stop_sequence` (with the one that it was), `tool_use`, `max_tokens`, and `model_context_window_exceeded`
+when `max_tokens` was more than the context left. `input_tokens` are those that were computed,
+`cache_read_input_tokens` those that were not.
 Thinking blocks have no signature. `is_error` puts "Error: " before a tool's result.
 
 Errors on these paths have Anthropic's shape: `{"type": "error", "error": {"type", "message"}, "request_id"}`. The

@@ -50,7 +50,7 @@ for chunk in client.chat.completions.create(
 | `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
 | `POST /v1/embeddings` | refused until an embedding model is installed |
 | `GET /openapi.json` | this API in OpenAPI's form |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models on offer; `max_model_len` is the model's own context |
+| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's form; `max_model_len` is their context |
 | `GET /metrics` | the figures of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
@@ -63,8 +63,9 @@ A request whose end could be read in two ways gets 400, and its connection ends:
 `Transfer-Encoding`, lengths that differ, folded headers, lines without CR. A head has at most 16 KiB. A name that
 stands twice in an object of a JSON body counts with its last value.
 
-Every answer has an `x-request-id`: the client's own if it is short and plain, else a new one. It is in the gateway's
-log too, one JSON line a request, which never holds a prompt or an answer.
+Every answer has an `x-request-id`: the client's own if it is short and plain, else a new one. Anthropic's name of it,
+`request-id`, is there too. It is in the gateway's log, one JSON line a request, which never holds a prompt or an
+answer. A client that sends `anthropic-version` gets models and errors in Anthropic's form.
 
 With `"stream": true` the answer is server-sent events that end with `data: [DONE]`. The status comes with the first
 token, so that a refusal by the engine has a status of its own. When a stream fails later, its last event is
@@ -89,11 +90,23 @@ artefact up to date.
 
 What does not begin as a call of a tool on offer is text. Small models sometimes leave out the marks of a call
 (Qwen2.5-Coder-0.5B does so with `auto`): ask them with `required`, or for a function by its name. Arguments that
-turn out to be no JSON arrive as the model wrote them. Thoughts are in `reasoning_content`; `reasoning_effort:
-"none"` or `chat_template_kwargs.enable_thinking` turn them off.
+turn out to be no JSON arrive as the model wrote them. A tool's `parameters` must be a schema of the type `object`.
+Thoughts are in `reasoning_content`; `reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking` turn them off.
 
 A conversation that goes on begins with the bytes that it had, calls included, as far as the template allows: Qwen3's
 drops the thoughts of earlier turns, and Qwen2.5's writes exactly one newline before a call.
+
+An answer that its length or a stop string cut ends before half a mark: its text has no marks of calls or thoughts, its
+last call has the arguments so far, and Anthropic's `input` what is complete of them. Every such answer is taken back
+as a turn: arguments must begin as a JSON object, but they need not be whole.
+
+When the last message is an assistant's text without calls, the answer goes on with it, and has only what is new; the
+model does not think again. `continue_final_message: false` or `add_generation_prompt: true` make the answer a turn of
+its own. Anthropic's API refuses white space at the end of such a text, as Anthropic does. `response_format` cannot
+bind an answer whose beginning is given, and a template that changes the text is refused.
+
+The log-probabilities of a chat's or a response's token have its true bytes, also where it is a part of a character: its
+`token` is then `\\xf0\\x9f`. A completion has no bytes, so such a token is called `bytes:\\xf0\\x9f` there.
 
 ## Access
 
@@ -109,9 +122,9 @@ needs `infer`; `admin` may do everything. A principal with limits a minute gets 
 
 ## Parameters
 
-A parameter that is not in the table is refused by name. *Honoured*: it has its effect. *Ignored*: it passes and
-cannot change the answer. *Refused*: 400, but for null and the values named, which ask for nothing. This table is of
-the first two endpoints; the others have their own.
+A parameter that is not in the table is refused by name, unless it is null: null means absent, here and in every object
+of a body. *Honoured*: it has its effect. *Ignored*: it passes and cannot change the answer. *Refused*: 400, but for
+null and the values named, which ask for nothing. This table is of the first two endpoints; the others have their own.
 
 | parameter | endpoint | treatment | values, meaning |
 |---|---|---|---|

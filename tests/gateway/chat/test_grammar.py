@@ -153,3 +153,20 @@ def test_a_clients_own_guidance_does_not_loosen_its_schema(allows, form: str, go
     grammar = answer(form, "text_or_calls", Tool("get_weather", "", described, strict=True), several=False)
     assert allows(grammar, good)
     assert not allows(grammar, bad)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"description": "anything"},
+        {"properties": {"a": {"type": "integer"}}},
+        {"anyOf": [{"type": "object", "properties": {"a": {"type": "integer"}}}, {"type": "string"}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"type": "integer"}}}}},
+        {"type": ["object", "null"], "properties": {"a": {"type": "integer"}}},
+    ],
+)
+def test_arguments_are_an_object_whatever_else_a_schema_allows(allows, parameters):
+    grammar = answer("hermes", "calls", Tool("f", parameters=parameters), by_schema=True, several=False)
+    assert allows(grammar, call('{"a": 1}', "f"))
+    for arguments in ('"a"', "1", "[1]", "null", "true"):
+        assert not allows(grammar, call(arguments, "f"))

@@ -48,7 +48,7 @@ def prompt_of(model: ServedModel, messages: list[dict[str, Any]], tools: list[di
     return model.tokenizer.decode(list(prepared.prompt_ids), skip_special_tokens=False), prepared
 
 
-def turn_of(model: ServedModel, prepared: Any, answer: str) -> dict[str, Any]:
+def turn_of(model: ServedModel, prepared: Any, answer: str, finish_reason: str = "stop") -> dict[str, Any]:
     """The answer as a client gets it, to be sent back as it came."""
     form = ChatForm(
         Envelope("a", 0, model.name, ""),
@@ -57,7 +57,8 @@ def turn_of(model: ServedModel, prepared: Any, answer: str) -> dict[str, Any]:
         alternatives=None,
         tokens=model.token_bytes,
     )
-    turn: dict[str, Any] = json.loads(form.document([Delta(answer, finish_reason="stop")]))["choices"][0]["message"]
+    document = json.loads(form.document([Delta(answer, finish_reason=finish_reason)]))
+    turn: dict[str, Any] = document["choices"][0]["message"]
     return turn
 
 
@@ -83,6 +84,20 @@ def test_the_next_prompt_begins_with_this_one_and_the_answer(model: ServedModel,
     assert after.startswith(before + answer + END)
     last, _ = prompt_of(model, [*FIRST, turn, *results, turn_of(model, prepared, "Warm."), *FIRST], tool_params())
     assert last.startswith(after + "Warm." + END)
+
+
+def test_a_turn_that_was_begun_is_the_end_of_the_prompt(model: ServedModel):
+    before, _ = prompt_of(model, FIRST, tool_params())
+    begun, _ = prompt_of(model, [*FIRST, {"role": "assistant", "content": "Sunny, i\n "}], tool_params())
+    assert begun == before + "Sunny, i\n "
+
+
+@pytest.mark.parametrize("cut", range(CALL.index('{"city"') + 1, len(CALL)))
+def test_a_call_that_was_cut_is_rendered_as_far_as_it_came(model: ServedModel, cut: int):
+    before, prepared = prompt_of(model, FIRST, tool_params())
+    turn = turn_of(model, prepared, CALL[:cut], "length")
+    after, _ = prompt_of(model, [*FIRST, turn, *FIRST], tool_params())
+    assert after.startswith(before + CALL[:cut])
 
 
 def test_a_newline_alone_before_a_call_is_what_the_template_cannot_say(model: ServedModel):
