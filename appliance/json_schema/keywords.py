@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_OPTIONAL_PROPERTIES = 1000
 _MAX_SHOWN = 120
+# A longer path loses its beginning.
+_MAX_PATH = 1000
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 # Keywords that ask something which no grammar of ours holds, by the kind of value that they ask it of.
 _NEVER_HELD: Mapping[str, frozenset[str]] = {
@@ -65,7 +67,8 @@ class KeywordLowering:
         return self._whole.refuse(f"{shortened(self._at)}/{key} {problem}")
 
     def _inner(self, value: Any, *path: str) -> Any:
-        at = "/".join([self._at, *(quote(each.replace("~", "~0").replace("/", "~1"), safe="$~") for each in path)])
+        parts = (quote(each[:_MAX_PATH].replace("~", "~0").replace("/", "~1"), safe="$~") for each in path)
+        at = "/".join([self._at, *parts])[-_MAX_PATH:]
         return self._whole.inner(value, at, self._base)
 
     def _cannot_hold(self, key: str, why: str = "") -> None:

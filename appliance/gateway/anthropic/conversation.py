@@ -48,6 +48,8 @@ def chat_request(body: CountBody) -> ChatRequest:
         parallel_tool_calls=not alone,
         thinking=None if body.thinking is None else body.thinking.type != "disabled",
         response_format={"json": config.format.schema_} if config and config.format else None,
+        # Anthropic's formats have no other kind.
+        format_is_strict=True,
         client_names=_NAMES,
     )
 
