@@ -11,7 +11,7 @@ from appliance.json_schema.formats import COMPILED, FORMATS
 from appliance.json_schema.kinds import TYPES, kinds_of
 from appliance.json_schema.names import pattern_of_names, uncounted
 from appliance.json_schema.numbers import LARGEST, drawn_inwards, is_exact
-from appliance.json_schema.pattern import PatternError, lower_pattern
+from appliance.json_schema.pattern import PatternError
 
 if TYPE_CHECKING:
     from appliance.json_schema.lowering import Whole
@@ -121,7 +121,7 @@ class KeywordLowering:
         if reason:
             self._cannot_hold(key, reason)
         else:
-            self._out[key] = {lower_pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
+            self._out[key] = {self._whole.pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
 
     def additional_properties(self, key: str, value: Any) -> None:
         """`additionalProperties`."""
@@ -137,7 +137,7 @@ class KeywordLowering:
         """Why names cannot be held to these patterns; empty if they can."""
         try:
             for pattern in patterns if isinstance(patterns, Mapping) else ():
-                lower_pattern(pattern)
+                self._whole.pattern(pattern)
         except PatternError as error:
             return str(error)
         return ""
@@ -164,7 +164,8 @@ class KeywordLowering:
     def items(self, key: str, value: Any) -> None:
         """`items`, or before draft 2020-12 what is now `prefixItems` and `items`."""
         if isinstance(value, list):
-            self._out["prefixItems"] = self._branches(key, value) if value else []
+            if value:
+                self._out["prefixItems"] = self._branches(key, value)
             if "additionalItems" in self._node:
                 self._out["items"] = self._inner(self._node["additionalItems"], "additionalItems")
         else:
@@ -172,7 +173,7 @@ class KeywordLowering:
 
     def prefix_items(self, key: str, value: Any) -> None:
         """`prefixItems`."""
-        if not isinstance(self._node.get("items"), list):
+        if value != [] and not isinstance(self._node.get("items"), list):
             self._out[key] = self._branches(key, value)
 
     def reference(self, key: str, value: Any) -> None:
@@ -205,7 +206,7 @@ class KeywordLowering:
         if not isinstance(value, str):
             raise self._broken(key, "must be a text")
         try:
-            self._out[key] = lower_pattern(value)
+            self._out[key] = self._whole.pattern(value)
         except PatternError as error:
             self._cannot_hold(key, str(error))
 

@@ -15,9 +15,11 @@ from urllib.parse import quote
 from appliance.errors import RequestError
 from appliance.json_schema.keywords import KeywordLowering, shortened
 from appliance.json_schema.kinds import Comparison
+from appliance.json_schema.pattern import lower_pattern
 from appliance.json_schema.references import Place, References
 
 MAX_SCHEMAS = 5000
+MAX_PATTERN_CHARACTERS = 1 << 15
 MAX_DEPTH = 100
 _HINT = "leave it out, or do not ask for a strict schema"
 
@@ -72,6 +74,8 @@ class Whole:
         self._waiting: list[tuple[str, Place, str]] = []
         self._definitions: dict[str, Any] = {}
         self._unheld: list[str] = []
+        self._patterns: dict[str, str] = {}
+        self._pattern_characters = 0
         self._schemas = 0
         self._level = 0
 
@@ -146,6 +150,22 @@ class Whole:
 
     def _refusal(self, problem: str, hint: str) -> RequestError:
         return RequestError(f"{self._whose} cannot be honoured: {problem}", hint=hint, param=self._param)
+
+    def pattern(self, pattern: str) -> str:
+        """Return the lowered pattern.
+
+        Raises:
+            PatternError: it cannot be held.
+            RequestError: the patterns of the document have too many characters together.
+        """
+        if pattern not in self._patterns:
+            self._pattern_characters += len(pattern)
+            if self._pattern_characters > MAX_PATTERN_CHARACTERS:
+                raise self._refusal(
+                    f"its patterns have more than {MAX_PATTERN_CHARACTERS} characters together", "send fewer patterns"
+                )
+            self._patterns[pattern] = lower_pattern(pattern)
+        return self._patterns[pattern]
 
     def are_apart(self, branches: list[Any], within: frozenset[str]) -> bool:
         """Whether no value matches two of the branches."""

@@ -22,11 +22,13 @@ class _StepsSpentError(Exception):
 
 
 def is_broken(document: Any, value: Any) -> bool:
-    """Whether it is certain that a parsed JSON value does not match a parsed schema, which has been lowered once."""
+    """Whether it is certain that a parsed JSON value does not match a parsed schema."""
     try:
         return _Look(document).at(document, value) is False
-    except (_StepsSpentError, TypeError, ValueError, OverflowError, RecursionError):
-        return False  # too large, or a keyword's value that means nothing
+    except (_StepsSpentError, RecursionError):
+        return False
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):
+        return False  # a keyword whose value is of another type than it has to be, below one that was not lowered
 
 
 class _Look:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+import referencing
+import referencing.exceptions
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -290,6 +293,7 @@ def nested(depth: int) -> Any:
     [
         nested(200),
         {"anyOf": [{}] * 30_000},
+        {"anyOf": [{"pattern": "a" * 1000 + str(number)} for number in range(100)]},
         {"$ref": "http://example.com/x"},
         {"$ref": "http://[/"},
         {"$ref": 5},
@@ -324,12 +328,13 @@ def test_a_finished_value_is_never_called_broken_where_a_validator_takes_it():
     found = 0
     for at, (_, schema, own) in enumerate(CASES):
         kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        validator = kind(schema, registry=referencing.Registry())  # which fetches nothing
         for value in [*own, *instances[at : at + 5]]:
             if is_broken(schema, value):
                 found += 1
                 try:
-                    assert not kind(schema).is_valid(value)
-                except jsonschema.exceptions._WrappedReferencingError:  # a reference to elsewhere
+                    assert not validator.is_valid(value)
+                except referencing.exceptions.Unresolvable:
                     continue
     assert found > 500
 
@@ -348,3 +353,59 @@ def test_a_finished_value_is_never_called_broken_where_a_validator_takes_it():
 def test_a_schema_that_is_too_much_to_look_at_or_means_nothing_breaks_nothing(schema):
     assert not is_broken(schema, "a" * 40 + "b")
     assert not is_broken(schema, 1)
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "#", "#/$defs/a", "integer", 1.5, 2**70])
+)
+KEYWORDS = st.sampled_from(
+    [
+        "type",
+        "not",
+        "if",
+        "then",
+        "$ref",
+        "$defs",
+        "$id",
+        "items",
+        "contains",
+        "prefixItems",
+        "properties",
+        "required",
+        "dependencies",
+        "dependentRequired",
+        "propertyNames",
+        "oneOf",
+        "allOf",
+        "enum",
+        "const",
+        "minimum",
+        "multipleOf",
+        "uniqueItems",
+        "minContains",
+        "minLength",
+        "maxProperties",
+        "patternProperties",
+        "pattern",
+        "format",
+        "a",
+    ]
+)
+ANYTHING = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4)
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(schema=st.dictionaries(KEYWORDS, ANYTHING, max_size=5), value=ANYTHING)
+@example(schema={"not": {"properties": 5}}, value={"a": 1})
+@example(schema={"not": {"$ref": 5}}, value=1)
+@example(schema={"not": {"multipleOf": 0}}, value=1)
+def test_whatever_a_client_sends_as_a_schema_is_read_or_refused(schema, value):
+    is_broken(schema, value)
+    for is_strict in (True, False):
+        found = None
+        with contextlib.suppress(RequestError):
+            found = lowered(schema, is_strict=is_strict)
+        if found is not None:
+            assert lowered(found.schema).unheld == ()

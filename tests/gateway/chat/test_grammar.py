@@ -34,6 +34,15 @@ WEATHER = Tool(
     strict=True,
 )
 TIME = Tool("get_time")
+TRANSFER = Tool(
+    "transfer",
+    parameters={
+        "type": "object",
+        "properties": {"amount": {"type": "integer", "maximum": 100}, "to": {"type": "string"}},
+        "required": ["amount", "to"],
+    },
+    strict=True,
+)
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 
 
@@ -76,6 +85,7 @@ def answer(form: str, how: str, *tools: Tool, thought: bool | None = None, sever
 PARIS = call('{"city": "Paris", "days": 3}')
 AUTO = functools.partial(answer, "hermes", "text_or_calls", WEATHER, TIME, several=True)
 FORCED = functools.partial(answer, "hermes", "calls", WEATHER, several=False)
+OPEN_AUTO = functools.partial(answer, "hermes", "text_or_calls", TRANSFER, several=True)
 CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, Tool("f", "", {"anyOf": [{}]}))
 
 
@@ -94,6 +104,9 @@ CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, 
         (AUTO(), call('{"city":"Paris"}'), False),
         (AUTO(), call("{}", "rm"), False),
         (AUTO(), f"{PARIS} and then", False),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "note": {"amount": 1}}', "transfer"), True),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "\\u0061mount": 99999}', "transfer"), False),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "amount": 99999}', "transfer"), False),
         (FORCED(), PARIS, True),
         (FORCED(), f"Let me see.\n{PARIS}", False),
         (FORCED(), f"{PARIS}\n{PARIS}", False),
