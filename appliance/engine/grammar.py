@@ -25,6 +25,10 @@ _MAX_ROW_ITEMS = 8 * MAX_OPTIONAL_PROPERTIES
 _MAX_DICTATED_CHARACTERS = 512
 _PROBED_TOKENS = 4
 _WORD = re.compile(r"\s*\S+|\s+")
+# Where in a grammar an error is, and the lines that the library quotes after it.
+_PLACE = re.compile(r"(?:at )?(\d+)\(\d+\): ")
+_QUOTED = re.compile(r"\n *\d+ \| ")
+_RULE = re.compile(r"\w+")
 
 
 class Matcher:
@@ -100,7 +104,7 @@ class Grammars:
         except ValueError as error:
             raise _refusal(str(error)) from error
         if compiled.is_error():
-            raise _refusal(compiled.get_error())
+            raise _refusal(_without_grammar(compiled.get_error(), wanted.text))
         # A copy shares what the steps make the grammar compute.
         self._check_beginning(Matcher(compiled.deep_copy(), self._tokens))
         return Matcher(compiled, self._tokens)
@@ -170,6 +174,17 @@ def _grammar(wanted: StructuredOutput) -> str:
 
 def _refusal(reason: str) -> RequestError:
     return RequestError(f"{PARAM} cannot be honoured: {_first_line(reason)}", param=PARAM)
+
+
+def _without_grammar(reason: str, text: str) -> str:
+    """The reason, with the name of the rule in place of the grammar's lines."""
+    reason = _QUOTED.split(reason)[0]
+    place = _PLACE.match(reason)
+    if place is None:
+        return reason
+    line = text.split("\n")[int(place[1]) - 1 :][:1]
+    rule = _RULE.match(line[0]) if line else None
+    return f"rule {rule[0] if rule else place[1]}: {reason[place.end() :]}"
 
 
 def _first_line(reason: str) -> str:

@@ -86,7 +86,15 @@ artefact up to date.
 | a `strict` tool, `parallel_tool_calls: false` | words are free; calls are bound by construction |
 | `tool_choice: "required"`, or a function | calls and nothing else, their arguments by their schemas |
 | `tool_choice: "none"` | no calls; the tools stay in the prompt, so that a conversation keeps its prefix |
-| `response_format` | the answer follows by construction; what cannot be honoured is refused before the first token |
+| `response_format` | the answer follows by construction |
+| `strict`, and a keyword that no grammar holds (`uniqueItems`, `not`, …) | refused, with the tool's name and the path |
+| such a keyword without `strict` | the rest is held, and headers say so; see below |
+
+The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not hold, such as
+`response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The finished answer is looked at beside its schema.
+Where it is certain that it breaks it, `appliance-schema-broken` names the format or the tool. A stream's head comes
+too early for that header; the gateway's log counts them in `schema_broken` for both. Patterns and formats are not
+looked at again, so check what the first header lists.
 
 What does not begin as a call of a tool on offer is text. Small models sometimes leave out the marks of a call
 (Qwen2.5-Coder-0.5B does so with `auto`): ask them with `required`, or for a function by its name. Arguments that

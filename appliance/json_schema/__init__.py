@@ -1,7 +1,17 @@
-"""What of a client's JSON schema an answer can be held to, token by token. It compiles nothing and checks no answer."""
+"""What of a client's JSON schema an answer is held to, token by token, and whether a whole answer breaks the rest."""
 
 from appliance.json_schema.keywords import MAX_OPTIONAL_PROPERTIES
-from appliance.json_schema.lowering import Lowered, lower
+from appliance.json_schema.lowering import MAX_SCHEMAS, Lowered, lower
 from appliance.json_schema.options import ARGUMENTS, FREELY_SPACED, compiler_schema
+from appliance.json_schema.verdict import is_broken
 
-__all__ = ["ARGUMENTS", "FREELY_SPACED", "MAX_OPTIONAL_PROPERTIES", "Lowered", "compiler_schema", "lower"]
+__all__ = [
+    "ARGUMENTS",
+    "FREELY_SPACED",
+    "MAX_OPTIONAL_PROPERTIES",
+    "MAX_SCHEMAS",
+    "Lowered",
+    "compiler_schema",
+    "is_broken",
+    "lower",
+]

@@ -11,13 +11,15 @@ from appliance.json_schema.formats import COMPILED, FORMATS
 from appliance.json_schema.kinds import TYPES, kinds_of
 from appliance.json_schema.names import pattern_of_names, uncounted
 from appliance.json_schema.numbers import LARGEST, drawn_inwards, is_exact
-from appliance.json_schema.pattern import PatternError, lower_pattern
+from appliance.json_schema.pattern import PatternError
 
 if TYPE_CHECKING:
     from appliance.json_schema.lowering import Whole
 
 MAX_OPTIONAL_PROPERTIES = 1000
 _MAX_SHOWN = 120
+# A longer path loses its beginning.
+_MAX_PATH = 1000
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 # Keywords that ask something which no grammar of ours holds, by the kind of value that they ask it of.
 _NEVER_HELD: Mapping[str, frozenset[str]] = {
@@ -65,7 +67,8 @@ class KeywordLowering:
         return self._whole.refuse(f"{shortened(self._at)}/{key} {problem}")
 
     def _inner(self, value: Any, *path: str) -> Any:
-        at = "/".join([self._at, *(quote(each.replace("~", "~0").replace("/", "~1"), safe="$~") for each in path)])
+        parts = (quote(each[:_MAX_PATH].replace("~", "~0").replace("/", "~1"), safe="$~") for each in path)
+        at = "/".join([self._at, *parts])[-_MAX_PATH:]
         return self._whole.inner(value, at, self._base)
 
     def _cannot_hold(self, key: str, why: str = "") -> None:
@@ -118,7 +121,7 @@ class KeywordLowering:
         if reason:
             self._cannot_hold(key, reason)
         else:
-            self._out[key] = {lower_pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
+            self._out[key] = {self._whole.pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
 
     def additional_properties(self, key: str, value: Any) -> None:
         """`additionalProperties`."""
@@ -134,7 +137,7 @@ class KeywordLowering:
         """Why names cannot be held to these patterns; empty if they can."""
         try:
             for pattern in patterns if isinstance(patterns, Mapping) else ():
-                lower_pattern(pattern)
+                self._whole.pattern(pattern)
         except PatternError as error:
             return str(error)
         return ""
@@ -161,7 +164,8 @@ class KeywordLowering:
     def items(self, key: str, value: Any) -> None:
         """`items`, or before draft 2020-12 what is now `prefixItems` and `items`."""
         if isinstance(value, list):
-            self._out["prefixItems"] = self._branches(key, value) if value else []
+            if value:
+                self._out["prefixItems"] = self._branches(key, value)
             if "additionalItems" in self._node:
                 self._out["items"] = self._inner(self._node["additionalItems"], "additionalItems")
         else:
@@ -169,7 +173,7 @@ class KeywordLowering:
 
     def prefix_items(self, key: str, value: Any) -> None:
         """`prefixItems`."""
-        if not isinstance(self._node.get("items"), list):
+        if value != [] and not isinstance(self._node.get("items"), list):
             self._out[key] = self._branches(key, value)
 
     def reference(self, key: str, value: Any) -> None:
@@ -202,7 +206,7 @@ class KeywordLowering:
         if not isinstance(value, str):
             raise self._broken(key, "must be a text")
         try:
-            self._out[key] = lower_pattern(value)
+            self._out[key] = self._whole.pattern(value)
         except PatternError as error:
             self._cannot_hold(key, str(error))
 

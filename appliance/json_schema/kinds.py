@@ -46,6 +46,7 @@ class Comparison:
         if not isinstance(one, Mapping) or not isinstance(other, Mapping):
             return False
         values = [_values(schema) for schema in (one, other)]
+        self._left -= sum(len(each) for each in values if each is not None)
         if values[0] is not None and values[1] is not None:
             return values[0].isdisjoint(values[1])
         common = within & _kinds(one, values[0]) & _kinds(other, values[1])

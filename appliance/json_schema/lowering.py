@@ -15,9 +15,11 @@ from urllib.parse import quote
 from appliance.errors import RequestError
 from appliance.json_schema.keywords import KeywordLowering, shortened
 from appliance.json_schema.kinds import Comparison
+from appliance.json_schema.pattern import lower_pattern
 from appliance.json_schema.references import Place, References
 
-MAX_SCHEMAS = 20_000
+MAX_SCHEMAS = 5000
+MAX_PATTERN_CHARACTERS = 1 << 15
 MAX_DEPTH = 100
 _HINT = "leave it out, or do not ask for a strict schema"
 
@@ -28,14 +30,16 @@ class Lowered:
 
     Attributes:
         schema: an object; see the module.
+        size: how many schemas there are in it.
         unheld: where the keywords stand that an answer may break, as URI fragments: "#/properties/a/uniqueItems".
     """
 
     schema: Mapping[str, Any]
+    size: int
     unheld: tuple[str, ...]
 
 
-def lower(document: Any, *, is_strict: bool, param: str, whose: str) -> Lowered:
+def lower(document: Any, *, is_strict: bool, param: str, whose: str, max_schemas: int = MAX_SCHEMAS) -> Lowered:
     """Rewrite a parsed schema.
 
     Args:
@@ -43,27 +47,35 @@ def lower(document: Any, *, is_strict: bool, param: str, whose: str) -> Lowered:
         is_strict: a keyword that cannot be held is refused, not listed.
         param: what the client calls the parameter that the schema is in.
         whose: what the schema belongs to, for errors: "the tool 'x'".
+        max_schemas: how many schemas it may hold.
 
     Raises:
         RequestError: nothing satisfies it, it is no schema, it is too large, it is strict and cannot be held, or it
             has so many optional properties in an object that each token would cost milliseconds.
     """
-    return Whole(document, is_strict=is_strict, param=param, whose=whose).run()
+    whole = Whole(document, is_strict=is_strict, param=param, whose=whose, max_schemas=max_schemas)
+    try:
+        return whole.run()
+    except RecursionError:
+        raise whole.refuse("a value in it is too deep") from None
 
 
 class Whole:
     """A document on its way: what its parts share."""
 
-    def __init__(self, document: Any, *, is_strict: bool, param: str, whose: str) -> None:
+    def __init__(self, document: Any, *, is_strict: bool, param: str, whose: str, max_schemas: int) -> None:
         self._document = document
         self._is_strict = is_strict
         self._param = param
         self._whose = whose
+        self._max_schemas = max_schemas
         self._references = References(document)
         self._names: dict[tuple[int, str], str] = {}
         self._waiting: list[tuple[str, Place, str]] = []
         self._definitions: dict[str, Any] = {}
         self._unheld: list[str] = []
+        self._patterns: dict[str, str] = {}
+        self._pattern_characters = 0
         self._schemas = 0
         self._level = 0
 
@@ -80,7 +92,7 @@ class Whole:
         whole = {} if lowered is True else lowered
         if self._definitions:
             whole = {**whole, "$defs": self._definitions}
-        return Lowered(whole, tuple(dict.fromkeys(self._unheld)))
+        return Lowered(whole, self._schemas, tuple(dict.fromkeys(self._unheld)))
 
     def schema(self, node: Any, at: str, base: str) -> Any:
         """Lower a schema and all in it; `at` is where it stands, `base` the address of its references."""
@@ -89,8 +101,8 @@ class Whole:
         if not isinstance(node, Mapping):
             raise self.refuse(f"{shortened(at)} is no schema, which is an object, true or false")
         self._schemas += 1
-        if self._schemas > MAX_SCHEMAS:
-            raise self._refusal(f"it holds more than {MAX_SCHEMAS} schemas", "send a smaller schema")
+        if self._schemas > self._max_schemas:
+            raise self._refusal(f"there are more than {MAX_SCHEMAS} schemas", "send smaller schemas")
         if self._level > MAX_DEPTH:
             raise self._refusal(f"it is more than {MAX_DEPTH} schemas deep", "send a flatter schema")
         self._level += 1
@@ -138,6 +150,22 @@ class Whole:
 
     def _refusal(self, problem: str, hint: str) -> RequestError:
         return RequestError(f"{self._whose} cannot be honoured: {problem}", hint=hint, param=self._param)
+
+    def pattern(self, pattern: str) -> str:
+        """Return the lowered pattern.
+
+        Raises:
+            PatternError: it cannot be held.
+            RequestError: the patterns of the document have too many characters together.
+        """
+        if pattern not in self._patterns:
+            self._pattern_characters += len(pattern)
+            if self._pattern_characters > MAX_PATTERN_CHARACTERS:
+                raise self._refusal(
+                    f"its patterns have more than {MAX_PATTERN_CHARACTERS} characters together", "send fewer patterns"
+                )
+            self._patterns[pattern] = lower_pattern(pattern)
+        return self._patterns[pattern]
 
     def are_apart(self, branches: list[Any], within: frozenset[str]) -> bool:
         """Whether no value matches two of the branches."""

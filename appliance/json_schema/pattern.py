@@ -5,10 +5,13 @@ What comes out is a pattern of ECMA 262 with the same meaning, and comes out of 
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 
 _FEW_SPACES = (0x20, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF)
 _SPACES = sorted({*range(0x09, 0x0E), *range(0x2000, 0x200B), *_FEW_SPACES})
+MAX_CHARACTERS = 4096
 _LAST = 0x10FFFF
 _HALVES = range(0xD800, 0xE000)
 _CONTROLS = {"t": 0x09, "n": 0x0A, "v": 0x0B, "f": 0x0C, "r": 0x0D, "0": 0}
@@ -33,6 +36,8 @@ def lower_pattern(pattern: str) -> str:
     Raises:
         PatternError: see there.
     """
+    if len(pattern) > MAX_CHARACTERS:
+        raise PatternError(f"it has more than {MAX_CHARACTERS} characters")
     out: list[str] = []
     at = 0
     while at < len(pattern):
@@ -89,7 +94,7 @@ def _letter_escape(letter: str, after: str, *, in_class: bool) -> tuple[int | No
     if letter in "dDwW":
         return None, f"\\{letter}"
     if letter in "sS":
-        inside = "".join(f"{_spelt(low)}-{_spelt(high)}" for low, high in _space_ranges(negated=letter == "S"))
+        inside = _space_ranges(negated=letter == "S")
         return None, inside if in_class else f"[{inside}]"
     if letter == "b" and in_class:
         return 8, ""
@@ -140,13 +145,11 @@ def _spelt(point: int) -> str:
     return letter if letter.isalnum() or letter in " _@#%,:;=<>!\"'`" else f"\\u{{{point:X}}}"
 
 
-def _space_ranges(*, negated: bool) -> list[tuple[int, int]]:
-    """White space as ECMA 262 has it, or all else, as ranges."""
-    if not negated:
-        return [(point, point) for point in _SPACES]
-    ranges, begin = [], 0
-    for point in (*_SPACES, _LAST + 1):
-        if point > begin:
-            ranges.append((begin, point - 1))
-        begin = point + 1
-    return ranges
+@functools.cache
+def _space_ranges(*, negated: bool) -> str:
+    """White space as ECMA 262 has it, or all else, as the members of a class."""
+    ranges = [(point, point) for point in _SPACES]
+    if negated:
+        edges = [-1, *_SPACES, _LAST + 1]
+        ranges = [(before + 1, after - 1) for before, after in itertools.pairwise(edges) if after - before > 1]
+    return "".join(f"{_spelt(low)}-{_spelt(high)}" for low, high in ranges)

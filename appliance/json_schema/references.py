@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
-# Keywords whose value is no schema, so that what looks like a name in it is none.
-_VALUES = frozenset({"const", "enum", "default", "examples"})
+# Keywords with schemas in them: elsewhere, what looks like an address is none.
+_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
+_MAX_SCANNED = 20_000
+_SCHEMAS = frozenset(
+    {"allOf", "anyOf", "oneOf", "prefixItems", "items", "additionalItems", "contains", "additionalProperties"}
+    | {"propertyNames", "not", "if", "then", "else", "unevaluatedItems", "unevaluatedProperties"}
+)
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,30 @@ class References:
     """The document's addresses."""
 
     def __init__(self, document: Any) -> None:
-        """Find all addresses that the document names."""
+        """Take a document; its addresses are looked for when a reference asks for one."""
+        self._document = document
+        self._is_scanned = False
         self._resources: dict[str, Any] = {"": document}
         self._anchors: dict[tuple[str, str], Any] = {}
         draft = str(document.get("$schema", "")) if isinstance(document, Mapping) else ""
         self._id = "id" if "draft-04" in draft else "$id"
         # Up to draft 7, what stands beside a reference says nothing.
-        self._ref_hides_id = any(old in draft for old in ("draft-04", "draft-06", "draft-07"))
-        self._scan(document)
+        self.ref_hides_siblings = any(old in draft for old in ("draft-04", "draft-06", "draft-07"))
 
-    def _scan(self, document: Any) -> None:
-        waiting = [(document, "")]
-        while waiting:
+    def _scan(self) -> None:
+        waiting = [(self._document, "")]
+        for _ in range(_MAX_SCANNED):
+            if not waiting:
+                break
             node, base = waiting.pop()
             if isinstance(node, list):
                 waiting.extend((item, base) for item in node)
             elif isinstance(node, Mapping):
                 inside = self.base_in(node, base)
                 self._name(node, inside)
-                waiting.extend((value, inside) for key, value in node.items() if key not in _VALUES)
+                waiting.extend((value, inside) for key, value in node.items() if key in _SCHEMAS)
+                maps = (value for key, value in node.items() if key in _MAPS and isinstance(value, Mapping))
+                waiting.extend((value, inside) for each in maps for value in each.values())
 
     def _name(self, node: Mapping[str, Any], base: str) -> None:
         identity = node.get(self._id)
@@ -62,17 +72,21 @@ class References:
     def base_in(self, node: Any, base: str) -> str:
         """The address of a schema's own references, from that of the schema around it."""
         identity = node.get(self._id) if isinstance(node, Mapping) else None
-        if not isinstance(identity, str) or identity.startswith("#") or (self._ref_hides_id and "$ref" in node):
+        if not isinstance(identity, str) or identity.startswith("#") or (self.ref_hides_siblings and "$ref" in node):
             return base
         return _joined(base, identity)[0]
 
     def find(self, reference: str, base: str) -> Place | None:
         """Return where a reference leads, or None when the document has no such place."""
         address, fragment = (base, reference[1:]) if reference.startswith("#") else _joined(base, reference)
+        is_path = fragment == "" or fragment.startswith("/")
+        if (address or not is_path) and not self._is_scanned:
+            self._is_scanned = True
+            self._scan()
         if address not in self._resources:
             return None
         node, base = self._resources[address], address
-        if fragment and not fragment.startswith("/"):
+        if not is_path:
             node = self._anchors.get((address, fragment))
             return None if node is None else Place(node, address)
         for part in unquote(fragment).split("/")[1:]:

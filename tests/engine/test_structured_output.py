@@ -278,3 +278,20 @@ def test_a_grammar_that_outgrows_its_limits_ends_with_an_error_and_the_others_go
     assert "too many states" in finish.error.message
     assert re.fullmatch("[a-z]+", text)
     assert collect(beside)[2].reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ('%json {"allOf": [{"type": "integer"}, {"type": "string"}]}', "nsatisfiable"),
+        ('%json {"uniqueItems": true}', "uniqueItems"),
+        ("/(?=a)/", "look-ahead"),
+    ],
+)
+def test_a_refused_grammar_is_named_by_its_rule_and_not_quoted(bad, reason):
+    grammar = f'start: good | bad_one\ngood: %json {{"const": "secret of the first"}}\nbad_one: {bad}\nlast: "b"'
+    with pytest.raises(RequestError, match="rule bad_one: ") as caught:
+        GRAMMARS.matcher(StructuredOutput.from_mapping({"grammar": grammar}))
+    assert reason in caught.value.message
+    assert "secret" not in caught.value.message
+    assert "%json" not in caught.value.message

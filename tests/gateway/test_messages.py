@@ -172,6 +172,13 @@ def test_an_answer_can_be_bound_to_a_schema(claude, harness):
     assert harness.triton.asked[0].sampling["structured_outputs"] == {"json": schema}
 
 
+def test_a_schema_that_cannot_be_held_is_refused_by_its_path(claude, harness):
+    schema = {"type": "array", "uniqueItems": True}
+    with pytest.raises(anthropic.BadRequestError, match="uniqueItems at #/uniqueItems"):
+        ask(claude, output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert harness.triton.asked == []
+
+
 def test_tokens_are_counted_without_the_engine(claude, harness):
     count = claude.messages.count_tokens(model=TALKER, messages=HELLO, system="Be brief", tools=[WEATHER]).input_tokens
     assert harness.triton.asked == []

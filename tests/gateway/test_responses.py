@@ -195,6 +195,22 @@ def test_a_response_is_parsed_into_a_type(client, harness):
     assert response.text.format.type == "json_schema"
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_schema_that_cannot_be_held_is_named_or_refused(client, harness, strict):
+    text = {"format": {"type": "json_schema", "name": "a", "strict": strict}}
+    text["format"]["schema"] = {"type": "array", "uniqueItems": True}
+    create = client.responses.with_raw_response.create
+    if strict:
+        with pytest.raises(openai.BadRequestError) as caught:
+            create(model=MODEL, input="a", text=text)
+        assert caught.value.param == "text.format"
+        assert harness.triton.asked == []
+    else:
+        assert (
+            create(model=MODEL, input="a", text=text).headers["appliance-schema-unheld"] == "text.format#/uniqueItems"
+        )
+
+
 def test_json_mode_binds_the_engine(client, harness):
     client.responses.create(model=MODEL, input="a", text={"format": {"type": "json_object"}})
     assert harness.triton.asked[0].sampling["structured_outputs"] == {"json_object": True}

@@ -72,7 +72,7 @@ class MessagesApi:
             other_names={"stop": "stop_sequences"},
         )
         read_form = ReadForm(form, prepared.reader(_new_call_id))
-        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure)
+        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""

@@ -55,6 +55,8 @@ def chat_request(body: CountBody) -> ChatRequest:
         thinking=None if body.thinking is None else body.thinking.type != "disabled",
         response_format={"json": config.format.schema_} if config and config.format else None,
         continues=continues,
+        # Anthropic's formats have no other kind.
+        format_is_strict=True,
         client_names=_NAMES,
     )
 

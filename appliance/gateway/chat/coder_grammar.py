@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from appliance.errors import RequestError
 from appliance.gateway.chat.coder import kinds
-from appliance.gateway.chat.json_rule import ARGUMENTS, json_rule
+from appliance.gateway.chat.json_rule import json_rule
 from appliance.gateway.chat.request import Tool
+from appliance.json_schema import ARGUMENTS
 
 _END = '"\\n</parameter>\\n"'
 # A text up to the mark that ends it; any parameter of any name.
@@ -18,8 +20,7 @@ SHARED = (
     "parameter_text[lazy]: /(.|\\n)*\\n<\\/parameter>\\n/",
     'parameter_any: "<parameter=" /[^>\\n]+/ ">\\n" parameter_text',
 )
-_SAYS_NOTHING = frozenset({"description", "title", "default", "examples", "type", "$schema"})
-_OBJECT = _SAYS_NOTHING | {"properties", "required", "additionalProperties", "$defs", "definitions"}
+_OBJECT = frozenset({"type", "properties", "required", "additionalProperties", "$defs"})
 
 
 @dataclass(frozen=True)
@@ -30,36 +31,43 @@ class Parameter:
     count: str
 
 
-def parameters(tool: Tool, schema: Mapping[str, Any]) -> Iterator[Parameter]:
-    """Yield the rules of a call's parameters, in the order of the schema.
+def parameters(tool: Tool, schema: Mapping[str, Any], unheld: list[str]) -> Iterator[Parameter]:
+    """Yield the rules of a call's parameters, in the order of the lowered schema.
+
+    Args:
+        tool: the one to call.
+        schema: of its arguments.
+        unheld: takes where the schema says what this form cannot.
 
     Raises:
-        RequestError: the tool is strict and its schema says what this form cannot.
+        RequestError: it says so, and the tool is strict.
     """
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or not set(schema) <= _OBJECT:
-        _check_lenient(tool, "its parameters are no plain object")
+        _cannot_say(tool, "its parameters are no plain object", unheld, "#")
         yield Parameter("parameter_any", "*")
         return
     required = schema.get("required", ())
-    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    shared = {"$defs": schema["$defs"]} if "$defs" in schema else {}
     for name, inner in properties.items():
         head = json.dumps(f"<parameter={name}>\n")
-        yield Parameter(f"{head} {_value(tool, name, inner, shared)}", "" if name in required else "?")
+        yield Parameter(f"{head} {_value(tool, name, inner, shared, unheld)}", "" if name in required else "?")
 
 
-def _value(tool: Tool, name: str, schema: Any, shared: Mapping[str, Any]) -> str:
+def _value(tool: Tool, name: str, schema: Any, shared: Mapping[str, Any], unheld: list[str]) -> str:
     if kinds(schema) != {"string"}:
-        whole = {**schema, **shared} if isinstance(schema, Mapping) else schema
+        whole = {**(schema if isinstance(schema, Mapping) else {}), **shared}
         return f"({json_rule(whole, ARGUMENTS)}) {_END}"
     choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if choices is not None:
         return f"({' | '.join(json.dumps(choice) for choice in choices)}) {_END}"
-    if not set(schema) <= _SAYS_NOTHING:
-        _check_lenient(tool, f"its parameter {name!r} is a text with rules of its own")
+    if set(schema) != {"type"}:
+        why = f"its parameter {name!r} is a text with rules of its own"
+        _cannot_say(tool, why, unheld, f"#/properties/{quote(name, safe='')}")
     return "parameter_text"
 
 
-def _check_lenient(tool: Tool, why: str) -> None:
+def _cannot_say(tool: Tool, why: str, unheld: list[str], at: str) -> None:
     if tool.strict:
         raise RequestError(f"the tool {tool.name!r} cannot be strict with this model: {why}", param="tools")
+    unheld.append(at)

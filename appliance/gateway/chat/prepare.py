@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.errors import RequestError
 from appliance.gateway.chat import continuation, history
 from appliance.gateway.chat.calls import NewId
+from appliance.gateway.chat.checked import CheckedReader, Unheld
 from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
+from appliance.gateway.chat.structure import Bound
 from appliance.gateway.control_texts import Marked, unsigned_json
 from appliance.gateway.served_model import ServedModel
-from appliance.json_schema import check_schema
 
 _SWITCH = "enable_thinking"
 # The template's own; a client's options replace none of them.
@@ -43,6 +44,7 @@ class Prepared:
         tools: those that the answer may call.
         is_thinking: the prompt ends inside of a thought.
         continues: the answer goes on with a turn that was begun: the time to think is over.
+        unheld: what of its schemas the answer may break.
     """
 
     prompt_ids: Sequence[int]
@@ -53,6 +55,7 @@ class Prepared:
     tools: tuple[Tool, ...]
     is_thinking: bool
     continues: bool = False
+    unheld: Unheld = field(default_factory=Unheld)
 
     def settings(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
         """Return the client's sampling settings, by the engine's names, with what this conversation adds."""
@@ -64,7 +67,8 @@ class Prepared:
     def reader(self, new_id: NewId = new_call_id) -> Reader:
         """A reader for one answer; `new_id` names its calls."""
         dialect = replace(self.model.dialect, thinks=False) if self.continues else self.model.dialect
-        return Reader(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
+        kind = functools.partial(CheckedReader, self.unheld) if self.unheld.places else Reader
+        return kind(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
 
 
 async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
@@ -78,9 +82,10 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
     text, ids = await _encoded(model, request)
     model.check_length(ids, names.messages)
     callable_tools = _callable(request)
+    structure, unheld = _structure(model, request, callable_tools, text)
     return Prepared(
         prompt_ids=ids,
-        structure=_structure(model, request, callable_tools, text),
+        structure=structure,
         # The prompt still lists the tools, so that a conversation that goes on with them keeps its prefix.
         logit_bias={str(model.marks[CALL_OPEN]): _NEVER} if request.tools and not callable_tools else {},
         structure_param=names.tools if callable_tools else names.response_format,
@@ -88,6 +93,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         tools=callable_tools,
         is_thinking=not request.continues and _is_open(model, text),
         continues=request.continues,
+        unheld=unheld,
     )
 
 
@@ -189,40 +195,35 @@ def _callable(request: ChatRequest) -> tuple[Tool, ...]:
 
 def _structure(
     model: ServedModel, request: ChatRequest, tools: Sequence[Tool], prompt: str
-) -> Mapping[str, Any] | None:
-    """What the engine is told about the answer's form; None when it is free and only parsed."""
-    response_format = request.response_format
+) -> tuple[Mapping[str, Any] | None, Unheld]:
+    """What the engine is told about the answer's form, and what of it the answer may break.
+
+    None where the answer is free and only parsed.
+    """
     is_forced = request.tool_choice.mode in {"required", "named"}
     several = request.parallel_tool_calls and request.tool_choice.mode != "named"
     has_rules = is_forced or any(tool.strict for tool in tools) or (bool(tools) and not several)
-    if not has_rules and response_format is None:
-        return None
-    if response_format is not None and request.continues:
+    if not has_rules and request.response_format is None:
+        return None, Unheld()
+    if request.response_format is not None and request.continues:
         name = request.client_names.response_format
         raise RequestError(f"{name} cannot bind an answer whose beginning is given", param=name)
+    bound = Bound(request, tools, is_forced=is_forced)
     thinks = model.dialect.thinks and not request.continues and not prompt.rstrip("\n").endswith(THINK_CLOSE)
     if not tools and not thinks:
-        return response_format
-    _check_schemas(request, [tool for tool in tools if is_forced or tool.strict])
+        is_any = "json" not in (request.response_format or {})
+        return request.response_format if is_any else {"json": bound.format}, bound.unheld()
     grammar = Grammar(model.dialect.tools)
     thought = grammar.thought(is_open=_is_open(model, prompt)) if thinks else ""
     if is_forced:
-        answer = grammar.calls(tools, by_schema=True, several=several)
-    elif response_format is None:
-        answer = grammar.text_or_calls(tools, several=several)
+        answer = grammar.calls(tools, bound.tools, several=several)
+    elif bound.format is None:
+        answer = grammar.text_or_calls(tools, bound.tools, several=several)
     else:
-        answer = grammar.format(response_format)
+        answer = grammar.format(bound.format)
         if tools:
-            answer += f" | {grammar.calls(tools, by_schema=False, several=several)}"
-    return {"grammar": grammar.text(thought=thought, answer=answer)}
-
-
-def _check_schemas(request: ChatRequest, bound: Sequence[Tool]) -> None:
-    """Look at what goes into a grammar, where the engine does not see that it is a schema."""
-    for tool in bound:
-        check_schema(tool.parameters, request.client_names.tools)
-    if request.response_format is not None:
-        check_schema(request.response_format.get("json"), request.client_names.response_format)
+            answer += f" | {grammar.calls(tools, bound.tools, several=several)}"
+    return {"grammar": grammar.text(thought=thought, answer=answer)}, bound.unheld(grammar.unheld)
 
 
 def _is_open(model: ServedModel, prompt: str) -> bool:

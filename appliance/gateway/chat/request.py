@@ -58,6 +58,7 @@ class ChatRequest:
         thinking: whether the model thinks first; None leaves it to the model's template.
         response_format: what the answer's text must be, in the engine's words: an object with one of "json" (a schema)
             and "json_object" (true); None for free text.
+        format_is_strict: whether a format that cannot be held in full is refused.
         template_options: more variables for the template; one that it does not read is refused.
         continues: the answer goes on with the last message, see `continuation`; otherwise it is a turn of its own.
         client_names: see ClientNames.
@@ -69,6 +70,7 @@ class ChatRequest:
     parallel_tool_calls: bool = True
     thinking: bool | None = None
     response_format: Mapping[str, Any] | None = None
+    format_is_strict: bool = False
     template_options: Mapping[str, Any] = field(default_factory=dict)
     continues: bool = False
     client_names: ClientNames = ClientNames()

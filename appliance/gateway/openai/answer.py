@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 from appliance.errors import ApplianceError
 from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
+from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.choice_stream import DeltaStream
 from appliance.gateway.completion import CompletionRequest, Delta, Usage
 from appliance.gateway.in_flight import Exchange, InFlight
 from appliance.gateway.openai.failure import failure_event
+from appliance.gateway.openai.unheld import BROKEN, UNHELD, listed
 from appliance.gateway.refusals import ClientGoneError
 from appliance.gateway.triton_client import TritonClient
 
@@ -49,7 +51,10 @@ class Form(Protocol):
 
 
 class Answer:
-    """An ASGI application that answers one request; `failure` says an error in the midst of a stream."""
+    """An ASGI application that answers one request.
+
+    `failure` says an error in the midst of a stream, `unheld` what of its schemas the answer may break.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Answer:
         form: Form,
         record: Record,
         failure: Callable[[ApplianceError], bytes] = failure_event,
+        unheld: Unheld | None = None,
     ) -> None:
         self._triton = triton
         self._in_flight = in_flight
@@ -66,6 +72,7 @@ class Answer:
         self._form = form
         self._record = record
         self._failure = failure
+        self._unheld = unheld or Unheld()
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
@@ -94,7 +101,7 @@ class Answer:
         # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
         delta = await stream.read()
         self._record.first_token()
-        await writer.start(_EVENT_STREAM)
+        await writer.start([*_EVENT_STREAM, *listed(UNHELD, self._unheld.places)])
         try:
             head = self._form.head()
             while delta is not None:
@@ -114,11 +121,15 @@ class Answer:
             self._record.first_token()
             deltas.append(delta)
         document = self._form.document(deltas)
-        await writer.start([*_DOCUMENT, (b"content-length", b"%d" % len(document))])
+        of_schemas = [*listed(UNHELD, self._unheld.places), *listed(BROKEN, self._unheld.broken)]
+        await writer.start([*_DOCUMENT, *of_schemas, (b"content-length", b"%d" % len(document))])
         await writer.write(document, more=False)
 
     def _note_usage(self) -> None:
         self._record.fields |= {"prompt_tokens": len(self._request.prompt_ids), "stream": self._request.stream}
+        if self._unheld.broken:
+            # Their names are a client's own.
+            self._record.fields["schema_broken"] = len(self._unheld.broken)
         if self._form.usage.prompt_tokens:
             self._record.used(self._form.usage)
 

@@ -7,7 +7,7 @@ from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames
 from appliance.gateway.openai.messages import for_template
 from appliance.gateway.openai.schema import ChatBody
-from appliance.gateway.openai.tools import choice_of, structure_of, tools_of
+from appliance.gateway.openai.tools import choice_of, is_strict, structure_of, tools_of
 
 _SWITCH = "enable_thinking"
 
@@ -38,6 +38,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         parallel_tool_calls=body.parallel_tool_calls is not False,
         thinking=effort if switch is None else switch,
         response_format=structure_of(body.response_format),
+        format_is_strict=is_strict(body.response_format),
         template_options=options,
         continues=_continues(body, is_continuable(messages)),
         client_names=names,

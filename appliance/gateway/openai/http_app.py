@@ -18,6 +18,7 @@ from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.anthropic.failure import is_anthropic
 from appliance.gateway.anthropic.models import ModelQuery, model_info, model_page
+from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
@@ -85,7 +86,7 @@ class OpenAiApi:
             structure_param=prepared.structure_param,
             choices=asked.n or 1,
         )
-        return self._answer(request, asked, model, completion, ChatForm, prepared.reader)
+        return self._answer(request, asked, model, completion, ChatForm, prepared.reader, prepared.unheld)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
@@ -150,6 +151,7 @@ class OpenAiApi:
         completion: CompletionRequest,
         kind: type[Form],
         reader: Callable[[], Reader],
+        unheld: Unheld | None = None,
     ) -> Answer:
         form = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
@@ -160,7 +162,7 @@ class OpenAiApi:
         )
         record = record_of(request)
         record.fields |= {"model": model.name, "answer_id": completion.request_id}
-        return Answer(self._desk.triton, self._desk.in_flight, completion, form, record)
+        return Answer(self._desk.triton, self._desk.in_flight, completion, form, record, unheld=unheld)
 
     def _card(self, model: ServedModel) -> dict[str, Any]:
         return {

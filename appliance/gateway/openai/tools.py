@@ -57,7 +57,7 @@ class JsonObjectFormat(Strict):
 
 
 class JsonSchema(Strict):
-    """A schema with its name; it binds the answer whether or not it is called strict."""
+    """A schema with its name; a strict one is held in full or refused."""
 
     name: FunctionName
     description: str | None = None
@@ -86,6 +86,11 @@ def choice_of(param: ToolChoiceParam | None) -> ToolChoice:
     if isinstance(param, NamedTool):
         return ToolChoice("named", param.function.name)
     return ToolChoice(param or "auto")
+
+
+def is_strict(param: ResponseFormat | None) -> bool:
+    """Whether a format that cannot be held in full is refused."""
+    return isinstance(param, JsonSchemaFormat) and param.json_schema.strict is True
 
 
 def structure_of(param: ResponseFormat | None) -> dict[str, Any] | None:

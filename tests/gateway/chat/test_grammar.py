@@ -10,7 +10,8 @@ from appliance.engine.grammar import Grammars
 from appliance.engine.structured_output import StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.gateway.chat.grammar import Grammar
-from appliance.gateway.chat.request import Tool
+from appliance.gateway.chat.request import ChatRequest, Tool
+from appliance.gateway.chat.structure import Bound
 from appliance.layout import Layout
 from tests.gateway.chat.reading import CODER, HERMES, read
 from tests.real_model import artefact_of
@@ -33,6 +34,15 @@ WEATHER = Tool(
     strict=True,
 )
 TIME = Tool("get_time")
+TRANSFER = Tool(
+    "transfer",
+    parameters={
+        "type": "object",
+        "properties": {"amount": {"type": "integer", "maximum": 100}, "to": {"type": "string"}},
+        "required": ["amount", "to"],
+    },
+    strict=True,
+)
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 
 
@@ -65,16 +75,18 @@ def coder_call(**values: object) -> str:
     return f"<tool_call>\n<function=get_weather>\n{inside}</function>\n</tool_call>"
 
 
-def answer(form: str, how: str, *tools: Tool, thought: bool | None = None, **settings: bool) -> str:
+def answer(form: str, how: str, *tools: Tool, thought: bool | None = None, several: bool) -> str:
     grammar = Grammar(form)
-    content = getattr(grammar, how)(tools, **settings)
+    schemas = Bound(ChatRequest([], tools), tools, is_forced=how == "calls").tools
+    content = getattr(grammar, how)(tools, schemas, several=several)
     return grammar.text(thought="" if thought is None else grammar.thought(is_open=thought), answer=content)
 
 
 PARIS = call('{"city": "Paris", "days": 3}')
 AUTO = functools.partial(answer, "hermes", "text_or_calls", WEATHER, TIME, several=True)
-FORCED = functools.partial(answer, "hermes", "calls", WEATHER, by_schema=True, several=False)
-CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, Tool("f", "", {"anyOf": []}))
+FORCED = functools.partial(answer, "hermes", "calls", WEATHER, several=False)
+OPEN_AUTO = functools.partial(answer, "hermes", "text_or_calls", TRANSFER, several=True)
+CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, Tool("f", "", {"anyOf": [{}]}))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +104,9 @@ CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, 
         (AUTO(), call('{"city":"Paris"}'), False),
         (AUTO(), call("{}", "rm"), False),
         (AUTO(), f"{PARIS} and then", False),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "note": {"amount": 1}}', "transfer"), True),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "\\u0061mount": 99999}', "transfer"), False),
+        (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "amount": 99999}', "transfer"), False),
         (FORCED(), PARIS, True),
         (FORCED(), f"Let me see.\n{PARIS}", False),
         (FORCED(), f"{PARIS}\n{PARIS}", False),
@@ -122,7 +137,9 @@ def test_what_a_grammar_allows_is_what_the_parser_reads(allows, dialect, text: s
 
 def test_a_format_or_a_call(allows):
     grammar = Grammar("hermes")
-    rule = f"{grammar.format({'json': SCHEMA})} | {grammar.calls([WEATHER], by_schema=False, several=True)}"
+    request = ChatRequest([], (WEATHER,), response_format={"json": SCHEMA})
+    bound = Bound(request, [WEATHER], is_forced=False)
+    rule = f"{grammar.format(bound.format)} | {grammar.calls([WEATHER], bound.tools, several=True)}"
     text = grammar.text(thought="", answer=rule)
     assert allows(text, '{"a": 1}')
     assert allows(text, '{\n  "a": 1\n}')
@@ -133,7 +150,7 @@ def test_a_format_or_a_call(allows):
 
 def test_a_thought_and_then_a_format(allows):
     grammar = Grammar("hermes")
-    text = grammar.text(thought=grammar.thought(is_open=True), answer=grammar.format({"json_object": True}))
+    text = grammar.text(thought=grammar.thought(is_open=True), answer=grammar.format({"type": "object"}))
     assert allows(text, 'Let me {think}.\n</think>\n\n{"a": 1}')
     assert not allows(text, '{"a": 1}')
 

@@ -180,6 +180,11 @@ def strict_with(**parameters):
 
 ARGUMENTS = "messages[1].tool_calls[0].function.arguments"
 LONG_TEXT = {"type": "string", "minLength": 3}
+UNIQUE = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+
+
+def bound_to(schema, **more):
+    return {"type": "json_schema", "json_schema": {"name": "a", "schema": schema, **more}}
 
 
 @pytest.mark.parametrize(
@@ -193,8 +198,14 @@ LONG_TEXT = {"type": "string", "minLength": 3}
         ({"messages": [*ASK, called_with("none")]}, ARGUMENTS, "JSON object"),
         ({"tools": strict_with(type="string")}, "tools", "'f'"),
         ({"tools": strict_with(type=["array", "null"]), "tool_choice": "required"}, "tools", "'object'"),
-        ({"tools": strict_with(type="object", minProperties=3)}, "tools", "minProperties 3"),
-        ({"model": "coder", "tools": strict_with(anyOf=[])}, "tools", "cannot be strict"),
+        (
+            {"tools": strict_with(type="object", minProperties=3)},
+            "tools",
+            "the tool 'f' cannot be honoured: minProperties at #/",
+        ),
+        ({"tools": [WEATHER, *strict_with(properties={"a b": UNIQUE})]}, "tools", "#/properties/a%20b/uniqueItems"),
+        ({"tools": [], "response_format": bound_to(UNIQUE, strict=True)}, "response_format", "uniqueItems at #/"),
+        ({"model": "coder", "tools": strict_with(anyOf=[{"required": ["a"]}])}, "tools", "cannot be strict"),
         ({"model": "coder", "tools": strict_with(properties={"a": LONG_TEXT})}, "tools", "rules of its own"),
     ],
 )
@@ -251,3 +262,62 @@ def test_a_format_and_tools_go_together(client, harness):
     ask(client, response_format={"type": "json_object"})
     grammar = harness.triton.asked[0].sampling["structured_outputs"]["grammar"]
     assert grammar.startswith('start:  (format | "<tool_call>"')
+
+
+UNHELD = "appliance-schema-unheld"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_lenient_schema_is_held_as_far_as_can_be_and_the_answer_names_the_rest(client, harness, stream):
+    raw = client.chat.completions.with_raw_response
+    settings = {"model": "tools", "messages": ASK, "stream": stream}
+    answer = raw.create(**settings, response_format=bound_to({"type": "object", "properties": {"a": UNIQUE}}))
+    assert answer.headers[UNHELD] == "response_format#/properties/a/uniqueItems"
+    held = harness.triton.asked[0].sampling["structured_outputs"]["json"]
+    assert held == {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}}}}
+    bad = {"type": "function", "function": {"name": "bad-One", "parameters": {"type": "object", "not": {}}}}
+    answer = raw.create(**settings, tools=[WEATHER, bad], tool_choice="required")
+    assert answer.headers[UNHELD] == "bad-One#/not"
+    assert UNHELD not in raw.create(**settings, tools=[strict(WEATHER), bad]).headers
+    assert UNHELD not in raw.create(**settings).headers
+
+
+def test_the_coders_form_names_what_it_cannot_hold(client):
+    tool = {"name": "f", "parameters": {"type": "object", "properties": {"a": LONG_TEXT}}}
+    answer = client.chat.completions.with_raw_response.create(
+        model="coder", messages=ASK, tools=[{"type": "function", "function": tool}], tool_choice="required"
+    )
+    assert answer.headers[UNHELD] == "f#/properties/a"
+
+
+def test_the_header_stays_small_and_plain(http):
+    names = {f"é\r\n{index}{'x' * 300}": UNIQUE for index in range(200)}
+    answer = http.post(
+        "/v1/chat/completions",
+        json={"model": "tools", "messages": ASK, "response_format": bound_to({"type": "object", "properties": names})},
+    )
+    assert answer.status_code == 200
+    assert answer.headers[UNHELD].endswith(", ...")
+    assert len(answer.headers[UNHELD]) < 4000
+
+
+@pytest.mark.parametrize("text", ["[1, 1]", "[1, 2]", "[1, 1"])
+def test_a_finished_answer_is_looked_at_beside_what_its_grammar_does_not_hold(client, harness, text):
+    harness.triton.script = words(*text)
+    answer = client.chat.completions.with_raw_response.create(
+        model="tools", messages=ASK, response_format=bound_to(UNIQUE)
+    )
+    assert answer.headers.get("appliance-schema-broken") == ("response_format" if text == "[1, 1]" else None)
+    assert answer.parse().choices[0].message.content == text
+
+
+def test_a_finished_call_is_looked_at_beside_what_its_grammar_does_not_hold(client, harness):
+    bad = {**SCHEMA, "not": {"properties": {"city": {"const": "Paris"}}}}
+    harness.triton.script = words(*CALL)
+    answer = client.chat.completions.with_raw_response.create(
+        model="tools",
+        messages=ASK,
+        tools=[{"type": "function", "function": {"name": "get_weather", "parameters": bad}}],
+        tool_choice="required",
+    )
+    assert answer.headers["appliance-schema-broken"] == "get_weather"

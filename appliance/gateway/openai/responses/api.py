@@ -86,7 +86,7 @@ class ResponsesApi:
             other_names={"max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
         )
         read_form = ReadForm(form, prepared.reader())
-        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure)
+        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""

@@ -39,6 +39,7 @@ def chat_request(asked: PromptFields, turns: Sequence[Turn]) -> ChatRequest:
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         thinking=None if effort is None else effort != "none",
         response_format=_rules(asked),
+        format_is_strict=_is_strict(asked),
         client_names=_NAMES,
     )
 
@@ -103,6 +104,11 @@ def _echoed(tool: FunctionTool) -> dict[str, Any]:
         # What was in force: rules only where they were asked for.
         "strict": bool(tool.strict),
     }
+
+
+def _is_strict(asked: PromptFields) -> bool:
+    form = asked.text.format if asked.text else None
+    return isinstance(form, SchemaFormat) and form.strict is True
 
 
 def _rules(asked: PromptFields) -> dict[str, Any] | None:

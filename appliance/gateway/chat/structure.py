@@ -1,0 +1,71 @@
+"""What the grammar of one answer has to hold: the format and the tools' schemas, lowered. It writes no grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from appliance.gateway.chat.checked import Unheld
+from appliance.gateway.chat.request import ChatRequest, Tool
+from appliance.json_schema import MAX_SCHEMAS, Lowered, lower
+
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+_ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+
+class Bound:
+    """What binds an answer."""
+
+    def __init__(self, request: ChatRequest, tools: Sequence[Tool], *, is_forced: bool) -> None:
+        """Lower the schemas.
+
+        Args:
+            request: the conversation's.
+            tools: those that may be called.
+            is_forced: every tool's arguments follow its schema, not only a strict one's.
+
+        Raises:
+            RequestError: a schema cannot be honoured; it is named by its tool and path.
+        """
+        names = request.client_names
+        self._document = (request.response_format or {}).get("json", _ANY_OBJECT)
+        # Arguments are an object, whatever else a schema without a type would allow.
+        self._parameters = {tool.name: {**(tool.parameters or _NO_ARGUMENTS), "type": "object"} for tool in tools}
+        self._format_name = names.response_format
+        self._format: Lowered | None = None
+        self._tools: dict[str, Lowered] = {}
+        self._left = MAX_SCHEMAS
+        if request.response_format is not None:
+            self._format = self._lower(
+                self._document, request.format_is_strict, names.response_format, names.response_format
+            )
+        for tool in tools:
+            if is_forced or tool.strict:
+                parameters, whose = self._parameters[tool.name], f"the tool {tool.name!r}"
+                self._tools[tool.name] = self._lower(parameters, tool.strict, names.tools, whose)
+
+    def _lower(self, document: Any, is_strict: bool, param: str, whose: str) -> Lowered:
+        found = lower(document, is_strict=is_strict, param=param, whose=whose, max_schemas=self._left)
+        self._left -= found.size
+        return found
+
+    @property
+    def format(self) -> Mapping[str, Any] | None:
+        """The lowered schema of the answer's text; None where it is free."""
+        return None if self._format is None else self._format.schema
+
+    @property
+    def tools(self) -> dict[str, Mapping[str, Any]]:
+        """The lowered schemas of arguments, by tool; those of other tools are free."""
+        return {name: lowered.schema for name, lowered in self._tools.items()}
+
+    def unheld(self, of_calls: Sequence[str] = ()) -> Unheld:
+        """What the answer may break; `of_calls` are places that the form of calls cannot hold."""
+        of_format = self._format.unheld if self._format is not None else ()
+        of_tools = [f"{name}{at}" for name, lowered in self._tools.items() for at in lowered.unheld]
+        schemas = {name: self._parameters[name] for name in self._tools}
+        return Unheld(
+            (*(f"{self._format_name}{at}" for at in of_format), *of_tools, *of_calls),
+            {**schemas, self._format_name: self._document},
+            self._format_name,
+        )
