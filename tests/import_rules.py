@@ -11,7 +11,10 @@ LEVELS = {
     "appliance": 0,
     "appliance.errors": 0,
     "appliance.names": 0,
+    "appliance.number": 0,
+    "appliance.sealed": 0,
     "appliance.address": 0,
+    "appliance.chat_template": 0,
     "appliance.child": 0,
     "appliance.heap": 0,
     "appliance.jetson": 0,
@@ -43,6 +46,7 @@ EXPORT_MAY = {
     f"appliance.{name}"
     for name in (
         "artefact",
+        "chat_template",
         "store",
         "sources",
         "durable",
@@ -50,6 +54,7 @@ EXPORT_MAY = {
         "catalog",
         "errors",
         "names",
+        "number",
         "engine",
         "json_schema",
         "lock",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, RequestError, UnsupportedError
 
 _SPACE_PIECE = "\u2581"
+_BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class Tokenizer:
@@ -46,10 +49,10 @@ class Tokenizer:
             UnsupportedError: see the constructor.
         """
         try:
-            backend = tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for whatever it cannot read
+            content = file.read_bytes()
+        except OSError as error:
             raise IntegrityError(f"{file.name} cannot be read: {error}", hint="export the model again") from error
-        return cls(backend)
+        return cls(load_tokenizer(content))
 
     @property
     def size(self) -> int:
@@ -97,7 +100,7 @@ class Tokenizer:
         if self._byte_level:
             known = [_BYTE_OF_CHARACTER.get(character) for character in piece]
             return piece.encode() if None in known else bytes(byte for byte in known if byte is not None)
-        if len(piece) == len("<0x00>") and piece.startswith("<0x") and piece.endswith(">"):
+        if _BYTE_PIECE.fullmatch(piece):
             return bytes([int(piece[3:5], 16)])
         return piece.replace(_SPACE_PIECE, " ").encode()
 

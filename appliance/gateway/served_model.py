@@ -12,9 +12,10 @@ import tokenizers
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance.artefact.tokenizer import load_tokenizer
+from appliance.chat_template import ChatTemplate
 from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
 from appliance.gateway.chat.dialect import Dialect
-from appliance.gateway.chat_template import ChatTemplate
 from appliance.heap import give_back_free_memory
 
 # Below this many characters encoding takes less than a thread switch is worth.
@@ -55,15 +56,11 @@ class ServedModel:
         template = None
         if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
             template = ChatTemplate(
-                _read_checked(folder, manifest, CHAT_TEMPLATE).decode(),
+                _text(_read_checked(folder, manifest, CHAT_TEMPLATE)),
                 bos_token=manifest.generation.bos_token,
                 eos_token=manifest.generation.eos_token,
             )
-        source = _read_checked(folder, manifest, TOKENIZER)
-        try:
-            tokenizer = tokenizers.Tokenizer.from_buffer(source)
-        except ValueError as error:
-            raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
+        tokenizer = load_tokenizer(_read_checked(folder, manifest, TOKENIZER))
         give_back_free_memory()
         digest = hashlib.sha256(manifest.to_bytes()).hexdigest()
         return cls(manifest, tokenizer, template, f"fp_{digest[:12]}", dialect, dialect.marks(tokenizer))
@@ -212,6 +209,13 @@ class ServedModels:
             raise UnknownModelError(
                 f"the model {name!r} is not served here", hint=f"served: {', '.join(self._models)}"
             ) from None
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{CHAT_TEMPLATE} is not UTF-8: {error}", hint="export the model again") from error
 
 
 def _read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pydantic_core
 
+from appliance.chat_template import JsonText
 from appliance.errors import RequestError
 from appliance.gateway.chat.request import Tool
-from appliance.gateway.chat_template import JsonText
 
 # What a function without parameters takes.
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.chat_template import ChatTemplate
 from appliance.errors import RequestError
 from appliance.gateway.chat import history
 from appliance.gateway.chat.request import ChatRequest
-from appliance.gateway.chat_template import ChatTemplate
 from appliance.gateway.openai import body, parameters
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.openapi import document
