@@ -1,6 +1,6 @@
 """JSON documents that carry the digest of their own content, so that no damage is read as meaning.
 
-It proves nothing about who wrote a document: whoever can write the file can write its digest. docs/formats/sealed.md
+It proves nothing about who wrote a document: whoever can write the file can write its digest. docs/formats/manifest.md
 has the laws.
 """
 
