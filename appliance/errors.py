@@ -46,6 +46,17 @@ class ApplianceError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+def with_exit_code(status: int) -> type[ApplianceError] | None:
+    """The error that ends a program of ours with this status, the most general one; None if none does."""
+    waiting = list(ApplianceError.__subclasses__())
+    while waiting:
+        kind = waiting.pop(0)
+        if kind.exit_code == status:
+            return kind
+        waiting += kind.__subclasses__()
+    return None
+
+
 class OperatorError(ApplianceError):
     """The operator can mend this."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from appliance.artefact.manifest import TOKENIZER
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.layout import Layout
 from appliance.store import StoredModel, open_model
@@ -18,7 +19,6 @@ from export.presets import DEFAULT
 from export.progress import Progress
 from export.quality.reading import Material
 from export.stages import Stages
-from export.tokenizer import load_tokenizer
 
 
 @dataclass(frozen=True)

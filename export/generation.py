@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from appliance.artefact.manifest import CHAT_TEMPLATE, Generation
-from appliance.errors import IntegrityError, UnsupportedError
+from appliance.artefact.manifest import CHAT_TEMPLATE, Conversation, Generation
+from appliance.engine.sampling import SamplingParams
+from appliance.errors import IntegrityError, RequestError, UnsupportedError
+from appliance.number import whole
 from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json
+from export.tokenizer import token_count
 
 # Kept between the stages of an export.
 SETTINGS = "settings.json"
 GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+_SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty")
+_MAX_END_TOKENS = 64
+_MAX_TOKEN_CHARACTERS = 256
+_MEND = "correct the file and pull the model again"
 # Qwen's chat models end a turn with the first and a document with the second, whichever of them the files name.
 _QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
 _ENDS: Mapping[str, tuple[str, ...]] = {"qwen2": _QWEN_ENDS, "qwen3": _QWEN_ENDS}
@@ -31,10 +39,12 @@ class Settings:
     Attributes:
         tokens: of the tokenizer.
         generation: see `generation`.
+        conversation: how the model converses, by its own template and tokens.
     """
 
     tokens: int
     generation: Generation
+    conversation: Conversation = field(default_factory=Conversation)
 
     def to_bytes(self) -> bytes:
         """The settings as JSON."""
@@ -45,7 +55,8 @@ class Settings:
         """Parse what `to_bytes` wrote."""
         value = json.loads(content)
         ends = tuple(value["generation"].pop("eos_token_ids"))
-        return cls(value["tokens"], Generation(eos_token_ids=ends, **value["generation"]))
+        generation = Generation(eos_token_ids=ends, **value["generation"])
+        return cls(value["tokens"], generation, Conversation(**value["conversation"]))
 
     @classmethod
     def read(cls, folder: Path) -> Settings:
@@ -67,10 +78,10 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
     else:
         template = _json(checkpoint, TOKENIZER_CONFIG).get("chat_template")
     if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        if "default" not in named:
+        named = [entry for entry in template if isinstance(entry, dict) and entry.get("name") == "default"]
+        if not named:
             raise UnsupportedError("the model has several chat templates and none is called 'default'")
-        template = named["default"]
+        template = named[0].get("template")
     if template is not None and not isinstance(template, str):
         raise IntegrityError("the model's chat template is not a text", hint="pull the model again")
     return template or None
@@ -91,49 +102,59 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
             "no token of the model ends a completion", hint=f"state eos_token_id in {GENERATION_CONFIG}"
         )
     # A publisher who decodes greedily by default has not chosen the sampling numbers.
-    samples = published if published.get("do_sample", True) else {}
+    sampling = _sampling(published if published.get("do_sample", True) else {})
     return Generation(
         eos_token_ids=ends,
         bos_token=_token_text(words.get("bos_token")),
         eos_token=tokenizer.id_to_token(ends[0]) or "",
-        temperature=float(_number(samples, "temperature", 1.0)),
-        top_p=float(_number(samples, "top_p", 1.0)),
-        top_k=int(_number(samples, "top_k", 0)),
-        repetition_penalty=float(_number(samples, "repetition_penalty", 1.0)),
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        # More than there are tokens keeps all of them, as none at all does.
+        top_k=min(sampling.top_k, token_count(tokenizer)),
+        repetition_penalty=sampling.repetition_penalty,
     )
 
 
 def _end_tokens(checkpoint: Checkpoint, published: Mapping[str, Any], tokenizer: Tokenizer) -> Iterable[int]:
     """Return every token that ends a completion, the publisher's first choice first."""
     known = _ENDS.get(str(checkpoint.config.get("model_type")), ())
+    tokens = token_count(tokenizer)
     candidates = [
-        *_ids(published.get("eos_token_id")),
-        *_ids(checkpoint.config.get("eos_token_id")),
+        *_ids(published.get("eos_token_id"), tokens),
+        *_ids(checkpoint.config.get("eos_token_id"), tokens),
         *(tokenizer.token_to_id(text) for text in known),
     ]
     return dict.fromkeys(token for token in candidates if token is not None)
 
 
-def _ids(value: Any) -> list[int]:
-    values = value if isinstance(value, list) else [value]
-    if not all(item is None or (isinstance(item, int) and item >= 0) for item in values):
-        raise IntegrityError(f"eos_token_id is {value!r}, expected token ids", hint="pull the model again")
-    return [item for item in values if item is not None]
+def _ids(value: Any, tokens: int) -> list[int]:
+    values = [item for item in (value if isinstance(value, list) else [value]) if item is not None]
+    if len(values) > _MAX_END_TOKENS:
+        raise IntegrityError(f"{len(values)} tokens end a completion, at most {_MAX_END_TOKENS} can", hint=_MEND)
+    try:
+        return [whole(item, least=0, most=tokens - 1) for item in values]
+    except ValueError as error:
+        raise IntegrityError(f"eos_token_id {error}: the tokenizer has {tokens} tokens", hint=_MEND) from error
 
 
-def _number(settings: Mapping[str, Any], key: str, neutral: float) -> float:
-    value = settings.get(key)
-    if value is None:
-        return neutral
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise IntegrityError(f"{GENERATION_CONFIG} has {key} {value!r}, expected a number", hint="pull the model again")
-    return value
+def _sampling(published: Mapping[str, Any]) -> SamplingParams:
+    """The publisher's sampling numbers, checked as a request's are: a request that names none gets these."""
+    given = {key: published[key] for key in _SAMPLING if published.get(key) is not None}
+    for key, value in given.items():
+        if type(value) not in {int, float}:
+            raise IntegrityError(f"{GENERATION_CONFIG} has {key} {reprlib.repr(value)}, not a number", hint=_MEND)
+    try:
+        return SamplingParams.from_mapping(given)
+    except (RequestError, ValueError, OverflowError) as error:  # a number may be too long for a float, or for print
+        raise IntegrityError(f"{GENERATION_CONFIG} has a value that cannot be used: {error}", hint=_MEND) from error
 
 
 def _token_text(value: Any) -> str:
     """A token as tokenizer_config.json states it: a text, an object with `content`, or nothing."""
     if isinstance(value, dict):
         value = value.get("content")
+    if isinstance(value, str) and len(value) > _MAX_TOKEN_CHARACTERS:
+        raise IntegrityError(f"{TOKENIZER_CONFIG} has a token of {len(value)} characters", hint=_MEND)
     return value if isinstance(value, str) else ""
 
 

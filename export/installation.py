@@ -42,7 +42,7 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
-        conversation=_conversation(entry),
+        conversation=conversation_in(entry) or settings.conversation,
         runtime=job.preset.runtime,
     )
 
@@ -50,12 +50,15 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
 def install(folder: Path, manifest: Manifest, results: Iterable[StageResult], progress: Progress) -> bool:
     """Put the artefact at `folder` in one step, unless the same one is there already.
 
+    The manifest must be one that can be read back: nothing is installed that serving would refuse.
+
     Returns:
         Whether anything was written.
 
     Raises:
-        IntegrityError: a stage's file changed since it was proved.
+        IntegrityError: a stage's file changed since it was proved, or the manifest could not be read back.
     """
+    Manifest.from_bytes(manifest.to_bytes())
     durable.make_folder(folder.parent)
     for leftover in folder.parent.glob(f"{durable.TEMPORARY_PREFIX}*"):
         shutil.rmtree(leftover)
@@ -79,7 +82,8 @@ def install(folder: Path, manifest: Manifest, results: Iterable[StageResult], pr
     return True
 
 
-def _conversation(entry: ModelEntry) -> Conversation | None:
+def conversation_in(entry: ModelEntry) -> Conversation | None:
+    """What the catalogue says of the model's conversations; None where it says nothing."""
     known = entry.conversation
     return None if known is None else Conversation(known.tools or "", known.thinking)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gguf import LlamaFileType
 
@@ -84,7 +85,15 @@ class Job:
         file_type = self.checkpoint.metadata.get("general.file_type")
         if file_type is None:
             return f"{names}, tensors in {types}"
-        return f"{names}, {LlamaFileType(file_type).name.removeprefix('MOSTLY_')}, tensors in {types}"
+        return f"{names}, {_file_type(file_type)}, tensors in {types}"
+
+
+def _file_type(value: Any) -> str:
+    """GGUF's name of how most tensors of a file are held. The file's number decides nothing, so any is accepted."""
+    try:
+        return LlamaFileType(value).name.removeprefix("MOSTLY_")
+    except ValueError:
+        return "a file type that is not known"
 
 
 def _has_weights(name: str) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.engine.parity import PARITY, to_bytes
 from export.generation import Settings
 from export.job import Build, Job
@@ -22,7 +23,6 @@ from export.quality.reading import Material
 from export.quality.reference import Reference, write_reference
 from export.quality.report import REPORT, Report, measure
 from export.stages import StageResult, file_entry
-from export.tokenizer import load_tokenizer
 
 
 def make_reference(job: Job, words: StageResult, folder: Path) -> None:

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import durable, targets
-from appliance.artefact.manifest import CHAT_TEMPLATE, ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, Manifest
+from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, Manifest
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import NoSpaceError
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.memory import peak_bytes
 from appliance.store import StoredModel, open_model
 from export import measuring, recipes
-from export.architecture import describe
 from export.checkpoint import open_checkpoint
-from export.generation import SETTINGS, Settings, chat_template, generation
-from export.installation import install, manifest_of
+from export.conversation import check_marks
+from export.generation import Settings
+from export.installation import conversation_in, install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort, tensorrt
 from export.preflight import Needs, check_disk, check_memory
@@ -26,8 +27,9 @@ from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
 from export.quality.reference import reference_bytes
 from export.quality.report import REPORT, check_report
+from export.reading import architecture_of
 from export.stages import StageResult, Stages
-from export.tokenizer import load_tokenizer, token_count, tokenizer_json
+from export.words import Words
 
 # How a graph is made for each runtime.
 LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build, TENSORRT: tensorrt.build}
@@ -92,7 +94,7 @@ def export_as(layout: Layout, model: str, target: str, preset: Preset, progress:
         stages.sweep()
         _verify(stored, progress)
         checkpoint = open_checkpoint(stored.files)
-        job = Job(stored, checkpoint, describe(checkpoint.config), target, build, preset, stages, progress)
+        job = Job(stored, checkpoint, architecture_of(checkpoint), target, build, preset, stages, progress)
         try:
             return _run(job, layout)
         except OSError as error:
@@ -116,6 +118,7 @@ def _verify(stored: StoredModel, progress: Progress) -> None:
 
 def _run(job: Job, layout: Layout) -> Exported:
     words = job.stages.result(recipes.words(job.inputs), lambda folder: _write_words(job, folder))
+    _check_conversation(job, words)
     needs = Needs.of(job.checkpoint, job.architecture, job.preset)
     _check_room(job, layout, needs, words)
     tokens = Settings.read(words.folder).tokens
@@ -175,12 +178,12 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
 
 def _write_words(job: Job, folder: Path) -> None:
     job.progress.step("tokenizer", 0, 1)
-    content = tokenizer_json(job.checkpoint)
-    (folder / TOKENIZER).write_bytes(content)
-    template = chat_template(job.checkpoint)
-    if template is not None:
-        (folder / CHAT_TEMPLATE).write_text(template, encoding="utf-8")
-    tokenizer = load_tokenizer(content)
-    settings = Settings(token_count(tokenizer), generation(job.checkpoint, tokenizer))
-    (folder / SETTINGS).write_bytes(settings.to_bytes())
+    Words.of(job.checkpoint, job.architecture.vocabulary).write(folder)
     job.progress.step("tokenizer", 1, 1)
+
+
+def _check_conversation(job: Job, words: StageResult) -> None:
+    """Refuse what the catalogue says of the model's conversations where its own words contradict it."""
+    stated = conversation_in(job.stored.entry)
+    if stated is not None:
+        check_marks(stated, load_tokenizer(words.file(TOKENIZER).read_bytes()))

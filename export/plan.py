@@ -9,12 +9,13 @@ from appliance.artefact.manifest import TENSORRT
 from appliance.layout import Layout
 from appliance.store import open_model
 from export import prediction
-from export.architecture import Architecture, describe
+from export.architecture import Architecture
 from export.checkpoint import Checkpoint, open_checkpoint
 from export.holdings import Sizes
 from export.prediction import Memory, OnBoard, Use
 from export.preflight import Needs
 from export.presets import PRESETS
+from export.reading import architecture_of
 
 # For targets without a profile: the configuration's default of slots, and the other targets' context.
 _SLOTS = 8
@@ -68,7 +69,7 @@ def plan(
     known = targets.get(target)
     chosen = PRESETS[known.preset(preset)]
     checkpoint = open_checkpoint(open_model(layout, model).files)
-    architecture = describe(checkpoint.config)
+    architecture = architecture_of(checkpoint)
     sizes = Sizes.of(checkpoint, architecture, chosen)
     profile = known.profile
     context_tokens = context_tokens or min(profile.context_tokens if profile else _CONTEXT_TOKENS, sizes.context_tokens)

@@ -147,7 +147,7 @@ def _proved(folder: Path) -> tuple[FileEntry, ...]:
     try:
         entries = tuple(FileEntry(**entry) for entry in json.loads((folder / _INDEX).read_bytes()))
         found = tuple(file_entry(path) for path in sorted((folder / _FILES).iterdir()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise IntegrityError(f"{folder} holds no finished stage: {error}") from error
     if found != entries:
         raise IntegrityError(f"{folder} is not what its index says")

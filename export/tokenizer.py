@@ -26,14 +26,15 @@ _SPLITS: Mapping[str, str] = {
 _WORD = 1
 _CONTROL = 3
 _USER_DEFINED = 4
+_LISTS: Mapping[str, type] = {"tokens": str, "token_type": int, "merges": str}
 
 
 def tokenizer_json(checkpoint: Checkpoint) -> bytes:
     """Return the content of tokenizer.json. Equal checkpoints give equal bytes.
 
     Raises:
-        UnsupportedError: the checkpoint has none, or one of an unknown kind, or more tokens than embedding rows.
-        IntegrityError: the published file cannot be loaded.
+        UnsupportedError: the checkpoint has none, or one of an unknown kind.
+        IntegrityError: a GGUF file's is damaged.
     """
     if checkpoint.metadata:
         content = _from_gguf(checkpoint.metadata).to_str().encode()
@@ -41,23 +42,7 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
         content = checkpoint.files[TOKENIZER].read_bytes()
     else:
         raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older forms of tokenizers are not read")
-    tokens = token_count(load_tokenizer(content))
-    rows = checkpoint.config.get("vocab_size")
-    if isinstance(rows, int) and tokens > rows:
-        raise UnsupportedError(f"the tokenizer has {tokens} tokens, the model's embedding {rows} rows")
     return content
-
-
-def load_tokenizer(content: bytes) -> Tokenizer:
-    """Load a tokenizer.json.
-
-    Raises:
-        IntegrityError: it cannot be loaded.
-    """
-    try:
-        return Tokenizer.from_buffer(content)
-    except ValueError as error:
-        raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="pull the model again") from error
 
 
 def token_count(tokenizer: Tokenizer) -> int:
@@ -73,11 +58,10 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
             f"the tokenizer {kind!r} with the rules {metadata.get('tokenizer.ggml.pre')!r} is not known",
             hint=f"known: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
         )
+    texts, types, merges = (_list(metadata, name, kind) for name, kind in _LISTS.items())
     for flag in ("add_bos_token", "add_eos_token", "add_space_prefix"):
         if metadata.get(f"tokenizer.ggml.{flag}", False):
             raise UnsupportedError(f"the tokenizer asks for {flag}, which is not known for its kind")
-    texts: Sequence[str] = metadata.get("tokenizer.ggml.tokens") or []
-    types: Sequence[int] = metadata.get("tokenizer.ggml.token_type") or []
     if not texts or len(types) != len(texts):
         raise IntegrityError(
             "the GGUF file's lists of tokens and token types do not match", hint="pull the model again"
@@ -85,9 +69,9 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     words = {text: index for index, (text, kind) in enumerate(zip(texts, types, strict=True)) if kind == _WORD}
     special = _added(texts, types)
     words |= {token.content: index for index, token in special}
-    merges = [tuple(merge.split(" ", 1)) for merge in metadata.get("tokenizer.ggml.merges") or []]
+    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
     try:
-        tokenizer = Tokenizer(models.BPE(vocab=words, merges=merges))
+        tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
     except Exception as error:  # the library raises bare Exception for a merge of unknown tokens
         raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="pull the model again") from error
     tokenizer.normalizer = normalizers.NFC()
@@ -98,6 +82,13 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens([token for _, token in special])
     return tokenizer
+
+
+def _list(metadata: Mapping[str, Any], name: str, kind: type) -> list[Any]:
+    values = metadata.get(f"tokenizer.ggml.{name}") or []
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise IntegrityError(f"the GGUF file's list of {name} is damaged", hint="pull the model again")
+    return values
 
 
 def _added(texts: Sequence[str], types: Sequence[int]) -> list[tuple[int, AddedToken]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ def make_tiny_gguf(
     kind: str = "F32",
     settings: Mapping[str, int] | None = None,
     architecture: str = "",
+    template: str = CHAT_TEMPLATE,
+    marks: Sequence[str] = (),
 ) -> Path:
     """Write the weights of `make_tiny_checkpoint` with the same arguments, its matrices as `kind` says.
 
@@ -50,6 +52,8 @@ def make_tiny_gguf(
         kind: GGUF's name of the elements' type for matrices, for example "Q8_0".
         settings: integers to add below `<architecture>.`.
         architecture: replaces the name of the architecture.
+        template: the chat template.
+        marks: texts of tokens to add, which are no special ones.
 
     Returns:
         `path`.
@@ -60,7 +64,8 @@ def make_tiny_gguf(
     _add_settings(writer, config)
     for key, value in (settings or {}).items():
         writer.add_uint32(f"{architecture or model_type}.{key}", value)
-    _add_words(writer, folder)
+    _add_words(writer, folder, marks)
+    writer.add_chat_template(template)
     for name, tensor in load_file(folder / "model.safetensors").items():
         chosen = GGMLQuantizationType[kind] if tensor.ndim > 1 and tensor.shape[-1] % 32 == 0 else None
         if chosen in {None, GGMLQuantizationType.F32}:
@@ -97,14 +102,13 @@ def _add_settings(writer: GGUFWriter, config: Mapping[str, Any]) -> None:
         writer.add_value_length(config["head_dim"])
 
 
-def _add_words(writer: GGUFWriter, folder: Path) -> None:
+def _add_words(writer: GGUFWriter, folder: Path, marks: Sequence[str]) -> None:
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     words = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__)
-    padding = [f"[PAD{index}]" for index in range(len(words) + len(SPECIAL), 320)]
+    padding = [f"[PAD{index}]" for index in range(len(words) + len(SPECIAL) + len(marks), 320)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list([*words, *SPECIAL, *padding])
-    writer.add_token_types([1] * len(words) + [3] * len(SPECIAL) + [5] * len(padding))
+    writer.add_token_list([*words, *SPECIAL, *marks, *padding])
+    writer.add_token_types([1] * len(words) + [3] * len(SPECIAL) + [4] * len(marks) + [5] * len(padding))
     writer.add_eos_token_id(len(words) + SPECIAL.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)

@@ -6,13 +6,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.catalog import ModelEntry, Trust
+from appliance.catalog.entry import Conversation
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.store import Blobs, ModelRecord, record
 
 
-def install_checkpoint(layout: Layout, name: str, files: dict[str, Path]) -> None:
-    """Install `files` (published name -> path) as the model `name`."""
+def install_checkpoint(
+    layout: Layout, name: str, files: dict[str, Path], conversation: Conversation | None = None
+) -> None:
+    """Install `files` (published name -> path) as the model `name`, of which a catalogue says so much."""
     blobs = Blobs(layout.store)
     with locked(blobs.lock):
         stored = tuple(blobs.add(plain, [path.read_bytes()]) for plain, path in sorted(files.items()))
@@ -25,6 +28,7 @@ def install_checkpoint(layout: Layout, name: str, files: dict[str, Path]) -> Non
             trust=Trust.FIRST_USE,
             provenance="made by a test",
             files=stored,
+            conversation=conversation,
         )
         record(layout, ModelRecord(entry, "a test", datetime(2026, 1, 1, tzinfo=timezone.utc)))
 

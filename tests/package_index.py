@@ -91,6 +91,7 @@ class PackageIndex:
         is_html: answer with the HTML form of the API.
         knows_ranges: honour the Range header.
         cut_after: wheel name -> after how many bytes of each answer the connection breaks.
+        page: sent in place of every project's page, if set.
         password: demanded from everybody, if set.
         asked: (path, Range header) of every request for a wheel.
     """
@@ -100,6 +101,7 @@ class PackageIndex:
     is_html: bool = False
     knows_ranges: bool = True
     cut_after: dict[str, int] = field(default_factory=dict)
+    page: bytes | None = None
     password: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
@@ -155,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             files = [{"filename": n, "url": f"/files/{n}", "hashes": {"sha256": digests[n]}} for n in names]
             document = {"meta": {"api-version": "1.0"}, "name": project, "files": files}
             body, kind = json.dumps(document).encode(), "application/vnd.pypi.simple.v1+json"
+        body = body if self.site.page is None else self.site.page
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -46,8 +46,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """
     listed = {entry.name for entry in manifest.files}
     present = {path.name for path in folder.iterdir()} - {MANIFEST_NAME}
-    if len(listed) != len(manifest.files):
-        raise IntegrityError(f"the manifest of {manifest.model} lists a file twice", hint="export the model again")
     for name in sorted(present - listed):
         raise IntegrityError(f"{folder / name} is not in the manifest", hint="remove it, or export the model again")
     for name in sorted(listed - present):

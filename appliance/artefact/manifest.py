@@ -1,16 +1,39 @@
-"""The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O."""
+"""The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O.
+
+docs/formats/manifest.md has its laws.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance import sealed
+from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
 from appliance.errors import IntegrityError, UnsupportedError
+from appliance.names import NAME
 
-SCHEMA_VERSION = 1
+__all__ = [
+    "CHAT_TEMPLATE",
+    "GRAPH",
+    "MANIFEST_NAME",
+    "ORT_CPU",
+    "ORT_CUDA",
+    "SCHEMA_VERSION",
+    "TENSORRT",
+    "TOKENIZER",
+    "Conversation",
+    "FileEntry",
+    "Generation",
+    "Manifest",
+    "ModelShape",
+]
+
+# Manifests of schema 1 had no digest of their own.
+SCHEMA_VERSION = 2
 # What computes a graph.
 ORT_CPU = "onnxruntime-cpu"
 ORT_CUDA = "onnxruntime-cuda"
@@ -21,75 +44,8 @@ TOKENIZER = "tokenizer.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 
 
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of the artefact, by plain name (no folder part)."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-CHARACTERS_A_TOKEN = 16
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """What the engine needs to allocate the KV cache and feed the graph.
-
-    Attributes:
-        layers: number of past/present pairs in the graph.
-        kv_heads: key/value heads a layer.
-        head_dim: elements a head.
-        vocabulary: columns of the logits.
-        tokens: entries of the tokenizer; logits at or beyond this index are never sampled.
-        context_tokens: longest prompt plus completion the rotary tables and the training allow.
-        cache_dtype: element type of past/present: "float32", "float16" or "bfloat16".
-    """
-
-    layers: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    tokens: int
-    context_tokens: int
-    cache_dtype: str = "float32"
-
-    @property
-    def max_characters(self) -> int:
-        """The longest text that is looked at. Texts have three to five characters a token: more cannot fit."""
-        return self.context_tokens * CHARACTERS_A_TOKEN
-
-    @property
-    def cache_bytes_per_token(self) -> int:
-        """Bytes of key and value cache that one token occupies over all layers."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * (4 if self.cache_dtype == "float32" else 2)
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Defaults of the checkpoint's publisher, and the tokens that end a completion."""
-
-    eos_token_ids: tuple[int, ...]
-    bos_token: str = ""
-    eos_token: str = ""
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """How the model was trained to talk beyond plain turns.
-
-    Attributes:
-        tools: the form in which it writes tool calls ("hermes", "qwen3-coder"); empty if it was not trained to.
-        thinking: whether it can think before it answers.
-    """
-
-    tools: str = ""
-    thinking: bool = False
+_RUNTIMES = frozenset({ORT_CPU, ORT_CUDA, TENSORRT})
+_MAX_FILES = 256
 
 
 @dataclass(frozen=True)
@@ -109,7 +65,7 @@ class Manifest:
         versions: library versions that influenced a byte.
         quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
-        conversation: see Conversation; None when nobody said, as in artefacts older than this field.
+        conversation: see Conversation.
         runtime: what computes the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
 
@@ -126,7 +82,7 @@ class Manifest:
     quality: Mapping[str, Any] = field(default_factory=dict)
     provenance: str = ""
     license: str = ""
-    conversation: Conversation | None = None
+    conversation: Conversation = field(default_factory=Conversation)
     runtime: str = ORT_CPU
 
     def file(self, name: str) -> FileEntry:
@@ -141,46 +97,75 @@ class Manifest:
         raise IntegrityError(f"the manifest of {self.model} does not list {name!r}", hint="export the model again")
 
     def to_bytes(self) -> bytes:
-        """Serialise: UTF-8 JSON, sorted keys, two spaces, one final newline. Equal manifests give equal bytes."""
-        value = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        if self.conversation is None:
-            del value["conversation"]
-        return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        """Serialise, with the digest of all that it says. Equal manifests give equal bytes."""
+        return sealed.to_bytes({"schema": SCHEMA_VERSION, **dataclasses.asdict(self)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
         """Parse what `to_bytes` wrote.
 
+        1. It has the digest of its content, and is written as `to_bytes` writes it.
+        2. Its schema is known.
+        3. It has every field and no other, each of its type and within its bounds; no file is listed twice.
+
         Raises:
-            IntegrityError: not JSON, a field missing, unknown or of the wrong type.
-            UnsupportedError: a schema version this program does not know.
+            IntegrityError: 1 or 3.
+            UnsupportedError: 2, or it is of a version that wrote no digest.
         """
         try:
-            value = json.loads(data)
-            schema = value.pop("schema")
-            if schema != SCHEMA_VERSION:
-                raise UnsupportedError(
-                    f"the manifest has schema {schema}, this program knows {SCHEMA_VERSION}",
-                    hint="export the model again with this version",
-                )
-            value["shape"] = ModelShape(**value["shape"])
-            generation = value["generation"]
-            generation["eos_token_ids"] = tuple(int(token) for token in generation["eos_token_ids"])
-            value["generation"] = Generation(**generation)
-            value["files"] = tuple(FileEntry(**entry) for entry in value["files"])
-            if "conversation" in value:
-                value["conversation"] = _conversation(value["conversation"])
-            manifest = cls(**value)
+            fields = sealed.from_bytes(data)
+        except ValueError as error:
+            _refuse_older(data)
+            raise _damaged(error) from error
+        schema = fields.pop("schema", None)
+        if schema != SCHEMA_VERSION:
+            raise UnsupportedError(
+                f"the manifest has schema {schema!r}, this program knows {SCHEMA_VERSION}",
+                hint="export the model again with this version",
+            )
+        try:
+            return _from_fields(fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IntegrityError(f"the manifest is damaged: {error}", hint="export the model again") from error
-        for entry in manifest.files:
-            if "/" in entry.name or "\\" in entry.name or entry.name in {"", ".", "..", MANIFEST_NAME}:
-                raise IntegrityError(f"the manifest lists {entry.name!r}, which is not a plain file name")
-        return manifest
+            raise _damaged(error) from error
 
 
-def _conversation(value: Mapping[str, Any]) -> Conversation:
-    conversation = Conversation(**value)
-    if not isinstance(conversation.tools, str) or not isinstance(conversation.thinking, bool):
-        raise TypeError("conversation has a value of the wrong type")
-    return conversation
+def _damaged(error: Exception) -> IntegrityError:
+    return IntegrityError(f"the manifest is damaged: {error}", hint="export the model again")
+
+
+def _refuse_older(data: bytes) -> None:
+    """Raise UnsupportedError if the manifest is one of schema 1."""
+    document: Mapping[str, Any] = {}
+    with suppress(ValueError):
+        document = sealed.parse(data)
+    if document.get("schema") == 1:
+        raise UnsupportedError(
+            "the artefact was exported by an earlier version, whose manifests had no digest",
+            hint="export it again: appliance export MODEL; what the cache still has is not made again",
+        )
+
+
+def _from_fields(fields: Mapping[str, Any]) -> Manifest:
+    shape = ModelShape.from_fields(fields["shape"])
+    files = tuple(FileEntry.from_fields(entry) for entry in fields["files"])
+    parts = {
+        "shape": shape,
+        "generation": Generation.from_fields(fields["generation"], shape.tokens),
+        "conversation": Conversation.from_fields(fields["conversation"]),
+        "files": files,
+    }
+    manifest = Manifest(**{**fields, **parts})
+    names = {entry.name for entry in files}
+    if len(names) != len(files) or len(files) > _MAX_FILES or MANIFEST_NAME in names:
+        raise ValueError("it lists a file twice, too many files, or itself")
+    for name in (manifest.model, manifest.target, manifest.preset):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a name")
+    for key in ("architecture", "provenance", "license"):
+        text(getattr(manifest, key), key)
+    for mapping in (manifest.inputs, manifest.options, manifest.versions, manifest.quality):
+        if not isinstance(mapping, dict):
+            raise TypeError("one of its tables is not an object")
+    if manifest.runtime not in _RUNTIMES:
+        raise ValueError(f"the runtime {manifest.runtime!r} is not known")
+    return manifest

@@ -12,6 +12,10 @@ from appliance.catalog.entry import ModelEntry
 from appliance.catalog.parse import entry_from_text
 from appliance.errors import UnknownModelError, UsageError
 
+# How much two names resemble each other when one may be meant for the other, and when one is likely a slip.
+_RESEMBLES = 0.5
+_SLIP = 0.8
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -68,8 +72,14 @@ class Catalogue:
         """
         entry = self.find(name)
         if entry is None:
-            names = [known.name for known in self.entries]
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
-            raise UnknownModelError(f"no model {name!r} is in the catalogue", hint=hint)
+            close = self.closest(name, _RESEMBLES)
+            names = ", ".join(known.name for known in self.entries)
+            own = f"known: {names}; one of your own: appliance model pull NAME --from FOLDER_OR_FILE"
+            raise UnknownModelError(
+                f"no model {name!r} is in the catalogue", hint=f"did you mean {close}?" if close else own
+            )
         return entry
+
+    def closest(self, name: str, resemblance: float = _SLIP) -> str:
+        """The name that this one resembles most, of 0 to 1 at least so much; an empty text if none does."""
+        return next(iter(difflib.get_close_matches(name, [known.name for known in self.entries], 1, resemblance)), "")

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from appliance.catalog.entry import TOOL_FORMS, Conversation, ModelEntry, ModelFile, PackageParts, Part, Trust
 from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
+from appliance.number import whole
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +25,8 @@ else:
 
 Value = TypeVar("Value", ModelEntry, ModelFile, Part, PackageParts, Conversation)
 
+# The largest file system holds fewer bytes.
+_MAX_NUMBER = 1 << 60
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Weights in formats that only hold numbers, and the texts that come with them.
@@ -40,7 +43,7 @@ def entry_from_text(text: str, origin: str) -> ModelEntry:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{origin} is not TOML: {error}") from error
     return entry_from_document(document, origin)
 
@@ -135,8 +138,11 @@ def _build(kind: type[Value], values: Mapping[str, Any], origin: str) -> Value:
 
 
 def _check_value(key: str, value: Any, hint: Any, origin: str) -> None:
-    if int in (hint, *get_args(hint)) and value is not None and (type(value) is not int or value <= 0):
-        raise UsageError(f"{origin}: {key} must be a whole number above 0, not {value!r}")
+    if int in (hint, *get_args(hint)) and value is not None:
+        try:
+            whole(value, least=1, most=_MAX_NUMBER)
+        except ValueError as error:
+            raise UsageError(f"{origin}: {key} {error}") from error
     if hint is str and (not isinstance(value, str) or not value.strip()):
         raise UsageError(f"{origin}: {key} must be a text, not {value!r}")
     if hint is bool and not isinstance(value, bool):

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 import jinja2
 import jinja2.ext
 import jinja2.meta
+import jinja2.nodes
+import jinja2.parser
 import jinja2.sandbox
 
 from appliance.chat_template.json_text import JsonText
@@ -44,7 +46,7 @@ class ChatTemplate:
             UnsupportedError: its syntax is wrong or uses an extension that we do not have.
         """
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
+            trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationMark]
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise_exception
@@ -88,6 +90,18 @@ class ChatTemplate:
             raise RequestError(
                 f"the model's chat template does not accept these messages: {error}", param="messages"
             ) from error
+
+
+class _GenerationMark(jinja2.ext.Extension):
+    """`{% generation %}…{% endgeneration %}`: publishers mark what is trained on; it changes no text."""
+
+    tags = {"generation"}  # noqa: RUF012 - the library's own type
+
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        # As in transformers, whose mark is a block of its own: what is set in it is not seen after it.
+        return jinja2.nodes.Scope(body, lineno=line)
 
 
 def _raise_exception(message: str) -> NoReturn:

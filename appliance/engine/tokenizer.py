@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tokenizers
 
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, RequestError
 from appliance.token_bytes import TokenBytes
 
@@ -37,10 +38,10 @@ class Tokenizer:
             UnsupportedError: see the constructor.
         """
         try:
-            backend = tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for whatever it cannot read
+            content = file.read_bytes()
+        except OSError as error:
             raise IntegrityError(f"{file.name} cannot be read: {error}", hint="export the model again") from error
-        return cls(backend)
+        return cls(load_tokenizer(content))
 
     @property
     def size(self) -> int:

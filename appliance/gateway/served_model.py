@@ -12,6 +12,7 @@ import tokenizers
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.chat_template.renderer import Renderer
 from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
 from appliance.gateway.chat.dialect import Dialect
@@ -61,14 +62,10 @@ class ServedModel:
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)
-        source = _read_checked(folder, manifest, TOKENIZER)
-        try:
-            tokenizer = tokenizers.Tokenizer.from_buffer(source)
-        except ValueError as error:
-            raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint="export the model again") from error
+        tokenizer = load_tokenizer(_read_checked(folder, manifest, TOKENIZER))
         template, written = None, ""
         if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
-            written = _read_checked(folder, manifest, CHAT_TEMPLATE).decode()
+            written = _text(_read_checked(folder, manifest, CHAT_TEMPLATE))
             tokens = manifest.generation
             template = Renderer(written, bos_token=tokens.bos_token, eos_token=tokens.eos_token)
         give_back_free_memory()
@@ -246,6 +243,13 @@ class ServedModels:
             raise UnknownModelError(
                 f"the model {name!r} is not served here", hint=f"served: {', '.join(self._models)}"
             ) from None
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{CHAT_TEMPLATE} is not UTF-8: {error}", hint="export the model again") from error
 
 
 def _read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:

@@ -8,7 +8,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 import requests
-from pypi_simple import NoSuchProjectError, ProjectPage, PyPISimple, UnsupportedContentTypeError
+from pypi_simple import (
+    NoSuchProjectError,
+    ProjectPage,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.util import Retry
@@ -19,6 +25,13 @@ from appliance.sources.pip_settings import PipSettings
 
 NETWORK_HINT = "check the network and pip's settings (pip config list); the same command goes on where it stopped"
 RETRIES = Retry(total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET", "HEAD"))
+
+
+# An index that does not answer, and answers that are no index page.
+_FAILURES = (
+    *(requests.RequestException, UnsupportedContentTypeError, UnsupportedRepoVersionError),
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+)
 
 
 class _HostAuth(AuthBase):
@@ -90,7 +103,7 @@ class PackageIndex:
             page = self._page(url, part.package)
         except NoSuchProjectError:
             return None
-        except (requests.RequestException, UnsupportedContentTypeError, OSError, ValueError) as error:
+        except _FAILURES as error:
             failures.append(SourceError(f"the package index {url} did not answer: {error}", hint=NETWORK_HINT))
             return None
         for package in page.packages:

@@ -20,6 +20,9 @@ from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
 from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 UNKNOWN = "unknown"
+# What a configuration may say of itself to be believed in lists; the export reads it strictly.
+_MAX_ARCHITECTURE = 96
+_MAX_CONTEXT = 1 << 24
 FIRST_USE = "Trusted on first use. Imported from a local folder; the digests are those of the bytes found there."
 
 
@@ -97,12 +100,13 @@ def _describe(name: str, files: tuple[ModelFile, ...], blobs: Blobs) -> ModelEnt
         if file.name == "config.json":
             settings = json.loads(blobs.path(file.sha256).read_bytes())
     architecture, context = settings.get("model_type"), settings.get("max_position_embeddings")
+    is_named = isinstance(architecture, str) and 0 < len(architecture) <= _MAX_ARCHITECTURE
     return ModelEntry(
         name=name,
         maker=UNKNOWN,
-        architecture=architecture if isinstance(architecture, str) and architecture else UNKNOWN,
+        architecture=str(architecture) if is_named else UNKNOWN,
         licence=UNKNOWN,
-        context_tokens=context if type(context) is int and context > 0 else None,
+        context_tokens=context if type(context) is int and 0 < context <= _MAX_CONTEXT else None,
         trust=Trust.FIRST_USE,
         provenance=FIRST_USE,
         files=files,

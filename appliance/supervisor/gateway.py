@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance import http
 from appliance.address import Address
 from appliance.child import Child
-from appliance.errors import EngineError, UnavailableError
+from appliance.errors import EngineError, UnavailableError, with_exit_code
 from appliance.layout import Layout
 
 LOG_NAME = "gateway.log"
@@ -73,7 +73,7 @@ class GatewayServer:
         """Start the gateway and return when it answers; whether Triton is there does not matter.
 
         Raises:
-            EngineError: it ended at once.
+            ApplianceError: it ended at once, with this error; an EngineError where its status says nothing.
             UnavailableError: it did not answer in time.
         """
         self.check()
@@ -134,7 +134,9 @@ class GatewayServer:
         try:
             while not await self.is_live():
                 if ended.done():
-                    raise EngineError(f"the gateway ended at its start: {self._last_words()}", hint=f"see {self.log}")
+                    # What it found wrong is what is wrong with the box: the same error, the same exit status.
+                    kind = with_exit_code(ended.result().status) or EngineError
+                    raise kind(f"the gateway ended at its start: {self._last_words()}", hint=f"see {self.log}")
                 if asyncio.get_running_loop().time() > deadline:
                     raise UnavailableError(
                         f"the gateway did not answer within {_START_TIMEOUT_S:g} s", hint=f"see {self.log}"

@@ -30,14 +30,14 @@ def target_from_text(text: str, origin: str) -> Target:
     try:
         # By way of JSON, where a strict reader takes arrays for tuples; a date has no way there.
         return _CHECKED.validate_json(json.dumps(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin} is not TOML: {error}") from error
     except TypeError as error:
         raise UsageError(f"{origin} has a value of a kind that no key takes: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{origin}: {where}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{origin} is not TOML: {error}") from error
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.errors import UnsupportedError
+from appliance.number import real, whole
 
 # Keys that describe training, storage or generation defaults and change nothing in the graph.
 HARMLESS = frozenset(
@@ -26,6 +27,18 @@ HARMLESS = frozenset(
         "use_cache",
     }
 )
+# The greatest of each that is read, far above every published model of the kinds that are known.
+_MOST: Mapping[str, int] = {
+    "head_dim": 1 << 10,
+    "hidden_size": 1 << 17,
+    "intermediate_size": 1 << 20,
+    "max_position_embeddings": 1 << 22,
+    "num_attention_heads": 1 << 12,
+    "num_hidden_layers": 1 << 10,
+    "num_key_value_heads": 1 << 12,
+    "vocab_size": 1 << 22,
+}
+_RANGES: Mapping[str, tuple[float, float]] = {"rms_norm_eps": (1e-30, 1.0), "rope_theta": (1.0, 1e12)}
 
 
 class Configuration:
@@ -36,26 +49,27 @@ class Configuration:
         self._read: set[str] = set()
 
     def positive(self, key: str, default: int | None = None) -> int:
-        """Return a positive whole number.
+        """Return a positive whole number, one that a model of this program's kinds can have.
 
         Raises:
-            UnsupportedError: absent without a default, or not a positive whole number.
+            UnsupportedError: absent without a default, or not such a number.
         """
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected a positive whole number")
-        return value
+        try:
+            return whole(self._take(key, default), least=1, most=_MOST[key])
+        except ValueError as error:
+            raise UnsupportedError(f"the configuration's {key} {error}") from error
 
-    def number(self, key: str, default: float | None = None) -> float:
+    def number(self, key: str) -> float:
         """Return a positive number.
 
         Raises:
-            UnsupportedError: absent without a default, or not a positive number.
+            UnsupportedError: absent, or not a number within the bounds of its kind.
         """
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected a positive number")
-        return float(value)
+        least, most = _RANGES[key]
+        try:
+            return real(self._take(key, None), least=least, most=most)
+        except ValueError as error:
+            raise UnsupportedError(f"the configuration's {key} {error}") from error
 
     def flag(self, key: str, default: bool) -> bool:
         """Return a boolean.
@@ -88,6 +102,8 @@ class Configuration:
             UnsupportedError: a scaled form (YaRN and others), or the two places disagree.
         """
         parameters = self._take("rope_parameters", None) or {}
+        if not isinstance(parameters, Mapping):
+            raise UnsupportedError("the configuration's rope_parameters are not an object")
         unknown = set(parameters) - {"rope_theta", "rope_type"}
         if unknown or parameters.get("rope_type", "default") != "default":
             raise UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance.errors import UnsupportedError
@@ -59,6 +60,23 @@ class Layer:
     attention: Attention
     feed_forward: FeedForward
 
+    def tensors(self, hidden: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield the name below the prefix and the shape of each of its tensors, in a residual stream so wide."""
+        attention, inner = self.attention, self.feed_forward.inner
+        yield "input_layernorm.weight", (hidden,)
+        for part, width in (("q", attention.query_width), ("k", attention.kv_width), ("v", attention.kv_width)):
+            yield f"self_attn.{part}_proj.weight", (width, hidden)
+            if attention.qkv_bias:
+                yield f"self_attn.{part}_proj.bias", (width,)
+        if attention.qk_norm:
+            yield "self_attn.q_norm.weight", (attention.head_dim,)
+            yield "self_attn.k_norm.weight", (attention.head_dim,)
+        yield "self_attn.o_proj.weight", (hidden, attention.query_width)
+        yield "post_attention_layernorm.weight", (hidden,)
+        yield "mlp.gate_proj.weight", (inner, hidden)
+        yield "mlp.up_proj.weight", (inner, hidden)
+        yield "mlp.down_proj.weight", (hidden, inner)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -84,6 +102,16 @@ class Architecture:
 
     embedding: str = "model.embed_tokens.weight"
     final_norm: str = "model.norm.weight"
+
+    def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield the name and shape of every tensor that the graph reads; a matrix is [out, in]."""
+        yield self.embedding, (self.vocabulary, self.hidden)
+        for layer in self.layers:
+            for name, shape in layer.tensors(self.hidden):
+                yield f"{layer.prefix}.{name}", shape
+        yield self.final_norm, (self.hidden,)
+        if not self.tied_embeddings:
+            yield self.head, (self.vocabulary, self.hidden)
 
     def depth(self, tensor: str) -> float:
         """How deep the layer that owns `tensor` lies: 0 for the first layer, towards 1 for the last.

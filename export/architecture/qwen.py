@@ -42,6 +42,8 @@ def _dense(reader: Configuration, *, name: str, qkv_bias: bool, qk_norm: bool, h
         if hidden % heads:
             raise UnsupportedError(f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
         head_dim = reader.positive("head_dim", hidden // heads)
+    if head_dim % 2:
+        raise UnsupportedError(f"head_dim {head_dim} is odd: its halves cannot be rotated")
     if heads % kv_heads:
         raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
     reader.require("hidden_act", "silu")

@@ -1,11 +1,14 @@
 """The header of a GGUF file: metadata and where each tensor lies. Every offset is checked; no tensor is read.
 
+Every count is bounded before anything is read for it, so that a small or a false header cannot take much memory.
+
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The `gguf` package's own reader makes several Python
 objects for each of a tokenizer's 150,000 strings (7 s and hundreds of megabytes a file), so only its tables serve here.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from typing import Any
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from appliance.errors import IntegrityError, UnsupportedError
+from appliance.number import whole
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -23,6 +27,15 @@ _DEFAULT_ALIGNMENT = 32
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING = 8
 _ARRAY = 9
+# Far above every published model's: 260,000 tokens, 520,000 merges, some thousand tensors of at most 4 dimensions.
+_MAX_HEADER_BYTES = 64 << 20
+_MAX_NAME_BYTES = 256
+_MAX_ELEMENTS = 1 << 21
+_MAX_PAIRS = 1 << 14
+_MAX_TENSORS = 1 << 16
+_MAX_DIMENSIONS = 4
+_MAX_DIMENSION = 1 << 40
+_MAX_ALIGNMENT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class Header:
         """
         try:
             return _parse(_Cursor(file), len(file))
-        except (struct.error, UnicodeDecodeError) as error:
+        except (struct.error, ValueError) as error:
             raise IntegrityError(f"the GGUF file is damaged: {error}", hint="pull the model again") from error
 
 
@@ -70,48 +83,51 @@ class _Cursor:
 
     def __init__(self, file: mmap | bytes) -> None:
         self._file = file
+        self._end = min(len(file), _MAX_HEADER_BYTES)
         self.position = 0
 
     def scalar(self, code: str) -> Any:
-        (value,) = struct.unpack_from(f"<{code}", self._file, self.position)
-        self.position += struct.calcsize(f"<{code}")
+        (value,) = struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")))
         return value
 
+    def count(self, code: str, what: str, most: int) -> int:
+        """Read a count of at most `most`; `what` names it."""
+        try:
+            return whole(self.scalar(code), least=0, most=most)
+        except ValueError as error:
+            raise ValueError(f"the number of its {what} {error}") from error
+
+    def name(self) -> str:
+        """Read the name of a setting or a tensor: it goes into messages."""
+        return self._take(self.count("Q", "bytes of a name", _MAX_NAME_BYTES)).decode()
+
     def text(self) -> str:
-        size = self.scalar("Q")
-        end = self.position + size
-        if end > len(self._file):
-            raise IntegrityError(
-                "the GGUF file is damaged: a string reaches beyond its end", hint="pull the model again"
-            )
-        value = self._file[self.position : end].decode()
-        self.position = end
-        return value
+        return self._take(self.scalar("Q")).decode()
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
             return self.text()
         if kind == _ARRAY:
-            element, count = self.scalar("I"), self.scalar("Q")
+            element, count = self.scalar("I"), self.count("Q", "values in an array", _MAX_ELEMENTS)
             if element in _SCALARS:
                 return self._scalars(_SCALARS[element], count)
             if element != _STRING:
                 raise UnsupportedError(f"the GGUF file has an array of value type {element}, which is not known")
-            # Each string takes at least its 8-byte length, so a false count ends at the file's end, not in memory.
             return [self.text() for _ in range(count)]
         if kind not in _SCALARS:
             raise UnsupportedError(f"the GGUF file has a value of type {kind}, which is not known")
         return self.scalar(_SCALARS[kind])
 
     def _scalars(self, code: str, count: int) -> list[Any]:
-        size = struct.calcsize(f"<{code}") * count
-        if self.position + size > len(self._file):
-            raise IntegrityError(
-                "the GGUF file is damaged: an array reaches beyond its end", hint="pull the model again"
-            )
-        values = list(struct.unpack_from(f"<{count}{code}", self._file, self.position))
-        self.position += size
-        return values
+        return list(struct.unpack(f"<{count}{code}", self._take(struct.calcsize(f"<{code}") * count)))
+
+    def _take(self, size_bytes: int) -> bytes:
+        end = self.position + size_bytes
+        if end > self._end:
+            raise ValueError(f"its header reaches beyond {self._end} bytes")
+        taken = self._file[self.position : end]
+        self.position = end
+        return taken
 
 
 def _parse(cursor: _Cursor, size_bytes: int) -> Header:
@@ -120,17 +136,16 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     version = cursor.scalar("I")
     if version not in _VERSIONS:
         raise UnsupportedError(f"GGUF version {version} is not supported", hint="supported: little-endian 2 and 3")
-    tensor_count, pair_count = cursor.scalar("Q"), cursor.scalar("Q")
+    tensor_count = cursor.count("Q", "tensors", _MAX_TENSORS)
+    pair_count = cursor.count("Q", "settings", _MAX_PAIRS)
     metadata: dict[str, Any] = {}
     for _ in range(pair_count):
-        key = cursor.text()
+        key = cursor.name()
         if key in metadata:
             raise IntegrityError(f"the GGUF file states {key} twice", hint="pull the model again")
         metadata[key] = cursor.value(cursor.scalar("I"))
     found = [_tensor(cursor) for _ in range(tensor_count)]
-    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
-    if not isinstance(alignment, int) or alignment <= 0:
-        raise IntegrityError(f"the GGUF file's alignment is {alignment!r}")
+    alignment = _alignment(metadata.get("general.alignment", _DEFAULT_ALIGNMENT))
     begin = cursor.position + -cursor.position % alignment
     tensors: dict[str, TensorEntry] = {}
     for name, shape, kind, offset in found:
@@ -145,10 +160,17 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     return Header(metadata, tensors)
 
 
+def _alignment(value: Any) -> int:
+    try:
+        return whole(value, least=1, most=_MAX_ALIGNMENT)
+    except ValueError as error:
+        raise ValueError(f"its alignment {error}") from error
+
+
 def _tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], GGMLQuantizationType, int]:
-    name = cursor.text()
-    dimensions = cursor.scalar("I")
-    shape = tuple(cursor.scalar("Q") for _ in range(dimensions))[::-1]
+    name = cursor.name()
+    dimensions = cursor.count("I", "dimensions of a tensor", _MAX_DIMENSIONS)
+    shape = tuple(cursor.count("Q", "elements of a dimension", _MAX_DIMENSION) for _ in range(dimensions))[::-1]
     kind = cursor.scalar("I")
     try:
         return name, shape, GGMLQuantizationType(kind), cursor.scalar("Q")
@@ -158,9 +180,6 @@ def _tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], GGMLQuantizationType
 
 def _size_bytes(name: str, shape: tuple[int, ...], kind: GGMLQuantizationType) -> int:
     block, block_bytes = GGML_QUANT_SIZES[kind]
-    if not shape or shape[-1] % block:
+    if not all(shape) or not shape or shape[-1] % block:
         raise IntegrityError(f"the tensor {name} of shape {shape} does not divide into blocks of {block}")
-    elements = 1
-    for dimension in shape:
-        elements *= dimension
-    return elements // block * block_bytes
+    return math.prod(shape) // block * block_bytes

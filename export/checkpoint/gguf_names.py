@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ _IN_LAYER: Mapping[str, str] = {
 }
 _LAYER = re.compile(r"blk\.(\d+)\.([a-z_]+)\.(weight|bias)")
 
-# Settings below `<architecture>.` and the Hugging Face key that each becomes.
+# Settings below `<architecture>.` and the Hugging Face key that each becomes. `describe` checks their values.
 _SETTINGS: Mapping[str, str] = {
     "block_count": "num_hidden_layers",
     "context_length": "max_position_embeddings",
@@ -121,7 +121,7 @@ def config_of(header: Header) -> dict[str, Any]:
         raise IntegrityError("the GGUF file has no token_embd.weight", hint="pull the model again")
     config["vocab_size"] = embedding.shape[0]
     config["tie_word_embeddings"] = "output.weight" not in header.tensors
-    if metadata.get("split.count", 1) > 1:
+    if metadata.get("split.count", 1) not in (0, 1):
         raise UnsupportedError("the GGUF file is one part of several", hint="join the parts with llama-gguf-split")
     _check_same(config, "head_dim", metadata.get(f"{prefix}attention.value_length"))
     _check_same(config, "head_dim", metadata.get(f"{prefix}rope.dimension_count"))
@@ -140,16 +140,20 @@ def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
             f"the GGUF file has the setting {name}, which is not known",
             hint="a setting that is not understood may change what the model computes, so it is refused",
         )
-    config[_SETTINGS[name]] = _SHORTEST.get(type(value), lambda same: same)(value)
+    config[_SETTINGS[name]] = _shortest(value) if isinstance(value, float) else value
 
 
-# The file holds 32-bit floats; the shortest decimal that gives the same 32 bits is what was published (1e-06).
-_SHORTEST: Mapping[type, Callable[[Any], Any]] = {float: lambda value: float(str(np.float32(value)))}
+def _shortest(value: float) -> float:
+    """The file holds 32-bit floats; the shortest decimal that gives the same 32 bits is what was published (1e-06)."""
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(value)))
 
 
 def _check_same(config: Mapping[str, Any], key: str, value: Any) -> None:
     stated = config.get(key)
-    if stated is None and key == "head_dim" and config.get("num_attention_heads"):
-        stated = config.get("hidden_size", 0) // config["num_attention_heads"]
+    if stated is None and key == "head_dim":
+        hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
+        if isinstance(hidden, int) and isinstance(heads, int) and heads:
+            stated = hidden // heads
     if value is not None and value != stated:
         raise UnsupportedError(f"the GGUF file states {key} as {stated} and as {value}")

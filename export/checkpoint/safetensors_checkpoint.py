@@ -102,7 +102,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_bytes())
-    except ValueError as error:
+        # Half a surrogate pair is a text in JSON and no text anywhere else.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{name} is not JSON: {error}", hint="pull the model again") from error
     if not isinstance(value, dict):
         raise IntegrityError(f"{name} is not a JSON object", hint="pull the model again")

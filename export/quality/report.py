@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -143,6 +144,12 @@ def check_report(content: bytes, where: str) -> dict[str, Any]:
             f"{overflow['tensor']} reaches {overflow['magnitude']:,.0f}; float16 ends at {FLOAT16_MAX:,.0f}, and half "
             "of that is allowed",
             hint=f"nothing was installed; the report is {where}; choose the preset in bfloat16",
+        )
+    endless = [name for name, value in figures.items() if isinstance(value, float) and not math.isfinite(value)]
+    if kept is True and endless:
+        raise QualityError(
+            f"the export's {endless[0]} is {figures[endless[0]]}: the checkpoint's weights make no sense",
+            hint=f"nothing was installed; the report is {where}; check the checkpoint's files",
         )
     if kept is not True:
         raise QualityError(

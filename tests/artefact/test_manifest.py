@@ -1,37 +1,174 @@
-"""The manifest as bytes: what it says comes back, and what is wrong is refused."""
+"""The manifest as bytes: what it says comes back, and what is damaged, wrong or older is refused."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from appliance.artefact.manifest import Conversation, Generation, Manifest, ModelShape
-from appliance.errors import IntegrityError
+from appliance import sealed
+from appliance.artefact.folder import check_files, read_manifest
+from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Generation, Manifest, ModelShape
+from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
+from tests.gateway.tiny_artefact import write_artefact
 
 SHAPE = ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=259, tokens=259, context_tokens=512)
-MANIFEST = Manifest("m", "cpu", "p", "qwen2", SHAPE, Generation((1,)), files=(), inputs={})
+FILES = (FileEntry("a", 1, "0" * 64), FileEntry("b", 0, "f" * 64))
+MANIFEST = Manifest("m", "cpu", "p", "qwen2", SHAPE, Generation((1,)), files=FILES, inputs={})
 
 
-@pytest.mark.parametrize("conversation", [None, Conversation(), Conversation("hermes", thinking=True)])
-def test_what_it_says_of_conversations_comes_back(conversation: Conversation | None):
-    manifest = replace(MANIFEST, conversation=conversation)
+def sealed_with(**replaced: Any) -> bytes:
+    """The manifest with fields replaced, or removed by `...`, and a digest that is right."""
+    fields = sealed.from_bytes(MANIFEST.to_bytes()) | replaced
+    return sealed.to_bytes({key: value for key, value in fields.items() if value is not ...})
+
+
+@pytest.mark.parametrize("conversation", [Conversation(), Conversation("hermes", thinking=True)])
+def test_what_it_says_comes_back(conversation: Conversation):
+    manifest = replace(MANIFEST, conversation=conversation, quality={"mean_kl": 1e-7}, license="©")
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
 
 
-def test_a_manifest_that_says_nothing_of_conversations_has_the_bytes_it_always_had():
-    assert "conversation" not in json.loads(MANIFEST.to_bytes())
+def test_no_bit_of_it_can_change_unseen():
+    content = MANIFEST.to_bytes()
+    for position in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            with pytest.raises(ApplianceError):
+                Manifest.from_bytes(bytes(flipped))
 
 
-@pytest.mark.parametrize("value", [5, None, {"tools": 5}, {"thinking": "yes"}, {"voice": "low"}])
-def test_a_wrong_word_about_conversations_is_damage(value: object):
-    document = json.loads(MANIFEST.to_bytes()) | {"conversation": value}
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:-1],
+        lambda content: content + b"\n",
+        lambda content: content + b"{}",
+        lambda content: content.replace(b'"schema"', b'"schema": 2,\n  "schema"'),
+        lambda content: content.replace(b"\n  ", b"\n\t"),
+        lambda _: b"",
+        lambda _: b"\xff",
+        lambda _: b"[]",
+        lambda _: b"[" * 100_000,
+        lambda _: b'{"a":' * 100_000,
+    ],
+)
+def test_what_is_not_written_as_the_program_writes_it_is_damage(change: Any):
     with pytest.raises(IntegrityError, match="damaged"):
-        Manifest.from_bytes(json.dumps(document).encode())
+        Manifest.from_bytes(change(MANIFEST.to_bytes()))
+
+
+def test_a_manifest_of_an_earlier_version_asks_for_an_export():
+    fields = sealed.from_bytes(MANIFEST.to_bytes()) | {"schema": 1}
+    with pytest.raises(UnsupportedError, match="earlier version") as caught:
+        Manifest.from_bytes(json.dumps(fields, indent=2, sort_keys=True).encode())
+    assert "appliance export" in caught.value.hint
+
+
+@pytest.mark.parametrize("schema", [3, "2", None])
+def test_a_schema_that_is_not_known_is_refused(schema: Any):
+    with pytest.raises(UnsupportedError, match="schema"):
+        Manifest.from_bytes(sealed_with(schema=schema))
+
+
+def shape(**replaced: Any) -> dict[str, Any]:
+    return {"shape": vars(SHAPE) | replaced}
+
+
+def generation(**replaced: Any) -> dict[str, Any]:
+    return {"generation": vars(MANIFEST.generation) | replaced}
+
+
+def file(**replaced: Any) -> dict[str, Any]:
+    return {"files": [vars(FILES[0]) | replaced]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"novelty": 1},
+        {"shape": ...},
+        {"conversation": ...},
+        {"conversation": 5},
+        {"conversation": None},
+        {"conversation": {"tools": 5}},
+        {"conversation": {"thinking": "yes"}},
+        {"conversation": {"voice": "low"}},
+        {"model": "../evil"},
+        {"model": 5},
+        {"target": ""},
+        {"preset": "A"},
+        {"architecture": ["qwen2"]},
+        {"inputs": []},
+        {"runtime": "python"},
+        {"runtime": ["tensorrt"]},
+        {"files": 5},
+        {"files": {}, "inputs": 1},
+        {"files": [vars(FILES[0]), vars(FILES[0])]},
+        file(name=MANIFEST_NAME),
+        file(name="a/b"),
+        file(name=".."),
+        file(size_bytes=-1),
+        file(size_bytes=1.0),
+        file(size_bytes=1 << 60),
+        file(sha256="0" * 63),
+        file(sha256=5),
+        file(mode="rw"),
+        shape(layers=0),
+        shape(layers=1 << 30),
+        shape(layers=True),
+        shape(layers="1"),
+        shape(head_dim=1 << 30),
+        shape(kv_heads=10**400),
+        shape(context_tokens=1.5),
+        shape(context_tokens=1 << 40),
+        shape(tokens=260),
+        shape(cache_dtype="float64"),
+        shape(cache_dtype=["float32"]),
+        generation(eos_token_ids=[]),
+        generation(eos_token_ids=[259]),
+        generation(eos_token_ids=[-1]),
+        generation(eos_token_ids=[True]),
+        generation(eos_token_ids=[1] * 1000),
+        generation(temperature=-1),
+        generation(temperature=10**400),
+        generation(temperature="0.7"),
+        generation(top_p=1.5),
+        generation(top_k=-1),
+        generation(top_k=0.5),
+        generation(eos_token=5),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_beyond_its_bounds_is_refused_with_a_right_digest_too(wrong: dict[str, Any]):
+    with pytest.raises(IntegrityError, match="damaged"):
+        Manifest.from_bytes(sealed_with(**wrong))
+
+
+def test_a_number_that_is_not_finite_is_never_written():
+    with pytest.raises(ValueError, match="JSON"):
+        replace(MANIFEST, generation=Generation((1,), temperature=float("nan"))).to_bytes()
+
+
+def test_no_bit_of_an_artefacts_files_can_change_unseen(tmp_path: Path):
+    folder = write_artefact(tmp_path / "artefact")
+    manifest = read_manifest(folder)
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        for position in range(0, len(content), max(1, len(content) // 40)):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << position % 8
+            path.write_bytes(flipped)
+            with pytest.raises(ApplianceError):
+                check_files(folder, read_manifest(folder) if path.name == MANIFEST_NAME else manifest)
+        path.write_bytes(content)
+    check_files(folder, read_manifest(folder))
 
 
 @pytest.mark.parametrize(("dtype", "size_bytes"), [("float32", 4), ("float16", 2), ("bfloat16", 2)])
 def test_a_token_s_share_of_the_cache_follows_its_type(dtype: str, size_bytes: int):
-    shape = replace(SHAPE, layers=3, kv_heads=2, cache_dtype=dtype)
-    assert shape.cache_bytes_per_token == 2 * 3 * 2 * 8 * size_bytes
+    wide = replace(SHAPE, layers=3, kv_heads=2, cache_dtype=dtype)
+    assert wide.cache_bytes_per_token == 2 * 3 * 2 * 8 * size_bytes

@@ -55,4 +55,11 @@ def test_a_templates_own_words_reach_the_client():
 
 def test_a_template_that_does_not_compile_is_unsupported():
     with pytest.raises(UnsupportedError):
-        render("{% generation %}x{% endgeneration %}")
+        render("{% novelty %}x{% endnovelty %}")
+
+
+def test_marks_of_what_is_trained_on_change_no_text():
+    loop = (
+        "{% for m in messages %}{% generation %}\n{{ m.content }}{% set a = 2 %}{{ a }}{% endgeneration %}{% endfor %}"
+    )
+    assert render("{% set a = 1 %}" + loop + "{{ a }}") == "hi21"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.catalog import ModelEntry
+from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome, caller
 from tests.package_index import PackageIndex, PublishedModel, publish
 
@@ -174,6 +175,41 @@ def test_a_model_that_no_catalogue_knows_gets_a_name_of_its_own(model, published
     (tmp_path / "x.gguf").write_bytes(published.content)
     assert model("pull", "--from", str(tmp_path / "x.gguf"), "--name", "mine").status == 0
     assert states(model)["mine"] == "installed"
+
+
+def test_a_name_that_no_catalogue_knows_is_the_name_of_ones_own_model(model, published, tmp_path):
+    (tmp_path / "x.gguf").write_bytes(published.content)
+    pulled = model("pull", "mine", "--from", str(tmp_path / "x.gguf"), "--json")
+    assert (pulled.status, pulled.document["name"]) == (0, "mine")
+    assert states(model)["mine"] == "installed"
+
+
+def test_a_slip_in_a_name_does_not_switch_the_catalogues_digests_off(model, published, tmp_path):
+    (tmp_path / "x.gguf").write_bytes(published.content[:-1] + b"?")
+    outcome = model("pull", "tiny-modell", "--from", str(tmp_path / "x.gguf"))
+    assert outcome.status == 3
+    assert "tiny-modell" not in states(model)
+    # The hint has the command for each of the two things that can be meant.
+    commands = [line for line in outcome.err.replace(";", "\n").splitlines() if "appliance model" in line]
+    own = commands[1].split("appliance model ")[1].split()
+    assert own == ["pull", "--from", str(tmp_path / "x.gguf"), "--name", "tiny-modell"]
+    assert model(*own).status == 0
+    assert states(model)["tiny-modell"] == "installed"
+
+
+def test_what_would_keep_a_model_from_being_exported_is_told_by_the_pull(model, tmp_path):
+    make_tiny_checkpoint(tmp_path / "good")
+    pulled = model("pull", "good", "--from", str(tmp_path / "good"), "--json")
+    assert pulled.document["faults"] == []
+    assert "warning" not in pulled.err
+    make_tiny_checkpoint(tmp_path / "bad")
+    (tmp_path / "bad" / "chat_template.jinja").write_text("{% for m in messages %}")
+    pulled = model("pull", "bad", "--from", str(tmp_path / "bad"), "--json")
+    assert pulled.status == 0
+    assert "chat template" in pulled.document["faults"][0]["message"]
+    assert pulled.document["faults"][0]["hint"]
+    assert "warning: it cannot be exported: the chat template" in pulled.err
+    assert states(model)["bad"] == "installed"
 
 
 def test_a_new_name_cannot_dodge_the_catalogues_digests(model, published, tmp_path):

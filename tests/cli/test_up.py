@@ -1,16 +1,20 @@
 """`appliance up` as an operator sees it: the real command, the real Triton, a tiny model."""
 
+import hashlib
 import json
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import MANIFEST_NAME, TOKENIZER, FileEntry
 from appliance.triton import shared_memory
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
@@ -243,13 +247,29 @@ def test_a_model_that_is_not_exported_is_refused_with_the_commands(tmp_path: Pat
     assert "appliance export huge" in refused.stderr
 
 
-def test_a_damaged_artefact_is_refused_with_the_engines_own_reason(tmp_path: Path):
+@pytest.mark.parametrize("name", ["model.onnx.data", "tokenizer.json", "chat_template.jinja", "manifest.json"])
+def test_damage_to_any_file_of_an_artefact_is_refused_with_its_reason_and_one_status(tmp_path: Path, name: str):
     box = RunningBox(tmp_path)
-    weights = tmp_path / "exports" / TINY / "cpu-balanced" / "model.onnx.data"
-    content = bytearray(weights.read_bytes())
+    damaged = tmp_path / "exports" / TINY / "cpu-balanced" / name
+    content = bytearray(damaged.read_bytes())
     content[100] ^= 1
-    weights.write_bytes(content)
+    damaged.write_bytes(content)
     refused = box.call("up")
-    assert refused.returncode == 8
-    assert "model.onnx.data does not have the digest" in refused.stderr
+    assert refused.returncode == 8, refused.stderr
+    assert "does not have the digest" in refused.stderr
+    assert name.removesuffix(".json") in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_tokenizer_that_was_damaged_before_it_was_digested_has_the_same_status(tmp_path: Path):
+    box = RunningBox(tmp_path)
+    folder = tmp_path / "exports" / TINY / "cpu-balanced"
+    (folder / TOKENIZER).write_bytes(b"{}")
+    manifest = read_manifest(folder)
+    entry = FileEntry(TOKENIZER, 2, hashlib.sha256(b"{}").hexdigest())
+    files = tuple(entry if file.name == TOKENIZER else file for file in manifest.files)
+    (folder / MANIFEST_NAME).write_bytes(replace(manifest, files=files).to_bytes())
+    refused = box.call("up")
+    assert refused.returncode == 8, refused.stderr
+    assert "tokenizer.json cannot be read" in refused.stderr
     assert "Traceback" not in refused.stderr

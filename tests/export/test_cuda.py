@@ -15,6 +15,7 @@ from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import ORT_CUDA, TOKENIZER
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import QualityError
 from appliance.layout import Layout
 from export import pipeline
@@ -23,7 +24,6 @@ from export.presets import PRESETS, REFERENCE
 from export.quality.magnitudes import ALLOWED, FLOAT16_MAX
 from export.quality.reading import Material
 from export.quality.report import REPORT
-from export.tokenizer import load_tokenizer
 from tests.checkpoints import KV_HEADS, VOCABULARY, head_dim, make_tiny_checkpoint
 from tests.export.lowering import graphs
 from tests.export.progress import Steps

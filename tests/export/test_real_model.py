@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.chat_template.template import ChatTemplate
 from appliance.layout import Layout
 from appliance.store import open_model
-from export.tokenizer import load_tokenizer
 from tests.real_model import NAME, artefact_of
 
 pytestmark = pytest.mark.model

@@ -80,12 +80,12 @@ def test_small_pieces_of_an_answer_do_not_wait_for_acknowledgements(harness, mon
     assert address.port in switched
 
 
-def test_turns_with_tool_calls_need_an_artefact_that_says_how_they_are_written(http):
+def test_turns_with_tool_calls_need_a_model_that_was_trained_to_call(http):
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     turn = {"role": "assistant", "content": "a", "tool_calls": [call]}
     error = http.post("/v1/chat/completions", json={"model": MODEL, "messages": [turn]}).json()["error"]
     assert error["param"] == "messages"
-    assert "does not say how" in error["message"]
+    assert "was not trained to call tools" in error["message"]
     turn = {"role": "assistant", "content": "a", "function_call": {"name": "f"}}
     error = http.post("/v1/chat/completions", json={"model": MODEL, "messages": [turn]}).json()["error"]
     assert error["message"] == "messages[0].function_call cannot be honoured"

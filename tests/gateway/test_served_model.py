@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.artefact.manifest import CHAT_TEMPLATE, MANIFEST_NAME, TOKENIZER
+from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import CHAT_TEMPLATE, MANIFEST_NAME, TOKENIZER, FileEntry
 from appliance.errors import IntegrityError, UnknownModelError
 from appliance.gateway.served_model import ServedModel, ServedModels
 from tests.gateway.tiny_artefact import write_artefact
@@ -31,11 +32,10 @@ def test_a_changed_or_missing_file_is_refused_by_name(folder: Path, name: str):
 
 def test_a_file_that_is_no_tokenizer_is_refused(folder: Path):
     (folder / TOKENIZER).write_bytes(b"{}")
-    manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
-    for entry in manifest["files"]:
-        if entry["name"] == TOKENIZER:
-            entry["sha256"] = hashlib.sha256(b"{}").hexdigest()
-    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
+    manifest = read_manifest(folder)
+    entry = FileEntry(TOKENIZER, 2, hashlib.sha256(b"{}").hexdigest())
+    files = tuple(entry if file.name == TOKENIZER else file for file in manifest.files)
+    (folder / MANIFEST_NAME).write_bytes(replace(manifest, files=files).to_bytes())
     with pytest.raises(IntegrityError, match=TOKENIZER):
         ServedModel.load(folder)
 

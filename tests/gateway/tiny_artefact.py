@@ -79,7 +79,7 @@ def write_artefact(
             for name, content in sorted(files.items())
         ),
         inputs={},
-        conversation=conversation,
+        conversation=conversation or Conversation(),
     )
     (folder / "manifest.json").write_bytes(manifest.to_bytes())
     return folder

@@ -126,6 +126,28 @@ def test_a_wheel_that_the_index_lists_but_does_not_have_is_a_source_error(layout
             pull(layout, published.entry, told.reporter, both)
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{",
+        b"[" * 100_000,
+        b'{"meta": 5, "name": "a", "files": []}',
+        b'{"meta": {"api-version": "9.0"}, "name": "a", "files": []}',
+        b'{"meta": {"api-version": "1.0"}, "name": "a", "files": 5}',
+        b'{"meta": {"api-version": "1.0"}, "name": "a", "files": [{"filename": 5, "url": [], "hashes": "x"}]}',
+        b'{"meta": {"api-version": "1.0"}, "name": "a", "files": [{"size": 1e400}]}',
+    ],
+)
+def test_an_answer_that_is_no_index_page_is_a_source_error(layout, published, index, settings, told, page):
+    index.page = page
+    with pytest.raises(SourceError):
+        pull(layout, published.entry, told.reporter, settings)
+    assert nothing_is_stored(layout)
+
+
 def test_an_index_that_nobody_answers_for_is_a_source_error(layout, published, told):
     url = "http://127.0.0.1:9/simple"
     with pytest.raises(SourceError, match="did not answer"):

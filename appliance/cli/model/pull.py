@@ -9,9 +9,10 @@ import click
 from appliance.catalog import Catalogue
 from appliance.cli.box import Box
 from appliance.cli.model.completion import known_names
+from appliance.cli.model.export_fault import export_fault
 from appliance.cli.output import json_option, print_json, size, tell
 from appliance.cli.progress import progress
-from appliance.errors import UsageError
+from appliance.errors import UnknownModelError, UsageError
 from appliance.sources import PipSettings, Reporter, pull, pull_local
 from appliance.store import StoredModel
 
@@ -22,22 +23,33 @@ from appliance.store import StoredModel
     "--from",
     "place",
     type=click.Path(path_type=Path),
-    help="Take it from this folder or GGUF file, not from the index.",
+    help="Take it from this folder or GGUF file, not from the index. A NAME that no catalogue knows is its new name.",
 )
-@click.option("--name", "new_name", default="", help="With --from: install it under this name, whatever it is.")
+@click.option(
+    "--name",
+    "new_name",
+    default="",
+    help="With --from, in place of NAME: install it under this name, even if it resembles one of the catalogue.",
+)
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, place: Path | None, new_name: str, as_json: bool) -> None:
     """Fetch a model, verify it, and install it.
 
-    A model of the catalogue must match its digests. An interrupted pull goes on where it stopped.
+    A model of the catalogue must match its digests; any other is trusted on first use. An interrupted pull goes on
+    where it stopped. What would keep the model from being exported is told at once.
     """
     stored = _pull(box, name, place, new_name)
+    fault = export_fault(stored)
     if as_json:
         files = {file.name: file.sha256 for file in stored.entry.files}
-        print_json({"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files})
+        faults = [] if fault is None else [{"message": fault.message, "hint": fault.hint}]
+        document = {"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files, "faults": faults}
+        print_json(document)
     else:
         click.echo(f"{stored.name} is installed ({size(stored.entry.size_bytes)}, every digest checked)")
+    if fault is not None:
+        click.echo(f"warning: it cannot be exported: {fault}", err=True)
 
 
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:
@@ -49,10 +61,13 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
     reporter = Reporter(progress=progress, say=tell)
     catalogue = Catalogue.load(box.layout.catalogue)
     if not new_name:
-        entry = catalogue.get(name)
         if place is None:
+            entry = catalogue.get(name)
             return pull(box.layout, entry, reporter, PipSettings.read(box.config.sources.index_url))
-        return pull_local(box.layout, place, reporter, entry=entry)
+        known = catalogue.find(name)
+        if known is None:
+            _check_own(catalogue, name, place)
+        return pull_local(box.layout, place, reporter, entry=known, name=name)
     if place is None:
         raise UsageError("--name goes with --from", hint="a model of the catalogue is pulled by its own name")
     if catalogue.find(new_name):
@@ -61,3 +76,18 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
             hint=f"choose another name, or let its digests be checked: appliance model pull {new_name} --from {place}",
         )
     return pull_local(box.layout, place, reporter, name=new_name)
+
+
+def _check_own(catalogue: Catalogue, name: str, place: Path) -> None:
+    """Let a new name be one that nobody meant for a model of the catalogue: a slip would switch its digests off.
+
+    Raises:
+        UnknownModelError: it resembles a name of the catalogue.
+    """
+    close = catalogue.closest(name)
+    if close:
+        raise UnknownModelError(
+            f"no model {name!r} is in the catalogue, but {close} is",
+            hint=f"if you mean that one: appliance model pull {close} --from {place}; "
+            f"if it is a model of your own: appliance model pull --from {place} --name {name}",
+        )

@@ -12,7 +12,6 @@ from appliance.errors import UnsupportedError
 from appliance.gateway.chat.calls import Calls
 from appliance.gateway.chat.coder import CoderCalls
 from appliance.gateway.chat.hermes import HermesCalls
-from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
 
 PARSERS: Mapping[str, type[Calls]] = {"hermes": HermesCalls, "qwen3-coder": CoderCalls}
 
@@ -24,28 +23,24 @@ class Dialect:
     Attributes:
         tools: the form of its calls, one of PARSERS; empty when it was not trained to call tools.
         thinks: whether it can think before it answers.
-        is_known: False for an artefact that does not say.
     """
 
     tools: str = ""
     thinks: bool = False
-    is_known: bool = False
 
     @classmethod
-    def from_manifest(cls, conversation: Conversation | None) -> Dialect:
+    def from_manifest(cls, conversation: Conversation) -> Dialect:
         """Read the manifest's words.
 
         Raises:
             UnsupportedError: it names a form of calls that this program does not know.
         """
-        if conversation is None:
-            return cls()
         if conversation.tools and conversation.tools not in PARSERS:
             raise UnsupportedError(
                 f"the artefact's tool calls are of the form {conversation.tools!r}",
                 hint=f"this version knows: {', '.join(sorted(PARSERS))}",
             )
-        return cls(conversation.tools, conversation.thinking, is_known=True)
+        return cls(conversation.tools, conversation.thinking)
 
     def marks(self, tokenizer: tokenizers.Tokenizer) -> Mapping[str, int]:
         """Return the tokens of the marks that this model writes.
@@ -53,9 +48,8 @@ class Dialect:
         Raises:
             UnsupportedError: the tokenizer does not have one of them.
         """
-        texts = [*((CALL_OPEN, CALL_CLOSE) if self.tools else ()), *((THINK_OPEN, THINK_CLOSE) if self.thinks else ())]
         found: dict[str, int] = {}
-        for text in texts:
+        for text in Conversation(self.tools, self.thinks).marks:
             token = tokenizer.token_to_id(text)
             if token is None:
                 raise UnsupportedError(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-CALL_OPEN = "<tool_call>"
-CALL_CLOSE = "</tool_call>"
-THINK_OPEN = "<think>"
-THINK_CLOSE = "</think>"
+from appliance.artefact.parts import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THINK_OPEN
+
+__all__ = ["CALL_CLOSE", "CALL_OPEN", "THINK_CLOSE", "THINK_OPEN", "held_back"]
 
 
 def held_back(text: str, mark: str) -> int:

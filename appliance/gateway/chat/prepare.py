@@ -157,12 +157,6 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     asked = names.tools if request.tools else names.messages if history.uses_tools(request.messages) else ""
     if not asked or model.dialect.tools:
         return
-    if not model.dialect.is_known:
-        raise RequestError(
-            f"{asked} cannot be honoured: the artefact of {model.name} does not say how the model calls tools",
-            hint=f"appliance model pull {model.name}, then appliance export {model.name}",
-            param=asked,
-        )
     raise RequestError(f"{asked} cannot be honoured: {model.name} was not trained to call tools", param=asked)
 
 

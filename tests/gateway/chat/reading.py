@@ -27,9 +27,9 @@ WEATHER = Tool(
 )
 TIME = Tool("get_time")
 TOOLS = (WEATHER, TIME)
-HERMES = Dialect("hermes", is_known=True)
-THINKING = Dialect("hermes", thinks=True, is_known=True)
-CODER = Dialect("qwen3-coder", is_known=True)
+HERMES = Dialect("hermes")
+THINKING = Dialect("hermes", thinks=True)
+CODER = Dialect("qwen3-coder")
 
 
 def read(

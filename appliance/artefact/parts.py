@@ -1,0 +1,199 @@
+"""The values of a manifest. Their `from_fields` refuse what is of the wrong type or beyond any model's bounds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.number import real, whole
+
+CALL_OPEN = "<tool_call>"
+CALL_CLOSE = "</tool_call>"
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+# Bytes of one element of the cache, by its type.
+CACHE_BYTES: Mapping[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_FILE_BYTES = 1 << 50
+_MAX_END_TOKENS = 64
+_MAX_TEXT = 1 << 16
+# The greatest of each count that a shape may state, far above every model's.
+_MOST: Mapping[str, int] = {
+    "layers": 1 << 10,
+    "kv_heads": 1 << 12,
+    "head_dim": 1 << 10,
+    "vocabulary": 1 << 22,
+    "tokens": 1 << 22,
+    "context_tokens": 1 << 22,
+}
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the artefact, by plain name (no folder part)."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> FileEntry:
+        """Read it from values that JSON holds.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value is wrong.
+        """
+        entry = cls(**fields)
+        name = text(entry.name, "a file's name")
+        if "/" in name or "\\" in name or "\0" in name or name in {"", ".", ".."}:
+            raise ValueError(f"it lists {name!r}, which is not a plain file name")
+        _whole(entry.size_bytes, f"the size of {name}", least=0, most=_MAX_FILE_BYTES)
+        if not _SHA256.fullmatch(text(entry.sha256, f"the digest of {name}")):
+            raise ValueError(f"the digest of {name} is not 64 hexadecimal digits")
+        return entry
+
+
+CHARACTERS_A_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the engine needs to allocate the KV cache and feed the graph.
+
+    Attributes:
+        layers: number of past/present pairs in the graph.
+        kv_heads: key/value heads a layer.
+        head_dim: elements a head.
+        vocabulary: columns of the logits.
+        tokens: entries of the tokenizer; logits at or beyond this index are never sampled.
+        context_tokens: longest prompt plus completion the rotary tables and the training allow.
+        cache_dtype: element type of past/present: "float32", "float16" or "bfloat16".
+    """
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tokens: int
+    context_tokens: int
+    cache_dtype: str = "float32"
+
+    @property
+    def max_characters(self) -> int:
+        """The longest text that is looked at. Texts have three to five characters a token: more cannot fit."""
+        return self.context_tokens * CHARACTERS_A_TOKEN
+
+    @property
+    def cache_bytes_per_token(self) -> int:
+        """Bytes of key and value cache that one token occupies over all layers."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * CACHE_BYTES[self.cache_dtype]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> ModelShape:
+        """Read it from values that JSON holds.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value is wrong.
+        """
+        shape = cls(**fields)
+        for name, most in _MOST.items():
+            _whole(getattr(shape, name), f"the shape's {name}", least=1, most=most)
+        if shape.cache_dtype not in CACHE_BYTES:
+            raise ValueError(f"the type of the cache is {shape.cache_dtype!r}")
+        if shape.tokens > shape.vocabulary:
+            raise ValueError(f"the shape has {shape.tokens} tokens and {shape.vocabulary} logits")
+        return shape
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Defaults of the checkpoint's publisher, and the tokens that end a completion."""
+
+    eos_token_ids: tuple[int, ...]
+    bos_token: str = ""
+    eos_token: str = ""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any], tokens: int) -> Generation:
+        """Read it from values that JSON holds; the tokenizer has `tokens` tokens.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value is wrong.
+        """
+        given = {**fields, "eos_token_ids": tuple(fields["eos_token_ids"])}
+        generation = cls(**given)
+        if not 0 < len(generation.eos_token_ids) <= _MAX_END_TOKENS:
+            raise ValueError(f"{len(generation.eos_token_ids)} tokens end a completion")
+        for token in generation.eos_token_ids:
+            _whole(token, "a token that ends a completion", least=0, most=tokens - 1)
+        text(generation.bos_token, "the first token")
+        text(generation.eos_token, "the end token")
+        _real(generation.temperature, "the temperature", least=0.0)
+        _real(generation.top_p, "top_p", least=0.0, most=1.0)
+        _whole(generation.top_k, "top_k", least=0, most=_MOST["vocabulary"])
+        _real(generation.repetition_penalty, "repetition_penalty", least=0.0)
+        return generation
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """How the model was trained to talk beyond plain turns.
+
+    Attributes:
+        tools: the form in which it writes tool calls ("hermes", "qwen3-coder"); empty if it was not trained to.
+        thinking: whether it can think before it answers.
+    """
+
+    tools: str = ""
+    thinking: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Texts of the tokens that the model puts around its calls and thoughts."""
+        calls = (CALL_OPEN, CALL_CLOSE) if self.tools else ()
+        return (*calls, *((THINK_OPEN, THINK_CLOSE) if self.thinking else ()))
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Conversation:
+        """Read it from values that JSON holds.
+
+        Raises:
+            ValueError, TypeError: a value is wrong.
+        """
+        conversation = cls(**fields)
+        text(conversation.tools, "the form of tool calls")
+        if not isinstance(conversation.thinking, bool):
+            raise TypeError(f"thinking is {conversation.thinking!r}")
+        return conversation
+
+
+def text(value: Any, what: str) -> str:
+    """Return a text of usual length.
+
+    Raises:
+        ValueError: it is none; `what` names it.
+    """
+    if not isinstance(value, str) or len(value) > _MAX_TEXT:
+        raise ValueError(f"{what} is not a text of at most {_MAX_TEXT} characters")
+    return value
+
+
+def _whole(value: Any, what: str, *, least: int, most: int) -> int:
+    try:
+        return whole(value, least=least, most=most)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from error
+
+
+def _real(value: Any, what: str, *, least: float, most: float = math.inf) -> float:
+    try:
+        return real(value, least=least, most=most)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from error

@@ -1,0 +1,32 @@
+"""Loads a tokenizer.json, the same way for everybody who needs one: the export, the engine, the gateway."""
+
+from __future__ import annotations
+
+import tokenizers
+
+from appliance.artefact.manifest import TOKENIZER
+from appliance.errors import IntegrityError
+
+
+def load_tokenizer(content: bytes, *, hint: str = "export the model again") -> tokenizers.Tokenizer:
+    """Load it, without the cutting and padding of texts that some publishers leave switched on.
+
+    Args:
+        content: of tokenizer.json.
+        hint: what a person can do when it is damaged.
+
+    Raises:
+        IntegrityError: it cannot be loaded, or has no tokens.
+    """
+    try:
+        tokenizer = tokenizers.Tokenizer.from_buffer(content)
+        tokens = tokenizer.get_vocab_size()
+    except BaseException as error:  # the library raises bare Exception, and panics are no Exception at all
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint=hint) from error
+    if not tokens:
+        raise IntegrityError(f"{TOKENIZER} has no tokens", hint=hint)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

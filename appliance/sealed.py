@@ -1,0 +1,69 @@
+"""JSON documents that carry the digest of their own content, so that no damage is read as meaning.
+
+It proves nothing about who wrote a document: whoever can write the file can write its digest. docs/formats/manifest.md
+has the laws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+DIGEST = "digest"
+
+
+def to_bytes(fields: Mapping[str, Any]) -> bytes:
+    """Serialise with the digest: UTF-8 JSON, sorted keys, two spaces, one final newline. Equal fields give equal bytes.
+
+    Raises:
+        ValueError: a number is not finite, or a text is no Unicode.
+    """
+    return _canonical({**fields, DIGEST: _digest(fields)})
+
+
+def from_bytes(content: bytes) -> dict[str, Any]:
+    """Parse what `to_bytes` wrote, and return the fields without the digest.
+
+    1. It is a JSON object.
+    2. It has the digest of all its other fields.
+    3. It is written as `to_bytes` writes it, byte by byte: no field twice, no other space.
+
+    Raises:
+        ValueError: one of these does not hold.
+    """
+    document = parse(content)
+    stated = document.pop(DIGEST, None)
+    if stated != _digest(document):
+        raise ValueError("it does not have the digest that it states")
+    if content != to_bytes(document):
+        raise ValueError("it is not written as this program writes it")
+    return document
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object and prove nothing.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        document = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - one error for whatever is wrong
+    return document
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(fields)).hexdigest()
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return f"{text}\n".encode()

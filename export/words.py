@@ -1,0 +1,85 @@
+"""A checkpoint's words: tokenizer, chat template, settings. What serving does with them at its start is tried here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Conversation, Generation
+from appliance.artefact.tokenizer import load_tokenizer
+from appliance.chat_template.running import RunningTemplate, TemplateSource
+from appliance.engine import tokenizer as engine
+from appliance.errors import RequestError, UnsupportedError
+from export.checkpoint import Checkpoint
+from export.conversation import MAX_CHARACTERS, conversation_of
+from export.generation import SETTINGS, Settings, chat_template, generation
+from export.tokenizer import token_count, tokenizer_json
+
+_MEND_TEMPLATE = f"correct the template ({CHAT_TEMPLATE}, or chat_template in tokenizer_config.json) and pull it again"
+_GREETING = ({"role": "user", "content": "Hello!"},)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What goes into the artefact beside the graph.
+
+    Attributes:
+        tokenizer: content of tokenizer.json.
+        template: source of the chat template; None for a base model.
+        settings: see Settings.
+    """
+
+    tokenizer: bytes
+    template: str | None
+    settings: Settings
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, vocabulary: int) -> Words:
+        """Read them, and try them as the engine and the gateway will use them.
+
+        1. The tokenizer loads, has no more tokens than the embedding has rows (`vocabulary`), and each has its bytes.
+        2. The settings are such that a request may have them.
+        3. The template compiles, and a greeting comes out of it as tokens.
+
+        Raises:
+            IntegrityError: a file is damaged, or a value in it is wrong.
+            UnsupportedError: something in them is refused.
+        """
+        content = tokenizer_json(checkpoint)
+        tokenizer = load_tokenizer(content, hint="pull the model again")
+        tokens = token_count(tokenizer)
+        if tokens > vocabulary:
+            raise UnsupportedError(f"the tokenizer has {tokens} tokens, the model's embedding {vocabulary} rows")
+        served = engine.Tokenizer(tokenizer)
+        served.vocabulary(tokens)
+        settings = generation(checkpoint, tokenizer)
+        source = chat_template(checkpoint)
+        conversation = Conversation()
+        if source is not None:
+            template = _tried(source, settings, served)
+            conversation = conversation_of(template, source, tokenizer)
+            template.end()
+        return cls(content, source, Settings(tokens, settings, conversation))
+
+    def write(self, folder: Path) -> None:
+        """Write them into the folder."""
+        (folder / TOKENIZER).write_bytes(self.tokenizer)
+        if self.template is not None:
+            (folder / CHAT_TEMPLATE).write_bytes(self.template.encode())
+        (folder / SETTINGS).write_bytes(self.settings.to_bytes())
+
+
+def _tried(source: str, settings: Generation, tokenizer: engine.Tokenizer) -> RunningTemplate:
+    """The template, compiled, after a greeting: in a process with a budget, as the gateway runs it."""
+    try:
+        template = RunningTemplate(TemplateSource(source, settings.bos_token, settings.eos_token))
+        rendered = template.render_now({"messages": _GREETING, "max_characters": MAX_CHARACTERS})
+    except UnsupportedError as error:
+        raise UnsupportedError(error.message, hint=_MEND_TEMPLATE) from error
+    except RequestError as error:
+        raise UnsupportedError(
+            f"the chat template does not accept a greeting: {error.message}", hint=_MEND_TEMPLATE
+        ) from error
+    if not tokenizer.encode(rendered, add_special_tokens=False):
+        raise UnsupportedError("the chat template makes an empty prompt of a greeting", hint=_MEND_TEMPLATE)
+    return template
