@@ -64,7 +64,7 @@ class Box:
         for name, text in texts.items():
             request.inputs.add(name=name, datatype="BYTES", shape=[1]).contents.bytes_contents.append(text.encode())
         async with grpc.aio.insecure_channel(self._grpc) as channel:
-            call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(
+            call: Any = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(
                 iter([request.SerializeToString()])
             )
             answers = [service_pb2.ModelStreamInferResponse.FromString(answer) async for answer in call]

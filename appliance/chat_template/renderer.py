@@ -53,7 +53,9 @@ class Renderer:
         """
         asked = {"messages": messages, "tools": tools, "options": options, "max_characters": max_characters}
         async with self._places:
-            running = self._taken() or await asyncio.to_thread(RunningTemplate, self._template)
+            running = self._taken()
+            if running is None:
+                running = await asyncio.to_thread(RunningTemplate, self._template)
             try:
                 return await running.render(asked)
             finally:

@@ -29,6 +29,9 @@ class Encoder:
         self._tokenizer = tokenizer
         self._plain = _without_added_tokens(tokenizer)
         self._splitter = _of_added_tokens_alone(tokenizer)
+        added = tokenizer.get_added_tokens_decoder()
+        # The splitter numbers them anew.
+        self._numbers = {self._splitter.token_to_id(token.content): number for number, token in added.items()}
 
     async def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Return the tokens of a text; control texts in it become control tokens."""
@@ -79,12 +82,7 @@ class Encoder:
         """The added tokens of a text, each with where it begins and ends."""
         encoding = self._splitter.encode_batch([text], add_special_tokens=False)[0]
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
-        return [(self._number(token), span) for token, span in pairs if token]
-
-    def _number(self, token: int) -> int:
-        """The tokenizer's id of a token of the splitter."""
-        number: int = self._tokenizer.token_to_id(self._splitter.id_to_token(token))
-        return number
+        return [(self._numbers[token], span) for token, span in pairs if token in self._numbers]
 
     @staticmethod
     def _fast(tokenizer: tokenizers.Tokenizer, text: str, add_special_tokens: bool = False) -> list[int]:
