@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import tokenizers
 from appliance.errors import UnsupportedError
 
 _SPACE_PIECE = "\u2581"
+_BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class TokenBytes:
@@ -61,7 +63,7 @@ class TokenBytes:
         if self._byte_level:
             known = [_BYTE_OF_CHARACTER.get(character) for character in piece]
             return piece.encode() if None in known else bytes(byte for byte in known if byte is not None)
-        if len(piece) == len("<0x00>") and piece.startswith("<0x") and piece.endswith(">"):
+        if _BYTE_PIECE.fullmatch(piece):
             return bytes([int(piece[3:5], 16)])
         return piece.replace(_SPACE_PIECE, " ").encode()
 

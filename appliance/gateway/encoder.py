@@ -28,7 +28,10 @@ class Encoder:
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._plain = _without_added_tokens(tokenizer)
-        self._added = frozenset(tokenizer.get_added_tokens_decoder())
+        self._splitter = _of_added_tokens_alone(tokenizer)
+        added = tokenizer.get_added_tokens_decoder()
+        # The splitter numbers them anew.
+        self._numbers = {self._splitter.token_to_id(token.content): number for number, token in added.items()}
 
     async def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Return the tokens of a text; control texts in it become control tokens."""
@@ -77,9 +80,9 @@ class Encoder:
 
     def _controls(self, text: str) -> list[tuple[int, tuple[int, int]]]:
         """The added tokens of a text, each with where it begins and ends."""
-        encoding = self._tokenizer.encode_batch([text], add_special_tokens=False)[0]
+        encoding = self._splitter.encode_batch([text], add_special_tokens=False)[0]
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
-        return [(token, span) for token, span in pairs if token in self._added]
+        return [(self._numbers[token], span) for token, span in pairs if token in self._numbers]
 
     @staticmethod
     def _fast(tokenizer: tokenizers.Tokenizer, text: str, add_special_tokens: bool = False) -> list[int]:
@@ -96,6 +99,17 @@ def _without_added_tokens(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokeniz
         plain.pre_tokenizer = tokenizer.pre_tokenizer
     plain.add_special_tokens([tokenizers.AddedToken(_SEPARATOR, special=True, normalized=False)])
     return plain
+
+
+def _of_added_tokens_alone(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Finds added tokens by the tokenizer's own rules; all that is between two of them is one token, 0."""
+    splitter = tokenizers.Tokenizer(tokenizers.models.WordLevel({"": 0}, unk_token=""))
+    if tokenizer.normalizer is not None:
+        splitter.normalizer = tokenizer.normalizer
+    for _, token in sorted(tokenizer.get_added_tokens_decoder().items()):
+        add = splitter.add_special_tokens if token.special else splitter.add_tokens
+        add([token])
+    return splitter
 
 
 def _without(text: str, sign: str, span: tuple[int, int]) -> tuple[int, int]:

@@ -6,8 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
+from appliance.artefact.manifest import CHARACTERS_A_TOKEN
+from appliance.chat_template import budget
 from appliance.gateway.error_table import TABLE
+from appliance.gateway.grpc_messages import MAX_MESSAGES
 from appliance.gateway.kserve import methods as kserve
+from appliance.gateway.openai.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.other_apis import sections
@@ -116,6 +120,13 @@ bind an answer whose beginning is given, and a template that changes the text is
 The log-probabilities of a chat's or a response's token have its true bytes, also where it is a part of a character: its
 `token` is then `\\xf0\\x9f`. A completion has no bytes, so such a token is called `bytes:\\xf0\\x9f` there.
 
+Control tokens come from the template alone. Where a message, a tool's result, a description, a name or a text to fill
+in has the text of one (`<|im_end|>`), it stays that text. The marks that a template writes (`<tool_call>`, `<think>`)
+are such texts in what users and tools say; in the words of the system and of the assistant they are tokens, as models
+were trained. A plain prompt is the exception: the `prompt` of `/v1/completions` without `suffix`, `Complete`, the
+`prompt` of `/v1/tokenize` and KServe's `text_input` are read as they are, so whoever needs a template of his own writes
+it there, and never puts a stranger's words into it.
+
 ## Access
 
 | | HTTP | gRPC metadata |
@@ -146,7 +157,7 @@ come with the wheel, in `appliance.gateway.proto.appliance.v1`; within v1 no fie
 | method | answer |
 |---|---|
 | `Chat`, `Complete` | the answer as a stream; the parameters are those above, with `logprobs` as a number |
-| `Tokenize`, `Detokenize` | tokens of a text or conversation of any length, and back; they never wait for the model |
+| `Tokenize`, `Detokenize` | tokens of a text or conversation, and back; they never wait for the model |
 | `ListModels` | the models on offer, whether each is ready, and its context |
 
 Fields that are not in the schema are refused. The client's deadline reaches the engine. `x-request-id` is metadata, and
@@ -185,6 +196,19 @@ _LIMITS = """
 
 The sections `limits` and `principal_limits` of [appliance.toml](configuration.md). A refusal names its limit and costs
 nothing: key, scope, rates and the number of requests under way are checked before the body is read.
+
+What one request may hold is bounded, so that no other one waits for it:
+
+| what | at most |
+|---|---|
+| strings in a JSON body, names of fields included | {strings:,} |
+| objects and lists in it | {containers:,} |
+| other values in it, such as token ids | {commas:,} |
+| messages over gRPC | {messages:,} |
+| characters of a prompt or a rendered conversation | {characters} for each token of the model's context |
+| computing and memory of the chat template | {cpu_s:g} s of a processor, {memory_mib} MiB |
+
+Each is refused with a 400. A template that is over its bound for every conversation is a faulty one.
 """
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
@@ -258,4 +282,13 @@ def _first_line(kind: type) -> str:
 
 def _limits() -> str:
     timeout_s = next(one.default for one in fields(Settings) if one.name == "timeout_s")
-    return f"{_LIMITS}One request may take {timeout_s:g} s.\n"
+    bounds = _LIMITS.format(
+        strings=MAX_STRINGS,
+        containers=MAX_CONTAINERS,
+        commas=MAX_COMMAS,
+        messages=MAX_MESSAGES,
+        characters=CHARACTERS_A_TOKEN,
+        cpu_s=budget.CPU_S,
+        memory_mib=budget.MEMORY_BYTES >> 20,
+    )
+    return f"{bounds}One request may take {timeout_s:g} s.\n"

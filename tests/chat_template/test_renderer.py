@@ -73,7 +73,8 @@ def test_conversations_at_once_are_not_mixed_up():
 
 
 def test_a_client_that_leaves_takes_no_other_ones_text():
-    renderer = Renderer("{{ messages[0].content }}", bos_token="", eos_token="")
+    slow = "{% if messages[0].content == 'first' %}{% for a in range(99999) %}{{ a }}{% endfor %}{% endif %}"
+    renderer = Renderer(f"{slow}{{{{ messages[0].content }}}}", bos_token="", eos_token="")
 
     async def leave() -> None:
         asked = asyncio.create_task(renderer.render([{"role": "user", "content": "first"}], max_characters=9))
