@@ -1,7 +1,10 @@
 """Whatever one grammar costs, its own process pays, and is ended for it; nobody else waits, and nothing is left."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from multiprocessing.connection import wait
 
@@ -163,6 +166,23 @@ def test_every_end_of_a_process_has_an_error_that_names_the_limit(status, is_com
     error = budget.why_ended(status, is_compiled=is_compiled)
     assert isinstance(error, kind)
     assert limit in error.message
+
+
+OUT_OF_MEMORY = """
+import json, socket, sys
+from appliance.engine import grammar_budget
+from appliance.engine.grammar_process import serve
+from appliance.engine.structured_output import StructuredOutput
+from tests.engine.toy import GRAMMARS
+grammar_budget.MEMORY_BYTES, grammar_budget.COMPILE_CPU_S, grammar_budget.WALL_S = 40 << 20, 600.0, 600.0
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+serve(theirs, StructuredOutput.from_mapping({"json": json.loads(sys.argv[1])}), GRAMMARS)
+"""
+
+
+def test_the_system_ends_a_process_that_takes_too_much_memory():
+    ran = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, json.dumps(NOISE)], capture_output=True, check=False)
+    assert ran.returncode == -signal.SIGABRT, ran.stderr
 
 
 @pytest.mark.parametrize("kind", list(Kind))
