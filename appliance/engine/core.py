@@ -18,7 +18,7 @@ from appliance.engine.preparation import Preparation
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import Choice, choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
-from appliance.engine.sequence import Sequence
+from appliance.engine.sequence import Sequence, Status
 from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
@@ -219,7 +219,9 @@ class EngineCore:
         sequence = stream.sequence
         del self._streams[sequence]
         self._chosen.pop(sequence, None)
-        if sequence not in self._preparation:
+        if sequence in self._preparation:
+            sequence.status = Status.FINISHED
+        else:
             self.scheduler.finish(sequence, keep=reason is not FinishReason.ERROR)
         self._preparation.end(sequence)
         self._report_finish(stream, reason, error)

@@ -100,7 +100,7 @@ class Engine:
             UsageError: the configuration does not fit the model.
             MissingProgramError: what computes the graph is not installed on this box.
             NoSpaceError: no address space for the cache, or not enough memory on the device.
-            EngineError: the runtime refuses the graph.
+            EngineError: the runtime refuses the graph, or the program that compiles grammars does not start.
         """
         manifest = read_manifest(artefact)
         capacity = context_tokens(manifest, config)

@@ -40,7 +40,7 @@ def unbound_time() -> None:
 
 
 def why_ended(status: int, *, is_compiled: bool) -> ApplianceError:
-    """The error for a completion whose grammar's process ended by itself.
+    """The error of a completion whose grammar's process ended by itself.
 
     Args:
         status: an exit status, or the negative number of the signal that ended it.

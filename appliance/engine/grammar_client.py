@@ -137,7 +137,7 @@ class RemoteMatcher:
         """See `Constraint`."""
         if self._waits and self._socket is not None:
             with suppress(BlockingIOError):
-                self._read(self._socket.recv(MAX_MESSAGE_BYTES))
+                self._read(_receive(self._socket))
         return not self._waits
 
     def forbidden(self) -> NDArray[np.bool_]:
@@ -181,6 +181,14 @@ class RemoteMatcher:
         self._waits = False
         self._mask = None
         self.error = error
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """The next message; an empty one where the other side has gone, with or without our last message."""
+    try:
+        return connection.recv(MAX_MESSAGE_BYTES)
+    except ConnectionError:
+        return b""
 
 
 def _python() -> str:

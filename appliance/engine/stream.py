@@ -74,14 +74,17 @@ class Stream:
             return text + self._stop.flush(), FinishReason.STOP
         if sequence.completion_tokens >= sequence.max_tokens:
             return text + self._stop.flush(), FinishReason.LENGTH
+        if matcher is not None and matcher.error is not None:
+            # The token is text, but none can follow it.
+            return text + self._stop.flush(), FinishReason.ERROR
         return text, None
 
     def _end_of(self, token: int) -> FinishReason | None:
         """Why `token` ends the completion without being text of it, if it does."""
-        if self.sampler.matcher is not None and self.sampler.matcher.error is not None:
-            return FinishReason.ERROR
+        matcher = self.sampler.matcher
         if token in self._own_ends:
-            return FinishReason.STOP
+            # Where no token can write what must follow, the grammar offers the end, and then refuses it.
+            return FinishReason.STOP if matcher is None or matcher.error is None else FinishReason.ERROR
         # A grammar may leave nothing but a stop token that is to be held back: it is text then.
         if token in self._stop_tokens and self.sequence.completion_tokens > self.sequence.request.sampling.min_tokens:
             self.stop_reason = token

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -70,6 +71,8 @@ class TritonStream:
             message = await self._call.read()
             while message is not grpc.aio.EOF and _is_bare_final(message):
                 message = await self._call.read()
+            if message is not grpc.aio.EOF and message.error_message:
+                await read_to_end(self._call)
         except grpc.aio.AioRpcError as error:
             self._check_ended(_rpc_error(error))
             return None
@@ -175,6 +178,17 @@ class TritonClient:
     async def close(self) -> None:
         """Close the channel; streams that are still open fail."""
         await self._channel.close()
+
+
+async def read_to_end(call: Any) -> None:
+    """Let a stream end by itself after an error, which is its last response.
+
+    Triton (2.51) never lets go of a stream that is cancelled between such a response and its end, and then waits for it
+    when it is to stop.
+    """
+    with suppress(grpc.aio.AioRpcError):
+        while await call.read() is not grpc.aio.EOF:
+            pass
 
 
 def _is_bare_final(message: Any) -> bool:

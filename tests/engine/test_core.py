@@ -1,5 +1,6 @@
 """Whatever comes and goes in whatever order: nothing is lost, nobody starves, and every answer is the lone one's."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from appliance.engine import FinishReason, Request, SamplingParams
 from appliance.engine.core import EngineCore
 from appliance.engine.exactness import LARGEST_TILE
+from appliance.engine.preparation import MAX_COMPILING_OF_A_PRINCIPAL
 from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
@@ -41,6 +43,16 @@ class Bench:
         self.sequences = {}
 
     def add(self, name, prompt, **options):
+        self._add(name, prompt, None, **options)
+        return self.sinks[name]
+
+    def add_bound(self, name, prompt, wanted, kind=Here, **options):
+        """Add a request under a grammar; returns its constraint."""
+        constraint = kind(wanted)
+        self._add(name, prompt, constraint, structured_outputs=wanted, max_tokens=30, **options)
+        return constraint
+
+    def _add(self, name, prompt, constraint, **options):
         principal, deadline = options.pop("principal", ""), options.pop("deadline", None)
         sampling = SamplingParams(**{"temperature": 0.0, "max_tokens": 8, **options})
         request = Request(name, tuple(prompt), sampling, principal=principal, deadline=deadline)
@@ -48,9 +60,8 @@ class Bench:
         sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
         self.sequences[name] = sequence
         wanted = sampling.structured_outputs
-        matcher = None if wanted is None else Here(wanted)
+        matcher = constraint or (None if wanted is None else Here(wanted))
         self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,), matcher))
-        return self.sinks[name]
 
     @property
     def preparing(self):
@@ -505,3 +516,99 @@ def test_a_seeded_sample_is_the_same_alone_and_in_a_batch():
     batch.run()
     assert lone.tokens == among.tokens
     assert SHAPE.tokens == TOKENS
+
+
+class Late(Here):
+    """A constraint that answers when it is told to."""
+
+    def __init__(self, wanted):
+        super().__init__(wanted)
+        self.is_ready = False
+        self.read_end, self.write_end = os.pipe()
+
+    def accept(self, token):
+        super().accept(token)
+        self.is_ready = False
+
+    def fileno(self):
+        return self.read_end
+
+    def close(self):
+        super().close()
+        os.close(self.read_end)
+        os.close(self.write_end)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 3), st.booleans())
+def test_whenever_a_grammar_answers_every_answer_is_the_one_of_a_prompt_grammar(answers, beside, tight):
+    """Late answers hold nobody up, neither while they are waited for nor when a sequence is set back meanwhile."""
+    limits = replace(LIMITS, budget_rows=96) if tight else LIMITS
+    wanted = StructuredOutput.from_mapping({"regex": "[a-f]{20}x"})
+
+    def run(late):
+        bench = Bench(limits)
+        constraint = bench.add_bound("bound", (1, 2, 3), wanted, Late if late else Here)
+        for number in range(beside):
+            bench.add(f"plain {number}", range(number, 30 + number), max_tokens=25)
+        for answer in answers if late else ():
+            constraint.is_ready = constraint.is_ready or answer
+            bench.step()
+        while not bench.core.is_idle:
+            constraint.is_ready = True
+            bench.step()
+        return {name: (sink.tokens, sink.finish.reason) for name, sink in bench.sinks.items()}
+
+    assert run(late=True) == run(late=False)
+
+
+def test_while_a_grammar_has_not_answered_the_others_go_on_and_it_can_be_cancelled():
+    bench = Bench()
+    constraint = bench.add_bound("bound", (1, 2, 3), StructuredOutput.from_mapping({"regex": "[a-f]*"}), Late)
+    plain = bench.add("plain", (4, 5), max_tokens=6, ignore_eos=True)
+    while not plain.finishes:
+        bench.step()
+    assert bench.core.queue_length == 1
+    constraint.is_ready = True
+    bench.step()
+    assert bench.core.queue_length == 0
+    assert bench.sinks["bound"].tokens == []  # chosen, and not certain yet
+    bench.step(cancelled=["bound"])
+    assert bench.sinks["bound"].finish.reason is FinishReason.CANCELLED
+    assert bench.core.is_idle
+
+
+def test_a_deadline_ends_a_request_whose_grammar_is_still_compiled():
+    bench = Bench()
+    bench.add_bound("bound", (1,), StructuredOutput.from_mapping({"regex": "a"}), Late, deadline=2.5)
+    for _ in range(3):
+        bench.step()
+    assert bench.sinks["bound"].finish.reason is FinishReason.DEADLINE
+    assert bench.core.is_idle
+
+
+def test_a_principal_compiles_few_grammars_at_a_time_and_keeps_no_other_waiting():
+    bench = Bench()
+    wanted = StructuredOutput.from_mapping({"regex": "[ab]{3}"})
+    opened = []
+
+    class Counted(Late):
+        def open(self):
+            super().open()
+            opened.append(self)
+
+    for number in range(10):
+        bench.add_bound(f"mallory {number}", (1,), wanted, Counted, principal="mallory")
+    alice = bench.add_bound("alice", (1,), wanted, Counted, principal="alice")
+    bench.step()
+    assert len(opened) == MAX_COMPILING_OF_A_PRINCIPAL + 1
+    assert alice in opened
+    while not bench.sinks["alice"].finishes:
+        alice.is_ready = True
+        bench.step()
+    assert len(opened) == MAX_COMPILING_OF_A_PRINCIPAL + 1
+    while not bench.core.is_idle:
+        for constraint in opened:
+            constraint.is_ready = True
+        bench.step()
+    assert len(opened) == 11

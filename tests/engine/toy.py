@@ -12,6 +12,7 @@ from appliance.engine import EngineConfig, FinishEvent, TokenEvent
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
 from appliance.engine.logits import HostLogits
+from appliance.engine.structured_output import PARAM
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError, RequestError
 
@@ -127,22 +128,24 @@ class Here:
         self.is_complete = False
         self.is_ready = True
         self._wanted = wanted
-        self._matcher = None
+        self._matcher = self._forbidden = None
 
     def open(self):
         try:
             self._matcher = GRAMMARS.matcher(self._wanted)
+            self._forbidden = self._matcher.forbidden()
         except RequestError as error:
             self.error = error
 
     def forbidden(self):
-        return self._matcher.forbidden()
+        return self._forbidden.copy()
 
     def accept(self, token):
         self._matcher.accept(token)
         self.is_complete = self._matcher.is_complete
-        if self._matcher.error:
-            self.error = RequestError(self._matcher.error)
+        self._forbidden = self._matcher.forbidden()
+        if self._forbidden.all():
+            self.error = RequestError(f"{PARAM}: {self._matcher.error}", param=PARAM)
 
     def close(self):
         self._matcher = None

@@ -12,9 +12,11 @@ import grpc.aio
 
 from appliance.errors import ApplianceError
 from appliance.gateway.refusals import PassedOnError
-from appliance.gateway.triton_client import status_error
+from appliance.gateway.triton_client import read_to_end, status_error
 from appliance.gateway.triton_tensors import NOT_LOADED
 
+# What a ModelStreamInferResponse with an error begins with: its field 1, which is text.
+_ERROR_FIELD = b"\x0a"
 # These come from our own end of the connection; whatever else is Triton's answer, for the client to read.
 _OURS = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
@@ -48,6 +50,8 @@ class PassedCall:
         with self._translated():
             message = await self._call.read()
             if message is not grpc.aio.EOF:
+                if message.startswith(_ERROR_FIELD):
+                    await read_to_end(self._call)
                 return bytes(message)
             code = await self._call.code()
             if code is not grpc.StatusCode.OK:
