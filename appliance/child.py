@@ -44,7 +44,13 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Child:
         """Start a program; it must be called from the main thread, whose end is the child's end.
 
@@ -53,6 +59,8 @@ class Child:
             command: program and arguments.
             log: its output is appended here; a log that has grown large is put aside first, as `<log>.1`.
             environment: its variables; None passes ours on.
+            folder: where it runs; None: where we do.
+            before: what it runs before its program; it must do no more than a few calls of the system.
 
         Raises:
             OSError: the program or the log cannot be opened.
@@ -61,12 +69,13 @@ class Child:
             running = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
+                cwd=folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 # Ctrl-C at the terminal reaches us alone: we say who ends first.
                 start_new_session=True,
-                preexec_fn=dies_with(os.getpid()),
+                preexec_fn=dies_with(os.getpid(), before),
             )
         return cls(name, running)
 
@@ -128,13 +137,20 @@ def _open_log(log: Path) -> BinaryIO:
     return log.open("ab")
 
 
-def dies_with(parent: int) -> Callable[[], None]:
-    """What a child runs before its program, so that the end of our main thread is its end; `parent` is our id."""
+def dies_with(parent: int, before: Callable[[], None] | None = None) -> Callable[[], None]:
+    """What a child runs before its program, so that the end of our main thread is its end.
+
+    Args:
+        parent: our id.
+        before: what else it runs then.
+    """
 
     def in_the_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             # The parent ended between the fork and the line above.
             os._exit(1)
+        if before is not None:
+            before()
 
     return in_the_child

@@ -24,7 +24,7 @@ class Running:
     """A gateway as its own process over the harness's fake Triton."""
 
     def __init__(self, harness, artefact, *, drain_s):
-        command = [sys.executable, "-m", "appliance.gateway", "--triton", f"127.0.0.1:{harness.triton.port}"]
+        command = [sys.executable, "-m", "appliance.gateway", "--triton", str(harness.triton.sockets)]
         command += [
             "--http",
             "127.0.0.1:0",
