@@ -134,7 +134,10 @@ def _open_log(log: Path) -> BinaryIO:
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
-    return log.open("ab")
+    # It says who asked and what failed: for the box's user alone, also where an earlier version left it open.
+    stream = open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115 - Path.open takes no opener
+    os.fchmod(stream.fileno(), 0o600)
+    return stream
 
 
 def dies_with(parent: int, before: Callable[[], None] | None = None) -> Callable[[], None]:

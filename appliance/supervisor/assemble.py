@@ -111,7 +111,6 @@ def _triton_settings(plan: Plan) -> TritonSettings:
         repository=plan.layout.model_repository,
         run=plan.layout.run,
         sockets=plan.layout.triton_sockets,
-        http=plan.triton_http is not None,
         engine=plan.limits,
         production=plan.refuse_old_triton,
         drain_s=plan.config.serve.drain_s,

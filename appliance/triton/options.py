@@ -30,7 +30,6 @@ class ServerOptions:
         repository: the model repository.
         backends: the backend folder.
         sockets: the folder of its Unix sockets, from the folder that it runs in: a short path of ASCII letters.
-        http: whether HTTP listens too.
         shared_memory_prefix: start of the names of this server's files in /dev/shm.
         exit_timeout_s: seconds that running requests get when it ends.
     """
@@ -38,15 +37,13 @@ class ServerOptions:
     repository: Path
     backends: Path
     sockets: Path
-    http: bool
     shared_memory_prefix: str
     exit_timeout_s: int = 30
 
     @property
     def paths(self) -> set[str]:
         """The sockets that it will listen on, as it is told them."""
-        names = [sockets.GRPC, sockets.METRICS, *([sockets.HTTP] if self.http else [])]
-        return {f"{self.sockets}/{name}" for name in names}
+        return {f"{self.sockets}/{name}" for name in (sockets.GRPC, sockets.METRICS)}
 
 
 def known_options(program: Path, environment: Mapping[str, str]) -> frozenset[str]:
@@ -83,24 +80,19 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
         f"--grpc-address=unix:{options.sockets}/{sockets.GRPC.partition(':')[0]}",
         f"--grpc-port={sockets.GRPC_PORT}",
         f"--metrics-address=unix:{options.sockets}/{sockets.METRICS}",
+        "--allow-http=false",
         "--allow-cpu-metrics=false",
         "--allow-gpu-metrics=false",
         f"--exit-timeout-secs={options.exit_timeout_s}",
         # No GPU memory is pinned for tensors of a few kilobytes.
         "--pinned-memory-pool-byte-size=0",
     ]
-    if options.http:
-        words += ["--allow-http=true", f"--http-address=unix:{options.sockets}/{sockets.HTTP}"]
-    else:
-        words.append("--allow-http=false")
     optional = [
         ("allow-sagemaker", "false"),
         ("allow-vertex-ai", "false"),
         ("grpc-restricted-protocol", RESTRICTED),
         ("grpc-max-response-pool-size", str(_RESPONSE_POOL)),
     ]
-    if options.http:
-        optional.append(("http-restricted-api", RESTRICTED))
     return words + [f"--{name}={value}" for name, value in optional if name in known]
 
 

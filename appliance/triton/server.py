@@ -43,7 +43,6 @@ class TritonSettings:
         repository: the model repository to render.
         run: folder for the log and the prepared backends.
         sockets: the folder of its Unix sockets, under `root`.
-        http: switch its own HTTP on, on one of them.
         engine: settings of the engine, by their names in EngineConfig.
         production: refuse a Triton with known security holes.
         start_timeout_s: how long loading may take.
@@ -56,7 +55,6 @@ class TritonSettings:
     repository: Path
     run: Path
     sockets: Path
-    http: bool = False
     engine: Mapping[str, object] = field(default_factory=dict)
     production: bool = False
     start_timeout_s: float = 300.0
@@ -181,7 +179,6 @@ class TritonServer:
             repository=settings.repository,
             backends=prepare_backends(self._installation, settings.run / "backends"),
             sockets=settings.sockets.relative_to(settings.root),
-            http=settings.http,
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=max(1, round(settings.drain_s)),
         )

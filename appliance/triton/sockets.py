@@ -20,7 +20,6 @@ from appliance.errors import IntegrityError, MissingProgramError
 GRPC_PORT = 8001
 GRPC = f"grpc:{GRPC_PORT}"
 METRICS = "metrics"
-HTTP = "http"
 _MODE = 0o700
 # In the kernel's tables, proc(5): the state of a listening TCP socket, and the flag of a listening Unix socket.
 _TCP_LISTEN = "0A"
@@ -44,7 +43,7 @@ def prepare(folder: Path) -> None:
             f"{folder} must be a folder that its owner, the user of the box, alone can enter (mode 0700)",
             hint=f"Triton's sockets go there, and whoever reaches them needs no key. Delete it: rm -rf '{folder}'",
         )
-    for name in (GRPC, METRICS, HTTP):
+    for name in (GRPC, METRICS):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -76,7 +75,7 @@ def listens_on(pid: int, paths: set[str]) -> bool:
         raise MissingProgramError(
             f"this Triton listens on {', '.join(strays)}, although it was told to use Unix sockets alone: others could "
             "reach it without a key",
-            hint="install a Triton that keeps to --grpc-address=unix:PATH, --http-address and --metrics-address",
+            hint="install a Triton that keeps to --grpc-address=unix:PATH and --metrics-address=unix:PATH",
         )
     return found == wanted
 

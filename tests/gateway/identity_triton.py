@@ -55,7 +55,6 @@ class IdentityTriton:
             repository=self._root / "models",
             backends=prepare_backends(installation, self._root / "backends"),
             sockets=Path(self.sockets.name),
-            http=False,
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=1,
         )

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,34 +9,31 @@ OPTIONS = ServerOptions(
     repository=Path("/r"),
     backends=Path("/b"),
     sockets=Path("run/triton"),
-    http=False,
     shared_memory_prefix="appliance-ab-cd-",
 )
 NEW = frozenset({"allow-sagemaker", "allow-vertex-ai", "grpc-restricted-protocol", "grpc-max-response-pool-size"})
 
 
 def test_every_listener_is_a_unix_socket():
-    words = arguments(replace(OPTIONS, http=True), NEW)
+    words = arguments(OPTIONS, NEW)
     listeners = [word for word in words if "-address=" in word]
     assert listeners == [
         "--grpc-address=unix:run/triton/grpc",
         "--metrics-address=unix:run/triton/metrics",
-        "--http-address=unix:run/triton/http",
     ]
-    assert replace(OPTIONS, http=True).paths == {"run/triton/grpc:8001", "run/triton/metrics", "run/triton/http"}
+    assert OPTIONS.paths == {"run/triton/grpc:8001", "run/triton/metrics"}
 
 
-def test_http_and_the_apis_of_clouds_are_off_unless_asked_for():
+def test_http_and_the_apis_of_clouds_are_off():
     words = arguments(OPTIONS, NEW)
     assert {"--allow-http=false", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
-    assert not any(word.startswith("--http-address") for word in words)
 
 
 def test_nothing_is_loaded_after_the_start_and_administration_is_closed():
-    words = arguments(replace(OPTIONS, http=True), NEW | {"http-restricted-api"})
+    words = arguments(OPTIONS, NEW)
     assert "--model-control-mode=none" in words
-    for option in ("--grpc-restricted-protocol", "--http-restricted-api"):
-        assert f"{option}=model-repository,shared-memory,trace,logging:appliance-administration=closed" in words
+    closed = "model-repository,shared-memory,trace,logging:appliance-administration=closed"
+    assert f"--grpc-restricted-protocol={closed}" in words
 
 
 def test_options_that_this_triton_does_not_know_are_left_out_and_named():

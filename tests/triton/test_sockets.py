@@ -58,7 +58,7 @@ def test_the_folder_is_made_for_its_owner_alone_whatever_the_umask(tmp_path: Pat
 def test_sockets_of_a_dead_server_are_removed(tmp_path: Path):
     folder = tmp_path / "triton"
     sockets.prepare(folder)
-    for name in (sockets.GRPC, sockets.METRICS, sockets.HTTP):
+    for name in (sockets.GRPC, sockets.METRICS):
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(folder / name))
     sockets.prepare(folder)

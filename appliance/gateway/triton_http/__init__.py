@@ -1,1 +1,1 @@
-"""Triton's own HTTP API for clients, within the gateway's rules: what was checked goes on to Triton, nothing else."""
+"""Triton's own HTTP API for clients, within the gateway's rules. Triton's own server for it is off."""

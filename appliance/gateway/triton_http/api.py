@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from tritonclient.grpc import service_pb2 as pb
 
-from appliance import http
 from appliance.address import Address
 from appliance.errors import RequestError, UnavailableError, UnknownModelError
 from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.access.visit import current
 from appliance.gateway.desk import Desk
 from appliance.gateway.known_hosts import KnownHosts
+from appliance.gateway.kserve.methods import SERVICE
+from appliance.gateway.kserve.passed_call import PassedCall
 from appliance.gateway.openai.http_body import body_for_model
 from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
 from appliance.gateway.refusals import ForbiddenMethodError
-from appliance.gateway.triton_http.generate_body import generate_body
+from appliance.gateway.triton_http.generate_request import generate_request
 from appliance.gateway.triton_http.relay import Relay
-from appliance.triton import sockets
 from appliance.triton.repository import VERSION
 
 _QUESTION_TIMEOUT_S = 10.0
+Answer = TypeVar("Answer", bound=Message)
 _METHODS = ["GET", "POST"]
 # They load models, map memory, trace, set the log, and tell what other clients do.
 _ADMINISTRATION = (
@@ -50,7 +52,6 @@ class TritonHttpApi:
         """Take what the front ends share, and where this one listens."""
         self._desk = desk
         self._address = address
-        self._socket = desk.settings.triton / sockets.HTTP
 
     def application(self) -> ASGIApp:
         """The ASGI application, rim included."""
@@ -92,24 +93,41 @@ class TritonHttpApi:
 
     async def server(self, _request: Request) -> Response:
         """`GET /v2`: Triton's name, version and extensions."""
-        return JSONResponse(await self._ask("/v2"))
+        found = await self._ask("ServerMetadata", pb.ServerMetadataRequest(), pb.ServerMetadataResponse)
+        return JSONResponse({"name": found.name, "version": found.version, "extensions": list(found.extensions)})
 
     async def metadata(self, request: Request) -> Response:
         """`GET /v2/models/{model}`: its inputs and outputs."""
-        return JSONResponse(await self._ask(f"/v2/models/{self._model(request)}"))
+        asked = pb.ModelMetadataRequest(name=self._model(request))
+        found = await self._ask("ModelMetadata", asked, pb.ModelMetadataResponse)
+        return JSONResponse(
+            {
+                "name": found.name,
+                "versions": list(found.versions),
+                "platform": found.platform,
+                "inputs": [_tensor(one) for one in found.inputs],
+                "outputs": [_tensor(one) for one in found.outputs],
+            }
+        )
 
     async def config(self, request: Request) -> Response:
         """`GET /v2/models/{model}/config`, without the parameters, which tell where things lie on the box."""
-        found = await self._ask(f"/v2/models/{self._model(request)}/config")
-        return JSONResponse({name: value for name, value in found.items() if name != "parameters"})
+        asked = pb.ModelConfigRequest(name=self._model(request))
+        config = (await self._ask("ModelConfig", asked, pb.ModelConfigResponse)).config
+        config.ClearField("parameters")
+        fields = MessageToDict(config, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+        for tensor in (*fields["input"], *fields["output"]):
+            # Protobuf writes 64 bits as strings, Triton as numbers.
+            tensor["dims"] = [int(size) for size in tensor["dims"]]
+        return JSONResponse(fields)
 
     async def generate(self, request: Request) -> Any:
         """`POST /v2/models/{model}/generate`."""
-        return await self._relay(request, "generate")
+        return await self._relay(request, streams=False)
 
     async def generate_stream(self, request: Request) -> Any:
         """`POST /v2/models/{model}/generate_stream`."""
-        return await self._relay(request, "generate_stream")
+        return await self._relay(request, streams=True)
 
     async def infer(self, request: Request) -> Response:
         """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
@@ -125,18 +143,18 @@ class TritonHttpApi:
             hint="models and settings are the operator's: see appliance --help",
         )
 
-    async def _relay(self, request: Request, action: str) -> Relay:
+    async def _relay(self, request: Request, *, streams: bool) -> Relay:
         model = self._model(request)
         record = record_of(request)
-        record.fields |= {"model": model, "stream": action == "generate_stream"}
+        record.fields |= {"model": model, "stream": streams}
         visit = current()
         if visit.limits_tokens:
             raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
-        body = generate_body(await body_for_model(request, self._desk), visit.principal.name)
-        return Relay(self._desk, model, f"/v2/models/{model}/{action}", body, record)
+        message = generate_request(model, await body_for_model(request, self._desk), visit.principal.name)
+        return Relay(self._desk, model, message, streams, record)
 
     def _model(self, request: Request) -> str:
-        """The name of the model in the path: one that is served, and so one that needs no escaping.
+        """The name of the model in the path.
 
         Raises:
             UnknownModelError: there is none of that name, or not in that version.
@@ -147,9 +165,10 @@ class TritonHttpApi:
             raise UnknownModelError(f"{name} has no version {version!r}", hint=f"there is version {VERSION} alone")
         return name
 
-    async def _ask(self, path: str) -> dict[str, Any]:
-        answer = await http.get(self._socket, path, _QUESTION_TIMEOUT_S)
-        if answer is None or answer[0] != HTTPStatus.OK:
-            raise UnavailableError("the model server is not reachable", hint="try again in a moment")
-        found: dict[str, Any] = json.loads(answer[1])
-        return found
+    async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:
+        call = self._desk.triton.unary(f"/{SERVICE}/{method}", message.SerializeToString(), _QUESTION_TIMEOUT_S)
+        return kind.FromString(await PassedCall(call).only())
+
+
+def _tensor(found: Any) -> dict[str, Any]:
+    return {"name": found.name, "datatype": found.datatype, "shape": list(found.shape)}
