@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import sys
 from pathlib import Path
 
 from appliance.child import Child
 from appliance.triton.private_files import narrow, umask_that_holds
+from tests.other_user import as_nobody, needs_root
 
 # What boost::interprocess does for Triton's Python backend.
 _AS_BOOST = """
@@ -30,6 +32,19 @@ def test_a_child_and_its_children_cannot_open_their_files_to_others(tmp_path: Pa
     asyncio.run(run())
     for name in ("file", "file-2"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+@needs_root
+def test_it_holds_for_a_user_without_rights_too():
+    before = umask_that_holds()
+
+    def attempt() -> int:
+        before()
+        descriptor = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR, 0o644)  # noqa: S108 - where Triton's files are
+        os.fchmod(descriptor, 0o644)
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+
+    assert as_nobody(attempt) == 0o600
 
 
 def test_what_a_kernel_without_filters_leaves_open_is_closed_and_told(tmp_path: Path):
