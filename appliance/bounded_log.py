@@ -56,4 +56,7 @@ class BoundedLog:
             left = left[os.write(self._descriptor, left) :]
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        """Open it for the box's user alone, also where an earlier version left it open: it says who asked what for."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        return descriptor

@@ -61,6 +61,7 @@ class Child:
         log: Path,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Child:
         """Start a program; it must be called from the main thread, whose end is the child's end.
 
@@ -70,6 +71,7 @@ class Child:
             log: its output is appended here, see BoundedLog.
             environment: its variables; None passes ours on.
             folder: where it runs; None: where we do.
+            before: what it runs before its program; it must do no more than a few calls of the system.
 
         Raises:
             OSError: the program or the log cannot be opened.
@@ -85,7 +87,7 @@ class Child:
                 stderr=output.end,
                 # Ctrl-C at the terminal reaches us alone: we say who ends first.
                 start_new_session=True,
-                preexec_fn=dies_with(os.getpid()),
+                preexec_fn=dies_with(os.getpid(), before),
             )
         except BaseException:
             output.close()
@@ -187,13 +189,20 @@ class _Output:
                 self.close()
 
 
-def dies_with(parent: int) -> Callable[[], None]:
-    """What a child runs before its program, so that the end of our main thread is its end; `parent` is our id."""
+def dies_with(parent: int, before: Callable[[], None] | None = None) -> Callable[[], None]:
+    """What a child runs before its program, so that the end of our main thread is its end.
+
+    Args:
+        parent: our id.
+        before: what else it runs then.
+    """
 
     def in_the_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             # The parent ended between the fork and the line above.
             os._exit(1)
+        if before is not None:
+            before()
 
     return in_the_child

@@ -20,6 +20,9 @@ else:
     import tomli as tomllib
 
 Section = TypeVar("Section")
+_ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the gateway alone; delete the line"
+# Keys of earlier versions -> what to do about them.
+_FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
 
 def _option(default: Any, doc: str, *, least: float | None = None) -> Any:
@@ -36,8 +39,6 @@ class ServeConfig:
     http_address: str = _option("127.0.0.1:8080", "where the OpenAI HTTP API listens, host:port")
     grpc_address: str = _option("127.0.0.1:8081", "where the gRPC API listens, host:port")
     metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
-    triton_grpc_address: str = _option("127.0.0.1:8001", "where Triton's gRPC listens, host:port, loopback only")
-    triton_metrics_address: str = _option("127.0.0.1:8002", "where Triton's metrics listen, host:port, loopback only")
     slots: int | None = _option(
         None,
         "sequences that decode at the same time; absent: 8, or fewer if a TensorRT engine has fewer",
@@ -204,7 +205,8 @@ class Config:
 def _check_keys(document: Mapping[str, Any], known: set[str], origin: str, what: str) -> None:
     for key in document:
         if key not in known:
-            raise UsageError(f"{origin}: unknown {what} {key!r}", hint=f"known: {', '.join(sorted(known))}")
+            hint = _FORMER.get(key) or f"known: {', '.join(sorted(known))}"
+            raise UsageError(f"{origin}: unknown {what} {key!r}", hint=hint)
 
 
 def _section(kind: type[Section], values: Any, origin: str) -> Section:

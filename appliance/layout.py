@@ -106,6 +106,11 @@ class Layout:
         return self.run / "gateway.sock"
 
     @property
+    def triton_sockets(self) -> Path:
+        """The folder of Triton's Unix sockets, closed to other users."""
+        return self.run / "triton"
+
+    @property
     def downloads(self) -> Path:
         """Partial and finished downloads, verified on every use."""
         return self.cache / "downloads"

@@ -24,7 +24,7 @@ def listen(path: Path) -> socket.socket:
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as short:
+        with short_name(path) as short:
             # Nobody can connect before `listen`, so the mode is set in time.
             listener.bind(short)
             path.chmod(0o600)
@@ -43,7 +43,7 @@ def connect(path: Path) -> socket.socket:
     """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as short:
+        with short_name(path) as short:
             client.connect(short)
         client.setblocking(False)
     except OSError:
@@ -59,8 +59,14 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 @contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for `path` within the 107 bytes that the kernel takes: through a descriptor of its folder."""
+def short_name(path: Path) -> Iterator[str]:
+    """A name for `path` within the 107 bytes that the kernel takes, of ASCII letters alone where the last part is.
+
+    It goes through a descriptor of the folder, so it means the same folder even after that is renamed.
+
+    Raises:
+        OSError: there is no such folder.
+    """
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
+from appliance.triton import sockets
 from tests.tiny_artefact import TINY, make_tiny_artefact
 from tests.waiting import wait_until
 
@@ -22,8 +23,6 @@ CONFIGURATION = """\
 http_address = "127.0.0.1:0"
 grpc_address = "127.0.0.1:0"
 metrics_address = "127.0.0.1:0"
-triton_grpc_address = "127.0.0.1:0"
-triton_metrics_address = "127.0.0.1:0"
 slots = 4
 cache_bytes = 200_000_000
 drain_s = {drain_s}
@@ -81,9 +80,20 @@ class RunningBox:
         return found
 
     @property
+    def triton(self) -> str:
+        """Triton itself, past the gateway, for a gRPC client that runs as the user of the box."""
+        return f"unix:{self.root}/run/triton/{sockets.GRPC}"
+
+    @property
     def is_serving(self) -> bool:
         found = state.read(self.root / "run")
         return bool(found and found.phase is Phase.SERVING)
+
+    def has_restarted(self, *, triton: int = 0, gateway: int = 0) -> bool:
+        """Whether it serves, having started its parts again so often: one look, the state changes between two."""
+        found = state.read(self.root / "run")
+        counts = (found.triton_restarts, found.gateway_restarts) if found and found.phase is Phase.SERVING else None
+        return counts == (triton, gateway)
 
     @property
     def status(self) -> dict[str, Any]:

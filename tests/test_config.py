@@ -83,3 +83,9 @@ def test_the_reference_has_every_key():
     text = reference()
     assert "| `drain_s` | float | `30.0` |" in text
     assert "| `index_url` |" in text
+
+
+@pytest.mark.parametrize("key", ["triton_grpc_address", "triton_metrics_address"])
+def test_a_key_of_an_earlier_version_is_refused_with_what_to_do(key: str):
+    with pytest.raises(UsageError, match="delete the line"):
+        Config.from_text(f'[serve]\n{key} = "127.0.0.1:8001"\n', "appliance.toml")

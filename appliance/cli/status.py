@@ -70,7 +70,7 @@ def page(status: BoxStatus) -> str:
         ("gateway", _process(status.gateway_healthy, up.gateway_pid, up.gateway_restarts)),
         ("", f"{up.url}/v1, gRPC {up.grpc}"),
         ("triton", _process(status.triton_healthy, up.triton_pid, up.triton_restarts)),
-        ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}, gRPC {up.triton_grpc}"),
+        ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}"),
         *_load(status),
         ("memory", ", ".join(f"{name} {size(count)}" for name, count in status.memory_bytes.items())),
         ("disk", f"{size(status.disk.free_bytes)} free"),

@@ -41,7 +41,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
     metavar="HOST:PORT",
     is_flag=False,
     flag_value=_TRITON_HTTP,
-    help=f"Switch Triton's own HTTP on, for its generate_stream. Without a value: {_TRITON_HTTP}.",
+    help=f"Serve Triton's own HTTP API too, for its generate_stream. Without a value: on {_TRITON_HTTP}.",
 )
 @click.option("--production", is_flag=True, help="Refuse a Triton with known security holes.")
 @click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton.")
@@ -87,9 +87,7 @@ def command(
             http=_open_to(policy, http or config.http_address, "the OpenAI API"),
             grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),
             metrics=_free(metrics or config.metrics_address, "the metrics"),
-            triton_grpc=_free(config.triton_grpc_address, "Triton's gRPC"),
-            triton_metrics=_free(config.triton_metrics_address, "Triton's metrics"),
-            triton_http=_free(triton_http, "Triton's HTTP") if triton_http else None,
+            triton_http=_open_to(policy, triton_http, "Triton's HTTP API") if triton_http else None,
             refuse_old_triton=production and not allow_old_triton,
         )
         tell(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
@@ -121,6 +119,6 @@ def _ready(up: UpState, config: ServeConfig) -> None:
     click.echo(f"  in a browser  {up.url}/")
     click.echo(f"  metrics       http://{up.metrics}/metrics")
     if up.triton_http:
-        click.echo(f"  Triton HTTP   http://{up.triton_http}/v2/models/{up.model}/generate_stream")
+        click.echo(f"  Triton HTTP   {up.scheme}://{up.triton_http}/v2/models/{up.model}/generate_stream")
     click.echo('  talk to it    appliance chat "What is an inode?"')
     click.echo(f"  end it        Ctrl-C; running requests get {config.drain_s:g} s")

@@ -35,11 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _settings(arguments: list[str] | None) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m appliance.gateway", description=__doc__)
-    parser.add_argument("--triton", required=True, metavar="HOST:PORT", help="Triton's gRPC address")
+    parser.add_argument("--triton", required=True, type=Path, metavar="DIR", help="the folder of Triton's sockets")
     parser.add_argument("--http", required=True, metavar="HOST:PORT", help="where the OpenAI API listens; loopback")
     parser.add_argument("--grpc", required=True, metavar="HOST:PORT", help="where the gRPC API listens; loopback")
     parser.add_argument("--metrics", required=True, metavar="HOST:PORT", help="where Prometheus scrapes; loopback")
-    parser.add_argument("--triton-metrics", metavar="HOST:PORT", help="Triton's metrics, for the same page")
+    parser.add_argument("--triton-http", metavar="HOST:PORT", help="where Triton's own HTTP API is served; loopback")
     parser.add_argument(
         "--artefact", required=True, action="append", type=Path, metavar="DIR", help="a model to offer; repeatable"
     )
@@ -61,12 +61,12 @@ def _settings(arguments: list[str] | None) -> Settings:
     limits, each = config.limits, config.principal_limits
     layout = Layout(given.root, given.root) if given.root else None
     return Settings(
-        triton=Address.from_text(given.triton),
+        triton=given.triton,
         http=Address.from_text(given.http),
         grpc=Address.from_text(given.grpc),
         artefacts=tuple(given.artefact),
         metrics=Address.from_text(given.metrics),
-        triton_metrics=Address.from_text(given.triton_metrics) if given.triton_metrics else None,
+        triton_http=Address.from_text(given.triton_http) if given.triton_http else None,
         drain_s=given.drain,
         timeout_s=given.timeout,
         slots=given.slots,

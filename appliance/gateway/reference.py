@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from appliance.artefact.manifest import CHARACTERS_A_TOKEN
+from appliance.artefact.parts import CHARACTERS_A_TOKEN
 from appliance.chat_template import budget
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.grpc_messages import MAX_MESSAGES

@@ -7,7 +7,10 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 
+from starlette.types import ASGIApp
+
 from appliance import unix_socket
+from appliance.address import Address
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.grpc_door import GrpcDoor
 from appliance.gateway.access.reading import Reading
@@ -28,6 +31,7 @@ from appliance.gateway.settings import Settings
 from appliance.gateway.tls import http_context
 from appliance.gateway.traffic import Traffic
 from appliance.gateway.triton_client import TritonClient
+from appliance.gateway.triton_http.api import TritonHttpApi
 
 # After the drain's limit the remaining requests are told; this long they have to pass it on.
 _LAST_WORDS_S = 3.0
@@ -43,7 +47,7 @@ class Gateway:
         Raises:
             ApplianceError: an artefact cannot be read, an address not be used, or it is open to strangers.
         """
-        settings.policy.check(settings.http, settings.grpc)
+        settings.policy.check(*settings.addresses)
         models = ServedModels.load(settings.artefacts)
         traffic = Traffic(settings.slots)
         triton = TritonClient(settings.triton, traffic)
@@ -57,15 +61,23 @@ class Gateway:
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
         room = Room(settings.max_connections, settings.header_timeout_s)
-        page = MetricsPage(ledger, settings.triton_metrics)
-        self.http = HttpListener(
-            OpenAiApi(self._desk).application(page.routes()),
-            bind(settings.http, settings.write_timeout_s),
-            functools.partial(Connection, room=room),
-            tls=tls,
-            idle_timeout_s=settings.idle_timeout_s,
-            handshake_timeout_s=settings.header_timeout_s,
-        )
+        page = MetricsPage(ledger, settings.triton)
+
+        def listener(app: ASGIApp, address: Address) -> HttpListener:
+            return HttpListener(
+                app,
+                bind(address, settings.write_timeout_s),
+                functools.partial(Connection, room=room),
+                tls=tls,
+                idle_timeout_s=settings.idle_timeout_s,
+                handshake_timeout_s=settings.header_timeout_s,
+            )
+
+        self.http = listener(OpenAiApi(self._desk).application(page.routes()), settings.http)
+        self.triton_http: HttpListener | None = None
+        if settings.triton_http is not None:
+            application = TritonHttpApi(self._desk, settings.triton_http).application()
+            self.triton_http = listener(application, settings.triton_http)
         reading = Reading(
             settings.limits.box,
             settings.limits.principal,
@@ -100,10 +112,13 @@ class Gateway:
         try:
             if self._admin is not None:
                 await self._admin.start()
-            await self.http.start()
+            for listener in self._http_listeners:
+                await listener.start()
             await self.grpc.start()
             await self.metrics.start()
             addresses = {"http": self.http.address, "grpc": self.grpc.address, "metrics": self.metrics.address}
+            if self.triton_http is not None:
+                addresses["triton_http"] = self.triton_http.address
             log.info("listening", extra={"fields": {name: str(address) for name, address in addresses.items()}})
             yield
         finally:
@@ -112,6 +127,10 @@ class Gateway:
                 watcher.cancel()
             await self._desk.triton.close()
             self._desk.models.close()
+
+    @property
+    def _http_listeners(self) -> list[HttpListener]:
+        return [self.http, *([self.triton_http] if self.triton_http is not None else [])]
 
     async def _tell_health(self) -> None:
         waiting = self._desk.readiness.waiting_for
@@ -122,10 +141,11 @@ class Gateway:
         """1. Accept nothing more. 2. Let running requests finish. 3. Tell the rest. 4. Close what is left."""
         limit_s = self._desk.settings.drain_s
         log.info("draining", extra={"fields": {"requests": len(self._desk.in_flight), "limit_s": limit_s}})
-        self.http.stop_accepting()
+        for listener in self._http_listeners:
+            listener.stop_accepting()
         grpc_closed = asyncio.create_task(self.grpc.close(limit_s + _LAST_WORDS_S))
         await self._desk.in_flight.drain(limit_s)
-        await self.http.close(_LAST_WORDS_S)
+        await asyncio.gather(*(listener.close(_LAST_WORDS_S) for listener in self._http_listeners))
         # What is still open there waits for news that will not come: somebody watching the health, say.
         await self.grpc.close(_LAST_WORDS_S)
         await grpc_closed

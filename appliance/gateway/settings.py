@@ -15,11 +15,11 @@ class Settings:
     """All that the gateway is told at start.
 
     Attributes:
-        triton: where Triton's gRPC listens.
+        triton: the folder of Triton's sockets.
         http: where the OpenAI API listens.
         grpc: where our gRPC API and KServe's listen.
         metrics: where Prometheus scrapes.
-        triton_metrics: where Triton's metrics are, which go onto the same page; None leaves them out.
+        triton_http: where Triton's own HTTP API is served; None leaves it off.
         artefacts: folders of the models to offer.
         drain_s: seconds that running requests get to finish after SIGTERM.
         timeout_s: seconds that any one request may take.
@@ -36,12 +36,12 @@ class Settings:
         socket: where the operator's Unix socket goes; None: there is none.
     """
 
-    triton: Address
+    triton: Path
     http: Address
     grpc: Address
     artefacts: tuple[Path, ...]
     metrics: Address
-    triton_metrics: Address | None = None
+    triton_http: Address | None = None
     drain_s: float = 30.0
     timeout_s: float = 3600.0
     max_body_bytes: int = 4 << 20
@@ -59,4 +59,9 @@ class Settings:
     @property
     def is_exposed(self) -> bool:
         """Whether others than this machine reach it."""
-        return not (self.http.is_loopback and self.grpc.is_loopback)
+        return not all(address.is_loopback for address in self.addresses)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where clients ask."""
+        return (self.http, self.grpc, *([self.triton_http] if self.triton_http else []))

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from appliance.address import Address
 from appliance.errors import ApplianceError, DeadlineError, EngineError, UnavailableError
 from appliance.gateway import triton_tensors
 from appliance.gateway.choice_stream import ChoiceStream, DeltaStream, single_requests
 from appliance.gateway.completion import CompletionRequest, Delta
 from appliance.gateway.refusals import ClientGoneError
 from appliance.gateway.traffic import Traffic
+from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 
 # The engine ends a request at its deadline; this much later the gateway stops waiting for it.
 _DEADLINE_GRACE_S = 5.0
 _READY_TIMEOUT_S = 2.0
 _OPTIONS = [
-    ("grpc.enable_http_proxy", 0),
+    *CHANNEL_OPTIONS,
     ("grpc.max_receive_message_length", -1),
     # Windows that grow would let Triton send many MB of an answer that its client does not read.
     ("grpc.http2.bdp_probe", 0),
@@ -113,10 +114,23 @@ class TritonStream:
 class TritonClient:
     """One channel to Triton that all requests share."""
 
-    def __init__(self, address: Address, traffic: Traffic) -> None:
-        """Make a channel; it connects with the first request. `traffic` is told of every request."""
+    def __init__(self, sockets: Path, traffic: Traffic) -> None:
+        """Make a channel; it connects with the first request.
+
+        Args:
+            sockets: the folder of Triton's sockets.
+            traffic: is told of every request.
+
+        Raises:
+            UnavailableError: there is no such folder.
+        """
         self._traffic = traffic
-        self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
+        self._held = ExitStack()
+        try:
+            target = self._held.enter_context(grpc_target(sockets))
+        except OSError as error:
+            raise UnavailableError(f"{sockets}: {error.strerror}", hint="Triton's sockets must be there") from error
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def open(self, request: CompletionRequest) -> DeltaStream:
@@ -178,6 +192,7 @@ class TritonClient:
     async def close(self) -> None:
         """Close the channel; streams that are still open fail."""
         await self._channel.close()
+        self._held.close()
 
 
 async def read_to_end(call: Any) -> None:

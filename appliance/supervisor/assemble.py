@@ -25,7 +25,7 @@ from appliance.triton.server import TritonServer, TritonSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """What `up` was asked for, every address free, Triton's on loopback.
+    """What `up` was asked for, every address free.
 
     Attributes:
         layout: the box's folders.
@@ -34,8 +34,7 @@ class Plan:
         artefact: what to serve.
         installation: the Triton to use.
         http, grpc, metrics: the gateway's addresses.
-        triton_grpc, triton_metrics: Triton's.
-        triton_http: Triton's own HTTP; None leaves it off.
+        triton_http: where the gateway serves Triton's own HTTP; None leaves it off.
         refuse_old_triton: a Triton with known security holes is not started.
         tensorrt: the plan of TensorRT that computes the artefact; None where it needs none.
     """
@@ -48,8 +47,6 @@ class Plan:
     http: Address
     grpc: Address
     metrics: Address
-    triton_grpc: Address
-    triton_metrics: Address
     triton_http: Address | None = None
     refuse_old_triton: bool = False
     tensorrt: ServedPlan | None = None
@@ -89,8 +86,6 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
             grpc=str(plan.grpc),
             metrics=str(plan.metrics),
             tls=plan.policy.tls is not None,
-            triton_grpc=str(plan.triton_grpc),
-            triton_metrics=str(plan.triton_metrics),
             triton_http=str(plan.triton_http) if plan.triton_http else None,
             triton_version=str(triton.version) if triton.version else None,
             triton_origin=plan.installation.origin,
@@ -100,7 +95,7 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
     supervisor = Supervisor(
         plan.layout.run,
         describe,
-        Part("Triton", triton, lambda: is_engine_alive(plan.triton_metrics)),
+        Part("Triton", triton, lambda: is_engine_alive(plan.layout)),
         Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,
@@ -115,9 +110,7 @@ def _triton_settings(plan: Plan) -> TritonSettings:
         root=plan.layout.root,
         repository=plan.layout.model_repository,
         run=plan.layout.run,
-        grpc=plan.triton_grpc,
-        metrics=plan.triton_metrics,
-        http=plan.triton_http,
+        sockets=plan.layout.triton_sockets,
         engine=plan.limits,
         production=plan.refuse_old_triton,
         drain_s=plan.config.serve.drain_s,
@@ -129,8 +122,7 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         http=plan.http,
         grpc=plan.grpc,
         metrics=plan.metrics,
-        triton=plan.triton_grpc,
-        triton_metrics=plan.triton_metrics,
+        triton_http=plan.triton_http,
         artefact=plan.artefact.folder,
         layout=plan.layout,
         config=plan.config.to_json("access", "limits", "principal_limits"),

@@ -26,9 +26,9 @@ class GatewaySettings:
 
     Attributes:
         http, grpc, metrics: its own addresses.
-        triton, triton_metrics: Triton's.
+        triton_http: where it serves Triton's own HTTP; None leaves it off.
         artefact: the model's folder.
-        layout: the box's folders, for its keys, certificate, socket and log.
+        layout: the box's folders, for its keys, certificate, sockets and log.
         config: sections of appliance.toml that concern it, as JSON.
         drain_s: seconds that running requests get at the end.
         slots: sequences that the model runs at the same time.
@@ -37,11 +37,10 @@ class GatewaySettings:
     http: Address
     grpc: Address
     metrics: Address
-    triton: Address
-    triton_metrics: Address
     artefact: Path
     layout: Layout
     config: str
+    triton_http: Address | None = None
     drain_s: float = 30.0
     slots: int = 8
 
@@ -68,6 +67,8 @@ class GatewayServer:
         self._settings.http.check_free("the OpenAI API")
         self._settings.grpc.check_free("the gRPC API")
         self._settings.metrics.check_free("the metrics")
+        if self._settings.triton_http:
+            self._settings.triton_http.check_free("Triton's HTTP API")
 
     async def start(self) -> None:
         """Start the gateway and return when it answers; whether Triton is there does not matter.
@@ -84,11 +85,11 @@ class GatewayServer:
             "-I",
             "-m",
             "appliance.gateway",
-            f"--triton={settings.triton}",
+            f"--triton={settings.layout.triton_sockets}",
             f"--http={settings.http}",
             f"--grpc={settings.grpc}",
             f"--metrics={settings.metrics}",
-            f"--triton-metrics={settings.triton_metrics}",
+            *([f"--triton-http={settings.triton_http}"] if settings.triton_http else []),
             f"--artefact={settings.artefact}",
             f"--drain={settings.drain_s:g}",
             f"--slots={settings.slots}",

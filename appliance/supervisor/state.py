@@ -45,8 +45,7 @@ class UpState:
         artefact_sha256: digest of its manifest.
         http, grpc, metrics: the gateway's addresses.
         tls: whether it speaks TLS there.
-        triton_grpc, triton_metrics: Triton's addresses.
-        triton_http: Triton's own HTTP; None while it is off.
+        triton_http: where the gateway serves Triton's own HTTP; None while it does not.
         triton_version: "2.51.0"; None until Triton said it.
         triton_origin: which installation it is.
         triton_warning: why it is unfit for production, or an empty string.
@@ -65,8 +64,6 @@ class UpState:
     http: str
     grpc: str
     metrics: str
-    triton_grpc: str
-    triton_metrics: str
     tls: bool = False
     triton_http: str | None = None
     triton_version: str | None = None
@@ -86,7 +83,12 @@ class UpState:
     @property
     def url(self) -> str:
         """The root of the HTTP API."""
-        return f"{'https' if self.tls else 'http'}://{self.http}"
+        return f"{self.scheme}://{self.http}"
+
+    @property
+    def scheme(self) -> str:
+        """How the gateway's HTTP is reached."""
+        return "https" if self.tls else "http"
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""

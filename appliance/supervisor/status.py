@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from appliance import http
-from appliance.address import Address
 from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, probe
 from appliance.jetson import Board, read_board
@@ -22,6 +22,7 @@ from appliance.metrics import METRICS, Sample, parse
 from appliance.metrics.names import SLOTS_ALLOWED, UPDATED
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
+from appliance.triton import sockets
 
 # Figures are written twice a second; older ones mean that the engine's process hangs or is gone.
 STALE_S = 10.0
@@ -86,9 +87,9 @@ def look(layout: Layout) -> BoxStatus | None:
     return asyncio.run(_look(layout, up))
 
 
-async def is_engine_alive(metrics: Address) -> bool:
+async def is_engine_alive(layout: Layout) -> bool:
     """Whether Triton answers and its engine wrote figures lately and takes requests."""
-    return is_alive(await _samples(metrics, http.TIMEOUT_S), time.time())
+    return is_alive(await _samples(layout.triton_sockets / sockets.METRICS, http.TIMEOUT_S), time.time())
 
 
 def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
@@ -101,7 +102,7 @@ def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
 async def _look(layout: Layout, up: UpState) -> BoxStatus:
     board = read_board()
     samples, live, ready, edge_llm = await asyncio.gather(
-        _samples(Address.from_text(up.triton_metrics), _PATIENCE_S),
+        _samples(layout.triton_sockets / sockets.METRICS, _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/live", _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
         asyncio.to_thread(lambda: probe(layout.edge_llm) if board else None),
@@ -122,7 +123,7 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
     )
 
 
-async def _samples(metrics: Address, timeout_s: float) -> tuple[Sample, ...]:
+async def _samples(metrics: Path, timeout_s: float) -> tuple[Sample, ...]:
     answer = await http.get(metrics, "/metrics", timeout_s)
     return parse(answer[1]) if answer and answer[0] == http.OK else ()
 

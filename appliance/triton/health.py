@@ -6,6 +6,8 @@ import importlib.metadata
 import json
 import re
 import struct
+from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +15,8 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from appliance.address import Address
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
+from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 from appliance.triton.version import TritonVersion
 
 _CALL_TIMEOUT_S = 2.0
@@ -25,7 +27,7 @@ _NUMPY_MAJOR_TOO_NEW = 2
 _OURS = re.compile(r"^[A-Z][A-Za-z]*Error(?:\[[^\]]*\])?: ")
 _LENGTH = struct.Struct("<I")
 _OPTIONS = [
-    ("grpc.enable_http_proxy", 0),
+    *CHANNEL_OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 50),
@@ -35,8 +37,15 @@ _OPTIONS = [
 class TritonHealth:
     """One connection for questions about health; use it as an asynchronous context."""
 
-    def __init__(self, address: Address) -> None:
-        self._channel = grpc.aio.insecure_channel(str(address), options=_OPTIONS)
+    def __init__(self, sockets: Path) -> None:
+        """Take the folder of Triton's sockets.
+
+        Raises:
+            OSError: there is none.
+        """
+        self._held = ExitStack()
+        target = self._held.enter_context(grpc_target(sockets))
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def __aenter__(self) -> TritonHealth:  # noqa: PYI034 - Self came with Python 3.11
@@ -46,6 +55,7 @@ class TritonHealth:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._channel.close()
+        self._held.close()
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has the model loaded."""

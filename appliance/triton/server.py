@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance import durable
-from appliance.address import Address
 from appliance.child import Child
 from appliance.errors import UnavailableError
-from appliance.triton import log, shared_memory
+from appliance.triton import log, shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.health import TritonHealth
 from appliance.triton.locate import Installation
 from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
+from appliance.triton.private_files import narrow, umask_that_holds
 from appliance.triton.repository import render
 from appliance.triton.version import TritonVersion, check_production, warning
 
 Say = Callable[[str], None]
 LOG_NAME = "triton.log"
 _POLL_S = 0.02
+# Looking at all descriptors costs more than a question.
+_LOOK_S = 0.5
 _SERVERS_END_S = 0.2
 _LOG_TAIL_BYTES = 64 << 10
 
@@ -42,8 +43,7 @@ class TritonSettings:
         root: where tritonserver runs. It and its Python backend get paths relative to it, see `_within`.
         repository: the model repository to render, under `root`.
         run: folder for the log and the prepared backends, under `root`.
-        grpc, metrics: loopback addresses.
-        http: a loopback address that turns Triton's own HTTP on; None leaves it off.
+        sockets: the folder of its Unix sockets, under `root`.
         engine: settings of the engine, by their names in EngineConfig.
         production: refuse a Triton with known security holes.
         start_timeout_s: how long loading may take.
@@ -55,9 +55,7 @@ class TritonSettings:
     root: Path
     repository: Path
     run: Path
-    grpc: Address
-    metrics: Address
-    http: Address | None = None
+    sockets: Path
     engine: Mapping[str, object] = field(default_factory=dict)
     production: bool = False
     start_timeout_s: float = 300.0
@@ -93,16 +91,13 @@ class TritonServer:
 
         Raises:
             MissingProgramError: the version is too old for production.
-            PortTakenError: another program listens on one of the addresses.
+            IntegrityError: others may enter the folder of its sockets.
             NoSpaceError: there is no room for tensors.
         """
         if self._settings.production and self.version:
             check_production(self.version)
         self._clear()
-        self._settings.grpc.check_free("Triton's gRPC")
-        self._settings.metrics.check_free("Triton's metrics")
-        if self._settings.http:
-            self._settings.http.check_free("Triton's HTTP")
+        sockets.prepare(self._settings.sockets)
         shared_memory.check_space()
 
     async def start(self) -> None:
@@ -118,13 +113,18 @@ class TritonServer:
             self._told_age = True
             for line in unprotected(known):
                 self._say(f"this Triton is old: {line}")
-        command: list[str | Path] = [self._installation.program, *arguments(self._options(), known)]
+        options = self._options()
+        command: list[str | Path] = [self._installation.program, *arguments(options, known)]
         settings = self._settings
         render(settings.repository, settings.model, self._within(settings.artefact), self._engine())
         log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._child = await Child.start("Triton", command, self.log, environment, settings.root)
+        self._child = await Child.start(
+            "Triton", command, self.log, environment, settings.root, before=umask_that_holds()
+        )
         try:
-            await self._wait_ready(self._child, log_start)
+            await self._wait_ready(self._child, log_start, options.paths)
+            if narrow(shared_memory.SHARED_MEMORY, options.shared_memory_prefix):
+                self._say("this kernel cannot keep Triton from opening its shared memory to other users; closed it now")
         except BaseException:
             await self._child.kill()
             shared_memory.clean(self._owner)
@@ -181,12 +181,7 @@ class TritonServer:
         return ServerOptions(
             repository=self._within(settings.repository),
             backends=self._within(prepare_backends(self._installation, settings.run / "backends")),
-            model=settings.model,
-            grpc=settings.grpc,
-            metrics=settings.metrics,
-            http=settings.http,
-            # Nobody needs it: what it opens is closed to all. It is new each time and kept nowhere.
-            secret=secrets.token_hex(16),
+            sockets=self._within(settings.sockets),
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=max(1, round(settings.drain_s)),
         )
@@ -205,16 +200,24 @@ class TritonServer:
             engine["plan"] = str(self._within(Path(str(engine["plan"]))))
         return engine
 
-    async def _wait_ready(self, child: Child, log_start: int) -> None:
+    async def _wait_ready(self, child: Child, log_start: int, paths: set[str]) -> None:
         settings = self._settings
         ended = asyncio.ensure_future(child.wait())
         try:
-            async with TritonHealth(settings.grpc) as health:
-                deadline = asyncio.get_running_loop().time() + settings.start_timeout_s
-                while not await health.is_ready(settings.model):
+            async with TritonHealth(settings.sockets) as health:
+                clock = asyncio.get_running_loop().time
+                next_look = clock()
+                deadline = next_look + settings.start_timeout_s
+                while True:
+                    is_ready = await health.is_ready(settings.model)
+                    # One that does not know our addresses would be asked in vain, and others could reach it.
+                    if is_ready or clock() >= next_look:
+                        next_look = clock() + _LOOK_S
+                        if sockets.listens_on(child.pid, paths) and is_ready:
+                            break
                     if ended.done():
                         raise log.failure(self._log_since(log_start), str(self.log))
-                    if asyncio.get_running_loop().time() > deadline:
+                    if clock() > deadline:
                         raise UnavailableError(
                             f"Triton did not load {settings.model} within {settings.start_timeout_s:g} s",
                             hint=f"see {self.log}",

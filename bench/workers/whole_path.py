@@ -18,7 +18,6 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from appliance.address import Address
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
 from appliance.gateway.traffic import Traffic
@@ -38,7 +37,7 @@ _POLL_S = 0.01
 _HOST = "127.0.0.1"
 # The configuration takes no less; a real model's is beyond it.
 _LEAST_CACHE_BYTES = 1 << 20
-_ADDRESSES = ("http_address", "grpc_address", "metrics_address", "triton_grpc_address", "triton_metrics_address")
+_ADDRESSES = ("http_address", "grpc_address", "metrics_address")
 _Result = TypeVar("_Result")
 
 
@@ -56,7 +55,6 @@ class WholePathSubject:
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
         _prepare(self._layout, plan, manifest, ports, serve)
         self.client = Client(_HOST, ports[0], manifest.model)
-        self._triton_port = ports[_ADDRESSES.index("triton_grpc_address")]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
@@ -121,7 +119,7 @@ class WholePathSubject:
         """What the gateway itself takes; see `gateway_share`."""
 
         async def measured() -> Figures:
-            triton = TritonClient(Address(_HOST, self._triton_port), Traffic(plan.work.slots))
+            triton = TritonClient(self._layout.triton_sockets, Traffic(plan.work.slots))
             try:
                 return await gateway_figures(self.client, triton, plan)
             finally:

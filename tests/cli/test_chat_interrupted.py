@@ -42,8 +42,6 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
             http=harness.url.removeprefix("http://"),
             grpc=harness.grpc_address,
             metrics="127.0.0.1:3",
-            triton_grpc="127.0.0.1:1",
-            triton_metrics="127.0.0.1:2",
         ),
     )
     yield harness

@@ -90,7 +90,7 @@ def test_triton_killed_mid_stream_gives_the_client_an_error_and_the_next_request
         last = _events(stream)[-1]
         assert time.monotonic() - killed < 5  # the promise itself
     assert json.loads(last)["error"]["code"] == "unavailable"
-    wait_until(lambda: box.is_serving and box.state.triton_restarts == 1)
+    wait_until(lambda: box.has_restarted(triton=1))
     with box.completion(max_tokens=3) as answer:
         assert json.load(answer)["usage"]["completion_tokens"] == 3
     assert "Triton stopped working (ended by SIGKILL); starting it again now" in box.output.read_text()
@@ -100,14 +100,14 @@ def test_triton_killed_mid_stream_gives_the_client_an_error_and_the_next_request
 def test_the_engines_process_killed_is_started_again(box: RunningBox):
     (engine,) = psutil.Process(box.state.triton_pid).children()
     box.kill(engine.pid)
-    wait_until(lambda: box.is_serving and box.state.triton_restarts == 1)
+    wait_until(lambda: box.has_restarted(triton=1))
     with box.completion(max_tokens=1) as answer:
         assert answer.status == 200
 
 
 def test_a_killed_gateway_is_started_again(box: RunningBox):
     box.kill(box.state.gateway_pid)
-    wait_until(lambda: box.is_serving and box.state.gateway_restarts == 1)
+    wait_until(lambda: box.has_restarted(gateway=1))
     with box.completion(max_tokens=1) as answer:
         assert answer.status == 200
 

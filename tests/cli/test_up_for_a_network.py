@@ -18,7 +18,7 @@ from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
 from tests.waiting import wait_until
 
-EVERYWHERE = ("--http", "0.0.0.0:0", "--grpc", "0.0.0.0:0")
+EVERYWHERE = ("--http", "0.0.0.0:0", "--grpc", "0.0.0.0:0", "--triton-http", "0.0.0.0:0")
 
 
 def test_without_tls_and_keys_it_is_refused_with_the_way_out(tmp_path: Path):
@@ -58,6 +58,16 @@ def test_a_client_with_key_and_ca_is_answered_until_its_key_is_revoked(box: Runn
         assert box.call("key", "revoke", key.split("_")[1]).returncode == 0
         with pytest.raises(openai.AuthenticationError):
             application.completions.create(model=TINY, prompt="Once", max_tokens=3)
+
+
+@pytest.mark.triton
+def test_tritons_http_api_speaks_tls_and_demands_a_key_too(box: RunningBox, key: str):
+    context = ssl.create_default_context(cafile=box.root / "tls" / "ca.pem")
+    url = f"https://localhost:{Address.from_text(box.state.triton_http or '').port}/v2/models/{TINY}/generate"
+    with httpx.Client(verify=context, timeout=60) as application:
+        assert application.post(url, json={"text_input": "Once"}).status_code == 401
+        answer = application.post(url, json={"text_input": "Once"}, headers={"Authorization": f"Bearer {key}"})
+    assert answer.json()["text_output"].startswith("Once")
 
 
 @pytest.mark.triton

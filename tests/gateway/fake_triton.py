@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
+
+from appliance.triton import sockets
 
 
 @dataclass(frozen=True)
@@ -147,17 +151,18 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     asked: list[Asked] = field(default_factory=list)
     running: int = 0
     cancelled: int = 0
-    port: int = 0
+    sockets: Path | None = None
     _server: Any = None
 
     async def start(self) -> None:
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server()
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
         # As bytes, so that a test sees what is passed on; it comes before the generated handler.
         self._server.add_registered_method_handlers(
             "inference.GRPCInferenceService", {"ModelInfer": grpc.unary_unary_rpc_method_handler(self._infer)}
         )
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.sockets = self.sockets or Path(tempfile.mkdtemp(prefix="triton-"))
+        self._server.add_insecure_port(f"unix:{self.sockets}/{sockets.GRPC}")
         await self._server.start()
 
     async def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
@@ -54,9 +55,7 @@ class Harness:
     async def _start(self) -> Gateway:
         await self.triton.start()
         anywhere = Address("127.0.0.1", 0)
-        settings = Settings(
-            Address("127.0.0.1", self.triton.port), anywhere, anywhere, self._artefacts, anywhere, **self._limits
-        )
+        settings = Settings(self.triton.sockets, anywhere, anywhere, self._artefacts, anywhere, **self._limits)
         gateway = Gateway(settings)
         await self._stack.enter_async_context(gateway.serving())
         return gateway
@@ -84,3 +83,4 @@ class Harness:
     def close(self) -> None:
         self.drain()
         self.kill_triton()
+        shutil.rmtree(self.triton.sockets)

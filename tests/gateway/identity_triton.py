@@ -9,8 +9,7 @@ from pathlib import Path
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from appliance.address import Address
-from appliance.triton import shared_memory
+from appliance.triton import shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.locate import locate
 from appliance.triton.options import ServerOptions, arguments, known_options
@@ -49,8 +48,7 @@ class IdentityTriton:
         (root / "models" / name / "1").mkdir(parents=True)
         (root / "models" / name / "config.pbtxt").write_text(configuration)
         (root / "models" / name / "1" / "model.py").write_text(program)
-        self.grpc = Address("127.0.0.1", 0).check_free("a test")
-        self.metrics = Address("127.0.0.1", 0).check_free("a test")
+        self.sockets = root / "triton"
         self._owner = shared_memory.owner(root)
 
     def __enter__(self) -> IdentityTriton:  # noqa: PYI034 - Self came with Python 3.11
@@ -59,18 +57,15 @@ class IdentityTriton:
         options = ServerOptions(
             repository=self._root / "models",
             backends=prepare_backends(installation, self._root / "backends"),
-            model=self._name,
-            grpc=self.grpc,
-            metrics=self.metrics,
-            http=None,
-            secret="unused",
+            sockets=Path(self.sockets.name),
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=1,
         )
         command = [str(installation.program), *arguments(options, known_options(installation.program, environment))]
         self.log = self._root / "triton.log"
+        sockets.prepare(self.sockets)
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+            self.process = subprocess.Popen(command, env=environment, cwd=self._root, stdout=output, stderr=output)
         wait_until(lambda: self._is_ready() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
         return self
@@ -81,7 +76,7 @@ class IdentityTriton:
         shared_memory.clean(self._owner)
 
     def _is_ready(self) -> bool:
-        with triton.InferenceServerClient(str(self.grpc)) as client:
+        with triton.InferenceServerClient(f"unix:{self.sockets}/{sockets.GRPC}") as client:
             try:
                 return bool(client.is_model_ready(self._name))
             except InferenceServerException:

@@ -24,7 +24,7 @@ class Running:
     """A gateway as its own process over the harness's fake Triton."""
 
     def __init__(self, harness, artefact, *, drain_s):
-        command = [sys.executable, "-m", "appliance.gateway", "--triton", f"127.0.0.1:{harness.triton.port}"]
+        command = [sys.executable, "-m", "appliance.gateway", "--triton", str(harness.triton.sockets)]
         command += [
             "--http",
             "127.0.0.1:0",
@@ -137,7 +137,7 @@ def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harnes
     ],
 )
 def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):
-    options = {"--triton": "127.0.0.1:1", "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
+    options = {"--triton": str(artefacts[0]), "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
     options["--metrics"] = "127.0.0.1:0"
     options |= {"--artefact": str(artefacts[0]), **changes}
     command = [sys.executable, "-m", "appliance.gateway", *(word for pair in options.items() for word in pair)]
@@ -149,7 +149,7 @@ def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):
 @pytest.mark.parametrize("listener", ["--http", "--grpc"])
 def test_a_taken_port_is_named(harness, artefacts, listener):
     taken = {"--http": harness.url.removeprefix("http://"), "--grpc": harness.grpc_address}[listener]
-    options = {"--triton": "127.0.0.1:1", "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
+    options = {"--triton": str(harness.triton.sockets), "--http": "127.0.0.1:0", "--grpc": "127.0.0.1:0"}
     options |= {"--metrics": "127.0.0.1:0", listener: taken}
     command = [sys.executable, "-m", "appliance.gateway", "--artefact", str(artefacts[0])]
     command += [word for pair in options.items() for word in pair]

@@ -295,7 +295,7 @@ def test_a_triton_that_is_not_there_is_told_without_its_address(make_harness):
         ):
             error = refused(ask)
             assert error.code() is grpc.StatusCode.UNAVAILABLE
-            assert str(harness.triton.port) not in error.details()
+            assert harness.triton.sockets.name not in error.details()
             packed = rpc_status.from_call(error).details
             assert any(each.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for each in packed)
     harness.restart_triton()

@@ -94,7 +94,7 @@ def test_what_tritonclient_asks_first_is_answered_by_triton(client: triton.Infer
 def test_a_stream_through_the_gateway_is_tritons_own(box: RunningBox, client: triton.InferenceServerClient):
     asked = (text("text_input", b"Once"), flag("stream"), parameters(max_tokens=8), flag("return_num_output_tokens"))
     through = [result.get_response().SerializeToString(deterministic=True) for result in stream(client, *asked)]
-    with triton.InferenceServerClient(box.state.triton_grpc) as direct:
+    with triton.InferenceServerClient(box.triton) as direct:
         itself = [result.get_response() for result in stream(direct, *asked)]
     words = [triton.InferResult(response).as_numpy("text_output")[0] for response in itself]
     assert {response.model_name for response in itself} == {TINY}
@@ -224,9 +224,7 @@ def identity(
         stack = contextlib.AsyncExitStack()
 
         async def start() -> Gateway:
-            gateway = Gateway(
-                Settings(server.grpc, anywhere, anywhere, artefacts, anywhere, server.metrics, drain_s=0.2)
-            )
+            gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
             await stack.enter_async_context(gateway.serving())
             return gateway
 

@@ -14,6 +14,4 @@ STATE = UpState(
     http="127.0.0.1:1",
     grpc="127.0.0.1:1",
     metrics="127.0.0.1:1",
-    triton_grpc="127.0.0.1:1",
-    triton_metrics="127.0.0.1:1",
 )

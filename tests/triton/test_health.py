@@ -1,20 +1,20 @@
 import asyncio
 import importlib.metadata
 import struct
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from appliance.address import Address
 from appliance.errors import EngineError, MissingProgramError, UnavailableError
+from appliance.triton import sockets
 from appliance.triton.health import TritonHealth, raw_outputs
 from appliance.triton.version import TritonVersion
-
-NOWHERE = Address("127.0.0.1", 1)
 
 
 def _bytes(text: bytes) -> bytes:
@@ -55,13 +55,14 @@ class _Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
 async def _serving(answer) -> AsyncIterator[TritonHealth]:
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Triton(answer), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with TritonHealth(Address("127.0.0.1", port)) as health:
-            yield health
-    finally:
-        await server.stop(None)
+    with tempfile.TemporaryDirectory() as folder:
+        server.add_insecure_port(f"unix:{folder}/{sockets.GRPC}")
+        await server.start()
+        try:
+            async with TritonHealth(Path(folder)) as health:
+                yield health
+        finally:
+            await server.stop(None)
 
 
 def _prove(answer) -> None:
@@ -117,9 +118,9 @@ def test_readiness_and_version_are_triton_s_own_words():
     assert asyncio.run(ask()) == (True, False, TritonVersion(2, 51))
 
 
-def test_nobody_there_is_not_ready_and_has_no_version():
+def test_nobody_there_is_not_ready_and_has_no_version(tmp_path: Path):
     async def ask() -> None:
-        async with TritonHealth(NOWHERE) as health:
+        async with TritonHealth(tmp_path) as health:
             assert not await health.is_ready("tiny")
             with pytest.raises(UnavailableError):
                 await health.version()

@@ -15,7 +15,7 @@ import tritonclient.grpc as client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from appliance.artefact.manifest import CHARACTERS_A_TOKEN
+from appliance.artefact.parts import CHARACTERS_A_TOKEN
 from tests.checkpoints import tiny_tokenizer
 from tests.running_box import RunningBox
 from tests.tiny_artefact import CONTEXT_TOKENS, TINY
@@ -51,7 +51,7 @@ def _input(name: str, value: Any) -> client.InferInput:
 def _ask(box: RunningBox, parameters: dict[str, Any] | None = None, **inputs: Any) -> list[client.InferResult]:
     """Send one request as a plain tritonclient does; returns all its responses, the empty last one left out."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+    with client.InferenceServerClient(box.triton) as triton:
         triton.start_stream(lambda result, error: answers.put((result, error)))
         made = [_input(name, value) for name, value in inputs.items()]
         triton.async_stream_infer(TINY, made, parameters=parameters, enable_empty_final_response=True)
@@ -251,7 +251,7 @@ def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
     for given in (_input("text_input", PROMPT), _input("stream", stream), _input("sampling_parameters", sampling)):
         message.inputs.append(given._get_tensor())
         message.raw_input_contents.append(given._get_content())
-    with grpc.insecure_channel(box.state.triton_grpc) as channel:
+    with grpc.insecure_channel(box.triton) as channel:
         call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter([message]))
         wait_until(lambda: box.slots_busy == 1)
         call.cancel()
@@ -261,7 +261,7 @@ def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
 
 def test_more_requests_than_slots_all_finish(box: RunningBox):
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+    with client.InferenceServerClient(box.triton) as triton:
         triton.start_stream(lambda result, error: answers.put((result, error)))
         for number in range(50):
             inputs = [_input("text_input", f"{PROMPT} {number}"), _input("sampling_parameters", GREEDY)]
@@ -272,7 +272,11 @@ def test_more_requests_than_slots_all_finish(box: RunningBox):
 
 
 def _post(box: RunningBox, path: str, body: dict[str, Any]) -> str:
-    request = urllib.request.Request(f"http://{box.state.triton_http}/{path}", data=json.dumps(body).encode())
+    request = urllib.request.Request(
+        f"http://{box.state.triton_http}/{path}",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - it is our own box
         return str(answer.read().decode())
 
@@ -297,14 +301,24 @@ def test_generate_tells_what_was_wrong(box: RunningBox):
     assert "temprature" in caught.value.read().decode()
 
 
-@pytest.mark.parametrize("path", ["v2/repository/index", f"v2/repository/models/{TINY}/unload"])
-def test_administration_over_http_needs_the_secret(box: RunningBox, path: str):
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v2/repository/index",
+        f"v2/repository/models/{TINY}/load",
+        f"v2/repository/models/{TINY}/unload",
+        "v2/systemsharedmemory/status",
+        "v2/logging",
+        "v2/trace/setting",
+    ],
+)
+def test_administration_is_not_open_over_http(box: RunningBox, path: str):
     with pytest.raises(urllib.error.HTTPError, match="403"):
         _post(box, path, {})
 
 
-def test_administration_over_grpc_needs_the_secret(box: RunningBox):
-    with client.InferenceServerClient(box.state.triton_grpc) as triton:
+def test_administration_is_not_open_over_grpc_not_even_to_the_boxs_own_user(box: RunningBox):
+    with client.InferenceServerClient(box.triton) as triton:
         for action in (
             triton.get_model_repository_index,
             lambda: triton.unload_model(TINY),
@@ -329,3 +343,17 @@ def test_a_long_text_is_read_beside_others_and_one_that_cannot_fit_is_refused_un
 @pytest.mark.parametrize("text", ["[" * 70_000, '{"a": [' + "1," * 70_000 + "1]}"])
 def test_settings_that_take_long_to_parse_are_refused(box: RunningBox, text: str):
     assert "sampling_parameters" in _refusal(box, text_input=PROMPT, sampling_parameters=text)
+
+
+def test_nothing_is_loaded_after_the_start_even_past_that(box: RunningBox):
+    opened = {"triton-grpc-protocol-appliance-administration": "closed"}
+    files = {"file:1/model.py": b"raise SystemExit"}
+    with client.InferenceServerClient(box.triton) as triton:
+        for action in (
+            lambda: triton.load_model(TINY, headers=opened),
+            lambda: triton.load_model(TINY, headers=opened, config="{}", files=files),
+            lambda: triton.unload_model(TINY, headers=opened),
+        ):
+            with pytest.raises(InferenceServerException, match="not allowed"):
+                action()
+        assert triton.is_model_ready(TINY)

@@ -1,52 +1,45 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.address import Address
 from appliance.errors import MissingProgramError
 from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
 
 OPTIONS = ServerOptions(
     repository=Path("/r"),
     backends=Path("/b"),
-    model="tiny",
-    grpc=Address("127.0.0.1", 8001),
-    metrics=Address("127.0.0.1", 8002),
-    http=None,
-    secret="s3cret",
+    sockets=Path("run/triton"),
     shared_memory_prefix="appliance-ab-cd-",
 )
 NEW = frozenset({"allow-sagemaker", "allow-vertex-ai", "grpc-restricted-protocol", "grpc-max-response-pool-size"})
 
 
-def test_only_grpc_and_metrics_listen_and_only_on_loopback():
+def test_every_listener_is_a_unix_socket():
     words = arguments(OPTIONS, NEW)
-    assert "--grpc-address=127.0.0.1" in words
-    assert "--metrics-address=127.0.0.1" in words
-    assert "--allow-http=false" in words
-    assert "--allow-sagemaker=false" in words
-    assert "--allow-vertex-ai=false" in words
-    assert not any("0.0.0.0" in word for word in words)  # noqa: S104 - what must not be there
+    listeners = [word for word in words if "-address=" in word]
+    assert listeners == [
+        "--grpc-address=unix:run/triton/grpc",
+        "--metrics-address=unix:run/triton/metrics",
+    ]
+    assert OPTIONS.paths == {"run/triton/grpc:8001", "run/triton/metrics"}
 
 
-def test_models_load_only_at_the_start_and_administration_needs_a_secret():
+def test_http_and_the_apis_of_clouds_are_off():
     words = arguments(OPTIONS, NEW)
-    assert "--model-control-mode=explicit" in words
-    assert "--load-model=tiny" in words
-    assert "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:appliance-secret=s3cret" in words
+    assert {"--allow-http=false", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
 
 
-def test_http_is_on_loopback_and_restricted_when_asked_for():
-    words = arguments(replace(OPTIONS, http=Address("127.0.0.1", 8000)), NEW | {"http-restricted-api"})
-    assert {"--allow-http=true", "--http-address=127.0.0.1", "--http-port=8000"} <= set(words)
-    assert any(word.startswith("--http-restricted-api=model-repository,") for word in words)
+def test_nothing_is_loaded_after_the_start_and_administration_is_closed():
+    words = arguments(OPTIONS, NEW)
+    assert "--model-control-mode=none" in words
+    closed = "model-repository,shared-memory,trace,logging:appliance-administration=closed"
+    assert f"--grpc-restricted-protocol={closed}" in words
 
 
 def test_options_that_this_triton_does_not_know_are_left_out_and_named():
     words = arguments(OPTIONS, frozenset())
     assert not any("sagemaker" in word or "restricted" in word or "response-pool" in word for word in words)
-    assert len(unprotected(frozenset())) == 2
+    assert len(unprotected(frozenset())) == 1
     assert unprotected(NEW) == ()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.address import Address
 from appliance.child import Exit
 from appliance.triton.locate import locate
 from appliance.triton.server import TritonServer, TritonSettings
@@ -42,9 +41,7 @@ async def _after(seconds: float) -> None:
 
 
 def how_it_ended(tmp_path: Path, child: Ending) -> str:
-    settings = TritonSettings(
-        "m", tmp_path, tmp_path, tmp_path, tmp_path, Address("127.0.0.1", 1), Address("127.0.0.1", 2)
-    )
+    settings = TritonSettings("m", tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "triton")
     server = TritonServer(locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None)
     server._child = child  # type: ignore[assignment]
     return asyncio.run(server.wait())

@@ -8,7 +8,7 @@ _INFER = frozenset({Scope.INFER})
 _SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
 
 # For load balancers, and the page that asks its reader for a key.
-_OPEN_PATHS = ("/health/live", "/health/ready", "/")
+_OPEN_PATHS = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/")
 _OPEN_FOLDER = "/page/"
 _OPEN_SERVICES = ("grpc.health.v1.Health",)
 # The figures tell what all clients do: a key that may ask models does not see them.

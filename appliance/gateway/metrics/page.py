@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import Path
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -13,18 +14,18 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from appliance import http
-from appliance.address import Address
 from appliance.gateway.known_hosts import KnownHosts
 from appliance.gateway.metrics.ledger import Ledger
+from appliance.triton import sockets
 
 
 class MetricsPage:
     """See the module."""
 
-    def __init__(self, ledger: Ledger, triton: Address | None) -> None:
-        """Take the gateway's own figures, and where Triton's are; None if nowhere."""
+    def __init__(self, ledger: Ledger, triton: Path) -> None:
+        """Take the gateway's own figures, and the folder of Triton's sockets."""
         self._ledger = ledger
-        self._triton = triton
+        self._triton = triton / sockets.METRICS
 
     def routes(self) -> list[BaseRoute]:
         """Its one path, for an application that asks for keys."""
@@ -36,7 +37,7 @@ class MetricsPage:
 
     async def metrics(self, _request: Request) -> Response:
         """`GET /metrics`, in Prometheus' text format 0.0.4."""
-        answer = await http.get(self._triton, "/metrics") if self._triton else None
+        answer = await http.get(self._triton, "/metrics")
         theirs = answer[1] if answer and answer[0] == http.OK else ""
         self._ledger.tell_triton(up=bool(theirs))
         ours = generate_latest(self._ledger.registry)

@@ -79,15 +79,15 @@ class Answer:
         with contextlib.ExitStack() as stack:
             with refunded(self._request.visit):
                 exchange = stack.enter_context(self._in_flight.admit())
-            watcher = asyncio.create_task(_watch_client(receive, exchange))
+            watcher = asyncio.create_task(watch_client(receive, exchange))
             try:
                 with refunded(self._request.visit):
                     opened = await self._triton.open(self._request)
                 stream = exchange.attach(opened)
                 if self._request.stream:
-                    await self._stream(stream, _Writer(exchange, send))
+                    await self._stream(stream, Writer(exchange, send))
                 else:
-                    await self._whole(stream, _Writer(exchange, send))
+                    await self._whole(stream, Writer(exchange, send))
             except asyncio.CancelledError:
                 if exchange.reason is None:
                     raise
@@ -97,7 +97,7 @@ class Answer:
                 watcher.cancel()
                 self._note_usage()
 
-    async def _stream(self, stream: DeltaStream, writer: _Writer) -> None:
+    async def _stream(self, stream: DeltaStream, writer: Writer) -> None:
         # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
         delta = await stream.read()
         self._record.first_token()
@@ -115,7 +115,7 @@ class Answer:
             if not isinstance(error, ClientGoneError):
                 await writer.write(self._failure(error), more=False)
 
-    async def _whole(self, stream: DeltaStream, writer: _Writer) -> None:
+    async def _whole(self, stream: DeltaStream, writer: Writer) -> None:
         deltas: list[Delta] = []
         while (delta := await stream.read()) is not None:
             self._record.first_token()
@@ -134,14 +134,14 @@ class Answer:
             self._record.used(self._form.usage)
 
 
-async def _watch_client(receive: Receive, exchange: Exchange) -> None:
+async def watch_client(receive: Receive, exchange: Exchange) -> None:
     """Interrupt the exchange when the client hangs up."""
     while (await receive())["type"] != "http.disconnect":
         pass
     exchange.interrupt(ClientGoneError("the client hung up"))
 
 
-class _Writer:
+class Writer:
     """Writes to the client, and lets the exchange see how long it waits for it."""
 
     def __init__(self, exchange: Exchange, send: Send) -> None:
@@ -149,10 +149,12 @@ class _Writer:
         self._send = send
         self._clock = asyncio.get_running_loop().time
 
-    async def start(self, headers: list[tuple[bytes, bytes]]) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+    async def start(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
+        """Send the answer's head."""
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece of its body, the last one without `more`."""
         self._exchange.writing_since = self._clock()
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
         self._exchange.writing_since = None

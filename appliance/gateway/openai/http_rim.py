@@ -18,6 +18,8 @@ from appliance.gateway.anthropic.failure import is_anthropic
 from appliance.gateway.desk import Desk
 from appliance.gateway.openai.failure import failure_response
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
+from appliance.gateway.triton_http.failure import failure_response as triton_failure
+from appliance.gateway.triton_http.failure import is_triton
 
 _RECORD = "appliance.record"
 # Asked every few seconds by whatever watches the box; lines about them would drown the others.
@@ -77,6 +79,8 @@ def on_failure(request: Request, error: Exception) -> Response:
     record.fields["error"] = type(failure).__name__
     if is_anthropic(request):
         return anthropic_failure(failure, record.request_id)
+    if is_triton(request.url.path):
+        return triton_failure(failure)
     return failure_response(failure)
 
 

@@ -1,0 +1,174 @@
+"""The endpoints of Triton's HTTP API that clients have: generate, health and questions. The rest is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from tritonclient.grpc import service_pb2 as pb
+
+from appliance.address import Address
+from appliance.errors import RequestError, UnavailableError, UnknownModelError
+from appliance.gateway.access.http_door import HttpDoor
+from appliance.gateway.access.visit import current
+from appliance.gateway.desk import Desk
+from appliance.gateway.known_hosts import KnownHosts
+from appliance.gateway.kserve.methods import SERVICE
+from appliance.gateway.kserve.passed_call import PassedCall
+from appliance.gateway.openai.http_body import body_for_model
+from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
+from appliance.gateway.refusals import ForbiddenMethodError
+from appliance.gateway.triton_http.generate_request import generate_request
+from appliance.gateway.triton_http.relay import Relay
+from appliance.triton.repository import VERSION
+
+_QUESTION_TIMEOUT_S = 10.0
+Answer = TypeVar("Answer", bound=Message)
+_METHODS = ["GET", "POST"]
+# They load models, map memory, trace, set the log, and tell what other clients do.
+_ADMINISTRATION = (
+    "/v2/repository/{rest:path}",
+    "/v2/systemsharedmemory/{rest:path}",
+    "/v2/cudasharedmemory/{rest:path}",
+    "/v2/trace/{rest:path}",
+    "/v2/logging",
+    "/v2/models/stats",
+    "/v2/models/{model}/stats",
+    "/v2/models/{model}/trace/{rest:path}",
+    "/v2/models/{model}/versions/{version}/stats",
+)
+
+
+class TritonHttpApi:
+    """The endpoints."""
+
+    def __init__(self, desk: Desk, address: Address) -> None:
+        """Take what the front ends share, and where this one listens."""
+        self._desk = desk
+        self._address = address
+
+    def application(self) -> ASGIApp:
+        """The ASGI application, rim included."""
+        routes = [Route(path, self.administration, methods=_METHODS) for path in _ADMINISTRATION]
+        routes += [
+            Route("/v2", self.server, methods=["GET"]),
+            Route("/v2/health/live", self.live, methods=["GET"]),
+            Route("/v2/health/ready", self.ready, methods=["GET"]),
+        ]
+        for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            routes += [
+                Route(model, self.metadata, methods=["GET"]),
+                Route(f"{model}/ready", self.model_ready, methods=["GET"]),
+                Route(f"{model}/config", self.config, methods=["GET"]),
+                Route(f"{model}/generate", self.generate, methods=["POST"]),
+                Route(f"{model}/generate_stream", self.generate_stream, methods=["POST"]),
+                Route(f"{model}/infer", self.infer, methods=["POST"]),
+            ]
+        app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door)
+        return HttpRim(KnownHosts(app, self._address.host), routes, self._desk)
+
+    async def live(self, _request: Request) -> Response:
+        """`GET /v2/health/live`: the gateway runs."""
+        return Response()
+
+    async def ready(self, _request: Request) -> Response:
+        """`GET /v2/health/ready`: a request would be taken now."""
+        self._desk.in_flight.check_open()
+        if waiting := self._desk.readiness.waiting_for:
+            raise UnavailableError(f"not ready: {', '.join(waiting)}")
+        return Response()
+
+    async def model_ready(self, request: Request) -> Response:
+        """`GET /v2/models/{model}/ready`."""
+        model = self._model(request)
+        if not self._desk.readiness.is_ready(model):
+            raise UnavailableError(f"not ready: {model}")
+        return Response()
+
+    async def server(self, _request: Request) -> Response:
+        """`GET /v2`: Triton's name, version and extensions."""
+        found = await self._ask("ServerMetadata", pb.ServerMetadataRequest(), pb.ServerMetadataResponse)
+        return JSONResponse({"name": found.name, "version": found.version, "extensions": list(found.extensions)})
+
+    async def metadata(self, request: Request) -> Response:
+        """`GET /v2/models/{model}`: its inputs and outputs."""
+        asked = pb.ModelMetadataRequest(name=self._model(request))
+        found = await self._ask("ModelMetadata", asked, pb.ModelMetadataResponse)
+        return JSONResponse(
+            {
+                "name": found.name,
+                "versions": list(found.versions),
+                "platform": found.platform,
+                "inputs": [_tensor(one) for one in found.inputs],
+                "outputs": [_tensor(one) for one in found.outputs],
+            }
+        )
+
+    async def config(self, request: Request) -> Response:
+        """`GET /v2/models/{model}/config`, without the parameters, which tell where things lie on the box."""
+        asked = pb.ModelConfigRequest(name=self._model(request))
+        config = (await self._ask("ModelConfig", asked, pb.ModelConfigResponse)).config
+        config.ClearField("parameters")
+        fields = MessageToDict(config, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+        for tensor in (*fields["input"], *fields["output"]):
+            # Protobuf writes 64 bits as strings, Triton as numbers.
+            tensor["dims"] = [int(size) for size in tensor["dims"]]
+        return JSONResponse(fields)
+
+    async def generate(self, request: Request) -> Any:
+        """`POST /v2/models/{model}/generate`."""
+        return await self._relay(request, streams=False)
+
+    async def generate_stream(self, request: Request) -> Any:
+        """`POST /v2/models/{model}/generate_stream`."""
+        return await self._relay(request, streams=True)
+
+    async def infer(self, request: Request) -> Response:
+        """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
+        raise RequestError(
+            f"{self._model(request)} answers in pieces, which infer cannot carry",
+            hint="use generate, generate_stream, or gRPC's ModelStreamInfer",
+        )
+
+    async def administration(self, request: Request) -> Response:
+        """Everything that administers Triton."""
+        raise ForbiddenMethodError(
+            f"{request.url.path} is not open to clients",
+            hint="models and settings are the operator's: see appliance --help",
+        )
+
+    async def _relay(self, request: Request, *, streams: bool) -> Relay:
+        model = self._model(request)
+        record = record_of(request)
+        record.fields |= {"model": model, "stream": streams}
+        visit = current()
+        if visit.limits_tokens:
+            raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
+        message = generate_request(model, await body_for_model(request, self._desk), visit.principal.name)
+        return Relay(self._desk, model, message, streams, record)
+
+    def _model(self, request: Request) -> str:
+        """The name of the model in the path.
+
+        Raises:
+            UnknownModelError: there is none of that name, or not in that version.
+        """
+        name = self._desk.models.get(request.path_params["model"]).name
+        version = request.path_params.get("version", VERSION)
+        if version != VERSION:
+            raise UnknownModelError(f"{name} has no version {version!r}", hint=f"there is version {VERSION} alone")
+        return name
+
+    async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:
+        call = self._desk.triton.unary(f"/{SERVICE}/{method}", message.SerializeToString(), _QUESTION_TIMEOUT_S)
+        return kind.FromString(await PassedCall(call).only())
+
+
+def _tensor(found: Any) -> dict[str, Any]:
+    return {"name": found.name, "datatype": found.datatype, "shape": list(found.shape)}

@@ -1,0 +1,52 @@
+"""Triton's answers as its HTTP API writes them: names of model and version, and each output by its name."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from tritonclient.grpc import service_pb2
+
+from appliance.errors import EngineError
+from appliance.gateway.triton_tensors import error
+
+_FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
+_LENGTH = struct.Struct("<I")
+
+
+def answer_fields(message: bytes) -> dict[str, Any] | None:
+    """Read one message of a stream; None for the empty one that ends an answer.
+
+    Raises:
+        ApplianceError: it is the model's error.
+        EngineError: it has another form than agreed.
+    """
+    response = service_pb2.ModelStreamInferResponse.FromString(message)
+    if response.error_message:
+        raise error(response.error_message)
+    answer = response.infer_response
+    if not answer.outputs:
+        return None
+    fields: dict[str, Any] = {"model_name": answer.model_name, "model_version": answer.model_version}
+    try:
+        for output, content in zip(answer.outputs, answer.raw_output_contents, strict=True):
+            values = _values(output.datatype, content)
+            # As Triton writes it: one element stands alone.
+            fields[output.name] = values[0] if len(values) == 1 else values
+    except (struct.error, ValueError, KeyError) as failure:
+        raise EngineError(f"the model's answer has another form than agreed: {failure}") from failure
+    return fields
+
+
+def _values(datatype: str, content: bytes) -> list[Any]:
+    if datatype != "BYTES":
+        return [value for (value,) in struct.iter_unpack(f"<{_FORMATS[datatype]}", content)]
+    found = []
+    start = 0
+    while start < len(content):
+        (length,) = _LENGTH.unpack_from(content, start)
+        start += _LENGTH.size + length
+        if start > len(content):
+            raise ValueError(f"a BYTES element claims {length} bytes")
+        found.append(content[start - length : start].decode(errors="replace"))
+    return found

@@ -1,0 +1,104 @@
+"""From the body of `generate` and `generate_stream` to Triton's request, in the name of who is authenticated.
+
+A key of the body, or of its `parameters`, is an input if the model has one of that name, else a parameter (Triton's
+generate extension). The request is made of what was checked; no byte of the body goes on as it came.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from tritonclient.grpc import service_pb2
+
+from appliance.errors import RequestError
+from appliance.gateway.openai.body import read_object
+from appliance.triton.contract import INPUTS, Tensor
+
+_PARAMETERS = "parameters"
+_ID = "id"
+# Whose prefixes are shared is decided by who is authenticated, never by what a request says.
+_PRINCIPAL = "principal"
+_TENSORS = {tensor.name: tensor for tensor in INPUTS}
+_LENGTH = struct.Struct("<I")
+_INT32 = range(-(1 << 31), 1 << 31)
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
+def generate_request(model: str, content: bytes, principal: str) -> bytes:
+    """Return a ModelInferRequest.
+
+    Args:
+        model: the model's name.
+        content: what the client sent.
+        principal: the name of whoever is authenticated.
+
+    Raises:
+        RequestError: it is no JSON object, a value has a wrong type, a name comes twice, or it names a principal.
+    """
+    asked = read_object(content)
+    parameters = asked.pop(_PARAMETERS, {})
+    if not isinstance(parameters, dict):
+        raise RequestError(f"{_PARAMETERS} must be an object", param=_PARAMETERS)
+    for name in asked.keys() & parameters.keys():
+        raise RequestError(f"{name} is given twice, in {_PARAMETERS} too", param=name)
+    asked |= parameters
+    if _PRINCIPAL in asked:
+        raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
+    message = service_pb2.ModelInferRequest(model_name=model, id=_id(asked.pop(_ID, "")))
+    for name, value in asked.items():
+        if name in _TENSORS:
+            _add(message, _TENSORS[name], value)
+        else:
+            _set(message.parameters[name], name, value)
+    _add(message, _TENSORS[_PRINCIPAL], principal)
+    return bytes(message.SerializeToString())
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str):
+        raise RequestError(f"{_ID} must be a string", param=_ID)
+    return value
+
+
+def _add(message: Any, tensor: Tensor, value: Any) -> None:
+    """Add an input: one value, or a list of them."""
+    elements = value if isinstance(value, list) else [value]
+    kind = tensor.data_type.removeprefix("TYPE_")
+    encode = {"STRING": _string, "BOOL": _bool, "INT32": _int32}[kind]
+    pieces = [piece for element in elements if (piece := encode(element)) is not None]
+    if len(pieces) != len(elements):
+        raise RequestError(f"{tensor.name} must be {kind}, one value or a list of values", param=tensor.name)
+    datatype = "BYTES" if kind == "STRING" else kind
+    message.inputs.add(name=tensor.name, datatype=datatype, shape=[len(elements)])
+    message.raw_input_contents.append(b"".join(pieces))
+
+
+def _string(value: Any) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    content = value.encode()
+    return _LENGTH.pack(len(content)) + content
+
+
+def _bool(value: Any) -> bytes | None:
+    return bytes([value]) if isinstance(value, bool) else None
+
+
+def _int32(value: Any) -> bytes | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value in _INT32
+    return struct.pack("<i", value) if is_number else None
+
+
+def _set(parameter: Any, name: str, value: Any) -> None:
+    """Set a parameter of the request; a fraction goes as a string, which the model takes as well."""
+    if isinstance(value, bool):
+        parameter.bool_param = value
+    elif isinstance(value, int) and value in _INT64:
+        parameter.int64_param = value
+    elif isinstance(value, float):
+        parameter.string_param = repr(value)
+    elif isinstance(value, str):
+        parameter.string_param = value
+    else:
+        raise RequestError(f"{name} must be a string, a number or a boolean", param=name)

@@ -1,0 +1,119 @@
+"""Triton's Unix sockets: their folder, which nobody but our user enters, and proof that Triton listens there alone.
+
+It trusts neither an older folder nor a newer Triton: both are looked at, at each start.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from appliance import unix_socket
+from appliance.errors import IntegrityError, MissingProgramError
+
+# Triton writes "address:port" and gRPC takes all of it for the socket's name.
+GRPC_PORT = 8001
+GRPC = f"grpc:{GRPC_PORT}"
+METRICS = "metrics"
+_MODE = 0o700
+# In the kernel's tables, proc(5): the state of a listening TCP socket, and the flag of a listening Unix socket.
+_TCP_LISTEN = "0A"
+_ACCEPTS = 0x10000
+_UNIX_COLUMNS = 8
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or accept and empty the one that is there. Nothing listens in it.
+
+    Raises:
+        IntegrityError: it is another user's, or others may enter it.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(_MODE)
+        # Whatever the umask.
+        folder.chmod(_MODE)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != _MODE:
+        raise IntegrityError(
+            f"{folder} must be a folder that its owner, the user of the box, alone can enter (mode 0700)",
+            hint=f"Triton's sockets go there, and whoever reaches them needs no key. Delete it: rm -rf '{folder}'",
+        )
+    for name in (GRPC, METRICS):
+        (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def grpc_target(folder: Path) -> Iterator[str]:
+    """What a gRPC channel is given to reach Triton, while the block runs; whatever the folder is called.
+
+    The channel must not share its connection with others of this process: the name stands for another folder later.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    with unix_socket.short_name(folder / GRPC) as name:
+        yield f"unix:{name}"
+
+
+CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+
+
+def listens_on(pid: int, paths: set[str]) -> bool:
+    """Whether this family of processes listens on all of these paths, as it was given them.
+
+    Raises:
+        MissingProgramError: it listens on something else; that is named.
+    """
+    wanted = {f"unix {path}" for path in paths}
+    found = _listening(pid)
+    if strays := sorted(found - wanted):
+        raise MissingProgramError(
+            f"this Triton listens on {', '.join(strays)}, although it was told to use Unix sockets alone: others could "
+            "reach it without a key",
+            hint="install a Triton that keeps to --grpc-address=unix:PATH and --metrics-address=unix:PATH",
+        )
+    return found == wanted
+
+
+def _listening(pid: int) -> set[str]:
+    """Where a process and its descendants listen: "tcp 0100007F:1F90", "unix PATH", "unix @ABSTRACT"."""
+    owned: set[str] = set()
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            owned |= _sockets_of(process.pid)
+    found = set()
+    for protocol in ("tcp", "tcp6"):
+        for _, address, _, state, *rest in _rows(pid, protocol):
+            if state == _TCP_LISTEN and rest[5] in owned:
+                found.add(f"{protocol} {address}")
+    for row in _rows(pid, "unix", _UNIX_COLUMNS - 1):
+        if int(row[3], 16) & _ACCEPTS and row[6] in owned:
+            found.add(f"unix {row[7]}")
+    return found
+
+
+def _rows(pid: int, protocol: str, most_splits: int = -1) -> list[list[str]]:
+    """One of the kernel's tables as that process sees it, without its head; a path, the last column, has spaces."""
+    try:
+        text = Path(f"/proc/{pid}/net/{protocol}").read_text(encoding="utf-8", errors="surrogateescape")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [line.split(maxsplit=most_splits) for line in text.splitlines()[1:]]
+
+
+def _sockets_of(pid: int) -> set[str]:
+    """The inodes of the sockets that a process has open."""
+    found = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                kind, _, inode = str(descriptor.readlink()).partition(":")
+                if kind == "socket":
+                    found.add(inode.strip("[]"))
+    return found
