@@ -6,9 +6,11 @@ import queue
 import pytest
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import TOKENIZER
 from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams, cuda_memory, runners
-from appliance.engine.engine import _load_tokens
+from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.runners import open_runner
+from appliance.engine.tokenizer import Tokenizer
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import DeviceLostError, EngineError, IntegrityError, UnavailableError, UsageError
 from appliance.gpu import lost
@@ -48,7 +50,9 @@ def engine_over(box, memory, **changes):
     executor = open_executor(plan(graph, capacity=CONTEXT + 64, batch=config.slots), shape, slots, memory)
     runner = TrtRunner(executor, shape, slots=slots, running=config.slots, capacity=CONTEXT)
     manifest = dataclasses.replace(read_manifest(artefact), shape=shape)
-    return Engine(manifest, *_load_tokens(artefact, manifest), runner, config)
+    file = artefact / TOKENIZER
+    grammars = GrammarHost(file, manifest.shape.tokens, manifest.generation.eos_token_ids)
+    return Engine(manifest, Tokenizer.load(file), grammars, runner, config)
 
 
 @pytest.mark.parametrize("options", SAMPLINGS.values(), ids=SAMPLINGS)
