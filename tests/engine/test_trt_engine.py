@@ -91,6 +91,7 @@ def test_a_gpu_lost_under_load_ends_all_requests_and_the_engine_at_once(box):
     engine._thread.join(60)
     with pytest.raises(UnavailableError, match="the engine has stopped: the GPU was lost: cudaErrorIllegalAddress"):
         engine.submit(Request("late", (1, 2, 3), sampling), ends.put)
+    engine.close()
 
 
 @pytest.fixture(scope="module")
