@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)")
-_TEST = re.compile(r"\btests/[\w/]+(?:\.py)?")
+_TEST = re.compile(r"\btests/[\w/]*\w+\.py")
 
 
 @pytest.mark.parametrize(
