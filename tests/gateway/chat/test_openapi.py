@@ -11,6 +11,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from appliance.gateway.openai.openapi import ENDPOINTS, document
 from tests.gateway.harness import Harness
+from tests.waiting import LIMIT_S
 
 load_all_checks()
 # What a valid body cannot promise: the model exists, the prompt fits, the model can do what is asked.
@@ -39,7 +40,7 @@ def test_every_answer_is_one_that_the_document_describes(talking_harness: Harnes
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
-        case.call_and_validate(base_url=talking_harness.url, excluded_checks=LEFT_OUT)
+        case.call_and_validate(base_url=talking_harness.url, excluded_checks=LEFT_OUT, timeout=LIMIT_S)
 
     ask()
 
