@@ -150,7 +150,8 @@ def test_a_part_that_has_to_be_ended_by_force_is_told_with_an_exit_code_of_its_o
 
 def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
     family = _family(box)
-    assert len(family) == 4  # the gateway, Triton, its model, and the program that compiles grammars
+    # The gateway and the program of its template; Triton, its model, and the program that compiles grammars.
+    assert len(family) == 5
     box.process.kill()
     box.process.wait()
     wait_until(lambda: all(_has_ended(pid) for pid in family))

@@ -16,7 +16,7 @@ from tests.waiting import LIMIT_S
 load_all_checks()
 # What a valid body cannot promise: the model exists, the prompt fits, the model can do what is asked.
 LEFT_OUT = CHECKS.get_by_names(["positive_data_acceptance"])
-EXAMPLES = 60
+EXAMPLES = settings().max_examples // 5
 
 
 @pytest.fixture(scope="module")
