@@ -37,6 +37,10 @@ def pytest_report_header() -> str | list[str]:
     ]
 
 
+# Tests that import ONNX Runtime by themselves tell its maker nothing either. tests/test_silence.py goes without this.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 @pytest.fixture(scope="session")
 def real_box() -> Layout:
     """A box with the real model pulled and exported; for tests marked `model` alone."""

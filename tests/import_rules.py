@@ -12,6 +12,7 @@ LEVELS = {
     "appliance.errors": 0,
     "appliance.extras": 0,
     "appliance.names": 0,
+    "appliance.onnx_runtime": 0,
     "appliance.number": 0,
     "appliance.sealed": 0,
     "appliance.address": 0,
@@ -65,6 +66,7 @@ EXPORT_MAY = {
         "json_schema",
         "lock",
         "memory",
+        "onnx_runtime",
         "targets",
     )
 }
@@ -85,6 +87,8 @@ FORBIDDEN = {
     "appliance.engine": {"tritonclient", "triton_python_backend_utils"},
     "export": {"torch", "transformers"},
 }
+# Packages that one module alone imports, for all the others.
+KEPT_BY = {"onnxruntime": "appliance.onnx_runtime"}
 
 
 def imports_of(source: str, module: str, *, is_package: bool = False) -> set[str]:
@@ -128,6 +132,9 @@ def violations(modules: Mapping[str, set[str]]) -> list[str]:
             reason = _refusal(module, target)
             if reason:
                 found.append(f"{module} imports {target}: {reason}")
+        for package, keeper in KEPT_BY.items():
+            if module != keeper and any(_is_in(name, package) for name in names):
+                found.append(f"{module} imports {package}: {keeper} does for everybody")
         for reached, path in sorted(_reached(module, modules).items()):
             for part, forbidden in FORBIDDEN.items():
                 if _is_in(module, part) and reached in forbidden:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
-
 from appliance.artefact import Manifest
 from appliance.artefact.manifest import GRAPH
 from appliance.engine.cuda_memory import CudaMemory
@@ -19,6 +17,7 @@ from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, Provider, open_session
 from appliance.errors import MissingProgramError, NoSpaceError
 from appliance.extras import install_command
+from appliance.onnx_runtime import ort
 
 
 def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int) -> OrtRunner:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
@@ -24,6 +23,7 @@ from appliance.engine.memory import Memory
 from appliance.engine.ort_session import step_error
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
+from appliance.onnx_runtime import ort
 
 _INT32, _INT64 = 6, 7  # ONNX's numbers of element types
 _CACHE_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}

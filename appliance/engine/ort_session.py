@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
 import psutil
 
 from appliance.errors import EngineError, NoSpaceError
 from appliance.gpu import is_lasting, lost
+from appliance.onnx_runtime import ort
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]

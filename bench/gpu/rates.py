@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from onnx import TensorProto, helper
+
+from appliance.onnx_runtime import ort
 
 _OPSET = 21
 _REPEATS = 20

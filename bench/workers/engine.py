@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from appliance import __version__
@@ -18,6 +17,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH
 from appliance.engine import Engine, EngineConfig, Event, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
 from appliance.engine.structured_output import StructuredOutput
+from appliance.onnx_runtime import ort
 from bench.plan import Plan
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline

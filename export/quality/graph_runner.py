@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import GRAPH, Manifest
+from appliance.onnx_runtime import ort
 from export.quality.measure import Floats
 
 # Rows whose logits are computed at once, 156 MB at 151,936 tokens; and those that are handed out at once.

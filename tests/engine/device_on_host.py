@@ -14,7 +14,6 @@ import re
 import weakref
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 import tensorrt_rtx_bindings
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
@@ -23,6 +22,7 @@ from appliance.artefact.manifest import TENSORRT
 from appliance.engine.memory import HostMemory
 from appliance.engine.trt_executor import TrtExecutor
 from appliance.errors import NoSpaceError
+from appliance.onnx_runtime import ort
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import tensorrt

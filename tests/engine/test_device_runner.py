@@ -9,12 +9,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import TOKENIZER
 from appliance.engine import Engine, EngineConfig, FinishReason, SamplingParams, cuda_memory
 from appliance.engine.cuda_memory import CudaMemory
-from appliance.engine.engine import _load_tokens
+from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
+from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import DeviceLostError, EngineError, UnavailableError
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_engine import drain, submit
@@ -113,7 +115,9 @@ def plain(artefact):
 def engine_over(artefact, runner):
     """An engine over a runner of 8 slots."""
     manifest = read_manifest(artefact)
-    return Engine(manifest, *_load_tokens(artefact, manifest), runner, CONFIG)
+    file = artefact / TOKENIZER
+    grammars = GrammarHost(file, manifest.shape.tokens, manifest.generation.eos_token_ids)
+    return Engine(manifest, Tokenizer.load(file), grammars, runner, CONFIG)
 
 
 def test_logits_are_those_of_the_runner_in_main_memory(runner, plain):

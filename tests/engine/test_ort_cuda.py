@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import onnxruntime as ort
 import pytest
 from cuda.bindings import driver
 
@@ -17,6 +16,7 @@ from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, open_session
 from appliance.engine.runners import open_runner
 from appliance.errors import MissingProgramError, NoSpaceError, UsageError
+from appliance.onnx_runtime import ort
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.toy import MANIFEST, SHAPE
 from tests.tiny_artefact import make_tiny_artefact

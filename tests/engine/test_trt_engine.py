@@ -6,9 +6,11 @@ import queue
 import pytest
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import TOKENIZER
 from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams, cuda_memory, runners
-from appliance.engine.engine import _load_tokens
+from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.runners import open_runner
+from appliance.engine.tokenizer import Tokenizer
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import DeviceLostError, EngineError, IntegrityError, UnavailableError, UsageError
 from appliance.gpu import lost
@@ -49,7 +51,9 @@ def engine_over(box, memory, **changes):
     executor = open_executor(plan(graph, capacity=CONTEXT + 64, batch=config.slots), shape, slots, memory)
     runner = TrtRunner(executor, shape, slots=slots, running=config.slots, capacity=CONTEXT)
     manifest = dataclasses.replace(read_manifest(artefact), shape=shape)
-    return Engine(manifest, *_load_tokens(artefact, manifest), runner, config)
+    file = artefact / TOKENIZER
+    grammars = GrammarHost(file, manifest.shape.tokens, manifest.generation.eos_token_ids)
+    return Engine(manifest, Tokenizer.load(file), grammars, runner, config)
 
 
 @pytest.mark.parametrize("options", SAMPLINGS.values(), ids=SAMPLINGS)
@@ -88,6 +92,7 @@ def test_a_gpu_lost_under_load_ends_all_requests_and_the_engine_at_once(box):
     engine._thread.join(60)
     with pytest.raises(UnavailableError, match="the engine has stopped: the GPU was lost: cudaErrorIllegalAddress"):
         engine.submit(Request("late", (1, 2, 3), sampling), ends.put)
+    engine.close()
 
 
 @pytest.fixture(scope="module")

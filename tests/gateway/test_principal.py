@@ -216,7 +216,7 @@ def gateway(
         stack = contextlib.AsyncExitStack()
 
         async def start() -> Gateway:
-            gateway = Gateway(Settings(server.grpc, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
+            gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
             await stack.enter_async_context(gateway.serving())
             return gateway
 

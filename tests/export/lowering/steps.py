@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from appliance.artefact.manifest import GRAPH
+from appliance.onnx_runtime import ort
 from tests.checkpoints import KV_HEADS, head_dim
 from tests.export.lowering.graphs import LAYERS
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 
 from appliance.artefact.manifest import GRAPH, ORT_CUDA
+from appliance.onnx_runtime import ort
 from export.lowering.candidates import CANDIDATES, add_candidates
 from export.lowering.data_file import DataFile
 from export.lowering.nodes import Nodes

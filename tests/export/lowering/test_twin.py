@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
-import onnxruntime as ort
 import pytest
 
 from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA, TENSORRT
 from appliance.errors import QualityError
+from appliance.onnx_runtime import ort
 from export.lowering import twin
 from export.lowering.element import Element
 from export.presets import PRESETS, REFERENCE, Preset

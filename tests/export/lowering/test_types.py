@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-import onnxruntime as ort
 import pytest
 
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA
+from appliance.onnx_runtime import ort
 from export.lowering.candidates import CANDIDATES
 from export.presets import PRESETS, Preset
 from tests.checkpoints import KV_HEADS, VOCABULARY, head_dim

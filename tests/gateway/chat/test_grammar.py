@@ -183,7 +183,7 @@ def test_a_clients_own_guidance_does_not_loosen_its_schema(allows, form: str, go
     ],
 )
 def test_arguments_are_an_object_whatever_else_a_schema_allows(allows, parameters):
-    grammar = answer("hermes", "calls", Tool("f", parameters=parameters), by_schema=True, several=False)
+    grammar = answer("hermes", "calls", Tool("f", parameters=parameters), several=False)
     assert allows(grammar, call('{"a": 1}', "f"))
     for arguments in ('"a"', "1", "[1]", "null", "true"):
         assert not allows(grammar, call(arguments, "f"))
