@@ -16,6 +16,8 @@ GPU_WHEELS ?= gpu-wheels
 GPU_PYTHON ?= 3.12
 GPU_LOCKS := requirements/cuda.lock requirements/triton.lock $(if $(filter installed,$(CUDA)),,requirements/cuda-libraries.lock)
 PIECE := 48M
+# Each has an event loop, boxes and browsers of its own; two fit the smallest machine.
+WORKERS ?= 2
 
 # $(call environment,FOLDER,LOCKS,MORE): a virtual environment with exactly the locked wheels, and then MORE (pip's words).
 # Its stamp holds a digest of what it was made from: nothing happens while that is unchanged.
@@ -32,7 +34,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,11 +49,14 @@ check: setup ## Lint, format, types, locks, generated files, import directions
 	$(BIN)/python requirements/lock.py --check
 	$(BIN)/pytest --quiet tests/test_imports.py tests/test_generated.py
 
-test: setup ## Run all tests, with the real model and a real Triton
-	$(BIN)/pytest
+test: setup ## Run all tests but the proofs, with the real model and a real Triton; WORKERS=2 at once
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
-coverage: setup ## Run all tests and report what they do not reach
-	$(BIN)/pytest --cov --cov-report=term
+proofs: setup ## Run the tests that take the real model minutes
+	$(BIN)/pytest -m proof
+
+coverage: setup ## Run all tests, proofs too, and report what they do not reach
+	$(BIN)/pytest -m '' --cov --cov-report=term
 
 demo: setup ## Pull, verify and export a model, serve it with Triton, and let it answer
 	$(BIN)/appliance model pull $(MODEL)

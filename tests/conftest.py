@@ -17,18 +17,24 @@ def pytest_configure() -> None:
 
     Hypothesis fails an example that takes 200 ms, which says something of the machine alone. nohup, and shells that run
     us in the background, ignore some signals, and what is ignored here the programs that tests start would ignore too.
+    HYPOTHESIS_PROFILE=thorough draws ten times as many examples wherever a test does not set their number.
     """
-    settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("suite")
+    suite = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("suite", suite)
+    settings.register_profile("thorough", suite, max_examples=10 * suite.max_examples)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_report_header() -> str:
-    """Say what is left out."""
+def pytest_report_header() -> str | list[str]:
+    """Tell what is left out."""
     if os.environ.get("APPLIANCE_TEST_GPU") == "required":
         return "tests that need an NVIDIA GPU: required"
-    return "tests that need an NVIDIA GPU (tests/on_gpu): left out; make gpu-test runs them"
+    return [
+        "tests that need an NVIDIA GPU (tests/on_gpu): left out; make gpu-test runs them",
+        "proofs that take the real model minutes: left out; make proofs runs them",
+    ]
 
 
 # Tests that import ONNX Runtime by themselves tell its maker nothing either. tests/test_silence.py goes without this.

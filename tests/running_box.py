@@ -16,7 +16,7 @@ from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from appliance.triton import sockets
 from tests.tiny_artefact import TINY, make_tiny_artefact
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 CONFIGURATION = """\
 [serve]
@@ -113,7 +113,7 @@ class RunningBox:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        return urllib.request.urlopen(request, timeout=60)  # noqa: S310 - it is our own box
+        return urllib.request.urlopen(request, timeout=LIMIT_S)  # noqa: S310 - it is our own box
 
     def kill(self, pid: int | None) -> None:
         """SIGKILL."""

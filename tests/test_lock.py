@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from appliance.lock import locked
+from tests.waiting import LIMIT_S
 
 
 def test_a_second_holder_waits_and_says_so(tmp_path: Path):
@@ -18,7 +19,7 @@ def test_a_second_holder_waits_and_says_so(tmp_path: Path):
     thread = threading.Thread(target=second)
     with locked(tmp_path / "lock"):
         thread.start()
-        assert waiting.wait(30)
+        assert waiting.wait(LIMIT_S)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]

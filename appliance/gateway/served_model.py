@@ -24,7 +24,8 @@ from appliance.token_bytes import TokenBytes
 _Ids = TypeVar("_Ids", bound=Sequence[int])
 
 
-@dataclass(frozen=True)
+# Written out, it would be the whole vocabulary.
+@dataclass(frozen=True, repr=False)
 class ServedModel:
     """What turns a client's words into a prompt for this model.
 

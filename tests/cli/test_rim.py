@@ -17,6 +17,7 @@ import pytest
 from appliance.cli import rim, root
 from appliance.errors import ApplianceError, IntegrityError, UnknownModelError
 from appliance.lock import locked
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture
@@ -145,6 +146,6 @@ def test_ctrl_c_on_the_real_process_exits_with_130(tmp_path: Path):
         # The line comes just before the process blocks in the kernel.
         time.sleep(0.2)
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 130
+        assert child.wait(LIMIT_S) == 130
         assert child.stderr.read().strip() == "interrupted"
         child.stderr.close()

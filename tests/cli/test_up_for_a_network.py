@@ -16,7 +16,7 @@ from appliance.address import Address
 from appliance.errors import RequestError
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 EVERYWHERE = ("--http", "0.0.0.0:0", "--grpc", "0.0.0.0:0", "--triton-http", "0.0.0.0:0")
 
@@ -46,7 +46,10 @@ def client(box: RunningBox, key: str) -> openai.OpenAI:
     context = ssl.create_default_context(cafile=box.root / "tls" / "ca.pem")
     port = Address.from_text(box.state.http).port
     return openai.OpenAI(
-        base_url=f"https://localhost:{port}/v1", api_key=key, max_retries=0, http_client=httpx.Client(verify=context)
+        base_url=f"https://localhost:{port}/v1",
+        api_key=key,
+        max_retries=0,
+        http_client=httpx.Client(verify=context, timeout=LIMIT_S),
     )
 
 
@@ -64,7 +67,7 @@ def test_a_client_with_key_and_ca_is_answered_until_its_key_is_revoked(box: Runn
 def test_tritons_http_api_speaks_tls_and_demands_a_key_too(box: RunningBox, key: str):
     context = ssl.create_default_context(cafile=box.root / "tls" / "ca.pem")
     url = f"https://localhost:{Address.from_text(box.state.triton_http or '').port}/v2/models/{TINY}/generate"
-    with httpx.Client(verify=context, timeout=60) as application:
+    with httpx.Client(verify=context, timeout=LIMIT_S) as application:
         assert application.post(url, json={"text_input": "Once"}).status_code == 401
         answer = application.post(url, json={"text_input": "Once"}, headers={"Authorization": f"Bearer {key}"})
     assert answer.json()["text_output"].startswith("Once")
@@ -96,10 +99,10 @@ def test_it_says_https(box: RunningBox):
 
 @pytest.mark.triton
 def test_a_gateway_that_drains_on_request_is_started_again(box: RunningBox, key: str):
-    before = box.state.gateway_pid
+    before = box.state
     socket = str(box.root / "run" / "gateway.sock")
-    with httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://box") as operator:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://box", timeout=LIMIT_S) as operator:
         assert operator.post("/drain").status_code == 202
-    wait_until(lambda: box.is_serving and box.state.gateway_pid not in {before, None})
+    wait_until(lambda: box.has_restarted(triton=before.triton_restarts, gateway=before.gateway_restarts + 1))
     with client(box, key) as application:
         assert application.completions.create(model=TINY, prompt="Once", max_tokens=1)

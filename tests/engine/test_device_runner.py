@@ -22,6 +22,7 @@ from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_engine import drain, submit
 from tests.engine.test_ort_runner import collect, decode, prefill, prompt
 from tests.tiny_artefact import make_tiny_artefact
+from tests.waiting import LIMIT_S
 
 CAPACITY = 192
 LISTED = 64
@@ -82,7 +83,7 @@ class Session:
 
     def run_with_iobinding(self, binding):
         self._cuda.run()
-        self.gate.wait(60)
+        self.gate.wait(LIMIT_S)
         failure = self.failures.pop(0) if self.failures else None
         if failure:
             raise RuntimeError(failure)

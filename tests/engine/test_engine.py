@@ -20,10 +20,10 @@ from appliance.errors import (
     UsageError,
 )
 from tests.engine.toy import CONFIG, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, greedy_reference
+from tests.waiting import LIMIT_S
 
 GREEDY = SamplingParams(temperature=0.0, max_tokens=20)
 ENDLESS = SamplingParams(temperature=0.0, max_tokens=60, ignore_eos=True)
-WAIT_S = 30
 
 
 class GatedRunner(ToyRunner):
@@ -36,7 +36,7 @@ class GatedRunner(ToyRunner):
 
     def _count(self):
         self.entered.release()
-        self.permits.acquire(timeout=WAIT_S)
+        self.permits.acquire(timeout=LIMIT_S)
         super()._count()
 
 
@@ -71,7 +71,7 @@ def drain(events):
     """All events of a request; fails rather than waits for ever."""
     seen = []
     while not (seen and isinstance(seen[-1], FinishEvent)):
-        seen.append(events.get(timeout=WAIT_S))
+        seen.append(events.get(timeout=LIMIT_S))
     return seen
 
 
@@ -119,7 +119,7 @@ def test_events_come_from_the_engine_s_own_named_thread(make):
     names = queue.SimpleQueue()
     engine = make()
     engine.submit(Request("x", (1, 2), GREEDY), lambda _: names.put(threading.current_thread().name))
-    assert names.get(timeout=WAIT_S) == "engine"
+    assert names.get(timeout=LIMIT_S) == "engine"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_cancelling_ends_a_stream_within_one_step(make):
     events = submit(engine, sampling=ENDLESS)
     runner.permits.release(4)
     for _ in range(5):
-        runner.entered.acquire(timeout=WAIT_S)
+        runner.entered.acquire(timeout=LIMIT_S)
     engine.cancel("x")  # while the fifth step runs
     runner.permits.release(100_000)
     seen = drain(events)
@@ -235,8 +235,8 @@ def test_closing_lets_live_requests_finish_within_the_drain_and_refuses_new_ones
     runner = GatedRunner()
     engine = make(runner)
     events = submit(engine)
-    runner.entered.acquire(timeout=WAIT_S)
-    closing = threading.Thread(target=engine.close, args=(WAIT_S,))
+    runner.entered.acquire(timeout=LIMIT_S)
+    closing = threading.Thread(target=engine.close, args=(LIMIT_S,))
     closing.start()
     while engine.stats().accepts_requests:
         time.sleep(0.001)
@@ -251,7 +251,7 @@ def test_closing_without_a_drain_ends_live_requests_with_an_error(make):
     runner = GatedRunner()
     engine = make(runner)
     streams = [submit(engine, sampling=ENDLESS, name=str(index)) for index in range(5)]
-    runner.entered.acquire(timeout=WAIT_S)
+    runner.entered.acquire(timeout=LIMIT_S)
     closing = threading.Thread(target=engine.close)
     closing.start()
     while engine.stats().accepts_requests:
@@ -305,7 +305,7 @@ def test_statistics_tell_what_is_held(make):
     streams = [submit(engine, (5,) * 20, ENDLESS, name=str(index)) for index in range(5)]
     runner.permits.release(2)
     for _ in range(3):
-        runner.entered.acquire(timeout=WAIT_S)
+        runner.entered.acquire(timeout=LIMIT_S)
     stats = engine.stats()
     assert (stats.slots, stats.slots_busy, stats.queue_length) == (3, 3, 2)
     assert 20 <= stats.cache_tokens_used <= stats.cache_tokens_total == 300

@@ -21,6 +21,7 @@ from export.lowering import ort
 from export.presets import Preset, Rescoring, Weights
 from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.tiny_artefact import make_tiny_artefact
+from tests.waiting import LIMIT_S
 
 CAPACITY = 256
 TABLE = Weights(bits=8, block=32)
@@ -211,7 +212,7 @@ def collect(engine, prompts, sampling, prefix=""):
     answers, usages = [], []
     for events in queues:
         answers.append([])
-        while not isinstance(event := events.get(timeout=60), FinishEvent):
+        while not isinstance(event := events.get(timeout=LIMIT_S), FinishEvent):
             answers[-1].extend(event.token_ids)
         usages.append(event.usage)
     return answers, usages

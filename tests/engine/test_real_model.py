@@ -73,6 +73,7 @@ def ask(engine, prompts, sampling=GREEDY):
     return answers, usages
 
 
+@pytest.mark.proof
 def test_answers_are_the_same_batched_chunked_and_from_a_cached_prefix(folder, alone):
     prompts, expected = alone
     engine = Engine.load(folder, SHARED)
@@ -84,6 +85,7 @@ def test_answers_are_the_same_batched_chunked_and_from_a_cached_prefix(folder, a
     assert sum(usage.cached_tokens for usage in usages) > sum(map(len, prompts)) // 2
 
 
+@pytest.mark.proof
 def test_answers_are_the_same_when_memory_is_short_and_a_sequence_is_set_back(folder, alone):
     prompts, expected = alone
     longer = dataclasses.replace(GREEDY, max_tokens=100)
@@ -120,6 +122,7 @@ def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_pre
     engine.close()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
     names = (

@@ -16,9 +16,9 @@ from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import RequestError
 from tests.engine.schemas import HAND_WRITTEN, REFUSED, drawn
 from tests.engine.toy import END, GRAMMARS, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, allowed
+from tests.waiting import LIMIT_S
 
 SCHEMAS = {**HAND_WRITTEN, **drawn(110)}
-WAIT_S = 60
 CONTEXT_TOKENS = 1500
 ANSWERS_EACH = 3
 # A model that chooses bytes at random would hardly ever end a string, an array or an object.
@@ -56,7 +56,7 @@ def collect(events):
     """The tokens, the text and the last event."""
     tokens, text = [], ""
     while True:
-        event = events.get(timeout=WAIT_S)
+        event = events.get(timeout=LIMIT_S)
         if isinstance(event, FinishEvent):
             return tokens, text, event
         assert isinstance(event, TokenEvent)
@@ -181,7 +181,7 @@ def test_log_probabilities_stay_those_of_the_raw_logits(engine):
     events = submit(engine, {"regex": "b"}, logprobs=3, logit_bias={})
     free = queue.SimpleQueue()
     engine.submit(Request("free", (1, 2, 3), SamplingParams(temperature=0.0, max_tokens=1, logprobs=3)), free.put)
-    assert events.get(timeout=WAIT_S).logprobs[0].top == free.get(timeout=WAIT_S).logprobs[0].top
+    assert events.get(timeout=LIMIT_S).logprobs[0].top == free.get(timeout=LIMIT_S).logprobs[0].top
 
 
 @pytest.mark.parametrize(

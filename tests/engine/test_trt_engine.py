@@ -23,6 +23,7 @@ from tests.engine.test_ort_runner import collect, prompt
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact
 from tests.tiny_artefact import make_tiny_artefact
+from tests.waiting import LIMIT_S
 
 CONTEXT = 160
 CONFIG = EngineConfig(slots=4, max_context_tokens=CONTEXT, interleaved_chunk_tokens=16)
@@ -84,10 +85,10 @@ def test_a_gpu_lost_under_load_ends_all_requests_and_the_engine_at_once(box):
     for index in range(4):
         engine.submit(Request(f"{index}", tuple(prompt(9, seed=index)), sampling), take)
     for _ in range(8):
-        started.get(timeout=60)
+        started.get(timeout=LIMIT_S)
     memory.error = lost("cudaErrorIllegalAddress (CUDA failure 700)")
     for _ in range(4):
-        assert isinstance(ends.get(timeout=60).error, DeviceLostError)
+        assert isinstance(ends.get(timeout=LIMIT_S).error, DeviceLostError)
     engine._thread.join(60)
     with pytest.raises(UnavailableError, match="the engine has stopped: the GPU was lost: cudaErrorIllegalAddress"):
         engine.submit(Request("late", (1, 2, 3), sampling), ends.put)

@@ -16,6 +16,7 @@ from tests.gateway.chat import templates
 from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.harness import Harness, LoopThread
 from tests.gateway.tiny_artefact import write_artefact
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +78,7 @@ def client(harness: Harness) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 def http(harness: Harness) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=harness.url, timeout=30) as client:
+    with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as client:
         yield client
 
 

@@ -14,7 +14,7 @@ from appliance.address import Address
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
 from tests.gateway.fake_triton import FakeTriton
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 class LoopThread:
@@ -29,7 +29,7 @@ class LoopThread:
         async def wrapped() -> Any:
             return await coroutine
 
-        return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result(timeout=60)
+        return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result(timeout=LIMIT_S)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -12,7 +12,7 @@ from appliance import unix_socket
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from tests.gateway.fake_triton import endless
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -25,7 +25,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def admin(path):
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://box", timeout=30) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://box", timeout=LIMIT_S) as client:
         yield client
 
 
@@ -33,7 +33,9 @@ def test_it_shows_who_does_what_within_which_limits(make_harness, path, admin):
     limits = DoorLimits(Limits("the box"), Limits("this principal", max_requests=4))
     box = make_harness(socket=path, limits=limits)
     box.triton.script = endless(pause_s=0.02)
-    with httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response:
+    with httpx.stream(
+        "POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}, timeout=LIMIT_S
+    ) as response:
         assert response.status_code == 200
         status = admin.get("/status").json()
     assert status["requests"] == 1
@@ -58,10 +60,10 @@ def test_health_is_asked_there_without_key_or_certificate(make_harness, path, ad
 def test_a_triton_started_again_within_a_second_is_not_called_ready_before_it_can_be_reached(make_harness, path, admin):
     box = make_harness(socket=path)
     box.kill_triton()
-    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 503
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, timeout=LIMIT_S).status_code == 503
     box.restart_triton()
     wait_until(lambda: admin.get("/health/ready").status_code == 200)
-    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 200
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, timeout=LIMIT_S).status_code == 200
 
 
 def test_a_drain_is_asked_for_with_post_alone(make_harness, path, admin):

@@ -23,6 +23,7 @@ from appliance.gateway.openai import body
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from tests.waiting import LIMIT_S
 
 DEFAULTS = Generation(eos_token_ids=())
 TURNS = [{"role": "user", "content": "a"}]
@@ -126,6 +127,6 @@ def test_every_number_of_kserves_sampling_parameters_is_bounded_or_refused(name,
     ],
 )
 def test_a_number_beyond_all_bounds_is_a_400_that_names_it(harness, path, parameters):
-    response = httpx.post(f"{harness.url}{path}", json={"model": "tiny-instruct", **parameters}, timeout=60)
+    response = httpx.post(f"{harness.url}{path}", json={"model": "tiny-instruct", **parameters}, timeout=LIMIT_S)
     assert response.status_code == 400
     assert response.json()["error"]["message"].partition(":")[0].partition("[")[0].partition(".")[0] in parameters

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.address import Address
 from tests.gateway.fake_triton import endless, words
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -56,7 +56,7 @@ def test_a_client_that_stops_reading_is_cancelled_after_the_time_limit(make_harn
     wait_until(lambda: harness.triton.running == 0)
     assert harness.triton.cancelled == 1
     # Others are answered meanwhile, and the server's side of the connection is gone soon.
-    assert httpx.get(f"{harness.url}/v1/models").status_code == 200
+    assert httpx.get(f"{harness.url}/v1/models", timeout=LIMIT_S).status_code == 200
     connection.settimeout(20)
     with contextlib.suppress(ConnectionError):
         while connection.recv(1 << 20):
@@ -67,7 +67,7 @@ def test_a_client_that_stops_reading_is_cancelled_after_the_time_limit(make_harn
 def test_a_client_that_sends_its_body_too_slowly_is_refused(make_harness):
     harness = make_harness(body_timeout_s=0.3)
     address = Address.from_text(harness.url.removeprefix("http://"))
-    with socket.create_connection((address.host, address.port), timeout=20) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         connection.sendall(
             b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
         )
@@ -79,7 +79,9 @@ def test_more_requests_than_the_gateway_takes_are_refused_at_once(make_harness):
     harness.triton.script = endless()
     running = [raw_request(harness, stream=True) for _ in range(2)]
     wait_until(lambda: harness.triton.running == 2)
-    refused = httpx.post(f"{harness.url}/v1/chat/completions", json={"model": MODEL, "messages": HELLO})
+    refused = httpx.post(
+        f"{harness.url}/v1/chat/completions", json={"model": MODEL, "messages": HELLO}, timeout=LIMIT_S
+    )
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
     assert refused.headers["retry-after"]
     for connection in running:
@@ -98,7 +100,7 @@ def test_two_hundred_requests_at_once_each_get_their_own_answer(harness):
     async def crowd():
         limits = httpx.Limits(max_connections=None)
         async with (
-            httpx.AsyncClient(limits=limits, timeout=60) as pool,
+            httpx.AsyncClient(limits=limits, timeout=LIMIT_S) as pool,
             openai.AsyncOpenAI(base_url=f"{harness.url}/v1", api_key="x", max_retries=0, http_client=pool) as client,
         ):
 

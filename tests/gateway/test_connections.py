@@ -12,7 +12,7 @@ import pytest
 
 from appliance.gateway.connections import room_for_connections
 from tests.gateway.fake_triton import endless
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -21,7 +21,7 @@ GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 def connect(box) -> socket.socket:
     address = box.gateway.http.address
-    return socket.create_connection((address.host, address.port), timeout=60)
+    return socket.create_connection((address.host, address.port), timeout=LIMIT_S)
 
 
 def is_cut(connection: socket.socket) -> bool:
@@ -64,7 +64,7 @@ def test_a_head_that_trickles_in_is_cut_though_bytes_keep_coming(make_harness):
                 return True
 
         wait_until(is_over)
-        assert httpx.get(f"{box.url}/health/live").status_code == 200
+        assert httpx.get(f"{box.url}/health/live", timeout=LIMIT_S).status_code == 200
 
 
 def test_a_second_head_that_trickles_in_is_cut_too(make_harness):
@@ -95,7 +95,9 @@ def test_a_connection_idle_between_requests_is_closed_after_its_own_time(make_ha
 def test_an_answer_may_take_longer_than_a_head(make_harness):
     box = make_harness(header_timeout_s=0.2, idle_timeout_s=0.2)
     box.triton.script = endless(pause_s=0.02)
-    with httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response:
+    with httpx.stream(
+        "POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}, timeout=LIMIT_S
+    ) as response:
         lines = response.iter_lines()
         for _ in range(60):
             next(lines)
@@ -105,7 +107,9 @@ def test_one_connection_too_many_closes_the_one_idle_longest(make_harness):
     box = make_harness(max_connections=3)
     box.triton.script = endless(pause_s=0.02)
     with (
-        httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response,
+        httpx.stream(
+            "POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}, timeout=LIMIT_S
+        ) as response,
         connect(box) as first,
         connect(box) as second,
     ):
@@ -146,7 +150,7 @@ def test_ten_thousand_idle_connections_leave_others_their_answers(make_harness):
             assert clients.stdout.readline() == "open\n"
             wait_until(lambda: len(box.gateway.http._server.server_state.connections) == count)
             for _ in range(20):
-                assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, timeout=60).status_code == 200
+                assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, timeout=LIMIT_S).status_code == 200
             assert clients.communicate()[0] == "HTTP/1.1 200\nHTTP/1.1 200\n"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -167,7 +171,9 @@ def test_room_is_made_for_as_many_connections_as_the_kernel_allows(soft: int, wa
 def test_when_all_are_busy_a_newcomer_is_turned_away(make_harness):
     box = make_harness(max_connections=1)
     box.triton.script = endless(pause_s=0.02)
-    with httpx.stream("POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}) as response:
+    with httpx.stream(
+        "POST", f"{box.url}/v1/completions", json={**REQUEST, "stream": True}, timeout=LIMIT_S
+    ) as response:
         with connect(box) as newcomer:
             assert is_cut(newcomer)
         assert next(response.iter_lines())

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.gateway.fake_triton import endless, words
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -42,7 +42,7 @@ class Running:
         self._reader.start()
 
     def finish(self):
-        self.program.wait(timeout=30)
+        self.program.wait(timeout=LIMIT_S)
         self._reader.join()
         self.program.stderr.close()
         return self.program.returncode, [json.loads(line) for line in self.log]
@@ -55,7 +55,7 @@ def start(harness, artefacts):
     def start(**options):
         running = Running(harness, artefacts[0], **options)
         started.append(running)
-        wait_until(lambda: httpx.get(f"{running.url}/health/ready").status_code == 200)
+        wait_until(lambda: httpx.get(f"{running.url}/health/ready", timeout=LIMIT_S).status_code == 200)
         return running
 
     yield start
@@ -77,7 +77,7 @@ def test_a_running_stream_finishes_and_new_requests_are_refused(start, harness):
     harness.triton.script = script
     with (
         openai.OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client,
-        httpx.Client(base_url=running.url) as idle,
+        httpx.Client(base_url=running.url, timeout=LIMIT_S) as idle,
     ):
         stream = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
         next(stream)
@@ -116,7 +116,7 @@ def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harnes
     running = start(drain_s=30)
     harness.triton.script = words("a secret answer")
     question = [{"role": "user", "content": "a secret question"}]
-    with httpx.Client(base_url=running.url, headers={"x-request-id": "trace-7"}) as client:
+    with httpx.Client(base_url=running.url, headers={"x-request-id": "trace-7"}, timeout=LIMIT_S) as client:
         client.post("/v1/chat/completions", json={"model": MODEL, "messages": question})
         client.post("/v1/chat/completions", json={"model": MODEL, "messages": question, "secret": 1})
     running.program.send_signal(signal.SIGINT)
@@ -141,7 +141,7 @@ def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):
     options["--metrics"] = "127.0.0.1:0"
     options |= {"--artefact": str(artefacts[0]), **changes}
     command = [sys.executable, "-m", "appliance.gateway", *(word for pair in options.items() for word in pair)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert ended.returncode == status
     assert words_ in ended.stderr
 
@@ -153,6 +153,6 @@ def test_a_taken_port_is_named(harness, artefacts, listener):
     options |= {"--metrics": "127.0.0.1:0", listener: taken}
     command = [sys.executable, "-m", "appliance.gateway", "--artefact", str(artefacts[0])]
     command += [word for pair in options.items() for word in pair]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert ended.returncode == 6
     assert taken in ended.stderr

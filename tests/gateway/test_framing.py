@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from appliance.gateway.connections import MAX_HEAD_BYTES
+from tests.waiting import LIMIT_S
 
 START = b"POST /v1/completions HTTP/1.1\r\n"
 HEAD = START + b"Host: x\r\nContent-Type: application/json\r\n"
@@ -43,7 +44,7 @@ AMBIGUOUS = {
 def answers(box, content: bytes) -> bytes:
     """All that comes back until the box ends the connection."""
     address = box.gateway.http.address
-    with socket.create_connection((address.host, address.port), timeout=60) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         connection.sendall(content)
         found = b""
         try:
@@ -75,7 +76,7 @@ def test_a_second_request_of_a_connection_is_read_as_strictly_as_the_first(harne
 
 
 def test_lengths_and_chunks_each_alone_are_read_on_one_connection(harness):
-    with httpx.Client(base_url=harness.url, timeout=60) as client:
+    with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as client:
         body = b'{"model": "tiny-instruct", "prompt": "a"}'
         kind = {"content-type": "application/json"}
         assert client.post("/v1/completions", content=body, headers=kind).status_code == 200
@@ -85,6 +86,6 @@ def test_lengths_and_chunks_each_alone_are_read_on_one_connection(harness):
 
 def test_the_metrics_listener_is_as_strict(harness):
     address = harness.gateway.metrics.address
-    with socket.create_connection((address.host, address.port), timeout=60) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")

@@ -129,10 +129,10 @@ def test_an_overloaded_engine_is_an_exhausted_resource(stub, harness):
 
 def test_the_clients_deadline_reaches_the_engine_and_frees_the_slot(stub, harness):
     harness.triton.script = endless()
-    error = failed(stub.Chat(chat_request(), timeout=1.0))
+    error = failed(stub.Chat(chat_request(), timeout=3.0))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     # The client's and our clock differ a little; without a deadline it would be the limit of 3600.
-    assert 0 < harness.triton.asked[0].options["timeout_s"] < 2
+    assert 0 < harness.triton.asked[0].options["timeout_s"] < 4
     wait_until(lambda: harness.triton.running == 0)
 
 

@@ -21,7 +21,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.gateway.fake_triton import endless
 from tests.gateway.keys import Keys, bearer, metadata, status_of
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -57,7 +57,7 @@ def open_socket() -> Iterator:
 
         def connect(address: str, content: bytes) -> socket.socket:
             host, _, port = address.removeprefix("http://").rpartition(":")
-            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=LIMIT_S))
             connection.sendall(content)
             return connection
 
@@ -78,7 +78,7 @@ def held(box) -> dict[str, int]:
 
 
 def complete(box, key):
-    return httpx.post(f"{box.url}/v1/completions", json=REQUEST, headers=bearer(key), timeout=60)
+    return httpx.post(f"{box.url}/v1/completions", json=REQUEST, headers=bearer(key), timeout=LIMIT_S)
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -140,7 +140,7 @@ def test_a_body_counts_until_its_answer_has_ended(make_box, keys):
     box, key = make_box(), keys.make()
     box.triton.script = endless()
     with (
-        httpx.Client(base_url=box.url, timeout=60, headers=bearer(key)) as client,
+        httpx.Client(base_url=box.url, timeout=LIMIT_S, headers=bearer(key)) as client,
         client.stream("POST", "/v1/completions", json={**REQUEST, "stream": True}) as response,
     ):
         assert response.status_code == 200
@@ -176,7 +176,7 @@ def half_a_call(method: str, key: str) -> bytes:
 def rpc(box, key):
     with grpc.insecure_channel(box.grpc_address) as channel:
         call = InferenceServiceStub(channel).Complete(
-            pb.CompleteRequest(model=MODEL, text="Once"), metadata=metadata(key), timeout=60
+            pb.CompleteRequest(model=MODEL, text="Once"), metadata=metadata(key), timeout=LIMIT_S
         )
         return status_of(call)[0]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.fake_triton import endless, piece, usage
 from tests.gateway.tiny_artefact import tiny_tokenizer
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 
@@ -66,7 +66,7 @@ def test_questions_are_answered_while_there_is_no_room_for_requests(make_harness
 
     harness = make_harness(max_requests=1, slots=1)
     harness.triton.script = endless()
-    with httpx.Client(base_url=harness.url, timeout=30) as http:
+    with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as http:
         body = {"model": MODEL, "prompt": "a", "stream": True}
         with http.stream("POST", "/v1/completions", json=body):
             wait_until(lambda: harness.triton.running == 1)
@@ -93,7 +93,7 @@ def test_a_wait_is_estimated_from_what_has_finished(make_harness):
         yield piece("", [], finish="stop", usage={**usage(asked, 1), "prefill_s": 1.0, "decode_s": 2.0})
 
     harness.triton.script = script
-    with httpx.Client(base_url=harness.url, timeout=30) as http:
+    with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as http:
         body = {"model": MODEL, "prompt": "a"}
         http.post("/v1/completions", json=body)
         assert http.get(f"/v1/models/{MODEL}/queue").json() == {

@@ -22,7 +22,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.gateway.keys import Keys, bearer, id_of, metadata, status_of
 from tests.gateway.lean_inputs import lean
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -42,7 +42,7 @@ def box(make_harness, keys):
 
 @pytest.fixture
 def http(box):
-    with httpx.Client(base_url=box.url, timeout=30) as client:
+    with httpx.Client(base_url=box.url, timeout=LIMIT_S) as client:
         yield client
 
 
@@ -78,9 +78,11 @@ def test_the_first_key_closes_a_running_box(http, stub, keys):
 
 def test_keys_can_be_demanded_before_there_is_one(make_harness, keys):
     box = make_harness(policy=Policy(keys=keys.file.path, require_keys=True))
-    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST).status_code == 401
+    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, timeout=LIMIT_S).status_code == 401
     key = keys.make()
-    assert httpx.post(f"{box.url}/v1/completions", json=REQUEST, headers=bearer(key)).status_code == 200
+    assert (
+        httpx.post(f"{box.url}/v1/completions", json=REQUEST, headers=bearer(key), timeout=LIMIT_S).status_code == 200
+    )
 
 
 BAD_HEADERS = [
@@ -227,7 +229,7 @@ def test_nobody_is_let_in_by_sending_a_body(box, keys):
     head = (
         b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
     )
-    with socket.create_connection((address.host, address.port), timeout=30) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
 
@@ -296,10 +298,10 @@ def test_a_key_that_is_revoked_asks_nothing_more_in_an_open_stream(box, keys):
             lambda result, error: answers.put((result, error)), headers={"authorization": f"Bearer {key}"}
         )
         client.async_stream_infer(MODEL, lean())
-        assert answers.get(timeout=30)[1] is None
+        assert answers.get(timeout=LIMIT_S)[1] is None
         keys.revoke(key)
         client.async_stream_infer(MODEL, lean(), request_id="after")
-        while (error := answers.get(timeout=30)[1]) is None:
+        while (error := answers.get(timeout=LIMIT_S)[1]) is None:
             pass
         assert "not valid" in str(error)
         client.stop_stream(cancel_requests=True)

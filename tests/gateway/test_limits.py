@@ -17,7 +17,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.gateway.fake_triton import endless, refusal, words
 from tests.gateway.keys import Keys, bearer, metadata, status_of
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -41,7 +41,7 @@ def make_box(make_harness, keys):
 
 
 def complete(box, key, **parameters):
-    return httpx.post(f"{box.url}/v1/completions", json={**REQUEST, **parameters}, headers=bearer(key), timeout=30)
+    return httpx.post(f"{box.url}/v1/completions", json={**REQUEST, **parameters}, headers=bearer(key), timeout=LIMIT_S)
 
 
 def rpc(box, key):
@@ -125,7 +125,7 @@ def streaming(box, key):
     """Hold an answer open."""
     headers = bearer(key)
     with (
-        httpx.Client(base_url=box.url, timeout=30) as client,
+        httpx.Client(base_url=box.url, timeout=LIMIT_S) as client,
         client.stream("POST", "/v1/completions", json={**REQUEST, "stream": True}, headers=headers) as response,
     ):
         assert response.status_code == 200

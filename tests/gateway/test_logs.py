@@ -18,7 +18,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.gateway.served_model import ServedModel
 from tests.gateway.fake_triton import failure, piece, words
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MARK = "xyzzy-plugh"
 MODEL = "tiny-instruct"
@@ -51,7 +51,7 @@ def lines(log, event="request"):
 
 def odd_http(box, **changes):
     for path, body in PATHS.items():
-        httpx.post(f"{box.url}{path}", json={**body, **changes}, timeout=30)
+        httpx.post(f"{box.url}{path}", json={**body, **changes}, timeout=LIMIT_S)
 
 
 def test_odd_requests_over_http_leave_an_id_and_no_text(box, log):
@@ -64,17 +64,22 @@ def test_odd_requests_over_http_leave_an_id_and_no_text(box, log):
     for path in PATHS:
         url = f"{box.url}{path}"
         kind = {"content-type": "application/json"}
-        httpx.post(url, content=f'{{"prompt": "{MARK}"', headers=kind)
-        httpx.post(url, content=MARK, headers={"content-type": MARK})
-        httpx.post(url, content=b"\xff" + MARK.encode(), headers=kind)
-        httpx.post(url, content=MARK * 10_000, headers=kind)
-        httpx.request(MARK, f"{url}/{MARK}?q={MARK}", headers={"user-agent": MARK, "x-request-id": f"{MARK} {MARK}"})
-    httpx.get(f"{box.url}/v1/models/{MARK}")
-    httpx.get(f"{box.url}/{MARK}")
+        httpx.post(url, content=f'{{"prompt": "{MARK}"', headers=kind, timeout=LIMIT_S)
+        httpx.post(url, content=MARK, headers={"content-type": MARK}, timeout=LIMIT_S)
+        httpx.post(url, content=b"\xff" + MARK.encode(), headers=kind, timeout=LIMIT_S)
+        httpx.post(url, content=MARK * 10_000, headers=kind, timeout=LIMIT_S)
+        httpx.request(
+            MARK,
+            f"{url}/{MARK}?q={MARK}",
+            headers={"user-agent": MARK, "x-request-id": f"{MARK} {MARK}"},
+            timeout=LIMIT_S,
+        )
+    httpx.get(f"{box.url}/v1/models/{MARK}", timeout=LIMIT_S)
+    httpx.get(f"{box.url}/{MARK}", timeout=LIMIT_S)
     wait_until(lambda: len(lines(log)) == 24)
     assert all(line["request_id"] for line in lines(log))
     assert MARK not in log.getvalue().lower()
-    assert MARK not in httpx.get(box.metrics_url).text.lower()
+    assert MARK not in httpx.get(box.metrics_url, timeout=LIMIT_S).text.lower()
 
 
 def test_what_the_model_says_stays_out_also_when_it_fails(box, log):
@@ -90,7 +95,7 @@ def test_what_the_model_says_stays_out_also_when_it_fails(box, log):
     odd_http(box, stream=True)
     wait_until(lambda: len(lines(log)) == 8)
     assert MARK not in log.getvalue().lower()
-    assert MARK not in httpx.get(box.metrics_url).text.lower()
+    assert MARK not in httpx.get(box.metrics_url, timeout=LIMIT_S).text.lower()
 
 
 def test_odd_calls_over_grpc_leave_an_id_and_no_text(box, log):
@@ -118,7 +123,7 @@ def test_odd_calls_over_grpc_leave_an_id_and_no_text(box, log):
     wait_until(lambda: len(lines(log)) == len(calls))
     assert all(line["request_id"] for line in lines(log))
     assert MARK not in log.getvalue().lower()
-    assert MARK not in httpx.get(box.metrics_url).text.lower()
+    assert MARK not in httpx.get(box.metrics_url, timeout=LIMIT_S).text.lower()
 
 
 def _whatever_it_says(call):
@@ -138,7 +143,7 @@ def test_a_bug_says_where_it_is_and_not_what_it_met(box, log, monkeypatch, front
 
     monkeypatch.setattr(ServedModel, "tokenize_rendered", tokenize_rendered)
     if front == "http":
-        assert httpx.post(f"{box.url}/v1/chat/completions", json=CHAT).status_code == 500
+        assert httpx.post(f"{box.url}/v1/chat/completions", json=CHAT, timeout=LIMIT_S).status_code == 500
     else:
         with grpc.insecure_channel(box.grpc_address) as channel:
             request = pb.ChatRequest(model=MODEL, messages=[pb.Message(role="user", content=MARK)])

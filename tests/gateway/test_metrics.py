@@ -13,7 +13,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.metrics.names import Kind
 from tests.gateway.fake_triton import endless, failure, piece, refusal, usage, words
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
@@ -27,7 +27,7 @@ def box(make_harness):
 
 def scrape(box):
     """Every sample by its name and labels."""
-    answer = httpx.get(box.metrics_url)
+    answer = httpx.get(box.metrics_url, timeout=LIMIT_S)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = text_string_to_metric_families(answer.text)
     return {(one.name, *sorted(one.labels.items())): one.value for family in families for one in family.samples}
@@ -45,7 +45,7 @@ def ended(box, count):
 
 
 def post(box, path="/v1/chat/completions", **body):
-    return httpx.post(f"{box.url}{path}", json={**CHAT, **body}, timeout=30)
+    return httpx.post(f"{box.url}{path}", json={**CHAT, **body}, timeout=LIMIT_S)
 
 
 def test_a_streamed_chat_is_measured_from_end_to_end(box):
@@ -105,7 +105,9 @@ def test_a_stream_that_fails_after_its_status_has_failed(box):
 
 def test_a_client_that_leaves_has_cancelled_and_is_in_flight_until_then(box):
     box.triton.script = endless()
-    with httpx.stream("POST", f"{box.url}/v1/chat/completions", json={**CHAT, "stream": True}) as stream:
+    with httpx.stream(
+        "POST", f"{box.url}/v1/chat/completions", json={**CHAT, "stream": True}, timeout=LIMIT_S
+    ) as stream:
         lines = stream.iter_lines()
         next(lines)
         assert total(box, "appliance_gateway_requests_in_flight") == 1
@@ -136,12 +138,12 @@ def test_grpc_calls_are_counted_under_their_full_names(box):
 def test_what_clients_write_never_becomes_a_label(box):
     before = len(scrape(box))
     for number in range(20):
-        httpx.get(f"{box.url}/made-up-{number}")
-        httpx.request(f"VERB{number}", f"{box.url}/v1/models")
-        httpx.get(f"{box.url}/v1/models/made-up-{number}")
+        httpx.get(f"{box.url}/made-up-{number}", timeout=LIMIT_S)
+        httpx.request(f"VERB{number}", f"{box.url}/v1/models", timeout=LIMIT_S)
+        httpx.get(f"{box.url}/v1/models/made-up-{number}", timeout=LIMIT_S)
         post(box, model=f"made-up-{number}")
     ended(box, 80)
-    text = httpx.get(box.metrics_url).text
+    text = httpx.get(box.metrics_url, timeout=LIMIT_S).text
     assert "made-up" not in text
     assert "VERB" not in text
     # One histogram without a model, and a counter for each of a few endpoints and reasons.
@@ -166,10 +168,10 @@ def test_without_triton_the_gateways_own_figures_are_still_there(box):
 
 def test_the_listener_has_nothing_else(box):
     root = box.metrics_url.removesuffix("/metrics")
-    assert httpx.get(f"{root}/v1/models").status_code == 404
+    assert httpx.get(f"{root}/v1/models", timeout=LIMIT_S).status_code == 404
     # The API has the same page, for those with a key: test_keys.py.
-    assert httpx.get(f"{box.url}/metrics").text.startswith("# HELP")
-    assert httpx.post(box.metrics_url).status_code == 405
+    assert httpx.get(f"{box.url}/metrics", timeout=LIMIT_S).text.startswith("# HELP")
+    assert httpx.post(box.metrics_url, timeout=LIMIT_S).status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from appliance.layout import Layout
 from tests.real_model import NAME
 from tests.running_box import CONFIGURATION, RunningBox
 from tests.tiny_artefact import TINY
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.triton
 HELLO = [{"role": "user", "content": "Once upon a time"}]
@@ -109,7 +109,7 @@ def test_clients_that_hang_up_free_their_slots(box: RunningBox):
     connections = []
     for stream in (b"true", b"false"):
         body = b'{"model":"%s","prompt":"a","max_tokens":60000,"ignore_eos":true,"stream":%s}' % (TINY.encode(), stream)
-        connection = socket.create_connection((host, int(port)))
+        connection = socket.create_connection((host, int(port)), timeout=LIMIT_S)
         head = (
             b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         )
@@ -137,7 +137,7 @@ def test_responses_and_messages_come_through_the_real_engine(client: openai.Open
             assert "".join(one.text_stream) == whole.output_text
         counted = claude.messages.count_tokens(model=TINY, messages=HELLO).input_tokens
         assert counted == message.usage.input_tokens + message.usage.cache_read_input_tokens
-    queue = httpx.get(f"http://{box.state.http}/v1/models/{TINY}/queue").json()
+    queue = httpx.get(f"http://{box.state.http}/v1/models/{TINY}/queue", timeout=LIMIT_S).json()
     assert (queue["slots"], queue["wait_s"]) == (4, 0)
     assert queue["basis"]["median_service_s"] > 0
 

@@ -121,7 +121,7 @@ def test_a_deadline_of_a_grpc_call_ends_it_in_the_engine(box: RunningBox):
     with grpc.insecure_channel(box.state.grpc) as channel:
         sampling = pb.Sampling(max_tokens=60_000, ignore_eos=True)
         call = InferenceServiceStub(channel).Complete(
-            pb.CompleteRequest(model=TINY, text="Once", sampling=sampling), timeout=1.0
+            pb.CompleteRequest(model=TINY, text="Once", sampling=sampling), timeout=3.0
         )
         with pytest.raises(grpc.RpcError) as caught:
             list(call)
@@ -159,7 +159,7 @@ def test_tritons_own_refusals_come_through(client: triton.InferenceServerClient)
 
 
 def _samples(box: RunningBox):
-    page = httpx.get(f"http://{box.state.metrics}/metrics").text
+    page = httpx.get(f"http://{box.state.metrics}/metrics", timeout=LIMIT_S).text
     names = [family.name for family in text_string_to_metric_families(page)]
     assert len(names) == len(set(names)), "a family stands on the page twice"
     # That parser gives counters the names of a newer format; Grafana sees those of the page.
@@ -204,11 +204,13 @@ def test_no_log_and_no_metric_of_a_box_holds_what_was_said(box: RunningBox, clie
         with contextlib.suppress(InferenceServerException):
             list(stream(client, *inputs))
     for body in ({"prompt": MARK}, {"prompt": MARK, "max_tokens": MARK}, {"prompt": MARK, MARK: 1}):
-        httpx.post(f"http://{box.state.http}/v1/completions", json={"model": TINY, "max_tokens": 4, **body}, timeout=60)
+        httpx.post(
+            f"http://{box.state.http}/v1/completions", json={"model": TINY, "max_tokens": 4, **body}, timeout=LIMIT_S
+        )
     wait_until(lambda: (box.root / "run" / "gateway.log").read_text().count('"path": "/v1/completions"') >= 3)
     for path in sorted((box.root / "run").glob("*.log")):
         assert MARK not in path.read_text(errors="replace"), path.name
-    assert MARK not in httpx.get(f"http://{box.state.metrics}/metrics").text
+    assert MARK not in httpx.get(f"http://{box.state.metrics}/metrics", timeout=LIMIT_S).text
     assert MARK not in box.output.read_text()
     ids = re.findall(r'"event": "request", "request_id": "(\w+)"', (box.root / "run" / "gateway.log").read_text())
     assert len(ids) >= len(odd) + 3

@@ -12,7 +12,7 @@ from appliance.address import Address
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.gateway.served_model import ServedModel
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "a secret"}
@@ -54,7 +54,7 @@ def test_a_bug_is_an_internal_error_of_grpc(harness, caplog):
 def test_a_client_that_hangs_up_before_its_body_is_complete_is_only_logged(harness, caplog):
     caplog.set_level(logging.INFO, logger="appliance.gateway")
     address = Address.from_text(harness.url.removeprefix("http://"))
-    with socket.create_connection((address.host, address.port)) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         head = (
             b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
@@ -74,7 +74,7 @@ def test_small_pieces_of_an_answer_do_not_wait_for_acknowledgements(harness, mon
 
     monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
     address = Address.from_text(harness.url.removeprefix("http://"))
-    with socket.create_connection((address.host, address.port)) as connection:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
         connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.recv(10)
     assert address.port in switched

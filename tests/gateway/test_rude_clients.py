@@ -13,7 +13,7 @@ import pytest
 
 from appliance.address import Address
 from tests.gateway.fake_triton import piece, words
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 POLITE, SLOW = "tiny-instruct", "tiny-base"
 READERS, HALVES = 40, 200
@@ -65,7 +65,7 @@ def test_slow_readers_half_requests_and_oversized_bodies_keep_nobody_waiting(box
     for number in range(HALVES):
         connect(halves[number % len(halves)])
     wait_until(lambda: len(sent) == READERS)
-    with httpx.Client(base_url=harness.url, timeout=60) as client:
+    with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as client:
         for number in range(50):
             too_large = connect(f"{HEAD}Content-Length: {1 << 40}\r\n\r\n".encode())
             prompt = [number, 7, number]

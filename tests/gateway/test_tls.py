@@ -21,6 +21,7 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.auth.certificates import Site
 from tests.gateway.keys import Keys, bearer, id_of, metadata, status_of
+from tests.waiting import LIMIT_S
 
 MODEL = "tiny-instruct"
 REQUEST = {"model": MODEL, "prompt": "Once"}
@@ -43,7 +44,7 @@ def web(box, site, client=None):
     context = ssl.create_default_context(cafile=site.ca_path)
     if client:
         context.load_cert_chain(*client)
-    return httpx.Client(base_url=box.url, verify=context, timeout=30)
+    return httpx.Client(base_url=box.url, verify=context, timeout=LIMIT_S)
 
 
 def rpc(box, site, client=None, key=None):
@@ -62,7 +63,7 @@ def certificate_at(address: Address, site) -> x509.Certificate:
     """The certificate that a server shows at a new handshake."""
     context = ssl.create_default_context(cafile=site.ca_path)
     with (
-        socket.create_connection((address.host, address.port), timeout=30) as connection,
+        socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection,
         context.wrap_socket(connection, server_hostname="localhost") as secured,
     ):
         return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True))
@@ -71,7 +72,7 @@ def certificate_at(address: Address, site) -> x509.Certificate:
 def test_the_openai_client_works_with_a_key_over_tls(make_harness, site, keys):
     key = keys.make()
     box = make_harness(policy=Policy(keys.file.path, tls=site.tls_files()))
-    http = httpx.Client(verify=ssl.create_default_context(cafile=site.ca_path))
+    http = httpx.Client(verify=ssl.create_default_context(cafile=site.ca_path), timeout=LIMIT_S)
     with openai.OpenAI(base_url=f"{box.url}/v1", api_key=key, max_retries=0, http_client=http) as client:
         assert client.models.list().data[0].id == MODEL
         answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True)
@@ -97,7 +98,7 @@ def test_who_does_not_trust_the_ca_does_not_talk(make_harness, site, tmp_path):
 def test_nothing_is_answered_in_the_clear(make_harness, site):
     box = make_harness(policy=Policy(tls=site.tls_files()))
     with pytest.raises(httpx.HTTPError):
-        httpx.get(box.url.replace("https", "http") + "/health/live")
+        httpx.get(box.url.replace("https", "http") + "/health/live", timeout=LIMIT_S)
 
 
 def test_a_client_certificate_is_a_principal_with_the_configured_scopes(make_harness, site):
@@ -201,7 +202,7 @@ def test_old_versions_of_tls_are_refused(make_harness, site):
     body = b"\x03\x02" + b"\x00" * 32 + b"\x00" + b"\x00\x02\x00\x35" + b"\x01\x00"
     hello = b"\x16\x03\x01" + (len(body) + 4).to_bytes(2, "big") + b"\x01" + len(body).to_bytes(3, "big") + body
     for address in (box.gateway.http.address, box.gateway.grpc.address):
-        with socket.create_connection((address.host, address.port), timeout=30) as connection:
+        with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as connection:
             connection.sendall(hello)
             # An alert, level fatal, "protocol version" (RFC 8446 section 6.2), or nothing but the end.
             assert connection.recv(64)[5:7] in {b"\x02\x46", b""}
@@ -225,5 +226,5 @@ def test_where_clients_are_verified_no_session_of_tls_1_2_can_be_resumed(make_ha
     context = ssl.create_default_context(cafile=site.ca_path)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     address = box.gateway.http.address
-    with socket.create_connection((address.host, address.port)) as raw, pytest.raises(ssl.SSLError):
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as raw, pytest.raises(ssl.SSLError):
         context.wrap_socket(raw, server_hostname="localhost")

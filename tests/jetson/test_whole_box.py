@@ -13,7 +13,7 @@ import pytest
 from appliance.metrics import Sample, parse
 from tests.jetson.captured import heat, unpack
 from tests.running_box import RunningBox
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 AS_BOARD = Path(__file__).parent / "as_board.sh"
 pytestmark = pytest.mark.triton
@@ -30,7 +30,7 @@ class BoxOnBoard(RunningBox):
         return _as_board(self.tree, *super().command(*words))
 
     def samples(self) -> list[Sample]:
-        with urllib.request.urlopen(f"http://{self.state.metrics}/metrics", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://{self.state.metrics}/metrics", timeout=LIMIT_S) as answer:
             return [sample for sample in parse(answer.read().decode()) if sample.name.startswith("appliance_")]
 
     def figure(self, name: str, **labels: str) -> float | None:

@@ -26,6 +26,7 @@ from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.usual_profile import usual_profile
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
 from tests.tensorrt.step_graph import CONTEXT_TOKENS
+from tests.waiting import LIMIT_S
 
 
 def names(store: PlanStore) -> list[str]:
@@ -164,7 +165,7 @@ def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site:
     with locked(store.folder / "lock"):
         thread = threading.Thread(target=lambda: ensured.append(ensure_plan(store, site, no_smoke, heard)))
         thread.start()
-        assert waits.wait(30)
+        assert waits.wait(LIMIT_S)
         assert store.plans() == ()
     thread.join()
     assert ensured[0].was_built

@@ -13,7 +13,7 @@ import pytest
 from appliance.address import Address
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.triton
 GENERATE = f"/v2/models/{TINY}/generate"
@@ -70,7 +70,7 @@ def test_nobody_speaks_in_the_name_of_another(box: RunningBox, text: str):
 def test_a_key_is_needed_and_triton_is_asked_what_it_knows(box: RunningBox):
     assert _post(box, "apl_none", {"text_input": "a"}).status_code == 401
     headers = {"authorization": f"Bearer {_key(box)}"}
-    with httpx.Client(base_url=f"http://{box.state.triton_http}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://{box.state.triton_http}", headers=headers, timeout=LIMIT_S) as client:
         assert client.get("/v2").json()["name"] == "triton"
         assert client.get(f"/v2/models/{TINY}").json()["name"] == TINY
         assert client.get(f"/v2/models/{TINY}/ready").status_code == 200
@@ -86,7 +86,7 @@ def test_hanging_up_frees_the_slot(box: RunningBox, action: str):
     body = json.dumps({"text_input": "Once", "stream": stream, "sampling_parameters": json.dumps(LONG)})
     head = f"POST /v2/models/{TINY}/{action} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Authorization: Bearer {_key(box)}\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((address.host, address.port)) as client:
+    with socket.create_connection((address.host, address.port), timeout=LIMIT_S) as client:
         client.sendall((head + body).encode())
         wait_until(lambda: box.slots_busy == 1)
     wait_until(lambda: box.slots_busy == 0)

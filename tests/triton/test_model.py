@@ -277,7 +277,7 @@ def _post(box: RunningBox, path: str, body: dict[str, Any]) -> str:
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - it is our own box
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310 - it is our own box
         return str(answer.read().decode())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.gateway.chat.prepare import prepare
+from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.completion import Delta
 from appliance.gateway.openai.chat_form import ChatForm
@@ -41,10 +42,16 @@ def tool_params() -> list[dict[str, Any]]:
     ]
 
 
+def prepared_for(model: ServedModel, request: ChatRequest) -> Prepared:
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        # Not asyncio.run: it writes the result out, with the model's whole vocabulary.
+        return loop.run_until_complete(prepare(model, request))
+
+
 def prompt_of(model: ServedModel, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> tuple[str, Any]:
     """The prompt's text, and the prepared conversation."""
     value = {"model": model.name, "messages": messages, "tools": tools}
-    prepared = asyncio.run(prepare(model, chat_request(ChatBody.model_validate(value))))
+    prepared = prepared_for(model, chat_request(ChatBody.model_validate(value)))
     return model.tokenizer.decode(list(prepared.prompt_ids), skip_special_tokens=False), prepared
 
 
@@ -110,9 +117,9 @@ def test_a_newline_alone_before_a_call_is_what_the_template_cannot_say(model: Se
 
 
 def test_a_conversation_that_may_not_call_for_a_turn_keeps_its_prompt(model: ServedModel):
-    offered = asyncio.run(prepare(model, ChatRequest(FIRST, (WEATHER, Tool("f")))))
+    offered = prepared_for(model, ChatRequest(FIRST, (WEATHER, Tool("f"))))
     value = {"model": model.name, "messages": FIRST, "tools": tool_params(), "tool_choice": "none"}
-    barred = asyncio.run(prepare(model, chat_request(ChatBody.model_validate(value))))
+    barred = prepared_for(model, chat_request(ChatBody.model_validate(value)))
     again, _ = prompt_of(model, FIRST, tool_params())
     assert model.tokenizer.decode(list(barred.prompt_ids), skip_special_tokens=False) == again
     assert offered.tools

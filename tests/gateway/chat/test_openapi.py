@@ -12,13 +12,14 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from appliance.gateway.openai.openapi import ENDPOINTS, Endpoint, document
 from tests.gateway.harness import Harness
+from tests.waiting import LIMIT_S
 
 load_all_checks()
 # What a valid body cannot promise: the model exists, the prompt fits, the model can do what is asked.
 LEFT_OUT = CHECKS.get_by_names(["positive_data_acceptance"])
 # What is made to be wrong is sometimes right: for another of several alternatives, or without its nulls.
 REFUSAL = CHECKS.get_by_names(["negative_data_rejection"])
-EXAMPLES = 60
+EXAMPLES = settings().max_examples // 5
 MODELS = ("tools", "thinker", "coder")
 
 
@@ -45,8 +46,11 @@ def test_every_answer_is_one_that_the_document_describes(talking_harness: Harnes
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
         is_right = bodies is not None and bodies.is_valid(_without_nulls(case.body))
-        left_out = [*LEFT_OUT, *(REFUSAL if is_right else [])]
-        case.call_and_validate(base_url=talking_harness.url, excluded_checks=left_out)
+        case.call_and_validate(
+            base_url=talking_harness.url,
+            excluded_checks=[*LEFT_OUT, *(REFUSAL if is_right else [])],
+            timeout=LIMIT_S,
+        )
 
     ask()
 
