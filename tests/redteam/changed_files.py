@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def _outcome(read: Callable[[bytes], Any], content: bytes) -> tuple[str, str]:
-    """ "read" or "refused", and a fault's traceback."""
+    """What came of it, and a fault's traceback."""
     try:
         read(content)
     except ApplianceError:

@@ -1,4 +1,4 @@
-"""Clients without manners: half bodies, unread answers, connections that hang, gRPC messages that grow when unpacked."""
+"""Clients without manners: half bodies, unread answers, connections that hang, messages that grow when unpacked."""
 
 from __future__ import annotations
 
