@@ -34,7 +34,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs redteam coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ lock: setup ## Resolve the newest fitting versions and write the lock files
 oracle: ## Write tests/golden anew with torch and transformers, in an environment of their own; GGUF=file
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
+
+redteam: setup ## Attack a real box in every known way, fuzz it, and print what held; REDTEAM="--seconds 60 --seed N"
+	$(BIN)/python -m tests.redteam $(REDTEAM)
 
 bench: setup ## Measure against other engines and print the tables; BENCH="--quick" and the like
 	@$(MAKE) peers || echo 'Not every peer could be installed; those that are missing are printed as absent.' >&2

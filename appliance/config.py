@@ -167,7 +167,8 @@ class Config:
         """
         try:
             document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        # Besides its own error, for a number of thousands of digits and for tables without end.
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin} is not TOML: {error}") from error
         return cls.from_mapping(document, origin)
 
@@ -180,7 +181,7 @@ class Config:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin} is not JSON: {error}") from error
         if not isinstance(document, dict):
             raise UsageError(f"{origin} must be an object")
@@ -231,7 +232,7 @@ def _value(value: Any, hint: Any, option: Field[Any], origin: str) -> Any:
     if _is_table(hint):
         return _lists_of_words(value, f"{origin}: {option.name}")
     allowed = [kind for kind in (get_args(hint) or (hint,)) if kind is not types.NoneType]
-    if float in allowed and type(value) is int:
+    if float in allowed and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if type(value) not in allowed:
         wanted = " or ".join(kind.__name__ for kind in allowed)

@@ -39,6 +39,9 @@ def test_values_are_taken_over(tmp_path: Path):
         ("[serve]\nmodel = 4", "model must be str"),
         ("[serve]\ndrain_s = nan", "drain_s must be at least 0"),
         ("[serve]\ndrain_s = -1", "drain_s must be at least 0"),
+        ("[serve]\ndrain_s = 1" + "0" * 400, "drain_s must be float"),
+        ("[serve]\ndrain_s = 1" + "0" * 5000, "is not TOML"),
+        ("[serve]\nslots = " + "[" * 100_000, "is not TOML"),
         ("[serve", "is not TOML"),
         ("[access]\nrequire_key = true", "require_key"),
         ("[access]\ncertificates = 4", "certificates must be a table"),
@@ -66,7 +69,7 @@ def test_sections_reach_another_process_as_they_are():
     assert told.serve == ServeConfig()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"access": 4}', '{"limits": {"max_requests": 0}}'])
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"access": 4}', '{"limits": {"max_requests": 0}}'])
 def test_a_wrong_word_from_another_process_is_refused(text: str):
     with pytest.raises(UsageError, match="--config"):
         Config.from_json(text, "--config")

@@ -26,6 +26,8 @@ _TEMPLATE_FAILURES = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    # Jinja writes an infinite constant, 1e400, as the name `inf`.
+    NameError,
     RecursionError,
     TypeError,
     ValueError,

@@ -19,6 +19,8 @@ from appliance.gateway.refusals import PassedOnError
 DOMAIN = "appliance"
 # Clients take 8 kB of trailers by default; the text is in them twice, and escaped in one of the two.
 _MAX_CHARACTERS = 512
+# gRPC sends no other characters, and fails a call that is to end with one.
+_NOT_PRINTABLE = re.compile(r"[^ -~]")
 _WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -37,7 +39,7 @@ def trailers(error: ApplianceError, request_id: str) -> tuple[tuple[str, str | b
     """Return the trailing metadata of a call that ends with this error."""
     found: list[tuple[str, str | bytes]] = [("x-request-id", request_id)]
     if name := param(error):
-        found.append(("x-error-param", name[:_MAX_CHARACTERS].encode("ascii", "replace").decode()))
+        found.append(("x-error-param", _NOT_PRINTABLE.sub("?", name[:_MAX_CHARACTERS])))
     if (wait_s := retry_after_s(error)) is not None:
         found.append(("retry-after", str(wait_s)))
     rich = status_pb2.Status(code=status_of(error).value[0], message=text_of(error))

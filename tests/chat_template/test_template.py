@@ -40,6 +40,7 @@ def test_loop_controls_and_the_date_are_there():
         "{{ messages.append(1) }}",
         "{{ ''.__class__ }}{{ self.__init__.__globals__.os }}",
         "{{ 1 / 0 }}",
+        "{{ messages[0].x + 1e400 }}{{ 1e400 }}",
     ],
 )
 def test_what_the_template_or_the_sandbox_refuses_is_the_clients_error(source):

@@ -271,6 +271,13 @@ def test_nobody_speaks_for_another_principal(stub, streaming, harness):
     assert harness.triton.asked == []
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x7f", "ü", "x" * 10_000])
+def test_a_name_that_no_header_can_have_is_refused_as_any_other(stub, name):
+    message = service_pb2.ModelInferRequest(model_name=MODEL)
+    message.inputs.add(name=name, datatype="BYTES", shape=[1]).contents.bytes_contents.append(b"a")
+    assert refused(stub.ModelInfer, message).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_bytes_that_are_no_request_are_refused(channel, harness):
     error = refused(channel.unary_unary(f"/{SERVICE}/{INFER}"), b"\xff\xff")
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -206,6 +206,8 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
             id="a schema that cannot be honoured",
         ),
         pytest.param({"text_input": "a", "sampling_parameters": {"temprature": 1}}, "[temprature]", id="unknown key"),
+        pytest.param({"text_input": "a", "sampling_parameters": {"a]: b": 1}}, "RequestError: ", id="brackets"),
+        pytest.param({"text_input": "a", "request_options": {"[" * 99: 1}}, "RequestError: ", id="many brackets"),
         pytest.param({"text_input": "a", "sampling_parameters": {"max_tokens": 0}}, "[max_tokens]", id="no tokens"),
         pytest.param(
             {"text_input": "a", "sampling_parameters": '{"temperature": NaN}'}, "[temperature]", id="NaN temperature"

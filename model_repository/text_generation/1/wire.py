@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ _OPTIONS = {"timeout_s"}
 # A year; nobody waits longer, and a clock can hold it.
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
+_NAME = re.compile(r"[\w.]{1,64}")
 _LONG = 4096
 _MAX_JSON = 4 << 20
 _MAX_JSON_VALUES = 1 << 16
@@ -184,8 +186,10 @@ def cancelled_response() -> Any:
 
 def error_text(error: ApplianceError) -> str:
     """Write an error as "<ErrorClassName>[param]: message (hint)"; "[param]" only where a request field is at fault."""
-    param = f"[{error.param}]" if isinstance(error, RequestError) and error.param else ""
-    return f"{type(error).__name__}{param}: {error}"
+    param = error.param if isinstance(error, RequestError) else ""
+    # What a client made up may hold brackets, and the gateway must find the end of it.
+    named = f"[{param}]" if param and _NAME.fullmatch(param) else ""
+    return f"{type(error).__name__}{named}: {error}"
 
 
 def end_error(end: FinishEvent) -> ApplianceError | None:

@@ -1,0 +1,157 @@
+"""Clients without manners: half bodies, unread answers, connections that hang, messages that grow when unpacked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+
+import grpc
+import psutil
+from tritonclient.grpc import service_pb2 as pb
+
+from appliance.gateway.proto.appliance.v1 import inference_pb2
+from tests.gateway.keys import status_of
+from tests.redteam.attack import Attack, expect
+from tests.redteam.box import AttackedBox
+from tests.waiting import wait_until
+
+_HALVES, _HALF_BYTES = 300, 2 << 20
+_READERS, _LEAVERS, _IDLE = 40, 60, 300
+# The bodies that the box holds are bounded by max_held_bytes, 128 MiB by default, of which one principal has half;
+# the rest is for what the gateway and its allocator have around them.
+_HELD_BYTES = 256 << 20
+_MEBI = 1 << 20
+
+
+def _gateway_bytes(box: AttackedBox) -> int:
+    return int(psutil.Process(box.state.gateway_pid).memory_info().rss)
+
+
+@contextlib.contextmanager
+def _growth(box: AttackedBox, most: int) -> Iterator[list[int]]:
+    """How much the gateway grew within the block."""
+    before, grown = _gateway_bytes(box), [0]
+    yield grown
+    grown[0] = _gateway_bytes(box) - before
+    expect(grown[0] < most, f"the gateway grew by {grown[0] // _MEBI} MiB")
+
+
+def half_bodies(box: AttackedBox) -> str:
+    """300 bodies of 4 MB, of which half comes: by one principal, with lengths and in chunks."""
+    piece = b" " * _HALF_BYTES
+    with _growth(box, _HELD_BYTES) as grown, contextlib.ExitStack() as stack:
+        for number in range(_HALVES):
+            paths = ("/v1/chat/completions", "/v1/completions", "/v1/tokenize", "/v1/messages")
+            path = paths[number % len(paths)]
+            if number % 2:
+                head, content = box.attacker.head(path, f"Content-Length: {2 * _HALF_BYTES - 1}"), piece
+            else:
+                head = box.attacker.head(path, "Transfer-Encoding: chunked")
+                content = b"%x\r\n%s\r\n" % (len(piece), piece)
+            connection = stack.enter_context(box.attacker.connect(head))
+            connection.setblocking(False)
+            _send_what_is_taken(connection, content)
+    return f"{_HALVES} half bodies: the gateway grew by {grown[0] // _MEBI} MiB"
+
+
+def _send_what_is_taken(connection: socket.socket, content: bytes) -> None:
+    """Send for as long as the other side reads; it may hang up."""
+    view = memoryview(content)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(50):
+            try:
+                view = view[connection.send(view) :]
+            except BlockingIOError:
+                with contextlib.suppress(TimeoutError):
+                    connection.settimeout(0.02)
+                    view = view[connection.send(view) :]
+                    continue
+                return
+            if not view:
+                return
+
+
+def slow_readers(box: AttackedBox) -> str:
+    """Streams that nobody reads, until the box ends them."""
+    endless = {"prompt": "a", "max_tokens": 3000, "ignore_eos": True, "stream": True, "logprobs": 5}
+    with _growth(box, _HELD_BYTES) as grown, contextlib.ExitStack() as stack:
+        for _ in range(_READERS):
+            request = box.attacker.request("/v1/completions", **endless)
+            stack.enter_context(box.attacker.connect(request, receive_buffer=4096))
+        wait_until(lambda: (box.slots_busy or 0) > 0)
+    wait_until(lambda: box.slots_busy is not None and box.slots_busy <= 1)
+    return f"{_READERS} unread streams: the gateway grew by {grown[0] // _MEBI} MiB"
+
+
+def clients_that_leave(box: AttackedBox) -> str:
+    """They hang up as soon as they have asked, over HTTP and gRPC, and nothing of them goes on."""
+    endless = {"prompt": "a", "max_tokens": 3000, "ignore_eos": True}
+    for number in range(_LEAVERS):
+        with box.attacker.connect(box.attacker.request("/v1/completions", **endless, stream=bool(number % 2))):
+            pass
+        with box.attacker.stub() as stub:
+            sampling = inference_pb2.Sampling(max_tokens=3000, ignore_eos=True)
+            asked = inference_pb2.CompleteRequest(model=box.model, text="a", sampling=sampling)
+            call = stub.Complete(asked, metadata=box.attacker.metadata)
+            if number % 2:
+                next(call)
+            call.cancel()
+    wait_until(lambda: box.slots_busy is not None and box.slots_busy <= 1)
+    return f"{2 * _LEAVERS} requests ended with their clients"
+
+
+def idle_connections(box: AttackedBox) -> str:
+    """Connections that say nothing, or stop within a head: the box ends every one."""
+    client = box.attacker
+    heads = (
+        b"",
+        b"POST /v1/comp",
+        client.head("/v1/completions")[:-2],
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for number in range(_IDLE):
+            address = (box.state.http, box.state.metrics, box.triton_http)[number % 3]
+            connections.append(stack.enter_context(client.connect(heads[number % 4], address=address)))
+        for connection in connections:
+            client.all_of(connection)
+    return f"{_IDLE} connections ended by the box"
+
+
+def packed_messages(box: AttackedBox) -> str:
+    """Messages of gRPC that are small on the wire and large when unpacked."""
+    client, large = box.attacker, "a" * (256 << 20)
+    with _growth(box, _HELD_BYTES) as grown:
+        for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+            with client.stub(compression=compression) as stub:
+                asked = inference_pb2.CompleteRequest(model=box.model, text=large)
+                code, details = status_of(stub.Complete(asked, metadata=client.metadata))
+            expect(code is grpc.StatusCode.RESOURCE_EXHAUSTED, f"{compression.name}: {code.name} {details}")
+            with client.channel(compression=compression) as channel:
+                request = pb.ModelInferRequest(model_name=box.model, raw_input_contents=[large.encode()])
+                method = "/inference.GRPCInferenceService/ModelStreamInfer"
+                call = client.call(method, [request.SerializeToString()], channel=channel)
+            expect(call.code is grpc.StatusCode.RESOURCE_EXHAUSTED, f"{compression.name}: {call.code} {call.details}")
+    return f"4 messages of 256 MiB refused: the gateway grew by {grown[0] // _MEBI} MiB"
+
+
+def packed_bodies(box: AttackedBox) -> str:
+    """Bodies that claim to be compressed are not unpacked."""
+    for coding in ("gzip", "deflate", "br", "zstd"):
+        body = json.dumps({"model": box.model, "prompt": "a", "max_tokens": 1}).encode()
+        answer = box.attacker.ask("POST", "/v1/completions", body, {"Content-Encoding": coding})
+        expect(answer.status < 500, f"{coding}: {answer}")
+    return "4 codings not unpacked"
+
+
+ATTACKS = (
+    Attack("half-sent bodies", "R12", half_bodies),
+    Attack("slow readers", "R12", slow_readers),
+    Attack("clients that hang up", "R12", clients_that_leave),
+    Attack("connections that say nothing", "R12", idle_connections),
+    Attack("compressed messages", "R12", packed_messages),
+    Attack("compressed bodies", "R12", packed_bodies),
+)

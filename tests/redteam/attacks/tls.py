@@ -1,0 +1,5 @@
+"""TLS on the wire."""
+
+from __future__ import annotations
+
+ATTACKS = ()

@@ -1,0 +1,86 @@
+"""JSON bodies of every endpoint: valid ones with changes."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tests.redteam.attack import Attack, expect
+from tests.redteam.box import AttackedBox
+from tests.redteam.mutation import mutant
+
+# A full queue and a model that is not ready are answers too; 501 is embeddings'.
+_ALLOWED = {501, 503, 504}
+_TURN = {"role": "user", "content": [{"type": "text", "text": "a"}]}
+_SCHEMA = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"]}
+_CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+_FUNCTION = {"type": "function", "function": {"name": "f", "description": "d", "parameters": _SCHEMA}}
+_SAMPLING: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "seed": 1, "stop": ["x"], "stream": False}
+
+
+def attack(seconds: float) -> Attack:
+    """The attack, for so long."""
+    return Attack("fuzz: JSON bodies", "R3 R14", lambda box: _run(box, seconds))
+
+
+def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Address, path and body."""
+    model, http = {"model": box.model}, box.state.http
+    named = {"name": "x", "schema": _SCHEMA, "strict": True}
+    short = {**model, "max_tokens": 2}
+    yield http, "/v1/completions", {**short, "prompt": "a", **_SAMPLING, "logit_bias": {"65": 1}, "logprobs": 1, "n": 1}
+    yield (
+        http,
+        "/v1/completions",
+        {**short, "prompt": [1, 2], "stream": True, "stream_options": {"include_usage": True}},
+    )
+    yield http, "/v1/completions", {**short, "prompt": "a", "suffix": "b", "top_k": 2, "min_p": 0.1, "min_tokens": 1}
+    chat = {**short, "messages": [{"role": "system", "content": "s"}, _TURN], **_SAMPLING}
+    yield http, "/v1/chat/completions", chat
+    yield http, "/v1/chat/completions", {**chat, "response_format": {"type": "json_schema", "json_schema": named}}
+    turns = [_TURN, {"role": "assistant", "content": None, "tool_calls": [_CALL]}]
+    turns.append({"role": "tool", "tool_call_id": "1", "content": "x"})
+    yield http, "/v1/chat/completions", {**short, "messages": turns, "tools": [_FUNCTION], "tool_choice": "auto"}
+    message = {**short, "messages": [_TURN], "system": [{"type": "text", "text": "s"}], "temperature": 0.1}
+    yield http, "/v1/messages", message
+    used = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]}
+    yield (
+        http,
+        "/v1/messages",
+        {**short, "messages": [_TURN, used, result], "tools": [{"name": "f", "input_schema": _SCHEMA}]},
+    )
+    yield http, "/v1/messages/count_tokens", {**model, "messages": [_TURN]}
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]
+    yield http, "/v1/responses", {**model, "input": items, "max_output_tokens": 16, "instructions": "x", "store": False}
+    text = {"format": {"type": "json_schema", **named}}
+    yield http, "/v1/responses", {**model, "input": "a", "max_output_tokens": 16, "text": text}
+    yield http, "/v1/tokenize", {**model, "prompt": "a", "return_token_strs": True}
+    yield http, "/v1/tokenize", {**model, "messages": [_TURN]}
+    yield http, "/v1/detokenize", {**model, "tokens": [1, 2, 3]}
+    yield http, "/v1/embeddings", {**model, "input": "a"}
+    generated = {"text_input": "a", "stream": False, "parameters": {"sampling_parameters": '{"max_tokens": 2}'}}
+    yield box.triton_http, f"/v2/models/{box.model}/generate", generated
+    yield box.triton_http, f"/v2/models/{box.model}/generate_stream", {**generated, "stream": True}
+
+
+def _run(box: AttackedBox, seconds: float) -> str:
+    chance, client = random.Random(box.seed), box.attacker
+    ends = time.monotonic() + seconds
+    seen: Counter[int] = Counter()
+    valid = [(address, path, json.dumps(body).encode()) for address, path, body in _valid(box)]
+    for address, path, body in valid:
+        answer = client.ask("POST", path, body, address=address)
+        expect(answer.status < 500 or answer.status in _ALLOWED, f"{path} {body!r} got {answer}")
+    while time.monotonic() < ends:
+        address, path, body = chance.choice(valid)
+        what, content = mutant(body, chance)
+        answer = client.ask("POST", path, content, address=address)
+        shown = content if len(content) < 2000 else content[:200]
+        expect(answer.status < 500 or answer.status in _ALLOWED, f"{path}, {what}: {shown!r} got {answer}")
+        seen[answer.status] += 1
+    return f"{sum(seen.values())} bodies: " + ", ".join(f"{status} {count}" for status, count in sorted(seen.items()))
