@@ -11,6 +11,7 @@ from tests.redteam.attacks import (
     grammars,
     hosts,
     local_user,
+    page,
     paths,
     principals,
     rude,
@@ -22,7 +23,22 @@ from tests.redteam.attacks import (
 )
 from tests.redteam.fuzz import attacks as fuzz_attacks
 
-_KINDS = (principals, turns, framing, hosts, paths, local_user, grammars, schemas, templates, sizes, rude, tls, files)
+_KINDS = (
+    principals,
+    turns,
+    framing,
+    hosts,
+    paths,
+    local_user,
+    grammars,
+    schemas,
+    templates,
+    sizes,
+    rude,
+    tls,
+    page,
+    files,
+)
 
 
 def every(fuzz_s: float) -> Iterator[Attack]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.engine.test_grammar_client import AMBIGUOUS, MULTIPLE, NOISE
 from tests.redteam.attack import Attack, expect
 from tests.redteam.box import AttackedBox
-from tests.triton.test_grammars_on_a_box import CANNOT_BE_HELD, REFUSALS, grammars
+from tests.triton.test_grammars_on_a_box import CANNOT_BE_HELD, REFUSALS
 from tests.waiting import wait_until
 
 _BOMBS = {"patterns": NOISE, "multipleOf": MULTIPLE}
 _TURN = {"role": "user", "content": "x"}
+_HOST = "appliance.engine.grammar_host"
 
 
 def _asked(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -35,6 +38,18 @@ def _kserve(model: str, **wanted: Any) -> Any:
     for name, content in (("text_input", b"x"), ("sampling_parameters", settings)):
         request.inputs.add(name=name, datatype="BYTES", shape=[1]).contents.bytes_contents.append(content)
     return request
+
+
+def _grammars(box: AttackedBox) -> list[int]:
+    """The programs that compile or use a grammar now: the host's children, forked from it."""
+    found = []
+    for one in psutil.Process(box.process.pid).children(recursive=True):
+        # They end while we look.
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            parent = one.parent()
+            if parent and _HOST in one.cmdline() and _HOST in parent.cmdline():
+                found.append(one.pid)
+    return found
 
 
 def clients_that_wait(box: AttackedBox) -> str:
@@ -57,7 +72,7 @@ def clients_that_wait(box: AttackedBox) -> str:
         ]
         tried += [pool.submit(infer, name, {"json": schema}) for name, schema in _BOMBS.items()]
         done = [one.result() for one in tried]
-    wait_until(lambda: not grammars(box))
+    wait_until(lambda: not _grammars(box))
     return f"{len(done)} bombs by {len(set(done))} APIs, each a 400"
 
 
@@ -70,7 +85,7 @@ def ambiguous(box: AttackedBox) -> str:
     with ThreadPoolExecutor(4) as pool:
         errors = {error for error, _ in pool.map(lambda _: box.attacker.infer(request), range(4))}
     expect(all(not error or "RequestError" in error for error in errors), f"{errors}")
-    wait_until(lambda: not grammars(box))
+    wait_until(lambda: not _grammars(box))
     return f"4 at once: {' and '.join(error[:80] or 'answered' for error in errors)}"
 
 
@@ -80,8 +95,8 @@ def clients_that_leave(box: AttackedBox) -> str:
     for schema in _BOMBS.values():
         for path, body in _asked(schema):
             with client.connect(client.request(path, **body)):
-                wait_until(lambda: grammars(box))
-            wait_until(lambda: not grammars(box))
+                wait_until(lambda: _grammars(box))
+            wait_until(lambda: not _grammars(box))
     return "6 compiles ended with their clients"
 
 
