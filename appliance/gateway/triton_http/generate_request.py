@@ -69,6 +69,9 @@ def _add(message: Any, tensor: Tensor, value: Any) -> None:
     pieces = [piece for element in elements if (piece := encode(element)) is not None]
     if len(pieces) != len(elements):
         raise RequestError(f"{tensor.name} must be {kind}, one value or a list of values", param=tensor.name)
+    # Triton refuses another shape too, but as a fault of its own.
+    if tensor.size not in {-1, len(elements)}:
+        raise RequestError(f"{tensor.name} must be {tensor.size} value, not {len(elements)}", param=tensor.name)
     datatype = "BYTES" if kind == "STRING" else kind
     message.inputs.add(name=tensor.name, datatype=datatype, shape=[len(elements)])
     message.raw_input_contents.append(b"".join(pieces))
