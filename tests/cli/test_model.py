@@ -208,6 +208,9 @@ def test_what_would_keep_a_model_from_being_exported_is_told_by_the_pull(model, 
     assert pulled.status == 0
     assert "chat template" in pulled.document["faults"][0]["message"]
     assert pulled.document["faults"][0]["hint"]
+    assert pulled.err == ""
+    pulled = model("pull", "bad-too", "--from", str(tmp_path / "bad"))
+    assert pulled.status == 0
     assert "warning: it cannot be exported: the chat template" in pulled.err
     assert states(model)["bad"] == "installed"
 

@@ -54,7 +54,7 @@ def test_a_box_without_a_driver_says_that_first(artefact, manifest, monkeypatch)
 
 def test_an_onnx_runtime_for_the_cpu_is_refused(monkeypatch):
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    with pytest.raises(MissingProgramError, match=r"on the CPU alone.*appliance\[cuda\]"):
+    with pytest.raises(MissingProgramError, match=r"on the CPU alone.*onnxruntime-gpu"):
         check_provider()
 
 

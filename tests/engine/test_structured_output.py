@@ -117,7 +117,8 @@ def test_a_schema_that_cannot_be_honoured_is_refused_and_says_why(name):
 
 
 def test_a_refused_schema_takes_no_place_in_the_engine(engine):
-    _, _, finish = collect(submit(engine, {"json": {"not": {}}}))
+    overlapping = {"type": "object", "patternProperties": {"^a": {"type": "integer"}, "a$": {"type": "string"}}}
+    _, _, finish = collect(submit(engine, {"json": overlapping}))
     assert isinstance(finish.error, RequestError)
     assert "cannot be honoured" in finish.error.message
     assert engine.stats().queue_length == 0

@@ -49,7 +49,7 @@ def command(box: Box, name: str, place: Path | None, new_name: str, as_json: boo
     else:
         click.echo(f"{stored.name} is installed ({size(stored.entry.size_bytes)}, every digest checked)")
     if fault is not None:
-        click.echo(f"warning: it cannot be exported: {fault}", err=True)
+        tell(f"warning: it cannot be exported: {fault}")
 
 
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:
