@@ -52,7 +52,7 @@ check: setup ## Lint, format, types, locks, generated files, import directions
 test: setup ## Run all tests but the proofs, with the real model and a real Triton; WORKERS=2 at once
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
-proofs: setup ## Run the tests that take the real model minutes
+proofs: setup ## Run the tests that take longest: the real model, the red team
 	$(BIN)/pytest -m proof
 
 coverage: setup ## Run all tests, proofs too, and report what they do not reach

@@ -12,7 +12,7 @@ from tests.redteam.attacks import every, hosts, turns
 from tests.redteam.box import AttackedBox
 from tests.redteam.report import Verdict
 
-pytestmark = pytest.mark.triton
+pytestmark = [pytest.mark.triton, pytest.mark.proof]
 
 
 @pytest.fixture(scope="module")
