@@ -58,7 +58,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     )
     given = parser.parse_args(arguments)
     config = Config.from_json(given.config, "--config")
-    limits, each = config.limits, config.principal_limits
+    limits = config.limits
     layout = Layout(given.root, given.root) if given.root else None
     return Settings(
         triton=given.triton,
@@ -78,27 +78,32 @@ def _settings(arguments: list[str] | None) -> Settings:
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=room_for_connections(limits.max_connections),
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
-        limits=DoorLimits(
-            box=Limits(
-                "the box",
-                None,
-                limits.requests_per_minute,
-                limits.tokens_per_minute,
-                limits.max_held_bytes,
-                limits.max_streams,
-            ),
-            principal=Limits(
-                "this principal",
-                each.max_requests,
-                each.requests_per_minute,
-                each.tokens_per_minute,
-                # So that no one of them can have all of it.
-                each.max_held_bytes or limits.max_held_bytes // 2,
-                each.max_streams or max(1, limits.max_streams // 2),
-            ),
-            max_prompt_tokens=limits.max_prompt_tokens,
-        ),
+        limits=_limits(config),
         socket=layout.gateway_socket if layout else None,
+    )
+
+
+def _limits(config: Config) -> DoorLimits:
+    limits, each = config.limits, config.principal_limits
+    return DoorLimits(
+        box=Limits(
+            "the box",
+            None,
+            limits.requests_per_minute,
+            limits.tokens_per_minute,
+            limits.max_held_bytes,
+            limits.max_streams,
+        ),
+        principal=Limits(
+            "this principal",
+            each.max_requests,
+            each.requests_per_minute,
+            each.tokens_per_minute,
+            # So that no one of them can have all of it.
+            each.max_held_bytes or limits.max_held_bytes // 2,
+            each.max_streams or max(1, limits.max_streams // 2),
+        ),
+        max_prompt_tokens=limits.max_prompt_tokens,
     )
 
 

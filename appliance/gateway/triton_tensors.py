@@ -101,17 +101,26 @@ def _element(text: str) -> bytes:
     return _LENGTH.pack(len(content)) + content
 
 
-def _text(raw: bytes) -> str:
-    """Concatenate the elements of a BYTES tensor; there is nearly always one."""
-    pieces = []
+def elements(raw: bytes) -> list[bytes]:
+    """The elements of a BYTES tensor.
+
+    Raises:
+        struct.error, ValueError: the content ends within one.
+    """
+    found = []
     start = 0
     while start < len(raw):
         (length,) = _LENGTH.unpack_from(raw, start)
         start += _LENGTH.size + length
         if start > len(raw):
             raise ValueError(f"a BYTES element claims {length} bytes")
-        pieces.append(raw[start - length : start])
-    return b"".join(pieces).decode()
+        found.append(raw[start - length : start])
+    return found
+
+
+def _text(raw: bytes) -> str:
+    """Concatenate the elements of a BYTES tensor; there is nearly always one."""
+    return b"".join(elements(raw)).decode()
 
 
 def _logprobs(ids: tuple[int, ...], text: str) -> tuple[TokenLogprob, ...]:

@@ -8,10 +8,9 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import EngineError
-from appliance.gateway.triton_tensors import error
+from appliance.gateway.triton_tensors import elements, error
 
 _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
-_LENGTH = struct.Struct("<I")
 
 
 def answer_fields(message: bytes) -> dict[str, Any] | None:
@@ -41,12 +40,4 @@ def answer_fields(message: bytes) -> dict[str, Any] | None:
 def _values(datatype: str, content: bytes) -> list[Any]:
     if datatype != "BYTES":
         return [value for (value,) in struct.iter_unpack(f"<{_FORMATS[datatype]}", content)]
-    found = []
-    start = 0
-    while start < len(content):
-        (length,) = _LENGTH.unpack_from(content, start)
-        start += _LENGTH.size + length
-        if start > len(content):
-            raise ValueError(f"a BYTES element claims {length} bytes")
-        found.append(content[start - length : start].decode(errors="replace"))
-    return found
+    return [element.decode(errors="replace") for element in elements(content)]
