@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from appliance.address import Address
+from appliance.gateway.server import Gateway
+from appliance.gateway.settings import Settings
 from appliance.triton import shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.locate import locate
 from appliance.triton.options import ServerOptions, arguments, known_options
+from tests.gateway.harness import LoopThread
 from tests.waiting import wait_until
 
 NAME = "identity"
@@ -81,3 +87,18 @@ class IdentityTriton:
                 return bool(client.is_model_ready(self._name))
             except InferenceServerException:
                 return False
+
+
+@contextlib.contextmanager
+def gateway_before(server: IdentityTriton, loop_thread: LoopThread, artefacts: tuple[Path, ...]) -> Iterator[str]:
+    """The gRPC address of a gateway that stands before it."""
+    anywhere = Address("127.0.0.1", 0)
+    stack = contextlib.AsyncExitStack()
+
+    async def start() -> Gateway:
+        gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
+        await stack.enter_async_context(gateway.serving())
+        return gateway
+
+    yield str(loop_thread.run(start()).grpc.address)
+    loop_thread.run(stack.aclose())

@@ -15,15 +15,12 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from appliance.address import Address
 from appliance.errors import RequestError
 from appliance.gateway.kserve.request import PassedRequest
-from appliance.gateway.server import Gateway
-from appliance.gateway.settings import Settings
 from appliance.triton.contract import INPUTS, OUTPUTS
 from appliance.triton.repository import configuration
 from tests.gateway.harness import LoopThread
-from tests.gateway.identity_triton import IdentityTriton
+from tests.gateway.identity_triton import IdentityTriton, gateway_before
 
 MODEL = "tiny-instruct"
 TRUE, FORGED = "key:mine", "key:yours"
@@ -211,18 +208,11 @@ def gateway(
     """The address of a gateway before a real Triton, whose model tells the principal."""
     root = tmp_path_factory.mktemp("principal")
     config = configuration(MODEL, Path("/nowhere"), {})
-    with IdentityTriton(root, MODEL, config, _PROGRAM) as server:
-        anywhere = Address("127.0.0.1", 0)
-        stack = contextlib.AsyncExitStack()
-
-        async def start() -> Gateway:
-            gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
-            await stack.enter_async_context(gateway.serving())
-            return gateway
-
-        made = loop_thread.run(start())
-        yield str(made.grpc.address)
-        loop_thread.run(stack.aclose())
+    with (
+        IdentityTriton(root, MODEL, config, _PROGRAM) as server,
+        gateway_before(server, loop_thread, artefacts) as address,
+    ):
+        yield address
 
 
 def ask(stub: Any, content: Any) -> str | None:

@@ -18,16 +18,13 @@ import tritonclient.grpc as triton
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
-from appliance.address import Address
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
-from appliance.gateway.server import Gateway
-from appliance.gateway.settings import Settings
 from appliance.metrics import parse
 from appliance.metrics.names import BOARD
 from tests.gateway.dashboard import expressions, selectors
 from tests.gateway.harness import LoopThread
-from tests.gateway.identity_triton import NAME, IdentityTriton
+from tests.gateway.identity_triton import NAME, IdentityTriton, gateway_before
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
 from tests.waiting import LIMIT_S, wait_until
@@ -221,18 +218,11 @@ def identity(
     tmp_path_factory: pytest.TempPathFactory, loop_thread: LoopThread, artefacts: tuple[Path, ...]
 ) -> Iterator[str]:
     """The address of a gateway before a Triton whose model takes plain ModelInfer."""
-    with IdentityTriton(tmp_path_factory.mktemp("identity")) as server:
-        anywhere = Address("127.0.0.1", 0)
-        stack = contextlib.AsyncExitStack()
-
-        async def start() -> Gateway:
-            gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
-            await stack.enter_async_context(gateway.serving())
-            return gateway
-
-        gateway = loop_thread.run(start())
-        yield str(gateway.grpc.address)
-        loop_thread.run(stack.aclose())
+    with (
+        IdentityTriton(tmp_path_factory.mktemp("identity")) as server,
+        gateway_before(server, loop_thread, artefacts) as address,
+    ):
+        yield address
 
 
 def test_plain_infer_passes_tensors_there_and_back(identity: str):
