@@ -60,6 +60,8 @@ def grpc_target(folder: Path) -> Iterator[str]:
         yield f"unix:{name}"
 
 
+# The driver of CUDA opens one in every process that uses a GPU, for processes that share memory with it.
+_CUDA = "unix @cuda-uvmfd-"
 CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
@@ -70,7 +72,7 @@ def listens_on(pid: int, paths: set[str]) -> bool:
         MissingProgramError: it listens on something else; that is named.
     """
     wanted = {f"unix {path}" for path in paths}
-    found = _listening(pid)
+    found = {name for name in _listening(pid) if not name.startswith(_CUDA)}
     if strays := sorted(found - wanted):
         raise MissingProgramError(
             f"this Triton listens on {', '.join(strays)}, although it was told to use Unix sockets alone: others could "

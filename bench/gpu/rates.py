@@ -36,7 +36,14 @@ def measure_rates(device: str, *, elements: int, side: int) -> Rates:
         device: "cpu" (32-bit floats) or "cuda" (16-bit floats).
         elements: of the tensor that is read and written.
         side: of the matrices.
+
+    Raises:
+        MissingProgramError: ONNX Runtime was built without CUDA.
     """
+    if device == "cuda":
+        from appliance.engine.ort_cuda import check_provider  # noqa: PLC0415 - the quick run needs no CUDA
+
+        check_provider()
     size = np.dtype(_DTYPES[device][1]).itemsize
     moved = _best_s(device, helper.make_node("Neg", ["a"], ["c"]), {"a": (elements,)})
     product = helper.make_node("MatMul", ["a", "b"], ["c"])

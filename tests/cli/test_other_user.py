@@ -16,6 +16,7 @@ import pytest
 
 from appliance.triton import shared_memory
 from tests.other_user import as_nobody, needs_root, refusal
+from tests.processes import ask, family
 from tests.running_box import RunningBox
 
 pytestmark = pytest.mark.triton
@@ -34,11 +35,6 @@ def box() -> Iterator[RunningBox]:
 @pytest.fixture
 def key(box: RunningBox) -> str:
     return box.call("key", "create", "somebody").stdout.strip()
-
-
-def _processes(box: RunningBox) -> list[psutil.Process]:
-    parent = psutil.Process(box.process.pid)
-    return [parent, *parent.children(recursive=True)]
 
 
 def _connect(path: Path) -> None:
@@ -63,8 +59,8 @@ def _open_as_nobody(paths: list[Path], flags: int) -> Any:
 def test_exactly_the_gateway_listens_on_tcp_and_exactly_where_it_says(box: RunningBox):
     found = {
         (process.pid, f"{one.laddr.ip}:{one.laddr.port}")
-        for process in _processes(box)
-        for one in process.net_connections("inet")
+        for process in family(box.process.pid)
+        for one in ask(lambda process=process: process.net_connections("inet"))
         if one.status == psutil.CONN_LISTEN
     }
     said = (box.state.http, box.state.grpc, box.state.metrics, box.state.triton_http)
@@ -97,13 +93,13 @@ def test_prompts_in_shared_memory_cannot_be_opened(box: RunningBox):
 def test_logs_keys_and_environments_cannot_be_read(box: RunningBox):
     run = box.root / "run"
     files = [*run.glob("*.log"), box.root / "keys" / "keys.json"]
-    files += [Path(f"/proc/{process.pid}/environ") for process in _processes(box)]
+    files += [Path(f"/proc/{process.pid}/environ") for process in family(box.process.pid)]
     assert len(files) > 5
     assert set(_open_as_nobody(files, os.O_RDONLY)) == {"PermissionError"}
 
 
 def test_no_command_line_holds_a_secret(box: RunningBox, key: str):
-    words = [word for process in _processes(box) for word in process.cmdline()]
+    words = [word for process in family(box.process.pid) for word in ask(process.cmdline)]
     assert any("tritonserver" in word for word in words)
     assert not [word for word in words if key.split("_")[2] in word]
     # What is drawn at random and long enough to be one.

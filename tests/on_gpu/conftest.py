@@ -12,11 +12,13 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CPU, TENSORRT
 from appliance.engine import EngineConfig
+from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.runners import open_runner
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, MissingProgramError
 from appliance.gpu import Gpu, find_gpu
 from appliance.layout import Layout
 from appliance.targets import Target, fitting
+from appliance.tensorrt.find import Flavour, find_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
 from export.pipeline import export_model
 from export.presets import PRESETS
@@ -53,6 +55,11 @@ def artefact(request: pytest.FixtureRequest, target: Target, tmp_path_factory: p
     """A tiny model exported for this GPU, and, where TensorRT computes it, its engine built as a person builds it."""
     if request.param not in target.presets:
         pytest.skip(f"{target.name} has no preset {request.param}")
+    if PRESETS[request.param].runtime == TENSORRT:
+        try:
+            find_tensorrt({Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx})
+        except MissingProgramError as error:
+            pytest.skip(f"{target.name} with {request.param}: {error}")
     root = tmp_path_factory.mktemp(request.param)
     layout = Layout(root=root / "root", cache=root / "cache")
     install_checkpoint(layout, MODEL, files_in(make_tiny_checkpoint(root / "checkpoint", "qwen3")))
@@ -74,7 +81,7 @@ def config(artefact: Path) -> EngineConfig:
     root = artefact.parent.parent.parent
     store = PlanStore(Layout(root=root, cache=root).engines)
     plan = store.current(manifest) if manifest.runtime == TENSORRT else None
-    cache_bytes = (SLOTS + 2) * CAPACITY * manifest.shape.cache_bytes_per_token
+    cache_bytes = 2 * (SLOTS + LARGEST_TILE) * CAPACITY * manifest.shape.cache_bytes_per_token
     return EngineConfig(
         slots=SLOTS, max_context_tokens=CAPACITY, cache_bytes=cache_bytes, plan=str(plan) if plan else None
     )

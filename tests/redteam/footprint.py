@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.processes import family
+
 # Heaps of allocators, caches of prompts and of tokenised texts: they reach a size once, and stay there.
 MEMORY_SLACK_BYTES = 128 << 20
 # Pools start a thread when all others are busy, and keep it: gRPC's, the tokeniser's, the event loop's.
@@ -35,8 +37,8 @@ class Footprint:
     @classmethod
     def of(cls, pid: int) -> Footprint:
         """Look at a program and all that it started."""
-        found, parent = cls(), psutil.Process(pid)
-        for one in [parent, *parent.children(recursive=True)]:
+        found = cls()
+        for one in family(pid):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 name = _name(one)
                 figures = one.memory_info().rss, one.num_fds(), one.num_threads()

@@ -5,10 +5,10 @@ import threading
 import urllib.error
 import urllib.request
 
-import psutil
 import pytest
 
 from tests.engine.test_grammar_client import MULTIPLE, NOISE
+from tests.processes import forks
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY
 from tests.waiting import wait_until
@@ -44,14 +44,7 @@ def ask(box, schema, timeout_s=600):
 
 def grammars(box):
     """The processes of grammars, without their host."""
-    everything = psutil.Process(box.process.pid).children(recursive=True)
-    (host,) = [
-        process
-        for process in everything
-        if "appliance.engine.grammar_host" in process.cmdline()
-        and "appliance.engine.grammar_host" not in process.parent().cmdline()
-    ]
-    return host.children()
+    return forks(box.process.pid, "appliance.engine.grammar_host")
 
 
 def test_a_schema_that_is_not_compiled_in_its_budget_gets_a_400_and_others_are_served_meanwhile(box):

@@ -100,6 +100,11 @@ def test_all_sockets_must_be_there(tmp_path: Path, in_a_child: bool):
         assert not sockets.listens_on(pid, {"a b", "ü", "c"})
 
 
+def test_what_the_driver_of_cuda_listens_on_is_no_door_of_triton(tmp_path: Path):
+    with _listener(tmp_path, "unix", "a", "unix", "@cuda-uvmfd-4026531836-1216", in_a_child=True) as pid:
+        assert sockets.listens_on(pid, {"a"})
+
+
 @pytest.mark.parametrize(
     ("place", "named"),
     [

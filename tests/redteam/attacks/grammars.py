@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.engine.test_grammar_client import AMBIGUOUS, MULTIPLE, NOISE
+from tests.processes import forks
 from tests.redteam.attack import Attack, expect
 from tests.redteam.box import AttackedBox
 from tests.triton.test_grammars_on_a_box import CANNOT_BE_HELD, REFUSALS
@@ -42,14 +41,7 @@ def _kserve(model: str, **wanted: Any) -> Any:
 
 def _grammars(box: AttackedBox) -> list[int]:
     """The programs that compile or use a grammar now: the host's children, forked from it."""
-    found = []
-    for one in psutil.Process(box.process.pid).children(recursive=True):
-        # They end while we look.
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            parent = one.parent()
-            if parent and _HOST in one.cmdline() and _HOST in parent.cmdline():
-                found.append(one.pid)
-    return found
+    return [process.pid for process in forks(box.process.pid, _HOST)]
 
 
 def clients_that_wait(box: AttackedBox) -> str:
