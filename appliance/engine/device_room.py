@@ -22,6 +22,7 @@ class DeviceRoom:
         slots: slots of the cache, of which there are more than sequences run: for what finished ones leave.
         capacity: tokens that a slot can hold.
         remedy: what makes the cache smaller.
+        spare_rows: rows of a slot behind those of its tokens.
     """
 
     shape: ModelShape
@@ -29,11 +30,12 @@ class DeviceRoom:
     slots: int
     capacity: int
     remedy: str = "lower max_context_tokens or slots"
+    spare_rows: int = 0
 
     @property
     def cache_bytes(self) -> int:
         """Bytes of keys and values."""
-        return self.slots * self.capacity * self.shape.cache_bytes_per_token
+        return self.slots * (self.capacity + self.spare_rows) * self.shape.cache_bytes_per_token
 
     @property
     def needed_bytes(self) -> int:
@@ -63,7 +65,8 @@ class DeviceRoom:
         return NoSpaceError(f"{error.message}; needed is {self._sum()}", hint=self._what_fits(free_bytes))
 
     def _sum(self) -> str:
-        tokens = f"{self.slots} slots of {self.capacity} tokens at {self.shape.cache_bytes_per_token} bytes"
+        rows = f"{self.capacity} + {self.spare_rows}" if self.spare_rows else f"{self.capacity}"
+        tokens = f"{self.slots} slots of {rows} tokens at {self.shape.cache_bytes_per_token} bytes"
         return (
             f"weights {_mb(self.weights_bytes)} + cache {_mb(self.cache_bytes)} ({tokens}) + "
             f"{_mb(RESERVE_BYTES)} set aside for kernels"
@@ -72,9 +75,10 @@ class DeviceRoom:
     def _what_fits(self, free_bytes: int) -> str:
         room = free_bytes - self.weights_bytes - RESERVE_BYTES
         tokens = room // self.shape.cache_bytes_per_token
-        if tokens < self.slots:
+        if tokens < self.slots * (1 + self.spare_rows):
             return "not even the weights fit: end other programs that use the GPU, or export a smaller preset"
-        context, slots = min(self.capacity, tokens // self.slots), min(self.slots, tokens // self.capacity)
+        context = min(self.capacity, tokens // self.slots - self.spare_rows)
+        slots = min(self.slots, tokens // (self.capacity + self.spare_rows))
         other = f", or {slots} slots of {self.capacity}" if slots else ""
         doubled = "the cache has up to two slots for each of them that is set"
         return f"{self.slots} slots of {context} tokens would fit{other}: {self.remedy} ({doubled})"

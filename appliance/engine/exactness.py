@@ -10,6 +10,9 @@ kind:
    sequence was set back: its completion is replayed, not computed as a prompt.
 3. Only prompt rows are shared with later prompts, up to the end of a tile.
 
+On a GPU a short chunk of a prompt has a kernel of its own, too. There the runner fills every chunk up to the least
+number of rows that it found to be computed as a long chunk is.
+
 Rule 3 costs the next turn of a conversation the recomputation of the last answer, and buys that no answer depends on
 what happened to be cached.
 """
@@ -23,6 +26,8 @@ from numpy.typing import NDArray
 
 LARGEST_TILE = 8
 LEAST_CHUNK = 2
+# Chunks of a prompt on a GPU are compared up to this many rows.
+LONGEST_TRIAL = 64
 
 
 def align_down(rows: int) -> int:

@@ -12,7 +12,7 @@ from appliance.artefact import Manifest
 from appliance.artefact.manifest import GRAPH
 from appliance.engine.cuda_memory import CudaMemory
 from appliance.engine.device_room import DeviceRoom
-from appliance.engine.exactness import LARGEST_TILE
+from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, Provider, open_session
 from appliance.errors import MissingProgramError, NoSpaceError
@@ -33,7 +33,7 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith(GRAPH))
     # The slots that fill a batch up to whole tiles are taken too. How many there are, the graph alone can tell.
     least, most = (
-        DeviceRoom(manifest.shape, weights, count, capacity)
+        DeviceRoom(manifest.shape, weights, count, capacity, spare_rows=LONGEST_TRIAL)
         for count in (max(slots, LARGEST_TILE), LARGEST_TILE - 1 + slots)
     )
     free_bytes = memory.free_bytes()
@@ -41,7 +41,7 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
     try:
         session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
         check_computes_on_gpu(session)
-        return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, tell_capacity=True)
+        return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, on_device=True)
     except NoSpaceError as error:
         raise most.refused(error, free_bytes) from error
 

@@ -9,6 +9,7 @@ tiles of rows (see exactness.py). They stay empty: their single row is overwritt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
-from appliance.engine.exactness import LARGEST_TILE, find_tile
+from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL, doubling, find_tile, least_alike
 from appliance.engine.kv_cache import KVCache
 from appliance.engine.logits import Logits
 from appliance.engine.memory import Memory
@@ -26,6 +27,7 @@ from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
 
 _INT32, _INT64 = 6, 7  # ONNX's numbers of element types
+_log = logging.getLogger(__name__)
 _CACHE_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}
 
 
@@ -40,7 +42,7 @@ class OrtRunner:
         *,
         slots: int,
         capacity: int,
-        tell_capacity: bool = False,
+        on_device: bool = False,
     ) -> None:
         """Reserve the cache, and find the tile.
 
@@ -50,8 +52,9 @@ class OrtRunner:
             shape: sizes of the cache and the logits.
             slots: slots of the cache.
             capacity: tokens that a slot can hold.
-            tell_capacity: tell the attention of a decode step the slots' capacity instead of their longest content.
-                It may divide its work by that number, and a row must not depend on its neighbours' lengths.
+            on_device: the kernels are a GPU's. Their attention may divide the work of a decode step by its longest
+                content, and a row must not depend on its neighbours' lengths: it is told the length of a slot. Short
+                chunks of a prompt may have kernels of their own: they are filled up.
 
         Raises:
             EngineError: the graph does not run.
@@ -61,26 +64,29 @@ class OrtRunner:
         self._memory = memory
         self._shape = shape
         self._capacity = capacity
-        self._tell_capacity = tell_capacity
+        # Of a slot: its tokens, and what the last chunk may be filled up to.
+        self._slot_rows = capacity + (LONGEST_TRIAL if on_device else 0)
+        self._on_device = on_device
         rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
-        self._inputs = _Inputs(memory, rows, capacity)
+        self._inputs = _Inputs(memory, rows, self._slot_rows)
         self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
-        self._tile, self._padding = 1, 0
-        self._cache = KVCache(shape, max(slots, LARGEST_TILE), capacity, memory)
+        self._tile, self._padding, self._least_chunk = 1, 0, 1
+        self._cache = KVCache(shape, max(slots, LARGEST_TILE), self._slot_rows, memory)
         self._tile = find_tile(self._try_batch)
+        if on_device:
+            self._least_chunk = least_alike(doubling(LARGEST_TILE, LONGEST_TRIAL), self._is_chunk_alike)
+            _log.info("prompts in chunks of %s rows or more", self._least_chunk)
         self._decoders.clear()
+        self._prefillers.clear()
         self._cache.free()
         self._padding = self._tile - 1
-        self._cache = KVCache(shape, self._padding + slots, capacity, memory)
+        self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory)
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
-        """See `Runner`."""
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(self._padding + slot, 1))
-        count = len(tokens)
-        self._run(binding, np.array([tokens], np.int64), np.array([start + count], np.int32), np.array([count - 1]))
-        return self._outputs.logits(1, 0)
+        """See `Runner`. Rows that fill a chunk up come after its own, which do not see them; the next replace them."""
+        return self._prefill(slot, start, tokens, self._least_chunk)
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
         """See `Runner`."""
@@ -88,12 +94,13 @@ class OrtRunner:
         padding = -count % self._tile
         rows = padding + count
         first = self._padding - padding
+        self._check_step(tokens, max(lengths) + 1)
         binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows))
         ids = np.zeros((rows, 1), np.int64)
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
-        self._run(binding, ids, totals, np.arange(rows), self._capacity if self._tell_capacity else None)
+        self._run(binding, ids, totals, np.arange(rows), self._slot_rows if self._on_device else None)
         return self._outputs.logits(rows, padding)
 
     def copy(self, source: int, target: int, rows: int) -> None:
@@ -119,11 +126,26 @@ class OrtRunner:
         tokens = [self._shape.tokens * row // LARGEST_TILE for row in range(rows)]
         return self.decode(tokens, [1] * rows).rows(range(rows))
 
-    def _check_step(self, ids: NDArray[np.int64], totals: NDArray[np.int32]) -> None:
+    def _prefill(self, slot: int, start: int, tokens: Sequence[int], least: int) -> Logits:
+        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(self._padding + slot, 1))
+        count = len(tokens)
+        self._check_step(tokens, start + count)
+        ids = np.zeros((1, max(count, least)), np.int64)
+        ids[0, :count] = tokens
+        self._run(binding, ids, np.array([start + ids.size], np.int32), np.array([count - 1]))
+        return self._outputs.logits(1, 0)
+
+    def _is_chunk_alike(self, rows: int) -> bool:
+        """Whether the last row of so many has the very bits that it has in the longest trial."""
+        tokens = [self._shape.tokens * row // rows for row in range(rows)]
+        row, same = (self._prefill(0, 0, tokens, least).rows([0]).copy() for least in (1, LONGEST_TRIAL))
+        return np.array_equal(row, same)
+
+    def _check_step(self, tokens: Sequence[int], rows: int) -> None:
         """The kernels would write past the slot and read past the embedding table: they check neither."""
-        if not 0 < totals.max() <= self._capacity:
-            raise EngineError(f"a step would need {totals.max()} rows of a slot that holds {self._capacity}")
-        if ids.min() < 0 or ids.max() >= self._shape.vocabulary:
+        if not 0 < rows <= self._capacity:
+            raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
+        if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
             raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
 
     def _run(
@@ -134,7 +156,6 @@ class OrtRunner:
         wanted: NDArray[np.int64],
         longest: int | None = None,
     ) -> None:
-        self._check_step(ids, totals)
         try:
             self._inputs.store(ids, totals, wanted)
             if binding.shape != ids.shape:

@@ -1,5 +1,7 @@
 """What a model needs of a GPU is added up, and a refusal says what would fit."""
 
+import dataclasses
+
 import pytest
 
 from appliance.artefact import ModelShape
@@ -14,6 +16,17 @@ ROOM = DeviceRoom(SHAPE, weights_bytes=1_000_000_000, slots=10, capacity=4000)
 def test_it_is_weights_cache_and_what_is_set_aside():
     assert SHAPE.cache_bytes_per_token == 20_000
     assert ROOM.needed_bytes == 1_000_000_000 + 10 * 4000 * 20_000 + RESERVE_BYTES
+
+
+def test_spare_rows_are_counted_and_never_said_to_fit_tokens():
+    spared = dataclasses.replace(ROOM, spare_rows=64)
+    assert spared.cache_bytes == 10 * 4064 * 20_000
+    with pytest.raises(NoSpaceError, match=r"10 slots of 2000 tokens would fit, or 5 slots of 4000") as caught:
+        spared.check(spared.needed_bytes - 10 * 2000 * 20_000)
+    assert "4000 + 64" in caught.value.message
+    dataclasses.replace(spared, capacity=2000).check(spared.needed_bytes - 10 * 2000 * 20_000)
+    with pytest.raises(NoSpaceError, match="not even the weights fit"):
+        spared.check(spared.weights_bytes + RESERVE_BYTES + 10 * 64 * 20_000)
 
 
 def test_what_fits_exactly_is_taken():

@@ -12,6 +12,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import TOKENIZER
 from appliance.engine import Engine, EngineConfig, FinishReason, SamplingParams, cuda_memory
 from appliance.engine.cuda_memory import CudaMemory
+from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
 from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
@@ -93,7 +94,7 @@ class Session:
 def device_runner(artefact, cuda, slots=5):
     session = Session(open_session(artefact / "listing.onnx", [CPU], 1), cuda)
     shape = read_manifest(artefact).shape
-    return OrtRunner(session, Memory(), shape, slots=slots, capacity=CAPACITY, tell_capacity=True)
+    return OrtRunner(session, Memory(), shape, slots=slots, capacity=CAPACITY, on_device=True)
 
 
 @pytest.fixture
@@ -131,6 +132,43 @@ def test_logits_are_those_of_the_runner_in_main_memory(runner, plain):
         assert np.allclose(mine, theirs, atol=1e-5)
         for slot in range(rows):
             grown[slot] += 1
+
+
+@pytest.fixture
+def filled(artefact, cuda, monkeypatch):
+    """A runner that takes every chunk of less than the longest trial for one of another kernel."""
+    trials = OrtRunner._is_chunk_alike
+    monkeypatch.setattr(OrtRunner, "_is_chunk_alike", lambda self, rows: trials(self, rows) and rows == LONGEST_TRIAL)
+    return device_runner(artefact, cuda)
+
+
+def test_a_chunk_is_as_long_as_its_prompt_where_that_changes_no_bit(runner):
+    assert runner._least_chunk == LARGEST_TILE
+
+
+def test_a_short_chunk_is_filled_up_and_its_logits_are_its_own(filled, plain):
+    assert filled._least_chunk == LONGEST_TRIAL
+    tokens = prompt(CAPACITY, seed=3)
+    for edges in ((), (8,), (40, 48), (184,)):  # the last are filled up past the slot's tokens
+        assert np.allclose(prefill(filled, 1, tokens, *edges), prefill(plain, 1, tokens, *edges), atol=1e-5)
+
+
+def test_what_a_chunk_was_filled_with_is_neither_seen_nor_moved(filled, plain):
+    tokens = prompt(9, seed=5)
+    for each in (filled, plain):
+        prefill(each, 0, tokens)
+        each.copy(0, 2, 8)
+        each.prefill(2, 8, [3, 4])
+        decode(each, [5], [9])
+    ends = [decode(each, [6, 6, 6], [10, 1, 10]) for each in (filled, plain)]
+    assert np.allclose(ends[0][[0, 2]], ends[1][[0, 2]], atol=1e-5)
+
+
+def test_the_room_that_chunks_are_filled_into_holds_no_tokens(filled):
+    with pytest.raises(EngineError, match=f"a slot that holds {CAPACITY}"):
+        filled.prefill(0, CAPACITY - 1, [1, 2])
+    with pytest.raises(EngineError, match=f"a slot that holds {CAPACITY}"):
+        filled.decode([1], [CAPACITY])
 
 
 def test_a_row_depends_neither_on_its_neighbours_nor_on_how_long_they_are(runner):
@@ -173,7 +211,7 @@ def test_rows_move_on_the_device(runner, plain):
 def test_the_cache_is_all_that_is_kept_for_the_slots(artefact, cuda):
     shape = read_manifest(artefact).shape
     runner = device_runner(artefact, cuda, slots=10)
-    cache = (10 + runner._tile - 1) * CAPACITY * shape.cache_bytes_per_token
+    cache = (10 + runner._tile - 1) * (CAPACITY + LONGEST_TRIAL) * shape.cache_bytes_per_token
     outputs = (10 + 7) * (shape.vocabulary * 4 + LISTED * 12)
     assert cache < cuda.used < cache + outputs + 64 * 1024
     del runner

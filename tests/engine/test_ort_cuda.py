@@ -10,7 +10,7 @@ from appliance.artefact.manifest import ORT_CUDA
 from appliance.engine import EngineConfig, cuda_memory, ort_cuda, ort_runner
 from appliance.engine.budget import context_tokens
 from appliance.engine.device_room import RESERVE_BYTES
-from appliance.engine.exactness import LARGEST_TILE
+from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
 from appliance.engine.ort_cuda import check_computes_on_gpu, check_provider, open_cuda_runner, providers
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, open_session
@@ -90,9 +90,10 @@ def test_slots_that_fill_a_tile_and_find_no_room_are_counted_and_not_called_frag
 ):
     monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
     monkeypatch.setattr(ort_runner, "find_tile", lambda _run: LARGEST_TILE)
+    monkeypatch.setattr(ort_runner, "least_alike", lambda _sizes, _is_alike: LARGEST_TILE)
     capacity = 4096
     # Room for the slots that were asked for, and for three more.
-    cache = (LARGEST_TILE + 3) * capacity * manifest.shape.cache_bytes_per_token
+    cache = (LARGEST_TILE + 3) * (capacity + LONGEST_TRIAL) * manifest.shape.cache_bytes_per_token
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith("model.onnx"))
     free = cache + weights + RESERVE_BYTES
     monkeypatch.setattr(cuda_memory.CudaMemory, "free_bytes", lambda _memory: free)
@@ -149,5 +150,5 @@ def test_a_runner_for_the_gpu_tells_the_attention_the_capacity(artefact, manifes
     monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
     monkeypatch.setattr(ort_cuda, "OrtRunner", Recorded)
     open_cuda_runner(artefact, manifest, slots=2, capacity=64)
-    assert (made["slots"], made["capacity"], made["tell_capacity"]) == (2, 64, True)
+    assert (made["slots"], made["capacity"], made["on_device"]) == (2, 64, True)
     assert made["memory"].free_bytes() == cuda.total
