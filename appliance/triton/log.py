@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from appliance import errors
-from appliance.errors import ApplianceError, EngineError, MissingProgramError, PortTakenError, RequestError
+from appliance.errors import ApplianceError, EngineError, MissingProgramError, RequestError
 
 # "<ErrorClassName>[param]: message", as our shim writes it.
 _OURS = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[[^\]]*\])?: (.*)")
@@ -30,8 +30,6 @@ def failure(text: str, where: str) -> ApplianceError:
             _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load the model: {reason}", hint=hint)
         )
     last = last_errors(text)
-    if "already in use" in last:
-        return PortTakenError(f"Triton's port is taken: {last}", hint="stop the other program")
     return _known(last, hint) or EngineError(f"Triton ended at its start: {last or 'it said nothing'}", hint=hint)
 
 

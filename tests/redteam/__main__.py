@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="draw the same chances as the run that printed it")
     parser.add_argument("--model", choices=["tiny", "real"], default="tiny", help="random weights, or the real model")
     parser.add_argument("--only", default="", metavar="PATTERN", help="attacks whose name or entries match")
+    parser.add_argument("--rounds", type=int, default=1, help="all attacks so often on one box: what grows shows")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each attack")
     given = parser.parse_args()
     seed = random.randrange(1 << 32) if given.seed is None else given.seed
@@ -36,9 +37,10 @@ def main() -> int:
     with AttackedBox(given.model, seed) as box:
         warm_up(box)
         before = settled(box.process.pid, Footprint.of(box.process.pid))
-        for outcome in outcomes(box, chosen):
-            report.add(outcome)
-        report.add(_footprint(box, before, report))
+        for _ in range(given.rounds):
+            for outcome in outcomes(box, chosen):
+                report.add(outcome)
+            before = _compare(box, before, report)
     report.end()
     return 0 if report.is_good else 1
 
@@ -74,13 +76,16 @@ def _check_unharmed(box: AttackedBox, parts: tuple[int | None, int | None, int, 
         raise Broke(f"a log has {trouble[0]}")
 
 
-def _footprint(box: AttackedBox, before: Footprint, report: Report) -> Outcome:
+def _compare(box: AttackedBox, before: Footprint, report: Report) -> Footprint:
+    """Report what a round left behind, and return it."""
     after = settled(box.process.pid, before)
     columns = ("program", "MiB", "descriptors", "threads")
     report.table("Before the attacks and after them", columns, list(after.rows(before)))
     growth = after.growth(before)
     evidence = "; ".join(growth) or "memory, descriptors, threads and programs as before"
-    return Outcome("what is left of all of them", "all", Verdict.BROKE if growth else Verdict.HELD, evidence, 0.0)
+    verdict = Verdict.BROKE if growth else Verdict.HELD
+    report.add(Outcome("what is left of all of them", "all", verdict, evidence, 0.0))
+    return after
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 import pytest
 
-from appliance.errors import EngineError, IntegrityError, MissingProgramError, PortTakenError
+from appliance.errors import EngineError, IntegrityError, MissingProgramError
 from appliance.triton.log import failure
 
 GPU_NOISE = """\
@@ -39,13 +39,6 @@ def test_any_other_reason_is_reported_with_the_log_to_read():
     assert isinstance(error, EngineError)
     assert "ValueError: what is this" in error.message
     assert "/r/triton.log" in error.hint
-
-
-def test_a_port_taken_between_check_and_start_is_told():
-    text = (
-        f'{GPU_NOISE}E1123 23:53:44.698555 13966 main.cc:245] "failed to start GRPC service: Socket already in use "\n'
-    )
-    assert isinstance(failure(text, "t.log"), PortTakenError)
 
 
 def test_a_program_that_cannot_be_linked_is_told():

@@ -1,12 +1,13 @@
-"""JSON bodies of every endpoint: valid ones with changes."""
+"""JSON bodies of every endpoint: valid ones with changes. Half of them change bytes, half put likely values in."""
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.redteam.attack import Attack, expect
@@ -19,6 +20,13 @@ _TURN = {"role": "user", "content": [{"type": "text", "text": "a"}]}
 _SCHEMA = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"]}
 _CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _FUNCTION = {"type": "function", "function": {"name": "f", "description": "d", "parameters": _SCHEMA}}
+# Values of a kind that may stand where another of it did: bodies that get past the first checks.
+_LIKELY: dict[type, tuple[Any, ...]] = {
+    str: ("", "a", "Once " * 40, "ü\n🙂", "auto", "none", "required", "user", "assistant", "tool", "text", "low"),
+    int: (0, 1, 2, 5, 20, 64),
+    float: (0.0, 0.01, 0.3, 1.0, 2.0),
+    bool: (True, False),
+}
 _SAMPLING: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "seed": 1, "stop": ["x"], "stream": False}
 
 
@@ -68,6 +76,25 @@ def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield box.triton_http, f"/v2/models/{box.model}/generate_stream", {**generated, "stream": True}
 
 
+def _leaves(value: Any, put: Callable[[Any], None]) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+    """Every value without others in it, and what puts another in its place."""
+    if isinstance(value, dict | list):
+        for key in range(len(value)) if isinstance(value, list) else list(value):
+            yield from _leaves(value[key], functools.partial(value.__setitem__, key))
+    else:
+        yield value, put
+
+
+def _likely(body: bytes, chance: random.Random) -> tuple[str, bytes]:
+    """The body with up to three values replaced by others of their kind."""
+    parsed = json.loads(body)
+    model = parsed.pop("model", None)
+    leaves = [(value, put) for value, put in _leaves(parsed, lambda _: None) if type(value) in _LIKELY]
+    for value, put in chance.sample(leaves, min(len(leaves), chance.choice((1, 1, 2, 3)))):
+        put(chance.choice(_LIKELY[type(value)]))
+    return "likely values", json.dumps(parsed if model is None else {"model": model, **parsed}).encode()
+
+
 def _run(box: AttackedBox, seconds: float) -> str:
     chance, client = random.Random(box.seed), box.attacker
     ends = time.monotonic() + seconds
@@ -78,7 +105,7 @@ def _run(box: AttackedBox, seconds: float) -> str:
         expect(answer.status < 500 or answer.status in _ALLOWED, f"{path} {body!r} got {answer}")
     while time.monotonic() < ends:
         address, path, body = chance.choice(valid)
-        what, content = mutant(body, chance)
+        what, content = chance.choice((mutant, _likely))(body, chance)
         answer = client.ask("POST", path, content, address=address)
         shown = content if len(content) < 2000 else content[:200]
         expect(answer.status < 500 or answer.status in _ALLOWED, f"{path}, {what}: {shown!r} got {answer}")
