@@ -42,7 +42,7 @@ class SamplingParams:
         seed: the same seed gives the same tokens, alone or in a batch; None draws a fresh one. 64 bits, with or without
             a sign.
         stop: strings that end the completion; they are not part of its text.
-        stop_token_ids: tokens that end the completion, beside the model's own.
+        stop_token_ids: tokens that end the completion, beside the model's own; no token is above 2^31 - 1.
         ignore_eos: go on past the model's own end tokens.
         min_tokens: no end token before this many completion tokens.
         logprobs: None for none; n for the chosen token's and the n likeliest ones' log-probability, n in [0, 20].
@@ -147,6 +147,9 @@ class SamplingParams:
             raise RequestError(f"more than {MAX_STOP_TOKENS} stop tokens", param="stop_token_ids")
         if len(self.logit_bias) > MAX_BIASED_TOKENS:
             raise RequestError(f"more than {MAX_BIASED_TOKENS} biased tokens", param="logit_bias")
+        for name, tokens in (("stop_token_ids", self.stop_token_ids), ("logit_bias", self.logit_bias)):
+            for token in tokens:
+                _check_range(f"a token of {name}", token, low=0, high=MAX_COUNT, param=name)
         for token, bias in self.logit_bias.items():
             _check_range(f"logit_bias of token {token}", bias, low=-100.0, high=100.0, param="logit_bias")
 

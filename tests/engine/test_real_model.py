@@ -109,9 +109,9 @@ def test_answers_are_the_same_when_memory_is_short_and_a_sequence_is_set_back(fo
 def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_preset_s_loss(folder, golden):
     engine = Engine.load(folder, PLAIN)
     sampling = SamplingParams(temperature=0.0, max_tokens=1, logprobs=20)
-    for prompt in golden["prompts"]:
+    for number, prompt in enumerate(golden["prompts"]):
         events = queue.SimpleQueue()
-        engine.submit(Request("x", tuple(prompt["ids"]), sampling), events.put)
+        engine.submit(Request(f"{number}", tuple(prompt["ids"]), sampling), events.put)
         (found,) = events.get(timeout=300).logprobs
         last = prompt["best"][-1]
         assert last["row"] == len(prompt["ids"]) - 1

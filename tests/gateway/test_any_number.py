@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.artefact.manifest import Generation
@@ -102,6 +102,8 @@ def test_every_number_of_a_grpc_message_is_bounded_or_refused(name, drawn):
 
 
 @given(st.sampled_from(sorted(SamplingParams.__dataclass_fields__)), st.sampled_from(PLACES), NUMBERS)
+@example("stop_token_ids", "[%s]", "1" + "0" * 400)
+@example("logit_bias", '{"%s": 1}', "1" + "0" * 400)
 def test_every_number_of_kserves_sampling_parameters_is_bounded_or_refused(name, place, number):
     try:
         given_ = json.loads(f'{{"{name}": {place % number}}}')
