@@ -132,7 +132,7 @@ def test_events_come_from_the_engine_s_own_named_thread(make):
         ((1, SHAPE.tokens), GREEDY, RequestError, "prompt"),
         ((1, -1), GREEDY, RequestError, "prompt"),
         ((1,), SamplingParams(stop_token_ids=(SHAPE.tokens,)), RequestError, "stop_token_ids"),
-        ((1,), SamplingParams(logit_bias={-1: 1.0}), RequestError, "logit_bias"),
+        ((1,), SamplingParams(logit_bias={10**6: 1.0}), RequestError, "logit_bias"),
     ],
 )
 def test_a_request_that_cannot_be_honoured_is_refused_at_once(make, prompt, sampling, error, param):
