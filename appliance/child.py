@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from appliance.bounded_log import BoundedLog
+from appliance.within import within
 
 _PR_SET_PDEATHSIG = 1
 _PIECE_BYTES = 64 << 10
@@ -137,7 +138,7 @@ class Child:
         with suppress(ProcessLookupError):
             self._running.terminate()
         try:
-            ended = await asyncio.wait_for(self.wait(), grace_s)
+            ended = await within(grace_s, self.wait())
         except asyncio.TimeoutError:
             await self.kill()
             return f"it had not ended {grace_s:g} s after it was asked to"
@@ -169,7 +170,7 @@ class _Output:
     async def wait_complete(self) -> None:
         """Wait for the end of the output. A process that left the child's group may hold it open: that is not ours."""
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._complete.wait(), _LAST_OUTPUT_S)
+            await within(_LAST_OUTPUT_S, self._complete.wait())
         self.close()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from appliance import unix_socket
 from appliance.address import Address
+from appliance.within import within
 
 OK = 200
 _MAX_BYTES = 4 << 20
@@ -17,7 +18,7 @@ TIMEOUT_S = 2.0
 async def get(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str] | None:
     """Return status and body, or None if nobody answers in time; a Path is a Unix socket's."""
     with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
-        return await asyncio.wait_for(_get(address, path), timeout_s)
+        return await within(timeout_s, _get(address, path))
     return None
 
 

@@ -28,6 +28,7 @@ LEVELS = {
     "appliance.running_process": 0,
     "appliance.token_bytes": 0,
     "appliance.unix_socket": 0,
+    "appliance.within": 0,
     "appliance.durable": 1,
     "appliance.layout": 1,
     "appliance.config": 1,

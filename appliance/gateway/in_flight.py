@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from appliance.errors import ApplianceError, OverloadedError
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
+from appliance.within import within
 
 
 class ModelAnswer(Protocol):
@@ -133,7 +134,7 @@ class InFlight:
         """Admit nothing more; wait for what is under way, and after `limit_s` seconds tell the rest."""
         self._draining.set()
         try:
-            await asyncio.wait_for(self._idle.wait(), limit_s)
+            await within(limit_s, self._idle.wait())
         except asyncio.TimeoutError:
             for exchange in list(self._exchanges):
                 exchange.interrupt(ShuttingDownError("the box is shutting down", hint="try again in a moment"))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from appliance.gateway.triton_client import TritonClient
+from appliance.within import within
 
 _INTERVAL_S = 1.0
 
@@ -45,4 +46,4 @@ class Readiness:
                 self._new.clear()
                 await changed()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._new.wait(), _INTERVAL_S)
+                await within(_INTERVAL_S, self._new.wait())

@@ -187,7 +187,7 @@ class Supervisor:
             await _cancelled(*keepers, stop)
 
     async def _keep(self, kept: _Kept) -> None:
-        while True:
+        while not self._stop.is_set():
             started = time.monotonic()
             ended = await self._until_end(kept)
             delay = kept.backoff.delay_s(time.monotonic() - started)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from appliance.within import within
 from bench.soak.connection import BrokenError, Connection
 from bench.soak.question import Question, others_in
 from bench.soak.tally import Fate, Tally
@@ -60,7 +61,7 @@ class Crowd:
             while not is_over():
                 count += 1
                 try:
-                    fate, wait_s = await asyncio.wait_for(self._ask(connection, question, count), _LIMIT_S)
+                    fate, wait_s = await within(_LIMIT_S, self._ask(connection, question, count))
                 except (BrokenError, asyncio.TimeoutError) as error:
                     connection.close()
                     self._tally.broken = self._tally.broken or str(error) or f"no end within {_LIMIT_S:g} s"

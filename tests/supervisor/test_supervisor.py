@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,27 @@ def test_a_crashed_service_is_started_again_and_said_so(box: Box, name: str):
     assert box.run(script) == 0
     assert any("stopped working (ended by SIGKILL); starting it again now" in line for line in box.said)
     assert any("is back" in line for line in box.said)
+
+
+def test_a_signal_ends_the_box_though_a_part_has_just_come_back_and_a_cancellation_was_lost(box: Box):
+    asked = []
+
+    async def is_ready() -> bool:
+        if box.triton.starts > 1:
+            asked.append(True)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return True
+
+    async def script(box: Box) -> None:
+        await until(lambda: "ready" in box.log)
+        box.triton.crash()
+        await until(lambda: asked)
+        _interrupt()
+
+    box.gateway.is_alive = is_ready  # type: ignore[method-assign]
+    assert box.run(script) == 0
+    assert "triton stopped" in box.log
 
 
 def test_a_restart_that_fails_is_tried_again_with_back_off(box: Box):

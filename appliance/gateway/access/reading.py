@@ -16,6 +16,7 @@ import grpc.aio
 from appliance.errors import RequestError
 from appliance.gateway.access.account import Limits
 from appliance.gateway.refusals import BodyTimeoutError
+from appliance.within import within
 
 
 class Reading:
@@ -48,7 +49,7 @@ class Reading:
         """
         own = self._own.setdefault(who, asyncio.Semaphore(self._each))
         try:
-            message = await asyncio.wait_for(self._in_turn(own, context), self._timeout_s)
+            message = await within(self._timeout_s, self._in_turn(own, context))
         except asyncio.TimeoutError as error:
             raise BodyTimeoutError(f"the message did not arrive within {self._timeout_s:g} seconds") from error
         if message is grpc.aio.EOF:

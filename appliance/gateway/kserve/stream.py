@@ -23,6 +23,7 @@ from appliance.gateway.kserve.passed_call import PassedCall
 from appliance.gateway.kserve.request import PassedRequest, admitted, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 from appliance.gateway.triton_tensors import error as error_of
+from appliance.within import within
 
 # Beside the requests that run: more than these are not read from a client that does not read its refusals.
 _UNREAD_REFUSALS = 64
@@ -172,8 +173,8 @@ class Stream:
         if isinstance(error, ClientGoneError):
             return
         try:
-            await asyncio.wait_for(
-                self._write_alone(failed_response(text_of(error), request_id)), self._desk.settings.write_timeout_s
+            await within(
+                self._desk.settings.write_timeout_s, self._write_alone(failed_response(text_of(error), request_id))
             )
         except asyncio.TimeoutError:
             self._stalled.set()

@@ -10,6 +10,7 @@ from appliance.gateway.access.visit import current
 from appliance.gateway.desk import Desk
 from appliance.gateway.openai.body_size import check_size
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
+from appliance.within import within
 
 
 async def body_for_model(request: Request, desk: Desk) -> bytes:
@@ -54,7 +55,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
         # Only what has come is counted: others do not wait for bytes that may never come.
         current().check_room(int(declared))
     try:
-        content = await asyncio.wait_for(_collect(request, max_bytes), timeout_s)
+        content = await within(timeout_s, _collect(request, max_bytes))
     except asyncio.TimeoutError as error:
         raise BodyTimeoutError(f"the body did not arrive within {timeout_s:g} seconds") from error
     await check_size(content)
