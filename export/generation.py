@@ -12,8 +12,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from appliance.artefact.manifest import CHAT_TEMPLATE, Conversation, Generation
-from appliance.engine.sampling import SamplingParams
 from appliance.errors import IntegrityError, RequestError, UnsupportedError
+from appliance.inference.sampling import SamplingParams
 from appliance.number import whole
 from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json

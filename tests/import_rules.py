@@ -25,6 +25,7 @@ LEVELS = {
     "appliance.memory": 0,
     "appliance.json_schema": 0,
     "appliance.http": 0,
+    "appliance.inference": 1,
     "appliance.running_process": 0,
     "appliance.token_bytes": 0,
     "appliance.unix_socket": 0,
@@ -64,6 +65,7 @@ EXPORT_MAY = {
         "names",
         "number",
         "engine",
+        "inference",
         "json_schema",
         "lock",
         "memory",
@@ -78,7 +80,13 @@ GUESTS = {
     "export.cli": {*EXPORT_MAY, "appliance.cli"},
     "export.plan_cli": {*EXPORT_MAY, "appliance.cli"},
     # Triton's shim joins Triton, the engine and the board's heat, nothing more.
-    "model_repository": {"appliance.engine", "appliance.errors", "appliance.jetson", "appliance.metrics"},
+    "model_repository": {
+        "appliance.engine",
+        "appliance.inference",
+        "appliance.errors",
+        "appliance.jetson",
+        "appliance.metrics",
+    },
 }
 
 # Third-party packages that a part never imports, not even through another module of ours.

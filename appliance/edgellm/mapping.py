@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.artefact import Manifest
-from appliance.engine import EngineConfig, SamplingParams
 from appliance.engine.budget import context_tokens
-from appliance.engine.structured_output import PARAM, Form, StructuredOutput
 from appliance.errors import RequestError, UnsupportedError
+from appliance.inference.config import EngineConfig
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import PARAM, Form, StructuredOutput
 
 # Our architectures that its builder knows, by its names for them.
 MODEL_TYPES = ("qwen2", "qwen3")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from appliance.artefact import Manifest, ModelShape
 from appliance.artefact.manifest import ORT_CUDA
-from appliance.engine.config import EngineConfig
 from appliance.engine.scheduler import SchedulerLimits
 from appliance.errors import UsageError
+from appliance.inference.config import EngineConfig
 
 
 def context_tokens(manifest: Manifest, config: EngineConfig) -> int:

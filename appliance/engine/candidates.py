@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.events import TokenLogprob
-from appliance.engine.sampling import SamplingParams
+from appliance.inference.events import TokenLogprob
+from appliance.inference.sampling import SamplingParams
 
 Weights = NDArray[np.float64]
 # How far two sums of a row's probabilities may be apart that were rounded in different ways, as a share: a normaliser

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import ApplianceError
+from appliance.inference.structured_output import StructuredOutput
 
 
 class Constraint(Protocol):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable
 from multiprocessing.connection import wait
 
 from appliance.engine.constraint import Constraint
-from appliance.engine.events import FinishEvent, FinishReason
 from appliance.engine.logits import Logits
 from appliance.engine.preparation import Preparation
 from appliance.engine.runner import Runner
@@ -23,6 +22,7 @@ from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
 from appliance.engine.stream import Stream
 from appliance.errors import ApplianceError, DeadlineError, DeviceLostError, EngineError
+from appliance.inference.events import FinishEvent, FinishReason
 
 MAX_FAULTS_IN_A_ROW = 3
 # Most grammars answer within a tenth of this; whoever takes longer sits out the next step.

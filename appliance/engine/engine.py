@@ -23,10 +23,8 @@ from appliance.artefact.manifest import TOKENIZER
 from appliance.artefact.watch import ArtefactWatch
 from appliance.engine.admission import check_request
 from appliance.engine.budget import context_tokens, scheduler_limits
-from appliance.engine.config import EngineConfig
 from appliance.engine.constraint import ConstraintSource
 from appliance.engine.core import EngineCore
-from appliance.engine.events import FinishReason
 from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.inbox import Inbox
 from appliance.engine.request import Request
@@ -39,6 +37,8 @@ from appliance.engine.stream import Sink, Stream
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import ApplianceError, EngineError, UnavailableError
 from appliance.heap import give_back_free_memory
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishReason
 
 STUCK_STEP_S = 30.0
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.structured_output import PARAM, Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
+from appliance.inference.structured_output import PARAM, Form, StructuredOutput
 from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
 _MAX_REASON_CHARACTERS = 300

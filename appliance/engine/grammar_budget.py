@@ -7,8 +7,8 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from appliance.engine.structured_output import PARAM
 from appliance.errors import ApplianceError, EngineError, RequestError
+from appliance.inference.structured_output import PARAM
 
 COMPILE_CPU_S = 3.0
 STEP_CPU_S = 1.0

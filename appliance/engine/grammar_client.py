@@ -22,8 +22,8 @@ from appliance.engine.grammar import forbidden_by
 from appliance.engine.grammar_budget import why_ended
 from appliance.engine.grammar_host import READY
 from appliance.engine.grammar_wire import MAX_MESSAGE_BYTES, Kind, Reply, number_from_bytes, number_to_bytes
-from appliance.engine.structured_output import PARAM, StructuredOutput
 from appliance.errors import ApplianceError, EngineError, RequestError
+from appliance.inference.structured_output import PARAM, StructuredOutput
 
 _END_S = 5.0
 _log = logging.getLogger(__name__)

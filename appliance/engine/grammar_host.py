@@ -23,9 +23,9 @@ from appliance.child import dies_with
 from appliance.engine.grammar import Grammars
 from appliance.engine.grammar_process import serve
 from appliance.engine.grammar_wire import Kind, Reply, number_to_bytes
-from appliance.engine.structured_output import Form, StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.heap import give_back_free_memory
+from appliance.inference.structured_output import Form, StructuredOutput
 
 READY = b"ready"
 _PERIOD_S = 0.05

@@ -9,8 +9,8 @@ import socket
 from appliance.engine import grammar_budget as budget
 from appliance.engine.grammar import Grammars, Matcher
 from appliance.engine.grammar_wire import MAX_MESSAGE_BYTES, Kind, Reply, number_from_bytes
-from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import RequestError
+from appliance.inference.structured_output import StructuredOutput
 
 
 def serve(session: socket.socket, wanted: StructuredOutput, grammars: Grammars) -> None:

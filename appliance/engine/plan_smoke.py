@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.artefact import Manifest
-from appliance.engine.config import EngineConfig
 from appliance.engine.parity import PARITY, allowed_kl, answers, compare, from_bytes
 from appliance.engine.runners import open_runner
+from appliance.inference.config import EngineConfig
 from appliance.tensorrt.open_plan import read_record
 
 

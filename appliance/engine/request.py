@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from appliance.engine.sampling import SamplingParams
+from appliance.inference.sampling import SamplingParams
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from appliance.artefact import Manifest
 from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA, TENSORRT
-from appliance.engine.config import EngineConfig
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.runner import Runner
 from appliance.errors import UnsupportedError, UsageError
 from appliance.gpu import find_gpu
+from appliance.inference.config import EngineConfig
 
 
 def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:

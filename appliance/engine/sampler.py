@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from appliance.engine.candidates import Candidates, Shortlist, weights
 from appliance.engine.constraint import Constraint
-from appliance.engine.events import TokenLogprob
 from appliance.engine.logits import Logits
 from appliance.engine.request import Request
+from appliance.inference.events import TokenLogprob
 
 Row = NDArray[np.float32]
 Ids = NDArray[np.int64]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from appliance.engine.events import Usage
 from appliance.engine.request import Request
+from appliance.inference.events import Usage
 
 
 class Status(enum.Enum):

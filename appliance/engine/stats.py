@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.engine.events import FinishReason, Usage
+from appliance.inference.events import FinishReason, Usage
 
 RATE_WINDOW_S = 10.0
 

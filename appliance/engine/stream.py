@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Collection
 
 from appliance.engine.constraint import Constraint
-from appliance.engine.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
 from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
 from appliance.engine.stop import StopMatcher
 from appliance.engine.tokenizer import Detokeniser, Tokenizer
+from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
 
 Sink = Callable[[Event], None]
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from appliance.gateway.completion import Usage
+from appliance.inference.events import Usage
 
 Count = Callable[[Mapping[str, Any]], None]
 log = logging.getLogger("appliance.gateway")

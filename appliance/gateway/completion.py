@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.gateway.access.visit import Visit
+from appliance.inference.events import TokenLogprob, Usage
 
 
 @dataclass(frozen=True)
@@ -43,43 +44,6 @@ class CompletionRequest:
     def client_names(self) -> Mapping[str, str]:
         """The engine's names of parameters that the client calls otherwise."""
         return {"prompt": self.prompt_param, "structured_outputs": self.structure_param, **self.other_names}
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a request cost.
-
-    Attributes:
-        prompt_tokens: tokens of the prompt, the cached ones among them.
-        cached_tokens: prompt tokens that were not computed again.
-        completion_tokens: generated tokens.
-        queue_s: seconds in the engine's queue.
-        prefill_s: seconds from there to the first token.
-        decode_s: seconds from the first token to the end.
-    """
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    queue_s: float = 0.0
-    prefill_s: float = 0.0
-    decode_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class TokenLogprob:
-    """Log-probability of a chosen token.
-
-    Attributes:
-        token_id: the chosen token.
-        logprob: its natural log-probability.
-        likeliest: (token id, log-probability), likeliest first: as many as were asked for and, if it is not among
-            them, the chosen one.
-    """
-
-    token_id: int
-    logprob: float
-    likeliest: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)

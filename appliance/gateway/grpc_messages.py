@@ -10,7 +10,7 @@ from pydantic import Field
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
-from appliance.gateway.completion import Delta, TokenLogprob
+from appliance.gateway.completion import Delta
 from appliance.gateway.openai import body
 from appliance.gateway.openai.messages import Message
 from appliance.gateway.openai.sampling import sampling
@@ -18,6 +18,7 @@ from appliance.gateway.openai.schema import SamplingBody
 from appliance.gateway.openai.strict import Strict
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.served_model import ServedModel
+from appliance.inference.events import TokenLogprob
 
 _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
 # What JSON's limit of strings leaves for turns over HTTP.
@@ -130,5 +131,5 @@ def chunk(delta: Delta, alternatives: int | None) -> pb.CompletionChunk:
 
 
 def _logprob(token: TokenLogprob, alternatives: int) -> pb.TokenLogprob:
-    likeliest = [pb.TokenLogprob(token_id=other, logprob=value) for other, value in token.likeliest[:alternatives]]
+    likeliest = [pb.TokenLogprob(token_id=other, logprob=value) for other, value in token.top[:alternatives]]
     return pb.TokenLogprob(token_id=token.token_id, logprob=token.logprob, likeliest=likeliest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import re
 import struct
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,8 @@ import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
+from appliance.inference import error_text
+from appliance.inference.tensors import element, elements
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 from appliance.triton.version import TritonVersion
 
@@ -23,9 +24,6 @@ _CALL_TIMEOUT_S = 2.0
 _ROUND_TRIP_TIMEOUT_S = 60.0
 _PROBE = "Round trip: "
 _NUMPY_MAJOR_TOO_NEW = 2
-# An error of the model itself, in the form that it writes them.
-_OURS = re.compile(r"^[A-Z][A-Za-z]*Error(?:\[[^\]]*\])?: ")
-_LENGTH = struct.Struct("<I")
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 20),
@@ -97,7 +95,7 @@ class TritonHealth:
                 if message.error_message:
                     raise _refused(message.error_message)
                 outputs = raw_outputs(message.infer_response)
-                text += _texts(outputs.get("text_output", b""))
+                text += _text(outputs.get("text_output", b""))
                 tokens += _numbers(outputs.get("num_output_tokens", b""))
         except grpc.aio.AioRpcError as error:
             raise EngineError(f"the round trip through Triton failed: {error.details()}") from error
@@ -113,7 +111,7 @@ def raw_outputs(response: Any) -> dict[str, bytes]:
 
 def _refused(message: str) -> ApplianceError:
     installed = importlib.metadata.version("numpy")
-    if _OURS.search(message) or int(installed.partition(".")[0]) < _NUMPY_MAJOR_TOO_NEW:
+    if error_text.read(message) or int(installed.partition(".")[0]) < _NUMPY_MAJOR_TOO_NEW:
         return EngineError(f"the model refuses a round trip: {message}")
     return _not_surviving(message.splitlines()[0])
 
@@ -130,8 +128,8 @@ def _probe_request(model: str) -> Any:
     message = service_pb2.ModelInferRequest(model_name=model, id="round-trip")
     sampling = {"max_tokens": 1, "temperature": 0.0, "ignore_eos": True}
     for name, data_type, content in (
-        ("text_input", "BYTES", _element(_PROBE)),
-        ("sampling_parameters", "BYTES", _element(json.dumps(sampling))),
+        ("text_input", "BYTES", element(_PROBE.encode())),
+        ("sampling_parameters", "BYTES", element(json.dumps(sampling).encode())),
         ("exclude_input_in_output", "BOOL", b"\x00"),
         ("return_num_output_tokens", "BOOL", b"\x01"),
     ):
@@ -140,21 +138,11 @@ def _probe_request(model: str) -> Any:
     return message
 
 
-def _element(text: str) -> bytes:
-    """One element of a BYTES tensor (KServe v2, binary tensor data extension)."""
-    content = text.encode()
-    return _LENGTH.pack(len(content)) + content
-
-
-def _texts(raw: bytes) -> str:
-    pieces = []
-    start = 0
-    while start + _LENGTH.size <= len(raw):
-        (length,) = _LENGTH.unpack_from(raw, start)
-        start += _LENGTH.size
-        pieces.append(raw[start : start + length])
-        start += length
-    return b"".join(pieces).decode(errors="replace")
+def _text(raw: bytes) -> str:
+    try:
+        return b"".join(elements(raw)).decode(errors="replace")
+    except (struct.error, ValueError):
+        return ""  # as good as not having come
 
 
 def _numbers(raw: bytes) -> tuple[int, ...]:

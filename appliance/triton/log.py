@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from appliance import errors
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, RequestError
+from appliance.inference import error_text
 
-# "<ErrorClassName>[param]: message", as our shim writes it.
-_OURS = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[[^\]]*\])?: (.*)")
 _FAILED = re.compile(r"failed to load '[^']*' version \d+: [A-Za-z ]+: (.*)")
 _LINE = re.compile(r"^[EW]\d{4} [\d:.]+ +\d+ [^\]]*\] ?(.*)$")
 _HARMLESS = ("CudaDriverHelper", "pinned memory", "pinned system memory", "CUDA", "NVML", "DCGM")
@@ -42,12 +40,9 @@ def last_errors(text: str) -> str:
 
 
 def _ours(reason: str) -> ApplianceError | None:
-    found = _OURS.search(reason)
-    kind = getattr(errors, found[1], None) if found else None
-    if found is None or not isinstance(kind, type) or not issubclass(kind, ApplianceError):
-        return None
+    found = error_text.read(reason)
     # A request cannot have been at fault before there was one.
-    return EngineError(found[2]) if issubclass(kind, RequestError) else kind(found[2])
+    return EngineError(found.message) if isinstance(found, RequestError) else found
 
 
 def _known(reason: str, hint: str) -> ApplianceError | None:

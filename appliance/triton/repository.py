@@ -12,8 +12,8 @@ from tritonclient.grpc import model_config_pb2
 
 import appliance
 from appliance.errors import MissingProgramError
+from appliance.inference.tensors import INPUTS, OUTPUTS
 from appliance.names import check_name
-from appliance.triton.contract import INPUTS, OUTPUTS
 
 _PACKAGE = Path(appliance.__file__).parent
 # In an installed package, and in a working copy.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from appliance.engine.request import Request
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import SamplerState, choose
-from appliance.engine.sampling import SamplingParams
+from appliance.inference.sampling import SamplingParams
 
 _WARM_UP = 3
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest
-from appliance.engine import EngineConfig
 from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError
 from appliance.gpu import Gpu, find_gpu
+from appliance.inference.config import EngineConfig
 from appliance.tensorrt.plan_key import Profile
 from bench.gpu.measure import decode_step_s, prefill_s
 from bench.gpu.plan import build_plan

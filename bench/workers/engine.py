@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from appliance import __version__
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH
-from appliance.engine import Engine, EngineConfig, Event, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
-from appliance.engine.structured_output import StructuredOutput
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from appliance.onnx_runtime import ort
 from bench.plan import Plan
 from bench.workers.rim import work

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.engine import FinishReason, Request, SamplingParams
 from appliance.engine.core import EngineCore
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.preparation import MAX_COMPILING_OF_A_PRINCIPAL
+from appliance.engine.request import Request
 from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
-from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import DeadlineError, EngineError
+from appliance.inference.events import FinishReason
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from tests.engine.toy import END, SHAPE, TOKENIZER, TOKENS, Here, Recorder, ToyRunner, greedy_reference
 
 LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import TOKENIZER
-from appliance.engine import Engine, EngineConfig, FinishReason, SamplingParams, cuda_memory
+from appliance.engine import cuda_memory
 from appliance.engine.cuda_memory import CudaMemory
+from appliance.engine.engine import Engine
 from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
 from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.memory import HostMemory
@@ -19,6 +20,9 @@ from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import DeviceLostError, EngineError, UnavailableError
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishReason
+from appliance.inference.sampling import SamplingParams
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_engine import drain, submit
 from tests.engine.test_ort_runner import collect, decode, prefill, prompt

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.engine import Engine, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
 from appliance.errors import (
     DeadlineError,
     EngineError,
@@ -19,6 +20,8 @@ from appliance.errors import (
     UnavailableError,
     UsageError,
 )
+from appliance.inference.events import FinishEvent, FinishReason, TokenEvent
+from appliance.inference.sampling import SamplingParams
 from tests.engine.toy import CONFIG, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, greedy_reference
 from tests.waiting import LIMIT_S
 

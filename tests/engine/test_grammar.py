@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from appliance.engine import SamplingParams
 from appliance.engine.grammar import Grammars
-from appliance.engine.structured_output import StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from tests.checkpoints import tiny_tokenizer
 from tests.engine.toy import END, GRAMMARS, TOKENIZER, allowed
 

@@ -11,12 +11,15 @@ from multiprocessing.connection import wait
 import psutil
 import pytest
 
-from appliance.engine import Engine, FinishReason, Request, SamplingParams
 from appliance.engine import grammar_budget as budget
+from appliance.engine.engine import Engine
 from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.grammar_wire import Kind, Reply, number_from_bytes, number_to_bytes
-from appliance.engine.structured_output import StructuredOutput
+from appliance.engine.request import Request
 from appliance.errors import EngineError, RequestError
+from appliance.inference.events import FinishReason
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from tests.engine.toy import CONFIG, END, MANIFEST, TOKENIZER, TOKENS, Recorder, ToyRunner, allowed
 from tests.waiting import LIMIT_S, wait_until
 
@@ -172,7 +175,7 @@ OUT_OF_MEMORY = """
 import json, socket, sys
 from appliance.engine import grammar_budget
 from appliance.engine.grammar_process import serve
-from appliance.engine.structured_output import StructuredOutput
+from appliance.inference.structured_output import StructuredOutput
 from tests.engine.toy import GRAMMARS
 grammar_budget.MEMORY_BYTES, grammar_budget.COMPILE_CPU_S, grammar_budget.WALL_S = 40 << 20, 600.0, 600.0
 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

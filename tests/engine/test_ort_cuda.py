@@ -7,7 +7,7 @@ from cuda.bindings import driver
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CUDA
-from appliance.engine import EngineConfig, cuda_memory, ort_cuda, ort_runner
+from appliance.engine import cuda_memory, ort_cuda, ort_runner
 from appliance.engine.budget import context_tokens
 from appliance.engine.device_room import RESERVE_BYTES
 from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
@@ -16,6 +16,7 @@ from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, open_session
 from appliance.engine.runners import open_runner
 from appliance.errors import MissingProgramError, NoSpaceError, UsageError
+from appliance.inference.config import EngineConfig
 from appliance.onnx_runtime import ort
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.toy import MANIFEST, SHAPE

@@ -10,11 +10,15 @@ import onnxruntime as ort_package
 import pytest
 
 from appliance.artefact import ModelShape
-from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams
+from appliance.engine.engine import Engine
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
+from appliance.engine.request import Request
 from appliance.errors import EngineError, IntegrityError
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent
+from appliance.inference.sampling import SamplingParams
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort

@@ -10,11 +10,12 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
-from appliance.engine import EngineConfig, plan_smoke
+from appliance.engine import plan_smoke
 from appliance.engine.logits import HostLogits
 from appliance.engine.parity import PARITY, from_bytes
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import IntegrityError, QualityError
+from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt

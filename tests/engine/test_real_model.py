@@ -9,9 +9,13 @@ import jsonschema
 import pytest
 
 from appliance.artefact.folder import read_manifest
-from appliance.engine import Engine, EngineConfig, FinishEvent, FinishReason, Request, SamplingParams
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
 from appliance.engine.scheduler import HEADROOM_ROWS
-from appliance.engine.structured_output import StructuredOutput
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent, FinishReason
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from tests.engine.schemas import HAND_WRITTEN
 from tests.real_model import NAME, artefact_of
 

@@ -1,6 +1,6 @@
 """Slots by themselves: what moves leave behind is given back, and longest unused prefixes go first."""
 
-from appliance.engine import Request
+from appliance.engine.request import Request
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.slots import MUCH_SLACK_ROWS, Release, SlotTable
 

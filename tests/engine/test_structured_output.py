@@ -11,9 +11,13 @@ import jsonschema
 import llguidance
 import pytest
 
-from appliance.engine import Engine, EngineConfig, FinishEvent, FinishReason, Request, SamplingParams, TokenEvent
-from appliance.engine.structured_output import StructuredOutput
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
 from appliance.errors import RequestError
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent, FinishReason, TokenEvent
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import StructuredOutput
 from tests.engine.schemas import HAND_WRITTEN, REFUSED, drawn
 from tests.engine.toy import END, GRAMMARS, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, allowed
 from tests.waiting import LIMIT_S

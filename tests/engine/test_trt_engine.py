@@ -7,13 +7,18 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import TOKENIZER
-from appliance.engine import Engine, EngineConfig, FinishEvent, Request, SamplingParams, cuda_memory, runners
+from appliance.engine import cuda_memory, runners
+from appliance.engine.engine import Engine
 from appliance.engine.grammar_client import GrammarHost
+from appliance.engine.request import Request
 from appliance.engine.runners import open_runner
 from appliance.engine.tokenizer import Tokenizer
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import DeviceLostError, EngineError, IntegrityError, UnavailableError, UsageError
 from appliance.gpu import lost
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent
+from appliance.inference.sampling import SamplingParams
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PlanStore

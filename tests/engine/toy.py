@@ -8,13 +8,14 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from appliance.artefact import Generation, Manifest, ModelShape
-from appliance.engine import EngineConfig, FinishEvent, TokenEvent
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
 from appliance.engine.logits import HostLogits
-from appliance.engine.structured_output import PARAM
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError, RequestError
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent, TokenEvent
+from appliance.inference.structured_output import PARAM
 
 END = 255
 TOKENS = 256

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.rim import run
-from appliance.engine import EngineConfig
+from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.targets import get
 from export.checkpoint import open_checkpoint

@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.artefact.manifest import Generation
-from appliance.engine import SamplingParams
 from appliance.errors import RequestError
 from appliance.gateway import grpc_messages
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
@@ -23,6 +22,7 @@ from appliance.gateway.openai import body
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.inference.sampling import SamplingParams
 from tests.waiting import LIMIT_S
 
 DEFAULTS = Generation(eos_token_ids=())

@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import EngineError
 from appliance.gateway.anthropic.message_form import MessageForm
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
-from appliance.gateway.completion import Usage
+from appliance.inference.events import Usage
 
 
 def form(**changes):

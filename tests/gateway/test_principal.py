@@ -17,7 +17,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from appliance.errors import RequestError
 from appliance.gateway.kserve.request import PassedRequest
-from appliance.triton.contract import INPUTS, OUTPUTS
+from appliance.inference.tensors import INPUTS, OUTPUTS
 from appliance.triton.repository import configuration
 from tests.gateway.harness import LoopThread
 from tests.gateway.identity_triton import IdentityTriton, gateway_before

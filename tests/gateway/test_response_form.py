@@ -8,8 +8,8 @@ import pytest
 
 from appliance.errors import EngineError
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
-from appliance.gateway.completion import TokenLogprob, Usage
 from appliance.gateway.openai.responses.form import ResponseForm
+from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 from tests.gateway.tiny_artefact import tiny_tokenizer
 

@@ -19,7 +19,7 @@ from appliance.errors import RequestError
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.triton_http.generate_request import generate_request
-from appliance.triton.contract import INPUTS
+from appliance.inference.tensors import INPUTS
 from tests.gateway.fake_triton import endless, final, refusal, words
 from tests.gateway.keys import Keys, bearer, id_of
 from tests.waiting import LIMIT_S, wait_until

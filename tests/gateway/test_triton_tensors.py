@@ -4,7 +4,7 @@ import pytest
 
 from appliance.errors import EngineError
 from appliance.gateway import triton_tensors
-from appliance.gateway.completion import Usage
+from appliance.inference.events import Usage
 from tests.gateway.fake_triton import piece
 
 COUNTS = {"prompt_tokens": 7, "cached_tokens": 2, "completion_tokens": 3}

@@ -15,9 +15,10 @@ import pytest
 
 from appliance.edgellm import State, mapping, probe
 from appliance.edgellm.probe import KNOWN_VERSION
-from appliance.engine import EngineConfig, SamplingParams
-from appliance.engine.structured_output import Form, StructuredOutput
 from appliance.errors import RequestError, UnsupportedError, UsageError
+from appliance.inference.config import EngineConfig
+from appliance.inference.sampling import SamplingParams
+from appliance.inference.structured_output import Form, StructuredOutput
 from tests.engine.toy import MANIFEST
 
 SURFACE = json.loads((Path(__file__).parent / f"edgellm-{KNOWN_VERSION}.json").read_text(encoding="utf-8"))

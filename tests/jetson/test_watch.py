@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import Engine, FinishEvent, Request, SamplingParams
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
+from appliance.inference.events import FinishEvent
+from appliance.inference.sampling import SamplingParams
 from appliance.jetson import HeatWatch, read_board
 from tests.engine.toy import CONFIG, MANIFEST, TOKENIZER, HereGrammars, ToyRunner
 from tests.jetson.captured import heat, unpack

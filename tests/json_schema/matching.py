@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.engine.structured_output import Form, StructuredOutput
+from appliance.inference.structured_output import Form, StructuredOutput
 from appliance.json_schema import ARGUMENTS, FREELY_SPACED, Lowered, compiler_schema, lower
 from tests.engine.toy import END, GRAMMARS, TOKENIZER
 

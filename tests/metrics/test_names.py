@@ -1,6 +1,6 @@
 import dataclasses
 
-from appliance.engine import EngineStats
+from appliance.engine.stats import EngineStats
 from appliance.jetson import Board, Trip, Zone, figures
 from appliance.metrics import BOARD, METRICS, Kind, reference
 from appliance.metrics.names import UPDATED

@@ -11,11 +11,11 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CPU, TENSORRT
-from appliance.engine import EngineConfig
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError, MissingProgramError
 from appliance.gpu import Gpu, find_gpu
+from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.targets import Target, fitting
 from appliance.tensorrt.find import Flavour, find_tensorrt

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from appliance.artefact.folder import read_manifest
-from appliance.engine import Engine, EngineConfig, SamplingParams
+from appliance.engine.engine import Engine
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
+from appliance.inference.config import EngineConfig
+from appliance.inference.sampling import SamplingParams
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance.config import ServeConfig
-from appliance.engine import EngineConfig
 from appliance.engine.budget import scheduler_limits
 from appliance.errors import UsageError
+from appliance.inference.config import EngineConfig
 from appliance.supervisor.engine_settings import check_profile, engine_settings
 from appliance.supervisor.served_plan import ServedPlan
 from appliance.tensorrt.plan_key import Profile

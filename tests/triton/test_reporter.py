@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliance.engine import Engine
+from appliance.engine.engine import Engine
 from appliance.jetson import HeatWatch, read_board
 from appliance.metrics import BOARD
 from tests.engine.toy import CONFIG, MANIFEST, TOKENIZER, HereGrammars, ToyRunner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.gateway.completion import TokenLogprob, Usage
+from appliance.inference.events import TokenLogprob, Usage
 
 
 @dataclass(frozen=True)

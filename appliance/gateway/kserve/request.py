@@ -12,8 +12,9 @@ from tritonclient.grpc import service_pb2
 
 from appliance.gateway.access.visit import current
 from appliance.gateway.kserve import plain
-from appliance.gateway.kserve.tensors import PRINCIPAL, check_contract, check_tensors, element
+from appliance.gateway.kserve.tensors import PRINCIPAL, check_contract, check_tensors
 from appliance.gateway.refusals import ForbiddenMethodError
+from appliance.inference.tensors import element
 
 
 @dataclass(frozen=True)

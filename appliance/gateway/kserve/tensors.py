@@ -7,12 +7,11 @@ one too many or too few gives every later input another's contents.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import RequestError
-from appliance.triton.contract import INPUTS, OUTPUTS, Tensor
+from appliance.inference.tensors import INPUTS, OUTPUTS, Tensor, is_one_element
 
 # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
 PRINCIPAL = "principal"
@@ -30,16 +29,10 @@ _TYPED = {
     **{name: f"{name.lower()}_contents" for name in ("BOOL", "INT64", "UINT64", "FP32", "FP64", _BYTES)},
 }
 _MAX_DIMENSIONS = 16
-_LENGTH = struct.Struct("<I")
 _OURS = {tensor.name: tensor for tensor in INPUTS if tensor.name != PRINCIPAL}
 _ANSWERS = {tensor.name for tensor in OUTPUTS}
 # How Triton is asked for the likeliest classes of an output. Its other parameter names shared memory of this machine.
 _CLASSES = "classification"
-
-
-def element(content: bytes) -> bytes:
-    """One element of a BYTES tensor in raw contents."""
-    return _LENGTH.pack(len(content)) + content
 
 
 def check_tensors(message: Any) -> None:
@@ -151,5 +144,5 @@ def _check_form(tensor: Any, ours: Tensor) -> None:
 
 
 def _check_element(name: str, content: bytes) -> None:
-    if content != element(content[_LENGTH.size :]):
+    if not is_one_element(content):
         raise RequestError(f"{name} must be one element: a length of 4 bytes, and so many", param=name)

@@ -14,12 +14,13 @@ from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
 from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.choice_stream import DeltaStream
-from appliance.gateway.completion import CompletionRequest, Delta, Usage
+from appliance.gateway.completion import CompletionRequest, Delta
 from appliance.gateway.in_flight import Exchange, InFlight
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.unheld import BROKEN, UNHELD, listed
 from appliance.gateway.refusals import ClientGoneError
 from appliance.gateway.triton_client import TritonClient
+from appliance.inference.events import Usage
 
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

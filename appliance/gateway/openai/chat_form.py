@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
-from appliance.gateway.completion import TokenLogprob
 from appliance.gateway.openai.form import Form, text_of
 from appliance.gateway.openai.token_figures import token_figures
+from appliance.inference.events import TokenLogprob
 
 
 class ChatForm(Form):
@@ -56,7 +56,7 @@ class ChatForm(Form):
         content = [
             {
                 **token_figures(self.tokens, token.token_id, token.logprob),
-                "top_logprobs": [token_figures(self.tokens, *pair) for pair in token.likeliest[: self.alternatives]],
+                "top_logprobs": [token_figures(self.tokens, *pair) for pair in token.top[: self.alternatives]],
             }
             for token in tokens
         ]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.gateway.chat.parts import Part
-from appliance.gateway.completion import TokenLogprob
 from appliance.gateway.openai.form import Form, text_of
 from appliance.gateway.openai.token_figures import text_of_bytes
+from appliance.inference.events import TokenLogprob
 
 
 class CompletionForm(Form):
@@ -44,7 +44,7 @@ class CompletionForm(Form):
             "tokens": [self._name(token.token_id) for token in tokens],
             "token_logprobs": [token.logprob for token in tokens],
             "top_logprobs": [
-                {self._name(other): value for other, value in token.likeliest[: self.alternatives]} for token in tokens
+                {self._name(other): value for other, value in token.top[: self.alternatives]} for token in tokens
             ],
             "text_offset": offsets,
         }

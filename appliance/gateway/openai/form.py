@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from appliance.gateway.chat.parts import Part, Text, joined
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta, TokenLogprob, Usage
+from appliance.gateway.completion import Delta
+from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
 DONE = b"data: [DONE]\n\n"

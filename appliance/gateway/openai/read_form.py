@@ -7,7 +7,8 @@ from typing import Protocol
 
 from appliance.gateway.chat.parts import Piece
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta, Usage
+from appliance.gateway.completion import Delta
+from appliance.inference.events import Usage
 
 
 class PartForm(Protocol):

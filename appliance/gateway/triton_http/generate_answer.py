@@ -8,7 +8,8 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import EngineError
-from appliance.gateway.triton_tensors import elements, error
+from appliance.gateway.triton_tensors import error
+from appliance.inference.tensors import elements
 
 _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
 
@@ -40,4 +41,4 @@ def answer_fields(message: bytes) -> dict[str, Any] | None:
 def _values(datatype: str, content: bytes) -> list[Any]:
     if datatype != "BYTES":
         return [value for (value,) in struct.iter_unpack(f"<{_FORMATS[datatype]}", content)]
-    return [element.decode(errors="replace") for element in elements(content)]
+    return [one.decode(errors="replace") for one in elements(content)]

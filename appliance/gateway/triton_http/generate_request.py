@@ -13,14 +13,13 @@ from tritonclient.grpc import service_pb2
 
 from appliance.errors import RequestError
 from appliance.gateway.openai.body import read_object
-from appliance.triton.contract import INPUTS, Tensor
+from appliance.inference.tensors import INPUTS, Tensor, element
 
 _PARAMETERS = "parameters"
 _ID = "id"
 # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
 _PRINCIPAL = "principal"
 _TENSORS = {tensor.name: tensor for tensor in INPUTS}
-_LENGTH = struct.Struct("<I")
 _INT32 = range(-(1 << 31), 1 << 31)
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -63,25 +62,22 @@ def _id(value: Any) -> str:
 
 def _add(message: Any, tensor: Tensor, value: Any) -> None:
     """Add an input: one value, or a list of them."""
-    elements = value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list) else [value]
     kind = tensor.data_type.removeprefix("TYPE_")
     encode = {"STRING": _string, "BOOL": _bool, "INT32": _int32}[kind]
-    pieces = [piece for element in elements if (piece := encode(element)) is not None]
-    if len(pieces) != len(elements):
+    pieces = [piece for one in values if (piece := encode(one)) is not None]
+    if len(pieces) != len(values):
         raise RequestError(f"{tensor.name} must be {kind}, one value or a list of values", param=tensor.name)
     # Triton refuses another shape too, but as a fault of its own.
-    if tensor.size not in {-1, len(elements)}:
-        raise RequestError(f"{tensor.name} must be {tensor.size} value, not {len(elements)}", param=tensor.name)
+    if tensor.size not in {-1, len(values)}:
+        raise RequestError(f"{tensor.name} must be {tensor.size} value, not {len(values)}", param=tensor.name)
     datatype = "BYTES" if kind == "STRING" else kind
-    message.inputs.add(name=tensor.name, datatype=datatype, shape=[len(elements)])
+    message.inputs.add(name=tensor.name, datatype=datatype, shape=[len(values)])
     message.raw_input_contents.append(b"".join(pieces))
 
 
 def _string(value: Any) -> bytes | None:
-    if not isinstance(value, str):
-        return None
-    content = value.encode()
-    return _LENGTH.pack(len(content)) + content
+    return element(value.encode()) if isinstance(value, str) else None
 
 
 def _bool(value: Any) -> bytes | None:

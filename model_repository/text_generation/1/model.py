@@ -13,8 +13,10 @@ import wire
 from reporter import Reporter
 from sender import Answer, Sender
 
-from appliance.engine import Engine, EngineConfig
+from appliance.engine.engine import Engine
 from appliance.errors import ApplianceError, EngineError
+from appliance.inference import error_text
+from appliance.inference.config import EngineConfig
 from appliance.jetson import HeatWatch
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -36,7 +38,7 @@ class TritonPythonModel:
             allowance = self._heat.allowed if self._heat else None
             self._engine = Engine.load(Path(parameters["artefact"]["string_value"]), config, allowance)
         except ApplianceError as error:
-            raise pb_utils.TritonModelException(wire.error_text(error)) from error
+            raise pb_utils.TritonModelException(error_text.write(error)) from error
         self._sender = Sender(self._engine.cancel)
         self._reporter = Reporter(self._engine, args["model_name"], self._heat)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")

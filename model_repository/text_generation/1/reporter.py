@@ -16,7 +16,8 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from appliance.engine import Engine, FinishReason
+from appliance.engine.engine import Engine
+from appliance.inference.events import FinishReason
 from appliance.jetson import HeatWatch, figures
 from appliance.metrics.names import BOARD, METRICS, UPDATED, Kind, Metric
 

@@ -15,8 +15,8 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 import wire
 
-from appliance.engine import Event, FinishEvent, FinishReason
 from appliance.errors import ApplianceError
+from appliance.inference.events import Event, FinishEvent, FinishReason
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # How often requests that get no tokens (queued, prefilled, not streaming) are asked about.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from appliance.engine import FinishEvent, FinishReason, Request, SamplingParams, TokenEvent, Tokenizer, TokenLogprob
+from appliance.engine.request import Request
+from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import (
     ApplianceError,
     DeadlineError,
@@ -25,6 +25,9 @@ from appliance.errors import (
     RequestError,
     UnavailableError,
 )
+from appliance.inference import error_text, logprobs
+from appliance.inference.events import FinishEvent, FinishReason, TokenEvent, TokenLogprob
+from appliance.inference.sampling import SamplingParams
 
 # vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
 _TEXT_MAX_TOKENS = 16
@@ -32,7 +35,6 @@ _OPTIONS = {"timeout_s"}
 # A year; nobody waits longer, and a clock can hold it.
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
-_NAME = re.compile(r"[\w.]{1,64}")
 _LONG = 4096
 _MAX_JSON = 4 << 20
 _MAX_JSON_VALUES = 1 << 16
@@ -174,7 +176,7 @@ def error_response(error: ApplianceError) -> Any:
         code = pb_utils.TritonError.INVALID_ARG
     else:
         code = pb_utils.TritonError.INTERNAL
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(error_text(error), code))
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(error_text.write(error), code))
 
 
 def cancelled_response() -> Any:
@@ -182,14 +184,6 @@ def cancelled_response() -> Any:
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError("the request was cancelled", pb_utils.TritonError.CANCELLED)
     )
-
-
-def error_text(error: ApplianceError) -> str:
-    """Write an error as "<ErrorClassName>[param]: message (hint)"; "[param]" only where a request field is at fault."""
-    param = error.param if isinstance(error, RequestError) else ""
-    # What a client made up may hold brackets, and the gateway must find the end of it.
-    named = f"[{param}]" if param and _NAME.fullmatch(param) else ""
-    return f"{type(error).__name__}{named}: {error}"
 
 
 def end_error(end: FinishEvent) -> ApplianceError | None:
@@ -285,17 +279,7 @@ def _strings(name: str, text: str) -> Any:
 
 
 def _logprobs(piece: Piece, state: AnswerState) -> str:
-    """Write vLLM's form: for each token an object from token ids to figures; "null" if the request asked for none."""
+    """VLLM's form; "null" if the request asked for none."""
     if not state.with_logprobs:
         return "null"
-    return json.dumps([_figures(entry, state.tokenizer) for entry in piece.logprobs or ()])
-
-
-def _figures(entry: TokenLogprob, tokenizer: Tokenizer) -> dict[int, dict[str, Any]]:
-    ranks = {token: (rank, logprob) for rank, (token, logprob) in enumerate(entry.top, start=1)}
-    # The rank of a chosen token that is not among the likeliest is not known.
-    ranks.setdefault(entry.token_id, (0, entry.logprob))
-    return {
-        token: {"logprob": logprob, "rank": rank or None, "decoded_token": tokenizer.decode([token])}
-        for token, (rank, logprob) in ranks.items()
-    }
+    return logprobs.write(piece.logprobs or (), lambda token: state.tokenizer.decode([token]))

@@ -7,11 +7,11 @@ import functools
 import pytest
 
 from appliance.engine.grammar import Grammars
-from appliance.engine.structured_output import StructuredOutput
 from appliance.engine.tokenizer import Tokenizer
 from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.chat.structure import Bound
+from appliance.inference.structured_output import StructuredOutput
 from appliance.layout import Layout
 from tests.gateway.chat.reading import CODER, HERMES, read
 from tests.real_model import artefact_of

@@ -14,7 +14,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as kserve
 
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
-from appliance.triton.contract import INPUTS
+from appliance.inference.tensors import INPUTS
 from tests.redteam.attack import Attack, expect
 from tests.redteam.box import AttackedBox
 from tests.redteam.mutation import mutant

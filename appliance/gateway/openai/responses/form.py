@@ -8,11 +8,11 @@ from typing import Any
 
 from appliance.errors import ApplianceError
 from appliance.gateway.chat.parts import Piece, Reasoning
-from appliance.gateway.completion import TokenLogprob, Usage
 from appliance.gateway.error_table import outcome, param
 from appliance.gateway.openai.form import encode, seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
 from appliance.gateway.openai.token_figures import token_figures
+from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
 
@@ -134,7 +134,7 @@ class ResponseForm:
         }
 
     def _logprob(self, token: TokenLogprob) -> dict[str, Any]:
-        likeliest = [token_figures(self._tokens, *pair) for pair in token.likeliest[: self._alternatives]]
+        likeliest = [token_figures(self._tokens, *pair) for pair in token.top[: self._alternatives]]
         return {**token_figures(self._tokens, token.token_id, token.logprob), "top_logprobs": likeliest}
 
     def _emit(self, kind: str, **fields: Any) -> None:

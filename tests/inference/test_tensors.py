@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from appliance.triton.contract import reference
+from appliance.inference.tensors import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -25,7 +25,8 @@ class TokenLogprob:
     Attributes:
         token_id: the chosen token.
         logprob: its natural log-probability.
-        top: (token id, log-probability) of the likeliest tokens, likeliest first; as many as were asked for.
+        top: (token id, log-probability) of the likeliest tokens, likeliest first; as many as were asked for. Of another
+            engine's answer the chosen token is among them, too.
     """
 
     token_id: int
@@ -38,7 +39,7 @@ class Usage:
     """What a request cost.
 
     Attributes:
-        prompt_tokens: tokens of the prompt.
+        prompt_tokens: tokens of the prompt, the cached ones among them.
         cached_tokens: of these, how many were found in the prefix cache at the first admission.
         completion_tokens: generated tokens, an end token included.
         queue_s: seconds from submission to admission.
@@ -46,7 +47,7 @@ class Usage:
         decode_s: seconds from the first token to the end.
     """
 
-    prompt_tokens: int
+    prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     queue_s: float = 0.0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.engine.structured_output import StructuredOutput
 from appliance.errors import RequestError
+from appliance.inference.structured_output import StructuredOutput
 
 MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 1024

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from appliance.engine import SamplingParams
 from appliance.errors import RequestError
+from appliance.inference.sampling import SamplingParams
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ what the gateway sends. Exactly one of the two inputs is given. docs/triton-cont
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+
+_LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,36 @@ OUTPUTS = (
     Tensor("num_output_tokens", "TYPE_UINT32", -1, "tokens that are new in this response"),
     Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, with the last response (lean form)"),
 )
+
+
+def element(content: bytes) -> bytes:
+    """One element of a BYTES tensor in raw contents.
+
+    Source: KServe's v2 protocol, extension "binary tensor data": four bytes of length, little-endian, before each.
+    """
+    return _LENGTH.pack(len(content)) + content
+
+
+def is_one_element(raw: bytes) -> bool:
+    """Whether the raw contents are one element, and nothing else."""
+    return raw == element(raw[_LENGTH.size :])
+
+
+def elements(raw: bytes) -> list[bytes]:
+    """The elements of a BYTES tensor.
+
+    Raises:
+        struct.error, ValueError: the content ends within one.
+    """
+    found = []
+    start = 0
+    while start < len(raw):
+        (length,) = _LENGTH.unpack_from(raw, start)
+        start += _LENGTH.size + length
+        if start > len(raw):
+            raise ValueError(f"a BYTES element claims {length} bytes")
+        found.append(raw[start - length : start])
+    return found
 
 
 def reference() -> str:

@@ -1,0 +1,43 @@
+"""Log-probabilities as JSON, in the form of Triton's vLLM backend: for each token an object from token ids to figures.
+
+The object of a token holds the likeliest tokens and the chosen one, whether or not it is among them.
+Source: triton-inference-server/vllm_backend, docs/additional_outputs.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from appliance.inference.events import TokenLogprob
+
+
+def write(tokens: Iterable[TokenLogprob], decode: Callable[[int], str]) -> str:
+    """The JSON text of some tokens; `decode` gives the text of one token id."""
+    return json.dumps([_figures(token, decode) for token in tokens])
+
+
+def read(token_ids: Sequence[int], text: str) -> tuple[TokenLogprob, ...]:
+    """Read what `write` wrote for these chosen tokens; another backend may leave the ranks out.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it has another form.
+    """
+    return tuple(_token(chosen, entry) for chosen, entry in zip(token_ids, json.loads(text or "[]"), strict=True))
+
+
+def _figures(token: TokenLogprob, decode: Callable[[int], str]) -> dict[int, dict[str, Any]]:
+    ranks = {one: (rank, logprob) for rank, (one, logprob) in enumerate(token.top, start=1)}
+    # The rank of a chosen token that is not among the likeliest is not known.
+    ranks.setdefault(token.token_id, (0, token.logprob))
+    return {
+        one: {"logprob": logprob, "rank": rank or None, "decoded_token": decode(one)}
+        for one, (rank, logprob) in ranks.items()
+    }
+
+
+def _token(chosen: int, entry: dict[str, Any]) -> TokenLogprob:
+    ranked = [(int(one), figures["logprob"]) for one, figures in entry.items() if figures.get("rank", 0) is not None]
+    ranked.sort(key=lambda pair: -pair[1])
+    return TokenLogprob(chosen, entry[str(chosen)]["logprob"], tuple(ranked))
