@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 
 from appliance.errors import UsageError
@@ -30,21 +32,37 @@ class EngineConfig:
 
     slots: int = 8
     max_context_tokens: int | None = None
-    cache_bytes: int = 2 << 30
-    prefill_chunk_tokens: int = 512
+    cache_bytes: int = 1 << 30
+    prefill_chunk_tokens: int = 256
     interleaved_chunk_tokens: int = 128
     max_queue: int = 256
     threads: int | None = None
     prefix_cache: bool = True
     plan: str | None = None
 
+    @classmethod
+    def from_json(cls, text: str) -> EngineConfig:
+        """Read what `to_json` wrote.
+
+        Raises:
+            UsageError: it is something else, or a value is out of its range.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the engine's settings are not those of this version: {error}") from error
+
+    def to_json(self) -> str:
+        """All settings as text: how they travel to the process that runs the engine."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
     def __post_init__(self) -> None:
         at_least_one = {
             "slots": self.slots,
             "cache_bytes": self.cache_bytes,
+            "max_queue": self.max_queue,
             "prefill_chunk_tokens": self.prefill_chunk_tokens,
             "interleaved_chunk_tokens": self.interleaved_chunk_tokens,
-            "max_queue": self.max_queue,
             "max_context_tokens": 1 if self.max_context_tokens is None else self.max_context_tokens,
             "threads": 1 if self.threads is None else self.threads,
         }

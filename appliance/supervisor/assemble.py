@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
 from appliance.config import Config
+from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.running_process import RunningProcess
 from appliance.supervisor import state
@@ -52,8 +52,8 @@ class Plan:
     tensorrt: ServedPlan | None = None
 
     @property
-    def limits(self) -> Mapping[str, Any]:
-        """The engine's settings by their names in EngineConfig."""
+    def engine(self) -> EngineConfig:
+        """The engine's settings."""
         return engine_settings(self.config.serve, self.tensorrt)
 
 
@@ -111,7 +111,7 @@ def _triton_settings(plan: Plan) -> TritonSettings:
         repository=plan.layout.model_repository,
         run=plan.layout.run,
         sockets=plan.layout.triton_sockets,
-        engine=plan.limits,
+        engine=plan.engine,
         production=plan.refuse_old_triton,
         drain_s=plan.config.serve.drain_s,
     )
@@ -127,5 +127,5 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         layout=plan.layout,
         config=plan.config.to_json("access", "limits", "principal_limits"),
         drain_s=plan.config.serve.drain_s,
-        slots=plan.limits["slots"],
+        slots=plan.engine.slots,
     )

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from appliance.artefact.manifest import Manifest
 from appliance.config import ServeConfig
 from appliance.errors import UsageError
+from appliance.inference.config import EngineConfig
 from appliance.supervisor.served_plan import ServedPlan
-from appliance.tensorrt.plan_key import USUAL_SLOTS, Profile
-
-_CHUNK_TOKENS = 256
-_CACHE_BYTES = 1 << 30
+from appliance.tensorrt.plan_key import Profile
 
 
-def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> Mapping[str, Any]:
-    """The engine's settings by their names in EngineConfig."""
+def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig:
+    """The engine's settings; what the configuration leaves open is the engine's default or the plan's figure."""
+    usual = EngineConfig()
     slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
     cache_bytes = serve.cache_bytes
-    if plan is None:
-        slots, chunk, cache_bytes = slots or USUAL_SLOTS, chunk or _CHUNK_TOKENS, cache_bytes or _CACHE_BYTES
-    else:
+    if plan is not None:
         profile, row_bytes = plan.profile, plan.cache_bytes_per_token
-        slots, chunk = slots or min(USUAL_SLOTS, profile.slots), chunk or profile.chunk_tokens
+        slots, chunk = slots or min(usual.slots, profile.slots), chunk or profile.chunk_tokens
         # A plan's cache is taken whole, so all of its rows may be used: of what runs, and as many again for prefixes.
         cache_bytes = cache_bytes or 2 * slots * profile.context_tokens * row_bytes
         context = context or min(profile.context_tokens, cache_bytes // row_bytes)
-    settings = {
-        "slots": slots,
-        "max_context_tokens": context,
-        "cache_bytes": cache_bytes,
-        "prefill_chunk_tokens": chunk,
-        "max_queue": serve.max_queue_requests,
-        "threads": serve.threads,
-    }
-    return settings if plan is None else {**settings, "plan": str(plan.folder)}
+    return EngineConfig(
+        slots=slots or usual.slots,
+        max_context_tokens=context,
+        cache_bytes=cache_bytes or usual.cache_bytes,
+        prefill_chunk_tokens=chunk or usual.prefill_chunk_tokens,
+        max_queue=serve.max_queue_requests,
+        threads=serve.threads,
+        plan=str(plan.folder) if plan else None,
+    )
 
 
 def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 from appliance.artefact.manifest import GRAPH, Manifest
 from appliance.errors import UsageError
+from appliance.inference.config import EngineConfig
 
 # Sequences that run at the same time when nobody sets `serve.slots`, where a plan allows so many.
-USUAL_SLOTS = 8
+USUAL_SLOTS = EngineConfig.slots
 _NAME_DIGITS = 32
 _DATA = f"{GRAPH}.data"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from tritonclient.grpc import model_config_pb2
 
 import appliance
 from appliance.errors import MissingProgramError
+from appliance.inference.config import EngineConfig
 from appliance.inference.tensors import INPUTS, OUTPUTS
 from appliance.names import check_name
 
@@ -23,13 +23,13 @@ CONFIGURATION = "config.pbtxt"
 VERSION = "1"
 
 
-def configuration(model: str, artefact: Path, engine: Mapping[str, object]) -> str:
+def configuration(model: str, artefact: Path, engine: EngineConfig) -> str:
     """The text of `config.pbtxt`.
 
     Args:
         model: the model's name in Triton and for clients.
         artefact: the folder to serve.
-        engine: settings of the engine by their names in EngineConfig; absent ones take its defaults.
+        engine: settings of the engine.
     """
     config = model_config_pb2.ModelConfig(name=check_name(model, "model"), backend="python", max_batch_size=0)
     for tensor in INPUTS:
@@ -41,7 +41,7 @@ def configuration(model: str, artefact: Path, engine: Mapping[str, object]) -> s
     config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
     config.model_transaction_policy.decoupled = True
     config.parameters["artefact"].string_value = str(artefact)
-    config.parameters["engine"].string_value = json.dumps(engine, sort_keys=True)
+    config.parameters["engine"].string_value = engine.to_json()
     return str(text_format.MessageToString(config, as_utf8=True))
 
 
@@ -57,7 +57,7 @@ def template() -> Path:
     raise MissingProgramError("the model repository's template is missing", hint="install the appliance again")
 
 
-def render(repository: Path, model: str, artefact: Path, engine: Mapping[str, object]) -> Path:
+def render(repository: Path, model: str, artefact: Path, engine: EngineConfig) -> Path:
     """Replace the repository by one that serves `artefact`; returns the model's folder.
 
     One that is right already is left alone: a server can be started again while the disk is full.

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance import durable
 from appliance.child import Child
 from appliance.errors import UnavailableError
+from appliance.inference.config import EngineConfig
 from appliance.triton import log, shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.health import TritonHealth
@@ -44,7 +45,7 @@ class TritonSettings:
         repository: the model repository to render, under `root`.
         run: folder for the log and the prepared backends, under `root`.
         sockets: the folder of its Unix sockets, under `root`.
-        engine: settings of the engine, by their names in EngineConfig.
+        engine: settings of the engine.
         production: refuse a Triton with known security holes.
         start_timeout_s: how long loading may take.
         drain_s: how long requests that run when it ends may take.
@@ -56,7 +57,7 @@ class TritonSettings:
     repository: Path
     run: Path
     sockets: Path
-    engine: Mapping[str, object] = field(default_factory=dict)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     production: bool = False
     start_timeout_s: float = 300.0
     drain_s: float = 30.0
@@ -194,11 +195,9 @@ class TritonServer:
         """
         return Path(os.path.relpath(path, self._settings.root))
 
-    def _engine(self) -> dict[str, object]:
-        engine = dict(self._settings.engine)
-        if "plan" in engine:
-            engine["plan"] = str(self._within(Path(str(engine["plan"]))))
-        return engine
+    def _engine(self) -> EngineConfig:
+        engine = self._settings.engine
+        return replace(engine, plan=str(self._within(Path(engine.plan)))) if engine.plan else engine
 
     async def _wait_ready(self, child: Child, log_start: int, paths: set[str]) -> None:
         settings = self._settings

@@ -23,14 +23,14 @@ TINY = dataclasses.replace(MANIFEST, model="tiny", target="cuda-sm89", preset="t
 
 
 def test_without_a_plan_the_defaults_are_those_of_the_page():
-    settings = engine_settings(ServeConfig(), None)
-    assert (settings["slots"], settings["prefill_chunk_tokens"], settings["max_context_tokens"]) == (8, 256, None)
-    assert settings["cache_bytes"] == 1 << 30
-    assert EngineConfig(**settings).plan is None
+    config = engine_settings(ServeConfig(), None)
+    assert config == EngineConfig()
+    assert (config.slots, config.prefill_chunk_tokens, config.max_context_tokens) == (8, 256, None)
+    assert config.cache_bytes == 1 << 30
 
 
 def test_a_plan_bounds_what_nobody_asked_for():
-    config = EngineConfig(**engine_settings(ServeConfig(), PLAN))
+    config = engine_settings(ServeConfig(), PLAN)
     assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (4, 2048, 512)
     assert config.cache_bytes == 2 * 4 * 2048 * 1000
     assert config.plan == "/plan"
@@ -39,19 +39,19 @@ def test_a_plan_bounds_what_nobody_asked_for():
 @pytest.mark.parametrize("slots", [1, 4, 8, 16])
 def test_a_plan_was_built_where_the_cache_that_it_is_served_with_has_room(slots):
     plan = dataclasses.replace(PLAN, profile=dataclasses.replace(PROFILE, slots=slots))
-    config = EngineConfig(**engine_settings(ServeConfig(), plan))
+    config = engine_settings(ServeConfig(), plan)
     assert scheduler_limits(SHAPE, config).slots == plan.profile.cache_slots
 
 
 def test_the_cache_bounds_the_context_too():
-    assert engine_settings(ServeConfig(cache_bytes=1_500_000), PLAN)["max_context_tokens"] == 1500
+    assert engine_settings(ServeConfig(cache_bytes=1_500_000), PLAN).max_context_tokens == 1500
 
 
 def test_what_was_asked_for_is_kept():
     serve = ServeConfig(slots=2, max_context_tokens=64, prefill_chunk_tokens=32)
     for plan in (None, PLAN):
-        settings = engine_settings(serve, plan)
-        assert (settings["slots"], settings["max_context_tokens"], settings["prefill_chunk_tokens"]) == (2, 64, 32)
+        config = engine_settings(serve, plan)
+        assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (2, 64, 32)
 
 
 def test_what_fits_the_profile_passes():

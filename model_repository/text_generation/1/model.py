@@ -33,7 +33,7 @@ class TritonPythonModel:
         """
         parameters = json.loads(args["model_config"])["parameters"]
         try:
-            config = EngineConfig(**json.loads(parameters["engine"]["string_value"]))
+            config = EngineConfig.from_json(parameters["engine"]["string_value"])
             self._heat = HeatWatch.open(config.slots)
             allowance = self._heat.allowed if self._heat else None
             self._engine = Engine.load(Path(parameters["artefact"]["string_value"]), config, allowance)
