@@ -21,7 +21,7 @@ class EngineConfig:
         prefill_chunk_tokens: prompt tokens computed in one step while nothing else runs.
         interleaved_chunk_tokens: prompt tokens computed between two decode steps; bounds how long running streams
             wait for a newcomer.
-        max_queue: requests that wait for a slot at most.
+        max_queue: requests that wait for a slot at most; 0 lets none wait.
         threads: threads of the graph's operators; None takes the physical cores.
         prefix_cache: keep the keys and values of finished sequences for later prompts that begin alike.
         plan: folder of the TensorRT plan that computes the artefact; None where another runtime does.
@@ -60,7 +60,6 @@ class EngineConfig:
         at_least_one = {
             "slots": self.slots,
             "cache_bytes": self.cache_bytes,
-            "max_queue": self.max_queue,
             "prefill_chunk_tokens": self.prefill_chunk_tokens,
             "interleaved_chunk_tokens": self.interleaved_chunk_tokens,
             "max_context_tokens": 1 if self.max_context_tokens is None else self.max_context_tokens,
@@ -69,3 +68,5 @@ class EngineConfig:
         for name, value in at_least_one.items():
             if value < 1:
                 raise UsageError(f"the engine's {name} must be at least 1, not {value}")
+        if self.max_queue < 0:
+            raise UsageError(f"the engine's max_queue must be at least 0, not {self.max_queue}")

@@ -176,6 +176,17 @@ def test_a_full_queue_refuses_and_serves_again_later(make):
     drain(submit(engine, name="too many"))
 
 
+def test_without_a_queue_nobody_waits(make):
+    runner = GatedRunner()
+    engine = make(runner, replace(CONFIG, max_queue=0))
+    running = [submit(engine, name=str(index)) for index in range(CONFIG.slots)]
+    with pytest.raises(OverloadedError):
+        submit(engine, name="too many")
+    runner.permits.release(100_000)
+    for events in running:
+        drain(events)
+
+
 def test_cancelling_ends_a_stream_within_one_step(make):
     runner = GatedRunner()
     engine = make(runner)
@@ -327,10 +338,13 @@ def test_limits_that_the_model_cannot_meet_are_refused(changes):
         Engine(MANIFEST, TOKENIZER, HereGrammars(), ToyRunner(6), replace(CONFIG, **changes))
 
 
-@pytest.mark.parametrize("name", ["slots", "cache_bytes", "prefill_chunk_tokens", "threads", "max_queue"])
-def test_limits_below_one_are_refused_by_name(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*((name, 0) for name in ("slots", "cache_bytes", "prefill_chunk_tokens", "threads")), ("max_queue", -1)],
+)
+def test_limits_below_the_least_are_refused_by_name(name, value):
     with pytest.raises(UsageError, match=name):
-        replace(CONFIG, **{name: 0})
+        replace(CONFIG, **{name: value})
 
 
 def test_a_small_cache_lowers_the_context(make):

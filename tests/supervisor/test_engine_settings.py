@@ -29,6 +29,14 @@ def test_without_a_plan_the_defaults_are_those_of_the_page():
     assert config.cache_bytes == 1 << 30
 
 
+def test_every_figure_that_the_configuration_takes_the_engine_takes():
+    least = {one.name: 0 if one.name == "max_queue_requests" else 1 for one in dataclasses.fields(ServeConfig)}
+    names = ("slots", "max_context_tokens", "cache_bytes", "prefill_chunk_tokens", "max_queue_requests", "threads")
+    config = engine_settings(ServeConfig(**{name: least[name] for name in names}), None)
+    assert dataclasses.astuple(config)[:4] == (1, 1, 1, 1)
+    assert (config.max_queue, config.threads) == (0, 1)
+
+
 def test_a_plan_bounds_what_nobody_asked_for():
     config = engine_settings(ServeConfig(), PLAN)
     assert (config.slots, config.max_context_tokens, config.prefill_chunk_tokens) == (4, 2048, 512)
