@@ -21,9 +21,8 @@ class CompletionRequest:
         sampling: the engine's sampling settings by their names; absent ones have the engine's defaults.
         stream: False asks for the completion in one piece.
         timeout_s: seconds from now after which the engine gives up.
-        prompt_param: what the client's API calls the prompt, for errors about it.
-        structure_param: what it calls that which `structured_outputs` comes from.
-        other_names: what it calls other parameters, by the engine's names.
+        client_names: what the client's API calls parameters, by the engine's names, for errors about them; "prompt" is
+            the prompt's. Names that are the same are left out.
         choices: how many answers are wanted.
         visit: whose request it is, and what its tokens are counted against; None: nobody's.
     """
@@ -34,16 +33,9 @@ class CompletionRequest:
     sampling: Mapping[str, Any]
     stream: bool
     timeout_s: float
-    prompt_param: str = "prompt"
-    structure_param: str = "structured_outputs"
+    client_names: Mapping[str, str] = field(default_factory=dict)
     choices: int = 1
-    other_names: Mapping[str, str] = field(default_factory=dict)
     visit: Visit | None = None
-
-    @property
-    def client_names(self) -> Mapping[str, str]:
-        """The engine's names of parameters that the client calls otherwise."""
-        return {"prompt": self.prompt_param, "structured_outputs": self.structure_param, **self.other_names}
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,8 @@ class Desk:
         *,
         stream: bool,
         timeout_s: float | None = None,
-        prompt_param: str = "prompt",
-        structure_param: str = "structured_outputs",
+        client_names: Mapping[str, str] | None = None,
         choices: int = 1,
-        other_names: Mapping[str, str] | None = None,
     ) -> CompletionRequest:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
@@ -57,7 +55,7 @@ class Desk:
             PromptTooLongError: prompt and completion do not fit the model's context, or the prompt is over a limit.
             LimitError: too many tokens in this minute.
         """
-        names = other_names or {}
+        names = client_names or {}
         visit = current()
         wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
@@ -70,7 +68,7 @@ class Desk:
             )
         if choices > 1:
             visit.widen(choices)
-        visit.reserve(len(prompt_ids), prompt_param)
+        visit.reserve(len(prompt_ids), names.get("prompt", "prompt"))
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         return CompletionRequest(
             request_id,
@@ -79,9 +77,7 @@ class Desk:
             sampling,
             stream,
             limit,
-            prompt_param,
-            structure_param,
-            choices,
             names,
+            choices,
             visit,
         )

@@ -43,7 +43,13 @@ class InferenceService(InferenceServiceServicer):
             sampling = grpc_messages.settings(request.sampling, model.manifest.generation)
             ids = (await to_prompt(model, _request(messages))).prompt_ids
             return self._desk.request(
-                identity, model, ids, sampling, stream=True, timeout_s=timeout_s, prompt_param="messages"
+                identity,
+                model,
+                ids,
+                sampling,
+                stream=True,
+                timeout_s=timeout_s,
+                client_names={"prompt": "messages"},
             )
 
         await self._answer("Chat", prepare, context)

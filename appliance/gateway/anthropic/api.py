@@ -67,9 +67,7 @@ class MessagesApi:
             prepared.prompt_ids,
             prepared.settings(settings),
             stream=bool(asked.stream),
-            prompt_param="messages",
-            structure_param=prepared.structure_param,
-            other_names={"stop": "stop_sequences"},
+            client_names={**prepared.client_names, "stop": "stop_sequences"},
         )
         read_form = ReadForm(form, prepared.reader(_new_call_id))
         return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)

@@ -39,7 +39,7 @@ class Prepared:
         prompt_ids: the prompt's tokens.
         structure: the engine's `structured_outputs`; None for a free answer.
         logit_bias: token id → bias that comes to the client's own.
-        structure_param: what the client calls the thing that `structured_outputs` comes from.
+        client_names: what the client calls the prompt and that which `structured_outputs` comes from, by those names.
         model: whose answer it will be.
         tools: those that the answer may call.
         is_thinking: the prompt ends inside of a thought.
@@ -50,7 +50,7 @@ class Prepared:
     prompt_ids: Sequence[int]
     structure: Mapping[str, Any] | None
     logit_bias: Mapping[str, float]
-    structure_param: str
+    client_names: Mapping[str, str]
     model: ServedModel
     tools: tuple[Tool, ...]
     is_thinking: bool
@@ -88,7 +88,10 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         structure=structure,
         # The prompt still lists the tools, so that a conversation that goes on with them keeps its prefix.
         logit_bias={str(model.marks[CALL_OPEN]): _NEVER} if request.tools and not callable_tools else {},
-        structure_param=names.tools if callable_tools else names.response_format,
+        client_names={
+            "prompt": names.messages,
+            "structured_outputs": names.tools if callable_tools else names.response_format,
+        },
         model=model,
         tools=callable_tools,
         is_thinking=not request.continues and _is_open(model, text),

@@ -82,8 +82,7 @@ class OpenAiApi:
             prepared.prompt_ids,
             prepared.settings(settings),
             stream=bool(asked.stream),
-            prompt_param="messages",
-            structure_param=prepared.structure_param,
+            client_names=prepared.client_names,
             choices=asked.n or 1,
         )
         return self._answer(request, asked, model, completion, ChatForm, prepared.reader, prepared.unheld)

@@ -81,9 +81,7 @@ class ResponsesApi:
             prepared.prompt_ids,
             prepared.settings(settings),
             stream=bool(asked.stream),
-            prompt_param="input",
-            structure_param=prepared.structure_param,
-            other_names={"max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
+            client_names={**prepared.client_names, "max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
         )
         read_form = ReadForm(form, prepared.reader())
         return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)
