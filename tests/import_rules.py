@@ -92,7 +92,9 @@ GUESTS = {
 # Third-party packages that a part never imports, not even through another module of ours.
 FORBIDDEN = {
     "appliance": {"torch", "transformers", "gguf", "export"},
-    "appliance.gateway": {"onnxruntime", "onnx"},
+    "appliance.gateway": {"onnxruntime", "onnx", "llguidance"},
+    "appliance.supervisor": {"onnxruntime", "onnx", "llguidance", "tokenizers"},
+    "appliance.inference": {"onnxruntime", "onnx", "llguidance", "tokenizers", "numpy", "grpc"},
     "appliance.engine": {"tritonclient", "triton_python_backend_utils"},
     "export": {"torch", "transformers"},
 }
