@@ -1,4 +1,4 @@
-"""NVIDIA's TensorRT Edge-LLM beside the engine: whether it could be used here, and what of a request it can honour.
+"""NVIDIA's TensorRT Edge-LLM beside the engine: whether it could be used here.
 
 It runs no request yet; docs/jetson.md says what is missing.
 """

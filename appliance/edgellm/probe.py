@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance.edgellm import inside
 
-# The version whose Python surface the mapping was written for and tested against.
+# The version that was looked at: docs/jetson.md.
 KNOWN_VERSION = "0.11.0"
 TIMEOUT_S = 30.0
 

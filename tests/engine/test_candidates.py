@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.engine.candidates import Candidates
-from appliance.engine.logits import HostLogits
 from appliance.engine.request import Request
 from appliance.engine.sampler import SamplerState, choose
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
+from tests.engine.host_logits import HostLogits
 from tests.engine.toy import GRAMMARS
 
 LISTED = 64

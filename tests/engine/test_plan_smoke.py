@@ -11,7 +11,6 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
 from appliance.engine import plan_smoke
-from appliance.engine.logits import HostLogits
 from appliance.engine.parity import PARITY, from_bytes
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import IntegrityError, QualityError
@@ -26,6 +25,7 @@ from export.pipeline import export_as
 from export.presets import PRESETS
 from tests.checkpoints import make_tiny_checkpoint
 from tests.engine.device_on_host import open_executor, plan, tiny_graph
+from tests.engine.host_logits import HostLogits
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
 from tests.tensorrt.conftest import DRIVER, L4, Heard, no_smoke

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.logits import HostLogits
 from appliance.engine.request import Request
 from appliance.engine.sampler import SamplerState, likeliest
 from appliance.engine.sampler import choose as choose_from
 from appliance.inference.sampling import SamplingParams
+from tests.engine.host_logits import HostLogits
 
 SIZE = 1000
 

@@ -10,12 +10,12 @@ from tokenizers import decoders, models, pre_tokenizers
 from appliance.artefact import Generation, Manifest, ModelShape
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
-from appliance.engine.logits import HostLogits
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError, RequestError
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishEvent, TokenEvent
 from appliance.inference.structured_output import PARAM
+from tests.engine.host_logits import HostLogits
 
 END = 255
 TOKENS = 256
