@@ -64,7 +64,7 @@ demo: setup ## Pull, verify and export a model, serve it with Triton, and let it
 	$(BIN)/python -m appliance.cli.demo $(MODEL)
 
 docs: setup ## Write the reference pages from the code
-	$(BIN)/python -m appliance.cli.reference docs
+	$(BIN)/python -m tests.reference docs
 
 proto: setup ## Generate the gRPC stubs from our schema
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from appliance.cli.reference import PAGES
+from tests.reference.pages import PAGES
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -14,10 +14,10 @@ import click
 import pytest
 
 from appliance.cli import root, up
-from appliance.cli.reference import exit_codes
 from appliance.cli.rim import run
 from appliance.errors import UnavailableError
 from appliance.supervisor import state
+from tests.reference.pages import exit_codes
 from tests.supervisor.states import STATE
 from tests.tiny_artefact import TINY, make_tiny_artefact
 

@@ -12,8 +12,8 @@ import pytest
 
 from appliance import errors
 from appliance.cli import lazy, model, root
-from appliance.cli.reference import exit_codes
 from appliance.errors import MissingProgramError
+from tests.reference.pages import exit_codes
 
 
 def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -1,19 +1,17 @@
-"""Writes the reference pages out of the code: `python -m appliance.cli.reference docs`. A test compares them."""
+"""The reference pages, out of the code. A test compares them with those in `docs`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
-from appliance import config, durable
+from appliance import config
 from appliance.cli.rim import INTERRUPTED
 from appliance.cli.root import command as root
 from appliance.errors import ApplianceError
 from appliance.gateway.metrics.table import page as metrics_page
-from appliance.gateway.reference import page as api_page
+from tests.reference.api_page import page as api_page
 
 WIDTH = 100
 
@@ -66,13 +64,3 @@ def _helps(command: click.Command, path: str, parent: click.Context | None = Non
 
 
 PAGES = {"api.md": api_page, "cli.md": cli_page, "configuration.md": config.reference, "metrics.md": metrics_page}
-
-
-def main(folder: Path) -> None:
-    """Write all pages into the folder."""
-    for name, page in PAGES.items():
-        durable.replace(folder / name, page().encode())
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

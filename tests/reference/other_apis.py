@@ -8,8 +8,8 @@ from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import ResponseBody
 from appliance.gateway.openai.responses.store import Bounds
-from appliance.gateway.parameter_table import parameter_table
 from appliance.gateway.treatment import Treatment
+from tests.reference.parameter_table import parameter_table
 
 _MIB = 1 << 20
 

@@ -14,9 +14,9 @@ from appliance.gateway.kserve import methods as kserve
 from appliance.gateway.openai.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
-from appliance.gateway.other_apis import sections
-from appliance.gateway.parameter_table import meaning
 from appliance.gateway.settings import Settings
+from tests.reference.other_apis import sections
+from tests.reference.parameter_table import meaning
 
 _HEAD = """\
 # APIs
