@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.gateway import grpc_messages
-from appliance.gateway.access.visit import refunded
 from appliance.gateway.access_log import Record
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import prepare as to_prompt
@@ -108,9 +107,7 @@ class InferenceService(InferenceServiceServicer):
         alternatives = request.sampling.get("logprobs")
         clock = asyncio.get_running_loop().time
         try:
-            with refunded(request.visit):
-                opened = await self._desk.triton.open(request)
-            stream = exchange.attach(opened)
+            stream = exchange.attach(self._desk.triton.open(request))
             while (delta := await stream.read()) is not None:
                 record.first_token()
                 if delta.usage is not None:

@@ -6,6 +6,7 @@ It uses the generated stubs directly: tritonclient's own layer copies every tens
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from appliance.errors import ApplianceError, DeadlineError, EngineError, Unavail
 from appliance.gateway import triton_tensors
 from appliance.gateway.choice_stream import ChoiceStream, DeltaStream, single_requests
 from appliance.gateway.completion import CompletionRequest, Delta
-from appliance.gateway.refusals import ClientGoneError
+from appliance.gateway.kserve.methods import SERVICE, STREAM
 from appliance.gateway.traffic import Traffic
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 
@@ -132,53 +133,37 @@ class TritonClient:
             raise UnavailableError(f"{sockets}: {error.strerror}", hint="Triton's sockets must be there") from error
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        # The method takes a stream of requests. On the wire, a stream of one request is a call with one request, which
+        # grpc.aio sends whole; what breaks a write of its own hides the status that the call ended with.
+        ask: Callable[..., Any] = functools.partial(self._channel.unary_stream, f"/{SERVICE}/{STREAM}")
+        self._pass_on = ask()
+        self._complete = ask(
+            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+            response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
+        )
 
-    async def open(self, request: CompletionRequest) -> DeltaStream:
+    def open(self, request: CompletionRequest) -> DeltaStream:
         """Send the request and return its stream, which is to be cancelled when nobody reads it any more.
 
-        Several choices are requests of their own, read as one.
-
-        Raises:
-            UnavailableError: Triton is not reachable.
+        Several choices are requests of their own, read as one. Whatever goes wrong, the first read tells.
         """
         if request.choices == 1:
-            return await self._open_one(request)
-        streams: list[TritonStream] = []
-        try:
-            for single in single_requests(request):
-                streams.append(await self._open_one(single))  # noqa: PERF401  those opened so far must be known
-        except (ApplianceError, asyncio.CancelledError):
-            for stream in streams:
-                stream.cancel(ClientGoneError("another choice could not be asked for"))
-            raise
-        return ChoiceStream(streams)
+            return self._open_one(request)
+        return ChoiceStream([self._open_one(single) for single in single_requests(request)])
 
-    async def _open_one(self, request: CompletionRequest) -> TritonStream:
-        end = self._traffic.begin(request.model)
-        call = self._stub.ModelStreamInfer(timeout=request.timeout_s + _DEADLINE_GRACE_S)
-        try:
-            await call.write(triton_tensors.request_message(request))
-            await call.done_writing()
-        except asyncio.InvalidStateError:
-            # Refused before all was written; the first read tells why.
-            return TritonStream(call, request, end)
-        except grpc.aio.AioRpcError as error:
-            end(None)
-            raise _rpc_error(error) from error
-        except asyncio.CancelledError:
-            end(None)
-            call.cancel()
-            raise
-        return TritonStream(call, request, end)
+    def _open_one(self, request: CompletionRequest) -> TritonStream:
+        message = triton_tensors.request_message(request)
+        call = self._complete(message, timeout=request.timeout_s + _DEADLINE_GRACE_S)
+        return TritonStream(call, request, self._traffic.begin(request.model))
 
     def unary(self, path: str, message: bytes, timeout_s: float) -> Any:
         """Start a unary call of any method with a message that is encoded already; returns the call of grpc.aio."""
         method: Any = self._channel.unary_unary(path)
         return method(message, timeout=timeout_s)
 
-    def stream(self, path: str, timeout_s: float) -> Any:
-        """Start a streaming call of any method whose messages are bytes; returns the call of grpc.aio."""
-        return self._channel.stream_stream(path)(timeout=timeout_s)
+    def stream(self, message: bytes, timeout_s: float) -> Any:
+        """Ask for an inference with a message that is encoded already; returns the call, whose answers are bytes."""
+        return self._pass_on(message, timeout=timeout_s)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""

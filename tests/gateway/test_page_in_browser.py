@@ -101,8 +101,7 @@ def test_stop_ends_the_answer_in_the_engine_and_keeps_what_came(page: Browser, h
     assert page.text("#error") == ""
     # What came is part of the conversation.
     harness.triton.script = words("Good")
-    page.find("#question").click()
-    page.ask("Enough")
+    page.find("#question").send_keys("Enough", Keys.ENTER)
     page.wait_for(".answer .text", "Good")
     assert len(page.texts(".turn")) == 4
 

@@ -243,8 +243,10 @@ def test_a_triton_that_is_not_there_is_a_503(box):
     assert answer.headers["retry-after"]
 
 
-def test_a_request_ends_at_the_boxs_time_limit(make_box):
-    box = make_box(timeout_s=0.2)
+@pytest.mark.parametrize("timeout_s", [1e-9, 1e-4, 0.2])
+def test_a_request_ends_at_the_boxs_time_limit(make_box, timeout_s):
+    # Also where the time is over before Triton was asked.
+    box = make_box(timeout_s=timeout_s)
     box.triton.script = endless()
     assert "time ran out" in box.client.post(STREAM, json=STREAMED).text
     wait_until(lambda: box.triton.running == 0)

@@ -38,13 +38,6 @@ class PassedCall:
         with self._translated():
             return bytes(await self._call)
 
-    async def send(self, message: bytes) -> None:
-        """Send the one message that a streaming call asks with; raises as `only` does."""
-        # Refused before all was written? The first read tells why.
-        with self._translated(), contextlib.suppress(asyncio.InvalidStateError):
-            await self._call.write(message)
-            await self._call.done_writing()
-
     async def read(self) -> bytes | None:
         """Return the next message of a streaming call, or None after the last; raises as `only` does."""
         with self._translated():

@@ -144,8 +144,8 @@ class Stream:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""
         failure = None
         try:
-            call = exchange.attach(PassedCall(self._desk.triton.stream(f"/{SERVICE}/{STREAM}", self._timeout_s)))
-            await call.send(admitted(asked, is_served="model" in record.fields))
+            message = admitted(asked, is_served="model" in record.fields)
+            call = exchange.attach(PassedCall(self._desk.triton.stream(message, self._timeout_s)))
             while (response := await call.read()) is not None:
                 record.first_token()
                 if (text := error_text(response)) is not None:

@@ -82,9 +82,7 @@ class Answer:
                 exchange = stack.enter_context(self._in_flight.admit())
             watcher = asyncio.create_task(watch_client(receive, exchange))
             try:
-                with refunded(self._request.visit):
-                    opened = await self._triton.open(self._request)
-                stream = exchange.attach(opened)
+                stream = exchange.attach(self._triton.open(self._request))
                 if self._request.stream:
                     await self._stream(stream, Writer(exchange, send))
                 else:

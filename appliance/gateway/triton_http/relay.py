@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 from appliance.errors import ApplianceError, EngineError, RequestError
 from appliance.gateway.access_log import Record
 from appliance.gateway.desk import Desk
-from appliance.gateway.kserve.methods import SERVICE, STREAM
 from appliance.gateway.kserve.passed_call import PassedCall
 from appliance.gateway.openai.answer import Writer, watch_client
 from appliance.gateway.openai.form import encode
@@ -48,9 +47,8 @@ class Relay:
             stack.enter_context(self.desk.traffic.under_way(self.model))
             watcher = asyncio.create_task(watch_client(receive, exchange))
             try:
-                opened = self.desk.triton.stream(f"/{SERVICE}/{STREAM}", self.desk.settings.timeout_s)
+                opened = self.desk.triton.stream(self.message, self.desk.settings.timeout_s)
                 call = exchange.attach(PassedCall(opened))
-                await call.send(self.message)
                 answer = self._stream if self.streams else self._whole
                 await answer(call, Writer(exchange, send))
             except asyncio.CancelledError:
