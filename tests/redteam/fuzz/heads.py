@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections import Counter
 
@@ -69,9 +70,12 @@ def _run(box: AttackedBox, seconds: float) -> str:
             _, content = mutant(content, chance)
         content = content[: 1 << 17]
         with client.connect(content, address=chance.choice(addresses)) as connection:
-            # Half-closed: whatever is still missing will not come, so that the other side must end.
             try:
-                connection.shutdown(1)
+                if _is_whole(content):
+                    # Who half-closes before the answer counts as gone, as in other servers.
+                    connection.recv(1, socket.MSG_PEEK)
+                # Half-closed: whatever is still missing will not come, so that the other side must end.
+                connection.shutdown(socket.SHUT_WR)
                 is_read = True
             except OSError:  # it was refused while it was sent, and the refusal may be lost
                 is_read = False
@@ -81,12 +85,16 @@ def _run(box: AttackedBox, seconds: float) -> str:
     return f"{sum(seen.values())} heads: " + ", ".join(f"{what} {count}" for what, count in sorted(seen.items()))
 
 
+def _is_whole(content: bytes) -> bool:
+    """Whether it is a head that announces no body: an answer is owed at once."""
+    announces_body = any(name in content.lower() for name in (b"content-length", b"transfer-encoding"))
+    return b"\r\n\r\n" in content and not announces_body
+
+
 def _judge(found: bytes, content: bytes, *, is_read: bool) -> None:
     if not found:
         # A head or a body that is not whole ends a connection without an answer.
-        announces_body = any(name in content.lower() for name in (b"content-length", b"transfer-encoding"))
-        is_whole = b"\r\n\r\n" in content and not announces_body
-        expect(not is_read or not is_whole, f"{content[:300]!r} got no answer")
+        expect(not is_read or not _is_whole(content), f"{content[:300]!r} got no answer")
         return
     expect(found.startswith(b"HTTP/1.1 "), f"{content[:300]!r} got {found[:100]!r}")
     expect(found[9:10] in b"1234" or found[9:12] == b"501", f"{content[:300]!r} got {found[:200]!r}")
