@@ -27,6 +27,8 @@ from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 # The engine ends a request at its deadline; this much later the gateway stops waiting for it.
 _DEADLINE_GRACE_S = 5.0
 _READY_TIMEOUT_S = 2.0
+# What grpc.aio says of a message that it could not write, in place of the status that the call had ended with.
+_UNWRITTEN = "Internal error from Core"
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     ("grpc.max_receive_message_length", -1),
@@ -76,7 +78,7 @@ class TritonStream:
             if message is not grpc.aio.EOF and message.error_message:
                 await read_to_end(self._call)
         except grpc.aio.AioRpcError as error:
-            self._check_ended(_rpc_error(error))
+            self._check_ended(rpc_error(self._call, error))
             return None
         except asyncio.CancelledError:
             if self._reason is None:
@@ -133,11 +135,9 @@ class TritonClient:
             raise UnavailableError(f"{sockets}: {error.strerror}", hint="Triton's sockets must be there") from error
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        # The method takes a stream of requests. On the wire, a stream of one request is a call with one request, which
-        # grpc.aio sends whole; what breaks a write of its own hides the status that the call ended with.
-        ask: Callable[..., Any] = functools.partial(self._channel.unary_stream, f"/{SERVICE}/{STREAM}")
-        self._pass_on = ask()
-        self._complete = ask(
+        stream: Callable[..., Any] = functools.partial(self._channel.stream_stream, f"/{SERVICE}/{STREAM}")
+        self._pass_on = stream()
+        self._complete = stream(
             request_serializer=service_pb2.ModelInferRequest.SerializeToString,
             response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
         )
@@ -152,8 +152,8 @@ class TritonClient:
         return ChoiceStream([self._open_one(single) for single in single_requests(request)])
 
     def _open_one(self, request: CompletionRequest) -> TritonStream:
-        message = triton_tensors.request_message(request)
-        call = self._complete(message, timeout=request.timeout_s + _DEADLINE_GRACE_S)
+        messages = (triton_tensors.opening_message(request.model), triton_tensors.request_message(request))
+        call = self._complete(messages, timeout=request.timeout_s + _DEADLINE_GRACE_S)
         return TritonStream(call, request, self._traffic.begin(request.model))
 
     def unary(self, path: str, message: bytes, timeout_s: float) -> Any:
@@ -161,9 +161,16 @@ class TritonClient:
         method: Any = self._channel.unary_unary(path)
         return method(message, timeout=timeout_s)
 
-    def stream(self, message: bytes, timeout_s: float) -> Any:
-        """Ask for an inference with a message that is encoded already; returns the call, whose answers are bytes."""
-        return self._pass_on(message, timeout=timeout_s)
+    def stream(self, message: bytes, timeout_s: float, opened_for: str | None = None) -> Any:
+        """Ask for an inference with a message that is encoded already; returns the call, whose answers are bytes.
+
+        Args:
+            message: the ModelInferRequest.
+            timeout_s: when the call ends at the latest.
+            opened_for: the model that it asks for, if it is one that we serve.
+        """
+        opening = [triton_tensors.opening_message(opened_for).SerializeToString()] if opened_for else []
+        return self._pass_on([*opening, message], timeout=timeout_s)
 
     async def is_ready(self, model: str) -> bool:
         """Whether Triton answers and has this model loaded."""
@@ -196,8 +203,18 @@ def _is_bare_final(message: Any) -> bool:
     return not message.error_message and not message.infer_response.outputs
 
 
-def _rpc_error(error: Any) -> ApplianceError:
-    return status_error(error.code(), error.details() or "")
+def true_code(call: Any, error: Any) -> grpc.StatusCode:
+    """Return why a call ended, also where a message could not be written because it had ended."""
+    code: grpc.StatusCode = error.code()
+    if code is grpc.StatusCode.INTERNAL and error.details() == _UNWRITTEN:
+        is_late = call.time_remaining() == 0
+        return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.UNAVAILABLE
+    return code
+
+
+def rpc_error(call: Any, error: Any) -> ApplianceError:
+    """Return the error that a call to Triton ended with, from what grpc.aio raised."""
+    return status_error(true_code(call, error), error.details() or "")
 
 
 def status_error(code: grpc.StatusCode, details: str) -> ApplianceError:

@@ -17,12 +17,19 @@ from appliance.errors import ApplianceError, EngineError, RequestError, Unavaila
 from appliance.gateway.completion import CompletionRequest, Delta
 from appliance.inference import error_text, logprobs
 from appliance.inference.events import Usage
-from appliance.inference.tensors import element, elements
+from appliance.inference.tensors import OPENS_STREAM, element, elements
 
 _TRUE = b"\x01"
 _FALSE = b"\x00"
 # How Triton says that it does not have a model, or not yet.
 NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
+
+
+def opening_message(model: str) -> Any:
+    """Return the ModelInferRequest that opens a stream to this model, and that gets no answer."""
+    message = service_pb2.ModelInferRequest(model_name=model)
+    message.parameters[OPENS_STREAM].bool_param = True
+    return message
 
 
 def request_message(request: CompletionRequest) -> Any:

@@ -10,6 +10,9 @@ import struct
 from dataclasses import dataclass
 
 _LENGTH = struct.Struct("<I")
+# A parameter of Triton's request: it has no inputs and gets no answer. The gateway opens each of its streams with such
+# a request. Clients cannot send it through the gateway, which gives each of their requests the input `principal`.
+OPENS_STREAM = "opens_stream"
 
 
 @dataclass(frozen=True)

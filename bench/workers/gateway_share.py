@@ -25,7 +25,6 @@ from bench.workers.timeline import Timeline, first_token_s, spread_tokens, stead
 
 Complete = Callable[[Sequence[int], int], Awaitable[Timeline]]
 
-_STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 _TIMEOUT_S = 600.0
 _CONNECTIONS = 4
 # Some tenths of a second at the rates that are expected.
@@ -71,9 +70,7 @@ async def _complete(triton: TritonClient, model: str, prompt: Sequence[int], tok
     sampling = {"max_tokens": tokens, "temperature": 0, "repetition_penalty": 1, "ignore_eos": True}
     request = CompletionRequest(uuid.uuid4().hex, model, prompt, sampling, stream=True, timeout_s=_TIMEOUT_S)
     asked = time.perf_counter()
-    call = triton.stream(_STREAM, _TIMEOUT_S)
-    await call.write(request_message(request).SerializeToString())
-    await call.done_writing()
+    call = triton.stream(request_message(request).SerializeToString(), _TIMEOUT_S, opened_for=model)
     arrivals: list[float] = []
     while (response := await call.read()) is not grpc.aio.EOF:
         arrivals.append(time.perf_counter() - asked)

@@ -16,6 +16,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from appliance.inference.tensors import OPENS_STREAM
 from appliance.triton import sockets
 
 
@@ -195,6 +196,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.running += 1
         try:
             async for message in requests:
+                if OPENS_STREAM in message.parameters:
+                    continue
                 asked = Asked.from_message(message)
                 self.asked.append(asked)
                 async for response in self.script(asked):

@@ -195,6 +195,9 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def execute(self, requests):
         for request in requests:
+            if "opens_stream" in request.parameters():
+                request.get_response_sender().send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+                continue
             tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
             who = tensors["principal"].flat[0] if "principal" in tensors else b"nobody"
             answer = pb_utils.InferenceResponse([pb_utils.Tensor("text_output", np.array([who], dtype=np.object_))])

@@ -16,6 +16,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from appliance.artefact.parts import CHARACTERS_A_TOKEN
+from appliance.inference.tensors import OPENS_STREAM
 from tests.checkpoints import tiny_tokenizer
 from tests.running_box import RunningBox
 from tests.tiny_artefact import CONTEXT_TOKENS, TINY
@@ -259,6 +260,14 @@ def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
         call.cancel()
         wait_until(lambda: box.status["requests"].get("cancelled") == cancelled + 1)
     wait_until(lambda: box.slots_busy == 0)
+
+
+def test_what_opens_a_stream_has_no_answer_and_comes_from_the_gateway_alone(box: RunningBox):
+    assert _ask(box, {OPENS_STREAM: True}) == []
+    assert "text_input" in _refusal(box)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        _post(box, f"v2/models/{TINY}/generate", {OPENS_STREAM: True})
+    assert caught.value.code == 400
 
 
 def test_more_requests_than_slots_all_finish(box: RunningBox):

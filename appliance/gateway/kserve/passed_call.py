@@ -12,7 +12,7 @@ import grpc.aio
 
 from appliance.errors import ApplianceError
 from appliance.gateway.refusals import PassedOnError
-from appliance.gateway.triton_client import read_to_end, status_error
+from appliance.gateway.triton_client import read_to_end, status_error, true_code
 from appliance.gateway.triton_tensors import NOT_LOADED
 
 # What a ModelStreamInferResponse with an error begins with: its field 1, which is text.
@@ -62,7 +62,7 @@ class PassedCall:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise self._reason or _error(error.code(), error.details() or "") from error
+            raise self._reason or _error(true_code(self._call, error), error.details() or "") from error
         except ApplianceError as error:
             raise self._reason or error from None
         except asyncio.CancelledError:

@@ -144,8 +144,9 @@ class Stream:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""
         failure = None
         try:
-            message = admitted(asked, is_served="model" in record.fields)
-            call = exchange.attach(PassedCall(self._desk.triton.stream(message, self._timeout_s)))
+            served = record.fields.get("model")
+            message = admitted(asked, is_served=served is not None)
+            call = exchange.attach(PassedCall(self._desk.triton.stream(message, self._timeout_s, opened_for=served)))
             while (response := await call.read()) is not None:
                 record.first_token()
                 if (text := error_text(response)) is not None:

@@ -138,7 +138,8 @@ _TAIL = """
 ## Triton's own
 
 Triton's `nv_inference_…` metrics stand on the same page as Triton wrote them. While it does not answer they are absent,
-and so are the engine's.
+and so are the engine's. Triton counts two requests for each stream of the gateway: the gateway opens a stream with a
+request that has no answer.
 """
 
 

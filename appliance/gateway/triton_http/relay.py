@@ -47,7 +47,7 @@ class Relay:
             stack.enter_context(self.desk.traffic.under_way(self.model))
             watcher = asyncio.create_task(watch_client(receive, exchange))
             try:
-                opened = self.desk.triton.stream(self.message, self.desk.settings.timeout_s)
+                opened = self.desk.triton.stream(self.message, self.desk.settings.timeout_s, opened_for=self.model)
                 call = exchange.attach(PassedCall(opened))
                 answer = self._stream if self.streams else self._whole
                 await answer(call, Writer(exchange, send))

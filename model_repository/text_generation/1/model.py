@@ -52,6 +52,9 @@ class TritonPythonModel:
                 # Clients choose their ids as they like; the engine wants each one once.
                 request_id = f"{next(self._numbers)}:{request.request_id()}"
                 asked = wire.Asked.of(request)
+                if asked.opens_stream:
+                    sender.send(flags=_FINAL)
+                    continue
             except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
                 _refuse_unread(sender, error)
                 continue

@@ -28,6 +28,7 @@ from appliance.errors import (
 from appliance.inference import error_text, logprobs
 from appliance.inference.events import FinishEvent, FinishReason, TokenEvent, TokenLogprob
 from appliance.inference.sampling import SamplingParams
+from appliance.inference.tensors import OPENS_STREAM
 
 # vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
 _TEXT_MAX_TOKENS = 16
@@ -93,6 +94,11 @@ class Asked:
     def of(cls, request: Any) -> Asked:
         """Copy a request; its senders still belong to it."""
         return cls({tensor.name(): tensor.as_numpy() for tensor in request.inputs()}, request.parameters())
+
+    @property
+    def opens_stream(self) -> bool:
+        """Whether it asks for nothing; see `OPENS_STREAM`."""
+        return not self.tensors and OPENS_STREAM in self.parameters
 
     @property
     def is_long(self) -> bool:
