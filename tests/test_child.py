@@ -2,8 +2,12 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import psutil
 import pytest
 
@@ -11,6 +15,7 @@ from appliance.bounded_log import LIMIT_BYTES
 from appliance.child import Child, Exit
 from tests.waiting import until
 
+_STARTS = 200
 PIECE_BYTES = 64 << 10
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 # Starts a grandchild, says its process id, and waits.
@@ -198,3 +203,29 @@ def test_children_end_when_we_are_killed(tmp_path: Path):
 def test_a_program_that_is_not_there_is_an_error(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         asyncio.run(Child.start("child", [tmp_path / "absent"], tmp_path / "log"))
+
+
+async def _starts_beside_a_channel(log: Path) -> Counter[str]:
+    """How many children end, and how, beside a channel of gRPC that is never idle."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+
+    async def ask_for_ever() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            while True:
+                with suppress(grpc.aio.AioRpcError):
+                    await channel.unary_unary("/no/method")(b"")
+
+    asking = asyncio.create_task(ask_for_ever())
+    ends: Counter[str] = Counter()
+    for _ in range(_STARTS):
+        child = await Child.start("child", ["/bin/true"], log)
+        ends[str(await child.wait())] += 1
+    asking.cancel()
+    await server.stop(None)
+    return ends
+
+
+def test_a_busy_channel_of_grpc_crashes_no_child(tmp_path: Path):
+    assert asyncio.run(_starts_beside_a_channel(tmp_path / "log")) == {"exit status 0": _STARTS}

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 _PERIOD_S = 0.01
 
 

@@ -268,6 +268,7 @@ def test_what_opens_a_stream_has_no_answer_and_comes_from_the_gateway_alone(box:
     with pytest.raises(urllib.error.HTTPError) as caught:
         _post(box, f"v2/models/{TINY}/generate", {OPENS_STREAM: True})
     assert caught.value.code == 400
+    caught.value.close()
 
 
 def test_more_requests_than_slots_all_finish(box: RunningBox):
