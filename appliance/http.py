@@ -41,6 +41,7 @@ async def _get(address: Address | Path, path: str) -> tuple[int, str]:
         while piece := await reader.read(_MAX_BYTES - len(answer)):
             answer += piece
     finally:
-        writer.close()
+        # A transport that is closed waits until all is sent, also beyond the end of its loop.
+        writer.transport.abort()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body.decode(errors="replace")

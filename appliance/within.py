@@ -30,3 +30,6 @@ async def within(limit_s: float, work: Coroutine[Any, Any, _T]) -> _T:
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        elif not task.cancelled():
+            # Whoever waits was cancelled in the moment of an error: asyncio complains about those that nobody reads.
+            task.exception()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,26 @@ def test_what_does_not_end_is_ended_and_has_cleaned_up(is_cancelled: bool):
     with pytest.raises(asyncio.CancelledError if is_cancelled else asyncio.TimeoutError):
         asyncio.run(attempt())
     assert cleaned == [True]
+
+
+@pytest.mark.parametrize("needed", range(TURNS))
+@pytest.mark.parametrize("given", range(1, TURNS))
+def test_an_error_in_the_moment_of_a_cancellation_is_no_error_that_nobody_read(needed: int, given: int):
+    complaints: list[dict[str, Any]] = []
+
+    async def fail() -> None:
+        await turns(needed)
+        raise KeyError("a")
+
+    async def attempt() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        task = asyncio.create_task(within(LIMIT_S, fail()))
+        await turns(given)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, KeyError):
+            await task
+        del task
+        gc.collect()
+
+    asyncio.run(attempt())
+    assert complaints == []

@@ -79,5 +79,5 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         if self._streams is not None:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None

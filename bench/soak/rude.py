@@ -80,7 +80,7 @@ class Rude:
             with contextlib.suppress(ConnectionError):
                 yield reader, writer
         finally:
-            writer.close()
+            writer.transport.abort()
 
     def _note(self, what: str, answer: bytes) -> None:
         self._tally.rude[f"{what}: {answer.split()[1].decode() if answer.startswith(b'HTTP/') else 'cut'}"] += 1

@@ -37,7 +37,7 @@ class Client:
         except OSError:
             return False
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def models_per_s(self, calls: int, connections: int) -> float:
         """Ask for `/v1/models` so often, one after another on each connection; returns requests a second.
@@ -59,7 +59,7 @@ class Client:
                     raise RuntimeError(f"the gateway answered {head!r}")
                 await reader.readexactly(int(head.partition(b"content-length: ")[2].split(None, 1)[0]))
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def complete(self, prompt: Sequence[int], tokens: int, first: asyncio.Event | None = None) -> Timeline:
         """Stream one greedy completion; `first` is set with its first token.
@@ -86,7 +86,7 @@ class Client:
             writer.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
             return await _read_answer(reader, asked, first)
         finally:
-            writer.close()
+            writer.transport.abort()
 
 
 async def _read_answer(reader: asyncio.StreamReader, asked: float, first: asyncio.Event | None) -> Timeline:
