@@ -51,6 +51,47 @@ LEVELS = {
     "appliance.supervisor": 6,
     "appliance.cli": 7,
 }
+# The same for what stands directly under the gateway.
+GATEWAY_LEVELS = {
+    "refusals": 0,
+    "proto": 0,
+    "access_log": 0,
+    "error_table": 1,
+    "tls": 1,
+    "metrics": 1,
+    "access": 2,
+    # Requests to Triton and its answers.
+    "triton": 3,
+    "settings": 3,
+    # Conversations: templates, tokens, tools, thoughts; and the models on offer.
+    "chat": 4,
+    "bodies": 5,
+    "in_flight": 5,
+    # What all APIs share.
+    "services": 6,
+    # Transports.
+    "http": 7,
+    "rpc": 7,
+    # APIs: none knows another.
+    "anthropic": 8,
+    "inference_v1": 8,
+    "inquiry": 8,
+    "kserve": 8,
+    "openai": 8,
+    "page": 8,
+    "triton_http": 8,
+    # What is asked at the same address whatever the API, and what describes them all.
+    "admin": 9,
+    "health_api": 9,
+    "metrics_page": 9,
+    "models_api": 9,
+    "openapi": 9,
+    # Which APIs are at which listener.
+    "http_app": 10,
+    "listeners": 10,
+    "server": 11,
+    "__main__": 12,
+}
 EXPORT_MAY = {
     f"appliance.{name}"
     for name in (
@@ -135,14 +176,16 @@ def unit_of(name: str) -> str:
     return ".".join(name.split(".")[:2]) if name.startswith("appliance.") else name.partition(".")[0]
 
 
+def part_of(name: str) -> str:
+    """The part of the gateway that a dotted name belongs to: "appliance.gateway.chat.reader" -> "chat"; else ""."""
+    return name.removeprefix("appliance.gateway.").partition(".")[0] if name.startswith("appliance.gateway.") else ""
+
+
 def violations(modules: Mapping[str, set[str]]) -> list[str]:
     """Every import that breaks a rule, as a sentence."""
     found = []
     for module, names in sorted(modules.items()):
-        for target in sorted({unit_of(name) for name in names if _is_in(name, "appliance")}):
-            reason = _refusal(module, target)
-            if reason:
-                found.append(f"{module} imports {target}: {reason}")
+        found += _of_levels(module, names)
         for package, keeper in KEPT_BY.items():
             if module != keeper and any(_is_in(name, package) for name in names):
                 found.append(f"{module} imports {package}: {keeper} does for everybody")
@@ -151,6 +194,14 @@ def violations(modules: Mapping[str, set[str]]) -> list[str]:
                 if _is_in(module, part) and reached in forbidden:
                     found.append(f"{' -> '.join(path)} -> {reached}: {part} never imports it")
     return found
+
+
+def _of_levels(module: str, names: set[str]) -> list[str]:
+    units = sorted({unit_of(name) for name in names if _is_in(name, "appliance")})
+    parts = sorted({part_of(name) for name in names} - {""})
+    refusals = [(unit, _refusal(module, unit)) for unit in units]
+    refusals += [(f"appliance.gateway.{part}", _refusal_in_gateway(part_of(module), part)) for part in parts]
+    return [f"{module} imports {target}: {reason}" for target, reason in refusals if reason]
 
 
 def _is_in(module: str, part: str) -> bool:
@@ -171,6 +222,17 @@ def _refusal(module: str, target: str) -> str:
     if LEVELS[target] > LEVELS[unit]:
         return "it is of a higher level"
     return "neighbours do not import each other" if LEVELS[target] == LEVELS[unit] != 0 else ""
+
+
+def _refusal_in_gateway(part: str, target: str) -> str:
+    if part in ("", target):
+        return ""
+    for one in (part, target):
+        if one not in GATEWAY_LEVELS:
+            return f"{one} has no level; give it one in tests/import_rules.py"
+    if GATEWAY_LEVELS[target] > GATEWAY_LEVELS[part]:
+        return "it is of a higher level"
+    return "neighbours do not import each other" if GATEWAY_LEVELS[target] == GATEWAY_LEVELS[part] != 0 else ""
 
 
 def _reached(module: str, modules: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:

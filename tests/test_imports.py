@@ -35,6 +35,9 @@ def test_every_module_keeps_to_its_level():
         ("model_repository.language_model.1.model", "appliance.store", "model_repository may not"),
         ("appliance.novelty", "appliance.errors", "no level"),
         ("appliance.cli.up", "appliance.novelty", "no level"),
+        ("appliance.gateway.chat.reader", "appliance.gateway.http.body", "higher level"),
+        ("appliance.gateway.anthropic.api", "appliance.gateway.openai.form", "neighbours"),
+        ("appliance.gateway.server", "appliance.gateway.novelty", "no level"),
     ],
 )
 def test_an_offending_import_is_named(module: str, name: str, reason: str):

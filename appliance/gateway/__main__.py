@@ -16,7 +16,7 @@ from appliance.errors import ApplianceError
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.access_log import configure
-from appliance.gateway.connections import room_for_connections
+from appliance.gateway.http.connections import room_for_connections
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import Settings
 from appliance.layout import Layout

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from appliance import unix_socket
 from appliance.errors import ApplianceError
 from appliance.gateway.access_log import log
-from appliance.gateway.desk import Desk
+from appliance.gateway.services import Services
 
 _ROOT = 0
 
@@ -39,8 +39,8 @@ class AdminConnection(H11Protocol):
 class AdminApi:
     """The endpoints."""
 
-    def __init__(self, desk: Desk, drain: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, services: Services, drain: Callable[[], None]) -> None:
+        self._services = services
         self._drain = drain
 
     def application(self) -> Starlette:
@@ -61,11 +61,11 @@ class AdminApi:
     async def ready(self, _request: Request) -> Response:
         """`GET /health/ready`: a request would be taken now. The supervisor waits for it, so Triton itself is asked."""
         try:
-            self._desk.in_flight.check_open()
+            self._services.in_flight.check_open()
         except ApplianceError as error:
             return JSONResponse({"status": str(error)}, status_code=HTTPStatus.SERVICE_UNAVAILABLE)
-        await self._desk.readiness.ask()
-        waiting = self._desk.readiness.waiting_for
+        await self._services.readiness.ask()
+        waiting = self._services.readiness.waiting_for
         code = HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK
         return JSONResponse({"waiting_for": waiting}, status_code=code)
 
@@ -80,19 +80,21 @@ class AdminApi:
         return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)
 
     def _status(self) -> dict[str, Any]:
-        desk = self._desk
+        services = self._services
         return {
-            "waiting_for": desk.readiness.waiting_for,
-            "draining": desk.in_flight.is_draining,
-            "requests": len(desk.in_flight),
-            "max_requests": desk.settings.max_requests,
-            "principals": {name: {"requests": account.active} for name, account in sorted(desk.door.accounts.items())},
+            "waiting_for": services.readiness.waiting_for,
+            "draining": services.in_flight.is_draining,
+            "requests": len(services.in_flight),
+            "max_requests": services.settings.max_requests,
+            "principals": {
+                name: {"requests": account.active} for name, account in sorted(services.door.accounts.items())
+            },
             "limits": {
                 one.whose: {
                     "max_requests": one.max_requests,
                     "requests_per_minute": one.requests_per_minute,
                     "tokens_per_minute": one.tokens_per_minute,
                 }
-                for one in (desk.door.limits.box, desk.door.limits.principal)
+                for one in (services.door.limits.box, services.door.limits.principal)
             },
         }

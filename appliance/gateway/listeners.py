@@ -19,12 +19,12 @@ from starlette.types import ASGIApp
 
 from appliance.address import Address
 from appliance.errors import PortTakenError, UsageError
-from appliance.gateway.grpc_service import SERVICE, InferenceService
-from appliance.gateway.kserve import methods as kserve
+from appliance.gateway.inference_v1.service import SERVICE, InferenceService
 from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 from appliance.gateway.settings import Settings
 from appliance.gateway.tls import grpc_credentials
+from appliance.gateway.triton import methods as kserve
 
 _BACKLOG = 1024
 # gRPC calls beside the requests that are under way: health, reflection, refusals.

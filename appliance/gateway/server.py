@@ -12,26 +12,25 @@ from starlette.types import ASGIApp
 from appliance import unix_socket
 from appliance.address import Address
 from appliance.gateway.access.door import Door
-from appliance.gateway.access.grpc_door import GrpcDoor
 from appliance.gateway.access.reading import Reading
 from appliance.gateway.access_log import log
 from appliance.gateway.admin import AdminApi, AdminConnection
-from appliance.gateway.connections import Connection, Room
-from appliance.gateway.desk import Desk
-from appliance.gateway.grpc_service import InferenceService
+from appliance.gateway.chat.served_model import ServedModels
+from appliance.gateway.http.connections import Connection, Room
+from appliance.gateway.http_app import main_application, triton_application
 from appliance.gateway.in_flight import InFlight
+from appliance.gateway.inference_v1.service import InferenceService
 from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.listeners import GrpcListener, HttpListener, bind
 from appliance.gateway.metrics.ledger import Ledger
-from appliance.gateway.metrics.page import MetricsPage
-from appliance.gateway.openai.http_app import OpenAiApi
-from appliance.gateway.readiness import Readiness
-from appliance.gateway.served_model import ServedModels
+from appliance.gateway.metrics_page import MetricsPage
+from appliance.gateway.rpc.door import GrpcDoor
+from appliance.gateway.services import Services
 from appliance.gateway.settings import Settings
 from appliance.gateway.tls import http_context
-from appliance.gateway.traffic import Traffic
-from appliance.gateway.triton_client import TritonClient
-from appliance.gateway.triton_http.api import TritonHttpApi
+from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.readiness import Readiness
+from appliance.gateway.triton.traffic import Traffic
 
 # After the drain's limit the remaining requests are told; this long they have to pass it on.
 _LAST_WORDS_S = 3.0
@@ -56,7 +55,7 @@ class Gateway:
         readiness = Readiness(triton, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
-        self._desk = Desk(settings, models, triton, in_flight, readiness, traffic, ledger, door)
+        self._services = Services(settings, models, triton, in_flight, readiness, traffic, ledger, door)
         # Set when the operator asks for a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
@@ -73,10 +72,10 @@ class Gateway:
                 handshake_timeout_s=settings.header_timeout_s,
             )
 
-        self.http = listener(OpenAiApi(self._desk).application(page.routes()), settings.http)
+        self.http = listener(main_application(self._services, page.routes()), settings.http)
         self.triton_http: HttpListener | None = None
         if settings.triton_http is not None:
-            application = TritonHttpApi(self._desk, settings.triton_http).application()
+            application = triton_application(self._services, settings.triton_http.host)
             self.triton_http = listener(application, settings.triton_http)
         reading = Reading(
             settings.limits.box,
@@ -85,11 +84,11 @@ class Gateway:
             timeout_s=settings.body_timeout_s,
         )
         self.grpc = GrpcListener(
-            InferenceService(self._desk),
-            KServeService(self._desk),
+            InferenceService(self._services),
+            KServeService(self._services),
             settings.grpc,
             settings,
-            [GrpcDoor(door, self._desk.record, reading)],
+            [GrpcDoor(door, self._services.record, reading)],
         )
         self.metrics = HttpListener(
             page.application(settings.metrics.host),
@@ -99,15 +98,15 @@ class Gateway:
         )
         self._admin: HttpListener | None = None
         if settings.socket is not None:
-            admin = AdminApi(self._desk, self.drain_asked.set)
+            admin = AdminApi(self._services, self.drain_asked.set)
             self._admin = HttpListener(admin.application(), unix_socket.listen(settings.socket), AdminConnection)
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve inside the block; leaving it drains."""
         watchers = [
-            asyncio.create_task(self._desk.readiness.watch(self._tell_health)),
-            asyncio.create_task(self._desk.in_flight.watch_stalls()),
+            asyncio.create_task(self._services.readiness.watch(self._tell_health)),
+            asyncio.create_task(self._services.in_flight.watch_stalls()),
         ]
         try:
             if self._admin is not None:
@@ -125,33 +124,33 @@ class Gateway:
             await self._drain()
             for watcher in watchers:
                 watcher.cancel()
-            await self._desk.triton.close()
-            self._desk.models.close()
+            await self._services.triton.close()
+            self._services.models.close()
 
     @property
     def _http_listeners(self) -> list[HttpListener]:
         return [self.http, *([self.triton_http] if self.triton_http is not None else [])]
 
     async def _tell_health(self) -> None:
-        waiting = self._desk.readiness.waiting_for
+        waiting = self._services.readiness.waiting_for
         log.info("readiness", extra={"fields": {"ready": not waiting, "waiting_for": waiting}})
         await self.grpc.set_serving(serving=not waiting)
 
     async def _drain(self) -> None:
         """1. Accept nothing more. 2. Let running requests finish. 3. Tell the rest. 4. Close what is left."""
-        limit_s = self._desk.settings.drain_s
-        log.info("draining", extra={"fields": {"requests": len(self._desk.in_flight), "limit_s": limit_s}})
+        limit_s = self._services.settings.drain_s
+        log.info("draining", extra={"fields": {"requests": len(self._services.in_flight), "limit_s": limit_s}})
         for listener in self._http_listeners:
             listener.stop_accepting()
         grpc_closed = asyncio.create_task(self.grpc.close(limit_s + _LAST_WORDS_S))
-        await self._desk.in_flight.drain(limit_s)
+        await self._services.in_flight.drain(limit_s)
         await asyncio.gather(*(listener.close(_LAST_WORDS_S) for listener in self._http_listeners))
         # What is still open there waits for news that will not come: somebody watching the health, say.
         await self.grpc.close(_LAST_WORDS_S)
         await grpc_closed
         # Last: whoever watches the box sees the end of the drain.
         await self.metrics.close(_LAST_WORDS_S)
-        if self._admin is not None and self._desk.settings.socket is not None:
+        if self._admin is not None and self._services.settings.socket is not None:
             await self._admin.close(_LAST_WORDS_S)
-            self._desk.settings.socket.unlink(missing_ok=True)
+            self._services.settings.socket.unlink(missing_ok=True)
         log.info("drained")

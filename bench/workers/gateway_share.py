@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc.aio
 
-from appliance.gateway.completion import CompletionRequest
 from appliance.gateway.kserve.request import error_text
-from appliance.gateway.triton_client import TritonClient
-from appliance.gateway.triton_tensors import request_message
+from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.completion import CompletionRequest
+from appliance.gateway.triton.tensors import request_message
 from bench.plan import Plan
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
-from appliance.gateway.traffic import Traffic
-from appliance.gateway.triton_client import TritonClient
+from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.traffic import Traffic
 from appliance.layout import Layout
 from appliance.supervisor import state
 from bench.plan import Plan

@@ -8,8 +8,8 @@ import dataclasses
 import pytest
 
 from appliance.address import Address
-from appliance.gateway.traffic import Traffic
-from appliance.gateway.triton_client import TritonClient
+from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.traffic import Traffic
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
 from tests.bench.fakes import WORK, plan

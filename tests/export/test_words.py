@@ -12,7 +12,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Conversation
 from appliance.catalog.entry import Conversation as Stated
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
-from appliance.gateway.served_model import ServedModel
+from appliance.gateway.chat.served_model import ServedModel
 from appliance.layout import Layout
 from export.check import check_checkpoint
 from export.checkpoint import open_checkpoint

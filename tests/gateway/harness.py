@@ -47,7 +47,7 @@ class Harness:
         self._stack = contextlib.AsyncExitStack()
         self.triton = FakeTriton()
         self.gateway: Gateway = thread.run(self._start())
-        scheme = "https" if self.gateway._desk.settings.policy.tls else "http"
+        scheme = "https" if self.gateway._services.settings.policy.tls else "http"
         self.url = f"{scheme}://{self.gateway.http.address}"
         self.grpc_address = str(self.gateway.grpc.address)
         self.metrics_url = f"http://{self.gateway.metrics.address}/metrics"
@@ -72,13 +72,13 @@ class Harness:
 
     @property
     def is_draining(self) -> bool:
-        return self.gateway._desk.in_flight._draining.is_set()
+        return self.gateway._services.in_flight._draining.is_set()
 
     def drain(self) -> None:
         self.run(self._stack.aclose())
 
     def wait_until_ready(self) -> None:
-        wait_until(lambda: not self.gateway._desk.readiness.waiting_for)
+        wait_until(lambda: not self.gateway._services.readiness.waiting_for)
 
     def close(self) -> None:
         self.drain()

@@ -51,7 +51,7 @@ def test_health_is_asked_there_without_key_or_certificate(make_harness, path, ad
     assert admin.get("/health/ready").status_code == 200
     box.triton.ready = False
     answer = admin.get("/health/ready")
-    assert (answer.status_code, answer.json()["waiting_for"]) == (503, box.gateway._desk.readiness.waiting_for)
+    assert (answer.status_code, answer.json()["waiting_for"]) == (503, box.gateway._services.readiness.waiting_for)
     assert answer.json()["waiting_for"]
     box.triton.ready = True
     assert admin.get("/health/ready").status_code == 200

@@ -13,7 +13,7 @@ from appliance.errors import RequestError
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.conversation import chat_request as messages_request
 from appliance.gateway.anthropic.schema import MessagesBody
-from appliance.gateway.openai import body
+from appliance.gateway.bodies import json_body as body
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.conversation import items_of, turns_of
 from appliance.gateway.openai.responses.request import chat_request as responses_request

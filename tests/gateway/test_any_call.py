@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from appliance.artefact.manifest import Generation
 from appliance.auth.api_key import ApiKey
 from appliance.errors import RequestError
-from appliance.gateway import grpc_messages
 from appliance.gateway.access.credentials import key_in
 from appliance.gateway.access_log import request_id
-from appliance.gateway.known_hosts import host_of, is_private
+from appliance.gateway.http.known_hosts import host_of, is_private
+from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.kserve.request import PassedRequest, error_text
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
-from appliance.gateway import grpc_messages
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai import body
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import RequestError
-from appliance.gateway.openai import body_size
-from appliance.gateway.openai.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS, check_size
+from appliance.gateway.http import body_size
+from appliance.gateway.http.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS, check_size
 
 MODEL = "tiny-instruct"
 TEXT = st.text(alphabet='a"\\,[{}]: é', max_size=12)

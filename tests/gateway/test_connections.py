@@ -10,7 +10,7 @@ import sys
 import httpx
 import pytest
 
-from appliance.gateway.connections import room_for_connections
+from appliance.gateway.http.connections import room_for_connections
 from tests.gateway.fake_triton import endless
 from tests.waiting import LIMIT_S, wait_until
 
@@ -159,7 +159,7 @@ def test_ten_thousand_idle_connections_leave_others_their_answers(make_harness):
 @pytest.mark.parametrize(("soft", "wanted", "room"), [(512, None, 1744), (512, 600, 600), (2000, 50, 50)])
 def test_room_is_made_for_as_many_connections_as_the_kernel_allows(soft: int, wanted: int | None, room: int):
     code = (
-        "import resource, sys; from appliance.gateway.connections import room_for_connections as room;"
+        "import resource, sys; from appliance.gateway.http.connections import room_for_connections as room;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, 2000));"
         f"print(room({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= room({wanted}) + 256)"
     )

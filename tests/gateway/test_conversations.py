@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import RequestError
 from appliance.gateway.anthropic.conversation import chat_request
 from appliance.gateway.anthropic.schema import MessagesBody
-from appliance.gateway.openai import body
+from appliance.gateway.bodies import json_body as body
 from appliance.gateway.openai.responses.conversation import items_of, turns_of, turns_of_output
 from appliance.gateway.openai.responses.schema import ResponseBody
 

@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from appliance.gateway.connections import MAX_HEAD_BYTES
+from appliance.gateway.http.connections import MAX_HEAD_BYTES
 from tests.waiting import LIMIT_S
 
 START = b"POST /v1/completions HTTP/1.1\r\n"

@@ -9,10 +9,10 @@ from grpc_status import rpc_status
 
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import TABLE
-from appliance.gateway.grpc_failure import reason
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.gateway.refusals import LimitError
+from appliance.gateway.rpc.failure import reason
 from tests.gateway.fake_triton import refusal
 
 MODEL = "tiny-instruct"

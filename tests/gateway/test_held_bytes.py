@@ -74,7 +74,9 @@ def chunk(content: bytes) -> bytes:
 
 
 def held(box) -> dict[str, int]:
-    return {name: account.held_bytes for name, account in box.gateway._desk.door.accounts.items() if account.held_bytes}
+    return {
+        name: account.held_bytes for name, account in box.gateway._services.door.accounts.items() if account.held_bytes
+    }
 
 
 def complete(box, key):
@@ -187,7 +189,7 @@ def rpc(box, key):
 def test_half_sent_messages_keep_only_their_own_principal_waiting(make_box, keys, open_socket, method):
     box, rude, polite = make_box(body_timeout_s=300.0), keys.make(), keys.make()
     halves = [open_socket(box.grpc_address, half_a_call(method, rude)) for _ in range(8)]
-    accounts = box.gateway._desk.door.accounts
+    accounts = box.gateway._services.door.accounts
     wait_until(lambda: sum(account.active for account in accounts.values()) == 8)
     assert rpc(box, polite) is grpc.StatusCode.OK
     for half in halves:
@@ -215,7 +217,7 @@ def test_streams_of_requests_are_counted(make_box, keys):
         call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter(()), metadata=metadata(who))
         return status_of(call)[0]
 
-    accounts = box.gateway._desk.door.accounts
+    accounts = box.gateway._services.door.accounts
     over = threading.Event()
 
     def silent():

@@ -16,8 +16,8 @@ from grpc_status import rpc_status
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
 from appliance.gateway.kserve.service import KServeService
+from appliance.gateway.triton.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
 from tests.gateway.fake_triton import endless, refusal, words
 from tests.gateway.lean_inputs import lean
 from tests.waiting import LIMIT_S, wait_until
@@ -375,7 +375,7 @@ def test_interceptors_see_every_call_that_is_passed_on(harness):
 
     async def serve():
         server = grpc.aio.server(interceptors=[Closed()], options=[("grpc.so_reuseport", 0)])
-        server.add_generic_rpc_handlers((KServeService(harness.gateway._desk),))
+        server.add_generic_rpc_handlers((KServeService(harness.gateway._services),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port

@@ -14,9 +14,9 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from appliance.gateway import access_log
+from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
-from appliance.gateway.served_model import ServedModel
 from tests.gateway.fake_triton import failure, piece, words
 from tests.waiting import LIMIT_S, wait_until
 

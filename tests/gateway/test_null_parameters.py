@@ -8,13 +8,13 @@ import pytest
 
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.bodies.treatment import Treatment
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai import body
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
-from appliance.gateway.treatment import Treatment
 from tests.gateway.fake_triton import words
 
 MODEL = "tiny-talker"

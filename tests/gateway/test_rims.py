@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from appliance.address import Address
+from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
-from appliance.gateway.served_model import ServedModel
 from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"

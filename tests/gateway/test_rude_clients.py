@@ -104,4 +104,4 @@ def test_clients_without_manners_leave_nothing_behind(box):
     for reader in readers:
         reader.close()
     wait_until(lambda: harness.triton.running == 0)
-    assert len(harness.gateway._desk.in_flight) == 0
+    assert len(harness.gateway._services.in_flight) == 0

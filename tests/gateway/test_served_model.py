@@ -11,7 +11,7 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, MANIFEST_NAME, TOKENIZER, FileEntry
 from appliance.errors import IntegrityError, UnknownModelError
-from appliance.gateway.served_model import ServedModel, ServedModels
+from appliance.gateway.chat.served_model import ServedModel, ServedModels
 from tests.gateway.tiny_artefact import write_artefact
 
 

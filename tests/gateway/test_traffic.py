@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.gateway.traffic import Traffic
+from appliance.gateway.triton.traffic import Traffic
 
 
 def test_with_a_free_slot_there_is_no_wait():

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.errors import EngineError
-from appliance.gateway import triton_tensors
+from appliance.gateway.triton import tensors as triton_tensors
 from appliance.inference.events import Usage
 from tests.gateway.fake_triton import piece
 

@@ -9,12 +9,12 @@ from dataclasses import fields
 from appliance.artefact.parts import CHARACTERS_A_TOKEN
 from appliance.chat_template import budget
 from appliance.gateway.error_table import TABLE
-from appliance.gateway.grpc_messages import MAX_MESSAGES
-from appliance.gateway.kserve import methods as kserve
-from appliance.gateway.openai.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
+from appliance.gateway.http.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
+from appliance.gateway.inference_v1.messages import MAX_MESSAGES
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.settings import Settings
+from appliance.gateway.triton import methods as kserve
 from tests.reference.other_apis import sections
 from tests.reference.parameter_table import meaning
 

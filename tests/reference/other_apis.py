@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import MessagesBody
+from appliance.gateway.bodies.treatment import Treatment
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import ResponseBody
 from appliance.gateway.openai.responses.store import Bounds
-from appliance.gateway.treatment import Treatment
 from tests.reference.parameter_table import parameter_table
 
 _MIB = 1 << 20

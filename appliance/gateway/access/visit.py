@@ -1,7 +1,7 @@
 """One request past the door: whose it is, and what it may still use. It lasts as long as the request.
 
-The current visit travels in a context variable, from the door to the desk: a front end cannot forget to pass it on, and
-what asks a model without having come through the door fails.
+The current visit travels in a context variable, from the door to the services: a front end cannot forget to pass it on,
+and what asks a model without having come through the door fails.
 """
 
 from __future__ import annotations

@@ -15,22 +15,21 @@ from appliance.gateway.anthropic.failure import PATH
 from appliance.gateway.anthropic.message_form import MessageForm
 from appliance.gateway.anthropic.parameters import TREATMENT
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.bodies.sampling import SamplingBody, sampling
 from appliance.gateway.chat.prepare import prepare, tokenize
-from appliance.gateway.desk import Desk
-from appliance.gateway.openai import body
-from appliance.gateway.openai.answer import Answer
-from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
-from appliance.gateway.openai.http_rim import record_of
-from appliance.gateway.openai.read_form import ReadForm
-from appliance.gateway.openai.sampling import sampling
-from appliance.gateway.openai.schema import SamplingBody
+from appliance.gateway.chat.read_form import ReadForm
+from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.body import body_for_gateway, body_for_model
+from appliance.gateway.http.rim import record_of
+from appliance.gateway.services import Services
 
 
 class MessagesApi:
     """The endpoints. Any `anthropic-version` is taken: this is one version of the API for all clients."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def routes(self) -> list[Route]:
         """Where they are."""
@@ -41,10 +40,10 @@ class MessagesApi:
 
     async def create(self, request: Request) -> Any:
         """`POST /v1/messages`."""
-        content = await body_for_model(request, self._desk)
+        content = await body_for_model(request, self._services)
         asked = body.check(MessagesBody, TREATMENT.honoured(body.read_object(content)))
-        desk = self._desk
-        model = desk.models.get(asked.model)
+        services = self._services
+        model = services.models.get(asked.model)
         prepared = await prepare(model, chat_request(asked))
         settings = _sampling(asked, model.manifest.generation)
         left = model.manifest.shape.context_tokens - len(prepared.prompt_ids)
@@ -61,7 +60,7 @@ class MessagesApi:
         if asked.max_tokens <= left:
             # Without it the engine takes what the context leaves: Anthropic's rule for a larger one.
             settings["max_tokens"] = asked.max_tokens
-        completion = desk.request(
+        completion = services.request(
             message_id,
             model,
             prepared.prompt_ids,
@@ -70,13 +69,13 @@ class MessagesApi:
             client_names={**prepared.client_names, "stop": "stop_sequences"},
         )
         read_form = ReadForm(form, prepared.reader(_new_call_id))
-        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)
+        return Answer(services.triton, services.in_flight, completion, read_form, record, form.failure, prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""
-        content = await body_for_gateway(request, self._desk)
+        content = await body_for_gateway(request, self._services)
         asked = body.check(CountBody, TREATMENT.honoured(body.read_object(content)))
-        model = self._desk.models.get(asked.model)
+        model = self._services.models.get(asked.model)
         return JSONResponse({"input_tokens": len(await tokenize(model, chat_request(asked)))})
 
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import outcome
-from appliance.gateway.openai.failure import failure_headers
-from appliance.gateway.openai.form import encode
+from appliance.gateway.http.error_shape import ErrorShape, failure_headers
+from appliance.gateway.http.json_text import encode
 from appliance.gateway.refusals import UnsupportedThreadError
 
 PATH = "/v1/messages"
@@ -55,7 +55,7 @@ def is_anthropic(request: Request) -> bool:
     return path == PATH or path.startswith(f"{PATH}/") or VERSION in request.headers
 
 
-def failure_response(error: ApplianceError, request_id: str) -> Response:
+def _failure_response(error: ApplianceError, request_id: str) -> Response:
     """The error as an HTTP answer."""
     content = encode(failure_fields(error, request_id))
     return Response(content, status_of(error), failure_headers(error), media_type="application/json")
@@ -64,3 +64,6 @@ def failure_response(error: ApplianceError, request_id: str) -> Response:
 def failure_event(error: ApplianceError, request_id: str) -> bytes:
     """The error as the last event of a stream whose status is long sent."""
     return f"event: error\ndata: {encode(failure_fields(error, request_id))}\n\n".encode()
+
+
+SHAPE = ErrorShape(is_anthropic, _failure_response)

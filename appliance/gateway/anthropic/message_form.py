@@ -11,7 +11,7 @@ import pydantic_core
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.anthropic.failure import failure_event
 from appliance.gateway.chat.parts import Part, Piece, Reasoning, Text, ToolArguments, ToolCall
-from appliance.gateway.openai.form import encode
+from appliance.gateway.http.json_text import encode
 from appliance.inference.events import Usage
 
 _PING = {"type": "ping"}

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from appliance.errors import RequestError
-from appliance.gateway.openai.strict import Strict
-from appliance.gateway.served_model import ServedModel
+from appliance.gateway.bodies.strict import Strict
+from appliance.gateway.chat.served_model import ServedModel
 
 
 class ModelQuery(Strict):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from appliance.gateway.bodies.treatment import Refused, Treatment
 from appliance.gateway.refusals import UnsupportedThreadError
-from appliance.gateway.treatment import Refused, Treatment
 
 TREATMENT = Treatment(
     refused={

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import MAX_COUNT, Int64, StopString
-from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
-from appliance.gateway.openai.tools import MAX_TOOLS
+from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
+from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
+from appliance.gateway.bodies.tools import MAX_TOOLS
 
 
 def _tag(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from appliance.gateway.chat.parts import Piece, Text, ToolArguments, ToolCall
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta
+from appliance.gateway.triton.completion import Delta
 from appliance.json_schema import is_broken
 
 

@@ -12,13 +12,13 @@ from appliance.errors import RequestError
 from appliance.gateway.chat import continuation, history
 from appliance.gateway.chat.calls import NewId
 from appliance.gateway.chat.checked import CheckedReader, Unheld
+from appliance.gateway.chat.control_texts import Marked, unsigned_json
 from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
+from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.chat.structure import Bound
-from appliance.gateway.control_texts import Marked, unsigned_json
-from appliance.gateway.served_model import ServedModel
 
 _SWITCH = "enable_thinking"
 # The template's own; a client's options replace none of them.

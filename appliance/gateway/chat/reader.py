@@ -10,7 +10,7 @@ from appliance.gateway.chat.dialect import PARSERS, Dialect
 from appliance.gateway.chat.parts import Part, Piece, Text, joined
 from appliance.gateway.chat.request import Tool
 from appliance.gateway.chat.thoughts import Thoughts
-from appliance.gateway.completion import Delta
+from appliance.gateway.triton.completion import Delta
 
 
 def new_call_id() -> str:

@@ -12,17 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import RequestError
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.bodies.messages import for_template
+from appliance.gateway.bodies.tools import tools_of
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import tokenize
 from appliance.gateway.chat.request import ChatRequest
-from appliance.gateway.desk import Desk
+from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.http.body import body_for_gateway
+from appliance.gateway.http.json_text import encode
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai import body
-from appliance.gateway.openai.form import encode
-from appliance.gateway.openai.http_body import body_for_gateway
-from appliance.gateway.openai.messages import for_template
-from appliance.gateway.openai.tools import tools_of
-from appliance.gateway.served_model import ServedModel
+from appliance.gateway.services import Services
 
 _INLINE_TOKENS = 4096
 
@@ -30,8 +30,8 @@ _INLINE_TOKENS = 4096
 class InquiryApi:
     """The endpoints."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def routes(self) -> list[Route]:
         """Where they are; vLLM's own paths too."""
@@ -43,9 +43,9 @@ class InquiryApi:
 
     async def tokenize(self, request: Request) -> Response:
         """`POST /v1/tokenize`."""
-        content = await body_for_gateway(request, self._desk)
+        content = await body_for_gateway(request, self._services)
         asked = body.check(TokenizeBody, body.read_object(content))
-        model = self._desk.models.get(asked.model)
+        model = self._services.models.get(asked.model)
         ids = await _tokens(model, asked)
 
         answer = functools.partial(_tokens_document, model, ids, with_texts=bool(asked.return_token_strs))
@@ -54,15 +54,15 @@ class InquiryApi:
 
     async def detokenize(self, request: Request) -> Response:
         """`POST /v1/detokenize`."""
-        content = await body_for_gateway(request, self._desk)
+        content = await body_for_gateway(request, self._services)
         asked = body.check(DetokenizeBody, body.read_object(content))
-        model = self._desk.models.get(asked.model)
+        model = self._services.models.get(asked.model)
         return JSONResponse({"prompt": await model.detokenize(asked.tokens, "tokens")})
 
     async def queue(self, request: Request) -> Response:
         """`GET /v1/models/{name}/queue`."""
-        model = self._desk.models.get(request.path_params["name"])
-        forecast = self._desk.traffic.forecast(model.name)
+        model = self._services.models.get(request.path_params["name"])
+        forecast = self._services.traffic.forecast(model.name)
         return JSONResponse(
             {
                 "object": "queue",

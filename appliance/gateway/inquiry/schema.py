@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from appliance.gateway.openai.messages import Message
-from appliance.gateway.openai.schema import TokenId
-from appliance.gateway.openai.strict import Many, OnlyTrue, Strict
-from appliance.gateway.openai.tools import MAX_TOOLS, ToolParam
+from appliance.gateway.bodies.messages import Message
+from appliance.gateway.bodies.sampling import TokenId
+from appliance.gateway.bodies.strict import Many, OnlyTrue, Strict
+from appliance.gateway.bodies.tools import MAX_TOOLS, ToolParam
 
 
 class TokenizeBody(Strict):

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from appliance.errors import RequestError
-from appliance.gateway.grpc_messages import check_known
+from appliance.gateway.rpc.known_fields import check_known
 
 # Messages and texts within one message: each is looked at, and nothing else runs meanwhile.
 _MAX_PARTS = 4096

@@ -12,14 +12,14 @@ from typing import Any
 
 import grpc
 
-from appliance.gateway.desk import Desk
-from appliance.gateway.grpc_rim import answering
-from appliance.gateway.kserve.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
-from appliance.gateway.kserve.passed_call import PassedCall
 from appliance.gateway.kserve.question import answered, asked
 from appliance.gateway.kserve.request import PassedRequest, admitted
 from appliance.gateway.kserve.stream import Stream
 from appliance.gateway.refusals import ForbiddenMethodError, UnknownMethodError
+from appliance.gateway.rpc.rim import answering
+from appliance.gateway.services import Services
+from appliance.gateway.triton.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
+from appliance.gateway.triton.passed_call import PassedCall
 
 # What is answered from memory takes no longer, unless Triton hangs.
 _QUESTION_TIMEOUT_S = 10.0
@@ -28,8 +28,8 @@ _QUESTION_TIMEOUT_S = 10.0
 class KServeService(grpc.GenericRpcHandler):
     """Every method of the service, known or not."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def service(self, handler_call_details: Any) -> Any:
         """Return the handler of a call, or None for another service's."""
@@ -46,30 +46,30 @@ class KServeService(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(functools.partial(self._refuse, method))
 
     async def _ask(self, method: str, message: bytes, context: Any) -> Any:
-        async with answering(self._desk, context, f"{SERVICE}/{method}"):
+        async with answering(self._services, context, f"{SERVICE}/{method}"):
             timeout_s = min(_QUESTION_TIMEOUT_S, self._timeout_s(context))
             question = asked(method, message)
-            answer = await PassedCall(self._desk.triton.unary(f"/{SERVICE}/{method}", question, timeout_s)).only()
+            answer = await PassedCall(self._services.triton.unary(f"/{SERVICE}/{method}", question, timeout_s)).only()
             return answered(method, answer)
 
     async def _infer(self, message: bytes, context: Any) -> Any:
-        async with answering(self._desk, context, f"{SERVICE}/{INFER}") as record:
-            with self._desk.in_flight.admit() as exchange:
+        async with answering(self._services, context, f"{SERVICE}/{INFER}") as record:
+            with self._services.in_flight.admit() as exchange:
                 request = PassedRequest.from_bytes(message)
-                label = self._desk.models.label(request.model)
+                label = self._services.models.label(request.model)
                 record.fields |= label
                 message = admitted(request, is_served=bool(label))
-                with self._desk.traffic.under_way(request.model) if label else contextlib.nullcontext():
-                    call = self._desk.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
+                with self._services.traffic.under_way(request.model) if label else contextlib.nullcontext():
+                    call = self._services.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
                     return await exchange.attach(PassedCall(call)).only()
 
     async def _stream(self, requests: Any, context: Any) -> None:
-        async with answering(self._desk, context, f"{SERVICE}/{STREAM}", carries_requests=True) as record:
-            await Stream(self._desk, context, record.request_id, self._timeout_s(context)).run(requests)
+        async with answering(self._services, context, f"{SERVICE}/{STREAM}", carries_requests=True) as record:
+            await Stream(self._services, context, record.request_id, self._timeout_s(context)).run(requests)
 
     async def _refuse(self, method: str, _requests: Any, context: Any) -> None:
         known = method in ADMINISTRATION
-        async with answering(self._desk, context, f"{SERVICE}/{method}" if known else f"{SERVICE}/unknown"):
+        async with answering(self._services, context, f"{SERVICE}/{method}" if known else f"{SERVICE}/unknown"):
             if known:
                 raise ForbiddenMethodError(
                     f"{method} is not open to clients",
@@ -79,5 +79,5 @@ class KServeService(grpc.GenericRpcHandler):
 
     def _timeout_s(self, context: Any) -> float:
         left_s: float | None = context.time_remaining()
-        limit_s = self._desk.settings.timeout_s
+        limit_s = self._services.settings.timeout_s
         return limit_s if left_s is None else min(left_s, limit_s)

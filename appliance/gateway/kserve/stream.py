@@ -12,17 +12,17 @@ from typing import Any
 
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
-from appliance.gateway.access.grpc_door import identify
 from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log
-from appliance.gateway.desk import Desk
-from appliance.gateway.grpc_failure import status_of, text_of
 from appliance.gateway.in_flight import Exchange
-from appliance.gateway.kserve.methods import SERVICE, STREAM
-from appliance.gateway.kserve.passed_call import PassedCall
 from appliance.gateway.kserve.request import PassedRequest, admitted, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
-from appliance.gateway.triton_tensors import error as error_of
+from appliance.gateway.rpc.door import identify
+from appliance.gateway.rpc.failure import status_of, text_of
+from appliance.gateway.services import Services
+from appliance.gateway.triton.methods import SERVICE, STREAM
+from appliance.gateway.triton.passed_call import PassedCall
+from appliance.gateway.triton.tensors import error as error_of
 from appliance.within import within
 
 # Beside the requests that run: more than these are not read from a client that does not read its refusals.
@@ -32,16 +32,16 @@ _UNREAD_REFUSALS = 64
 class Stream:
     """See the module."""
 
-    def __init__(self, desk: Desk, context: Any, request_id: str, timeout_s: float) -> None:
+    def __init__(self, services: Services, context: Any, request_id: str, timeout_s: float) -> None:
         """Take a call.
 
         Args:
-            desk: what the front ends share.
+            services: what the front ends share.
             context: the call's servicer context.
             request_id: the call's id in the log.
             timeout_s: seconds that any of its requests may take.
         """
-        self._desk = desk
+        self._services = services
         self._context = context
         self._request_id = request_id
         self._timeout_s = timeout_s
@@ -61,7 +61,7 @@ class Stream:
         """
         reader = asyncio.create_task(self._read(requests))
         stalled = asyncio.create_task(self._stalled.wait())
-        draining = asyncio.create_task(self._desk.in_flight.wait_draining())
+        draining = asyncio.create_task(self._services.in_flight.wait_draining())
         try:
             await asyncio.wait({reader, stalled, draining}, return_when=asyncio.FIRST_COMPLETED)
             if self._stalled.is_set():
@@ -78,8 +78,8 @@ class Stream:
             await asyncio.gather(*ending, return_exceptions=True)
 
     async def _read(self, requests: Any) -> None:
-        limit = self._desk.settings.max_requests + _UNREAD_REFUSALS
-        limit_bytes = self._desk.settings.max_body_bytes
+        limit = self._services.settings.max_requests + _UNREAD_REFUSALS
+        limit_bytes = self._services.settings.max_body_bytes
         async for message in requests:
             # A refusal that is not read keeps its message too: together they have no more than one may have.
             while self._running and (
@@ -98,20 +98,20 @@ class Stream:
 
     async def _carry(self, message: bytes) -> None:
         """Answer one request; its errors are told within the stream, as Triton does it."""
-        record = self._desk.record(self._request_id, method="grpc", path=f"{SERVICE}/{STREAM}", stream=True)
+        record = self._services.record(self._request_id, method="grpc", path=f"{SERVICE}/{STREAM}", stream=True)
         failure: ApplianceError | None
         request_id = ""
         try:
             with (
                 self._counted(record),
                 current().holding(len(message)),
-                self._desk.in_flight.admit() as exchange,
+                self._services.in_flight.admit() as exchange,
             ):
                 asked = PassedRequest.from_bytes(message)
                 request_id = asked.request_id
-                label = self._desk.models.label(asked.model)
+                label = self._services.models.label(asked.model)
                 record.fields |= label
-                with self._desk.traffic.under_way(asked.model) if label else contextlib.nullcontext():
+                with self._services.traffic.under_way(asked.model) if label else contextlib.nullcontext():
                     failure = await self._pass_on(asked, exchange, record)
         except ApplianceError as error:
             failure = error
@@ -133,12 +133,12 @@ class Stream:
 
         Who asks is asked again for each: a key may have been revoked while the stream was open.
         """
-        principal = identify(self._desk.door, self._context)
+        principal = identify(self._services.door, self._context)
         record.fields["principal"] = principal.name
         if self._is_first:
             self._is_first = False
             return contextlib.nullcontext()
-        return self._desk.door.visiting(principal, (Scope.INFER,))
+        return self._services.door.visiting(principal, (Scope.INFER,))
 
     async def _pass_on(self, asked: PassedRequest, exchange: Exchange, record: Record) -> ApplianceError | None:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""
@@ -146,7 +146,9 @@ class Stream:
         try:
             served = record.fields.get("model")
             message = admitted(asked, is_served=served is not None)
-            call = exchange.attach(PassedCall(self._desk.triton.stream(message, self._timeout_s, opened_for=served)))
+            call = exchange.attach(
+                PassedCall(self._services.triton.stream(message, self._timeout_s, opened_for=served))
+            )
             while (response := await call.read()) is not None:
                 record.first_token()
                 if (text := error_text(response)) is not None:
@@ -175,7 +177,7 @@ class Stream:
             return
         try:
             await within(
-                self._desk.settings.write_timeout_s, self._write_alone(failed_response(text_of(error), request_id))
+                self._services.settings.write_timeout_s, self._write_alone(failed_response(text_of(error), request_id))
             )
         except asyncio.TimeoutError:
             self._stalled.set()

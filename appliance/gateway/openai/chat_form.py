@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
+from appliance.gateway.chat.token_figures import token_figures
 from appliance.gateway.openai.form import Form, text_of
-from appliance.gateway.openai.token_figures import token_figures
 from appliance.inference.events import TokenLogprob
 
 

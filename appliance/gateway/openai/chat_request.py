@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from appliance.errors import RequestError
+from appliance.gateway.bodies.messages import for_template
+from appliance.gateway.bodies.tools import choice_of, is_strict, structure_of, tools_of
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames
-from appliance.gateway.openai.messages import for_template
 from appliance.gateway.openai.schema import ChatBody
-from appliance.gateway.openai.tools import choice_of, is_strict, structure_of, tools_of
 
 _SWITCH = "enable_thinking"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.gateway.chat.parts import Part
+from appliance.gateway.chat.token_figures import text_of_bytes
 from appliance.gateway.openai.form import Form, text_of
-from appliance.gateway.openai.token_figures import text_of_bytes
 from appliance.inference.events import TokenLogprob
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import abc
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from appliance.gateway.chat.parts import Part, Text, joined
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta
+from appliance.gateway.http.json_text import encode
+from appliance.gateway.triton.completion import Delta
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
 DONE = b"data: [DONE]\n\n"
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # Stands for the text while an event is encoded once and cut in two.
 _MARK = "\0"
 

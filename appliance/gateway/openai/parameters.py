@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.gateway import treatment
+from appliance.gateway.bodies import treatment
 
 CHAT = "chat"
 COMPLETIONS = "completions"

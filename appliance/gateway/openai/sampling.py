@@ -6,26 +6,8 @@ from typing import Any
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
-from appliance.gateway.openai.schema import ChatBody, CompletionBody, SamplingBody
-
-_SEED_MASK = (1 << 63) - 1
-
-
-def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
-    """Return the settings by the engine's names; what the client left out has the publisher's or engine's default."""
-    given = body.model_dump(include=set(SamplingBody.model_fields), exclude_none=True)
-    if "seed" in given:
-        # OpenAI allows negative seeds, the engine does not.
-        given["seed"] &= _SEED_MASK
-    if given.get("top_k") == -1:
-        given["top_k"] = 0
-    return {
-        "temperature": defaults.temperature,
-        "top_p": defaults.top_p,
-        "top_k": defaults.top_k,
-        "repetition_penalty": defaults.repetition_penalty,
-        **given,
-    }
+from appliance.gateway.bodies.sampling import sampling
+from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
 
 def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
-from appliance.gateway.openai.messages import Message
-from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
-from appliance.gateway.openai.tools import MAX_TOOLS, ResponseFormat, ToolChoiceParam, ToolParam
+from appliance.gateway.bodies.messages import Message
+from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, SamplingBody, TokenId
+from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
+from appliance.gateway.bodies.tools import MAX_TOOLS, ResponseFormat, ToolChoiceParam, ToolParam
 
 MAX_CHOICES = 8
-# The engine's own bounds of factors and of counts of tokens.
-_MAX_FACTOR = 1e6
-_INT64 = 1 << 63
-MAX_COUNT = (1 << 31) - 1
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
-TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
-Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
 
 
 class StreamOptions(Strict):
@@ -32,32 +19,6 @@ class StreamOptions(Strict):
 
     include_usage: bool | None = None
     include_obfuscation: OnlyFalse | None = None
-
-
-class SamplingBody(Strict):
-    """What both endpoints and the gRPC service understand about choosing tokens; the descriptions go to docs/api.md."""
-
-    temperature: float | None = Field(None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's")
-    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
-    top_k: int | None = Field(None, ge=-1, le=MAX_COUNT, description="vLLM's; -1 or 0 is off; default: the publisher's")
-    min_p: float | None = Field(None, ge=0, le=1, description="vLLM's")
-    repetition_penalty: float | None = Field(
-        None, ge=1 / _MAX_FACTOR, le=_MAX_FACTOR, description="vLLM's; default: the publisher's"
-    )
-    presence_penalty: float | None = Field(None, ge=-2, le=2, description="")
-    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="")
-    logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
-        None, max_length=1024, description="token id → bias"
-    )
-    seed: Int64 | None = Field(None, description="64 bits; same seed, same answer, alone or in a batch")
-    stop: (
-        Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
-        | None
-    ) = Field(None, max_length=16, description="a string or up to 16; not part of the answer")
-    stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="vLLM's")
-    ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")
-    min_tokens: int | None = Field(None, ge=0, le=MAX_COUNT, description="vLLM's; no end token before so many")
-    max_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="default: what the context leaves")
 
 
 _CHOICES = "answers to one prompt; with `seed`, the first has it and the others have seeds that follow from it"

@@ -6,24 +6,19 @@ from typing import Any, TypeVar
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
 from tritonclient.grpc import service_pb2 as pb
 
-from appliance.address import Address
 from appliance.errors import RequestError, UnavailableError, UnknownModelError
-from appliance.gateway.access.http_door import HttpDoor
 from appliance.gateway.access.visit import current
-from appliance.gateway.desk import Desk
-from appliance.gateway.known_hosts import KnownHosts
-from appliance.gateway.kserve.methods import SERVICE
-from appliance.gateway.kserve.passed_call import PassedCall
-from appliance.gateway.openai.http_body import body_for_model
-from appliance.gateway.openai.http_rim import HANDLERS, HttpRim, record_of
+from appliance.gateway.http.body import body_for_model
+from appliance.gateway.http.rim import record_of
 from appliance.gateway.refusals import ForbiddenMethodError
+from appliance.gateway.services import Services
+from appliance.gateway.triton.methods import SERVICE
+from appliance.gateway.triton.passed_call import PassedCall
 from appliance.gateway.triton_http.generate_request import generate_request
 from appliance.gateway.triton_http.relay import Relay
 from appliance.triton.repository import VERSION
@@ -48,14 +43,12 @@ _ADMINISTRATION = (
 class TritonHttpApi:
     """The endpoints."""
 
-    def __init__(self, desk: Desk, address: Address) -> None:
-        """Take what the front ends share, and where this one listens."""
-        self._desk = desk
-        self._address = address
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
-    def application(self) -> ASGIApp:
-        """The ASGI application, rim included."""
-        routes = [Route(path, self.administration, methods=_METHODS) for path in _ADMINISTRATION]
+    def routes(self) -> list[BaseRoute]:
+        """All that Triton has, of which the administration is refused."""
+        routes: list[BaseRoute] = [Route(path, self.administration, methods=_METHODS) for path in _ADMINISTRATION]
         routes += [
             Route("/v2", self.server, methods=["GET"]),
             Route("/v2/health/live", self.live, methods=["GET"]),
@@ -70,8 +63,7 @@ class TritonHttpApi:
                 Route(f"{model}/generate_stream", self.generate_stream, methods=["POST"]),
                 Route(f"{model}/infer", self.infer, methods=["POST"]),
             ]
-        app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), self._desk.door)
-        return HttpRim(KnownHosts(app, self._address.host), routes, self._desk)
+        return routes
 
     async def live(self, _request: Request) -> Response:
         """`GET /v2/health/live`: the gateway runs."""
@@ -79,15 +71,15 @@ class TritonHttpApi:
 
     async def ready(self, _request: Request) -> Response:
         """`GET /v2/health/ready`: a request would be taken now."""
-        self._desk.in_flight.check_open()
-        if waiting := self._desk.readiness.waiting_for:
+        self._services.in_flight.check_open()
+        if waiting := self._services.readiness.waiting_for:
             raise UnavailableError(f"not ready: {', '.join(waiting)}")
         return Response()
 
     async def model_ready(self, request: Request) -> Response:
         """`GET /v2/models/{model}/ready`."""
         model = self._model(request)
-        if not self._desk.readiness.is_ready(model):
+        if not self._services.readiness.is_ready(model):
             raise UnavailableError(f"not ready: {model}")
         return Response()
 
@@ -150,8 +142,8 @@ class TritonHttpApi:
         visit = current()
         if visit.limits_tokens:
             raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
-        message = generate_request(model, await body_for_model(request, self._desk), visit.principal.name)
-        return Relay(self._desk, model, message, streams, record)
+        message = generate_request(model, await body_for_model(request, self._services), visit.principal.name)
+        return Relay(self._services, model, message, streams, record)
 
     def _model(self, request: Request) -> str:
         """The name of the model in the path.
@@ -159,14 +151,14 @@ class TritonHttpApi:
         Raises:
             UnknownModelError: there is none of that name, or not in that version.
         """
-        name = self._desk.models.get(request.path_params["model"]).name
+        name = self._services.models.get(request.path_params["model"]).name
         version = request.path_params.get("version", VERSION)
         if version != VERSION:
             raise UnknownModelError(f"{name} has no version {version!r}", hint=f"there is version {VERSION} alone")
         return name
 
     async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:
-        call = self._desk.triton.unary(f"/{SERVICE}/{method}", message.SerializeToString(), _QUESTION_TIMEOUT_S)
+        call = self._services.triton.unary(f"/{SERVICE}/{method}", message.SerializeToString(), _QUESTION_TIMEOUT_S)
         return kind.FromString(await PassedCall(call).only())
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import outcome
-from appliance.gateway.openai.failure import failure_headers
-from appliance.gateway.openai.form import encode
+from appliance.gateway.http.error_shape import ErrorShape, failure_headers
+from appliance.gateway.http.json_text import encode
 
 PATH = "/v2"
 
 
-def is_triton(path: str) -> bool:
-    """Whether clients of Triton's HTTP API ask there."""
+def _is_triton(request: Request) -> bool:
+    """Whether a client of Triton's HTTP API asks."""
+    path = request.url.path
     return path == PATH or path.startswith(f"{PATH}/")
 
 
-def failure_response(error: ApplianceError) -> Response:
+def _failure_response(error: ApplianceError, _request_id: str) -> Response:
     """The error as an HTTP answer."""
     content = encode({"error": str(error)})
     return Response(content, outcome(error).http, failure_headers(error), media_type="application/json")
@@ -26,3 +28,6 @@ def failure_response(error: ApplianceError) -> Response:
 def failure_event(error: ApplianceError) -> bytes:
     """The error as the last event of a stream whose status is long sent."""
     return f"data: {encode({'error': str(error)})}\n\n".encode()
+
+
+SHAPE = ErrorShape(_is_triton, _failure_response)

@@ -8,7 +8,7 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import EngineError
-from appliance.gateway.triton_tensors import error
+from appliance.gateway.triton.tensors import error
 from appliance.inference.tensors import elements
 
 _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}

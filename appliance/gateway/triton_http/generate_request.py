@@ -12,7 +12,7 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import RequestError
-from appliance.gateway.openai.body import read_object
+from appliance.gateway.bodies.json_body import read_object
 from appliance.inference.tensors import INPUTS, Tensor, element
 
 _PARAMETERS = "parameters"

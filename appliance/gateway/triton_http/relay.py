@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 
 from appliance.errors import ApplianceError, EngineError, RequestError
 from appliance.gateway.access_log import Record
-from appliance.gateway.desk import Desk
-from appliance.gateway.kserve.passed_call import PassedCall
-from appliance.gateway.openai.answer import Writer, watch_client
-from appliance.gateway.openai.form import encode
+from appliance.gateway.http.answer import Writer, watch_client
+from appliance.gateway.http.json_text import encode
 from appliance.gateway.refusals import ClientGoneError
+from appliance.gateway.services import Services
+from appliance.gateway.triton.passed_call import PassedCall
 from appliance.gateway.triton_http.failure import failure_event
 from appliance.gateway.triton_http.generate_answer import answer_fields
 
@@ -27,14 +27,14 @@ class Relay:
     """An ASGI application that answers one request.
 
     Attributes:
-        desk: what the front ends share.
+        services: what the front ends share.
         model: the model's name.
         message: the ModelInferRequest.
         streams: whether each piece of the answer becomes an event.
         record: the request's log line.
     """
 
-    desk: Desk
+    services: Services
     model: str
     message: bytes
     streams: bool
@@ -43,11 +43,13 @@ class Relay:
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
         with contextlib.ExitStack() as stack:
-            exchange = stack.enter_context(self.desk.in_flight.admit())
-            stack.enter_context(self.desk.traffic.under_way(self.model))
+            exchange = stack.enter_context(self.services.in_flight.admit())
+            stack.enter_context(self.services.traffic.under_way(self.model))
             watcher = asyncio.create_task(watch_client(receive, exchange))
             try:
-                opened = self.desk.triton.stream(self.message, self.desk.settings.timeout_s, opened_for=self.model)
+                opened = self.services.triton.stream(
+                    self.message, self.services.settings.timeout_s, opened_for=self.model
+                )
                 call = exchange.attach(PassedCall(opened))
                 answer = self._stream if self.streams else self._whole
                 await answer(call, Writer(exchange, send))

@@ -9,7 +9,7 @@ from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.parts import Part, joined
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.request import Tool
-from appliance.gateway.completion import Delta
+from appliance.gateway.triton.completion import Delta
 
 WEATHER = Tool(
     "get_weather",

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from appliance.chat_template.template import ChatTemplate
 from appliance.gateway.chat import history
+from appliance.gateway.chat.control_texts import ControlTexts, unsigned_json
+from appliance.gateway.chat.encoder import Encoder
 from appliance.gateway.chat.request import Tool
-from appliance.gateway.control_texts import ControlTexts, unsigned_json
-from appliance.gateway.encoder import Encoder
 from appliance.layout import Layout
 from tests.gateway.chat.forms import FORMS, Form
 from tests.gateway.tiny_artefact import tiny_tokenizer

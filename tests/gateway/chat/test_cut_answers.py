@@ -16,7 +16,7 @@ from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.history import for_template
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall, joined
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta
+from appliance.gateway.triton.completion import Delta
 from tests.gateway.chat.reading import CODER, HERMES, THINKING, TOOLS, WEATHER
 from tests.gateway.fake_triton import words
 from tests.gateway.tiny_artefact import tiny_tokenizer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.gateway.chat.parts import Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.chat.reader import Reader
-from appliance.gateway.completion import Delta
+from appliance.gateway.triton.completion import Delta
 from tests.gateway.chat.reading import CODER, HERMES, THINKING, TOOLS, cuts, read
 
 PARIS = '{"city": "Paris"}'

@@ -12,12 +12,12 @@ import pytest
 
 from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.request import ChatRequest, Tool
-from appliance.gateway.completion import Delta
+from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.openai.chat_form import ChatForm
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.form import Envelope
 from appliance.gateway.openai.schema import ChatBody
-from appliance.gateway.served_model import ServedModel
+from appliance.gateway.triton.completion import Delta
 from appliance.layout import Layout
 from tests.gateway.chat.reading import TIME, WEATHER
 from tests.real_model import artefact_of

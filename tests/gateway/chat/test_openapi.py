@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from appliance.gateway.openai.openapi import ENDPOINTS, Endpoint, document
+from appliance.gateway.openapi import ENDPOINTS, Endpoint, document
 from tests.gateway.harness import Harness
 from tests.waiting import LIMIT_S
 

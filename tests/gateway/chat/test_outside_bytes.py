@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from appliance.chat_template.template import ChatTemplate
 from appliance.errors import RequestError
+from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat import history
 from appliance.gateway.chat.request import ChatRequest
-from appliance.gateway.openai import body, parameters
+from appliance.gateway.openai import parameters
 from appliance.gateway.openai.chat_request import chat_request
-from appliance.gateway.openai.openapi import document
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openapi import document
 from tests.gateway.chat import templates
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -49,7 +50,7 @@ CASES = [(ChatBody, parameters.CHAT, "prompt"), (CompletionBody, parameters.COMP
 def parsed(kind, content, endpoint):
     """The checked body, or None for a refusal."""
     try:
-        return body.parse(kind, content, endpoint)
+        return body.check(kind, parameters.honoured(body.read_object(content), endpoint))
     except RequestError:
         return None
 

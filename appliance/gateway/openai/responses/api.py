@@ -12,13 +12,12 @@ from starlette.routing import Route
 
 from appliance.errors import RequestError
 from appliance.gateway.access.visit import current
+from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat.prepare import prepare, tokenize
-from appliance.gateway.desk import Desk
-from appliance.gateway.openai import body
-from appliance.gateway.openai.answer import Answer
-from appliance.gateway.openai.http_body import body_for_gateway, body_for_model
-from appliance.gateway.openai.http_rim import record_of
-from appliance.gateway.openai.read_form import ReadForm
+from appliance.gateway.chat.read_form import ReadForm
+from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.body import body_for_gateway, body_for_model
+from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
 from appliance.gateway.openai.responses.form import ResponseForm
 from appliance.gateway.openai.responses.parameters import TREATMENT
@@ -26,6 +25,7 @@ from appliance.gateway.openai.responses.request import chat_request, echo, respo
 from appliance.gateway.openai.responses.schema import PageQuery, PromptFields, ResponseBody
 from appliance.gateway.openai.responses.store import Bounds, KeptResponse, ResponseStore
 from appliance.gateway.refusals import LostConversationError, UnknownResponseError
+from appliance.gateway.services import Services
 
 _PATH = "/v1/responses"
 
@@ -33,8 +33,8 @@ _PATH = "/v1/responses"
 class ResponsesApi:
     """The endpoints, and the memory of their answers."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._store = ResponseStore(Bounds(), time.monotonic)
 
     def routes(self) -> list[Route]:
@@ -49,10 +49,10 @@ class ResponsesApi:
 
     async def create(self, request: Request) -> Any:
         """`POST /v1/responses`."""
-        content = await body_for_model(request, self._desk)
+        content = await body_for_model(request, self._services)
         asked = body.check(ResponseBody, TREATMENT.honoured(body.read_object(content)))
-        desk = self._desk
-        model = desk.models.get(asked.model)
+        services = self._services
+        model = services.models.get(asked.model)
         turns = self._turns(asked)
         settings = response_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked, turns))
@@ -75,7 +75,7 @@ class ResponsesApi:
             count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
             keep=keep,
         )
-        completion = desk.request(
+        completion = services.request(
             response_id,
             model,
             prepared.prompt_ids,
@@ -84,13 +84,13 @@ class ResponsesApi:
             client_names={**prepared.client_names, "max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
         )
         read_form = ReadForm(form, prepared.reader())
-        return Answer(desk.triton, desk.in_flight, completion, read_form, record, form.failure, prepared.unheld)
+        return Answer(services.triton, services.in_flight, completion, read_form, record, form.failure, prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""
-        content = await body_for_gateway(request, self._desk)
+        content = await body_for_gateway(request, self._services)
         asked = body.check(PromptFields, TREATMENT.honoured(body.read_object(content)))
-        model = self._desk.models.get(asked.model)
+        model = self._services.models.get(asked.model)
         tokens = await tokenize(model, chat_request(asked, self._turns(asked)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from appliance.errors import ApplianceError
 from appliance.gateway.chat.parts import Piece, Reasoning
+from appliance.gateway.chat.token_figures import token_figures
 from appliance.gateway.error_table import outcome, param
-from appliance.gateway.openai.form import encode, seconds_fields
+from appliance.gateway.http.json_text import encode
+from appliance.gateway.openai.form import seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
-from appliance.gateway.openai.token_figures import token_figures
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.gateway.treatment import Refused, Treatment
+from appliance.gateway.bodies.treatment import Refused, Treatment
 
 TREATMENT = Treatment(
     refused={

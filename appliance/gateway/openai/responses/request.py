@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
+from appliance.gateway.bodies.sampling import sampling
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
 from appliance.gateway.openai.responses.conversation import Turn
@@ -18,7 +19,6 @@ from appliance.gateway.openai.responses.schema import (
     ResponseBody,
     SchemaFormat,
 )
-from appliance.gateway.openai.sampling import sampling
 
 LOGPROBS = "message.output_text.logprobs"
 _NAMES = ClientNames(messages="input", response_format="text.format", thinking="reasoning.effort")

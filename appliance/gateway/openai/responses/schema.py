@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.openai.schema import MAX_COUNT, SamplingBody
-from appliance.gateway.openai.strict import Many, OnlyFalse, Strict
-from appliance.gateway.openai.tools import MAX_TOOLS, FunctionName
+from appliance.gateway.bodies.sampling import MAX_COUNT, SamplingBody
+from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
+from appliance.gateway.bodies.tools import MAX_TOOLS, FunctionName
 
 Status = Literal["in_progress", "completed", "incomplete"]
 _ResponseId = Annotated[str, StringConstraints(min_length=1, max_length=128)]

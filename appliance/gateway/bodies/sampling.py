@@ -1,0 +1,69 @@
+"""What every API understands about choosing tokens, checked here once; and the engine's settings for it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from appliance.artefact.manifest import Generation
+from appliance.gateway.bodies.strict import Strict
+
+# The engine's own bounds of factors and of counts of tokens.
+_MAX_FACTOR = 1e6
+_INT64 = 1 << 63
+MAX_COUNT = (1 << 31) - 1
+_SEED_MASK = (1 << 63) - 1
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
+Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
+
+
+class SamplingBody(Strict):
+    """What both endpoints and the gRPC service understand about choosing tokens; the descriptions go to docs/api.md."""
+
+    temperature: float | None = Field(None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's")
+    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
+    top_k: int | None = Field(None, ge=-1, le=MAX_COUNT, description="vLLM's; -1 or 0 is off; default: the publisher's")
+    min_p: float | None = Field(None, ge=0, le=1, description="vLLM's")
+    repetition_penalty: float | None = Field(
+        None, ge=1 / _MAX_FACTOR, le=_MAX_FACTOR, description="vLLM's; default: the publisher's"
+    )
+    presence_penalty: float | None = Field(None, ge=-2, le=2, description="")
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="")
+    logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+        None, max_length=1024, description="token id → bias"
+    )
+    seed: Int64 | None = Field(None, description="64 bits; same seed, same answer, alone or in a batch")
+    stop: (
+        Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
+        | None
+    ) = Field(None, max_length=16, description="a string or up to 16; not part of the answer")
+    stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="vLLM's")
+    ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")
+    min_tokens: int | None = Field(None, ge=0, le=MAX_COUNT, description="vLLM's; no end token before so many")
+    max_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="default: what the context leaves")
+
+
+def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
+    """Return the settings by the engine's names; what the client left out has the publisher's or engine's default."""
+    given = body.model_dump(include=set(SamplingBody.model_fields), exclude_none=True)
+    if "seed" in given:
+        # OpenAI allows negative seeds, the engine does not.
+        given["seed"] &= _SEED_MASK
+    if given.get("top_k") == -1:
+        given["top_k"] = 0
+    return {
+        "temperature": defaults.temperature,
+        "top_p": defaults.top_p,
+        "top_k": defaults.top_k,
+        "repetition_penalty": defaults.repetition_penalty,
+        **given,
+    }

@@ -1,0 +1,100 @@
+"""Tools, the choice among them, and formats of answers, in OpenAI's form, and as the values that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from appliance.gateway.bodies.strict import Strict
+from appliance.gateway.chat.request import Tool, ToolChoice
+
+MAX_TOOLS = 128
+FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class FunctionParam(Strict):
+    """A function on offer."""
+
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolParam(Strict):
+    """A tool on offer; there are no other kinds than functions."""
+
+    type: Literal["function"]
+    function: FunctionParam
+
+
+class _Named(Strict):
+    name: FunctionName
+
+
+class NamedTool(Strict):
+    """The one tool to call."""
+
+    type: Literal["function"]
+    function: _Named
+
+
+ToolChoiceParam = Literal["auto", "none", "required"] | NamedTool
+
+
+class TextFormat(Strict):
+    """A free answer."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Strict):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchema(Strict):
+    """A schema with its name; a strict one is held in full or refused."""
+
+    name: FunctionName
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(Strict):
+    """JSON that follows a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+
+
+def tools_of(params: Sequence[ToolParam] | None) -> tuple[Tool, ...]:
+    """The tools on offer."""
+    functions = [param.function for param in params or ()]
+    return tuple(Tool(one.name, one.description or "", one.parameters, bool(one.strict)) for one in functions)
+
+
+def choice_of(param: ToolChoiceParam | None) -> ToolChoice:
+    """The choice among them."""
+    if isinstance(param, NamedTool):
+        return ToolChoice("named", param.function.name)
+    return ToolChoice(param or "auto")
+
+
+def is_strict(param: ResponseFormat | None) -> bool:
+    """Whether a format that cannot be held in full is refused."""
+    return isinstance(param, JsonSchemaFormat) and param.json_schema.strict is True
+
+
+def structure_of(param: ResponseFormat | None) -> dict[str, Any] | None:
+    """The format in the engine's words; None for a free answer."""
+    if isinstance(param, JsonSchemaFormat) and param.json_schema.schema_ is not None:
+        return {"json": param.json_schema.schema_}
+    return None if param is None or isinstance(param, TextFormat) else {"json_object": True}

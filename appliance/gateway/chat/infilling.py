@@ -1,0 +1,28 @@
+"""Fill-in-the-middle: a prompt from what stands before and after a gap, for models that have the tokens for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.errors import RequestError
+from appliance.gateway.chat.served_model import ServedModel
+
+# As Qwen's coders were trained: https://github.com/QwenLM/Qwen2.5-Coder, "fill in the middle".
+_MARKS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+
+
+async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suffix: str) -> Sequence[int]:
+    """Return the prompt's token ids; `prefix` is text or tokens, and either may be empty. Neither writes a token.
+
+    Raises:
+        RequestError: the model has no tokens for it, or the prefix has an id that it does not know.
+        PromptTooLongError: see `ServedModel.check_length`.
+    """
+    before, after, middle = (model.tokenizer.token_to_id(mark) for mark in _MARKS)
+    if before is None or after is None or middle is None:
+        raise RequestError(
+            f"suffix cannot be honoured: {model.name} has no tokens for filling in the middle", param="suffix"
+        )
+    head: list[int] = await model.encode_content(prefix, "prompt") if isinstance(prefix, str) else list(prefix)
+    ids = [before, *head, after, *await model.encode_content(suffix, "suffix"), middle]
+    return model.check_ids(ids)

@@ -1,0 +1,1 @@
+"""HTTP as such: connections, heads, bodies, keys, errors and answers, whatever the API."""

@@ -1,0 +1,70 @@
+"""The door on the HTTP side: nothing behind it runs, and no body is read, for a request that is not let in."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance.errors import ApplianceError
+from appliance.gateway.access.account import Account
+from appliance.gateway.access.credentials import key_in
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.endpoints import path_scopes
+from appliance.gateway.http.rim import on_failure, record_of
+
+# Where the connection leaves the names of the client's certificate; see connections.py.
+NAMES = "certificate_names"
+
+
+class HttpDoor:
+    """Wraps an ASGI application; the rim is around it."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or answer it with what it lacks."""
+        scopes = path_scopes(scope["path"])
+        if scopes is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+            principal = self._door.identify(key_in(headers), scope.get("state", {}).get(NAMES, ()))
+            record_of(request).fields["principal"] = principal.name
+            with self._door.visiting(principal, scopes) as visit:
+                await self._app(scope, receive, _telling(visit.accounts[0], send))
+        except ApplianceError as error:
+            # What is raised behind the door is answered there: this one is the door's own.
+            await on_failure(request, error)(scope, receive, send)
+
+
+def _telling(account: Account, send: Send) -> Send:
+    """Add what is left of the account's rates to the head of the answer."""
+    if account.requests is None and account.tokens is None:
+        return send
+
+    async def send_with_rates(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_rate_headers(account, time.monotonic())]
+        await send(message)
+
+    return send_with_rates
+
+
+def _rate_headers(account: Account, now: float) -> list[tuple[bytes, bytes]]:
+    """OpenAI's headers, platform.openai.com/docs/guides/rate-limits."""
+    found = []
+    for what, rate in (("requests", account.requests), ("tokens", account.tokens)):
+        if rate is not None:
+            found += [
+                (f"x-ratelimit-limit-{what}", str(rate.per_minute)),
+                (f"x-ratelimit-remaining-{what}", str(max(0, math.floor(rate.left(now))))),
+                (f"x-ratelimit-reset-{what}", f"{math.ceil(rate.full_s(now))}s"),
+            ]
+    return [(name.encode(), value.encode()) for name, value in found]

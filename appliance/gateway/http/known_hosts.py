@@ -1,0 +1,71 @@
+"""Refuses plain HTTP that is addressed to a public name: a stranger's page reaches the box of its visitor in that way.
+
+It knows no keys and no certificates; see docs/decisions/known-hosts.md.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from appliance.gateway.http.rim import on_failure
+from appliance.gateway.refusals import UnknownHostError
+
+# Nobody can register these: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN 2024 (internal).
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
+
+
+class KnownHosts:
+    """Wraps an ASGI application."""
+
+    def __init__(
+        self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp] = on_failure
+    ) -> None:
+        """Take what answers.
+
+        Args:
+            app: the application.
+            configured: the host that the operator lets it listen on.
+            refuse: makes the answer to a request that is not for this box; the default is an API's behind the rim.
+        """
+        self._app = app
+        self._configured = configured.lower()
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer that this box is not the one that was meant."""
+        # Over TLS the browser has compared the name with the certificate before it sent anything.
+        if scope["scheme"] == "https":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        host = host_of(request.headers.get("host", ""))
+        if is_private(host) or host == self._configured:
+            await self._app(scope, receive, send)
+            return
+        hint = "use its address, localhost, or a name without a dot; a proxy in front sends such a Host"
+        error = UnknownHostError("the box is not known by the name in Host", hint=hint)
+        await self._refuse(request, error)(scope, receive, send)
+
+
+def host_of(header: str) -> str:
+    """The host of a Host header, in lower case, without port, brackets and the root's dot."""
+    text = header.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].removesuffix(".")
+
+
+def is_private(host: str) -> bool:
+    """Whether no stranger can have made this name resolve to us: an address, a name without a dot, a private one.
+
+    An empty host is one: browsers, whom this is about, always send it.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+    return True

@@ -1,0 +1,61 @@
+"""The HTTP applications: which APIs are at which listener. What is around them is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from appliance.gateway import openapi
+from appliance.gateway.anthropic import failure as anthropic
+from appliance.gateway.anthropic.api import MessagesApi
+from appliance.gateway.health_api import HealthApi
+from appliance.gateway.http.door import HttpDoor
+from appliance.gateway.http.known_hosts import KnownHosts
+from appliance.gateway.http.rim import HANDLERS, HttpRim
+from appliance.gateway.inquiry.api import InquiryApi
+from appliance.gateway.models_api import ModelsApi
+from appliance.gateway.openai import failure as openai
+from appliance.gateway.openai.api import OpenAiApi
+from appliance.gateway.openai.responses.api import ResponsesApi
+from appliance.gateway.page.routes import page_routes
+from appliance.gateway.services import Services
+from appliance.gateway.triton_http import failure as triton_http
+from appliance.gateway.triton_http.api import TritonHttpApi
+
+_SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
+
+
+def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
+    """The APIs for language models, the health checks and the page; `more` are endpoints that are no API's."""
+
+    async def description(_request: Request) -> Response:
+        """`GET /openapi.json`."""
+        return JSONResponse(openapi.document([model.name for model in services.models.all]))
+
+    routes = [
+        *OpenAiApi(services).routes(),
+        *ResponsesApi(services).routes(),
+        *MessagesApi(services).routes(),
+        *InquiryApi(services).routes(),
+        *ModelsApi(services).routes(),
+        Route("/openapi.json", description, methods=["GET"]),
+        *HealthApi(services).routes(),
+        *page_routes(),
+        *more,
+    ]
+    return _application(routes, services, services.settings.http.host)
+
+
+def triton_application(services: Services, host: str) -> ASGIApp:
+    """Triton's HTTP API, at a listener of its own at `host`."""
+    return _application(TritonHttpApi(services).routes(), services, host)
+
+
+def _application(routes: Sequence[BaseRoute], services: Services, host: str) -> ASGIApp:
+    app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), services.door)
+    return HttpRim(KnownHosts(app, host), routes, services, _SHAPES)

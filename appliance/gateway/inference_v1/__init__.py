@@ -1,0 +1,1 @@
+"""Our own gRPC API, appliance.v1."""

@@ -1,0 +1,128 @@
+"""Our gRPC API: chat and completion as server streams, and what costs nothing beside them.
+
+A call that its client cancels frees its slot. Tokens are told without admission: they never wait for the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from appliance.gateway.access_log import Record
+from appliance.gateway.chat.continuation import is_continuable
+from appliance.gateway.chat.prepare import prepare as to_prompt
+from appliance.gateway.chat.prepare import tokenize
+from appliance.gateway.chat.request import ChatRequest
+from appliance.gateway.in_flight import Exchange
+from appliance.gateway.inference_v1 import messages as grpc_messages
+from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
+from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceServicer
+from appliance.gateway.rpc.known_fields import check_known
+from appliance.gateway.rpc.rim import answering
+from appliance.gateway.services import Services
+from appliance.gateway.triton.completion import CompletionRequest
+
+SERVICE: str = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+Prepare = Callable[[str, float | None], Awaitable[CompletionRequest]]
+
+
+class InferenceService(InferenceServiceServicer):
+    """Implements `appliance.v1.InferenceService`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def Chat(self, request: pb.ChatRequest, context: Any) -> None:  # noqa: N802  the schema's name
+        """Answer a conversation."""
+
+        async def prepare(identity: str, timeout_s: float | None) -> CompletionRequest:
+            messages = grpc_messages.conversation(request)
+            model = self._services.models.get(request.model)
+            sampling = grpc_messages.settings(request.sampling, model.manifest.generation)
+            ids = (await to_prompt(model, _request(messages))).prompt_ids
+            return self._services.request(
+                identity,
+                model,
+                ids,
+                sampling,
+                stream=True,
+                timeout_s=timeout_s,
+                client_names={"prompt": "messages"},
+            )
+
+        await self._answer("Chat", prepare, context)
+
+    async def Complete(self, request: pb.CompleteRequest, context: Any) -> None:  # noqa: N802  the schema's name
+        """Continue a prompt."""
+
+        async def prepare(identity: str, timeout_s: float | None) -> CompletionRequest:
+            checked = grpc_messages.check_complete(request)
+            model = self._services.models.get(checked.model)
+            sampling = grpc_messages.settings(checked.sampling, model.manifest.generation)
+            as_text = checked.WhichOneof("prompt") == "text"
+            ids = await model.encode_text(checked.text) if as_text else model.check_ids(checked.token_ids.ids)
+            return self._services.request(identity, model, ids, sampling, stream=True, timeout_s=timeout_s)
+
+        await self._answer("Complete", prepare, context)
+
+    async def Tokenize(self, request: pb.TokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the tokens of a text or a conversation."""
+        async with answering(self._services, context, f"{SERVICE}/Tokenize") as record:
+            grpc_messages.check_tokenize(request)
+            model = self._services.models.get(request.model)
+            record.fields["model"] = model.name
+            if request.WhichOneof("input") == "text":
+                return pb.TokenizeResponse(token_ids=await model.tokenize_text(request.text))
+            turns = grpc_messages.conversation(request.conversation)
+            return pb.TokenizeResponse(token_ids=await tokenize(model, _request(turns)))
+
+    async def Detokenize(self, request: pb.DetokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the text of tokens."""
+        async with answering(self._services, context, f"{SERVICE}/Detokenize") as record:
+            check_known(request)
+            model = self._services.models.get(request.model)
+            record.fields["model"] = model.name
+            return pb.DetokenizeResponse(text=await model.detokenize(request.token_ids, "token_ids"))
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> Any:  # noqa: N802  the schema's name
+        """Tell the models on offer."""
+        async with answering(self._services, context, f"{SERVICE}/ListModels"):
+            check_known(request)
+            ready = self._services.readiness.is_ready
+            cards = [grpc_messages.card(model, ready=ready(model.name)) for model in self._services.models.all]
+            return pb.ListModelsResponse(models=cards)
+
+    async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:
+        """Run one completion."""
+        async with answering(self._services, context, f"{SERVICE}/{method}") as record:
+            with self._services.in_flight.admit() as exchange:
+                await self._run(prepare, context, exchange, record)
+
+    async def _run(self, prepare: Prepare, context: Any, exchange: Exchange, record: Record) -> None:
+        """Carry the completion."""
+        request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
+        record.fields |= {"model": request.model, "answer_id": request.request_id}
+        record.fields |= {"prompt_tokens": len(request.prompt_ids), "stream": True}
+        alternatives = request.sampling.get("logprobs")
+        clock = asyncio.get_running_loop().time
+        try:
+            stream = exchange.attach(self._services.triton.open(request))
+            while (delta := await stream.read()) is not None:
+                record.first_token()
+                if delta.usage is not None:
+                    record.used(delta.usage)
+                exchange.writing_since = clock()
+                await context.write(grpc_messages.chunk(delta, alternatives))
+                exchange.writing_since = None
+        except asyncio.CancelledError:
+            # Either the client went away, or it stopped reading and the exchange was abandoned.
+            if exchange.reason is None:
+                raise
+            raise exchange.reason from None
+
+
+def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:
+    """The conversation; the answer goes on with an assistant's text at its end, as in the HTTP API."""
+    return ChatRequest(messages, continues=is_continuable(messages))

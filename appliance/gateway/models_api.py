@@ -1,0 +1,53 @@
+"""`/v1/models`, in the form of the client's API: OpenAI's and Anthropic's clients ask at the same paths."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from appliance.gateway.anthropic.failure import is_anthropic
+from appliance.gateway.anthropic.models import ModelQuery, model_info, model_page
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.services import Services
+
+
+class ModelsApi:
+    """The endpoints."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._started = int(time.time())
+
+    def routes(self) -> list[BaseRoute]:
+        """The list, and each model."""
+        return [
+            Route("/v1/models", self.models, methods=["GET"]),
+            Route("/v1/models/{name:path}", self.model, methods=["GET"]),
+        ]
+
+    async def models(self, request: Request) -> Response:
+        """`GET /v1/models`."""
+        models = self._services.models.all
+        if is_anthropic(request):
+            query = body.check(ModelQuery, body.query_fields(request.query_params))
+            return JSONResponse(model_page(models, query, self._started))
+        return JSONResponse({"object": "list", "data": [self._card(model) for model in models]})
+
+    async def model(self, request: Request) -> Response:
+        """`GET /v1/models/{name}`."""
+        model = self._services.models.get(request.path_params["name"])
+        return JSONResponse(model_info(model, self._started) if is_anthropic(request) else self._card(model))
+
+    def _card(self, model: ServedModel) -> dict[str, Any]:
+        return {
+            "id": model.name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "appliance",
+            "max_model_len": model.manifest.shape.context_tokens,
+        }

@@ -1,0 +1,138 @@
+"""OpenAI's chat, completions and embeddings: routes, and what each of them does with a request."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+
+from appliance.errors import RequestError
+from appliance.gateway.bodies import json_body as body
+from appliance.gateway.bodies.json_body import Body
+from appliance.gateway.chat.checked import Unheld
+from appliance.gateway.chat.dialect import Dialect
+from appliance.gateway.chat.infilling import encode_infilling
+from appliance.gateway.chat.prepare import prepare
+from appliance.gateway.chat.reader import Reader
+from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.body import body_for_model
+from appliance.gateway.http.rim import record_of
+from appliance.gateway.openai import parameters
+from appliance.gateway.openai.chat_form import ChatForm
+from appliance.gateway.openai.chat_request import chat_request
+from appliance.gateway.openai.completion_form import CompletionForm
+from appliance.gateway.openai.failure import failure_event
+from appliance.gateway.openai.form import Envelope, Form
+from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
+from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.services import Services
+from appliance.gateway.triton.completion import CompletionRequest
+
+
+class OpenAiApi:
+    """The endpoints."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[BaseRoute]:
+        """Chat, completions and embeddings."""
+        return [
+            Route("/v1/chat/completions", self.chat, methods=["POST"]),
+            Route("/v1/completions", self.completions, methods=["POST"]),
+            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+        ]
+
+    async def chat(self, request: Request) -> Any:
+        """`POST /v1/chat/completions`."""
+        asked = await self._asked(ChatBody, request, parameters.CHAT)
+        model = self._services.models.get(asked.model)
+        settings = chat_sampling(asked, model.manifest.generation)
+        prepared = await prepare(model, chat_request(asked))
+        completion = self._services.request(
+            _new_id(ChatForm),
+            model,
+            prepared.prompt_ids,
+            prepared.settings(settings),
+            stream=bool(asked.stream),
+            client_names=prepared.client_names,
+            choices=asked.n or 1,
+        )
+        return self._answer(request, asked, model, completion, ChatForm, prepared.reader, prepared.unheld)
+
+    async def completions(self, request: Request) -> Any:
+        """`POST /v1/completions`."""
+        asked = await self._asked(CompletionBody, request, parameters.COMPLETIONS)
+        model = self._services.models.get(asked.model)
+        settings = completion_sampling(asked, model.manifest.generation)
+        prompt = _one_prompt(asked.prompt)
+        if asked.suffix:
+            ids = await encode_infilling(model, prompt, asked.suffix)
+        else:
+            ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
+        completion = self._services.request(
+            _new_id(CompletionForm), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
+        )
+        return self._answer(request, asked, model, completion, CompletionForm, lambda: Reader(Dialect()))
+
+    async def embeddings(self, request: Request) -> Any:
+        """`POST /v1/embeddings`."""
+        model = self._services.models.get(
+            body.check(EmbeddingBody, body.read_object(await body_for_model(request, self._services))).model
+        )
+        raise RequestError(
+            f"{model.name} is a language model; no embedding model is installed",
+            hint="no model of the catalogue embeds yet",
+            param="model",
+        )
+
+    async def _asked(self, kind: type[Body], request: Request, endpoint: str) -> Body:
+        content = await body_for_model(request, self._services)
+        return body.check(kind, parameters.honoured(body.read_object(content), endpoint))
+
+    def _answer(
+        self,
+        request: Request,
+        asked: ChatBody | CompletionBody,
+        model: ServedModel,
+        completion: CompletionRequest,
+        kind: type[Form],
+        reader: Callable[[], Reader],
+        unheld: Unheld | None = None,
+    ) -> Answer:
+        form = kind(
+            Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
+            [reader() for _ in range(completion.choices)],
+            include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
+            alternatives=completion.sampling.get("logprobs"),
+            tokens=model.token_bytes,
+        )
+        record = record_of(request)
+        record.fields |= {"model": model.name, "answer_id": completion.request_id}
+        return Answer(self._services.triton, self._services.in_flight, completion, form, record, failure_event, unheld)
+
+
+def _new_id(kind: type[Form]) -> str:
+    """A name for an answer of this kind."""
+    return kind.ID_PREFIX + uuid.uuid4().hex
+
+
+def _one_prompt(prompt: str | list[str] | list[int] | list[list[int]]) -> str | Sequence[int]:
+    """The one prompt, as text or token ids.
+
+    Raises:
+        RequestError: there are several.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    first = prompt[0] if prompt else ""
+    if isinstance(first, int):
+        return prompt  # type: ignore[return-value]
+    if len(prompt) > 1:
+        raise RequestError("prompt: one prompt a request", param="prompt")
+    return first

@@ -1,0 +1,201 @@
+"""The HTTP API described in OpenAPI's form, made from the bodies that the gateway checks. It serves nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic.json_schema import models_json_schema
+
+from appliance import __version__
+from appliance.gateway.anthropic import parameters as anthropic
+from appliance.gateway.anthropic.failure import OVERLOADED_STATUS
+from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.bodies.strict import Strict
+from appliance.gateway.bodies.treatment import Treatment
+from appliance.gateway.error_table import TABLE
+from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
+from appliance.gateway.openai.responses import parameters as responses
+from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+
+_TEMPLATE = "#/components/schemas/{model}"
+_TEXT = {"type": "string"}
+# Of a stream, the schema is each event's.
+_EVENT = {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "required": ["data"]}
+_COUNT = {"type": "integer", "minimum": 0}
+# Nobody is left to receive it.
+_UNSEEN = 499
+_NO_TREATMENT = Treatment()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One path with one method.
+
+    Attributes:
+        method: in small letters.
+        path: with its parameters in braces.
+        summary: one line for people.
+        answer: name of the answer's schema.
+        body: what is sent; None for nothing.
+        streams: whether the answer may be server-sent events.
+        treatment: which of its parameters are refused and ignored.
+        failure: name of the schema of what goes wrong.
+    """
+
+    method: Literal["get", "post", "delete"]
+    path: str
+    summary: str
+    answer: str
+    body: type[Strict] | None = None
+    streams: bool = False
+    treatment: Treatment = _NO_TREATMENT
+    failure: str = "Failure"
+
+
+_KEPT = "/v1/responses/{response_id}"
+ENDPOINTS = (
+    Endpoint(
+        *("post", "/v1/chat/completions", "Answer a conversation", "ChatAnswer", ChatBody),
+        streams=True,
+        treatment=TREATMENTS[CHAT],
+    ),
+    Endpoint(
+        *("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody),
+        streams=True,
+        treatment=TREATMENTS[COMPLETIONS],
+    ),
+    Endpoint("post", "/v1/embeddings", "Refused until an embedding model is installed", "Nothing", EmbeddingBody),
+    Endpoint(
+        *("post", "/v1/responses", "Answer in items", "Response", ResponseBody),
+        streams=True,
+        treatment=responses.TREATMENT,
+    ),
+    Endpoint(
+        *("post", "/v1/responses/input_tokens", "Count an input's tokens", "InputTokens", PromptFields),
+        treatment=responses.TREATMENT,
+    ),
+    Endpoint("get", _KEPT, "An answer that is kept", "Response"),
+    Endpoint("delete", _KEPT, "Forget an answer", "Deleted"),
+    Endpoint("get", f"{_KEPT}/input_items", "List the items of an answer's input", "Items"),
+    Endpoint(
+        *("post", "/v1/messages", "Answer a conversation in Anthropic's form", "Message", MessagesBody),
+        streams=True,
+        treatment=anthropic.TREATMENT,
+        failure="MessageFailure",
+    ),
+    Endpoint(
+        *("post", "/v1/messages/count_tokens", "Count a conversation's tokens", "MessageTokens", CountBody),
+        treatment=anthropic.TREATMENT,
+        failure="MessageFailure",
+    ),
+    Endpoint("post", "/v1/tokenize", "Tell a text's tokens", "Tokens", TokenizeBody),
+    Endpoint("post", "/v1/detokenize", "Tell the text of tokens", "Text", DetokenizeBody),
+    Endpoint("get", "/v1/models/{name}/queue", "How long a request would wait", "Queue"),
+    Endpoint("get", "/v1/models", "List the models on offer", "Models"),
+    Endpoint("get", "/v1/models/{name}", "Describe a model", "Model"),
+    Endpoint("get", "/health/live", "Whether the gateway runs", "Health"),
+    Endpoint("get", "/health/ready", "Whether a request would be taken now", "Health"),
+)
+
+
+def document(models: Sequence[str]) -> dict[str, Any]:
+    """Return the description for a gateway that offers these models."""
+    bodies = [endpoint.body for endpoint in ENDPOINTS if endpoint.body is not None]
+    _, definitions = models_json_schema([(body, "validation") for body in bodies], ref_template=_TEMPLATE)
+    schemas = {**definitions["$defs"], **_answers()}
+    for endpoint in ENDPOINTS:
+        if endpoint.body is not None:
+            properties = schemas[endpoint.body.__name__]["properties"]
+            properties["model"] = {**properties["model"], "enum": list(models)}
+            properties.update(_without_effect(endpoint.treatment))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint, models)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "appliance", "version": __version__, "summary": "OpenAI's and Anthropic's APIs, on this box"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": _reference(endpoint.answer)}}
+    if endpoint.streams:
+        content["text/event-stream"] = {"schema": _EVENT}
+    operation: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "responses": {"200": {"description": "the answer", "content": content}, **_failures(endpoint.failure)},
+    }
+    if endpoint.body is not None:
+        schema = _reference(endpoint.body.__name__)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    examples = {"name": list(models), "response_id": ["resp_1"]}
+    for name in re.findall(r"{(.*?)}", endpoint.path):
+        schema = {**_TEXT, "minLength": 1, "examples": examples[name]}
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
+    return operation
+
+
+def _without_effect(treatment: Treatment) -> dict[str, Any]:
+    """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
+    ignored = {name: {"description": why} for name, why in treatment.ignored.items()}
+    refused = {
+        name: {"enum": [None, *one.neutral], "description": f"refused otherwise: {one.why}"}
+        for name, one in treatment.refused.items()
+    }
+    return ignored | refused
+
+
+def _failures(name: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": _reference(name)}}
+    statuses = sorted({row.http for row in TABLE.values()} - {_UNSEEN} | {OVERLOADED_STATUS})
+    return {str(status): {"description": "a failure, with its cause", "content": content} for status in statuses}
+
+
+def _answers() -> dict[str, Any]:
+    """Schemas of what is sent back; clients know more than this, so they are open."""
+    usage = _object(prompt_tokens=_COUNT, completion_tokens=_COUNT, total_tokens=_COUNT)
+    choice = _object(index=_COUNT, finish_reason={"enum": ["stop", "length", "tool_calls"]})
+    answer = {"id": _TEXT, "created": _COUNT, "model": _TEXT, "usage": usage}
+    chat = {**choice, "properties": {**choice["properties"], "message": _object(role={"const": "assistant"})}}
+    text = {**choice, "properties": {**choice["properties"], "text": _TEXT}}
+    nullable = {"type": ["string", "null"]}
+    items = _list(_object(type=_TEXT))
+    spent = _object(input_tokens=_COUNT, output_tokens=_COUNT)
+    return {
+        "Response": _object(id=_TEXT, object={"const": "response"}, status=_TEXT, output=items, model=_TEXT),
+        "InputTokens": _object(object={"const": "response.input_tokens"}, input_tokens=_COUNT),
+        "Deleted": _object(id=_TEXT, deleted={"const": True}),
+        "Items": _object(object={"const": "list"}, data=items, has_more={"type": "boolean"}),
+        "Message": _object(id=_TEXT, type={"const": "message"}, content=items, stop_reason=_TEXT, usage=spent),
+        "MessageTokens": _object(input_tokens=_COUNT),
+        "MessageFailure": _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT), request_id=_TEXT),
+        "Tokens": _object(count=_COUNT, max_model_len=_COUNT, tokens=_list(_COUNT)),
+        "Text": _object(prompt=_TEXT),
+        "Queue": _object(model=_TEXT, requests=_COUNT, slots=_COUNT, wait_s={"type": ["number", "null"]}),
+        "ChatAnswer": _object(object={"const": "chat.completion"}, choices=_list(chat), **answer),
+        "Completion": _object(object={"const": "text_completion"}, choices=_list(text), **answer),
+        "Model": _object(id=_TEXT, object={"const": "model"}, max_model_len=_COUNT),
+        "Models": _object(object={"const": "list"}, data=_list(_reference("Model"))),
+        "Health": _object(status=_TEXT),
+        "Nothing": {"not": {}},
+        "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
+    }
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": sorted(properties)}
+
+
+def _list(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": _TEMPLATE.format(model=name)}

@@ -1,0 +1,1 @@
+"""gRPC as such: keys, records and errors, whatever the service."""

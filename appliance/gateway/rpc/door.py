@@ -1,0 +1,184 @@
+"""The door on the gRPC side: an interceptor, so that a service that is added later is behind it too."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from appliance.auth.principal import Principal
+from appliance.auth.scope import Scope
+from appliance.errors import ApplianceError, RequestError
+from appliance.gateway.access.credentials import key_in, names_in_auth_context
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.endpoints import method_scopes
+from appliance.gateway.access.reading import Reading
+from appliance.gateway.access.visit import Visit
+from appliance.gateway.access_log import Record, request_id
+from appliance.gateway.rpc.failure import status_of, text_of, trailers
+
+
+def identify(door: Door, context: Any) -> Principal:
+    """Return who makes a call.
+
+    Raises:
+        UnauthenticatedError, UnavailableError: see `Door.identify`.
+    """
+    metadata = context.invocation_metadata() or ()
+    return door.identify(key_in(metadata), names_in_auth_context(context.auth_context()))
+
+
+class GrpcDoor(grpc.aio.ServerInterceptor):
+    """Wraps the handler of every method. Those that are open to all are only read within the limits of memory."""
+
+    def __init__(self, door: Door, begin: Callable[..., Record], reading: Reading) -> None:
+        """Take its parts.
+
+        Args:
+            door: decides.
+            begin: begins the record of a request that is not let in.
+            reading: receives messages.
+        """
+        self._door = door
+        self._begin = begin
+        self._reading = reading
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: Any,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the method's handler, behind the door."""
+        handler = await continuation(handler_call_details)
+        scopes = method_scopes(handler_call_details.method)
+        if handler is None:
+            return None
+        service = handler_call_details.method.removeprefix("/").partition("/")[0]
+        guarded = _Guarded(handler, self._door, scopes, self._begin, service, self._reading)
+        if scopes is None or self._door.takes_certificates:
+            # Which one the client has shown is known to the call alone.
+            return guarded.handler()
+        try:
+            self._door.identify(key_in(handler_call_details.invocation_metadata or ()))
+        except ApplianceError as error:
+            return guarded.refusal(error)
+        return guarded.handler()
+
+
+@dataclass
+class _Entry:
+    """Who came in with a call; None while nobody is known."""
+
+    principal: Principal | None = None
+
+
+class _Guarded:
+    """One method behind the door; without scopes, one that is open to all."""
+
+    def __init__(
+        self,
+        handler: Any,
+        door: Door,
+        scopes: frozenset[Scope] | None,
+        begin: Callable[..., Record],
+        service: str,
+        reading: Reading,
+    ) -> None:
+        self._handler = handler
+        self._door = door
+        self._scopes = scopes
+        self._begin = begin
+        self._service = service
+        self._reading = reading
+
+    def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler with ours in front of its behaviour.
+
+        To gRPC every one takes a stream of requests: otherwise it would receive a message before we are asked.
+        """
+        inner = self._handler
+        behaviour = next(
+            found for found in (inner.unary_unary, inner.unary_stream, inner.stream_unary, inner.stream_stream) if found
+        )
+        make = (
+            grpc.stream_stream_rpc_method_handler if inner.response_streaming else grpc.stream_unary_rpc_method_handler
+        )
+        return make(
+            self._streaming(behaviour) if inspect.isasyncgenfunction(behaviour) else self._plain(behaviour),
+            request_deserializer=inner.request_deserializer if inner.request_streaming else None,
+            response_serializer=inner.response_serializer,
+        )
+
+    def refusal(self, error: ApplianceError) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler that ends the call with the error: a stream, which does not wait for the client's message."""
+
+        async def run(_requests: Any, context: Any) -> None:
+            await self._refuse(error, context, None)
+
+        return grpc.stream_stream_rpc_method_handler(run)
+
+    def _plain(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def run(requests: Any, context: Any) -> Any:
+            entry = _Entry()
+            try:
+                async with self._entered(entry, requests, context) as request:
+                    return await behaviour(request, context)
+            except ApplianceError as error:
+                await self._refuse(error, context, entry.principal)
+
+        return run
+
+    def _streaming(self, behaviour: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], Any]:
+        async def run(requests: Any, context: Any) -> AsyncIterator[Any]:
+            entry = _Entry()
+            try:
+                async with self._entered(entry, requests, context) as request:
+                    async for response in behaviour(request, context):
+                        yield response
+            except ApplianceError as error:
+                await self._refuse(error, context, entry.principal)
+
+        return run
+
+    @contextlib.asynccontextmanager
+    async def _entered(self, entry: _Entry, requests: Any, context: Any) -> AsyncIterator[Any]:
+        """Let the call in for as long as the block runs, and give what the inner handler takes."""
+        if self._scopes is None:
+            yield await self._request(requests, context, None)
+            return
+        entry.principal = identify(self._door, context)
+        with contextlib.ExitStack() as stack:
+            visit = stack.enter_context(self._door.visiting(entry.principal, self._scopes))
+            if self._handler.request_streaming:
+                stack.enter_context(visit.streaming())
+            yield await self._request(requests, context, visit)
+
+    async def _request(self, requests: Any, context: Any, visit: Visit | None) -> Any:
+        inner = self._handler
+        if inner.request_streaming:
+            return requests
+        message = await self._reading.message(visit.principal.name if visit else "", context)
+        if visit is not None:
+            visit.hold(len(message))
+        if inner.request_deserializer is None:
+            return message
+        try:
+            return inner.request_deserializer(message)
+        except DecodeError as error:
+            raise RequestError("the message is none of this method") from error
+
+    async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        # What a client calls a method is neither logged nor counted: the service is one of ours.
+        record = self._begin(request_id(metadata.get("x-request-id")), method="grpc", path=self._service)
+        if principal is not None:
+            record.fields["principal"] = principal.name
+        status = status_of(error)
+        record.close(status=status.name, error=type(error).__name__)
+        await context.abort(status, text_of(error), trailers(error, record.request_id))

@@ -1,0 +1,53 @@
+"""The outermost layer of every gRPC call: request id, log line, errors as statuses. It knows no method."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from appliance.errors import ApplianceError, EngineError
+from appliance.gateway.access.visit import current
+from appliance.gateway.access_log import Record, log, request_id
+from appliance.gateway.rpc.failure import status_of, text_of, trailers
+from appliance.gateway.services import Services
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    services: Services, context: Any, path: str, *, carries_requests: bool = False
+) -> AsyncIterator[Record]:
+    """Run one call inside the block: its errors become a status, and its request id comes back in the trailers.
+
+    Args:
+        services: what the front ends share.
+        context: the call's servicer context.
+        path: service and method, for log and metrics.
+        carries_requests: it is no request itself, but each of its messages is.
+    """
+    metadata = dict(context.invocation_metadata() or ())
+    identity = request_id(metadata.get("x-request-id"))
+    if carries_requests:
+        record = Record(identity, event="stream", method="grpc", path=path)
+    else:
+        record = services.record(identity, method="grpc", path=path)
+    record.fields["principal"] = current().principal.name
+    context.set_trailing_metadata((("x-request-id", record.request_id),))
+    failure: ApplianceError
+    try:
+        yield record
+    except ApplianceError as error:
+        failure = error
+    except asyncio.CancelledError:
+        record.close(status="CANCELLED")
+        raise
+    except Exception:  # noqa: BLE001  the process boundary
+        log.exception("bug", extra={"fields": {"request_id": record.request_id}})
+        failure = EngineError("the gateway failed; its log says why")
+    else:
+        record.close(status="OK")
+        return
+    status = status_of(failure)
+    record.close(status=status.name, error=type(failure).__name__)
+    await context.abort(status, text_of(failure), trailers(failure, record.request_id))

@@ -1,0 +1,83 @@
+"""What all APIs share: the models on offer, the way to Triton, the requests under way, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import PromptTooLongError
+from appliance.gateway.access.door import Door
+from appliance.gateway.access.visit import current
+from appliance.gateway.access_log import Record
+from appliance.gateway.chat.served_model import ServedModel, ServedModels
+from appliance.gateway.in_flight import InFlight
+from appliance.gateway.metrics.ledger import Ledger
+from appliance.gateway.settings import Settings
+from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.completion import CompletionRequest
+from appliance.gateway.triton.readiness import Readiness
+from appliance.gateway.triton.traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Services:
+    """See the module."""
+
+    settings: Settings
+    models: ServedModels
+    triton: TritonClient
+    in_flight: InFlight
+    readiness: Readiness
+    traffic: Traffic
+    ledger: Ledger
+    door: Door
+
+    def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
+        """Begin a request whose end is logged and counted; `path` is of a closed set."""
+        return Record(request_id, self.ledger.count, path=path, **fields)
+
+    def request(
+        self,
+        request_id: str,
+        model: ServedModel,
+        prompt_ids: Sequence[int],
+        sampling: Mapping[str, Any],
+        *,
+        stream: bool,
+        timeout_s: float | None = None,
+        client_names: Mapping[str, str] | None = None,
+        choices: int = 1,
+    ) -> CompletionRequest:
+        """Return the request for Triton; `timeout_s` shortens the box's own limit.
+
+        Raises:
+            PromptTooLongError: prompt and completion do not fit the model's context, or the prompt is over a limit.
+            LimitError: too many tokens in this minute.
+        """
+        names = client_names or {}
+        visit = current()
+        wanted = sampling.get("max_tokens")
+        context = model.manifest.shape.context_tokens
+        if wanted is not None and len(prompt_ids) + wanted > context:
+            param = names.get("max_tokens", "max_tokens")
+            raise PromptTooLongError(
+                f"{param} {wanted} and the prompt's {len(prompt_ids)} tokens are more than the context of {context}",
+                hint=f"at most {context - len(prompt_ids)} are left",
+                param=param,
+            )
+        if choices > 1:
+            visit.widen(choices)
+        visit.reserve(len(prompt_ids), names.get("prompt", "prompt"))
+        limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
+        return CompletionRequest(
+            request_id,
+            model.name,
+            prompt_ids,
+            sampling,
+            stream,
+            limit,
+            names,
+            choices,
+            visit,
+        )

@@ -1,0 +1,1 @@
+"""Requests to Triton and its answers."""

@@ -1,0 +1,91 @@
+"""Several answers to one prompt, read as one stream whose deltas say whose they are. Each has a seed of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from appliance.errors import ApplianceError
+from appliance.gateway.triton.completion import CompletionRequest, Delta
+
+_SEED_BYTES = 8
+_SEED_MASK = (1 << 63) - 1
+
+
+class DeltaStream(Protocol):
+    """An answer, piece by piece."""
+
+    async def read(self) -> Delta | None:
+        """Return the next piece, or None after the last."""
+
+    def cancel(self, reason: ApplianceError) -> None:
+        """Give the slot back; whoever reads gets `reason`."""
+
+
+def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
+    """Return one request for each choice, with ids and seeds that follow from the request's own.
+
+    The first choice has the client's seed, so that it is the answer that one choice alone would be.
+    """
+    return [
+        replace(
+            request,
+            request_id=f"{request.request_id}-{index}",
+            choices=1,
+            sampling={**request.sampling, "seed": _seed(request.sampling["seed"], index)}
+            if "seed" in request.sampling
+            else request.sampling,
+        )
+        for index in range(request.choices)
+    ]
+
+
+class ChoiceStream:
+    """Reads several streams at once; the deltas come as they arrive."""
+
+    def __init__(self, streams: Sequence[DeltaStream]) -> None:
+        self._streams = streams
+        self._reads: dict[asyncio.Task[Delta | None], int] = {}
+        self._has_begun = False
+
+    async def read(self) -> Delta | None:
+        """Return the next piece of any choice, or None after the last of all.
+
+        Raises:
+            ApplianceError: one of the choices failed.
+        """
+        if not self._has_begun:
+            self._has_begun = True
+            for index in range(len(self._streams)):
+                self._begin(index)
+        while self._reads:
+            done, _ = await asyncio.wait(self._reads, return_when=asyncio.FIRST_COMPLETED)
+            # The one that has waited longest.
+            read = next(task for task in self._reads if task in done)
+            index = self._reads.pop(read)
+            delta = read.result()
+            if delta is not None:
+                self._begin(index)
+                return replace(delta, choice=index)
+        return None
+
+    def cancel(self, reason: ApplianceError) -> None:
+        """Give all slots back at once. Has no effect after the end."""
+        for stream in self._streams:
+            stream.cancel(reason)
+
+    def _begin(self, index: int) -> None:
+        task = asyncio.ensure_future(self._streams[index].read())
+        # After a failure nobody asks the others for theirs.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._reads[task] = index
+
+
+def _seed(seed: int, index: int) -> int:
+    if index == 0:
+        return seed
+    digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=_SEED_BYTES).digest()
+    return int.from_bytes(digest, "little") & _SEED_MASK
