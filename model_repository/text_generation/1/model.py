@@ -53,7 +53,8 @@ class TritonPythonModel:
                 request_id = f"{next(self._numbers)}:{request.request_id()}"
                 asked = wire.Asked.of(request)
                 if asked.opens_stream:
-                    sender.send(flags=_FINAL)
+                    # Triton takes its time to note it, and the request behind it waits for this thread.
+                    self._reader.submit(sender.send, flags=_FINAL)
                     continue
             except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
                 _refuse_unread(sender, error)
