@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from appliance.errors import UnavailableError
 from appliance.gateway.services import Services
 
 
@@ -29,7 +28,5 @@ class HealthApi:
 
     async def ready(self, _request: Request) -> Response:
         """`GET /health/ready`."""
-        self._services.in_flight.check_open()
-        if waiting := self._services.readiness.waiting_for:
-            raise UnavailableError(f"not ready: {', '.join(waiting)}")
+        self._services.check_ready()
         return JSONResponse({"status": "ready"})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import PromptTooLongError
+from appliance.errors import PromptTooLongError, UnavailableError
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record
@@ -36,6 +36,17 @@ class Services:
     def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
         """Begin a request whose end is logged and counted; `path` is of a closed set."""
         return Record(request_id, self.ledger.count, path=path, **fields)
+
+    def check_ready(self) -> None:
+        """Pass if a request would be taken now.
+
+        Raises:
+            ShuttingDownError, OverloadedError: see `InFlight.check_open`.
+            UnavailableError: a model, or Triton, is not ready.
+        """
+        self.in_flight.check_open()
+        if waiting := self.readiness.waiting_for:
+            raise UnavailableError(f"not ready: {', '.join(waiting)}")
 
     def request(
         self,

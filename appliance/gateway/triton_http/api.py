@@ -71,9 +71,7 @@ class TritonHttpApi:
 
     async def ready(self, _request: Request) -> Response:
         """`GET /v2/health/ready`: a request would be taken now."""
-        self._services.in_flight.check_open()
-        if waiting := self._services.readiness.waiting_for:
-            raise UnavailableError(f"not ready: {', '.join(waiting)}")
+        self._services.check_ready()
         return Response()
 
     async def model_ready(self, request: Request) -> Response:
