@@ -66,7 +66,8 @@ GATEWAY_LEVELS = {
     # Conversations: templates, tokens, tools, thoughts; and the models on offer.
     "chat": 4,
     "bodies": 5,
-    "in_flight": 5,
+    # The one way from an API to a model's answer.
+    "answering": 5,
     # What all APIs share.
     "services": 6,
     # Transports.
@@ -141,6 +142,15 @@ FORBIDDEN = {
 }
 # Packages that one module alone imports, for all the others.
 KEPT_BY = {"onnxruntime": "appliance.onnx_runtime"}
+# Modules of ours that these alone import: no API reaches a model but through the answering seam.
+RESERVED = {
+    "appliance.gateway.triton.inference": {"appliance.gateway.answering.answering", "appliance.gateway.server"},
+    "appliance.gateway.triton.channel": {
+        "appliance.gateway.triton.inference",
+        "appliance.gateway.triton.questions",
+        "appliance.gateway.server",
+    },
+}
 
 
 def imports_of(source: str, module: str, *, is_package: bool = False) -> set[str]:
@@ -189,6 +199,9 @@ def violations(modules: Mapping[str, set[str]]) -> list[str]:
         for package, keeper in KEPT_BY.items():
             if module != keeper and any(_is_in(name, package) for name in names):
                 found.append(f"{module} imports {package}: {keeper} does for everybody")
+        for kept, keepers in RESERVED.items():
+            if kept in names and module not in keepers:
+                found.append(f"{module} imports {kept}: it is reserved for {', '.join(sorted(keepers))}")
         for reached, path in sorted(_reached(module, modules).items()):
             for part, forbidden in FORBIDDEN.items():
                 if _is_in(module, part) and reached in forbidden:

@@ -38,6 +38,7 @@ def test_every_module_keeps_to_its_level():
         ("appliance.gateway.chat.reader", "appliance.gateway.http.body", "higher level"),
         ("appliance.gateway.anthropic.api", "appliance.gateway.openai.form", "neighbours"),
         ("appliance.gateway.server", "appliance.gateway.novelty", "no level"),
+        ("appliance.gateway.openai.api", "appliance.gateway.triton.inference", "reserved"),
     ],
 )
 def test_an_offending_import_is_named(module: str, name: str, reason: str):

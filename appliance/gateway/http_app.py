@@ -31,13 +31,18 @@ _SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
-    """The APIs for language models, the health checks and the page; `more` are endpoints that are no API's."""
+    """The application of `main_routes`; `more` are endpoints that are no API's."""
+    return _application([*main_routes(services), *more], services, services.settings.http.host)
+
+
+def main_routes(services: Services) -> list[BaseRoute]:
+    """The APIs for language models, the health checks and the page."""
 
     async def description(_request: Request) -> Response:
         """`GET /openapi.json`."""
         return JSONResponse(openapi.document([model.name for model in services.models.all]))
 
-    routes = [
+    return [
         *OpenAiApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
@@ -46,9 +51,7 @@ def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
         Route("/openapi.json", description, methods=["GET"]),
         *HealthApi(services).routes(),
         *page_routes(),
-        *more,
     ]
-    return _application(routes, services, services.settings.http.host)
 
 
 def triton_application(services: Services, host: str) -> ASGIApp:

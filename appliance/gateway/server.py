@@ -15,10 +15,12 @@ from appliance.gateway.access.door import Door
 from appliance.gateway.access.reading import Reading
 from appliance.gateway.access_log import log
 from appliance.gateway.admin import AdminApi, AdminConnection
+from appliance.gateway.answering.answering import Answering
+from appliance.gateway.answering.in_flight import InFlight
+from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.chat.served_model import ServedModels
 from appliance.gateway.http.connections import Connection, Room
 from appliance.gateway.http_app import main_application, triton_application
-from appliance.gateway.in_flight import InFlight
 from appliance.gateway.inference_v1.service import InferenceService
 from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.listeners import GrpcListener, HttpListener, bind
@@ -28,9 +30,10 @@ from appliance.gateway.rpc.door import GrpcDoor
 from appliance.gateway.services import Services
 from appliance.gateway.settings import Settings
 from appliance.gateway.tls import http_context
-from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.channel import TritonChannel
+from appliance.gateway.triton.inference import Inference
+from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
-from appliance.gateway.triton.traffic import Traffic
 
 # After the drain's limit the remaining requests are told; this long they have to pass it on.
 _LAST_WORDS_S = 3.0
@@ -48,14 +51,16 @@ class Gateway:
         """
         settings.policy.check(*settings.addresses)
         models = ServedModels.load(settings.artefacts)
-        traffic = Traffic(settings.slots)
-        triton = TritonClient(settings.triton, traffic)
+        waits = WaitEstimator(settings.slots)
+        self._triton = TritonChannel(settings.triton)
+        questions = Questions(self._triton)
         names = [model.name for model in models.all]
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
-        readiness = Readiness(triton, names)
+        readiness = Readiness(questions, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
-        self._services = Services(settings, models, triton, in_flight, readiness, traffic, ledger, door)
+        answering = Answering(Inference(self._triton), in_flight, waits)
+        self._services = Services(settings, models, questions, answering, in_flight, readiness, waits, ledger, door)
         # Set when the operator asks for a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
@@ -124,7 +129,7 @@ class Gateway:
             await self._drain()
             for watcher in watchers:
                 watcher.cancel()
-            await self._services.triton.close()
+            await self._triton.close()
             self._services.models.close()
 
     @property

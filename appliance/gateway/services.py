@@ -1,4 +1,4 @@
-"""What all APIs share: the models on offer, the way to Triton, the requests under way, the limits."""
+"""What all APIs share: the models on offer, the way to their answers, the requests under way, the limits."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from appliance.errors import PromptTooLongError, UnavailableError
 from appliance.gateway.access.door import Door
-from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record
+from appliance.gateway.answering.answering import Answering
+from appliance.gateway.answering.in_flight import InFlight
+from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.chat.served_model import ServedModel, ServedModels
-from appliance.gateway.in_flight import InFlight
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.settings import Settings
-from appliance.gateway.triton.client import TritonClient
 from appliance.gateway.triton.completion import CompletionRequest
+from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
-from appliance.gateway.triton.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Services:
 
     settings: Settings
     models: ServedModels
-    triton: TritonClient
+    questions: Questions
+    answering: Answering
     in_flight: InFlight
     readiness: Readiness
-    traffic: Traffic
+    waits: WaitEstimator
     ledger: Ledger
     door: Door
 
@@ -63,11 +64,9 @@ class Services:
         """Return the request for Triton; `timeout_s` shortens the box's own limit.
 
         Raises:
-            PromptTooLongError: prompt and completion do not fit the model's context, or the prompt is over a limit.
-            LimitError: too many tokens in this minute.
+            PromptTooLongError: prompt and completion do not fit the model's context.
         """
         names = client_names or {}
-        visit = current()
         wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
         if wanted is not None and len(prompt_ids) + wanted > context:
@@ -77,18 +76,5 @@ class Services:
                 hint=f"at most {context - len(prompt_ids)} are left",
                 param=param,
             )
-        if choices > 1:
-            visit.widen(choices)
-        visit.reserve(len(prompt_ids), names.get("prompt", "prompt"))
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(
-            request_id,
-            model.name,
-            prompt_ids,
-            sampling,
-            stream,
-            limit,
-            names,
-            choices,
-            visit,
-        )
+        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, names, choices)

@@ -13,6 +13,8 @@ _LENGTH = struct.Struct("<I")
 # A parameter of Triton's request: it has no inputs and gets no answer. The gateway opens each of its streams with such
 # a request. Clients cannot send it through the gateway, which gives each of their requests the input `principal`.
 OPENS_STREAM = "opens_stream"
+# The input that says whose request it is. The gateway sets it, from who is authenticated.
+PRINCIPAL = "principal"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ INPUTS = (
         "JSON object of vLLM's sampling parameters; structured_outputs among them",
     ),
     Tensor("request_options", "TYPE_STRING", 1, 'JSON object: "timeout_s", seconds until the request is ended'),
-    Tensor("principal", "TYPE_STRING", 1, "who asks: prefixes are reused and turns are taken within one principal"),
+    Tensor(PRINCIPAL, "TYPE_STRING", 1, "who asks: prefixes are reused and turns are taken within one principal"),
     Tensor("exclude_input_in_output", "TYPE_BOOL", 1, "leave the prompt out of text_output; default: what stream is"),
     Tensor("return_finish_reason", "TYPE_BOOL", 1, "send finish_reason"),
     Tensor("return_cumulative_logprob", "TYPE_BOOL", 1, "send cumulative_logprob"),

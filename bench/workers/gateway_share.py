@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc.aio
 
+from appliance.auth.principal import LOCAL
 from appliance.gateway.kserve.request import error_text
-from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.completion import CompletionRequest
-from appliance.gateway.triton.tensors import request_message
+from appliance.gateway.triton.methods import STREAM
+from appliance.gateway.triton.tensors import opening_message, request_message
 from bench.plan import Plan
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures
@@ -34,7 +36,7 @@ _CHEAP_CALLS_QUICK = 40
 _REPEATS_FACTOR = 4
 
 
-async def gateway_figures(client: Client, triton: TritonClient, plan: Plan) -> Figures:
+async def gateway_figures(client: Client, triton: TritonChannel, plan: Plan) -> Figures:
     """Return `models_per_s`, and the gateway's shares of time to the first token and of throughput."""
     work = plan.work
     prompts = Prompts(plan.corpus, plan.seed)
@@ -66,11 +68,12 @@ def _lost(through: float, past: float) -> float:
     return 1 - through / past
 
 
-async def _complete(triton: TritonClient, model: str, prompt: Sequence[int], tokens: int) -> Timeline:
+async def _complete(triton: TritonChannel, model: str, prompt: Sequence[int], tokens: int) -> Timeline:
     sampling = {"max_tokens": tokens, "temperature": 0, "repetition_penalty": 1, "ignore_eos": True}
     request = CompletionRequest(uuid.uuid4().hex, model, prompt, sampling, stream=True, timeout_s=_TIMEOUT_S)
     asked = time.perf_counter()
-    call = triton.stream(request_message(request).SerializeToString(), _TIMEOUT_S, opened_for=model)
+    messages = [opening_message(model), request_message(request, LOCAL.name)]
+    call = triton.stream(STREAM, [message.SerializeToString() for message in messages], _TIMEOUT_S)
     arrivals: list[float] = []
     while (response := await call.read()) is not grpc.aio.EOF:
         arrivals.append(time.perf_counter() - asked)

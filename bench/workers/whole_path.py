@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
-from appliance.gateway.triton.client import TritonClient
-from appliance.gateway.triton.traffic import Traffic
+from appliance.gateway.triton.channel import TritonChannel
 from appliance.layout import Layout
 from appliance.supervisor import state
 from bench.plan import Plan
@@ -119,7 +118,7 @@ class WholePathSubject:
         """What the gateway itself takes; see `gateway_share`."""
 
         async def measured() -> Figures:
-            triton = TritonClient(self._layout.triton_sockets, Traffic(plan.work.slots))
+            triton = TritonChannel(self._layout.triton_sockets)
             try:
                 return await gateway_figures(self.client, triton, plan)
             finally:

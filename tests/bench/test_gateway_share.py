@@ -8,8 +8,7 @@ import dataclasses
 import pytest
 
 from appliance.address import Address
-from appliance.gateway.triton.client import TritonClient
-from appliance.gateway.triton.traffic import Traffic
+from appliance.gateway.triton.channel import TritonChannel
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
 from tests.bench.fakes import WORK, plan
@@ -42,7 +41,7 @@ def test_both_ways_are_asked_for_the_same_and_the_shares_are_shares(harness):
     address = Address.from_text(harness.url.removeprefix("http://"))
 
     async def measured():
-        triton = TritonClient(harness.triton.sockets, Traffic(1))
+        triton = TritonChannel(harness.triton.sockets)
         try:
             return await gateway_figures(Client(address.host, address.port, MODEL), triton, plan(repeats))
         finally:

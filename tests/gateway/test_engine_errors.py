@@ -121,7 +121,7 @@ def test_the_box_is_live_but_not_ready_without_its_model(make_harness):
 
 
 def test_a_request_that_takes_longer_than_the_boxs_limit_is_ended_even_if_the_engine_hangs(make_harness, monkeypatch):
-    monkeypatch.setattr("appliance.gateway.triton.client._DEADLINE_GRACE_S", 0.1)
+    monkeypatch.setattr("appliance.gateway.triton.inference._DEADLINE_GRACE_S", 0.1)
     harness = make_harness(timeout_s=0.2)
     harness.triton.script = endless(pause_s=0.05)
     answer = httpx.post(f"{harness.url}/v1/chat/completions", json={"model": MODEL, "messages": HELLO}, timeout=LIMIT_S)

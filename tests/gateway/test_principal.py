@@ -17,6 +17,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from appliance.errors import RequestError
 from appliance.gateway.kserve.request import PassedRequest
+from appliance.gateway.triton.tensors import in_name_of
 from appliance.inference.config import EngineConfig
 from appliance.inference.tensors import INPUTS, OUTPUTS
 from appliance.triton.repository import configuration
@@ -28,6 +29,16 @@ TRUE, FORGED = "key:mine", "key:yours"
 # The principal, and what a reader of C strings takes for it.
 CLAIMS = ["principal", "principal\0", "principal\0x"]
 DATATYPES = ["BYTES", "INT32", "BOOL", "FP16", "INT64", "FP32", "bytes", ""]
+
+
+def in_true_name(asked: PassedRequest) -> bytes:
+    """The message for a model that we serve, as the gateway sends it for TRUE."""
+    return bytes(in_name_of(TRUE, asked.forwarded(MODEL, 1.0, is_unary=False).message).SerializeToString())
+
+
+def for_other(asked: PassedRequest) -> bytes:
+    """The message for a model that we do not serve."""
+    return bytes(asked.forwarded(None, 1.0, is_unary=False).message.SerializeToString())
 
 
 def element(text: str) -> bytes:
@@ -150,10 +161,10 @@ def nearly_honest(draw: st.DrawFn) -> bytes:
 def test_the_principal_is_the_true_one_whatever_was_sent(content: bytes):
     with contextlib.suppress(RequestError):
         asked = PassedRequest.from_bytes(content)
-        model, inputs = as_triton_reads(asked.message_for_other())
+        model, inputs = as_triton_reads(for_other(asked))
         assert model == asked.model
         assert "principal" not in inputs
-        _, inputs = as_triton_reads(asked.message_of(TRUE))
+        _, inputs = as_triton_reads(in_true_name(asked))
         assert inputs.pop("principal") == [TRUE.encode()]
         assert all(len(contents) == 1 for contents in inputs.values())
 
@@ -161,12 +172,12 @@ def test_the_principal_is_the_true_one_whatever_was_sent(content: bytes):
 @given(honest())
 def test_an_honest_message_goes_on_with_all_that_it_says(request: Any):
     content = request.SerializeToString()
-    passed = pb.ModelInferRequest.FromString(PassedRequest.from_bytes(content).message_of(TRUE))
+    passed = pb.ModelInferRequest.FromString(in_true_name(PassedRequest.from_bytes(content)))
     del passed.inputs[0]
     if passed.raw_input_contents:
         del passed.raw_input_contents[0]
     assert passed == request
-    assert as_triton_reads(PassedRequest.from_bytes(content).message_for_other()) == as_triton_reads(content)
+    assert as_triton_reads(for_other(PassedRequest.from_bytes(content))) == as_triton_reads(content)
 
 
 @pytest.mark.parametrize(

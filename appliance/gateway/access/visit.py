@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 
 from appliance.auth.principal import Principal
-from appliance.errors import ApplianceError, PromptTooLongError
+from appliance.errors import PromptTooLongError
 from appliance.gateway.access.account import Account
 
 _CURRENT: ContextVar[Visit] = ContextVar("visit")
@@ -146,17 +146,6 @@ class Visit:
     def _take(self, tokens: int, now: float) -> None:
         for account in self.accounts:
             account.take_tokens(tokens, now)
-
-
-@contextlib.contextmanager
-def refunded(visit: Visit | None) -> Iterator[None]:
-    """Take back what was reserved if the work is refused inside the block."""
-    try:
-        yield
-    except ApplianceError:
-        if visit is not None:
-            visit.give_back()
-        raise
 
 
 def current() -> Visit:

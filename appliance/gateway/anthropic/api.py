@@ -19,7 +19,7 @@ from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.sampling import SamplingBody, sampling
 from appliance.gateway.chat.prepare import prepare, tokenize
 from appliance.gateway.chat.read_form import ReadForm
-from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_gateway, body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.services import Services
@@ -49,7 +49,6 @@ class MessagesApi:
         left = model.manifest.shape.context_tokens - len(prepared.prompt_ids)
         message_id = f"msg_{uuid.uuid4().hex}"
         record = record_of(request)
-        record.fields |= {"model": model.name, "answer_id": message_id}
         form = MessageForm(
             message_id,
             record.request_id,
@@ -69,7 +68,8 @@ class MessagesApi:
             client_names={**prepared.client_names, "stop": "stop_sequences"},
         )
         read_form = ReadForm(form, prepared.reader(_new_call_id))
-        return Answer(services.triton, services.in_flight, completion, read_form, record, form.failure, prepared.unheld)
+        answering = services.answering.complete(record, completion)
+        return HttpAnswer(answering, read_form, record, form.failure, streams=completion.stream, unheld=prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""

@@ -39,7 +39,7 @@ class MessageForm:
     def __init__(
         self, message_id: str, request_id: str, model: str, *, prompt_tokens: int, length_reason: str = "max_tokens"
     ) -> None:
-        self.usage = Usage(prompt_tokens=prompt_tokens)
+        self._usage = Usage(prompt_tokens=prompt_tokens)
         self._base = {"id": message_id, "type": "message", "role": "assistant", "model": model}
         self._request_id = request_id
         self._length_reason = length_reason
@@ -93,7 +93,7 @@ class MessageForm:
         for part in piece.parts:
             self._add(part)
         if piece.finish_reason:
-            self.usage = piece.usage or self.usage
+            self._usage = piece.usage or self._usage
             self._stop = self._stop_fields(piece.finish_reason, piece.stop_reason)
 
     def _stop_fields(self, finish_reason: str, stop: str | int | None) -> dict[str, str | None]:
@@ -150,7 +150,7 @@ class MessageForm:
         self._blocks.append(opened.block)
 
     def _usage_fields(self) -> dict[str, Any]:
-        usage = self.usage
+        usage = self._usage
         return {
             # Anthropic counts the cached tokens apart.
             "input_tokens": usage.prompt_tokens - usage.cached_tokens,

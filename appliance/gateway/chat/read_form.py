@@ -8,15 +8,10 @@ from typing import Protocol
 from appliance.gateway.chat.parts import Piece
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.triton.completion import Delta
-from appliance.inference.events import Usage
 
 
 class PartForm(Protocol):
     """The bytes of an answer that consists of parts."""
-
-    @property
-    def usage(self) -> Usage:
-        """What the answer cost, once it has ended."""
 
     def head(self) -> bytes:
         """Events before the first piece."""
@@ -32,18 +27,13 @@ class PartForm(Protocol):
 
 
 class ReadForm:
-    """A form of deltas, see `Answer`."""
+    """A form of deltas, see `HttpAnswer`."""
 
     def __init__(self, form: PartForm, reader: Reader) -> None:
         self._form = form
         self._reader = reader
         self.head = form.head
         self.tail = form.tail
-
-    @property
-    def usage(self) -> Usage:
-        """What the answer cost."""
-        return self._form.usage
 
     def events(self, delta: Delta) -> bytes:
         """Events for one piece."""

@@ -5,17 +5,14 @@ A call that its client cancels frees its slot. Tokens are told without admission
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from appliance.gateway.access_log import Record
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import prepare as to_prompt
 from appliance.gateway.chat.prepare import tokenize
 from appliance.gateway.chat.request import ChatRequest
-from appliance.gateway.in_flight import Exchange
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceServicer
@@ -97,30 +94,12 @@ class InferenceService(InferenceServiceServicer):
     async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:
         """Run one completion."""
         async with answering(self._services, context, f"{SERVICE}/{method}") as record:
-            with self._services.in_flight.admit() as exchange:
-                await self._run(prepare, context, exchange, record)
-
-    async def _run(self, prepare: Prepare, context: Any, exchange: Exchange, record: Record) -> None:
-        """Carry the completion."""
-        request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
-        record.fields |= {"model": request.model, "answer_id": request.request_id}
-        record.fields |= {"prompt_tokens": len(request.prompt_ids), "stream": True}
-        alternatives = request.sampling.get("logprobs")
-        clock = asyncio.get_running_loop().time
-        try:
-            stream = exchange.attach(self._services.triton.open(request))
-            while (delta := await stream.read()) is not None:
-                record.first_token()
-                if delta.usage is not None:
-                    record.used(delta.usage)
-                exchange.writing_since = clock()
-                await context.write(grpc_messages.chunk(delta, alternatives))
-                exchange.writing_since = None
-        except asyncio.CancelledError:
-            # Either the client went away, or it stopped reading and the exchange was abandoned.
-            if exchange.reason is None:
-                raise
-            raise exchange.reason from None
+            with self._services.in_flight.receiving():
+                request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
+            alternatives = request.sampling.get("logprobs")
+            with self._services.answering.complete(record, request) as answer:
+                while (delta := await answer.read()) is not None:
+                    await answer.write(context.write(grpc_messages.chunk(delta, alternatives)))
 
 
 def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:

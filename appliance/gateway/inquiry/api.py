@@ -62,15 +62,15 @@ class InquiryApi:
     async def queue(self, request: Request) -> Response:
         """`GET /v1/models/{name}/queue`."""
         model = self._services.models.get(request.path_params["name"])
-        forecast = self._services.traffic.forecast(model.name)
+        estimate = self._services.waits.estimate(model.name)
         return JSONResponse(
             {
                 "object": "queue",
                 "model": model.name,
-                "requests": forecast.requests,
-                "slots": forecast.slots,
-                "wait_s": forecast.wait_s,
-                "basis": {"finished_requests": forecast.finished, "median_service_s": forecast.service_s},
+                "requests": estimate.requests,
+                "slots": estimate.slots,
+                "wait_s": estimate.wait_s,
+                "basis": {"finished_requests": estimate.finished, "median_service_s": estimate.service_s},
             }
         )
 

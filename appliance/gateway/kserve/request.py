@@ -1,4 +1,4 @@
-"""A request that is passed on to Triton: read, checked, and written anew in the name of whose call it came with.
+"""A request that is passed on to Triton: read, checked, and written anew. Whose it is comes later, see `Inference`.
 
 Nothing that a client encoded goes on: what Triton reads is what was checked here.
 """
@@ -10,11 +10,9 @@ from typing import Any
 
 from tritonclient.grpc import service_pb2
 
-from appliance.gateway.access.visit import current
 from appliance.gateway.kserve import plain
-from appliance.gateway.kserve.tensors import PRINCIPAL, check_contract, check_tensors
-from appliance.gateway.refusals import ForbiddenMethodError
-from appliance.inference.tensors import element
+from appliance.gateway.kserve.tensors import check_contract, check_tensors
+from appliance.gateway.triton.forwarded import ForwardedRequest
 
 
 @dataclass(frozen=True)
@@ -48,25 +46,16 @@ class PassedRequest:
         """The model's name, whatever the client wrote there."""
         return str(self.parsed.model_name)
 
-    def message_for_other(self) -> bytes:
-        """The message for a model that is none of ours, whose inputs we do not know."""
-        return bytes(self._rebuilt().SerializeToString())
-
-    def message_of(self, principal: str) -> bytes:
-        """The message for a model of ours, with the name of whoever is authenticated as its first input.
+    def forwarded(self, served: str | None, timeout_s: float, *, is_unary: bool) -> ForwardedRequest:
+        """Return the request as it goes on to Triton; `served` is the model's name if it is one that we serve.
 
         Raises:
-            RequestError: `check_contract` refuses it.
+            RequestError: the model is one that we serve, and `check_contract` refuses the tensors.
         """
-        check_contract(self.parsed)
-        message = service_pb2.ModelInferRequest()
-        named = message.inputs.add(name=PRINCIPAL, datatype="BYTES", shape=[1])
-        if any(one.HasField("contents") for one in self.parsed.inputs):
-            named.contents.bytes_contents.append(principal.encode())
-        else:
-            message.raw_input_contents.append(element(principal.encode()))
-        message.MergeFrom(self._rebuilt())
-        return bytes(message.SerializeToString())
+        # Other models of the same Triton have inputs of their own.
+        if served is not None:
+            check_contract(self.parsed)
+        return ForwardedRequest(self._rebuilt(), served, timeout_s, is_unary)
 
     def _rebuilt(self) -> Any:
         """The parts that were checked, and no others."""
@@ -88,21 +77,6 @@ class PassedRequest:
             for name, value in one.parameters.items():
                 output.parameters[name].CopyFrom(value)
         return message
-
-
-def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
-    """Return the message as it goes on to Triton: for a model that we serve, in the name of whose call it came with.
-
-    Other models of the same Triton have inputs of their own.
-
-    Raises:
-        ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
-        RequestError: see `PassedRequest.message_of`.
-    """
-    visit = current()
-    if visit.limits_tokens:
-        raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
-    return asked.message_of(visit.principal.name) if is_served else asked.message_for_other()
 
 
 def failed_response(text: str, request_id: str) -> bytes:

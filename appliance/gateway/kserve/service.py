@@ -6,23 +6,18 @@ come. Interceptors of the server see every call.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
 import grpc
 
 from appliance.gateway.kserve.question import answered, asked
-from appliance.gateway.kserve.request import PassedRequest, admitted
+from appliance.gateway.kserve.request import PassedRequest
 from appliance.gateway.kserve.stream import Stream
 from appliance.gateway.refusals import ForbiddenMethodError, UnknownMethodError
 from appliance.gateway.rpc.rim import answering
 from appliance.gateway.services import Services
 from appliance.gateway.triton.methods import ADMINISTRATION, INFER, QUESTIONS, SERVICE, STREAM
-from appliance.gateway.triton.passed_call import PassedCall
-
-# What is answered from memory takes no longer, unless Triton hangs.
-_QUESTION_TIMEOUT_S = 10.0
 
 
 class KServeService(grpc.GenericRpcHandler):
@@ -47,21 +42,18 @@ class KServeService(grpc.GenericRpcHandler):
 
     async def _ask(self, method: str, message: bytes, context: Any) -> Any:
         async with answering(self._services, context, f"{SERVICE}/{method}"):
-            timeout_s = min(_QUESTION_TIMEOUT_S, self._timeout_s(context))
-            question = asked(method, message)
-            answer = await PassedCall(self._services.triton.unary(f"/{SERVICE}/{method}", question, timeout_s)).only()
+            answer = await self._services.questions.ask(method, asked(method, message), self._timeout_s(context))
             return answered(method, answer)
 
     async def _infer(self, message: bytes, context: Any) -> Any:
         async with answering(self._services, context, f"{SERVICE}/{INFER}") as record:
-            with self._services.in_flight.admit() as exchange:
-                request = PassedRequest.from_bytes(message)
-                label = self._services.models.label(request.model)
-                record.fields |= label
-                message = admitted(request, is_served=bool(label))
-                with self._services.traffic.under_way(request.model) if label else contextlib.nullcontext():
-                    call = self._services.triton.unary(f"/{SERVICE}/{INFER}", message, self._timeout_s(context))
-                    return await exchange.attach(PassedCall(call)).only()
+            self._services.in_flight.check_open()
+            passed = PassedRequest.from_bytes(message)
+            label = self._services.models.label(passed.model)
+            record.fields |= label
+            request = passed.forwarded(label.get("model"), self._timeout_s(context), is_unary=True)
+            with self._services.answering.forward(record, request) as answer:
+                return await answer.only()
 
     async def _stream(self, requests: Any, context: Any) -> None:
         async with answering(self._services, context, f"{SERVICE}/{STREAM}", carries_requests=True) as record:

@@ -14,14 +14,13 @@ from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.access.visit import current
 from appliance.gateway.access_log import Record, log
-from appliance.gateway.in_flight import Exchange
-from appliance.gateway.kserve.request import PassedRequest, admitted, error_text, failed_response
+from appliance.gateway.answering.answer import Answer
+from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 from appliance.gateway.rpc.door import identify
 from appliance.gateway.rpc.failure import status_of, text_of
 from appliance.gateway.services import Services
 from appliance.gateway.triton.methods import SERVICE, STREAM
-from appliance.gateway.triton.passed_call import PassedCall
 from appliance.gateway.triton.tensors import error as error_of
 from appliance.within import within
 
@@ -102,17 +101,15 @@ class Stream:
         failure: ApplianceError | None
         request_id = ""
         try:
-            with (
-                self._counted(record),
-                current().holding(len(message)),
-                self._services.in_flight.admit() as exchange,
-            ):
-                asked = PassedRequest.from_bytes(message)
-                request_id = asked.request_id
-                label = self._services.models.label(asked.model)
+            with self._counted(record), current().holding(len(message)):
+                self._services.in_flight.check_open()
+                passed = PassedRequest.from_bytes(message)
+                request_id = passed.request_id
+                label = self._services.models.label(passed.model)
                 record.fields |= label
-                with self._services.traffic.under_way(asked.model) if label else contextlib.nullcontext():
-                    failure = await self._pass_on(asked, exchange, record)
+                request = passed.forwarded(label.get("model"), self._timeout_s, is_unary=False)
+                with self._services.answering.forward(record, request) as answer:
+                    failure = await self._pass_on(answer)
         except ApplianceError as error:
             failure = error
             await self._tell(error, request_id)
@@ -140,32 +137,19 @@ class Stream:
             return contextlib.nullcontext()
         return self._services.door.visiting(principal, (Scope.INFER,))
 
-    async def _pass_on(self, asked: PassedRequest, exchange: Exchange, record: Record) -> ApplianceError | None:
+    async def _pass_on(self, answer: Answer[bytes]) -> ApplianceError | None:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""
         failure = None
-        try:
-            served = record.fields.get("model")
-            message = admitted(asked, is_served=served is not None)
-            call = exchange.attach(
-                PassedCall(self._services.triton.stream(message, self._timeout_s, opened_for=served))
-            )
-            while (response := await call.read()) is not None:
-                record.first_token()
-                if (text := error_text(response)) is not None:
-                    failure = error_of(text)
-                await self._write(response, exchange)
-        except asyncio.CancelledError:
-            if exchange.reason is None:
+        while (response := await answer.read()) is not None:
+            if (text := error_text(response)) is not None:
+                failure = error_of(text)
+            try:
+                await answer.write(self._write_alone(response))
+            except ClientGoneError:
+                # The write hung: the client is lost for the other requests too.
+                self._stalled.set()
                 raise
-            # The write hung: the client is lost for the other requests too.
-            self._stalled.set()
-            raise exchange.reason from None
         return failure
-
-    async def _write(self, response: bytes, exchange: Exchange) -> None:
-        exchange.writing_since = asyncio.get_running_loop().time()
-        await self._write_alone(response)
-        exchange.writing_since = None
 
     async def _write_alone(self, response: bytes) -> None:
         async with self._writing:

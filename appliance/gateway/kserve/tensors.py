@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import RequestError
-from appliance.inference.tensors import INPUTS, OUTPUTS, Tensor, is_one_element
+from appliance.inference.tensors import INPUTS, OUTPUTS, PRINCIPAL, Tensor, is_one_element
 
-# Whose prefixes are shared is decided by who is authenticated, never by what a request says.
-PRINCIPAL = "principal"
 _BYTES = "BYTES"
 _ITEM_BYTES = {
     **dict.fromkeys(("BOOL", "INT8", "UINT8"), 1),
@@ -89,6 +87,7 @@ def _check_names(names: Sequence[str], field: str) -> None:
     for name in names:
         if not name:
             raise RequestError(f"one of the {field} has no name", param=field)
+        # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
         if name == PRINCIPAL:
             raise RequestError(f"{name!r} is the gateway's to set", param=name)
         if name in seen:

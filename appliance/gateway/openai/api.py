@@ -19,7 +19,7 @@ from appliance.gateway.chat.infilling import encode_infilling
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
-from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai import parameters
@@ -31,7 +31,7 @@ from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.services import Services
-from appliance.gateway.triton.completion import CompletionRequest
+from appliance.gateway.triton.completion import CompletionRequest, Delta
 
 
 class OpenAiApi:
@@ -104,7 +104,7 @@ class OpenAiApi:
         kind: type[Form],
         reader: Callable[[], Reader],
         unheld: Unheld | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer[Delta]:
         form = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
             [reader() for _ in range(completion.choices)],
@@ -113,8 +113,8 @@ class OpenAiApi:
             tokens=model.token_bytes,
         )
         record = record_of(request)
-        record.fields |= {"model": model.name, "answer_id": completion.request_id}
-        return Answer(self._services.triton, self._services.in_flight, completion, form, record, failure_event, unheld)
+        answering = self._services.answering.complete(record, completion)
+        return HttpAnswer(answering, form, record, failure_event, streams=completion.stream, unheld=unheld)
 
 
 def _new_id(kind: type[Form]) -> str:

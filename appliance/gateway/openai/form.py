@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from appliance.gateway.chat.parts import Part, Text, joined
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.http.json_text import encode
-from appliance.gateway.triton.completion import Delta
+from appliance.gateway.triton.completion import Delta, combined
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
@@ -71,9 +71,9 @@ class Form(abc.ABC):
         self._frames = [self._frame(choice) for choice in range(len(readers))]
 
     @property
-    def usage(self) -> Usage:
+    def _usage(self) -> Usage:
         """What the answer has cost: all choices' tokens and the slowest one's seconds; the prompt counts once."""
-        return _together(list(self._usages.values()))
+        return combined(list(self._usages.values()))
 
     def head(self) -> bytes:
         """Events before the first piece."""
@@ -102,7 +102,7 @@ class Form(abc.ABC):
         """Events after the last piece."""
         if not self._include_usage:
             return DONE
-        fields = {**self._envelope.fields(self.EVENT), "choices": [], "usage": usage_fields(self.usage)}
+        fields = {**self._envelope.fields(self.EVENT), "choices": [], "usage": usage_fields(self._usage)}
         return _server_sent(fields) + DONE
 
     def document(self, deltas: Sequence[Delta]) -> bytes:
@@ -121,7 +121,7 @@ class Form(abc.ABC):
                     "finish_reason": pieces[-1].finish_reason,
                 }
             )
-        fields = {**self._envelope.fields(self.DOCUMENT), "choices": choices, "usage": usage_fields(self.usage)}
+        fields = {**self._envelope.fields(self.DOCUMENT), "choices": choices, "usage": usage_fields(self._usage)}
         return encode(fields).encode()
 
     def _note(self, last: Delta) -> None:
@@ -185,19 +185,6 @@ def seconds_fields(usage: Usage) -> dict[str, float]:
 
 def _seconds(value: float) -> float:
     return round(value, 6)
-
-
-def _together(usages: Sequence[Usage]) -> Usage:
-    if len(usages) < 2:  # noqa: PLR2004  one choice is its own sum
-        return usages[0] if usages else Usage()
-    return Usage(
-        prompt_tokens=max(usage.prompt_tokens for usage in usages),
-        cached_tokens=min(usage.cached_tokens for usage in usages),
-        completion_tokens=sum(usage.completion_tokens for usage in usages),
-        queue_s=max(usage.queue_s for usage in usages),
-        prefill_s=max(usage.prefill_s for usage in usages),
-        decode_s=max(usage.decode_s for usage in usages),
-    )
 
 
 def _server_sent(value: Any) -> bytes:

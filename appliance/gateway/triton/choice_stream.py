@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from appliance.errors import ApplianceError
 from appliance.gateway.triton.completion import CompletionRequest, Delta
 
 _SEED_BYTES = 8
@@ -21,8 +20,8 @@ class DeltaStream(Protocol):
     async def read(self) -> Delta | None:
         """Return the next piece, or None after the last."""
 
-    def cancel(self, reason: ApplianceError) -> None:
-        """Give the slot back; whoever reads gets `reason`."""
+    def cancel(self) -> None:
+        """Give the slot back. Has no effect after the end."""
 
 
 def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
@@ -72,10 +71,10 @@ class ChoiceStream:
                 return replace(delta, choice=index)
         return None
 
-    def cancel(self, reason: ApplianceError) -> None:
+    def cancel(self) -> None:
         """Give all slots back at once. Has no effect after the end."""
         for stream in self._streams:
-            stream.cancel(reason)
+            stream.cancel()
 
     def _begin(self, index: int) -> None:
         task = asyncio.ensure_future(self._streams[index].read())

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.gateway.access.visit import Visit
 from appliance.inference.events import TokenLogprob, Usage
 
 
@@ -24,7 +23,6 @@ class CompletionRequest:
         client_names: what the client's API calls parameters, by the engine's names, for errors about them; "prompt" is
             the prompt's. Names that are the same are left out.
         choices: how many answers are wanted.
-        visit: whose request it is, and what its tokens are counted against; None: nobody's.
     """
 
     request_id: str
@@ -35,7 +33,6 @@ class CompletionRequest:
     timeout_s: float
     client_names: Mapping[str, str] = field(default_factory=dict)
     choices: int = 1
-    visit: Visit | None = None
 
 
 @dataclass(frozen=True)
@@ -59,3 +56,17 @@ class Delta:
     usage: Usage | None = None
     stop_reason: str | int | None = None
     choice: int = 0
+
+
+def combined(usages: Sequence[Usage]) -> Usage:
+    """Return what several choices cost together: all tokens, the slowest choice's seconds; the prompt counts once."""
+    if not usages:
+        return Usage()
+    return Usage(
+        prompt_tokens=max(usage.prompt_tokens for usage in usages),
+        cached_tokens=min(usage.cached_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        queue_s=max(usage.queue_s for usage in usages),
+        prefill_s=max(usage.prefill_s for usage in usages),
+        decode_s=max(usage.decode_s for usage in usages),
+    )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from appliance.gateway.triton.client import TritonClient
+from appliance.gateway.triton.questions import Questions
 from appliance.within import within
 
 _INTERVAL_S = 1.0
@@ -15,8 +15,8 @@ _INTERVAL_S = 1.0
 class Readiness:
     """The last known state of every model; not ready until Triton has said otherwise."""
 
-    def __init__(self, triton: TritonClient, models: Sequence[str]) -> None:
-        self._triton = triton
+    def __init__(self, questions: Questions, models: Sequence[str]) -> None:
+        self._questions = questions
         self._ready = dict.fromkeys(models, False)
         self._asking = asyncio.Lock()
         self._new = asyncio.Event()
@@ -33,7 +33,7 @@ class Readiness:
     async def ask(self) -> None:
         """Ask now. A Triton that was started again within a second leaves an answer that no longer holds."""
         async with self._asking:
-            ready = {model: await self._triton.is_ready(model) for model in self._ready}
+            ready = {model: await self._questions.is_ready(model) for model in self._ready}
             if ready != self._ready:
                 self._ready = ready
                 self._new.set()

@@ -17,7 +17,7 @@ from appliance.errors import ApplianceError, EngineError, RequestError, Unavaila
 from appliance.gateway.triton.completion import CompletionRequest, Delta
 from appliance.inference import error_text, logprobs
 from appliance.inference.events import Usage
-from appliance.inference.tensors import OPENS_STREAM, element, elements
+from appliance.inference.tensors import OPENS_STREAM, PRINCIPAL, element, elements
 
 _TRUE = b"\x01"
 _FALSE = b"\x00"
@@ -32,20 +32,32 @@ def opening_message(model: str) -> Any:
     return message
 
 
-def request_message(request: CompletionRequest) -> Any:
-    """Return the ModelInferRequest that asks for this completion."""
+def request_message(request: CompletionRequest, principal: str) -> Any:
+    """Return the ModelInferRequest that asks for this completion in the name of this principal."""
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request.request_id)
     count = len(request.prompt_ids)
     _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *request.prompt_ids))
     _add(message, "stream", "BOOL", 1, _TRUE if request.stream else _FALSE)
     _add(message, "sampling_parameters", "BYTES", 1, _json_element(request.sampling))
     _add(message, "request_options", "BYTES", 1, _json_element({"timeout_s": request.timeout_s}))
-    if request.visit is not None:
-        _add(message, "principal", "BYTES", 1, element(request.visit.principal.name.encode()))
+    _add(message, PRINCIPAL, "BYTES", 1, element(principal.encode()))
     _add(message, "return_finish_reason", "BOOL", 1, _TRUE)
     if "logprobs" in request.sampling:
         _add(message, "return_logprobs", "BOOL", 1, _TRUE)
     return message
+
+
+def in_name_of(principal: str, message: Any) -> Any:
+    """Return the ModelInferRequest, which names no principal, with this one as its first input."""
+    named = service_pb2.ModelInferRequest()
+    first = named.inputs.add(name=PRINCIPAL, datatype="BYTES", shape=[1])
+    # Triton takes the contents of all inputs in one of the two ways.
+    if any(one.HasField("contents") for one in message.inputs):
+        first.contents.bytes_contents.append(principal.encode())
+    else:
+        named.raw_input_contents.append(element(principal.encode()))
+    named.MergeFrom(message)
+    return named
 
 
 def delta(response: Any) -> Delta:

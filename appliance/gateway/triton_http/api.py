@@ -12,18 +12,17 @@ from starlette.routing import BaseRoute, Route
 from tritonclient.grpc import service_pb2 as pb
 
 from appliance.errors import RequestError, UnavailableError, UnknownModelError
-from appliance.gateway.access.visit import current
+from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.refusals import ForbiddenMethodError
 from appliance.gateway.services import Services
-from appliance.gateway.triton.methods import SERVICE
-from appliance.gateway.triton.passed_call import PassedCall
+from appliance.gateway.triton.forwarded import ForwardedRequest
+from appliance.gateway.triton_http.failure import failure_event
+from appliance.gateway.triton_http.generate_answer import GenerateForm
 from appliance.gateway.triton_http.generate_request import generate_request
-from appliance.gateway.triton_http.relay import Relay
 from appliance.triton.repository import VERSION
 
-_QUESTION_TIMEOUT_S = 10.0
 Answer = TypeVar("Answer", bound=Message)
 _METHODS = ["GET", "POST"]
 # They load models, map memory, trace, set the log, and tell what other clients do.
@@ -113,11 +112,11 @@ class TritonHttpApi:
 
     async def generate(self, request: Request) -> Any:
         """`POST /v2/models/{model}/generate`."""
-        return await self._relay(request, streams=False)
+        return await self._generate(request, streams=False)
 
     async def generate_stream(self, request: Request) -> Any:
         """`POST /v2/models/{model}/generate_stream`."""
-        return await self._relay(request, streams=True)
+        return await self._generate(request, streams=True)
 
     async def infer(self, request: Request) -> Response:
         """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
@@ -133,15 +132,14 @@ class TritonHttpApi:
             hint="models and settings are the operator's: see appliance --help",
         )
 
-    async def _relay(self, request: Request, *, streams: bool) -> Relay:
+    async def _generate(self, request: Request, *, streams: bool) -> HttpAnswer[bytes]:
         model = self._model(request)
         record = record_of(request)
         record.fields |= {"model": model, "stream": streams}
-        visit = current()
-        if visit.limits_tokens:
-            raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
-        message = generate_request(model, await body_for_model(request, self._services), visit.principal.name)
-        return Relay(self._services, model, message, streams, record)
+        message = generate_request(model, await body_for_model(request, self._services), streams=streams)
+        forwarded = ForwardedRequest(message, model, self._services.settings.timeout_s)
+        answering = self._services.answering.forward(record, forwarded)
+        return HttpAnswer(answering, GenerateForm(), record, failure_event, streams=streams)
 
     def _model(self, request: Request) -> str:
         """The name of the model in the path.
@@ -156,8 +154,7 @@ class TritonHttpApi:
         return name
 
     async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:
-        call = self._services.triton.unary(f"/{SERVICE}/{method}", message.SerializeToString(), _QUESTION_TIMEOUT_S)
-        return kind.FromString(await PassedCall(call).only())
+        return kind.FromString(await self._services.questions.ask(method, message.SerializeToString()))
 
 
 def _tensor(found: Any) -> dict[str, Any]:

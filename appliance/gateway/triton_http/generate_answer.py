@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from tritonclient.grpc import service_pb2
 
 from appliance.errors import EngineError
+from appliance.gateway.http.json_text import encode
 from appliance.gateway.triton.tensors import error
 from appliance.inference.tensors import elements
 
 _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
 
 
-def answer_fields(message: bytes) -> dict[str, Any] | None:
+class GenerateForm:
+    """The bytes of one answer in the making, of messages of ModelStreamInfer."""
+
+    def head(self) -> bytes:
+        """Nothing: events begin with the first piece."""
+        return b""
+
+    def events(self, message: bytes) -> bytes:
+        """One event; nothing for the empty message that ends an answer."""
+        fields = _fields(message)
+        return b"" if fields is None else f"data: {encode(fields)}\n\n".encode()
+
+    def tail(self) -> bytes:
+        """Nothing: the connection's end is the answer's."""
+        return b""
+
+    def document(self, messages: Sequence[bytes]) -> bytes:
+        """The whole answer.
+
+        Raises:
+            ApplianceError: it is the model's error.
+            EngineError: the model did not answer in one piece.
+        """
+        answers = [fields for fields in map(_fields, messages) if fields is not None]
+        if len(answers) != 1:
+            raise EngineError(f"the model answered in {len(answers)} pieces, not in one")
+        return encode(answers[0]).encode()
+
+
+def _fields(message: bytes) -> dict[str, Any] | None:
     """Read one message of a stream; None for the empty one that ends an answer.
 
     Raises:

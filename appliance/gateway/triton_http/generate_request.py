@@ -1,4 +1,4 @@
-"""From the body of `generate` and `generate_stream` to Triton's request, in the name of who is authenticated.
+"""From the body of `generate` and `generate_stream` to Triton's request.
 
 A key of the body, or of its `parameters`, is an input if the model has one of that name, else a parameter (Triton's
 generate extension). The request is made of what was checked; no byte of the body goes on as it came.
@@ -13,27 +13,28 @@ from tritonclient.grpc import service_pb2
 
 from appliance.errors import RequestError
 from appliance.gateway.bodies.json_body import read_object
-from appliance.inference.tensors import INPUTS, Tensor, element
+from appliance.inference.tensors import INPUTS, PRINCIPAL, Tensor, element
 
 _PARAMETERS = "parameters"
 _ID = "id"
-# Whose prefixes are shared is decided by who is authenticated, never by what a request says.
-_PRINCIPAL = "principal"
+_STREAM = "stream"
+_ASKS_FOR_PIECES = (True, [True])
 _TENSORS = {tensor.name: tensor for tensor in INPUTS}
 _INT32 = range(-(1 << 31), 1 << 31)
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
-def generate_request(model: str, content: bytes, principal: str) -> bytes:
-    """Return a ModelInferRequest.
+def generate_request(model: str, content: bytes, *, streams: bool) -> Any:
+    """Return a ModelInferRequest, without a principal.
 
     Args:
         model: the model's name.
         content: what the client sent.
-        principal: the name of whoever is authenticated.
+        streams: whether the answer may come in pieces.
 
     Raises:
-        RequestError: it is no JSON object, a value has a wrong type, a name comes twice, or it names a principal.
+        RequestError: it is no JSON object, a value has a wrong type, a name comes twice, it names a principal, or it
+            asks for pieces where the answer comes whole.
     """
     asked = read_object(content)
     parameters = asked.pop(_PARAMETERS, {})
@@ -42,16 +43,18 @@ def generate_request(model: str, content: bytes, principal: str) -> bytes:
     for name in asked.keys() & parameters.keys():
         raise RequestError(f"{name} is given twice, in {_PARAMETERS} too", param=name)
     asked |= parameters
-    if _PRINCIPAL in asked:
-        raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
+    # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
+    if PRINCIPAL in asked:
+        raise RequestError(f"the input {PRINCIPAL!r} is the gateway's to set", param=PRINCIPAL)
+    if asked.get(_STREAM) in _ASKS_FOR_PIECES and not streams:
+        raise RequestError("generate answers in one piece", hint="use generate_stream", param=_STREAM)
     message = service_pb2.ModelInferRequest(model_name=model, id=_id(asked.pop(_ID, "")))
     for name, value in asked.items():
         if name in _TENSORS:
             _add(message, _TENSORS[name], value)
         else:
             _set(message.parameters[name], name, value)
-    _add(message, _TENSORS[_PRINCIPAL], principal)
-    return bytes(message.SerializeToString())
+    return message
 
 
 def _id(value: Any) -> str:

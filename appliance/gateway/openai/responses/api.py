@@ -15,7 +15,7 @@ from appliance.gateway.access.visit import current
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat.prepare import prepare, tokenize
 from appliance.gateway.chat.read_form import ReadForm
-from appliance.gateway.http.answer import Answer
+from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_gateway, body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
@@ -57,8 +57,6 @@ class ResponsesApi:
         settings = response_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked, turns))
         response_id = new_id("resp")
-        record = record_of(request)
-        record.fields |= {"model": model.name, "answer_id": response_id}
         principal = _principal()
 
         def keep(fields: Mapping[str, Any], document: bytes) -> None:
@@ -84,7 +82,9 @@ class ResponsesApi:
             client_names={**prepared.client_names, "max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
         )
         read_form = ReadForm(form, prepared.reader())
-        return Answer(services.triton, services.in_flight, completion, read_form, record, form.failure, prepared.unheld)
+        record = record_of(request)
+        answering = services.answering.complete(record, completion)
+        return HttpAnswer(answering, read_form, record, form.failure, streams=completion.stream, unheld=prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""

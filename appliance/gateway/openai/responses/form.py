@@ -41,7 +41,7 @@ class ResponseForm:
         count_tokens: Callable[[str], int],
         keep: Callable[[Mapping[str, Any], bytes], None],
     ) -> None:
-        self.usage = Usage()
+        self._usage = Usage()
         self._base = {"id": response_id, "object": "response", "created_at": created, **echo}
         self._alternatives = alternatives
         self._tokens = tokens
@@ -97,7 +97,7 @@ class ResponseForm:
         self._items.add(piece.parts, logprobs)
         if piece.finish_reason:
             self._finish_reason = piece.finish_reason
-            self.usage = piece.usage or self.usage
+            self._usage = piece.usage or self._usage
 
     def _finish(self) -> tuple[dict[str, Any], bytes]:
         """Close what is open, and return the answer in fields and in bytes."""
@@ -124,7 +124,7 @@ class ResponseForm:
         return {**self._base, "status": status, **empty, **fields}
 
     def _usage_fields(self) -> dict[str, Any]:
-        usage = self.usage
+        usage = self._usage
         return {
             "input_tokens": usage.prompt_tokens,
             "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},

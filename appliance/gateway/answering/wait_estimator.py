@@ -5,17 +5,16 @@ It estimates how long a new request would wait. It asks nobody, so an answer cos
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _REMEMBERED = 64
 
 
 @dataclass(frozen=True)
-class Forecast:
+class WaitEstimate:
     """How long a request that comes now would wait for a slot, and what that is concluded from.
 
     Attributes:
@@ -41,7 +40,7 @@ class _Seen:
     service_s: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
 
-class Traffic:
+class WaitEstimator:
     """See the module."""
 
     def __init__(self, slots: int) -> None:
@@ -69,17 +68,8 @@ class Traffic:
 
         return end
 
-    @contextlib.contextmanager
-    def under_way(self, model: str) -> Iterator[None]:
-        """A request runs inside the block, and nobody will say how long it held a slot."""
-        end = self.begin(model)
-        try:
-            yield
-        finally:
-            end(None)
-
-    def forecast(self, model: str) -> Forecast:
-        """See Forecast.
+    def estimate(self, model: str) -> WaitEstimate:
+        """See WaitEstimate.
 
         The engine keeps its slots busy, so one becomes free every `service_s / slots` seconds, and the request stands
         behind those that have none.
@@ -88,4 +78,4 @@ class Traffic:
         service_s = statistics.median(seen.service_s) if seen.service_s else None
         place = seen.requests - self._slots + 1
         wait_s = 0.0 if place <= 0 else None if service_s is None else place * service_s / self._slots
-        return Forecast(seen.requests, self._slots, wait_s, len(seen.service_s), service_s)
+        return WaitEstimate(seen.requests, self._slots, wait_s, len(seen.service_s), service_s)

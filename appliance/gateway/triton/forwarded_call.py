@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.refusals import PassedOnError
-from appliance.gateway.triton.client import read_to_end, status_error, true_code
+from appliance.gateway.triton.call_end import read_to_end, status_error, true_code
 from appliance.gateway.triton.tensors import NOT_LOADED
 
 # What a ModelStreamInferResponse with an error begins with: its field 1, which is text.
@@ -21,26 +20,24 @@ _ERROR_FIELD = b"\x0a"
 _OURS = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
-class PassedCall:
+class ForwardedCall:
     """Triton's answer to a call, while it comes."""
 
-    def __init__(self, call: Any) -> None:
-        """Take a call of grpc.aio without serializers."""
+    def __init__(self, call: Any, *, is_unary: bool) -> None:
+        """Take a call of grpc.aio without serializers; a unary one has exactly one message."""
         self._call = call
-        self._reason: ApplianceError | None = None
-
-    async def only(self) -> bytes:
-        """Return the answer to a unary call.
-
-        Raises:
-            ApplianceError: Triton refused or went away, or `cancel` was called with this error.
-        """
-        with self._translated():
-            return bytes(await self._call)
+        self._is_unary = is_unary
+        self._is_over = False
 
     async def read(self) -> bytes | None:
-        """Return the next message of a streaming call, or None after the last; raises as `only` does."""
+        """Return the next message, or None after the last.
+
+        Raises:
+            ApplianceError: Triton refused or went away.
+        """
         with self._translated():
+            if self._is_unary:
+                return await self._read_only()
             message = await self._call.read()
             if message is not grpc.aio.EOF:
                 if message.startswith(_ERROR_FIELD):
@@ -51,25 +48,29 @@ class PassedCall:
                 raise _error(code, await self._call.details() or "")
             return None
 
-    def cancel(self, reason: ApplianceError) -> None:
-        """End it in Triton too; whoever waits for the answer gets `reason`. Has no effect after the end."""
-        if self._reason is None:
-            self._reason = reason
-            self._call.cancel()
+    async def only(self) -> bytes:
+        """Return the first message, of a call that has one; raises as `read` does."""
+        message = await self.read()
+        if message is None:
+            raise EngineError("Triton ended the call without an answer")
+        return message
+
+    def cancel(self) -> None:
+        """End it in Triton too. Has no effect after the end."""
+        self._call.cancel()
+
+    async def _read_only(self) -> bytes | None:
+        if self._is_over:
+            return None
+        self._is_over = True
+        return bytes(await self._call)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise self._reason or _error(true_code(self._call, error), error.details() or "") from error
-        except ApplianceError as error:
-            raise self._reason or error from None
-        except asyncio.CancelledError:
-            if self._reason is None:
-                self._call.cancel()
-                raise
-            raise self._reason from None
+            raise _error(true_code(self._call, error), error.details() or "") from error
 
 
 def _error(code: grpc.StatusCode, details: str) -> ApplianceError:

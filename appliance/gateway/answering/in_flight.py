@@ -1,61 +1,33 @@
-"""The requests under way: admits them, cancels those whose client stopped reading, and drains. It knows no protocol."""
+"""The requests under way: limits their number, cancels those whose client stopped reading, drains. No protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from appliance.errors import ApplianceError, OverloadedError
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
 from appliance.within import within
 
-
-class ModelAnswer(Protocol):
-    """What Triton says to a request, while it comes."""
-
-    def cancel(self, reason: ApplianceError) -> None:
-        """Free the slot; whoever reads gets `reason`."""
-
-
-Answer = TypeVar("Answer", bound=ModelAnswer)
 _STALL_CHECK_S = 0.5
 
 
-class Exchange:
-    """One request under way: what to cancel when its client, the drain or a stall ends it early.
+class Exchange(Protocol):
+    """One request under way.
 
     Attributes:
-        stream: the model's answer, once there is one.
         writing_since: loop time at which a write to the client began that is not yet done; None between writes.
-        reason: why it was interrupted, if it was.
     """
 
-    def __init__(self) -> None:
-        self.stream: ModelAnswer | None = None
-        self.writing_since: float | None = None
-        self._task = asyncio.current_task()
-        self.reason: ApplianceError | None = None
-
-    def attach(self, stream: Answer) -> Answer:
-        """Remember the model's answer; if the exchange was interrupted meanwhile, cancel it at once."""
-        self.stream = stream
-        if self.reason is not None:
-            stream.cancel(self.reason)
-        return stream
+    writing_since: float | None
 
     def interrupt(self, reason: ApplianceError) -> None:
-        """Free the slot; whoever reads the model's answer gets `reason`."""
-        self.reason = self.reason or reason
-        if self.stream is not None:
-            self.stream.cancel(reason)
+        """End the model's work; whoever reads its answer gets `reason`. Has no effect after the end."""
 
     def abandon(self, reason: ApplianceError) -> None:
-        """Interrupt although a write hangs; the task that waits for the write is cancelled."""
-        self.interrupt(reason)
-        if self._task is not None:
-            self._task.cancel()
+        """Interrupt it although a write to its client hangs."""
 
 
 class InFlight:
@@ -101,14 +73,12 @@ class InFlight:
             self._receiving -= 1
 
     @contextlib.contextmanager
-    def admit(self) -> Iterator[Exchange]:
-        """Hold a place for the current task's request; raises as `check_open` does."""
-        self.check_open()
-        exchange = Exchange()
+    def holding(self, exchange: Exchange) -> Iterator[None]:
+        """Hold a place for a request, after `check_open`; what it has open at the end of the block is interrupted."""
         self._exchanges.add(exchange)
         self._idle.clear()
         try:
-            yield exchange
+            yield
         finally:
             # Without effect on a stream that ended; otherwise nobody reads it any more.
             exchange.interrupt(ClientGoneError("the request was abandoned"))

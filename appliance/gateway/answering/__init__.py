@@ -1,0 +1,1 @@
+"""The one way from an API to a model's answer."""

@@ -1,0 +1,104 @@
+"""One model's answer under way: read by an API, written to its client, and ended whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+from appliance.errors import ApplianceError, EngineError
+
+Piece = TypeVar("Piece")
+Piece_co = TypeVar("Piece_co", covariant=True)
+
+
+class Source(Protocol[Piece_co]):
+    """What Triton answers, while it comes."""
+
+    async def read(self) -> Piece_co | None:
+        """Return the next piece, or None after the last."""
+
+    def cancel(self) -> None:
+        """End the work. Has no effect after the end."""
+
+
+class Answer(Generic[Piece]):
+    """See the module. It belongs to the task that makes it.
+
+    Attributes:
+        reason: why it was interrupted, if it was.
+        writing_since: loop time at which a write to the client began that is not yet done; None between writes.
+    """
+
+    def __init__(
+        self, source: Source[Piece], count: Callable[[Piece], None], refused: Callable[[], None] | None = None
+    ) -> None:
+        """Take an answer.
+
+        Args:
+            source: where it comes from.
+            count: is told of every piece.
+            refused: is told if Triton or the engine fails.
+        """
+        self.reason: ApplianceError | None = None
+        self.writing_since: float | None = None
+        self._source = source
+        self._count = count
+        self._refused = refused
+        self._task = asyncio.current_task()
+        self._clock = asyncio.get_running_loop().time
+
+    async def read(self) -> Piece | None:
+        """Return the next piece, or None after the last.
+
+        Raises:
+            ApplianceError: the engine refused or failed, Triton went away, or the answer was interrupted.
+        """
+        try:
+            piece = await self._source.read()
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise
+            raise self.reason from None
+        except ApplianceError as error:
+            if self.reason is not None:
+                raise self.reason from error
+            if self._refused is not None:
+                self._refused()
+            raise
+        if piece is not None:
+            self._count(piece)
+        return piece
+
+    async def only(self) -> Piece:
+        """Return the first piece, of an answer that has one; raises as `read` does."""
+        piece = await self.read()
+        if piece is None:
+            raise EngineError("the engine ended the answer without saying why")
+        return piece
+
+    async def write(self, writing: Awaitable[object]) -> None:
+        """Await a write to the client; one that hangs for long ends the answer.
+
+        Raises:
+            ApplianceError: the client stopped reading.
+        """
+        self.writing_since = self._clock()
+        try:
+            await writing
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise
+            raise self.reason from None
+        self.writing_since = None
+
+    def interrupt(self, reason: ApplianceError) -> None:
+        """Free the slot; whoever reads gets `reason`. Has no effect after the end."""
+        self.reason = self.reason or reason
+        self._source.cancel()
+
+    def abandon(self, reason: ApplianceError) -> None:
+        """Interrupt although a write hangs; the task that waits for the write is cancelled."""
+        self.interrupt(reason)
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,98 @@
+"""The one way from an API to a model: admits a request, counts it against its principal, sends it and ends it.
+
+HTTP, gRPC and KServe all answer through it, so whatever must hold for every answer has its place here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from appliance.gateway.access.visit import current
+from appliance.gateway.access_log import Record
+from appliance.gateway.answering.answer import Answer
+from appliance.gateway.answering.in_flight import InFlight
+from appliance.gateway.answering.wait_estimator import WaitEstimator
+from appliance.gateway.refusals import ForbiddenMethodError
+from appliance.gateway.triton.completion import CompletionRequest, Delta, combined
+from appliance.gateway.triton.forwarded import ForwardedRequest
+from appliance.gateway.triton.inference import Inference
+from appliance.inference.events import Usage
+
+
+class Answering:
+    """See the module."""
+
+    def __init__(self, inference: Inference, in_flight: InFlight, waits: WaitEstimator) -> None:
+        self._inference = inference
+        self._in_flight = in_flight
+        self._waits = waits
+
+    @contextlib.contextmanager
+    def complete(self, record: Record, request: CompletionRequest) -> Iterator[Answer[Delta]]:
+        """Answer a completion request inside the block, in the name of whose request this task serves.
+
+        Args:
+            record: the request's log line.
+            request: what is asked.
+
+        Raises:
+            ShuttingDownError, OverloadedError: see `InFlight.check_open`.
+            PromptTooLongError: the prompt is over a limit.
+            LimitError: too many tokens in this minute, or too many choices at once.
+        """
+        record.fields |= {
+            "model": request.model,
+            "answer_id": request.request_id,
+            "prompt_tokens": len(request.prompt_ids),
+            "stream": request.stream,
+        }
+        self._in_flight.check_open()
+        visit = current()
+        if request.choices > 1:
+            visit.widen(request.choices)
+        visit.reserve(len(request.prompt_ids), request.client_names.get("prompt", "prompt"))
+        ends = [self._waits.begin(request.model) for _ in range(request.choices)]
+        usages: list[Usage] = []
+
+        def count(delta: Delta) -> None:
+            record.first_token()
+            visit.spend(len(delta.token_ids))
+            if delta.usage is not None:
+                ends[delta.choice](delta.usage.prefill_s + delta.usage.decode_s)
+                usages.append(delta.usage)
+                record.used(combined(usages))
+
+        answer = Answer(self._inference.complete(request, visit.principal.name), count, visit.give_back)
+        try:
+            with self._in_flight.holding(answer):
+                yield answer
+        finally:
+            for end in ends:
+                end(None)
+
+    @contextlib.contextmanager
+    def forward(self, record: Record, request: ForwardedRequest) -> Iterator[Answer[bytes]]:
+        """Answer a request of Triton's own protocol inside the block; see `complete`.
+
+        Raises:
+            ShuttingDownError, OverloadedError: see `InFlight.check_open`.
+            ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
+        """
+        self._in_flight.check_open()
+        visit = current()
+        if visit.limits_tokens:
+            raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
+
+        def count(_message: Any) -> None:
+            record.first_token()
+
+        end = self._waits.begin(request.served) if request.served is not None else None
+        answer = Answer(self._inference.forward(request, visit.principal.name), count)
+        try:
+            with self._in_flight.holding(answer):
+                yield answer
+        finally:
+            if end is not None:
+                end(None)

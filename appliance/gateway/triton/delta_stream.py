@@ -1,0 +1,69 @@
+"""The answer to one completion request, read from Triton piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2
+
+from appliance.errors import ApplianceError, EngineError
+from appliance.gateway.triton import tensors
+from appliance.gateway.triton.call_end import read_to_end, status_error, true_code
+from appliance.gateway.triton.completion import Delta
+
+
+class TritonStream:
+    """See the module."""
+
+    def __init__(self, call: Any, client_names: Mapping[str, str]) -> None:
+        """Take a call of grpc.aio without serializers, and what the client calls parameters; see CompletionRequest."""
+        self._call = call
+        self._client_names = client_names
+        self._finished = False
+
+    async def read(self) -> Delta | None:
+        """Return the next piece, or None after the last.
+
+        Raises:
+            ApplianceError: the engine refused or failed, or Triton went away.
+        """
+        try:
+            response = await self._next()
+            if response is not None and response.error_message:
+                await read_to_end(self._call)
+        except grpc.aio.AioRpcError as error:
+            self._check_finished(status_error(true_code(self._call, error), error.details() or ""))
+            return None
+        if response is None:
+            self._check_finished(await self._status_error())
+            return None
+        if response.error_message:
+            raise tensors.error(response.error_message, self._client_names)
+        piece = tensors.delta(response.infer_response)
+        self._finished = self._finished or bool(piece.finish_reason)
+        return piece
+
+    def cancel(self) -> None:
+        """Give the slot back at once. Has no effect after the end."""
+        self._call.cancel()
+
+    async def _next(self) -> Any:
+        """The next response that says something, or None after the last."""
+        while (message := await self._call.read()) is not grpc.aio.EOF:
+            response = service_pb2.ModelStreamInferResponse.FromString(message)
+            # An empty one with `triton_final_response` ends a decoupled answer.
+            if response.error_message or response.infer_response.outputs:
+                return response
+        return None
+
+    def _check_finished(self, error: ApplianceError | None) -> None:
+        """The stream is over: fine after a finish reason, an error otherwise."""
+        if not self._finished:
+            raise error or EngineError("the engine ended the completion without saying why")
+
+    async def _status_error(self) -> ApplianceError | None:
+        code = await self._call.code()
+        return None if code is grpc.StatusCode.OK else status_error(code, await self._call.details() or "")

@@ -1,0 +1,52 @@
+"""Sends requests for a model's work to Triton, each as a KServe stream of its own, so that it is cancelled alone.
+
+It uses the generated messages directly: tritonclient's own layer copies every tensor through numpy.
+"""
+
+from __future__ import annotations
+
+from appliance.gateway.triton import tensors
+from appliance.gateway.triton.channel import TritonChannel
+from appliance.gateway.triton.choice_stream import ChoiceStream, DeltaStream, single_requests
+from appliance.gateway.triton.completion import CompletionRequest
+from appliance.gateway.triton.delta_stream import TritonStream
+from appliance.gateway.triton.forwarded import ForwardedRequest
+from appliance.gateway.triton.forwarded_call import ForwardedCall
+from appliance.gateway.triton.methods import INFER, STREAM
+
+# The engine ends a request at its deadline; this much later the gateway stops waiting for it.
+_DEADLINE_GRACE_S = 5.0
+
+
+class Inference:
+    """Sends over one channel, in the name of a principal that the caller has authenticated."""
+
+    def __init__(self, channel: TritonChannel) -> None:
+        self._channel = channel
+
+    def complete(self, request: CompletionRequest, principal: str) -> DeltaStream:
+        """Send the request and return its stream, which is to be cancelled when nobody reads it any more.
+
+        Several choices are requests of their own, read as one. Whatever goes wrong, the first read tells.
+        """
+        if request.choices == 1:
+            return self._complete_one(request, principal)
+        return ChoiceStream([self._complete_one(single, principal) for single in single_requests(request)])
+
+    def forward(self, request: ForwardedRequest, principal: str) -> ForwardedCall:
+        """Send the request and return its answer; models that we do not serve have no input for the principal."""
+        message = request.message
+        if request.served is not None:
+            message = tensors.in_name_of(principal, message)
+        content = message.SerializeToString()
+        if request.is_unary:
+            return ForwardedCall(self._channel.unary(INFER, content, request.timeout_s), is_unary=True)
+        opening = [tensors.opening_message(request.served).SerializeToString()] if request.served else []
+        call = self._channel.stream(STREAM, [*opening, content], request.timeout_s)
+        return ForwardedCall(call, is_unary=False)
+
+    def _complete_one(self, request: CompletionRequest, principal: str) -> TritonStream:
+        messages = (tensors.opening_message(request.model), tensors.request_message(request, principal))
+        contents = [message.SerializeToString() for message in messages]
+        call = self._channel.stream(STREAM, contents, request.timeout_s + _DEADLINE_GRACE_S)
+        return TritonStream(call, request.client_names)
