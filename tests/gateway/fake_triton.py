@@ -130,6 +130,17 @@ def endless(text: str = "word ", pause_s: float = 0.005) -> Script:
     return script
 
 
+def silent_after(*texts: str) -> Script:
+    """A script that says these words and then waits until it is cancelled."""
+
+    async def script(_asked: Asked) -> AsyncIterator[Any]:
+        for number, text in enumerate(texts):
+            yield piece(text, [number])
+        await asyncio.Event().wait()
+
+    return script
+
+
 def refusal(message: str) -> Script:
     """A script that answers with an error."""
 

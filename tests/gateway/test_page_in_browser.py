@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from appliance.auth.policy import Policy
 from tests.gateway.browser import DESKTOP, PHONE, Browser, Open
-from tests.gateway.fake_triton import endless, failure, piece, refusal, usage, words
+from tests.gateway.fake_triton import failure, piece, refusal, silent_after, usage, words
 from tests.gateway.keys import Keys as ApiKeys
 from tests.waiting import wait_until
 
@@ -86,7 +86,8 @@ async def _set(event: asyncio.Event) -> None:
 
 @pytest.mark.parametrize("how", ["button", "escape"])
 def test_stop_ends_the_answer_in_the_engine_and_keeps_what_came(page: Browser, harness, how):
-    harness.triton.script = endless("word ")
+    # Not endless: what came goes into the next prompt, and the context has its end.
+    harness.triton.script = silent_after("word ", "word ")
     cancelled = harness.triton.cancelled
     page.ask("Go on for ever")
     page.wait_for(".answer .text", "word word")
@@ -122,7 +123,7 @@ def test_a_conversation_is_sent_as_a_whole_and_a_new_one_starts_empty(page: Brow
 
 
 def test_a_new_conversation_ends_the_answer_under_way_and_takes_nothing_of_it(page: Browser, harness):
-    harness.triton.script = endless("word ")
+    harness.triton.script = silent_after("word ", "word ")
     page.ask("Go on for ever")
     page.wait_for(".answer .text", "word word")
     page.find("#new").click()

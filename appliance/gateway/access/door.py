@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from appliance.auth.api_key import ApiKey
@@ -47,15 +47,24 @@ class Door:
     Attributes:
         limits: how much each may do.
         takes_certificates: whether a client certificate may stand for a key.
+        clock: seconds by which rates are counted.
     """
 
-    def __init__(self, policy: Policy, limits: DoorLimits, *, is_exposed: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        limits: DoorLimits,
+        *,
+        is_exposed: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Take the rules.
 
         Args:
             policy: who is let in.
             limits: how much of it.
             is_exposed: whether others than this machine reach the gateway; then nobody is let in unknown, ever.
+            clock: see the attribute.
         """
         self.limits = limits
         self._policy = policy
@@ -64,7 +73,8 @@ class Door:
         has_certificates = bool(policy.certificates) or (policy.tls is not None and policy.tls.requires_client)
         self._demands = is_exposed or policy.require_keys or has_certificates
         self.takes_certificates = has_certificates
-        self._box = Account(limits.box, time.monotonic())
+        self.clock = clock
+        self._box = Account(limits.box, clock())
         self._accounts: dict[str, Account] = {}
 
     @property
@@ -110,14 +120,14 @@ class Door:
         if not principal.may(wanted):
             words = " or ".join(scope_words(wanted))
             raise ForbiddenError(f"this needs the scope {words}, which {principal.name} does not have")
-        now = time.monotonic()
+        now = self.clock()
         accounts = (self._account(principal.name, now), self._box)
         # All are asked before any is charged.
         for account in accounts:
             account.check_request(now)
         for account in accounts:
             account.begin(now)
-        found = Visit(principal, accounts, self.limits.max_prompt_tokens)
+        found = Visit(principal, accounts, self.limits.max_prompt_tokens, self.clock)
         try:
             visit.begin(found)
             yield found

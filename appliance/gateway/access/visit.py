@@ -7,7 +7,6 @@ and what asks a model without having come through the door fails.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 
@@ -33,7 +32,7 @@ class Visit:
         principal: Principal,
         accounts: Sequence[Account],
         max_prompt_tokens: int | None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self.principal = principal
         self.accounts = accounts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,20 +38,20 @@ class HttpDoor:
             principal = self._door.identify(key_in(headers), scope.get("state", {}).get(NAMES, ()))
             record_of(request).fields["principal"] = principal.name
             with self._door.visiting(principal, scopes) as visit:
-                await self._app(scope, receive, _telling(visit.accounts[0], send))
+                await self._app(scope, receive, _telling(visit.accounts[0], send, self._door.clock))
         except ApplianceError as error:
             # What is raised behind the door is answered there: this one is the door's own.
             await on_failure(request, error)(scope, receive, send)
 
 
-def _telling(account: Account, send: Send) -> Send:
+def _telling(account: Account, send: Send, clock: Callable[[], float]) -> Send:
     """Add what is left of the account's rates to the head of the answer."""
     if account.requests is None and account.tokens is None:
         return send
 
     async def send_with_rates(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *_rate_headers(account, time.monotonic())]
+            message["headers"] = [*message["headers"], *_rate_headers(account, clock())]
         await send(message)
 
     return send_with_rates
