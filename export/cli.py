@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import click
 
 from appliance.layout import Layout
+from appliance.sizes import size
 from appliance.targets import targets
 from export.pipeline import Exported, export_model
 from export.presets import PRESETS
@@ -52,15 +53,15 @@ def command(box: Box, model: str, target: str, preset: str | None, as_json: bool
     tolerance = f"at most {quality['max_mean_kl']:g}, over {quality['tokens']} tokens"
     click.echo(
         f"{'Exported' if exported.was_installed else 'Already exported'}: {exported.folder}\n"
-        f"  size            {_size(exported) / 1e6:,.0f} MB\n"
+        f"  size            {size(_size(exported))}\n"
         f"  mean KL         {quality['mean_kl']:.5f} ({tolerance})\n"
         f"  top-1 agreement {quality['top1_agreement']:.1%}\n"
         f"  perplexity      {quality['perplexity']:.3f} (reference {quality['reference_perplexity']:.3f})\n"
         f"  greedy tokens   {quality['greedy_agreement']:.1%} before the first difference\n"
         f"  compared with   {quality['reference']}\n"
         f"{measured}"
-        f"  peak memory     {exported.build_peak_bytes / 1e6:,.0f} MB building, "
-        f"{exported.peak_bytes / 1e6:,.0f} MB with the mapped files of measuring\n"
+        f"  peak memory     {size(exported.build_peak_bytes)} building, "
+        f"{size(exported.peak_bytes)} with the mapped files of measuring\n"
         f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
     )
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import click
 
 from appliance import targets
-from appliance.cli.output import json_option, print_json, size, table
+from appliance.cli.output import json_option, print_json, table
 from appliance.layout import Layout
+from appliance.sizes import size
 from export.plan import Plan, plan
 from export.prediction import EFFICIENCY, Memory, OnBoard, Speed, cache_bytes
 

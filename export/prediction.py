@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.errors import NoSpaceError, UsageError
+from appliance.sizes import size
 from appliance.targets import Board, PowerMode
 from export.holdings import Sizes
 
@@ -177,12 +178,12 @@ def check_fit(model: str, predicted: Sequence[OnBoard], use: Use, others: Mappin
     largest = max(predicted, key=lambda each: each.board.memory_bytes)
     needs = largest.memory
     parts = [
-        f"{_gigabytes(needs.weights_bytes)} of weights",
-        f"{_gigabytes(needs.cache_bytes)} of cache ({use.slots:,} x {use.rows:,} tokens)",
-        f"{_gigabytes(needs.runtime_bytes)} for the runtime",
+        f"{size(needs.weights_bytes)} of weights",
+        f"{size(needs.cache_bytes)} of cache ({use.slots:,} x {use.rows:,} tokens)",
+        f"{size(needs.runtime_bytes)} for the runtime",
     ]
     if needs.system_bytes:
-        parts.append(f"{_gigabytes(needs.system_bytes)} for the system")
+        parts.append(f"{size(needs.system_bytes)} for the system")
     ways = []
     if largest.most_context_tokens:
         ways.append(f"--context {largest.most_context_tokens}")
@@ -190,8 +191,8 @@ def check_fit(model: str, predicted: Sequence[OnBoard], use: Use, others: Mappin
         ways.append(f"--slots {largest.most_slots}")
     ways += [f"--preset {name}" for name, sizes in others.items() if on_board(sizes, use, largest.board).fits]
     raise NoSpaceError(
-        f"{model} does not fit {largest.board.name}: {' + '.join(parts)} = {_gigabytes(needs.total_bytes)}, "
-        f"it has {_gigabytes(largest.board.memory_bytes)}",
+        f"{model} does not fit {largest.board.name}: {' + '.join(parts)} = {size(needs.total_bytes)}, "
+        f"it has {size(largest.board.memory_bytes)}",
         hint=f"this would fit: {', or '.join(ways)}" if ways else "take a smaller model",
     )
 
@@ -209,7 +210,3 @@ def _speed(sizes: Sizes, use: Use, mode: PowerMode) -> Speed:
         return Speed(mode.name, mode.watts, None, None)
     one, every = (roofline(sizes, count, use.rows, EFFICIENCY * bandwidth) for count in (1, use.slots))
     return Speed(mode.name, mode.watts, one, every)
-
-
-def _gigabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:,.2f} GB"

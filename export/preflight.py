@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.errors import NoSpaceError
 from appliance.memory import available_bytes
+from appliance.sizes import size
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
 from export.holdings import held
@@ -59,7 +60,7 @@ def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise NoSpaceError(
-            f"{what} needs {_megabytes(needed_bytes)} in {folder}, {_megabytes(free)} are free",
+            f"{what} needs {size(needed_bytes)} in {folder}, {size(free)} are free",
             hint="free some space, or move the folders with APPLIANCE_ROOT and APPLIANCE_CACHE",
         )
 
@@ -73,12 +74,8 @@ def check_memory(needs: Needs) -> None:
     available = available_bytes()
     if available < needs.memory_bytes:
         raise NoSpaceError(
-            f"the export needs {_megabytes(needs.memory_bytes)} of memory: 2 x {_megabytes(needs.largest_bytes)} for "
-            f"the largest tensor, {_megabytes(needs.output_bytes)} for the output; "
-            f"{_megabytes(available)} are available",
+            f"the export needs {size(needs.memory_bytes)} of memory: 2 x {size(needs.largest_bytes)} for "
+            f"the largest tensor, {size(needs.output_bytes)} for the output; "
+            f"{size(available)} are available",
             hint="close other programs, or export on a larger machine: the artefact can be copied",
         )
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.0f} MB"

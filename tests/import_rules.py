@@ -15,6 +15,7 @@ LEVELS = {
     "appliance.onnx_runtime": 0,
     "appliance.number": 0,
     "appliance.sealed": 0,
+    "appliance.sizes": 0,
     "appliance.address": 0,
     "appliance.bounded_log": 0,
     "appliance.child": 0,
@@ -111,6 +112,7 @@ EXPORT_MAY = {
         "lock",
         "memory",
         "onnx_runtime",
+        "sizes",
         "targets",
     )
 }

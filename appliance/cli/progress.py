@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from appliance.cli.output import size, tell, wants_json
+from appliance.cli.output import tell, wants_json
+from appliance.sizes import size
 
 Advance = Callable[[int], None]
 PLAIN_STEPS = 10

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from appliance.artefact import ModelShape
 from appliance.errors import NoSpaceError
+from appliance.sizes import size
 
 # Set aside for what cannot be told beforehand: the context, the kernels' code, their libraries and their working
 # memory for a prompt. A guess; docs/targets.md says what was measured.
@@ -50,7 +51,7 @@ class DeviceRoom:
         """
         if self.needed_bytes > free_bytes:
             raise NoSpaceError(
-                f"the GPU has {_mb(free_bytes)} free, and {_mb(self.needed_bytes)} are needed: {self._sum()}",
+                f"the GPU has {size(free_bytes)} free, and {size(self.needed_bytes)} are needed: {self._sum()}",
                 hint=self._what_fits(free_bytes),
             )
 
@@ -58,8 +59,8 @@ class DeviceRoom:
         """The error for memory that was not given: perhaps there is enough, but in no piece that is large enough."""
         if self.needed_bytes <= free_bytes:
             return NoSpaceError(
-                f"the GPU's memory is fragmented: {_mb(free_bytes)} were free for the {_mb(self.needed_bytes)} needed "
-                f"({self._sum()}), yet {error.message}",
+                f"the GPU's memory is fragmented: {size(free_bytes)} were free for the {size(self.needed_bytes)} "
+                f"needed ({self._sum()}), yet {error.message}",
                 hint=f"end other programs that use the GPU, or {self.remedy}",
             )
         return NoSpaceError(f"{error.message}; needed is {self._sum()}", hint=self._what_fits(free_bytes))
@@ -68,8 +69,8 @@ class DeviceRoom:
         rows = f"{self.capacity} + {self.spare_rows}" if self.spare_rows else f"{self.capacity}"
         tokens = f"{self.slots} slots of {rows} tokens at {self.shape.cache_bytes_per_token} bytes"
         return (
-            f"weights {_mb(self.weights_bytes)} + cache {_mb(self.cache_bytes)} ({tokens}) + "
-            f"{_mb(RESERVE_BYTES)} set aside for kernels"
+            f"weights {size(self.weights_bytes)} + cache {size(self.cache_bytes)} ({tokens}) + "
+            f"{size(RESERVE_BYTES)} set aside for kernels"
         )
 
     def _what_fits(self, free_bytes: int) -> str:
@@ -82,7 +83,3 @@ class DeviceRoom:
         other = f", or {slots} slots of {self.capacity}" if slots else ""
         doubled = "the cache has up to two slots for each of them that is set"
         return f"{self.slots} slots of {context} tokens would fit{other}: {self.remedy} ({doubled})"
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import NoSpaceError
+from appliance.sizes import size
 
 FreeBytes = Callable[[Path], int]
 
@@ -39,10 +40,10 @@ def check_space(needs: Sequence[Need], free: FreeBytes = free_bytes) -> None:
         folder = _existing(together[0].folder)
         wanted, available = sum(need.size_bytes for need in together), free(folder)
         if wanted > available:
-            terms = " + ".join(f"{_megabytes(need.size_bytes)} to {need.what}" for need in together)
+            terms = " + ".join(f"{size(need.size_bytes)} to {need.what}" for need in together)
             raise NoSpaceError(
-                f"no space on the disk of {folder}: {terms} = {_megabytes(wanted)}, free are {_megabytes(available)}",
-                hint=f"free {_megabytes(wanted - available)}, or move the folders with --root and APPLIANCE_CACHE",
+                f"no space on the disk of {folder}: {terms} = {size(wanted)}, free are {size(available)}",
+                hint=f"free {size(wanted - available)}, or move the folders with --root and APPLIANCE_CACHE",
             )
 
 
@@ -50,7 +51,3 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 10**6:,.1f} MB"

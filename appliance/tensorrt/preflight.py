@@ -11,6 +11,7 @@ from appliance.artefact.manifest import Manifest
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
 from appliance.memory import available_bytes
+from appliance.sizes import size
 from appliance.tensorrt.compile import WORKSPACE_BYTES
 from appliance.tensorrt.plan_key import USUAL_SLOTS, Profile, weights_bytes
 
@@ -32,10 +33,10 @@ def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
     needed = weights + slots * slot_bytes + WORKSPACE_BYTES
     if gpu.memory_bytes < needed:
         raise NoSpaceError(
-            f"{gpu.name} has {_mb(gpu.memory_bytes)} of memory, the plan needs {_mb(needed)}: "
-            f"{_mb(weights)} of weights, "
-            f"{slots} slots of the cache x {profile.capacity_tokens} rows = {_mb(slots * slot_bytes)}, "
-            f"{_mb(WORKSPACE_BYTES)} of workspace",
+            f"{gpu.name} has {size(gpu.memory_bytes)} of memory, the plan needs {size(needed)}: "
+            f"{size(weights)} of weights, "
+            f"{slots} slots of the cache x {profile.capacity_tokens} rows = {size(slots * slot_bytes)}, "
+            f"{size(WORKSPACE_BYTES)} of workspace",
             hint=_what_fits(gpu, manifest, profile, weights),
         )
 
@@ -49,10 +50,10 @@ def check_main_memory(manifest: Manifest) -> None:
     weights, available = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free
     if available < _BUILD_TIMES * weights:
         raise NoSpaceError(
-            f"building needs {_mb(_BUILD_TIMES * weights)} of main memory, {_BUILD_TIMES} x {_mb(weights)} of weights; "
-            f"{_mb(available)} are available, swap space included",
+            f"building needs {size(_BUILD_TIMES * weights)} of main memory, {_BUILD_TIMES} x {size(weights)} of "
+            f"weights; {size(available)} are available, swap space included",
             hint="end other programs, or add swap space for the build; "
-            f"weights of {_mb(available // _BUILD_TIMES)} could be built now",
+            f"weights of {size(available // _BUILD_TIMES)} could be built now",
         )
 
 
@@ -66,7 +67,7 @@ def check_disk(folder: Path, manifest: Manifest) -> None:
     free, needed = shutil.disk_usage(existing).free, weights_bytes(manifest)
     if free < needed:
         raise NoSpaceError(
-            f"the plan needs about {_mb(needed)} in {folder}, {_mb(free)} are free",
+            f"the plan needs about {size(needed)} in {folder}, {size(free)} are free",
             hint="free some space, or remove old plans: appliance engine prune",
         )
 
@@ -82,8 +83,4 @@ def _what_fits(gpu: Gpu, manifest: Manifest, profile: Profile, weights: int) -> 
     if context >= profile.chunk_tokens:
         return f"this fits: {command} --slots 1 --context {context}"
     room = max(0, gpu.memory_bytes - WORKSPACE_BYTES)
-    return f"only weights of less than {_mb(room)} fit: export a smaller model, or with a preset of fewer bits"
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.0f} MB"
+    return f"only weights of less than {size(room)} fit: export a smaller model, or with a preset of fewer bits"

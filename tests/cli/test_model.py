@@ -143,7 +143,7 @@ def test_no_space_exits_with_4_and_shows_the_arithmetic(model, monkeypatch: pyte
     monkeypatch.setattr(shutil, "disk_usage", lambda _: nothing)
     outcome = model("pull", "tiny-model")
     assert outcome.status == 4
-    assert "0.2 MB to download + 0.1 MB to store = 0.3 MB, free are 0.0 MB" in outcome.err
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 0 B" in outcome.err
 
 
 def test_a_damaged_model_fails_verification_with_8_and_names_the_file(model):

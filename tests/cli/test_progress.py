@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from appliance.cli.output import size, table
+from appliance.cli.output import table
 from appliance.cli.progress import progress
 
 
@@ -50,13 +50,6 @@ def test_a_terminal_gets_a_bar(unit: str):
     os.close(ours)
     assert "quantising" in shown
     assert "━" in shown
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (491_400_064, "491.4 MB"), (2e9, "2.0 GB")]
-)
-def test_sizes_are_for_people(size_bytes: float, text: str):
-    assert size(int(size_bytes)) == text
 
 
 def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]):

@@ -37,8 +37,8 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_what_would_fit():
     with pytest.raises(NoSpaceError) as caught:
         ROOM.check(ROOM.needed_bytes - 400_000_000)
     assert caught.value.message == (
-        "the GPU has 2,474 MB free, and 2,874 MB are needed: weights 1,000 MB + "
-        "cache 800 MB (10 slots of 4000 tokens at 20000 bytes) + 1,074 MB set aside for kernels"
+        "the GPU has 2.47 GB free, and 2.87 GB are needed: weights 1.00 GB + "
+        "cache 800.0 MB (10 slots of 4000 tokens at 20000 bytes) + 1.07 GB set aside for kernels"
     )
     assert "10 slots of 2000 tokens would fit, or 5 slots of 4000" in caught.value.hint
 
@@ -70,7 +70,7 @@ def test_weights_that_do_not_fit_are_named():
 
 def test_memory_that_would_suffice_but_is_not_given_is_called_fragmented():
     error = ROOM.refused(NoSpaceError("the GPU does not give 800000000 bytes"), ROOM.needed_bytes + 5)
-    assert error.message.startswith("the GPU's memory is fragmented: 2,874 MB were free for the 2,874 MB needed")
+    assert error.message.startswith("the GPU's memory is fragmented: 2.87 GB were free for the 2.87 GB needed")
     assert error.message.endswith("yet the GPU does not give 800000000 bytes")
     assert "end other programs" in error.hint
 

@@ -75,14 +75,14 @@ def test_the_options_are_texts_and_name_the_stream():
 def test_too_little_free_memory_is_refused_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
     monkeypatch.setattr(ort_cuda, "open_session", None)
     cuda.total = 1 << 30
-    with pytest.raises(NoSpaceError, match=r"the GPU has 1,074 MB free, and 1,07\d MB are needed"):
+    with pytest.raises(NoSpaceError, match=r"the GPU has 1\.07 GB free, and 1\.0\d GB are needed"):
         open_cuda_runner(artefact, manifest, slots=2, capacity=64)
 
 
 def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cuda, monkeypatch):
     monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
     cuda.largest = 1 << 17
-    with pytest.raises(NoSpaceError, match=r"fragmented: 4,295 MB were free for .* yet no room for a cache of"):
+    with pytest.raises(NoSpaceError, match=r"fragmented: 4\.29 GB were free for .* yet no room for a cache of"):
         open_cuda_runner(artefact, manifest, slots=2, capacity=4096)
 
 

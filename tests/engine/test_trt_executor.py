@@ -156,7 +156,7 @@ def test_too_little_memory_is_refused_with_the_arithmetic_and_what_would_fit(gra
     memory = FiniteMemory()
     memory.free = RESERVE_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token + 1000
     with pytest.raises(
-        NoSpaceError, match=r"cache 0 MB \(3 slots of 64 tokens .*\(3 slots of 43 tokens would fit, or 2 sl"
+        NoSpaceError, match=r"cache [\d.]+ kB \(3 slots of 64 tokens .*\(3 slots of 43 tokens would fit, or 2 sl"
     ):
         load(graph, memory)
     assert not memory.regions

@@ -128,7 +128,7 @@ def test_a_board_too_small_to_build_on_is_told_so(call, monkeypatch: pytest.Monk
     monkeypatch.setattr(Sizes, "of", lambda *_: large)
     ran = call("tiny", "--target", "jetson-orin-nano-8g")
     assert ran.status == 0
-    assert "more than Jetson Orin Nano 8GB has (8.0 GB): give it swap space for the build" in ran.out
+    assert "more than Jetson Orin Nano 8GB has (8.00 GB): give it swap space for the build" in ran.out
 
 
 @pytest.mark.parametrize(

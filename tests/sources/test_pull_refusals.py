@@ -193,7 +193,7 @@ def test_a_pickle_under_the_name_of_weights_never_enters_the_store(layout, told)
 def test_no_space_is_told_with_the_arithmetic_before_anything_is_fetched(layout, published, index, settings, told):
     with pytest.raises(NoSpaceError) as caught:
         pull(layout, published.entry, told.reporter, settings, free=lambda _: 200_000)
-    assert "0.2 MB to download + 0.1 MB to store = 0.3 MB, free are 0.2 MB" in caught.value.message
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 200.0 kB" in caught.value.message
     assert index.asked == []
     assert nothing_is_stored(layout)
 

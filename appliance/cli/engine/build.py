@@ -9,10 +9,11 @@ import click
 from appliance import targets
 from appliance.cli.box import Box
 from appliance.cli.engine.shown import document
-from appliance.cli.output import json_option, print_json, size, tell
+from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
+from appliance.sizes import size
 from appliance.supervisor.choose import choose
 from appliance.supervisor.hardware import check_hardware
 from appliance.targets import Target
