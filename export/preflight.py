@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.errors import NoSpaceError
 from appliance.memory import available_bytes
@@ -46,23 +44,6 @@ class Needs:
     def memory_bytes(self) -> int:
         """Peak memory of the export: at most twice the largest tensor plus the output."""
         return 2 * self.largest_bytes + self.output_bytes
-
-
-def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Refuse when the file system of `folder`, which may not exist yet, has less than `needed_bytes` free.
-
-    Raises:
-        NoSpaceError: it says what is needed and what there is.
-    """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
-    if free < needed_bytes:
-        raise NoSpaceError(
-            f"{what} needs {size(needed_bytes)} in {folder}, {size(free)} are free",
-            hint="free some space, or move the folders with APPLIANCE_ROOT and APPLIANCE_CACHE",
-        )
 
 
 def check_memory(needs: Needs) -> None:

@@ -103,6 +103,7 @@ EXPORT_MAY = {
         "layout",
         "catalog",
         "chat_template",
+        "disk",
         "errors",
         "names",
         "number",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import psutil
 
 from appliance.artefact.manifest import Manifest
+from appliance.disk import Need, check_space
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
 from appliance.memory import available_bytes
@@ -58,18 +58,12 @@ def check_main_memory(manifest: Manifest) -> None:
 
 
 def check_disk(folder: Path, manifest: Manifest) -> None:
-    """Refuse when the file system of `folder`, which may not exist yet, has no room for another plan.
+    """Refuse when the disk of `folder`, which may not exist yet, has no room for another plan.
 
     Raises:
-        NoSpaceError: it says what is needed and what there is.
+        NoSpaceError: see `check_space`.
     """
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free, needed = shutil.disk_usage(existing).free, weights_bytes(manifest)
-    if free < needed:
-        raise NoSpaceError(
-            f"the plan needs about {size(needed)} in {folder}, {size(free)} are free",
-            hint="free some space, or remove old plans: appliance engine prune",
-        )
+    check_space([Need("build the plan", folder, weights_bytes(manifest))], "remove old plans: appliance engine prune")
 
 
 def _what_fits(gpu: Gpu, manifest: Manifest, profile: Profile, weights: int) -> str:

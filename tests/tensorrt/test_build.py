@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from appliance import disk
 from appliance.artefact.manifest import Manifest, ModelShape
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
@@ -291,8 +292,8 @@ class TestWhatCannotBeBuilt:
         assert ensure_plan(store, site, no_smoke, Heard()).folder == plan
 
     def test_a_full_disk(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
-        with pytest.raises(NoSpaceError, match=r"the plan needs about [0-9.]+ kB") as caught:
+        monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1000)
+        with pytest.raises(NoSpaceError, match=r"[0-9.]+ kB to build the plan, free are") as caught:
             ensure_plan(store, site, no_smoke, Heard())
         assert "appliance engine prune" in caught.value.hint
 
