@@ -41,7 +41,7 @@ class ServeConfig:
     metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
     slots: int | None = _option(
         None,
-        "sequences that decode at the same time; absent: 8, or fewer if a TensorRT engine has fewer",
+        "sequences that decode at the same time; absent: 8, or what a TensorRT engine was built for",
         least=1,
     )
     max_context_tokens: int | None = _option(

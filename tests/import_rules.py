@@ -18,6 +18,7 @@ LEVELS = {
     "appliance.sizes": 0,
     "appliance.address": 0,
     "appliance.bounded_log": 0,
+    "appliance.capacity": 0,
     "appliance.child": 0,
     "appliance.disk": 0,
     "appliance.heap": 0,
@@ -97,6 +98,7 @@ EXPORT_MAY = {
     f"appliance.{name}"
     for name in (
         "artefact",
+        "capacity",
         "store",
         "sources",
         "durable",

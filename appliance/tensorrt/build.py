@@ -91,13 +91,14 @@ class Ensured:
     was_built: bool
 
 
-def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
+def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, running: int) -> None:
     """Refuse a profile that the model does not have, or that this box cannot hold.
 
     Args:
         manifest: the artefact's.
         profile: the shapes that are wanted.
         gpu: the one that is to run the plan, of the kind that the artefact was exported for.
+        running: sequences that are to decode at once, at most the profile's slots.
 
     Raises:
         UsageError: the context is longer than the model's.
@@ -108,7 +109,7 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
             f"a context of {profile.context_tokens} tokens is longer than the model's, {manifest.shape.context_tokens}",
             hint=f"build with --context {manifest.shape.context_tokens} or less",
         )
-    check_gpu_memory(gpu, manifest, profile)
+    check_gpu_memory(gpu, manifest, profile, running)
 
 
 def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:

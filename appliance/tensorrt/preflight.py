@@ -7,38 +7,31 @@ from pathlib import Path
 import psutil
 
 from appliance.artefact.manifest import Manifest
+from appliance.capacity import Fit, GpuMemory, cache_slots
 from appliance.disk import Need, check_space
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
 from appliance.memory import available_bytes
 from appliance.sizes import size
-from appliance.tensorrt.compile import WORKSPACE_BYTES
-from appliance.tensorrt.plan_key import USUAL_SLOTS, Profile, weights_bytes
+from appliance.tensorrt.plan_key import Profile, weights_bytes
 
 # Builds have been seen to take three to four times the weights: issue 30 of TensorRT Edge-LLM.
 _BUILD_TIMES = 4
 
 
-def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile) -> None:
-    """Refuse what the GPU cannot hold: the plan's weights, the cache as it is usually served, and the workspace.
-
-    The cache is that of `Profile.cache_slots`.
+def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile, running: int) -> None:
+    """Refuse what the GPU cannot hold when `running` sequences decode at once, as the engine would.
 
     Raises:
         NoSpaceError: it shows the arithmetic, and what would fit.
     """
-    weights = weights_bytes(manifest)
-    slot_bytes = profile.capacity_tokens * manifest.shape.cache_bytes_per_token
-    slots = profile.cache_slots
-    needed = weights + slots * slot_bytes + WORKSPACE_BYTES
-    if gpu.memory_bytes < needed:
-        raise NoSpaceError(
-            f"{gpu.name} has {size(gpu.memory_bytes)} of memory, the plan needs {size(needed)}: "
-            f"{size(weights)} of weights, "
-            f"{slots} slots of the cache x {profile.capacity_tokens} rows = {size(slots * slot_bytes)}, "
-            f"{size(WORKSPACE_BYTES)} of workspace",
-            hint=_what_fits(gpu, manifest, profile, weights),
-        )
+    fit = Fit(
+        GpuMemory.whole(gpu.memory_bytes, shared=gpu.integrated),
+        weights_bytes(manifest),
+        manifest.shape.cache_bytes_per_token,
+        profile.cache(cache_slots(running)),
+    )
+    fit.check(f"the plan does not fit {gpu.name}", _what_fits(fit, manifest, profile))
 
 
 def check_main_memory(manifest: Manifest) -> None:
@@ -66,15 +59,13 @@ def check_disk(folder: Path, manifest: Manifest) -> None:
     check_space([Need("build the plan", folder, weights_bytes(manifest))], "remove old plans: appliance engine prune")
 
 
-def _what_fits(gpu: Gpu, manifest: Manifest, profile: Profile, weights: int) -> str:
-    rows = (gpu.memory_bytes - weights - WORKSPACE_BYTES) // manifest.shape.cache_bytes_per_token
+def _what_fits(fit: Fit, manifest: Manifest, profile: Profile) -> str:
     command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
-    found = rows // profile.capacity_tokens
-    # The cache has two slots for each of the usual ones.
-    slots, context = found if found >= 2 * USUAL_SLOTS else found // 2, rows // 2 - profile.chunk_tokens
-    if slots >= 1:
+    slots = fit.most_slots // cache_slots(1)
+    if slots:
         return f"this fits: {command} --slots {slots}"
+    context = fit.with_cache(slots=cache_slots(1)).most_context_tokens
     if context >= profile.chunk_tokens:
         return f"this fits: {command} --slots 1 --context {context}"
-    room = max(0, gpu.memory_bytes - WORKSPACE_BYTES)
-    return f"only weights of less than {size(room)} fit: export a smaller model, or with a preset of fewer bits"
+    left = max(0, fit.memory.most_cache_bytes(0))
+    return f"only weights of less than {size(left)} fit: export a smaller model, or with a preset of fewer bits"

@@ -58,7 +58,7 @@ def test_more_than_the_targets_profile_is_refused_before_anything_is_built(
     configure(layout, "slots = 100")
     assert run(["--root", str(layout.root), "up"]) == 2
     said = capsys.readouterr().err
-    assert "slots is 100 and the engine serves 16" in said
+    assert "slots is 100 and the engine serves 8" in said
     assert "appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 --slots 100" in said
     assert not layout.engines.exists()
 

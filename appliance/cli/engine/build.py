@@ -57,7 +57,8 @@ def command(
     profile = dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
     check_hardware(artefact.manifest)
     gpu = find_gpu()
-    check_buildable(artefact.manifest, profile, gpu)
+    running = min(box.config.serve.slots or profile.slots, profile.slots)
+    check_buildable(artefact.manifest, profile, gpu, running)
     site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, installed_driver(gpu), profile)
     with progress("building", 100, "%") as advance:
         ensured = ensure_plan(store, site, smoke, _Watcher(advance))
