@@ -21,6 +21,7 @@ LEVELS = {
     "appliance.capacity": 0,
     "appliance.child": 0,
     "appliance.disk": 0,
+    "appliance.document": 0,
     "appliance.heap": 0,
     "appliance.isolation": 0,
     "appliance.jetson": 0,
