@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance.capacity import Cache, Fit, GpuMemory, MemoryNeeds
+from appliance.capacity import BUILD_TIMES, Cache, Fit, GpuMemory, MemoryNeeds
 from appliance.errors import UsageError
 from appliance.targets import Board, PowerMode
 from export.holdings import Sizes
@@ -16,9 +16,6 @@ from export.holdings import Sizes
 # Share of the memory's bandwidth that decoding of one stream attains: TensorRT Edge-LLM 0.9.0 with Qwen3-8B in int4 on
 # AGX Orin, by its page "Performance Benchmarks". Small models attain less: starting a kernel costs the same for them.
 EFFICIENCY = 0.77
-# Memory that building a TensorRT plan takes, in times the weights: TensorRT-Edge-LLM issue 30 says three to four,
-# TensorRT-Model-Connect pull request 1085 measured 200 GB for a plan of 51 GB.
-BUILD_TIMES = (3, 4)
 
 
 @dataclass(frozen=True)

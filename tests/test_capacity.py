@@ -110,7 +110,7 @@ def is_accepted(ask: Callable[[], object]) -> bool:
 def can_be_built(case: Case, profile: Profile | None = None) -> bool:
     """What `appliance engine build` says."""
     wanted = profile or case.profile
-    return is_accepted(lambda: check_buildable(case.manifest, wanted, case.gpu, wanted.slots))
+    return is_accepted(lambda: check_buildable(case.manifest, wanted, case.gpu, cache_slots(wanted.slots)))
 
 
 class Counted(HostMemory):

@@ -6,9 +6,17 @@ found, so they never disagree. docs/prediction.md has the formulae.
 
 from appliance.capacity.cache import Cache, cache_slots
 from appliance.capacity.fit import Fit
-from appliance.capacity.memory import CPU_RUNTIME_BYTES, RUNTIME_BYTES, SYSTEM_BYTES, GpuMemory, MemoryNeeds
+from appliance.capacity.memory import (
+    BUILD_TIMES,
+    CPU_RUNTIME_BYTES,
+    RUNTIME_BYTES,
+    SYSTEM_BYTES,
+    GpuMemory,
+    MemoryNeeds,
+)
 
 __all__ = [
+    "BUILD_TIMES",
     "CPU_RUNTIME_BYTES",
     "RUNTIME_BYTES",
     "SYSTEM_BYTES",

@@ -12,6 +12,9 @@ RUNTIME_BYTES = 1 << 30
 SHARED_PART = 5
 # An allowance on boards with shared memory for Linux without a desktop, Triton and the gateway.
 SYSTEM_BYTES = 1_500_000_000
+# Main memory that building a TensorRT plan takes, in times the weights: TensorRT-Edge-LLM issue 30 says three to four,
+# TensorRT-Model-Connect pull request 1085 measured 200 GB for a plan of 51 GB.
+BUILD_TIMES = (3, 4)
 # The engine on a CPU beside weights and cache: a little more than the most in docs/performance.md.
 CPU_RUNTIME_BYTES = 600_000_000
 

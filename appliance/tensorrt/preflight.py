@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from appliance.artefact.manifest import Manifest
-from appliance.capacity import Fit, GpuMemory, cache_slots
+from appliance.capacity import BUILD_TIMES, Fit, GpuMemory, cache_slots
 from appliance.disk import Need, check_space
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
@@ -15,21 +15,25 @@ from appliance.memory import available_bytes
 from appliance.sizes import size
 from appliance.tensorrt.plan_key import Profile, weights_bytes
 
-# Builds have been seen to take three to four times the weights: issue 30 of TensorRT Edge-LLM.
-_BUILD_TIMES = 4
 
+def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile, slots: int, plan_bytes: int) -> None:
+    """Refuse what the GPU cannot hold, as the engine would.
 
-def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile, running: int) -> None:
-    """Refuse what the GPU cannot hold when `running` sequences decode at once, as the engine would.
+    Args:
+        gpu: the one that is to run the plan.
+        manifest: of the artefact.
+        profile: what the plan serves.
+        slots: of the cache that it is served with.
+        plan_bytes: size of the plan; before it is built, that of the weights.
 
     Raises:
         NoSpaceError: it shows the arithmetic, and what would fit.
     """
     fit = Fit(
         GpuMemory.whole(gpu.memory_bytes, shared=gpu.integrated),
-        weights_bytes(manifest),
+        plan_bytes,
         manifest.shape.cache_bytes_per_token,
-        profile.cache(cache_slots(running)),
+        profile.cache(slots),
     )
     fit.check(f"the plan does not fit {gpu.name}", _what_fits(fit, manifest, profile))
 
@@ -40,13 +44,13 @@ def check_main_memory(manifest: Manifest) -> None:
     Raises:
         NoSpaceError: it shows the arithmetic, and what could be built.
     """
-    weights, available = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free
-    if available < _BUILD_TIMES * weights:
+    weights, available, times = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free, max(BUILD_TIMES)
+    if available < times * weights:
         raise NoSpaceError(
-            f"building needs {size(_BUILD_TIMES * weights)} of main memory, {_BUILD_TIMES} x {size(weights)} of "
+            f"building needs {size(times * weights)} of main memory, {times} x {size(weights)} of "
             f"weights; {size(available)} are available, swap space included",
             hint="end other programs, or add swap space for the build; "
-            f"weights of {size(available // _BUILD_TIMES)} could be built now",
+            f"weights of {size(available // times)} could be built now",
         )
 
 

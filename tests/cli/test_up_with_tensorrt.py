@@ -77,7 +77,7 @@ def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manif
     with pytest.raises(UnknownModelError, match="there is no engine of tiny on this box"):
         open_served(layout, manifest)
     artefact = layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16")
-    site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE)
+    site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     ensured = ensure_plan(PlanStore(layout.engines), site, no_smoke, Heard())
     served = open_served(layout, manifest)
     assert (served.folder, served.profile) == (ensured.folder, PROFILE)

@@ -18,6 +18,7 @@ import pytest
 
 from appliance import disk
 from appliance.artefact.manifest import Manifest, ModelShape
+from appliance.capacity import RUNTIME_BYTES, cache_slots
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
@@ -205,7 +206,7 @@ class Stops(Heard):
         stop()
 
 artefact, folder = map(Path, sys.argv[1:])
-site = Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16))
+site = Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16), 2)
 if {moment == "it is moved to its place"}:
     durable.swap_link = stop
 ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
@@ -265,7 +266,7 @@ class TestWhatCannotBeBuilt:
     ):
         gpu = dataclasses.replace(L4, memory_bytes=memory_mb * 10**6)
         with pytest.raises(NoSpaceError) as caught:
-            check_buildable(self.large(site), profile, gpu, profile.slots)
+            check_buildable(self.large(site), profile, gpu, cache_slots(profile.slots))
         assert caught.value.message == (
             "the plan does not fit NVIDIA L4: 1.00 GB of weights + 1.76 GB of cache (16 slots of 1,100 rows) + "
             f"1.07 GB for the runtime = 3.83 GB, there are {memory_mb / 1000:.2f} GB"
@@ -275,7 +276,7 @@ class TestWhatCannotBeBuilt:
         found = [int(number) for number in re.findall(r"--\w+ (\d+)", fits)]
         if found:
             slots, context = [*found, 1000][:2]
-            check_buildable(self.large(site), Profile(slots, context, 100), gpu, slots)
+            check_buildable(self.large(site), Profile(slots, context, 100), gpu, cache_slots(slots))
 
     def test_a_machine_with_too_little_memory(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_500_000_000))
@@ -284,6 +285,16 @@ class TestWhatCannotBeBuilt:
         with pytest.raises(NoSpaceError, match=r"needs 4.00 GB of main memory, 4 x 1.00 GB of weights; 2.00 GB") as hit:
             ensure_plan(store, large, no_smoke, Heard())
         assert "add swap space for the build; weights of 500.0 MB could be built now" in hit.value.hint
+
+    def test_a_plan_that_became_too_large_for_the_gpu(self, store: PlanStore, site: Site, plan: Path):
+        """A plan may be larger than the weights; the engine would refuse it."""
+        assert store.current(site.manifest) == plan
+        small = dataclasses.replace(L4, memory_bytes=RUNTIME_BYTES + (plan / PLAN).stat().st_size)
+        other = dataclasses.replace(site, gpu=small, profile=dataclasses.replace(PROFILE, slots=2), slots=2)
+        with pytest.raises(NoSpaceError, match="the plan does not fit NVIDIA L4"):
+            ensure_plan(store, other, no_smoke, Heard())
+        assert store.current(site.manifest) == plan
+        assert store.plans() == (plan,)
 
     def test_memory_is_not_asked_for_a_plan_that_is_there(
         self, plan: Path, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch
