@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 import types
-from collections import abc
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from appliance.document import Bounds, from_document, from_toml
 from appliance.errors import UsageError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-Section = TypeVar("Section")
 _ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the gateway alone; delete the line"
 # Keys of earlier versions -> what to do about them.
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
 
-def _option(default: Any, doc: str, *, least: float | None = None) -> Any:
-    return field(default=default, metadata={"doc": doc, "least": least})
+def _option(default: Any, doc: str, *, least: float = 1) -> Any:
+    return field(default=default, metadata={"doc": doc, **Bounds(least=least).metadata})
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class ServeConfig:
     metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
     slots: int | None = _option(
         None,
-        "sequences that decode at the same time; absent: 8, or fewer if a TensorRT engine has fewer",
+        "sequences that decode at the same time; absent: 8, or what a TensorRT engine was built for",
         least=1,
     )
     max_context_tokens: int | None = _option(
@@ -89,6 +81,7 @@ class AccessConfig:
     certificates: Mapping[str, tuple[str, ...]] | None = _option(
         None,
         'a client certificate\'s common name or alternative name → list of scopes; "*" stands for every other name',
+        least=0,
     )
 
 
@@ -165,12 +158,7 @@ class Config:
         Raises:
             UsageError: not TOML, or a key or value is wrong.
         """
-        try:
-            document = tomllib.loads(text)
-        # Besides its own error, for a number of thousands of digits and for tables without end.
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{origin} is not TOML: {error}") from error
-        return cls.from_mapping(document, origin)
+        return from_toml(cls, text, origin, _FORMER)
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Config:
@@ -183,40 +171,11 @@ class Config:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin} is not JSON: {error}") from error
-        if not isinstance(document, dict):
-            raise UsageError(f"{origin} must be an object")
-        return cls.from_mapping(document, origin)
-
-    @classmethod
-    def from_mapping(cls, document: Mapping[str, Any], origin: str) -> Config:
-        """Check a parsed document; `origin` names it in messages.
-
-        Raises:
-            UsageError: a key or value is wrong.
-        """
-        kinds = get_type_hints(cls)
-        _check_keys(document, set(kinds), origin, "section")
-        return cls(**{name: _section(kinds[name], values, f"{origin} [{name}]") for name, values in document.items()})
+        return from_document(cls, document, origin)
 
     def to_json(self, *names: str) -> str:
         """These sections for another process; keys at their defaults are left out."""
         return json.dumps({name: _given(getattr(self, name)) for name in names})
-
-
-def _check_keys(document: Mapping[str, Any], known: set[str], origin: str, what: str) -> None:
-    for key in document:
-        if key not in known:
-            hint = _FORMER.get(key) or f"known: {', '.join(sorted(known))}"
-            raise UsageError(f"{origin}: unknown {what} {key!r}", hint=hint)
-
-
-def _section(kind: type[Section], values: Any, origin: str) -> Section:
-    if not isinstance(values, dict):
-        raise UsageError(f"{origin} must be a table")
-    options: dict[str, Field[Any]] = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    _check_keys(values, set(options), origin, "key")
-    hints = get_type_hints(kind)
-    return kind(**{key: _value(value, hints[key], options[key], origin) for key, value in values.items()})
 
 
 def _given(section: Any) -> dict[str, Any]:
@@ -226,36 +185,6 @@ def _given(section: Any) -> dict[str, Any]:
         if value != option.default:
             found[option.name] = dict(value) if isinstance(value, Mapping) else value
     return found
-
-
-def _value(value: Any, hint: Any, option: Field[Any], origin: str) -> Any:
-    if _is_table(hint):
-        return _lists_of_words(value, f"{origin}: {option.name}")
-    allowed = [kind for kind in (get_args(hint) or (hint,)) if kind is not types.NoneType]
-    if float in allowed and type(value) is int and abs(value) <= sys.float_info.max:
-        value = float(value)
-    if type(value) not in allowed:
-        wanted = " or ".join(kind.__name__ for kind in allowed)
-        raise UsageError(f"{origin}: {option.name} must be {wanted}, not {value!r}")
-    least = option.metadata["least"]
-    # `not >=` so that NaN is refused too.
-    if least is not None and not value >= least:
-        raise UsageError(f"{origin}: {option.name} must be at least {least}, not {value}")
-    return value
-
-
-def _is_table(hint: Any) -> bool:
-    return any(get_origin(kind) is abc.Mapping for kind in get_args(hint))
-
-
-def _lists_of_words(value: Any, what: str) -> Mapping[str, tuple[str, ...]]:
-    """A table of lists of strings."""
-    if not isinstance(value, dict):
-        raise UsageError(f"{what} must be a table")
-    for key, words in value.items():
-        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise UsageError(f"{what}: {key!r} must be a list of strings")
-    return MappingProxyType({key: tuple(words) for key, words in value.items()})
 
 
 def reference() -> str:
@@ -273,10 +202,8 @@ def reference() -> str:
 
 
 def _type_name(hint: Any) -> str:
-    if _is_table(hint):
-        return "table"
-    kind = (get_args(hint) or (hint,))[0]
-    return str(kind.__name__)
+    kind = next((kind for kind in get_args(hint) if kind is not types.NoneType), hint)
+    return "table" if get_origin(kind) else str(kind.__name__)
 
 
 def _toml(value: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.progress import shown_progress
 from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.engines import ENGINES
@@ -29,7 +30,6 @@ from bench.soak.question import copying
 from bench.soak.run import SoakOptions, run_soak
 from export.pipeline import export_model
 from export.presets import DEFAULT
-from export.terminal import shown_progress
 
 RESULTS = ROOT / "bench" / "results"
 

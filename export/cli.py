@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Protocol
 
 import click
 
+from appliance.cli.output import json_option, print_json
+from appliance.cli.progress import shown_progress
 from appliance.layout import Layout
+from appliance.sizes import size
 from appliance.targets import targets
 from export.pipeline import Exported, export_model
 from export.presets import PRESETS
-from export.terminal import shown_progress
 
 _NAME_WIDTH = max(map(len, PRESETS))
 _PRESET_LINES = "\n".join(f"  {preset.name:<{_NAME_WIDTH}} {preset.summary}" for preset in PRESETS.values())
@@ -36,31 +37,31 @@ class Box(Protocol):
 @click.argument("model")
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(targets())}.")
 @click.option("--preset", help="How the weights are held, see below; the target's first when absent.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")
+@json_option
 @click.pass_obj
 def command(box: Box, model: str, target: str, preset: str | None, as_json: bool) -> None:
     """See `help` above, which lists the presets."""
     begun = time.monotonic()
-    with shown_progress(is_silent=as_json) as progress:
+    with shown_progress() as progress:
         exported = export_model(box.layout, model, target, preset, progress)
     seconds = time.monotonic() - begun
     if as_json:
-        click.echo(json.dumps(_document(exported, seconds), indent=2, sort_keys=True, ensure_ascii=False))
+        print_json(_document(exported, seconds))
         return
     quality = exported.manifest.quality
     measured = f"  measured        {quality['measured']}\n" if "measured" in quality else ""
     tolerance = f"at most {quality['max_mean_kl']:g}, over {quality['tokens']} tokens"
     click.echo(
         f"{'Exported' if exported.was_installed else 'Already exported'}: {exported.folder}\n"
-        f"  size            {_size(exported) / 1e6:,.0f} MB\n"
+        f"  size            {size(_size(exported))}\n"
         f"  mean KL         {quality['mean_kl']:.5f} ({tolerance})\n"
         f"  top-1 agreement {quality['top1_agreement']:.1%}\n"
         f"  perplexity      {quality['perplexity']:.3f} (reference {quality['reference_perplexity']:.3f})\n"
         f"  greedy tokens   {quality['greedy_agreement']:.1%} before the first difference\n"
         f"  compared with   {quality['reference']}\n"
         f"{measured}"
-        f"  peak memory     {exported.build_peak_bytes / 1e6:,.0f} MB building, "
-        f"{exported.peak_bytes / 1e6:,.0f} MB with the mapped files of measuring\n"
+        f"  peak memory     {size(exported.build_peak_bytes)} building, "
+        f"{size(exported.peak_bytes)} with the mapped files of measuring\n"
         f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
     )
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance import durable, targets
+from appliance import targets
 from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, Manifest
 from appliance.artefact.tokenizer import load_tokenizer
+from appliance.disk import Need, check_space
 from appliance.errors import NoSpaceError
 from appliance.layout import Layout
 from appliance.lock import locked
@@ -22,7 +23,7 @@ from export.generation import Settings
 from export.installation import conversation_in, install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort, tensorrt
-from export.preflight import Needs, check_disk, check_memory
+from export.preflight import Needs, check_memory
 from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
 from export.quality.reference import reference_bytes
@@ -166,14 +167,8 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
     elif cache_bytes and job.preset.runtime != ORT_CPU:
         # The twin's graph takes no more than the reference's, and comes after that is gone.
         cache_bytes += needs.float_bytes
-    durable.make_folder(layout.exports)
-    durable.make_folder(layout.stages)
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
-    if layout.exports.stat().st_dev == layout.stages.stat().st_dev:
-        check_disk(layout.stages, cache_bytes + root_bytes, "the export")
-        return
-    check_disk(layout.stages, cache_bytes, "the export's stages")
-    check_disk(layout.exports, root_bytes, "the artefact")
+    check_space([Need("export", layout.stages, cache_bytes), Need("install", layout.exports, root_bytes)])
 
 
 def _write_words(job: Job, folder: Path) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance import targets
-from appliance.artefact.manifest import TENSORRT
+from appliance.artefact.manifest import ORT_CUDA, TENSORRT
+from appliance.capacity import Cache, MemoryNeeds, cache_slots
+from appliance.engine.exactness import graph_cache
 from appliance.layout import Layout
 from appliance.store import open_model
 from export import prediction
-from export.architecture import Architecture
-from export.checkpoint import Checkpoint, open_checkpoint
+from export.checkpoint import open_checkpoint
 from export.holdings import Sizes
-from export.prediction import Memory, OnBoard, Use
+from export.prediction import OnBoard, Use
 from export.preflight import Needs
-from export.presets import PRESETS
+from export.presets import PRESETS, Preset
 from export.reading import architecture_of
 
 # For targets without a profile: the configuration's default of slots, and the other targets' context.
@@ -41,7 +42,7 @@ class Plan:
     preset: str
     use: Use
     sizes: Sizes
-    cpu: Memory | None
+    cpu: MemoryNeeds | None
     export_bytes: int
     building_bytes: tuple[int, int] | None
     boards: tuple[OnBoard, ...]
@@ -70,31 +71,39 @@ def plan(
     chosen = PRESETS[known.preset(preset)]
     checkpoint = open_checkpoint(open_model(layout, model).files)
     architecture = architecture_of(checkpoint)
-    sizes = Sizes.of(checkpoint, architecture, chosen)
     profile = known.profile
-    context_tokens = context_tokens or min(profile.context_tokens if profile else _CONTEXT_TOKENS, sizes.context_tokens)
-    use = Use(
-        slots=slots or (profile.slots if profile else _SLOTS),
-        context_tokens=context_tokens,
-        spare_tokens=min(profile.chunk_tokens, context_tokens) if profile and chosen.runtime == TENSORRT else 0,
-    )
+    usual_tokens = min(profile.context_tokens if profile else _CONTEXT_TOKENS, architecture.context_tokens)
+    slots, context_tokens = slots or (profile.slots if profile else _SLOTS), context_tokens or usual_tokens
+    chunk_tokens = profile.chunk_tokens if profile else context_tokens
+
+    def taken(preset: Preset) -> tuple[Sizes, Use]:
+        cache = cache_of(preset, slots, context_tokens, chunk_tokens)
+        return Sizes.of(checkpoint, architecture, preset), Use(slots, cache)
+
+    sizes, use = taken(chosen)
     prediction.check_context(sizes, use)
     boards = tuple(prediction.on_board(sizes, use, board) for board in known.boards)
-    prediction.check_fit(model, boards, use, _others(checkpoint, architecture, known.presets, chosen.name))
+    prediction.check_fit(model, boards, {name: taken(PRESETS[name]) for name in known.presets if name != chosen.name})
     return Plan(
         model=model,
         target=target,
         preset=chosen.name,
         use=use,
         sizes=sizes,
-        cpu=None if boards else prediction.memory(sizes, use, None),
+        cpu=None if boards else prediction.on_cpu(sizes, use),
         export_bytes=Needs.of(checkpoint, architecture, chosen).memory_bytes,
         building_bytes=prediction.build_bytes(sizes) if chosen.runtime == TENSORRT else None,
         boards=boards,
     )
 
 
-def _others(
-    checkpoint: Checkpoint, architecture: Architecture, presets: tuple[str, ...], chosen: str
-) -> dict[str, Sizes]:
-    return {name: Sizes.of(checkpoint, architecture, PRESETS[name]) for name in presets if name != chosen}
+def cache_of(preset: Preset, running: int, context_tokens: int, chunk_tokens: int) -> Cache:
+    """The cache that the engine reserves for so many sequences that decode at once.
+
+    In main memory, rows that are never written cost nothing: there the rows of those that run are counted alone.
+    """
+    if preset.runtime == TENSORRT:
+        return Cache.of_plan(cache_slots(running), context_tokens, min(chunk_tokens, context_tokens))
+    if preset.runtime == ORT_CUDA:
+        return graph_cache(cache_slots(running), context_tokens)
+    return Cache(running, context_tokens)

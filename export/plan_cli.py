@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import click
 
 from appliance import targets
-from appliance.cli.output import json_option, print_json, size, table
+from appliance.capacity import MemoryNeeds
+from appliance.cli.output import json_option, print_json, table
 from appliance.layout import Layout
+from appliance.sizes import size
 from export.plan import Plan, plan
-from export.prediction import EFFICIENCY, Memory, OnBoard, Speed, cache_bytes
+from export.prediction import EFFICIENCY, OnBoard, Speed
 
 
 class Box(Protocol):
@@ -53,7 +55,7 @@ def _document(made: Plan) -> dict[str, Any]:
         "boards": [_board_document(each) for each in made.boards],
         "build_bytes": dict(zip(("least", "most"), made.building_bytes, strict=True)) if made.building_bytes else None,
         "cache_bytes_per_token": made.sizes.cache_bytes_per_token,
-        "context_tokens": made.use.context_tokens,
+        "context_tokens": made.use.cache.context_tokens,
         "efficiency": EFFICIENCY,
         "export_bytes": made.export_bytes,
         "memory": _memory_document(made.cpu) if made.cpu else None,
@@ -68,8 +70,8 @@ def _document(made: Plan) -> dict[str, Any]:
 
 def _board_document(each: OnBoard) -> dict[str, Any]:
     return {
-        "fits": each.fits,
-        "memory": _memory_document(each.memory),
+        "fits": each.fit.fits,
+        "memory": _memory_document(each.fit.needs),
         "memory_bytes": each.board.memory_bytes,
         "most_context_tokens": each.most_context_tokens,
         "most_slots": each.most_slots,
@@ -81,21 +83,18 @@ def _board_document(each: OnBoard) -> dict[str, Any]:
     }
 
 
-def _memory_document(needs: Memory) -> dict[str, int]:
+def _memory_document(needs: MemoryNeeds) -> dict[str, int]:
     return {**asdict(needs), "total_bytes": needs.total_bytes}
 
 
 def _show(made: Plan) -> None:
     sizes, use = made.sizes, made.use
-    click.echo(
-        f"{made.model} for {made.target}, preset {made.preset}: {use.slots:,} slots of {use.context_tokens:,} tokens\n"
-    )
+    shapes = f"{use.slots:,} slots of {use.cache.context_tokens:,} tokens"
+    cache_bytes = use.cache.size_bytes(sizes.cache_bytes_per_token)
+    click.echo(f"{made.model} for {made.target}, preset {made.preset}: {shapes}\n")
     rows = [
         ("weights", f"{size(sizes.weights_bytes)}, of which a step reads {size(sizes.read_bytes)}"),
-        (
-            "cache",
-            f"{size(sizes.cache_bytes_per_token)} a token, {size(cache_bytes(sizes, use))} with every slot full",
-        ),
+        ("cache", f"{size(sizes.cache_bytes_per_token)} a token, {size(cache_bytes)} for {use.cache}"),
         ("export", f"{size(made.export_bytes)} of memory, on the machine that exports"),
     ]
     if made.building_bytes:
@@ -123,7 +122,7 @@ def _show_boards(made: Plan) -> None:
 
 
 def _cells(each: OnBoard, speed: Speed, *, is_first: bool) -> tuple[str, ...]:
-    needs = f"{size(each.memory.total_bytes)}{'' if each.fits else ', too much'}"
+    needs = f"{size(each.fit.needs.total_bytes)}{'' if each.fit.fits else ', too much'}"
     board = (
         each.board.name,
         needs,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.errors import NoSpaceError
 from appliance.memory import available_bytes
+from appliance.sizes import size
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
 from export.holdings import held
@@ -47,23 +46,6 @@ class Needs:
         return 2 * self.largest_bytes + self.output_bytes
 
 
-def check_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Refuse when the file system of `folder`, which may not exist yet, has less than `needed_bytes` free.
-
-    Raises:
-        NoSpaceError: it says what is needed and what there is.
-    """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
-    if free < needed_bytes:
-        raise NoSpaceError(
-            f"{what} needs {_megabytes(needed_bytes)} in {folder}, {_megabytes(free)} are free",
-            hint="free some space, or move the folders with APPLIANCE_ROOT and APPLIANCE_CACHE",
-        )
-
-
 def check_memory(needs: Needs) -> None:
     """Refuse when less memory is available than the export takes.
 
@@ -73,12 +55,8 @@ def check_memory(needs: Needs) -> None:
     available = available_bytes()
     if available < needs.memory_bytes:
         raise NoSpaceError(
-            f"the export needs {_megabytes(needs.memory_bytes)} of memory: 2 x {_megabytes(needs.largest_bytes)} for "
-            f"the largest tensor, {_megabytes(needs.output_bytes)} for the output; "
-            f"{_megabytes(available)} are available",
+            f"the export needs {size(needs.memory_bytes)} of memory: 2 x {size(needs.largest_bytes)} for "
+            f"the largest tensor, {size(needs.output_bytes)} for the output; "
+            f"{size(available)} are available",
             hint="close other programs, or export on a larger machine: the artefact can be copied",
         )
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.0f} MB"

@@ -15,10 +15,13 @@ LEVELS = {
     "appliance.onnx_runtime": 0,
     "appliance.number": 0,
     "appliance.sealed": 0,
+    "appliance.sizes": 0,
     "appliance.address": 0,
     "appliance.bounded_log": 0,
+    "appliance.capacity": 0,
     "appliance.child": 0,
     "appliance.disk": 0,
+    "appliance.document": 0,
     "appliance.heap": 0,
     "appliance.isolation": 0,
     "appliance.jetson": 0,
@@ -97,12 +100,14 @@ EXPORT_MAY = {
     f"appliance.{name}"
     for name in (
         "artefact",
+        "capacity",
         "store",
         "sources",
         "durable",
         "layout",
         "catalog",
         "chat_template",
+        "disk",
         "errors",
         "names",
         "number",
@@ -112,6 +117,7 @@ EXPORT_MAY = {
         "lock",
         "memory",
         "onnx_runtime",
+        "sizes",
         "targets",
     )
 }

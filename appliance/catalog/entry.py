@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+
+from appliance.document import Bounds
+
+_SHA256 = Bounds(pattern="[0-9a-f]{64}", meaning="64 lower-case hexadecimal digits").metadata
+# Forms in which models write tool calls.
+TOOL_FORMS = ("hermes", "qwen3-coder")
+_TOOLS = Bounds(pattern="|".join(TOOL_FORMS), meaning=f"one of: {', '.join(TOOL_FORMS)}").metadata
 
 
 class Trust(str, Enum):
@@ -22,7 +29,7 @@ class ModelFile:
 
     name: str
     size_bytes: int
-    sha256: str
+    sha256: str = field(metadata=_SHA256)
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,10 @@ class Part:
     version: str
     wheel: str
     wheel_size_bytes: int
-    wheel_sha256: str
+    wheel_sha256: str = field(metadata=_SHA256)
     member: str
     size_bytes: int
-    sha256: str
+    sha256: str = field(metadata=_SHA256)
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,6 @@ class PackageParts:
         return sum(part.wheel_size_bytes for part in self.wheels)
 
 
-# Forms in which models write tool calls.
-TOOL_FORMS = ("hermes", "qwen3-coder")
-
-
 @dataclass(frozen=True)
 class Conversation:
     """How a model was trained to talk beyond plain turns.
@@ -82,7 +85,7 @@ class Conversation:
         thinking: whether it can think before it answers.
     """
 
-    tools: str | None = None
+    tools: str | None = field(default=None, metadata=_TOOLS)
     thinking: bool = False
 
 

@@ -6,28 +6,16 @@ The format is described in docs/formats/catalogue.md.
 from __future__ import annotations
 
 import re
-import sys
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import PurePath
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
-from appliance.catalog.entry import TOOL_FORMS, Conversation, ModelEntry, ModelFile, PackageParts, Part, Trust
+from appliance.catalog.entry import ModelEntry, PackageParts
+from appliance.document import from_document, from_toml
 from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
-from appliance.number import whole
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-Value = TypeVar("Value", ModelEntry, ModelFile, Part, PackageParts, Conversation)
-
-# The largest file system holds fewer bytes.
-_MAX_NUMBER = 1 << 60
-SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Weights in formats that only hold numbers, and the texts that come with them.
 SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".jinja", ".txt", ".md", ".html"})
@@ -41,11 +29,7 @@ def entry_from_text(text: str, origin: str) -> ModelEntry:
         UsageError: not TOML, or a key or value is wrong.
         UnsafeFormatError: it lists a file in a format that is never opened.
     """
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin} is not TOML: {error}") from error
-    return entry_from_document(document, origin)
+    return _checked(from_toml(ModelEntry, text, origin), origin)
 
 
 def entry_from_document(document: Mapping[str, Any], origin: str) -> ModelEntry:
@@ -55,24 +39,7 @@ def entry_from_document(document: Mapping[str, Any], origin: str) -> ModelEntry:
         UsageError: a key or value is wrong.
         UnsafeFormatError: it lists a file in a format that is never opened.
     """
-    values = dict(document)
-    values["files"] = tuple(_build(ModelFile, v, f"{origin} files") for v in _tables(values.get("files"), origin))
-    source = values.get("source")
-    if source is not None:
-        if not isinstance(source, dict) or set(source) != {"parts"}:
-            raise UsageError(f"{origin}: source must be a table with the one key 'parts'")
-        parts = tuple(_build(Part, v, f"{origin} parts") for v in _tables(source["parts"], origin))
-        values["source"] = PackageParts(parts)
-    if values.get("conversation") is not None:
-        values["conversation"] = _conversation(values["conversation"], origin)
-    try:
-        values["trust"] = Trust(values.get("trust"))
-    except ValueError as error:
-        known = ", ".join(trust.value for trust in Trust)
-        raise UsageError(f"{origin}: trust must be one of: {known}", hint="see docs/formats/catalogue.md") from error
-    entry = _build(ModelEntry, values, origin)
-    _check_entry(entry, origin)
-    return entry
+    return _checked(from_document(ModelEntry, document, origin), origin)
 
 
 def entry_to_document(entry: ModelEntry) -> dict[str, Any]:
@@ -102,56 +69,7 @@ def check_file_name(name: str) -> str:
     return name
 
 
-def _conversation(value: Any, origin: str) -> Conversation:
-    if not isinstance(value, dict):
-        raise UsageError(f"{origin}: conversation must be a table")
-    conversation = _build(Conversation, value, f"{origin} conversation")
-    if conversation.tools not in {None, *TOOL_FORMS}:
-        raise UsageError(
-            f"{origin}: conversation tools cannot be {conversation.tools!r}", hint=f"known: {', '.join(TOOL_FORMS)}"
-        )
-    return conversation
-
-
-def _tables(value: Any, origin: str) -> list[dict[str, Any]]:
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(item, dict) for item in value):
-        raise UsageError(f"{origin}: 'files' and 'parts' are lists of tables with at least one in each")
-    return list(value)
-
-
-def _build(kind: type[Value], values: Mapping[str, Any], origin: str) -> Value:
-    hints = get_type_hints(kind)
-    for key in values:
-        if key not in hints:
-            raise UsageError(f"{origin}: unknown key {key!r}", hint=f"known: {', '.join(sorted(hints))}")
-    for option in fields(kind):
-        if (
-            option.name not in values
-            and option.default is MISSING
-            and types.NoneType not in get_args(hints[option.name])
-        ):
-            raise UsageError(f"{origin}: {option.name!r} is missing")
-    values = {option.name: None for option in fields(kind) if option.default is MISSING} | dict(values)
-    for key, value in values.items():
-        _check_value(key, value, hints[key], origin)
-    return kind(**values)
-
-
-def _check_value(key: str, value: Any, hint: Any, origin: str) -> None:
-    if int in (hint, *get_args(hint)) and value is not None:
-        try:
-            whole(value, least=1, most=_MAX_NUMBER)
-        except ValueError as error:
-            raise UsageError(f"{origin}: {key} {error}") from error
-    if hint is str and (not isinstance(value, str) or not value.strip()):
-        raise UsageError(f"{origin}: {key} must be a text, not {value!r}")
-    if hint is bool and not isinstance(value, bool):
-        raise UsageError(f"{origin}: {key} must be true or false, not {value!r}")
-    if key.endswith("sha256") and not SHA256.fullmatch(value):
-        raise UsageError(f"{origin}: {key} must be 64 lower-case hexadecimal digits, not {value!r}")
-
-
-def _check_entry(entry: ModelEntry, origin: str) -> None:
+def _checked(entry: ModelEntry, origin: str) -> ModelEntry:
     check_name(entry.name, f"{origin}: model name")
     names = [file.name for file in entry.files]
     for name in names:
@@ -160,6 +78,7 @@ def _check_entry(entry: ModelEntry, origin: str) -> None:
         check_file_name(name)
     if entry.source is not None:
         _check_parts(entry, entry.source, origin)
+    return entry
 
 
 def _check_parts(entry: ModelEntry, source: PackageParts, origin: str) -> None:

@@ -35,14 +35,6 @@ def tell(line: str) -> None:
             click.echo(line, err=True)
 
 
-def size(size_bytes: int) -> str:
-    """A size for people, in decimal units: 491400064 -> '491.4 MB'."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.1f} {unit}"
-    return f"{size_bytes} B"
-
-
 def table(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
     """Print rows of text in columns as wide as needed, for people."""
     lines = [header, *rows] if header else list(rows)

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from appliance.cli.box import Box
-from appliance.cli.output import json_option, print_json, size
+from appliance.cli.output import json_option, print_json
 from appliance.errors import UnavailableError
 from appliance.jetson import Board
+from appliance.sizes import size
 from appliance.supervisor.status import BoxStatus, look
 
 _HINT = "appliance up"

@@ -24,10 +24,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.capacity import Cache
+
 LARGEST_TILE = 8
 LEAST_CHUNK = 2
 # Chunks of a prompt on a GPU are compared up to this many rows.
 LONGEST_TRIAL = 64
+
+
+def graph_cache(slots: int, context_tokens: int) -> Cache:
+    """The cache of a graph that ONNX Runtime computes on a GPU: chunks are filled up, and batches up to whole tiles.
+
+    How large the tiles are, the loaded graph alone can tell: the largest are counted.
+    """
+    return Cache(slots, context_tokens, spare_rows=LONGEST_TRIAL, filling_slots=LARGEST_TILE - 1)
 
 
 def align_down(rows: int) -> int:

@@ -10,9 +10,10 @@ from typing import Any
 
 from appliance.artefact import Manifest
 from appliance.artefact.manifest import GRAPH
+from appliance.capacity import Fit
 from appliance.engine.cuda_memory import CudaMemory
-from appliance.engine.device_room import DeviceRoom
-from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
+from appliance.engine.device_fit import DeviceFit, free_memory
+from appliance.engine.exactness import graph_cache
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, CUDA, Provider, open_session
 from appliance.errors import MissingProgramError, NoSpaceError
@@ -20,8 +21,15 @@ from appliance.extras import install_command
 from appliance.onnx_runtime import ort
 
 
-def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int) -> OrtRunner:
+def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, shared: bool) -> OrtRunner:
     """Load an artefact's graph, already through the gate, on the first GPU.
+
+    Args:
+        artefact: its folder.
+        manifest: what is in it.
+        slots: slots of the cache.
+        capacity: tokens that a slot must hold.
+        shared: the GPU uses the processor's memory.
 
     Raises:
         MissingProgramError: ONNX Runtime or a library of CUDA is absent or unfit.
@@ -31,19 +39,15 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
     check_provider()
     memory = CudaMemory()
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith(GRAPH))
-    # The slots that fill a batch up to whole tiles are taken too. How many there are, the graph alone can tell.
-    least, most = (
-        DeviceRoom(manifest.shape, weights, count, capacity, spare_rows=LONGEST_TRIAL)
-        for count in (max(slots, LARGEST_TILE), LARGEST_TILE - 1 + slots)
-    )
-    free_bytes = memory.free_bytes()
-    least.check(free_bytes)
+    free, row_bytes = free_memory(memory, shared=shared), manifest.shape.cache_bytes_per_token
+    wanted = DeviceFit(Fit(free, weights, row_bytes, graph_cache(slots, capacity)))
+    wanted.check()
     try:
         session = open_session(artefact / GRAPH, providers(memory.stream), threads=1)
         check_computes_on_gpu(session)
         return OrtRunner(session, memory, manifest.shape, slots=slots, capacity=capacity, on_device=True)
     except NoSpaceError as error:
-        raise most.refused(error, free_bytes) from error
+        raise wanted.refused(error) from error
 
 
 def check_provider() -> None:

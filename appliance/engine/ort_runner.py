@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.artefact import ModelShape
-from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL, doubling, find_tile, least_alike
+from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL, doubling, find_tile, graph_cache, least_alike
 from appliance.engine.kv_cache import KVCache
 from appliance.engine.logits import Logits
 from appliance.engine.memory import Memory
@@ -65,7 +65,7 @@ class OrtRunner:
         self._shape = shape
         self._capacity = capacity
         # Of a slot: its tokens, and what the last chunk may be filled up to.
-        self._slot_rows = capacity + (LONGEST_TRIAL if on_device else 0)
+        self._slot_rows = graph_cache(slots, capacity).rows if on_device else capacity
         self._on_device = on_device
         rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
         self._inputs = _Inputs(memory, rows, self._slot_rows)

@@ -29,10 +29,10 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
         session = open_session(artefact / GRAPH, [CPU], config.threads)
         return OrtRunner(session, HostMemory(), manifest.shape, slots=slots, capacity=capacity)
     if manifest.runtime == ORT_CUDA:
-        find_gpu()  # it says best what is missing
+        gpu = find_gpu()  # it says best what is missing
         from appliance.engine.ort_cuda import open_cuda_runner  # noqa: PLC0415 - a box without a GPU lacks its packages
 
-        return open_cuda_runner(artefact, manifest, slots=slots, capacity=capacity)
+        return open_cuda_runner(artefact, manifest, slots=slots, capacity=capacity, shared=gpu.integrated)
     if manifest.runtime == TENSORRT:
         if config.plan is None:
             raise UsageError(

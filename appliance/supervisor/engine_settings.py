@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.artefact.manifest import Manifest
+from appliance.capacity import cache_slots
 from appliance.config import ServeConfig
 from appliance.errors import UsageError
 from appliance.inference.config import EngineConfig
@@ -17,9 +18,9 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig
     cache_bytes = serve.cache_bytes
     if plan is not None:
         profile, row_bytes = plan.profile, plan.cache_bytes_per_token
-        slots, chunk = slots or min(usual.slots, profile.slots), chunk or profile.chunk_tokens
-        # A plan's cache is taken whole, so all of its rows may be used: of what runs, and as many again for prefixes.
-        cache_bytes = cache_bytes or 2 * slots * profile.context_tokens * row_bytes
+        slots, chunk = slots or profile.slots, chunk or profile.chunk_tokens
+        # A plan's cache is taken whole, so all of its rows may be used.
+        cache_bytes = cache_bytes or cache_slots(slots) * profile.context_tokens * row_bytes
         context = context or min(profile.context_tokens, cache_bytes // row_bytes)
     return EngineConfig(
         slots=slots or usual.slots,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from appliance import targets
 from appliance.artefact.manifest import ORT_CPU, Manifest
 from appliance.errors import MissingProgramError, UsageError
 from appliance.gpu import Gpu, find_gpu
-
-if TYPE_CHECKING:
-    from appliance.targets import Target
+from appliance.targets import Target
 
 
 def check_hardware(manifest: Manifest) -> Gpu | None:
@@ -25,9 +23,6 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     """
     if manifest.runtime == ORT_CPU:
         return None
-    # Target files are read where there is a GPU to compare with: on other boxes that memory is saved.
-    from appliance import targets  # noqa: PLC0415
-
     target = targets.get(manifest.target)
     gpu = find_gpu()
     if gpu.compute_capability != target.compute_capability:

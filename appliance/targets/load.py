@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from pydantic import TypeAdapter, ValidationError
-
-from appliance.errors import UnknownModelError, UsageError
+from appliance.document import from_toml
+from appliance.errors import UnknownModelError
 from appliance.targets.target import Target
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_CHECKED = TypeAdapter(Target)
 
 
 def target_from_text(text: str, origin: str) -> Target:
@@ -27,17 +17,7 @@ def target_from_text(text: str, origin: str) -> Target:
     Raises:
         UsageError: not TOML, or a key or value is wrong.
     """
-    try:
-        # By way of JSON, where a strict reader takes arrays for tuples; a date has no way there.
-        return _CHECKED.validate_json(json.dumps(tomllib.loads(text)))
-    except TypeError as error:
-        raise UsageError(f"{origin} has a value of a kind that no key takes: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{origin}: {where}: {first['msg']}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin} is not TOML: {error}") from error
+    return from_toml(Target, text, origin)
 
 
 @cache

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-from pydantic import ConfigDict, Field, with_config
-
+from appliance.document import Bounds
 from appliance.errors import UnknownModelError
 
-_strict = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
-
 Precision = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "nvfp4"]
-_Version = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)*)?$")]
-_Count = Annotated[int, Field(gt=0)]
-_Rate = Annotated[float, Field(gt=0)]
-_Word = Annotated[str, Field(min_length=1)]
+_VERSION = Bounds(pattern=r"[0-9]+(\.[0-9]+)*", meaning="numbers with dots between").metadata
+_MAY_BE_EMPTY = Bounds(least=0).metadata
 
 
-@_strict
 @dataclass(frozen=True)
 class VersionRange:
     """Versions from `least` on and before `below`, compared number by number; an empty bound is open.
@@ -26,8 +20,8 @@ class VersionRange:
     "10.15" and "10.15.0" are the same version.
     """
 
-    least: _Version = ""
-    below: _Version = ""
+    least: str = field(default="", metadata=_VERSION)
+    below: str = field(default="", metadata=_VERSION)
 
     def covers(self, version: str) -> bool:
         """Whether a version such as "10.15.1" lies within.
@@ -44,7 +38,6 @@ class VersionRange:
         return ", ".join(words) or "any"
 
 
-@_strict
 @dataclass(frozen=True)
 class PowerMode:
     """A setting of a board that trades power for speed.
@@ -55,12 +48,11 @@ class PowerMode:
         bandwidth_bytes_per_s: of the memory in this mode; None where no source says.
     """
 
-    name: _Word
-    watts: _Count | None = None
-    bandwidth_bytes_per_s: _Rate | None = None
+    name: str
+    watts: int | None = None
+    bandwidth_bytes_per_s: float | None = None
 
 
-@_strict
 @dataclass(frozen=True)
 class Board:
     """A piece of hardware that one can buy, for which predictions are made.
@@ -74,15 +66,14 @@ class Board:
         power_modes: see PowerMode, the fastest first; empty when it has one.
     """
 
-    name: _Word
-    memory_bytes: _Count
+    name: str
+    memory_bytes: int
     shared: bool
-    bandwidth_bytes_per_s: _Rate
-    source: _Word
-    power_modes: tuple[PowerMode, ...] = ()
+    bandwidth_bytes_per_s: float
+    source: str
+    power_modes: tuple[PowerMode, ...] = field(default=(), metadata=_MAY_BE_EMPTY)
 
 
-@_strict
 @dataclass(frozen=True)
 class PlanProfile:
     """Shapes that a TensorRT plan is built for: a plan serves no others.
@@ -93,12 +84,11 @@ class PlanProfile:
         chunk_tokens: prompt tokens of one prefill step at most.
     """
 
-    slots: _Count
-    context_tokens: _Count
-    chunk_tokens: _Count
+    slots: int
+    context_tokens: int
+    chunk_tokens: int
 
 
-@_strict
 @dataclass(frozen=True)
 class Target:
     """One kind of hardware.
@@ -116,12 +106,12 @@ class Target:
         profile: see PlanProfile; None where TensorRT is not used.
     """
 
-    name: _Word
-    title: _Word
-    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)]
-    presets: Annotated[tuple[str, ...], Field(min_length=1)]
-    boards: tuple[Board, ...]
-    compute_capability: _Version = ""
+    name: str
+    title: str
+    precisions: tuple[Precision, ...]
+    presets: tuple[str, ...]
+    boards: tuple[Board, ...] = field(metadata=_MAY_BE_EMPTY)
+    compute_capability: str = field(default="", metadata=_VERSION)
     cuda: VersionRange | None = None
     tensorrt: VersionRange | None = None
     jetpack: VersionRange | None = None

@@ -22,7 +22,7 @@ from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.compile import FLAGS, compile_plan
 from appliance.tensorrt.find import TensorRt
 from appliance.tensorrt.open_plan import check_gpu, read_plan, read_record
-from appliance.tensorrt.plan_key import PlanKey, Profile, graph_digests
+from appliance.tensorrt.plan_key import PlanKey, Profile, graph_digests, weights_bytes
 from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
 from appliance.tensorrt.preflight import check_disk, check_gpu_memory, check_main_memory
 from appliance.tensorrt.record import PlanRecord
@@ -43,6 +43,7 @@ class Site:
         gpu: the one that is to run the plan.
         driver: see `installed_driver`.
         profile: see Profile.
+        slots: of the cache that the plan is served with.
     """
 
     artefact: Path
@@ -51,6 +52,7 @@ class Site:
     gpu: Gpu
     driver: str
     profile: Profile
+    slots: int
 
     @property
     def key(self) -> PlanKey:
@@ -91,13 +93,14 @@ class Ensured:
     was_built: bool
 
 
-def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
+def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, slots: int) -> None:
     """Refuse a profile that the model does not have, or that this box cannot hold.
 
     Args:
         manifest: the artefact's.
         profile: the shapes that are wanted.
         gpu: the one that is to run the plan, of the kind that the artefact was exported for.
+        slots: of the cache that the plan is served with.
 
     Raises:
         UsageError: the context is longer than the model's.
@@ -108,7 +111,7 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu) -> None:
             f"a context of {profile.context_tokens} tokens is longer than the model's, {manifest.shape.context_tokens}",
             hint=f"build with --context {manifest.shape.context_tokens} or less",
         )
-    check_gpu_memory(gpu, manifest, profile)
+    check_gpu_memory(gpu, manifest, profile, slots, weights_bytes(manifest))
 
 
 def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:
@@ -147,7 +150,7 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
 
     Raises:
         IntegrityError, UnsafeFormatError, UnsupportedError: see the gate and `compile_plan`.
-        NoSpaceError: see `check_main_memory`, `check_disk`.
+        NoSpaceError: see `check_main_memory`, `check_disk`, and `check_gpu_memory` for the plan that was built.
         NoSpaceError, EngineError, KeyboardInterrupt: see `compile_plan`.
         QualityError: the plan does not answer like the reference.
     """
@@ -162,6 +165,8 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
     )
     if measured:
         durable.replace(timings, measured)
+    # A plan may hold a matrix twice, once for each profile: it is larger than the weights that were counted before.
+    check_gpu_memory(site.gpu, manifest, site.profile, site.slots, plan.nbytes)
     record = PlanRecord(
         model=manifest.model,
         target=manifest.target,

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.artefact.manifest import GRAPH, Manifest
+from appliance.capacity import Cache
 from appliance.errors import UsageError
-from appliance.inference.config import EngineConfig
 
-# Sequences that run at the same time when nobody sets `serve.slots`, where a plan allows so many.
-USUAL_SLOTS = EngineConfig.slots
 _NAME_DIGITS = 32
 _DATA = f"{GRAPH}.data"
 
@@ -51,13 +49,12 @@ class Profile:
 
     @property
     def capacity_tokens(self) -> int:
-        """Rows of each slot's cache: launches have few sizes, so one may end up to a chunk behind the context."""
-        return self.context_tokens + self.chunk_tokens
+        """Rows of each slot's cache."""
+        return self.cache(self.slots).rows
 
-    @property
-    def cache_slots(self) -> int:
-        """Slots of the cache when the plan is served as usual: as many again as run, for what finished ones leave."""
-        return max(self.slots, 2 * min(self.slots, USUAL_SLOTS))
+    def cache(self, slots: int) -> Cache:
+        """The cache that the engine reserves for the plan, with so many slots."""
+        return Cache.of_plan(slots, self.context_tokens, self.chunk_tokens)
 
     def __str__(self) -> str:
         return f"{self.slots} slots, context {self.context_tokens}, chunk {self.chunk_tokens}"

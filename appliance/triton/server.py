@@ -99,7 +99,7 @@ class TritonServer:
             check_production(self.version)
         self._clear()
         sockets.prepare(self._settings.sockets)
-        shared_memory.check_space()
+        shared_memory.check_shared_memory()
 
     async def start(self) -> None:
         """Start the server and return when the model answers.

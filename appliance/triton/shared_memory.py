@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from appliance import durable
+from appliance.disk import Need, check_space
 from appliance.errors import NoSpaceError
 from appliance.running_process import boot_id, file_id
 from appliance.triton.options import SHARED_MEMORY_BYTES
@@ -22,7 +22,7 @@ from appliance.triton.options import SHARED_MEMORY_BYTES
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is what the kernel calls it, and nothing is created here
 _OWNER_FILE = "shared-memory-owner"
 _OWNER = re.compile(r"[0-9a-f]{16}")
-_NEEDED_BYTES = 2 * SHARED_MEMORY_BYTES
+_MORE = "give the container more: docker run --shm-size=256m"
 
 
 def owner(run: Path) -> str:
@@ -82,20 +82,12 @@ def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def check_space(folder: Path = SHARED_MEMORY) -> None:
+def check_shared_memory(folder: Path = SHARED_MEMORY) -> None:
     """Accept if tensors have room.
 
     Raises:
         NoSpaceError: less than 32 MiB are free; Triton would fail at a random request.
     """
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise NoSpaceError(
-            f"{folder} cannot be used: {error.strerror}", hint="Triton's Python backend needs it; mount a tmpfs there"
-        ) from error
-    if free < _NEEDED_BYTES:
-        raise NoSpaceError(
-            f"{folder} has {free >> 20} MiB free, Triton's Python backend needs {_NEEDED_BYTES >> 20}",
-            hint="end what fills it, or give the container more: docker run --shm-size=256m",
-        )
+    if not folder.is_dir():
+        raise NoSpaceError(f"{folder} is absent", hint="Triton's Python backend needs it; mount a tmpfs there")
+    check_space([Need("hold tensors", folder, 2 * SHARED_MEMORY_BYTES)], _MORE)

@@ -39,7 +39,7 @@ def build_plan(graph: Path, engines: Path, manifest: Manifest, gpu: Gpu, profile
     (graph / MANIFEST_NAME).write_bytes(listed.to_bytes())
     target = _target(gpu)
     tensorrt = find_tensorrt({Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx})
-    site = Site(graph, listed, tensorrt, gpu, installed_driver(gpu), profile)
+    site = Site(graph, listed, tensorrt, gpu, installed_driver(gpu), profile, profile.slots)
     return ensure_plan(PlanStore(engines), site, _untried, _Watcher(say)).folder
 
 

@@ -138,8 +138,8 @@ def test_an_unknown_model_is_refused_with_the_nearest_name(tmp_path: Path):
         ('"site_part1-1.0-py3-none-any.whl"', '"evil.tar.gz"', "evil.tar.gz"),
         ('package = "site-part1"', 'package = "../x"', "'../x'"),
         ('name = "site-model"', 'name = "Site Model"', "'Site Model'"),
-        ("[[source.parts]]", "[[source.pieces]]", "'parts'"),
-        ("[[files]]", "[files]", "lists of tables"),
+        ("[[source.parts]]", "[[source.pieces]]", "'pieces'"),
+        ("[[files]]", "[files]", "files must be a list"),
         ("name =", "name", "is not TOML"),
     ],
 )  # fmt: skip

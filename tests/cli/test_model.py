@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance import disk
 from appliance.catalog import ModelEntry
 from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome, caller
@@ -139,11 +139,10 @@ def test_a_missing_part_exits_with_7_and_names_it(model, index):
 
 
 def test_no_space_exits_with_4_and_shows_the_arithmetic(model, monkeypatch: pytest.MonkeyPatch):
-    nothing = shutil.disk_usage("/")._replace(free=0)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: nothing)
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 0)
     outcome = model("pull", "tiny-model")
     assert outcome.status == 4
-    assert "0.2 MB to download + 0.1 MB to store = 0.3 MB, free are 0.0 MB" in outcome.err
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 0 B" in outcome.err
 
 
 def test_a_damaged_model_fails_verification_with_8_and_names_the_file(model):

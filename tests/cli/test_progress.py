@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from appliance.cli.output import size, table
-from appliance.cli.progress import progress
+from appliance.cli.output import table
+from appliance.cli.progress import progress, shown_progress
 
 
 def test_plain_lines_are_few_and_end_with_the_whole(capsys: pytest.CaptureFixture[str]):
@@ -20,14 +20,23 @@ def test_plain_lines_are_few_and_end_with_the_whole(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
     assert captured.out == ""
-    assert len(lines) == 10
+    assert len(lines) == 4
     assert lines[-1] == "storing x: 1.0 MB of 1.0 MB"
 
 
 def test_other_units_are_named(capsys: pytest.CaptureFixture[str]):
     with progress("quantising", 2, "layers") as advance:
         advance(1)
-    assert capsys.readouterr().err == "quantising: 1 layers of 2 layers\n"
+    assert capsys.readouterr().err == "quantising: 1 of 2 layers\n"
+
+
+def test_steps_of_their_own_units_are_told_in_percent_and_notes_between_them(capsys: pytest.CaptureFixture[str]):
+    with shown_progress() as shown:
+        shown.step("verify", 0, 3)
+        shown.note("waiting for another export to finish")
+        shown.step("verify", 3, 3)
+        shown.step("graph", 1, 2)
+    assert capsys.readouterr().err == "waiting for another export to finish\nverify: 100 %\ngraph: 50 %\n"
 
 
 def test_nothing_to_do_shows_nothing(capsys: pytest.CaptureFixture[str]):
@@ -36,7 +45,7 @@ def test_nothing_to_do_shows_nothing(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("unit", ["bytes", "layers"])
+@pytest.mark.parametrize("unit", ["bytes", "layers", "%"])
 def test_a_terminal_gets_a_bar(unit: str):
     code = (
         "from appliance.cli.progress import progress\n"
@@ -50,13 +59,6 @@ def test_a_terminal_gets_a_bar(unit: str):
     os.close(ours)
     assert "quantising" in shown
     assert "━" in shown
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (491_400_064, "491.4 MB"), (2e9, "2.0 GB")]
-)
-def test_sizes_are_for_people(size_bytes: float, text: str):
-    assert size(int(size_bytes)) == text
 
 
 def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]):

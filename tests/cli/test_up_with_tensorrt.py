@@ -58,7 +58,7 @@ def test_more_than_the_targets_profile_is_refused_before_anything_is_built(
     configure(layout, "slots = 100")
     assert run(["--root", str(layout.root), "up"]) == 2
     said = capsys.readouterr().err
-    assert "slots is 100 and the engine serves 16" in said
+    assert "slots is 100 and the engine serves 8" in said
     assert "appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 --slots 100" in said
     assert not layout.engines.exists()
 
@@ -77,7 +77,7 @@ def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manif
     with pytest.raises(UnknownModelError, match="there is no engine of tiny on this box"):
         open_served(layout, manifest)
     artefact = layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16")
-    site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE)
+    site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     ensured = ensure_plan(PlanStore(layout.engines), site, no_smoke, Heard())
     served = open_served(layout, manifest)
     assert (served.folder, served.profile) == (ensured.folder, PROFILE)

@@ -7,9 +7,9 @@ from cuda.bindings import driver
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CUDA
-from appliance.engine import cuda_memory, ort_cuda, ort_runner
+from appliance.capacity import RUNTIME_BYTES
+from appliance.engine import cuda_memory, ort_cuda
 from appliance.engine.budget import context_tokens
-from appliance.engine.device_room import RESERVE_BYTES
 from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
 from appliance.engine.ort_cuda import check_computes_on_gpu, check_provider, open_cuda_runner, providers
 from appliance.engine.ort_runner import OrtRunner
@@ -61,7 +61,7 @@ def test_an_onnx_runtime_for_the_cpu_is_refused(monkeypatch):
 
 def test_a_session_that_fell_back_to_the_cpu_is_refused(artefact, manifest, cuda):
     with pytest.raises(MissingProgramError, match="cannot compute on the GPU: a library"):
-        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
     assert cuda.used == 0
 
 
@@ -75,34 +75,27 @@ def test_the_options_are_texts_and_name_the_stream():
 def test_too_little_free_memory_is_refused_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
     monkeypatch.setattr(ort_cuda, "open_session", None)
     cuda.total = 1 << 30
-    with pytest.raises(NoSpaceError, match=r"the GPU has 1,074 MB free, and 1,07\d MB are needed"):
-        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+    with pytest.raises(NoSpaceError, match=r"does not fit .* = 1\.0\d GB, there are 1\.07 GB"):
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
 
 
 def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cuda, monkeypatch):
     monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
     cuda.largest = 1 << 17
-    with pytest.raises(NoSpaceError, match=r"fragmented: 4,295 MB were free for .* yet no room for a cache of"):
-        open_cuda_runner(artefact, manifest, slots=2, capacity=4096)
+    with pytest.raises(NoSpaceError, match=r"fragmented.* there are 4\.29 GB\): no room for a cache of"):
+        open_cuda_runner(artefact, manifest, slots=2, capacity=4096, shared=False)
 
 
-def test_slots_that_fill_a_tile_and_find_no_room_are_counted_and_not_called_fragments(
-    artefact, manifest, cuda, monkeypatch
-):
-    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
-    monkeypatch.setattr(ort_runner, "find_tile", lambda _run: LARGEST_TILE)
-    monkeypatch.setattr(ort_runner, "least_alike", lambda _sizes, _is_alike: LARGEST_TILE)
-    capacity = 4096
-    # Room for the slots that were asked for, and for three more.
-    cache = (LARGEST_TILE + 3) * (capacity + LONGEST_TRIAL) * manifest.shape.cache_bytes_per_token
+def test_the_slots_that_fill_a_tile_are_counted_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
+    monkeypatch.setattr(ort_cuda, "open_session", None)
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith("model.onnx"))
-    free = cache + weights + RESERVE_BYTES
+    # Not enough by a byte for the largest tile.
+    cache = (LARGEST_TILE - 1 + 8) * (4096 + LONGEST_TRIAL) * manifest.shape.cache_bytes_per_token
+    free = cache + weights + RUNTIME_BYTES - 1
     monkeypatch.setattr(cuda_memory.CudaMemory, "free_bytes", lambda _memory: free)
-    cuda.total = cache
-    with pytest.raises(NoSpaceError, match=rf"no room for a cache of 15 slots .* \(15 slots of {capacity}") as caught:
-        open_cuda_runner(artefact, manifest, slots=8, capacity=capacity)
-    assert "fragmented" not in caught.value.message
-    assert "would fit" in caught.value.hint
+    with pytest.raises(NoSpaceError, match=r"15 slots of 4,160 rows"):
+        open_cuda_runner(artefact, manifest, slots=8, capacity=4096, shared=False)
+    assert cuda.used == 0
 
 
 @pytest.mark.usefixtures("cuda")
@@ -119,7 +112,7 @@ def test_weights_that_find_no_memory_are_refused_with_the_sum(artefact, manifest
 
     monkeypatch.setattr(ort, "InferenceSession", fail)
     with pytest.raises(NoSpaceError, match=r"the weights of model\.onnx find no memory") as caught:
-        open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
     assert "fragmented" in caught.value.message
     assert "weights " in caught.value.message
 
@@ -150,6 +143,6 @@ def test_a_runner_for_the_gpu_tells_the_attention_the_capacity(artefact, manifes
 
     monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
     monkeypatch.setattr(ort_cuda, "OrtRunner", Recorded)
-    open_cuda_runner(artefact, manifest, slots=2, capacity=64)
+    open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
     assert (made["slots"], made["capacity"], made["on_device"]) == (2, 64, True)
     assert made["memory"].free_bytes() == cuda.total

@@ -45,7 +45,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site(artefact: Path) -> Site:
     profile = Profile(slots=3, context_tokens=168, chunk_tokens=64)
-    return Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, profile)
+    return Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, profile, profile.slots)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def built(tmp_path_factory):
     """A folder with an artefact, and the folder of a real plan of it, for a GPU that is not there."""
     folder = tmp_path_factory.mktemp("built") / "artefact"
     manifest = make_plan_artefact(folder)
-    site = Site(folder, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE)
+    site = Site(folder, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     return folder, ensure_plan(PlanStore(folder.parent / "engines"), site, no_smoke, Heard()).folder
 
 

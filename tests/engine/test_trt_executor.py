@@ -9,11 +9,11 @@ import pytest
 import tensorrt_rtx_bindings as real_trt
 from cuda.bindings import runtime
 
+from appliance.capacity import RUNTIME_BYTES, Cache, Fit, GpuMemory
 from appliance.engine import cuda_memory, cuda_stream
 from appliance.engine.cuda_stream import CudaStream
-from appliance.engine.device_room import RESERVE_BYTES
 from appliance.engine.trt_executor import TrtExecutor
-from appliance.engine.trt_open import load_executor, plan_room
+from appliance.engine.trt_open import load_executor
 from appliance.errors import DeviceLostError, EngineError, NoSpaceError
 from appliance.gpu import lost
 from tests.engine import device_on_host
@@ -148,15 +148,15 @@ def test_a_plan_whose_slots_lie_between_the_addresses_that_tensorrt_takes_is_ref
 def load(graph, memory):
     path, shape = graph
     host = HostTrt(memory, HostStream())
-    room = plan_room(shape, 0, SLOTS, CAPACITY)
-    return load_executor(host, memory, host.stream, plan(path, capacity=CAPACITY), room)
+    fit = Fit(GpuMemory.free(memory.free, shared=False), 0, shape.cache_bytes_per_token, Cache(SLOTS, CAPACITY))
+    return load_executor(host, memory, host.stream, plan(path, capacity=CAPACITY), shape, fit)
 
 
 def test_too_little_memory_is_refused_with_the_arithmetic_and_what_would_fit(graph):
     memory = FiniteMemory()
-    memory.free = RESERVE_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token + 1000
+    memory.free = RUNTIME_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token + 1000
     with pytest.raises(
-        NoSpaceError, match=r"cache 0 MB \(3 slots of 64 tokens .*\(3 slots of 43 tokens would fit, or 2 sl"
+        NoSpaceError, match=r"cache \(3 slots of 64 rows\) .*\(3 slots of 43 tokens, or 2 slots of 64 would fit"
     ):
         load(graph, memory)
     assert not memory.regions
@@ -164,11 +164,11 @@ def test_too_little_memory_is_refused_with_the_arithmetic_and_what_would_fit(gra
 
 def test_a_plan_without_room_is_not_made_smaller_by_a_setting_that_it_does_not_heed(graph):
     memory = FiniteMemory()
-    memory.free = RESERVE_BYTES
+    memory.free = RUNTIME_BYTES
     with pytest.raises(NoSpaceError) as caught:
         load(graph, memory)
     assert "max_context_tokens" not in caught.value.hint
-    memory.free = RESERVE_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token
+    memory.free = RUNTIME_BYTES + 2 * CAPACITY * graph[1].cache_bytes_per_token
     with pytest.raises(NoSpaceError, match="build the plan again with a shorter --context") as caught:
         load(graph, memory)
     assert "max_context_tokens" not in caught.value.hint
@@ -177,7 +177,7 @@ def test_a_plan_without_room_is_not_made_smaller_by_a_setting_that_it_does_not_h
 def test_memory_that_is_free_but_in_pieces_is_called_fragmented(graph):
     memory = FiniteMemory()
     memory.largest_piece = 4096
-    with pytest.raises(NoSpaceError, match=r"the GPU's memory is fragmented: .*yet .*the GPU does not give \d+ bytes"):
+    with pytest.raises(NoSpaceError, match=r"the GPU's memory is fragmented.*: .*the GPU does not give \d+ bytes"):
         load(graph, memory)
 
 

@@ -110,7 +110,7 @@ def test_an_export_killed_while_it_measures_leaves_nothing(tmp_path: Path, step:
 
 def test_the_room_for_the_twin_is_asked_for_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(pipeline, "check_disk", lambda _folder, size_bytes, _what: asked.append(size_bytes))
+    monkeypatch.setattr(pipeline, "check_space", lambda needs: asked.append(sum(need.size_bytes for need in needs)))
     layout = layout_in(tmp_path)
     export_model(layout, MODEL, "cpu", "float32", Steps())
     needs = export(layout, "bf16").needs

@@ -58,14 +58,14 @@ def test_json_has_every_figure(call, layout: Layout) -> None:
     assert board["memory_bytes"] == 8 * 10**9
     parts = {name: value for name, value in board["memory"].items() if name != "total_bytes"}
     assert sum(parts.values()) == board["memory"]["total_bytes"]
-    # The plan has rows for a chunk more.
-    assert parts["cache_bytes"] == 4 * (2048 + 512) * document["cache_bytes_per_token"]
+    # The plan has rows for a chunk more, and the cache as many slots again for prefixes.
+    assert parts["cache_bytes"] == 2 * 4 * (2048 + 512) * document["cache_bytes_per_token"]
     assert board["most_context_tokens"] == CONTEXT_TOKENS
     assert [each["mode"] for each in board["tokens_per_s"]] == ["MAXN_SUPER", "25W", "15W", "7W"]
     fast, _, slow, _ = board["tokens_per_s"]
     assert fast["one_stream"] / slow["one_stream"] == pytest.approx(102 / 68)
     assert fast["all_slots"] == pytest.approx(
-        4 * EFFICIENCY * 102e9 / (document["read_bytes_per_step"] + parts["cache_bytes"])
+        4 * EFFICIENCY * 102e9 / (document["read_bytes_per_step"] + parts["cache_bytes"] / 2)
     )
 
 
@@ -103,7 +103,7 @@ def test_what_cannot_fit_is_refused_with_exit_code_4(call) -> None:
     assert ran.out == ""
     failure = json.loads(ran.err)
     assert failure["error"] == "NoSpaceError"
-    assert "of cache (10,000 x 8,704 tokens)" in failure["message"]
+    assert "of cache (20,000 slots of 8,704 rows)" in failure["message"]
     # What the hint offers is taken.
     words = failure["hint"].removeprefix("this would fit: ").split(", or ")[0].split()
     assert words[0] == "--context"
@@ -128,7 +128,7 @@ def test_a_board_too_small_to_build_on_is_told_so(call, monkeypatch: pytest.Monk
     monkeypatch.setattr(Sizes, "of", lambda *_: large)
     ran = call("tiny", "--target", "jetson-orin-nano-8g")
     assert ran.status == 0
-    assert "more than Jetson Orin Nano 8GB has (8.0 GB): give it swap space for the build" in ran.out
+    assert "more than Jetson Orin Nano 8GB has (8.00 GB): give it swap space for the build" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,6 @@ def test_the_targets_context_bows_to_the_models(tmp_path: Path) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(tmp_path / "checkpoint")))
     made = plan(layout, "tiny", "cuda-sm90", None, context_tokens=None, slots=None)
-    assert (
-        made.use.context_tokens == open_checkpoint(files_in(tmp_path / "checkpoint")).config["max_position_embeddings"]
-    )
-    assert made.use.slots == 16
+    config = open_checkpoint(files_in(tmp_path / "checkpoint")).config
+    assert made.use.cache.context_tokens == config["max_position_embeddings"]
+    assert made.use.slots == 8

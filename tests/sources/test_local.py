@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance import disk
 from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnsafeFormatError, UsageError
 from appliance.sources import pull_local
 from appliance.store import open_model
@@ -157,7 +158,8 @@ def test_an_empty_text_is_refused(layout, folder, told):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
-def test_no_space_for_a_folder_is_told_before_anything_is_copied(layout, folder, told):
+def test_no_space_for_a_folder_is_told_before_anything_is_copied(layout, folder, told, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 100)
     with pytest.raises(NoSpaceError):
-        pull_local(layout, folder, told.reporter, name="mine", free=lambda _: 100)
+        pull_local(layout, folder, told.reporter, name="mine")
     assert not layout.store.exists()

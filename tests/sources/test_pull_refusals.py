@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from appliance import disk
 from appliance.catalog import ModelEntry, ModelFile, PackageParts
 from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnknownModelError, UnsafeFormatError
 from appliance.layout import Layout
@@ -190,10 +191,13 @@ def test_a_pickle_under_the_name_of_weights_never_enters_the_store(layout, told)
     assert nothing_is_stored(layout)
 
 
-def test_no_space_is_told_with_the_arithmetic_before_anything_is_fetched(layout, published, index, settings, told):
+def test_no_space_is_told_with_the_arithmetic_before_anything_is_fetched(
+    layout, published, index, settings, told, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 200_000)
     with pytest.raises(NoSpaceError) as caught:
-        pull(layout, published.entry, told.reporter, settings, free=lambda _: 200_000)
-    assert "0.2 MB to download + 0.1 MB to store = 0.3 MB, free are 0.2 MB" in caught.value.message
+        pull(layout, published.entry, told.reporter, settings)
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 200.0 kB" in caught.value.message
     assert index.asked == []
     assert nothing_is_stored(layout)
 

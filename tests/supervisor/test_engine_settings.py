@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.capacity import cache_slots
 from appliance.config import ServeConfig
 from appliance.engine.budget import scheduler_limits
 from appliance.errors import UsageError
@@ -45,10 +46,11 @@ def test_a_plan_bounds_what_nobody_asked_for():
 
 
 @pytest.mark.parametrize("slots", [1, 4, 8, 16])
-def test_a_plan_was_built_where_the_cache_that_it_is_served_with_has_room(slots):
+def test_all_slots_that_a_plan_was_built_for_run(slots):
     plan = dataclasses.replace(PLAN, profile=dataclasses.replace(PROFILE, slots=slots))
     config = engine_settings(ServeConfig(), plan)
-    assert scheduler_limits(SHAPE, config).slots == plan.profile.cache_slots
+    assert config.slots == slots
+    assert scheduler_limits(SHAPE, config).slots == cache_slots(slots)
 
 
 def test_the_cache_bounds_the_context_too():

@@ -59,7 +59,7 @@ def rtx() -> TensorRt:
 def built(tmp_path_factory: pytest.TempPathFactory, rtx: TensorRt) -> Path:
     """A folder with an artefact, and a store in which its plan was built."""
     folder = tmp_path_factory.mktemp("built")
-    site = Site(folder / "artefact", make_plan_artefact(folder / "artefact"), rtx, L4, DRIVER, PROFILE)
+    site = Site(folder / "artefact", make_plan_artefact(folder / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots)
     ensure_plan(PlanStore(folder / "engines"), site, no_smoke, Heard())
     return folder
 
@@ -68,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, rtx: TensorRt) -> Path:
 def site(tmp_path: Path, built: Path, rtx: TensorRt) -> Site:
     """What is built from in a test; nothing is built yet."""
     shutil.copytree(built / "artefact", tmp_path / "artefact")
-    return Site(tmp_path / "artefact", read_manifest(tmp_path / "artefact"), rtx, L4, DRIVER, PROFILE)
+    return Site(tmp_path / "artefact", read_manifest(tmp_path / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots)
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from appliance import disk
 from appliance.artefact.manifest import Manifest, ModelShape
+from appliance.capacity import RUNTIME_BYTES, cache_slots
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
@@ -204,7 +206,7 @@ class Stops(Heard):
         stop()
 
 artefact, folder = map(Path, sys.argv[1:])
-site = Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16))
+site = Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16), 2)
 if {moment == "it is moved to its place"}:
     durable.swap_link = stop
 ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
@@ -242,7 +244,7 @@ class TestWhatCannotBeBuilt:
     def test_a_context_beyond_the_models(self, site: Site):
         longer = Profile(4, CONTEXT_TOKENS + 1, 16)
         with pytest.raises(UsageError, match="a context of 257 tokens is longer than the model's, 256"):
-            check_buildable(site.manifest, longer, L4)
+            check_buildable(site.manifest, longer, L4, 4)
 
     def large(self, site: Site):
         """The manifest of a model whose weights are 1 GB and whose cache takes 100 kB a token."""
@@ -253,48 +255,58 @@ class TestWhatCannotBeBuilt:
     @pytest.mark.parametrize(
         ("memory_mb", "profile", "fits"),
         [
-            (3833, Profile(16, 1000, 100), "--slots 7"),
-            (2300, Profile(16, 1000, 100), "--slots 1"),
-            (2150, Profile(16, 1000, 100), "--slots 1 --context 281"),
-            (2000, Profile(16, 1000, 100), "only weights of less than 926 MB fit"),
+            (3833, Profile(8, 1000, 100), "--slots 7"),
+            (2300, Profile(8, 1000, 100), "--slots 1"),
+            (2150, Profile(8, 1000, 100), "--slots 1 --context 281"),
+            (2000, Profile(8, 1000, 100), "only weights of less than 926.3 MB fit"),
         ],
     )
     def test_a_gpu_with_too_little_memory_with_what_would_fit(
         self, site: Site, memory_mb: int, profile: Profile, fits: str
     ):
         gpu = dataclasses.replace(L4, memory_bytes=memory_mb * 10**6)
-        arithmetic = f"has {memory_mb:,} MB of memory, the plan needs 3,834 MB: 1,000 MB of weights, "
-        with pytest.raises(NoSpaceError, match=arithmetic) as caught:
-            check_buildable(self.large(site), profile, gpu)
-        assert "16 slots of the cache x 1100 rows = 1,760 MB, 1,074 MB of workspace" in caught.value.message
+        with pytest.raises(NoSpaceError) as caught:
+            check_buildable(self.large(site), profile, gpu, cache_slots(profile.slots))
+        assert caught.value.message == (
+            "the plan does not fit NVIDIA L4: 1.00 GB of weights + 1.76 GB of cache (16 slots of 1,100 rows) + "
+            f"1.07 GB for the runtime = 3.83 GB, there are {memory_mb / 1000:.2f} GB"
+        )
         assert fits in caught.value.hint
         assert caught.value.exit_code == 4
         found = [int(number) for number in re.findall(r"--\w+ (\d+)", fits)]
         if found:
             slots, context = [*found, 1000][:2]
-            check_buildable(self.large(site), Profile(slots, context, 100), gpu)
+            check_buildable(self.large(site), Profile(slots, context, 100), gpu, cache_slots(slots))
 
     def test_a_machine_with_too_little_memory(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_500_000_000))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=500_000_000))
         large = dataclasses.replace(site, manifest=self.large(site))
-        with pytest.raises(
-            NoSpaceError, match=r"needs 4,000 MB of main memory, 4 x 1,000 MB of weights; 2,000 MB"
-        ) as hit:
+        with pytest.raises(NoSpaceError, match=r"needs 4.00 GB of main memory, 4 x 1.00 GB of weights; 2.00 GB") as hit:
             ensure_plan(store, large, no_smoke, Heard())
-        assert "add swap space for the build; weights of 500 MB could be built now" in hit.value.hint
+        assert "add swap space for the build; weights of 500.0 MB could be built now" in hit.value.hint
+
+    def test_a_plan_that_became_too_large_for_the_gpu(self, store: PlanStore, site: Site, plan: Path):
+        """A plan may be larger than the weights; the engine would refuse it."""
+        assert store.current(site.manifest) == plan
+        small = dataclasses.replace(L4, memory_bytes=RUNTIME_BYTES + (plan / PLAN).stat().st_size)
+        other = dataclasses.replace(site, gpu=small, profile=dataclasses.replace(PROFILE, slots=2), slots=2)
+        with pytest.raises(NoSpaceError, match="the plan does not fit NVIDIA L4"):
+            ensure_plan(store, other, no_smoke, Heard())
+        assert store.current(site.manifest) == plan
+        assert store.plans() == (plan,)
 
     def test_memory_is_not_asked_for_a_plan_that_is_there(
         self, plan: Path, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
-        check_buildable(site.manifest, PROFILE, L4)
+        check_buildable(site.manifest, PROFILE, L4, PROFILE.slots)
         assert ensure_plan(store, site, no_smoke, Heard()).folder == plan
 
     def test_a_full_disk(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
-        with pytest.raises(NoSpaceError, match="the plan needs about 0 MB") as caught:
+        monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1000)
+        with pytest.raises(NoSpaceError, match=r"[0-9.]+ kB to build the plan, free are") as caught:
             ensure_plan(store, site, no_smoke, Heard())
         assert "appliance engine prune" in caught.value.hint
 

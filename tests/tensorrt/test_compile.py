@@ -60,13 +60,13 @@ def test_an_input_that_the_contract_does_not_name_is_refused():
 def test_a_length_of_the_cache_that_tensorrt_would_pass_over_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="nonpad_kv_seqlen")
     with pytest.raises(UnsupportedError, match="TensorRT would leave out an input of Attention: filled"):
-        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
+        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
 
 
 def test_an_input_that_nothing_computes_with_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="logits_rows")
     with pytest.raises(UnsupportedError, match="would leave out a part of the graph: Unused Input: logits_rows"):
-        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
+        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
 
 
 def test_a_second_build_in_a_process_hears_what_the_first_one_did_not(tmp_path: Path, site: Site):

@@ -2,14 +2,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+from appliance import disk
 from appliance.errors import NoSpaceError
 from appliance.triton import shared_memory
-from appliance.triton.shared_memory import check_space, clean, end_orphans, fresh_prefix, owner
+from appliance.triton.shared_memory import check_shared_memory, clean, end_orphans, fresh_prefix, owner
 
 
 def test_leftovers_of_this_root_are_deleted_and_no_others(tmp_path: Path):
@@ -60,12 +60,11 @@ def test_a_copied_root_and_another_boot_have_a_mark_of_their_own(tmp_path: Path,
 
 
 def test_too_little_room_is_refused_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - shutil's own form
-    monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _path: usage(64 << 20, 63 << 20, 1 << 20))
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1 << 20)
     with pytest.raises(NoSpaceError, match="shm-size"):
-        check_space(tmp_path)
+        check_shared_memory(tmp_path)
 
 
 def test_no_shared_memory_at_all_is_refused(tmp_path: Path):
     with pytest.raises(NoSpaceError, match="mount a tmpfs"):
-        check_space(tmp_path / "absent")
+        check_shared_memory(tmp_path / "absent")

@@ -7,12 +7,14 @@ import dataclasses
 import click
 
 from appliance import targets
+from appliance.capacity import cache_slots
 from appliance.cli.box import Box
 from appliance.cli.engine.shown import document
-from appliance.cli.output import json_option, print_json, size, tell
+from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
+from appliance.sizes import size
 from appliance.supervisor.choose import choose
 from appliance.supervisor.hardware import check_hardware
 from appliance.targets import Target
@@ -56,8 +58,10 @@ def command(
     profile = dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
     check_hardware(artefact.manifest)
     gpu = find_gpu()
-    check_buildable(artefact.manifest, profile, gpu)
-    site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, installed_driver(gpu), profile)
+    served_slots = cache_slots(min(box.config.serve.slots or profile.slots, profile.slots))
+    check_buildable(artefact.manifest, profile, gpu, served_slots)
+    driver = installed_driver(gpu)
+    site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, driver, profile, served_slots)
     with progress("building", 100, "%") as advance:
         ensured = ensure_plan(store, site, smoke, _Watcher(advance))
     if as_json:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from appliance.cli.box import Box
-from appliance.cli.output import json_option, print_json, size, tell
+from appliance.cli.output import json_option, print_json, tell
+from appliance.sizes import size
 from appliance.tensorrt.plan_store import PlanStore
 
 

@@ -6,8 +6,9 @@ import click
 
 from appliance.cli.box import Box
 from appliance.cli.engine.shown import document, record_or_fault, state
-from appliance.cli.output import json_option, print_json, size, table
+from appliance.cli.output import json_option, print_json, table
 from appliance.errors import IntegrityError, UnknownModelError
+from appliance.sizes import size
 from appliance.tensorrt.plan_store import PlanStore
 
 

@@ -6,7 +6,8 @@ import click
 
 from appliance.catalog import Catalogue
 from appliance.cli.box import Box
-from appliance.cli.output import json_option, print_json, size, table
+from appliance.cli.output import json_option, print_json, table
+from appliance.sizes import size
 from appliance.store import installed
 
 

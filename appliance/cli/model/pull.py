@@ -10,9 +10,10 @@ from appliance.catalog import Catalogue
 from appliance.cli.box import Box
 from appliance.cli.model.completion import known_names
 from appliance.cli.model.export_fault import export_fault
-from appliance.cli.output import json_option, print_json, size, tell
+from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import progress
 from appliance.errors import UnknownModelError, UsageError
+from appliance.sizes import size
 from appliance.sources import PipSettings, Reporter, pull, pull_local
 from appliance.store import StoredModel
 

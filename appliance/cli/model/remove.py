@@ -6,7 +6,8 @@ import click
 
 from appliance.cli.box import Box
 from appliance.cli.model.completion import installed_names
-from appliance.cli.output import json_option, print_json, size
+from appliance.cli.output import json_option, print_json
+from appliance.sizes import size
 from appliance.store import remove
 
 

@@ -10,8 +10,9 @@ from appliance.catalog import Catalogue, ModelEntry
 from appliance.catalog.parse import entry_to_document
 from appliance.cli.box import Box
 from appliance.cli.model.completion import known_names
-from appliance.cli.output import json_option, print_json, size, table
+from appliance.cli.output import json_option, print_json, table
 from appliance.errors import UnknownModelError
+from appliance.sizes import size
 from appliance.store import StoredModel, open_model
 
 
