@@ -47,10 +47,10 @@ class Gateway:
             ApplianceError: an artefact cannot be read, an address not be used, or it is open to strangers.
         """
         settings.policy.check(*settings.addresses)
-        models = ServedModels.load(settings.artefacts)
-        traffic = Traffic(settings.slots)
-        triton = TritonClient(settings.triton, traffic)
+        models = ServedModels.load([offered.artefact for offered in settings.models])
         names = [model.name for model in models.all]
+        traffic = Traffic({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
+        triton = TritonClient(settings.triton, traffic)
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
         readiness = Readiness(triton, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)

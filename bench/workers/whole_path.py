@@ -119,7 +119,7 @@ class WholePathSubject:
         """What the gateway itself takes; see `gateway_share`."""
 
         async def measured() -> Figures:
-            triton = TritonClient(self._layout.triton_sockets, Traffic(plan.work.slots))
+            triton = TritonClient(self._layout.triton_sockets, Traffic({self.client.model: plan.work.slots}))
             try:
                 return await gateway_figures(self.client, triton, plan)
             finally:

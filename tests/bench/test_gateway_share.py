@@ -42,7 +42,7 @@ def test_both_ways_are_asked_for_the_same_and_the_shares_are_shares(harness):
     address = Address.from_text(harness.url.removeprefix("http://"))
 
     async def measured():
-        triton = TritonClient(harness.triton.sockets, Traffic(1))
+        triton = TritonClient(harness.triton.sockets, Traffic({}))
         try:
             return await gateway_figures(Client(address.host, address.port, MODEL), triton, plan(repeats))
         finally:

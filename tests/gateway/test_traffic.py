@@ -6,13 +6,13 @@ from appliance.gateway.triton.traffic import Traffic
 
 
 def test_with_a_free_slot_there_is_no_wait():
-    traffic = Traffic(slots=2)
+    traffic = Traffic({"m": 2})
     traffic.begin("m")
     assert traffic.forecast("m").wait_s == 0
 
 
 def test_without_a_free_slot_and_without_experience_there_is_no_estimate():
-    traffic = Traffic(slots=2)
+    traffic = Traffic({"m": 2})
     for _ in range(2):
         traffic.begin("m")
     forecast = traffic.forecast("m")
@@ -20,7 +20,7 @@ def test_without_a_free_slot_and_without_experience_there_is_no_estimate():
 
 
 def test_the_estimate_grows_with_the_line_and_rests_on_the_median():
-    traffic = Traffic(slots=2)
+    traffic = Traffic({"m": 2})
     for service_s in (1.0, 4.0, 90.0):
         traffic.begin("m")(service_s)
     running = [traffic.begin("m") for _ in range(3)]
@@ -34,7 +34,7 @@ def test_the_estimate_grows_with_the_line_and_rests_on_the_median():
 
 
 def test_an_end_counts_once_and_a_failure_teaches_nothing():
-    traffic = Traffic(slots=1)
+    traffic = Traffic({"m": 1})
     end = traffic.begin("m")
     end(None)
     end(3.0)
@@ -42,13 +42,14 @@ def test_an_end_counts_once_and_a_failure_teaches_nothing():
 
 
 def test_models_do_not_count_for_each_other():
-    traffic = Traffic(slots=1)
+    traffic = Traffic({"a": 1, "b": 3})
     traffic.begin("a")
-    assert traffic.forecast("b").requests == 0
+    assert (traffic.forecast("a").requests, traffic.forecast("a").slots) == (1, 1)
+    assert (traffic.forecast("b").requests, traffic.forecast("b").slots) == (0, 3)
 
 
 def test_only_the_last_requests_are_remembered():
-    traffic = Traffic(slots=1)
+    traffic = Traffic({"m": 1})
     for service_s in [100.0] * 64 + [1.0] * 64:
         traffic.begin("m")(service_s)
     assert traffic.forecast("m").service_s == 1.0
