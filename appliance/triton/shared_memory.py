@@ -22,7 +22,7 @@ from appliance.triton.options import SHARED_MEMORY_BYTES
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is what the kernel calls it, and nothing is created here
 _OWNER_FILE = "shared-memory-owner"
 _OWNER = re.compile(r"[0-9a-f]{16}")
-_NEEDED_BYTES = 2 * SHARED_MEMORY_BYTES
+_NEEDED_BYTES_OF_A_MODEL = 2 * SHARED_MEMORY_BYTES
 
 
 def owner(run: Path) -> str:
@@ -82,20 +82,21 @@ def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def check_space(folder: Path = SHARED_MEMORY) -> None:
-    """Accept if tensors have room.
+def check_space(models: int, folder: Path = SHARED_MEMORY) -> None:
+    """Accept if the tensors of so many models have room.
 
     Raises:
-        NoSpaceError: less than 32 MiB are free; Triton would fail at a random request.
+        NoSpaceError: less than 32 MiB a model are free; Triton would fail at a random request.
     """
+    needed = models * _NEEDED_BYTES_OF_A_MODEL
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise NoSpaceError(
             f"{folder} cannot be used: {error.strerror}", hint="Triton's Python backend needs it; mount a tmpfs there"
         ) from error
-    if free < _NEEDED_BYTES:
+    if free < needed:
         raise NoSpaceError(
-            f"{folder} has {free >> 20} MiB free, Triton's Python backend needs {_NEEDED_BYTES >> 20}",
+            f"{folder} has {free >> 20} MiB free, Triton's Python backend needs {needed >> 20}",
             hint="end what fills it, or give the container more: docker run --shm-size=256m",
         )

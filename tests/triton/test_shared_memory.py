@@ -63,9 +63,17 @@ def test_too_little_room_is_refused_before_the_start(tmp_path: Path, monkeypatch
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 - shutil's own form
     monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _path: usage(64 << 20, 63 << 20, 1 << 20))
     with pytest.raises(NoSpaceError, match="shm-size"):
-        check_space(tmp_path)
+        check_space(1, tmp_path)
+
+
+def test_each_model_needs_room_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - shutil's own form
+    monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda _path: usage(64 << 20, 0, 40 << 20))
+    check_space(1, tmp_path)
+    with pytest.raises(NoSpaceError, match="needs 64"):
+        check_space(2, tmp_path)
 
 
 def test_no_shared_memory_at_all_is_refused(tmp_path: Path):
     with pytest.raises(NoSpaceError, match="mount a tmpfs"):
-        check_space(tmp_path / "absent")
+        check_space(1, tmp_path / "absent")

@@ -21,7 +21,7 @@ from appliance.gateway.triton.methods import SERVICE
 from appliance.gateway.triton.passed_call import PassedCall
 from appliance.gateway.triton_http.generate_request import generate_request
 from appliance.gateway.triton_http.relay import Relay
-from appliance.triton.repository import VERSION
+from appliance.triton.model_process import VERSION
 
 _QUESTION_TIMEOUT_S = 10.0
 Answer = TypeVar("Answer", bound=Message)
