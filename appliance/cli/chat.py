@@ -56,7 +56,7 @@ def command(
     if up is None:
         raise UnavailableError("nothing is being served on this box", hint="appliance up")
     sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    conversation = Conversation(_door(box, up), up.model, sampling, system)
+    conversation = Conversation(_door(box, up), up.default_model.name, sampling, system)
     if prompt is None and not sys.stdin.isatty():
         prompt = _standard_input()
     if prompt is not None:

@@ -73,7 +73,7 @@ def _ask(run: Path) -> int:
     up = state.read(run)
     if status == 0 and up is not None:
         command = Path(sys.executable).with_name("appliance")
-        print(_HOW_TO_GO_ON.format(command=command, url=up.url, model=up.model))  # noqa: T201
+        print(_HOW_TO_GO_ON.format(command=command, url=up.url, model=up.default_model.name))  # noqa: T201
     return status
 
 

@@ -14,7 +14,7 @@ from appliance.cli.output import json_option, print_json
 from appliance.errors import UnavailableError
 from appliance.jetson import Board
 from appliance.sizes import size
-from appliance.supervisor.status import BoxStatus, look
+from appliance.supervisor.status import BoxStatus, ModelStatus, look
 
 _HINT = "appliance up"
 
@@ -24,6 +24,8 @@ _HINT = "appliance up"
 @click.pass_obj
 def command(box: Box, as_json: bool) -> int:
     """Show on one page how the box is doing.
+
+    With --json, `models` has the figures of each model by its name; the other figures are of the whole box.
 
     Exits with 0 when it is healthy, and with 13 when it is not, or not running.
     """
@@ -42,14 +44,14 @@ def command(box: Box, as_json: bool) -> int:
 
 def document(status: BoxStatus) -> dict[str, Any]:
     """The status for scripts."""
-    up = dataclasses.asdict(status.up)
     board, edge_llm = status.board, status.edge_llm
     return {
         "running": True,
         "healthy": status.healthy,
         "ready": status.ready,
         "uptime_s": round(status.uptime_s, 1),
-        "box": {**up, "phase": status.up.phase.value, "pid": status.up.pid},
+        "box": {**status.up.to_mapping(), "pid": status.up.pid},
+        "models": {model.state.name: _model(model) for model in status.models},
         "triton": {"healthy": status.triton_healthy},
         "gateway": {"healthy": status.gateway_healthy},
         "engine": dict(status.figures),
@@ -61,18 +63,25 @@ def document(status: BoxStatus) -> dict[str, Any]:
     }
 
 
+def _model(model: ModelStatus) -> dict[str, Any]:
+    return {
+        "healthy": model.healthy,
+        "engine": dict(model.figures),
+        "requests": dict(model.requests),
+        "memory_bytes": model.memory_bytes,
+    }
+
+
 def page(status: BoxStatus) -> str:
     """The status for people."""
     up = status.up
     rows = [
         ("box", f"{_mark(status.healthy)}, {up.phase.value}, up {timedelta(seconds=int(status.uptime_s))}"),
-        ("model", f"{up.model} ({up.target}-{up.preset})"),
-        ("artefact", f"{up.artefact_sha256[:12]}  {up.artefact}"),
         ("gateway", _process(status.gateway_healthy, up.gateway_pid, up.gateway_restarts)),
         ("", f"{up.url}/v1, gRPC {up.grpc}"),
         ("triton", _process(status.triton_healthy, up.triton_pid, up.triton_restarts)),
         ("", f"{up.triton_version or 'unknown version'} of {up.triton_origin}"),
-        *_load(status),
+        *(row for model in status.models for row in _rows(model)),
         ("memory", ", ".join(f"{name} {size(count)}" for name, count in status.memory_bytes.items())),
         ("disk", f"{size(status.disk.free_bytes)} free"),
         *(_board(status.board) if status.board else ()),
@@ -81,23 +90,27 @@ def page(status: BoxStatus) -> str:
     lines = [f"{name:<10}{value}" for name, value in rows]
     if up.triton_warning:
         lines.append(f"warning: {up.triton_warning}")
-    if status.files_changed:
-        lines.append(
-            f"warning: files of the model were changed while it is served ({status.files_changed}): its answers are "
-            f"void; stop the box, then remove {up.artefact} and export it again"
-        )
+    lines += [
+        f"warning: files of {model.state.name} were changed while it is served ({model.files_changed}): its answers "
+        f"are void; stop the box, then remove {model.state.artefact} and export it again"
+        for model in status.models
+        if model.files_changed
+    ]
     if status.disk.is_full:
         lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")
     return "\n".join(lines)
 
 
-def _load(status: BoxStatus) -> list[tuple[str, str]]:
-    figures = status.figures
+def _rows(model: ModelStatus) -> list[tuple[str, str]]:
+    """What is served under one name, and its load."""
+    figures, state = model.figures, model.state
+    served = [("model", state.label), ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}")]
     if not figures:
-        return [("slots", "unknown")]
+        return [*served, ("slots", "unknown")]
     used, total = (int(figures.get(name, 0)) for name in ("cache_tokens_used", "cache_tokens_total"))
-    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(status.requests.items()) if count)
+    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(model.requests.items()) if count)
     return [
+        *served,
         ("slots", f"{figures.get('slots_busy', 0):.0f} of {figures.get('slots', 0):.0f} busy{_held_back(figures)}"),
         ("queue", f"{figures.get('queue_length', 0):.0f} waiting"),
         ("speed", f"{figures.get('tokens_per_second', 0):.1f} tokens/s over the last 10 s"),

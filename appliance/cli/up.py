@@ -14,10 +14,10 @@ from appliance.cli.box import Box
 from appliance.cli.output import tell
 from appliance.config import ServeConfig
 from appliance.layout import Layout
-from appliance.supervisor import state
-from appliance.supervisor.assemble import Plan, serve
-from appliance.supervisor.choose import choose
-from appliance.supervisor.engine_settings import check_profile
+from appliance.supervisor import box_lock
+from appliance.supervisor.assemble import Plan, PlannedModel, serve
+from appliance.supervisor.choose import Artefact, choose_set
+from appliance.supervisor.engine_settings import check_profile, engine_settings
 from appliance.supervisor.hardware import check_hardware
 from appliance.supervisor.served_plan import build_plan, open_served
 from appliance.supervisor.state import UpState
@@ -65,24 +65,23 @@ def command(
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
-    with state.only_one(box.layout.run) as is_stale:
+    with box_lock.hold(box.layout.run) as is_stale:
         if is_stale:
             tell("an earlier run ended without cleaning up; starting afresh")
-        artefact = choose(box.layout, model or config.model, target or config.target, preset or config.preset)
-        check_hardware(artefact.manifest)
-        served = None
-        if artefact.manifest.runtime == TENSORRT:
-            check_profile(config, _profile(box.layout, artefact.manifest), artefact.manifest)
-            status = build_plan(box.layout, artefact.manifest)
-            if status:
+        artefacts = choose_set(box.layout, model or config.model, target or config.target, preset or config.preset)
+        for artefact in artefacts:
+            check_hardware(artefact.manifest)
+        for_tensorrt = [artefact.manifest for artefact in artefacts if artefact.manifest.runtime == TENSORRT]
+        for manifest in for_tensorrt:
+            check_profile(config, _profile(box.layout, manifest), manifest)
+        for manifest in for_tensorrt:
+            if status := build_plan(box.layout, manifest):
                 return status
-            served = open_served(box.layout, artefact.manifest)
         plan = Plan(
             layout=box.layout,
             config=box.config,
             policy=policy,
-            artefact=artefact,
-            tensorrt=served,
+            models=tuple(_planned(box.layout, config, artefact) for artefact in artefacts),
             installation=locate(os.environ),
             http=_open_to(policy, http or config.http_address, "the OpenAI API"),
             grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),
@@ -90,8 +89,14 @@ def command(
             triton_http=_open_to(policy, triton_http, "Triton's HTTP API") if triton_http else None,
             refuse_old_triton=production and not allow_old_triton,
         )
-        tell(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
+        labels = ", ".join(artefact.label for artefact in artefacts)
+        tell(f"starting {labels} with Triton of {plan.installation.origin}")
         return asyncio.run(serve(plan, tell, lambda up: _ready(up, config)))
+
+
+def _planned(layout: Layout, config: ServeConfig, artefact: Artefact) -> PlannedModel:
+    plan = open_served(layout, artefact.manifest) if artefact.manifest.runtime == TENSORRT else None
+    return PlannedModel(artefact, engine_settings(config, plan))
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:
@@ -113,12 +118,13 @@ def _free(text: str, purpose: str) -> Address:
 def _ready(up: UpState, config: ServeConfig) -> None:
     if up.triton_warning:
         tell(f"warning: {up.triton_warning}")
-    click.echo(f"serving {up.model} ({up.target}-{up.preset}, artefact {up.artefact_sha256[:12]})")
+    for model in up.models:
+        click.echo(f"serving {model.name} ({model.target}-{model.preset}, artefact {model.artefact_sha256[:12]})")
     click.echo(f"  OpenAI API    {up.url}/v1")
     click.echo(f"  gRPC API      {up.grpc}")
     click.echo(f"  in a browser  {up.url}/")
     click.echo(f"  metrics       http://{up.metrics}/metrics")
     if up.triton_http:
-        click.echo(f"  Triton HTTP   {up.scheme}://{up.triton_http}/v2/models/{up.model}/generate_stream")
+        click.echo(f"  Triton HTTP   {up.scheme}://{up.triton_http}/v2/models/{up.default_model.name}/generate_stream")
     click.echo('  talk to it    appliance chat "What is an inode?"')
     click.echo(f"  end it        Ctrl-C; running requests get {config.drain_s:g} s")

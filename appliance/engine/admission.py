@@ -17,12 +17,16 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> 
         max_context_tokens: longest prompt plus completion.
 
     Raises:
-        RequestError: no prompt, or a token id that the model does not have.
+        RequestError: no prompt, or an adapter or a token id that the model does not have.
         PromptTooLongError: the prompt, or the prompt with max_tokens, does not fit.
     """
     prompt = len(request.prompt_ids)
     if prompt == 0:
         raise RequestError("the prompt is empty", hint="send at least one token", param="prompt")
+    if request.adapter is not None:
+        raise RequestError(
+            f"the model has no adapter {request.adapter!r}", hint="adapters are not served yet", param="adapter"
+        )
     room = max_context_tokens - prompt
     if room < 1:
         raise PromptTooLongError(

@@ -1,4 +1,4 @@
-"""Finds keys and values that a new prompt can share. It compares tokens, not digests, and never across principals."""
+"""Finds keys and values that a new prompt can share. It compares tokens, not digests, and never across salts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class SharedPrefix:
 def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPrefix | None:
     """Return the longest prefix that a sequence in some slot shares with this one, if it is worth taking.
 
-    Only sequences of the same principal are looked at, so neither a hit nor its timing tells one principal what
-    another has asked. With a few dozen slots, comparing the tokens themselves costs microseconds and can mistake
-    nothing. The last tokens are always computed anew: the last one's logits are needed. Rows of a completion are not
-    shared, see exactness.py.
+    Only sequences of the same salt are looked at: neither a hit nor its timing tells one principal what another has
+    asked, and no adapter gets keys and values of other weights. With a few dozen slots, comparing the tokens themselves
+    costs microseconds and can mistake nothing. The last tokens are always computed anew: the last one's logits are
+    needed. Rows of a completion are not shared, see exactness.py.
     """
     best: SharedPrefix | None = None
     for donor in held:
-        if donor.principal != sequence.principal:
+        if donor.request.prefix_salt != sequence.request.prefix_salt:
             continue
         usable = min(donor.rows, donor.prompt_tokens, sequence.prompt_tokens - LEAST_CHUNK)
         if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):

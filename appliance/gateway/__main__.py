@@ -18,7 +18,7 @@ from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.access_log import configure
 from appliance.gateway.http.connections import room_for_connections
 from appliance.gateway.server import Gateway
-from appliance.gateway.settings import Settings
+from appliance.gateway.settings import OfferedModel, Settings
 from appliance.layout import Layout
 
 
@@ -50,13 +50,17 @@ def _settings(arguments: list[str] | None) -> Settings:
         "--timeout", type=float, default=3600.0, metavar="SECONDS", help="for any one request (default: 3600)"
     )
     parser.add_argument(
-        "--slots", type=int, default=8, metavar="N", help="of each model, for estimates of waits (default: 8)"
+        "--slots", action="append", type=int, metavar="N", help="of a model, in the order of the artefacts (default: 8)"
     )
     parser.add_argument("--root", type=Path, metavar="DIR", help="the box's folder: its keys, certificate and socket")
     parser.add_argument(
         "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
     )
     given = parser.parse_args(arguments)
+    slots = given.slots or [OfferedModel.slots] * len(given.artefact)
+    if len(slots) != len(given.artefact):
+        parser.error(f"--slots is given {len(slots)} times for {len(given.artefact)} artefacts")
+    models = tuple(OfferedModel(folder, count) for folder, count in zip(given.artefact, slots, strict=True))
     config = Config.from_json(given.config, "--config")
     limits = config.limits
     layout = Layout(given.root, given.root) if given.root else None
@@ -64,12 +68,11 @@ def _settings(arguments: list[str] | None) -> Settings:
         triton=given.triton,
         http=Address.from_text(given.http),
         grpc=Address.from_text(given.grpc),
-        artefacts=tuple(given.artefact),
+        models=models,
         metrics=Address.from_text(given.metrics),
         triton_http=Address.from_text(given.triton_http) if given.triton_http else None,
         drain_s=given.drain,
         timeout_s=given.timeout,
-        slots=given.slots,
         max_body_bytes=limits.max_body_bytes,
         max_requests=limits.max_requests,
         body_timeout_s=limits.body_timeout_s,

@@ -50,11 +50,11 @@ class Gateway:
             ApplianceError: an artefact cannot be read, an address not be used, or it is open to strangers.
         """
         settings.policy.check(*settings.addresses)
-        models = ServedModels.load(settings.artefacts)
-        waits = WaitEstimator(settings.slots)
+        models = ServedModels.load([offered.artefact for offered in settings.models])
         self._triton = TritonChannel(settings.triton)
         questions = Questions(self._triton)
         names = [model.name for model in models.all]
+        waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
         in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
         readiness = Readiness(questions, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)

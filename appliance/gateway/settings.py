@@ -11,6 +11,19 @@ from appliance.gateway.access.door import DoorLimits
 
 
 @dataclass(frozen=True)
+class OfferedModel:
+    """One model to offer.
+
+    Attributes:
+        artefact: its folder.
+        slots: sequences that it runs at the same time; only for estimates of how long a request would wait.
+    """
+
+    artefact: Path
+    slots: int = 8
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that the gateway is told at start.
 
@@ -20,14 +33,13 @@ class Settings:
         grpc: where our gRPC API and KServe's listen.
         metrics: where Prometheus scrapes.
         triton_http: where Triton's own HTTP API is served; None leaves it off.
-        artefacts: folders of the models to offer.
+        models: what to offer.
         drain_s: seconds that running requests get to finish after SIGTERM.
         timeout_s: seconds that any one request may take.
         max_body_bytes: a larger HTTP body or gRPC message is refused.
         max_requests: requests under way at once; more are refused before they cost anything.
         body_timeout_s: seconds a client has to send its body.
         write_timeout_s: seconds a client may leave its answer unread before its request is cancelled.
-        slots: sequences that each model runs at the same time; only for estimates of how long a request would wait.
         header_timeout_s: seconds a connection has for its handshake, and for the head of each request.
         idle_timeout_s: seconds a connection may stay open between two requests.
         max_connections: HTTP connections at once; one more closes the one that has been idle longest.
@@ -39,7 +51,7 @@ class Settings:
     triton: Path
     http: Address
     grpc: Address
-    artefacts: tuple[Path, ...]
+    models: tuple[OfferedModel, ...]
     metrics: Address
     triton_http: Address | None = None
     drain_s: float = 30.0
@@ -48,7 +60,6 @@ class Settings:
     max_requests: int = 1024
     body_timeout_s: float = 30.0
     write_timeout_s: float = 20.0
-    slots: int = 8
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0
     max_connections: int = 16384

@@ -44,7 +44,12 @@ INPUTS = (
         1,
         "JSON object of vLLM's sampling parameters; structured_outputs among them",
     ),
-    Tensor("request_options", "TYPE_STRING", 1, 'JSON object: "timeout_s", seconds until the request is ended'),
+    Tensor(
+        "request_options",
+        "TYPE_STRING",
+        1,
+        'JSON object: "timeout_s", seconds until the end; "adapter", refused: there are none',
+    ),
     Tensor(PRINCIPAL, "TYPE_STRING", 1, "who asks: prefixes are reused and turns are taken within one principal"),
     Tensor("exclude_input_in_output", "TYPE_BOOL", 1, "leave the prompt out of text_output; default: what stream is"),
     Tensor("return_finish_reason", "TYPE_BOOL", 1, "send finish_reason"),

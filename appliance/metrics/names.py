@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 PREFIX = "appliance_"
@@ -26,12 +26,14 @@ class Metric:
         kind: see Kind.
         meaning: one line.
         label: a further label, one time series a value of it; empty for none.
+        total: makes one figure of the box from those of its models.
     """
 
     field: str
     kind: Kind
     meaning: str
     label: str = ""
+    total: Callable[[Iterable[float]], float] = sum
 
     @property
     def name(self) -> str:
@@ -43,13 +45,18 @@ class Metric:
 UPDATED = Metric("updated_seconds", Kind.GAUGE, "Unix time at which these figures were taken")
 
 METRICS = (
-    Metric("accepts_requests", Kind.GAUGE, "1 while the engine takes requests, 0 while it closes and after a fault"),
+    Metric(
+        "accepts_requests",
+        Kind.GAUGE,
+        "1 while the engine takes requests, 0 while it closes and after a fault",
+        total=min,
+    ),
     Metric("slots", Kind.GAUGE, "Sequences that may run at the same time"),
     Metric("slots_busy", Kind.GAUGE, "Sequences that run now"),
     Metric("queue_length", Kind.GAUGE, "Requests that wait for a slot"),
     Metric("cache_tokens_used", Kind.GAUGE, "Tokens whose keys and values are held, cached prefixes among them"),
     Metric("cache_tokens_total", Kind.GAUGE, "Tokens whose keys and values may be held"),
-    Metric("max_context_tokens", Kind.GAUGE, "Longest prompt plus completion"),
+    Metric("max_context_tokens", Kind.GAUGE, "Longest prompt plus completion", total=min),
     Metric("tokens_per_second", Kind.GAUGE, "Completion tokens a second over the last 10 seconds"),
     Metric("files_changed", Kind.GAUGE, "Files of the model that were changed under the engine: its answers are void"),
     Metric("rss_bytes", Kind.GAUGE, "Resident memory of the engine's process"),

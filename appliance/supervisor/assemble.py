@@ -9,18 +9,42 @@ from appliance.address import Address
 from appliance.auth.policy import Policy
 from appliance.config import Config
 from appliance.inference.config import EngineConfig
+from appliance.inference.served import ServedModelSettings
 from appliance.layout import Layout
 from appliance.running_process import RunningProcess
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
-from appliance.supervisor.engine_settings import engine_settings
 from appliance.supervisor.gateway import GatewayServer, GatewaySettings
-from appliance.supervisor.served_plan import ServedPlan
-from appliance.supervisor.state import Phase, UpState
-from appliance.supervisor.status import is_engine_alive
+from appliance.supervisor.state import ModelState, Phase, UpState
+from appliance.supervisor.status import are_engines_alive
 from appliance.supervisor.supervisor import Part, Say, Supervisor
 from appliance.triton.locate import Installation
 from appliance.triton.server import TritonServer, TritonSettings
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """One model of the set.
+
+    Attributes:
+        artefact: what to serve.
+        engine: the settings of its engine.
+    """
+
+    artefact: Artefact
+    engine: EngineConfig
+
+    @property
+    def settings(self) -> ServedModelSettings:
+        """What Triton and the gateway are told of it."""
+        return ServedModelSettings(self.artefact.manifest.model, self.artefact.folder, self.engine)
+
+    @property
+    def state(self) -> ModelState:
+        """What the box says of it."""
+        manifest = self.artefact.manifest
+        folder, digest = str(self.artefact.folder), self.artefact.sha256
+        return ModelState(manifest.model, manifest.target, manifest.preset, folder, digest)
 
 
 @dataclass(frozen=True)
@@ -31,30 +55,23 @@ class Plan:
         layout: the box's folders.
         config: its configuration.
         policy: who is let in, checked against the gateway's addresses.
-        artefact: what to serve.
+        models: the set to serve.
         installation: the Triton to use.
         http, grpc, metrics: the gateway's addresses.
         triton_http: where the gateway serves Triton's own HTTP; None leaves it off.
         refuse_old_triton: a Triton with known security holes is not started.
-        tensorrt: the plan of TensorRT that computes the artefact; None where it needs none.
     """
 
     layout: Layout
     config: Config
     policy: Policy
-    artefact: Artefact
+    models: tuple[PlannedModel, ...]
     installation: Installation
     http: Address
     grpc: Address
     metrics: Address
     triton_http: Address | None = None
     refuse_old_triton: bool = False
-    tensorrt: ServedPlan | None = None
-
-    @property
-    def engine(self) -> EngineConfig:
-        """The engine's settings."""
-        return engine_settings(self.config.serve, self.tensorrt)
 
 
 async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
@@ -71,17 +88,14 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
     triton = TritonServer(plan.installation, _triton_settings(plan), say)
     gateway = GatewayServer(_gateway_settings(plan))
     own = RunningProcess.own()
+    models = tuple(model.state for model in plan.models)
+    names = [model.name for model in models]
 
     def describe() -> UpState:
-        manifest = plan.artefact.manifest
         return UpState(
             phase=Phase.STARTING,
             supervisor=own,
-            model=manifest.model,
-            target=manifest.target,
-            preset=manifest.preset,
-            artefact=str(plan.artefact.folder),
-            artefact_sha256=plan.artefact.sha256,
+            models=models,
             http=str(plan.http),
             grpc=str(plan.grpc),
             metrics=str(plan.metrics),
@@ -95,7 +109,7 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
     supervisor = Supervisor(
         plan.layout.run,
         describe,
-        Part("Triton", triton, lambda: is_engine_alive(plan.layout)),
+        Part("Triton", triton, lambda: are_engines_alive(plan.layout, names)),
         Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,
@@ -105,13 +119,11 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
 
 def _triton_settings(plan: Plan) -> TritonSettings:
     return TritonSettings(
-        model=plan.artefact.manifest.model,
-        artefact=plan.artefact.folder,
+        models=tuple(model.settings for model in plan.models),
         root=plan.layout.root,
         repository=plan.layout.model_repository,
         run=plan.layout.run,
         sockets=plan.layout.triton_sockets,
-        engine=plan.engine,
         production=plan.refuse_old_triton,
         drain_s=plan.config.serve.drain_s,
     )
@@ -123,9 +135,8 @@ def _gateway_settings(plan: Plan) -> GatewaySettings:
         grpc=plan.grpc,
         metrics=plan.metrics,
         triton_http=plan.triton_http,
-        artefact=plan.artefact.folder,
+        models=tuple(model.settings for model in plan.models),
         layout=plan.layout,
         config=plan.config.to_json("access", "limits", "principal_limits"),
         drain_s=plan.config.serve.drain_s,
-        slots=plan.engine.slots,
     )

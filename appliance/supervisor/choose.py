@@ -1,4 +1,4 @@
-"""Picks the artefact to serve from those that were exported. It refuses to guess between several."""
+"""Picks the artefacts to serve from those that were exported. It refuses to guess between several."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ class Artefact:
     def label(self) -> str:
         """For people: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
         return f"{self.manifest.model} ({self.manifest.target}-{self.manifest.preset})"
+
+
+def choose_set(layout: Layout, model: str | None, target: str, preset: str | None) -> tuple[Artefact, ...]:
+    """Return the set to serve. Only this function says that it has one model; whoever takes the set takes several.
+
+    See `choose` for the arguments and for what is raised.
+    """
+    return (choose(layout, model, target, preset),)
 
 
 def choose(layout: Layout, model: str | None, target: str, preset: str | None) -> Artefact:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance import http
 from appliance.address import Address
 from appliance.child import Child
 from appliance.errors import EngineError, UnavailableError, with_exit_code
+from appliance.inference.served import ServedModelSettings
 from appliance.layout import Layout
 
 LOG_NAME = "gateway.log"
@@ -27,22 +27,20 @@ class GatewaySettings:
     Attributes:
         http, grpc, metrics: its own addresses.
         triton_http: where it serves Triton's own HTTP; None leaves it off.
-        artefact: the model's folder.
+        models: the set.
         layout: the box's folders, for its keys, certificate, sockets and log.
         config: sections of appliance.toml that concern it, as JSON.
         drain_s: seconds that running requests get at the end.
-        slots: sequences that the model runs at the same time.
     """
 
     http: Address
     grpc: Address
     metrics: Address
-    artefact: Path
+    models: tuple[ServedModelSettings, ...]
     layout: Layout
     config: str
     triton_http: Address | None = None
     drain_s: float = 30.0
-    slots: int = 8
 
 
 class GatewayServer:
@@ -90,9 +88,8 @@ class GatewayServer:
             f"--grpc={settings.grpc}",
             f"--metrics={settings.metrics}",
             *([f"--triton-http={settings.triton_http}"] if settings.triton_http else []),
-            f"--artefact={settings.artefact}",
+            *(word for model in settings.models for word in _words(model)),
             f"--drain={settings.drain_s:g}",
-            f"--slots={settings.slots}",
             f"--root={settings.layout.root}",
             f"--config={settings.config}",
         ]
@@ -152,3 +149,7 @@ class GatewayServer:
             lines = stream.read().decode(errors="replace").split("\n")
         spoken = [line.strip() for line in lines if line.strip()]
         return spoken[-1].removeprefix("error: ") if spoken else "it said nothing"
+
+
+def _words(model: ServedModelSettings) -> tuple[str, ...]:
+    return f"--artefact={model.artefact}", f"--slots={model.engine.slots}"

@@ -1,27 +1,25 @@
-"""What a running box says about itself in `run/up.json`, and the lock that keeps a second one out.
+"""What a running box says about itself in `run/up.json`.
 
-The lock decides who runs; the file is for readers, and one that a dead process left is recognised.
+The lock decides who runs; this file is for readers, and one that a dead process left is recognised.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from appliance import durable
-from appliance.errors import UsageError
 from appliance.running_process import RunningProcess, file_id
 
 STATE_NAME = "up.json"
-_LOCK_NAME = "up.lock"
-_SCHEMA = 2
+_SCHEMA = 3
+# Schema 2 held one model, its keys beside the box's. While there is one, they are still written, for scripts.
+_FLAT_SCHEMA = 2
+_FLAT = {"model": "name", **{name: name for name in ("target", "preset", "artefact", "artefact_sha256")}}
 
 
 class Phase(enum.Enum):
@@ -34,15 +32,36 @@ class Phase(enum.Enum):
 
 
 @dataclass(frozen=True)
+class ModelState:
+    """One model that a running box serves.
+
+    Attributes:
+        name: for clients and in Triton.
+        target, preset: what it was exported as.
+        artefact: its folder.
+        artefact_sha256: digest of its manifest.
+    """
+
+    name: str
+    target: str
+    preset: str
+    artefact: str
+    artefact_sha256: str
+
+    @property
+    def label(self) -> str:
+        """For people: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
+        return f"{self.name} ({self.target}-{self.preset})"
+
+
+@dataclass(frozen=True)
 class UpState:
     """A running box.
 
     Attributes:
         phase: see Phase.
         supervisor: which process that is.
-        model, target, preset: what is served.
-        artefact: its folder.
-        artefact_sha256: digest of its manifest.
+        models: what is served, at least one.
         http, grpc, metrics: the gateway's addresses.
         tls: whether it speaks TLS there.
         triton_http: where the gateway serves Triton's own HTTP; None while it does not.
@@ -56,11 +75,7 @@ class UpState:
 
     phase: Phase
     supervisor: RunningProcess
-    model: str
-    target: str
-    preset: str
-    artefact: str
-    artefact_sha256: str
+    models: tuple[ModelState, ...]
     http: str
     grpc: str
     metrics: str
@@ -81,6 +96,16 @@ class UpState:
         return self.supervisor.pid
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the models."""
+        return tuple(model.name for model in self.models)
+
+    @property
+    def default_model(self) -> ModelState:
+        """The model that is asked when a person names none: the first of the set."""
+        return self.models[0]
+
+    @property
     def url(self) -> str:
         """The root of the HTTP API."""
         return f"{self.scheme}://{self.http}"
@@ -90,22 +115,36 @@ class UpState:
         """How the gateway's HTTP is reached."""
         return "https" if self.tls else "http"
 
+    def to_mapping(self) -> dict[str, Any]:
+        """For JSON. While one model is served, its keys stand beside the box's too."""
+        value = {**dataclasses.asdict(self), "phase": self.phase.value}
+        if len(self.models) == 1:
+            value.update({key: getattr(self.models[0], attribute) for key, attribute in _FLAT.items()})
+        return value
+
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""
-        value = {"schema": _SCHEMA, **dataclasses.asdict(self), "phase": self.phase.value}
+        value = {"schema": _SCHEMA, **self.to_mapping()}
         return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> UpState:
-        """Parse what `to_bytes` wrote.
+        """Parse what `to_bytes` wrote, now or in an earlier version.
 
         Raises:
             ValueError: it is something else.
         """
         try:
             value = json.loads(data)
-            if value.pop("schema") != _SCHEMA:
+            schema = value.pop("schema")
+            flat = {attribute: value.pop(key) for key, attribute in _FLAT.items() if key in value}
+            if schema == _FLAT_SCHEMA:
+                value["models"] = [flat]
+            elif schema != _SCHEMA:
                 raise ValueError("another schema")
+            value["models"] = tuple(ModelState(**model) for model in value["models"])
+            if not value["models"]:
+                raise ValueError("no model")
             return cls(**{**value, "phase": Phase(value["phase"]), "supervisor": RunningProcess(**value["supervisor"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the state of a running box: {error}") from error
@@ -134,28 +173,3 @@ def write(run: Path, state: UpState) -> None:
 def remove(run: Path) -> None:
     """Delete the file."""
     durable.remove(run / STATE_NAME)
-
-
-@contextmanager
-def only_one(run: Path) -> Iterator[bool]:
-    """Hold the box's lock; gives whether an earlier run left its state behind (and removes that).
-
-    Raises:
-        UsageError: another process holds it.
-    """
-    durable.make_folder(run)
-    descriptor = os.open(run / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            running = read(run)
-            who = f" {running.model} (process {running.pid})" if running else ""
-            raise UsageError(
-                f"this box is already serving{who}", hint="stop it first, or use another folder with --root"
-            ) from error
-        is_stale = (run / STATE_NAME).exists()
-        remove(run)
-        yield is_stale
-    finally:
-        os.close(descriptor)

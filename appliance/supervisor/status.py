@@ -6,7 +6,8 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,39 @@ from appliance.layout import Layout
 from appliance.metrics import METRICS, Sample, parse
 from appliance.metrics.names import SLOTS_ALLOWED, UPDATED
 from appliance.supervisor import state
-from appliance.supervisor.state import Phase, UpState
+from appliance.supervisor.state import ModelState, Phase, UpState
 from appliance.triton import sockets
+from appliance.triton.model_process import model_processes
 
 # Figures are written twice a second; older ones mean that the engine's process hangs or is gone.
 STALE_S = 10.0
 # A person waits for this page: on a busy machine a late answer is better than a false alarm.
 _PATIENCE_S = 5.0
+_PLAIN = tuple(metric for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label)
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """One look at a model.
+
+    Attributes:
+        state: what the supervisor says.
+        healthy: its engine wrote figures lately and takes requests.
+        figures: its engine's metrics by field; empty when they cannot be had.
+        requests: its finished requests by reason.
+        memory_bytes: resident memory of its process; None where that cannot be had.
+    """
+
+    state: ModelState
+    healthy: bool
+    figures: Mapping[str, float]
+    requests: Mapping[str, int]
+    memory_bytes: int | None = None
+
+    @property
+    def files_changed(self) -> int:
+        """How many files of the model were changed under the engine."""
+        return int(self.figures.get("files_changed", 0))
 
 
 @dataclass(frozen=True)
@@ -37,12 +64,10 @@ class BoxStatus:
     Attributes:
         up: what the supervisor says.
         uptime_s: since the supervisor started.
-        triton_healthy: Triton answers, and the engine takes requests.
+        models: each model of the set.
         gateway_healthy: the gateway answers.
         ready: the gateway would take a request now.
-        figures: the engine's metrics by field; empty when they cannot be had.
-        requests: finished requests by reason.
-        memory_bytes: resident memory by process: "supervisor", "gateway", "triton", "engine".
+        memory_bytes: resident memory by process: "supervisor", "gateway", "triton", and "engine" for all models.
         disk: of the root.
         board: heat and power of a Jetson; None on another machine.
         edge_llm: on a Jetson, how far TensorRT Edge-LLM comes up; None on another machine.
@@ -50,11 +75,9 @@ class BoxStatus:
 
     up: UpState
     uptime_s: float
-    triton_healthy: bool
+    models: tuple[ModelStatus, ...]
     gateway_healthy: bool
     ready: bool
-    figures: Mapping[str, float]
-    requests: Mapping[str, int]
     memory_bytes: Mapping[str, int]
     disk: Disk
     board: Board | None = None
@@ -64,12 +87,30 @@ class BoxStatus:
     def healthy(self) -> bool:
         """Whether everything works."""
         answers = self.triton_healthy and self.gateway_healthy and self.ready
-        return self.up.phase is Phase.SERVING and answers and not self.files_changed
+        return self.up.phase is Phase.SERVING and answers and not any(model.files_changed for model in self.models)
 
     @property
-    def files_changed(self) -> int:
-        """How many files of the model were changed under the engine."""
-        return int(self.figures.get("files_changed", 0))
+    def triton_healthy(self) -> bool:
+        """Whether Triton answers, and the engine of each model takes requests."""
+        return all(model.healthy for model in self.models)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """The metrics of all engines together, by field; empty when they cannot be had."""
+        found = {}
+        for metric in _PLAIN:
+            if values := [model.figures[metric.field] for model in self.models if metric.field in model.figures]:
+                found[metric.field] = metric.total(values)
+        return found
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Finished requests of all models by reason."""
+        found: Counter[str] = Counter()
+        for model in self.models:
+            # Unlike a sum, it keeps the reasons that no request had.
+            found.update(model.requests)
+        return found
 
 
 def look(layout: Layout) -> BoxStatus | None:
@@ -87,13 +128,14 @@ def look(layout: Layout) -> BoxStatus | None:
     return asyncio.run(_look(layout, up))
 
 
-async def is_engine_alive(layout: Layout) -> bool:
-    """Whether Triton answers and its engine wrote figures lately and takes requests."""
-    return is_alive(await _samples(layout.triton_sockets / sockets.METRICS, http.TIMEOUT_S), time.time())
+async def are_engines_alive(layout: Layout, models: Sequence[str]) -> bool:
+    """Whether Triton answers, and each engine wrote figures lately and takes requests."""
+    found = await _samples(layout.triton_sockets / sockets.METRICS, http.TIMEOUT_S)
+    return all(is_alive(_of(model, found), time.time()) for model in models)
 
 
-def is_alive(samples: tuple[Sample, ...], now: float) -> bool:
-    """Judge the figures: fresh, and of an engine that takes requests."""
+def is_alive(samples: Sequence[Sample], now: float) -> bool:
+    """Judge the figures of one model: fresh, and of an engine that takes requests."""
     values = {sample.name: sample.value for sample in samples}
     age = now - values.get(UPDATED.name, 0.0)
     return abs(age) < STALE_S and values.get("appliance_accepts_requests") == 1.0
@@ -107,19 +149,32 @@ async def _look(layout: Layout, up: UpState) -> BoxStatus:
         http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
         asyncio.to_thread(lambda: probe(layout.edge_llm) if board else None),
     )
-    plain = {metric.name: metric.field for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label}
+    engines = _engines(up.triton_pid)
     return BoxStatus(
         up=up,
         uptime_s=up.supervisor.age_s,
-        triton_healthy=is_alive(samples, time.time()),
+        models=tuple(_model(model, _of(model.name, samples), engines.get(model.name)) for model in up.models),
         gateway_healthy=live == http.OK,
         ready=ready == http.OK,
-        figures={plain[sample.name]: sample.value for sample in samples if sample.name in plain},
-        requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
-        memory_bytes=_memory(up),
+        memory_bytes=_memory(up, engines),
         disk=Disk.of(layout.run),
         board=board,
         edge_llm=edge_llm,
+    )
+
+
+def _of(model: str, samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.labels.get("model") == model)
+
+
+def _model(model: ModelState, samples: Sequence[Sample], memory_bytes: int | None) -> ModelStatus:
+    values = {sample.name: sample.value for sample in samples}
+    return ModelStatus(
+        state=model,
+        healthy=is_alive(samples, time.time()),
+        figures={metric.field: values[metric.name] for metric in _PLAIN if metric.name in values},
+        requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
+        memory_bytes=memory_bytes,
     )
 
 
@@ -128,13 +183,19 @@ async def _samples(metrics: Path, timeout_s: float) -> tuple[Sample, ...]:
     return parse(answer[1]) if answer and answer[0] == http.OK else ()
 
 
-def _memory(up: UpState) -> dict[str, int]:
+def _engines(triton: int | None) -> dict[str, int]:
+    """Resident memory of each model's process by the model's name, in bytes."""
+    found: dict[str, int] = {}
+    for model, process in model_processes(triton).items() if triton is not None else ():
+        with suppress(psutil.Error):
+            found[model] = process.memory_info().rss
+    return found
+
+
+def _memory(up: UpState, engines: Mapping[str, int]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, pid in (("supervisor", up.pid), ("gateway", up.gateway_pid), ("triton", up.triton_pid)):
         with suppress(psutil.Error):
             if pid is not None:
-                process = psutil.Process(pid)
-                found[name] = process.memory_info().rss
-                if name == "triton":
-                    found["engine"] = sum(child.memory_info().rss for child in process.children())
-    return found
+                found[name] = psutil.Process(pid).memory_info().rss
+    return {**found, "engine": sum(engines.values())} if engines else found

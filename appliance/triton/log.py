@@ -7,7 +7,7 @@ import re
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, RequestError
 from appliance.inference import error_text
 
-_FAILED = re.compile(r"failed to load '[^']*' version \d+: [A-Za-z ]+: (.*)")
+_FAILED = re.compile(r"failed to load '([^']*)' version \d+: [A-Za-z ]+: (.*)")
 _LINE = re.compile(r"^[EW]\d{4} [\d:.]+ +\d+ [^\]]*\] ?(.*)$")
 _HARMLESS = ("CudaDriverHelper", "pinned memory", "pinned system memory", "CUDA", "NVML", "DCGM")
 
@@ -23,9 +23,9 @@ def failure(text: str, where: str) -> ApplianceError:
     found = _FAILED.search(text)
     if found:
         # The traceback follows after an empty line; Triton writes newlines as "\n".
-        reason = found[1].split("\\n\\nAt:")[0].strip().strip('"')
+        reason = found[2].split("\\n\\nAt:")[0].strip().strip('"')
         return (
-            _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load the model: {reason}", hint=hint)
+            _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load {found[1]}: {reason}", hint=hint)
         )
     last = last_errors(text)
     return _known(last, hint) or EngineError(f"Triton ended at its start: {last or 'it said nothing'}", hint=hint)

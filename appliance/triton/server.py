@@ -1,6 +1,6 @@
 """One tritonserver as a child: started with the right options, waited for, proved, stopped.
 
-It refuses to call a server started before the model is ready and a tensor has survived the way through it.
+It refuses to call a server started before each model is ready and a tensor has survived the way through it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import durable
 from appliance.child import Child
 from appliance.errors import UnavailableError
-from appliance.inference.config import EngineConfig
+from appliance.inference.served import ServedModelSettings
 from appliance.triton import log, shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.health import TritonHealth
 from appliance.triton.locate import Installation
+from appliance.triton.model_process import model_processes
 from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
 from appliance.triton.private_files import narrow, umask_that_holds
 from appliance.triton.repository import render
@@ -39,32 +40,28 @@ class TritonSettings:
     """What to serve and where.
 
     Attributes:
-        model: the model's name.
-        artefact: its folder.
+        models: the set.
         root: where tritonserver runs. It and its Python backend get paths relative to it, see `_within`.
         repository: the model repository to render, under `root`.
         run: folder for the log and the prepared backends, under `root`.
         sockets: the folder of its Unix sockets, under `root`.
-        engine: settings of the engine.
         production: refuse a Triton with known security holes.
         start_timeout_s: how long loading may take.
         drain_s: how long requests that run when it ends may take.
     """
 
-    model: str
-    artefact: Path
+    models: tuple[ServedModelSettings, ...]
     root: Path
     repository: Path
     run: Path
     sockets: Path
-    engine: EngineConfig = field(default_factory=EngineConfig)
     production: bool = False
     start_timeout_s: float = 300.0
     drain_s: float = 30.0
 
 
 class TritonServer:
-    """The server of one model. Start it, wait for its end, start it again; one at a time."""
+    """The server of all models. Start it, wait for its end, start it again; one at a time."""
 
     def __init__(self, installation: Installation, settings: TritonSettings, say: Say) -> None:
         """Take an installation that `locate` found; `say` gets each line that a person should read."""
@@ -99,10 +96,10 @@ class TritonServer:
             check_production(self.version)
         self._clear()
         sockets.prepare(self._settings.sockets)
-        shared_memory.check_shared_memory()
+        shared_memory.check_shared_memory(len(self._settings.models))
 
     async def start(self) -> None:
-        """Start the server and return when the model answers.
+        """Start the server and return when each model answers.
 
         Raises:
             ApplianceError: it ended, or was not ready in time; the message is the real reason, and nothing runs then.
@@ -117,7 +114,7 @@ class TritonServer:
         options = self._options()
         command: list[str | Path] = [self._installation.program, *arguments(options, known)]
         settings = self._settings
-        render(settings.repository, settings.model, self._within(settings.artefact), self._engine())
+        render(settings.repository, [self._model(model) for model in settings.models])
         log_start = self.log.stat().st_size if self.log.exists() else 0
         self._child = await Child.start(
             "Triton", command, self.log, environment, settings.root, before=umask_that_holds()
@@ -134,7 +131,8 @@ class TritonServer:
     async def wait(self) -> str:
         """Wait until the server ends, and return how.
 
-        Triton outlives the process of its model and answers every request with an error. We end it then.
+        Triton outlives the process of a model and answers every request for it with an error. We end it then: loading
+        the model again in the running server leaves its requests without an end (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
@@ -142,12 +140,14 @@ class TritonServer:
         model_end = asyncio.create_task(self._child.wait_for_grandchild())
         try:
             await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
-            # A server that is killed takes its model along, and we may hear of that first: what counts is the server.
+            # A server that is killed takes its models along, and we may hear of that first: what counts is the server.
             await asyncio.wait({end}, timeout=_SERVERS_END_S)
             if end.done():
                 return str(end.result())
+            living = model_processes(self._child.pid)
+            ended = [model.name for model in self._settings.models if model.name not in living]
             await self._child.kill()
-            return "the process of its model ended"
+            return f"the process of {', '.join(ended) or 'a model'} ended"
         finally:
             end.cancel()
             model_end.cancel()
@@ -195,9 +195,11 @@ class TritonServer:
         """
         return Path(os.path.relpath(path, self._settings.root))
 
-    def _engine(self) -> EngineConfig:
-        engine = self._settings.engine
-        return replace(engine, plan=str(self._within(Path(engine.plan)))) if engine.plan else engine
+    def _model(self, model: ServedModelSettings) -> ServedModelSettings:
+        engine = model.engine
+        if engine.plan:
+            engine = replace(engine, plan=str(self._within(Path(engine.plan))))
+        return replace(model, artefact=self._within(model.artefact), engine=engine)
 
     async def _wait_ready(self, child: Child, log_start: int, paths: set[str]) -> None:
         settings = self._settings
@@ -208,24 +210,26 @@ class TritonServer:
                 next_look = clock()
                 deadline = next_look + settings.start_timeout_s
                 while True:
-                    is_ready = await health.is_ready(settings.model)
+                    loading = [model.name for model in settings.models if not await health.is_ready(model.name)]
                     # One that does not know our addresses would be asked in vain, and others could reach it.
-                    if is_ready or clock() >= next_look:
+                    if not loading or clock() >= next_look:
                         next_look = clock() + _LOOK_S
-                        if sockets.listens_on(child.pid, paths) and is_ready:
+                        if sockets.listens_on(child.pid, paths) and not loading:
                             break
                     if ended.done():
                         raise log.failure(self._log_since(log_start), str(self.log))
                     if clock() > deadline:
                         raise UnavailableError(
-                            f"Triton did not load {settings.model} within {settings.start_timeout_s:g} s",
+                            f"Triton did not load {', '.join(loading) or 'its models'} within "
+                            f"{settings.start_timeout_s:g} s",
                             hint=f"see {self.log}",
                         )
                     await asyncio.wait({ended}, timeout=_POLL_S)
                 self.version = await health.version()
                 if settings.production:
                     check_production(self.version)
-                await health.prove_round_trip(settings.model)
+                for model in settings.models:
+                    await health.prove_round_trip(model.name)
         finally:
             ended.cancel()
         if self.warning:

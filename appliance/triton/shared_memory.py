@@ -22,6 +22,7 @@ from appliance.triton.options import SHARED_MEMORY_BYTES
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is what the kernel calls it, and nothing is created here
 _OWNER_FILE = "shared-memory-owner"
 _OWNER = re.compile(r"[0-9a-f]{16}")
+_NEEDED_BYTES_OF_A_MODEL = 2 * SHARED_MEMORY_BYTES
 _MORE = "give the container more: docker run --shm-size=256m"
 
 
@@ -82,12 +83,12 @@ def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def check_shared_memory(folder: Path = SHARED_MEMORY) -> None:
-    """Accept if tensors have room.
+def check_shared_memory(models: int, folder: Path = SHARED_MEMORY) -> None:
+    """Accept if the tensors of so many models have room.
 
     Raises:
-        NoSpaceError: less than 32 MiB are free; Triton would fail at a random request.
+        NoSpaceError: less than 32 MiB a model are free; Triton would fail at a random request.
     """
     if not folder.is_dir():
         raise NoSpaceError(f"{folder} is absent", hint="Triton's Python backend needs it; mount a tmpfs there")
-    check_space([Need("hold tensors", folder, 2 * SHARED_MEMORY_BYTES)], _MORE)
+    check_space([Need("hold tensors", folder, models * _NEEDED_BYTES_OF_A_MODEL)], _MORE)

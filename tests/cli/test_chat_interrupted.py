@@ -14,7 +14,7 @@ import pytest
 
 from appliance.running_process import RunningProcess
 from appliance.supervisor import state
-from appliance.supervisor.state import Phase, UpState
+from appliance.supervisor.state import ModelState, Phase, UpState
 from tests.gateway.fake_triton import endless, words
 from tests.gateway.harness import Harness, LoopThread
 from tests.gateway.tiny_artefact import write_artefact
@@ -34,11 +34,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
         UpState(
             phase=Phase.SERVING,
             supervisor=RunningProcess.own(),
-            model=MODEL,
-            target="cpu",
-            preset="test",
-            artefact=str(tmp_path / "artefact"),
-            artefact_sha256="0" * 64,
+            models=(ModelState(MODEL, "cpu", "test", str(tmp_path / "artefact"), "0" * 64),),
             http=harness.url.removeprefix("http://"),
             grpc=harness.grpc_address,
             metrics="127.0.0.1:3",

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,10 +9,10 @@ from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, State
 from appliance.jetson import read_board
 from appliance.supervisor import state
-from appliance.supervisor.status import BoxStatus
+from appliance.supervisor.status import BoxStatus, ModelStatus
 from tests.jetson.captured import unpack
 from tests.running_box import RunningBox
-from tests.supervisor.states import STATE
+from tests.supervisor.states import MODEL, OTHER_MODEL, STATE
 from tests.tiny_artefact import TINY
 from tests.waiting import wait_until
 
@@ -43,6 +44,39 @@ def test_a_supervisor_whose_children_do_not_answer_is_not_healthy(tmp_path: Path
     assert not box.status["healthy"]
 
 
+def test_each_model_has_its_own_load_for_people_and_for_scripts():
+    shown = BoxStatus(
+        up=dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL)),
+        uptime_s=1.0,
+        models=(
+            ModelStatus(MODEL, healthy=True, figures={"slots": 4, "slots_busy": 1}, requests={"stop": 2}),
+            ModelStatus(OTHER_MODEL, healthy=False, figures={"slots": 2, "files_changed": 1}, requests={}),
+        ),
+        gateway_healthy=True,
+        ready=True,
+        memory_bytes={},
+        disk=Disk(0, is_full=False),
+    )
+    lines = page(shown).splitlines()
+    first, second = (
+        next(number for number, line in enumerate(lines) if line.startswith(f"model     {name} "))
+        for name in ("tiny", "small")
+    )
+    assert "slots     1 of 4 busy" in lines[first:second]
+    assert "slots     0 of 2 busy" in lines[second:]
+    assert "files of small were changed" in page(shown)
+    told = json.loads(json.dumps(document(shown)))
+    assert told["models"]["tiny"]["engine"] == {"slots": 4, "slots_busy": 1}
+    assert told["models"]["small"] == {
+        "healthy": False,
+        "engine": {"slots": 2, "files_changed": 1},
+        "requests": {},
+        "memory_bytes": None,
+    }
+    assert told["engine"]["slots"] == 6
+    assert [model["name"] for model in told["box"]["models"]] == ["tiny", "small"]
+
+
 NOT_INSTALLED = EdgeLlm(State.NOT_INSTALLED)
 
 
@@ -50,11 +84,9 @@ def _shown(tree: str, root: Path, edge_llm: EdgeLlm | None = NOT_INSTALLED, **fi
     return BoxStatus(
         up=STATE,
         uptime_s=1.0,
-        triton_healthy=True,
+        models=(ModelStatus(MODEL, healthy=True, figures={"slots": 4, **figures}, requests={}),),
         gateway_healthy=True,
         ready=True,
-        figures={"slots": 4, **figures},
-        requests={},
         memory_bytes={},
         disk=Disk(0, is_full=True),
         board=read_board(unpack(tree, root)) if tree else None,
@@ -135,13 +167,21 @@ def test_one_page_tells_how_a_running_box_is_doing(tmp_path: Path):
     assert document["engine"]["completion_tokens_total"] >= 6
     assert set(document["memory_bytes"]) == {"supervisor", "gateway", "triton", "engine"}
     assert min(document["memory_bytes"].values()) > 1 << 20
-    assert document["box"]["artefact_sha256"]
+    # What scripts of before read, and the same by model.
+    assert document["box"]["model"] == document["box"]["models"][0]["name"] == TINY
+    assert document["box"]["artefact_sha256"] == document["box"]["models"][0]["artefact_sha256"]
+    (model,) = document["models"].values()
+    assert document["models"].keys() == {TINY}
+    assert model["healthy"]
+    assert model["engine"]["slots"] == 4
+    assert model["requests"] == document["requests"]
+    assert model["memory_bytes"] == document["memory_bytes"]["engine"]
 
 
 @pytest.mark.triton
 def test_weights_that_are_overwritten_in_place_make_the_box_unhealthy_and_say_what_to_do(tmp_path: Path):
     with RunningBox(tmp_path) as box:
-        artefact = Path(box.state.artefact)
+        artefact = Path(box.state.default_model.artefact)
         weights = max(artefact.iterdir(), key=lambda path: path.stat().st_size)
         with weights.open("r+b") as stream:
             stream.seek(-1, 2)

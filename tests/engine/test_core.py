@@ -55,9 +55,9 @@ class Bench:
         return constraint
 
     def _add(self, name, prompt, constraint, **options):
-        principal, deadline = options.pop("principal", ""), options.pop("deadline", None)
+        asked = {name: options.pop(name) for name in ("principal", "adapter", "deadline") if name in options}
         sampling = SamplingParams(**{"temperature": 0.0, "max_tokens": 8, **options})
-        request = Request(name, tuple(prompt), sampling, principal=principal, deadline=deadline)
+        request = Request(name, tuple(prompt), sampling, **asked)
         self.sinks[name] = Recorder()
         sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
         self.sequences[name] = sequence
@@ -231,6 +231,17 @@ def test_no_principal_finds_another_s_prefix():
     theirs = bench.add("theirs", prompt, principal="b")
     bench.run()
     assert theirs.finish.usage.cached_tokens == 0
+
+
+def test_no_adapter_finds_the_prefix_of_other_weights():
+    bench = Bench()
+    prompt = list(range(1, 41))
+    names = {"plain": None, "one": "x", "other": "y", "again": "x"}
+    for name, adapter in names.items():
+        bench.add(name, prompt, principal="a", adapter=adapter)
+        bench.run()
+    cached = {name: bench.sinks[name].finish.usage.cached_tokens for name in names}
+    assert cached == {"plain": 0, "one": 0, "other": 0, "again": 32}
 
 
 def test_nothing_is_shared_when_the_prefix_cache_is_off():

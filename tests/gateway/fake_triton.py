@@ -160,6 +160,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     script: Script = field(default_factory=lambda: words("Hello", " world"))
     infer: Callable[[bytes], bytes] | type[KeyError] | None = field(default_factory=lambda: lambda raw: raw)
     ready: bool = True
+    unloaded: set[str] = field(default_factory=set)
     asked: list[Asked] = field(default_factory=list)
     running: int = 0
     cancelled: int = 0
@@ -200,8 +201,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         finally:
             self.running -= 1
 
-    async def ModelReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        return pb.ModelReadyResponse(ready=self.ready)
+    async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        return pb.ModelReadyResponse(ready=self.ready and request.name not in self.unloaded)
 
     async def ModelStreamInfer(self, requests: Any, _context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self.running += 1

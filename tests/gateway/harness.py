@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
 from appliance.address import Address
 from appliance.gateway.server import Gateway
-from appliance.gateway.settings import Settings
+from appliance.gateway.settings import OfferedModel, Settings
 from tests.gateway.fake_triton import FakeTriton
 from tests.waiting import LIMIT_S, wait_until
 
@@ -40,9 +41,11 @@ class LoopThread:
 class Harness:
     """One gateway with its fake Triton."""
 
-    def __init__(self, thread: LoopThread, artefacts: tuple[Path, ...], **limits: Any) -> None:
+    def __init__(
+        self, thread: LoopThread, artefacts: tuple[Path, ...], slots: Iterable[int] = itertools.repeat(8), **limits: Any
+    ) -> None:
         self._thread = thread
-        self._artefacts = artefacts
+        self._models = tuple(map(OfferedModel, artefacts, slots))
         self._limits = limits
         self._stack = contextlib.AsyncExitStack()
         self.triton = FakeTriton()
@@ -55,7 +58,7 @@ class Harness:
     async def _start(self) -> Gateway:
         await self.triton.start()
         anywhere = Address("127.0.0.1", 0)
-        settings = Settings(self.triton.sockets, anywhere, anywhere, self._artefacts, anywhere, **self._limits)
+        settings = Settings(self.triton.sockets, anywhere, anywhere, self._models, anywhere, **self._limits)
         gateway = Gateway(settings)
         await self._stack.enter_async_context(gateway.serving())
         return gateway

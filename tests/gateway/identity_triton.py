@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from appliance.address import Address
 from appliance.gateway.server import Gateway
-from appliance.gateway.settings import Settings
+from appliance.gateway.settings import OfferedModel, Settings
 from appliance.triton import shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
 from appliance.triton.locate import locate
@@ -96,7 +96,8 @@ def gateway_before(server: IdentityTriton, loop_thread: LoopThread, artefacts: t
     stack = contextlib.AsyncExitStack()
 
     async def start() -> Gateway:
-        gateway = Gateway(Settings(server.sockets, anywhere, anywhere, artefacts, anywhere, drain_s=0.2))
+        models = tuple(map(OfferedModel, artefacts))
+        gateway = Gateway(Settings(server.sockets, anywhere, anywhere, models, anywhere, drain_s=0.2))
         await stack.enter_async_context(gateway.serving())
         return gateway
 

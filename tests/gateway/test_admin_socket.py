@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from appliance import unix_socket
+from appliance.address import Address
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from tests.gateway.fake_triton import endless
@@ -55,6 +56,22 @@ def test_health_is_asked_there_without_key_or_certificate(make_harness, path, ad
     assert answer.json()["waiting_for"]
     box.triton.ready = True
     assert admin.get("/health/ready").status_code == 200
+
+
+def test_readiness_is_told_by_model_and_the_box_waits_for_each(make_harness, path, admin):
+    box = make_harness(socket=path, triton_http=Address("127.0.0.1", 0))
+    box.triton.unloaded = {"tiny-base"}
+    answer = admin.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"waiting_for": ["tiny-base"]})
+    url = f"http://{box.gateway.triton_http.address}/v2"
+    ready = {name: httpx.get(f"{url}/models/{name}/ready").status_code for name in ("tiny-base", "tiny-talker")}
+    assert ready == {"tiny-base": 503, "tiny-talker": 200}
+    figures = httpx.get(box.metrics_url).text
+    assert 'appliance_gateway_model_ready{gen_ai_request_model="tiny-base"} 0.0' in figures
+    assert 'appliance_gateway_model_ready{gen_ai_request_model="tiny-talker"} 1.0' in figures
+    # The rule is about the box: a model that is ready is asked all the same.
+    asked = {**REQUEST, "model": "tiny-talker"}
+    assert httpx.post(f"{box.url}/v1/completions", json=asked, timeout=LIMIT_S).status_code == 200
 
 
 def test_a_triton_started_again_within_a_second_is_not_called_ready_before_it_can_be_reached(make_harness, path, admin):

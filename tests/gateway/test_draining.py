@@ -134,6 +134,7 @@ def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harnes
         ({"--http": "0.0.0.0:0"}, 2, "refusing to listen"),
         ({"--http": "nonsense"}, 2, "host:port"),
         ({"--artefact": "/nonexistent"}, 3, "manifest.json"),
+        ({"--slots=1": "--slots=2"}, 2, "for 1 artefacts"),
     ],
 )
 def test_a_start_that_cannot_work_says_why(artefacts, changes, status, words_):

@@ -64,7 +64,7 @@ def test_a_wrong_question_is_named(http, path, body, param):
 
 def test_questions_are_answered_while_there_is_no_room_for_requests(make_harness):
 
-    harness = make_harness(max_requests=1, slots=1)
+    harness = make_harness(max_requests=1, slots=(1, 2, 3))
     harness.triton.script = endless()
     with httpx.Client(base_url=harness.url, timeout=LIMIT_S) as http:
         body = {"model": MODEL, "prompt": "a", "stream": True}
@@ -78,12 +78,14 @@ def test_questions_are_answered_while_there_is_no_room_for_requests(make_harness
             assert counted.status_code == 200
             queue = http.get(f"/v1/models/{MODEL}/queue").json()
             assert (queue["requests"], queue["slots"], queue["wait_s"]) == (1, 1, None)
+            other = http.get("/v1/models/tiny-base/queue").json()
+            assert (other["requests"], other["slots"], other["wait_s"]) == (0, 2, 0)
         wait_until(lambda: http.get(f"/v1/models/{MODEL}/queue").json()["requests"] == 0)
 
 
 def test_a_wait_is_estimated_from_what_has_finished(make_harness):
 
-    harness = make_harness(slots=1)
+    harness = make_harness(slots=(1, 2, 3))
     gate = asyncio.Event()
 
     async def script(asked):

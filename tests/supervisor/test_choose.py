@@ -6,7 +6,7 @@ import pytest
 from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
-from appliance.supervisor.choose import choose
+from appliance.supervisor.choose import choose, choose_set
 
 MANIFEST = Manifest(
     model="",
@@ -40,6 +40,14 @@ def test_the_only_artefact_needs_no_name(layout: Layout):
     assert found.manifest.model == "tiny"
     assert len(found.sha256) == 64
     assert found.label == "tiny (cpu-small)"
+
+
+def test_the_set_to_serve_has_the_one_model_that_is_meant(layout: Layout):
+    folder = _export(layout, "tiny", "small")
+    assert [artefact.folder for artefact in choose_set(layout, None, "cpu", None)] == [folder]
+    _export(layout, "other", "small")
+    with pytest.raises(UsageError, match="several models are exported"):
+        choose_set(layout, None, "cpu", None)
 
 
 def test_the_default_preset_is_taken_when_there_are_several(layout: Layout):

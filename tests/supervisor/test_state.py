@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import UsageError
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
-from tests.supervisor.states import STATE
+from tests.supervisor.states import MODEL, OTHER_MODEL, STATE
 
 
 def _of_another(**changes: Any) -> UpState:
@@ -22,6 +21,30 @@ def test_a_state_survives_its_file(tmp_path: Path):
     written = dataclasses.replace(STATE, phase=Phase.RESTARTING, triton_pid=7, triton_restarts=2)
     state.write(tmp_path, written)
     assert state.read(tmp_path) == written
+
+
+def test_a_state_of_several_models_survives_its_file(tmp_path: Path):
+    written = dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL))
+    state.write(tmp_path, written)
+    found = state.read(tmp_path)
+    assert found == written
+    assert found.names == ("tiny", "small")
+    assert found.default_model == MODEL
+
+
+def test_one_model_s_figures_stand_beside_the_box_s_and_those_of_several_do_not():
+    flat = {"target": "cpu", "preset": "balanced", "artefact": MODEL.artefact, "artefact_sha256": MODEL.artefact_sha256}
+    written = json.loads(STATE.to_bytes())
+    assert {key: written[key] for key in ("model", *flat)} == {"model": "tiny", **flat}
+    assert written["models"] == [{"name": "tiny", **flat}]
+    of_two = json.loads(dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL)).to_bytes())
+    assert not {"model", *flat} & of_two.keys()
+
+
+def test_the_file_of_a_box_of_the_version_before_is_read():
+    written = json.loads(STATE.to_bytes())
+    del written["models"]
+    assert UpState.from_bytes(json.dumps({**written, "schema": 2}).encode()) == STATE
 
 
 def test_a_removed_state_is_none(tmp_path: Path):
@@ -74,7 +97,17 @@ def test_a_step_of_the_clock_changes_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"schema": 3}', b'{"schema": 2, "pid": 3}', b"\xff", STATE.to_bytes()[:-20]]
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"schema": 4}',
+        b'{"schema": 2, "pid": 3}',
+        b"\xff",
+        STATE.to_bytes()[:-20],
+        dataclasses.replace(STATE, models=()).to_bytes(),
+        STATE.to_bytes().replace(b'"models": [', b'"models": [3, '),
+    ],
 )
 def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes):
     (tmp_path / state.STATE_NAME).write_bytes(content)
@@ -85,21 +118,3 @@ def test_an_unknown_field_is_refused_and_not_dropped():
     value = json.loads(STATE.to_bytes())
     with pytest.raises(ValueError, match="not the state"):
         UpState.from_bytes(json.dumps({**value, "surprise": 1}).encode())
-
-
-def test_a_second_box_on_the_same_root_is_refused_by_name(tmp_path: Path):
-    with state.only_one(tmp_path) as is_stale:
-        assert not is_stale
-        state.write(tmp_path, STATE)
-        with pytest.raises(UsageError, match=f"already serving tiny .process {STATE.pid}"), state.only_one(tmp_path):
-            pass
-        assert state.read(tmp_path) == STATE
-
-
-def test_leftovers_of_a_dead_box_are_cleared_and_told(tmp_path: Path):
-    state.write(tmp_path, _of_another(pid=1 << 22))
-    with state.only_one(tmp_path) as is_stale:
-        assert is_stale
-        assert not (tmp_path / state.STATE_NAME).exists()
-    with state.only_one(tmp_path) as is_stale:
-        assert not is_stale

@@ -1,11 +1,19 @@
 import asyncio
+import dataclasses
+import time
+from pathlib import Path
 
 import pytest
 
 from appliance import http
 from appliance.address import Address
-from appliance.metrics import parse
-from appliance.supervisor.status import is_alive
+from appliance.disk import Disk
+from appliance.layout import Layout
+from appliance.metrics import Sample, parse
+from appliance.supervisor import status
+from appliance.supervisor.state import ModelState
+from appliance.supervisor.status import BoxStatus, ModelStatus, are_engines_alive, is_alive
+from tests.supervisor.states import MODEL, OTHER_MODEL, STATE
 
 NOW = 1_700_000_000.0
 
@@ -26,6 +34,46 @@ def _figures(updated: float, accepts: int) -> str:
 )
 def test_an_engine_is_alive_when_its_figures_are_fresh_and_it_takes_requests(text: str, alive: bool):
     assert is_alive(parse(text), NOW) is alive
+
+
+def _model(state: ModelState, **figures: float) -> ModelStatus:
+    return ModelStatus(state, figures.get("accepts_requests") == 1, figures, {"stop": 2, "error": 0})
+
+
+def _box(*models: ModelStatus) -> BoxStatus:
+    up = dataclasses.replace(STATE, models=tuple(model.state for model in models))
+    return BoxStatus(up, 1.0, models, gateway_healthy=True, ready=True, memory_bytes={}, disk=Disk(0, is_full=False))
+
+
+def test_the_figures_of_the_box_are_those_of_its_models_together():
+    box = _box(
+        _model(MODEL, accepts_requests=1, slots=4, slots_busy=1, max_context_tokens=100, slots_allowed=2),
+        _model(OTHER_MODEL, accepts_requests=1, slots=2, slots_busy=2, max_context_tokens=50),
+    )
+    together = {"accepts_requests": 1, "slots": 6, "slots_busy": 3, "max_context_tokens": 50, "slots_allowed": 2}
+    assert box.figures == together
+    assert box.requests == {"stop": 4, "error": 0}
+    assert box.healthy
+
+
+@pytest.mark.parametrize("figures", [{"accepts_requests": 0}, {}, {"accepts_requests": 1, "files_changed": 1}])
+def test_one_model_that_is_not_well_makes_the_box_unhealthy(figures: dict[str, float]):
+    assert not _box(_model(MODEL, accepts_requests=1), _model(OTHER_MODEL, **figures)).healthy
+
+
+def test_every_engine_must_have_fresh_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One model's figures do not speak for another's."""
+    lines = [_figures(time.time(), 1), _figures(time.time() - 60, 1).replace('"m"', '"n"')]
+
+    async def samples(*_: object) -> tuple[Sample, ...]:
+        return parse("".join(lines))
+
+    monkeypatch.setattr(status, "_samples", samples)
+    layout = Layout(tmp_path, tmp_path)
+    assert asyncio.run(are_engines_alive(layout, ["m"]))
+    assert not asyncio.run(are_engines_alive(layout, ["n"]))
+    assert not asyncio.run(are_engines_alive(layout, ["m", "n"]))
+    assert not asyncio.run(are_engines_alive(layout, ["m", "absent"]))
 
 
 def _ask(answer: bytes | None, timeout_s: float = 30.0) -> tuple[int, str] | None:

@@ -214,6 +214,8 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
             {"text_input": "a", "sampling_parameters": '{"temperature": NaN}'}, "[temperature]", id="NaN temperature"
         ),
         pytest.param({"text_input": "a", "request_options": {"tiemout_s": 1}}, "[tiemout_s]", id="unknown option"),
+        pytest.param({"text_input": "a", "request_options": {"adapter": "x"}}, "[adapter]", id="no such adapter"),
+        pytest.param({"text_input": "a", "request_options": {"adapter": 1}}, "[adapter]", id="no name"),
         pytest.param({"text_input": "a", "request_options": {"timeout_s": 0}}, "[timeout_s]", id="no time"),
         pytest.param({"text_input": "a", "request_options": {"timeout_s": 10**400}}, "[timeout_s]", id="endless time"),
         pytest.param({"text_input": "a", "sampling_parameters": {"top_k": 10**400}}, "[top_k]", id="endless top_k"),

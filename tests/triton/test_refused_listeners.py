@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from appliance.errors import MissingProgramError
+from appliance.inference.served import ServedModelSettings
 from appliance.triton.locate import locate
 from appliance.triton.server import TritonServer, TritonSettings
 from tests.triton.installs import make_install
@@ -32,7 +33,8 @@ def test_one_that_listens_on_tcp_is_ended_and_named(tmp_path: Path):
     (home / "bin" / "tritonserver").write_text(_PROGRAM.format(python=sys.executable, mark=str(mark)))
     run = tmp_path / "run"
     run.mkdir()
-    settings = TritonSettings("m", tmp_path, tmp_path, tmp_path / "repository", run, run / "triton")
+    models = (ServedModelSettings("m", tmp_path),)
+    settings = TritonSettings(models, tmp_path, tmp_path / "repository", run, run / "triton")
     server = TritonServer(locate(os.environ, install=home), settings, lambda _line: None)
     with pytest.raises(MissingProgramError, match="listens on tcp 0100007F:"):
         asyncio.run(server.start())

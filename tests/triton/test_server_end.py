@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from appliance.child import Exit
+from appliance.inference.served import ServedModelSettings
 from appliance.triton.locate import locate
 from appliance.triton.server import TritonServer, TritonSettings
 from tests.triton.installs import make_install
@@ -20,6 +22,7 @@ class Ending:
 
     def __init__(self, own_s: float, model_s: float) -> None:
         self.killed = False
+        self.pid = os.getpid()
         self._own_s, self._model_s = own_s, model_s
 
     async def wait(self) -> Exit:
@@ -41,7 +44,8 @@ async def _after(seconds: float) -> None:
 
 
 def how_it_ended(tmp_path: Path, child: Ending) -> str:
-    settings = TritonSettings("m", tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "triton")
+    models = (ServedModelSettings("m", tmp_path), ServedModelSettings("n", tmp_path))
+    settings = TritonSettings(models, tmp_path, tmp_path, tmp_path, tmp_path / "triton")
     server = TritonServer(locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None)
     server._child = child  # type: ignore[assignment]
     return asyncio.run(server.wait())
@@ -54,7 +58,7 @@ def test_a_killed_server_is_told_as_such_whoever_is_noticed_first(tmp_path: Path
     assert not child.killed
 
 
-def test_a_server_that_outlives_its_model_is_ended(tmp_path: Path):
+def test_a_server_that_outlives_a_model_is_ended(tmp_path: Path):
     child = Ending(own_s=math.inf, model_s=0.0)
-    assert how_it_ended(tmp_path, child) == "the process of its model ended"
+    assert how_it_ended(tmp_path, child) == "the process of m, n ended"
     assert child.killed

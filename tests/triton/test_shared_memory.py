@@ -62,9 +62,16 @@ def test_a_copied_root_and_another_boot_have_a_mark_of_their_own(tmp_path: Path,
 def test_too_little_room_is_refused_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1 << 20)
     with pytest.raises(NoSpaceError, match="shm-size"):
-        check_shared_memory(tmp_path)
+        check_shared_memory(1, tmp_path)
+
+
+def test_each_model_needs_room_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 40 << 20)
+    check_shared_memory(1, tmp_path)
+    with pytest.raises(NoSpaceError):
+        check_shared_memory(2, tmp_path)
 
 
 def test_no_shared_memory_at_all_is_refused(tmp_path: Path):
     with pytest.raises(NoSpaceError, match="mount a tmpfs"):
-        check_shared_memory(tmp_path / "absent")
+        check_shared_memory(1, tmp_path / "absent")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 _REMEMBERED = 64
@@ -43,8 +43,8 @@ class _Seen:
 class WaitEstimator:
     """See the module."""
 
-    def __init__(self, slots: int) -> None:
-        """`slots` that every model has."""
+    def __init__(self, slots: Mapping[str, int]) -> None:
+        """`slots` of each model by its name; no other is asked for."""
         self._slots = slots
         self._models: dict[str, _Seen] = {}
 
@@ -76,6 +76,7 @@ class WaitEstimator:
         """
         seen = self._models.get(model, _Seen())
         service_s = statistics.median(seen.service_s) if seen.service_s else None
-        place = seen.requests - self._slots + 1
-        wait_s = 0.0 if place <= 0 else None if service_s is None else place * service_s / self._slots
-        return WaitEstimate(seen.requests, self._slots, wait_s, len(seen.service_s), service_s)
+        slots = self._slots[model]
+        place = seen.requests - slots + 1
+        wait_s = 0.0 if place <= 0 else None if service_s is None else place * service_s / slots
+        return WaitEstimate(seen.requests, slots, wait_s, len(seen.service_s), service_s)

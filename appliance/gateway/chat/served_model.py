@@ -14,7 +14,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.chat_template.renderer import Renderer
-from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError
+from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError, UsageError
 from appliance.gateway.chat.control_texts import ControlTexts
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.encoder import Encoder
@@ -210,7 +210,16 @@ class ServedModels:
     """The models on offer, by name."""
 
     def __init__(self, models: Iterable[ServedModel]) -> None:
-        self._models = {model.name: model for model in models}
+        """Take the set.
+
+        Raises:
+            UsageError: two of them have the same name.
+        """
+        self._models: dict[str, ServedModel] = {}
+        for model in models:
+            if model.name in self._models:
+                raise UsageError(f"two models are called {model.name}", hint="serve one of them")
+            self._models[model.name] = model
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> ServedModels:

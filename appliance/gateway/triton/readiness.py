@@ -27,7 +27,7 @@ class Readiness:
 
     @property
     def waiting_for(self) -> list[str]:
-        """Models that are not ready."""
+        """What keeps the box from being ready; only here is it said that each model of the set must be."""
         return [model for model, ready in self._ready.items() if not ready]
 
     async def ask(self) -> None:

@@ -21,7 +21,7 @@ from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton_http.failure import failure_event
 from appliance.gateway.triton_http.generate_answer import GenerateForm
 from appliance.gateway.triton_http.generate_request import generate_request
-from appliance.triton.repository import VERSION
+from appliance.triton.model_process import VERSION
 
 Answer = TypeVar("Answer", bound=Message)
 _METHODS = ["GET", "POST"]

@@ -32,7 +32,7 @@ from appliance.inference.tensors import OPENS_STREAM
 
 # vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
 _TEXT_MAX_TOKENS = 16
-_OPTIONS = {"timeout_s"}
+_OPTIONS = {"timeout_s", "adapter"}
 # A year; nobody waits longer, and a clock can hold it.
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
@@ -143,6 +143,7 @@ def read_request(asked: Asked, request_id: str, tokenizer: Tokenizer, max_charac
             prompt_ids=tuple(prompt),
             sampling=_sampling(asked, form),
             principal=_text(tensors, "principal") if "principal" in tensors else "",
+            adapter=_adapter(options),
             deadline=_deadline(options),
         ),
         form,
@@ -253,6 +254,13 @@ def _deadline(options: dict[str, Any]) -> float | None:
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _MAX_TIMEOUT_S:
         raise RequestError(f"timeout_s must be a number greater than 0 and at most {_MAX_TIMEOUT_S}", param="timeout_s")
     return time.monotonic() + timeout_s
+
+
+def _adapter(options: dict[str, Any]) -> str | None:
+    adapter = options.get("adapter")
+    if adapter is not None and not isinstance(adapter, str):
+        raise RequestError("adapter must be a name", param="adapter")
+    return adapter
 
 
 def _flag(tensors: dict[str, Any], name: str) -> bool:

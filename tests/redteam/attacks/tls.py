@@ -140,7 +140,7 @@ def _status(box: RunningBox, site: Site, pair: tuple[Path, Path]) -> str:
     context.load_cert_chain(*pair)
     with httpx.Client(base_url=box.state.url, verify=context, timeout=LIMIT_S) as client:
         try:
-            body = {"model": box.state.model, "prompt": "a", "max_tokens": 1}
+            body = {"model": box.state.default_model.name, "prompt": "a", "max_tokens": 1}
             return str(client.post("/v1/completions", json=body).status_code)
         except httpx.HTTPError:
             return "no handshake"

@@ -1,0 +1,31 @@
+"""The processes that Triton's Python backend runs, one a model: the path of its program is in the command line."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+# A program is MODEL/VERSION/PROGRAM in the model repository.
+VERSION = "1"
+PROGRAM = "model.py"
+
+
+def model_processes(triton: int) -> dict[str, psutil.Process]:
+    """The living processes of a server's models, by the model's name. Of a server that has ended there are none."""
+    found = {}
+    with suppress(psutil.Error):
+        for process in psutil.Process(triton).children():
+            # That of a process that has ended is empty.
+            with suppress(psutil.Error):
+                if model := _model_of(process.cmdline()):
+                    found[model] = process
+    return found
+
+
+def _model_of(command: list[str]) -> str | None:
+    for word in command:
+        if Path(word).parts[-2:] == (VERSION, PROGRAM):
+            return Path(word).parent.parent.name or None
+    return None
