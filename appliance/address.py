@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance.errors import PortTakenError, UsageError
@@ -69,27 +71,44 @@ class Address:
         return self
 
     def check_free(self, purpose: str) -> Address:
-        """Return the address, with a free port in place of port 0, if nobody listens on it.
+        """Return the address, with a free port in place of port 0; raises as `reserved` does."""
+        with self.reserved(purpose) as address:
+            return address
+
+    @contextlib.contextmanager
+    def reserved(self, purpose: str) -> Iterator[Address]:
+        """Keep the port for a server of ours inside the block, and give the address, a free port in place of port 0.
+
+        The socket that keeps it is bound and does not listen: the kernel gives the port to nobody who asks for any, and
+        a server that sets SO_REUSEADDR can still listen there, again and again.
 
         Raises:
-            PortTakenError: another process does; `purpose` says what we wanted it for.
+            PortTakenError: another process listens there; `purpose` says what we wanted it for.
             UsageError: the address is not one of this machine.
         """
-        try:
-            family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                # As servers do it: a port whose last connections are still in TIME_WAIT counts as free.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((self.host, self.port))
-                probe.listen(1)
-                return Address(self.host, probe.getsockname()[1])
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTakenError(
-                    f"{self} is in use, {purpose} cannot listen there",
-                    hint="stop the other program, or choose another address",
-                ) from error
-            raise UsageError(f"{purpose} cannot listen on {self}: {error.strerror or error}") from error
+        with contextlib.ExitStack() as held:
+            try:
+                keeper = self._bound(held)
+                address = Address(self.host, keeper.getsockname()[1])
+                # One that listens beside ours shows itself here alone.
+                with contextlib.ExitStack() as briefly:
+                    address._bound(briefly).listen(1)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise PortTakenError(
+                        f"{self} is in use, {purpose} cannot listen there",
+                        hint="stop the other program, or choose another address",
+                    ) from error
+                raise UsageError(f"{purpose} cannot listen on {self}: {error.strerror or error}") from error
+            yield address
+
+    def _bound(self, held: contextlib.ExitStack) -> socket.socket:
+        family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
+        bound = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        # As servers do it: a port whose last connections are still in TIME_WAIT counts as free.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((self.host, self.port))
+        return bound
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

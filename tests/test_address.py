@@ -1,3 +1,4 @@
+import contextlib
 import socket
 
 import pytest
@@ -57,6 +58,23 @@ def test_port_zero_becomes_a_free_port():
     found = Address("127.0.0.1", 0).check_free("the tea kettle")
     assert found.port > 0
     assert found.check_free("the tea kettle") == found
+
+
+def test_a_reserved_port_is_given_to_nobody_else_and_our_server_listens_there_again_and_again():
+    with Address("127.0.0.1", 0).reserved("the tea kettle") as found:
+        with contextlib.ExitStack() as others:
+            ports = set()
+            for _ in range(2000):
+                other = others.enter_context(socket.socket())
+                other.bind(("127.0.0.1", 0))
+                ports.add(other.getsockname()[1])
+            assert found.port not in ports
+        for _ in range(2):
+            with (
+                socket.create_server((found.host, found.port)) as server,
+                socket.create_connection(server.getsockname()),
+            ):
+                assert server.accept()
 
 
 def test_an_address_of_another_machine_is_refused():

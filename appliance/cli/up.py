@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from contextlib import AbstractContextManager
 
 import click
 
@@ -65,7 +67,7 @@ def command(
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
-    with box_lock.hold(box.layout.run) as is_stale:
+    with box_lock.hold(box.layout.run) as is_stale, contextlib.ExitStack() as ports:
         if is_stale:
             tell("an earlier run ended without cleaning up; starting afresh")
         artefacts = choose_set(box.layout, model or config.model, target or config.target, preset or config.preset)
@@ -83,10 +85,12 @@ def command(
             policy=policy,
             models=tuple(_planned(box.layout, config, artefact) for artefact in artefacts),
             installation=locate(os.environ),
-            http=_open_to(policy, http or config.http_address, "the OpenAI API"),
-            grpc=_open_to(policy, grpc or config.grpc_address, "the gRPC API"),
-            metrics=_free(metrics or config.metrics_address, "the metrics"),
-            triton_http=_open_to(policy, triton_http, "Triton's HTTP API") if triton_http else None,
+            http=ports.enter_context(_open_to(policy, http or config.http_address, "the OpenAI API")),
+            grpc=ports.enter_context(_open_to(policy, grpc or config.grpc_address, "the gRPC API")),
+            metrics=ports.enter_context(_loopback(metrics or config.metrics_address, "the metrics")),
+            triton_http=(
+                ports.enter_context(_open_to(policy, triton_http, "Triton's HTTP API")) if triton_http else None
+            ),
             refuse_old_triton=production and not allow_old_triton,
         )
         labels = ", ".join(artefact.label for artefact in artefacts)
@@ -105,14 +109,16 @@ def _profile(layout: Layout, manifest: Manifest) -> Profile:
     return usual_profile(PlanStore(layout.engines), manifest, targets.get(manifest.target).profile)
 
 
-def _open_to(policy: Policy, text: str, purpose: str) -> Address:
+def _open_to(policy: Policy, text: str, purpose: str) -> AbstractContextManager[Address]:
+    """The address with its port, which stays ours while the gateway is started, and started again."""
     address = Address.from_text(text)
     policy.check(address)
-    return address.check_free(purpose)
+    return address.reserved(purpose)
 
 
-def _free(text: str, purpose: str) -> Address:
-    return Address.from_text(text).check_loopback().check_free(purpose)
+def _loopback(text: str, purpose: str) -> AbstractContextManager[Address]:
+    """The same for an address that this machine alone may reach."""
+    return Address.from_text(text).check_loopback().reserved(purpose)
 
 
 def _ready(up: UpState, config: ServeConfig) -> None:

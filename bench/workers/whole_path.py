@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +17,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from appliance.address import Address
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.layout import Layout
 from appliance.supervisor import state
+from appliance.supervisor.state import Phase, UpState
 from bench.plan import Plan
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
@@ -33,7 +34,6 @@ from bench.workers.timeline import Timeline
 _START_S = 120.0
 _STOP_S = 60.0
 _POLL_S = 0.01
-_HOST = "127.0.0.1"
 # The configuration takes no less; a real model's is beyond it.
 _LEAST_CACHE_BYTES = 1 << 20
 _ADDRESSES = ("http_address", "grpc_address", "metrics_address")
@@ -50,10 +50,8 @@ class WholePathSubject:
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
         manifest = read_manifest(Path(plan.model))
-        ports = _free_ports(len(_ADDRESSES))
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
-        _prepare(self._layout, plan, manifest, ports, serve)
-        self.client = Client(_HOST, ports[0], manifest.model)
+        _prepare(self._layout, plan, manifest, serve)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
@@ -63,8 +61,10 @@ class WholePathSubject:
             stderr=self._log,
         )
         try:
-            self._run(self._wait_ready())
-            self._state = state.read(self._layout.run)
+            self._state = self._run(self._serving())
+            address = Address.from_text(self._state.http)
+            self.client = Client(address.host, address.port, manifest.model)
+            self._run(self._ready())
         except BaseException:
             self.close()
             raise
@@ -72,7 +72,7 @@ class WholePathSubject:
     @property
     def versions(self) -> Mapping[str, str]:
         """See `Subject`."""
-        return {"triton": (self._state.triton_version if self._state else None) or "unknown"}
+        return {"triton": self._state.triton_version or "unknown"}
 
     @property
     def processes(self) -> Sequence[int]:
@@ -142,16 +142,31 @@ class WholePathSubject:
     def _run(self, what: Coroutine[Any, Any, _Result]) -> _Result:
         return self._loop.run_until_complete(what)
 
-    async def _wait_ready(self) -> None:
+    async def _serving(self) -> UpState:
+        """The box's state, once it serves."""
+        async for _ in self._polls():
+            found = state.read(self._layout.run)
+            if found is not None and found.phase is Phase.SERVING:
+                return found
+        raise RuntimeError("the box did not start in time")
+
+    async def _ready(self) -> None:
+        """Return when the gateway takes requests."""
+        async for _ in self._polls():
+            if await self.client.is_ready():
+                return
+
+    async def _polls(self) -> AsyncIterator[None]:
+        """Come round again and again while the box may still start."""
         until = time.monotonic() + _START_S
-        while not await self.client.is_ready():
-            if self._up.poll() is not None or time.monotonic() > until:
-                self._log.seek(0)
-                raise RuntimeError(f"the box did not start:\n{self._log.read().decode(errors='replace')}")
+        while self._up.poll() is None and time.monotonic() < until:
+            yield
             await asyncio.sleep(_POLL_S)
+        self._log.seek(0)
+        raise RuntimeError(f"the box did not start:\n{self._log.read().decode(errors='replace')}")
 
 
-def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int], serve: Mapping[str, int]) -> None:
+def _prepare(layout: Layout, plan: Plan, manifest: Manifest, serve: Mapping[str, int]) -> None:
     """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
     artefact = layout.artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
@@ -165,21 +180,9 @@ def _prepare(layout: Layout, plan: Plan, manifest: Manifest, ports: Sequence[int
         **serve,
     }
     lines = [f"{key} = {value}" for key, value in settings.items()]
-    lines += [f'{name} = "{_HOST}:{port}"' for name, port in zip(_ADDRESSES, ports, strict=True)]
+    lines += [f'{name} = "127.0.0.1:0"' for name in _ADDRESSES]
     layout.config_file.write_text("[serve]\n" + "\n".join(lines) + "\n", encoding="utf-8")
     os.environ.pop("APPLIANCE_ROOT", None)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; all are held until the last is known, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((_HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 if __name__ == "__main__":

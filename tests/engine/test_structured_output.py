@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 import re
@@ -49,8 +50,13 @@ def engine():
     engine.close()
 
 
-def submit(engine, wanted, name="x", **changes):
+NAMES = (f"request-{number}" for number in itertools.count())
+
+
+def submit(engine, wanted, name=None, **changes):
+    """Submit a request; its id is new, because one whose last event has come may still be ending."""
     events = queue.SimpleQueue()
+    name = name or next(NAMES)
     sampling = replace(WILD, structured_outputs=StructuredOutput.from_mapping(wanted), **changes)
     engine.submit(Request(name, (1, 2, 3), sampling), events.put)
     return events

@@ -161,9 +161,11 @@ def test_the_page_asks_its_own_origin_alone(open_page: Open, harness):
     page.wait_ready()
     page.ask("Hello")
     page.wait_for(".note", "2 tokens")
-    requested = page.requested()
-    assert f"{harness.url}/v1/chat/completions" in requested
-    assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in requested} == {harness.url}
+    requested = [urlsplit(url) for url in page.requested()]
+    # The tab's first page, which the browser makes itself, may still load its parts: they come from no network.
+    origins = {f"{url.scheme}://{url.netloc}" for url in requested if url.scheme not in ("chrome", "data")}
+    assert origins == {harness.url}
+    assert "/v1/chat/completions" in {url.path for url in requested}
 
 
 def test_what_the_model_writes_is_text_and_never_markup(page: Browser, harness):
