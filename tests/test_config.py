@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Config, ServeConfig, reference
+from appliance.config import Config, ServeConfig
 from appliance.errors import UsageError
 
 
@@ -80,12 +80,6 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="cannot be read"):
         Config.load(path)
-
-
-def test_the_reference_has_every_key():
-    text = reference()
-    assert "| `drain_s` | float | `30.0` |" in text
-    assert "| `index_url` |" in text
 
 
 @pytest.mark.parametrize("key", ["triton_grpc_address", "triton_metrics_address"])
