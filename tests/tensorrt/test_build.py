@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from appliance.artefact.manifest import Manifest, ModelShape
+from appliance.engine.parity import Parity
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
@@ -24,7 +25,7 @@ from appliance.tensorrt.open_plan import open_plan, read_record
 from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.usual_profile import usual_profile
-from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
+from tests.tensorrt.conftest import DRIVER, L4, PROFILE, TRIED, Heard, no_smoke
 from tests.tensorrt.step_graph import CONTEXT_TOKENS
 from tests.waiting import LIMIT_S
 
@@ -42,7 +43,7 @@ def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Si
         assert artefact == site.artefact
         assert store.current(manifest) is None
         tried.append(open_plan(plan, manifest, L4).content)
-        return {"mean_kl": 0.25}
+        return TRIED.figures
 
     ensured = ensure_plan(store, site, smoke, heard)
     assert ensured.was_built
@@ -51,7 +52,7 @@ def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Si
     record = read_record(ensured.folder)
     assert record == ensured.record
     assert (record.model, record.gpu, record.gpu_uuid) == ("tiny", L4.name, L4.uuid)
-    assert record.smoke == {"mean_kl": 0.25}
+    assert record.smoke == TRIED.figures
     assert record.peak_bytes > record.size_bytes > 0
     assert tried == [(ensured.folder / PLAN).read_bytes()]
     assert sum(heard.percent) == 100
@@ -125,7 +126,8 @@ def test_a_store_from_another_box_is_built_again(plan: Path, store: PlanStore, s
 
 def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(plan: Path, store: PlanStore, site: Site):
     def smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
-        raise QualityError("mean KL is 3")
+        Parity(mean_kl=3.0, worst_kl=9.0, top1_agreement=0.0, rows=52).check(0.1)
+        return {}
 
     before = names(store)
     other = dataclasses.replace(site, profile=dataclasses.replace(site.profile, slots=2))

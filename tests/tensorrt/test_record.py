@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.engine.parity import Parity
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.tensorrt import record
 from appliance.tensorrt.box_key import BoxKey
@@ -27,7 +28,7 @@ RECORD = PlanRecord(
     sha256="0" * 64,
     seconds=1.5,
     peak_bytes=11,
-    smoke={"mean_kl": 0.0001},
+    smoke=Parity(mean_kl=0.0001, worst_kl=0.002, top1_agreement=1.0, rows=52).figures,
     built_at=datetime(2026, 11, 25, 12, 0, tzinfo=timezone.utc),
 )
 
