@@ -7,6 +7,7 @@ import pytest
 from appliance.artefact import ModelShape
 from appliance.engine.device_room import RESERVE_BYTES, DeviceRoom
 from appliance.errors import NoSpaceError
+from tests.refusals import refused
 
 # 20,000 bytes a token.
 SHAPE = ModelShape(25, 4, 50, vocabulary=1000, tokens=1000, context_tokens=4096, cache_dtype="bfloat16")
@@ -21,11 +22,11 @@ def test_it_is_weights_cache_and_what_is_set_aside():
 def test_spare_rows_are_counted_and_never_said_to_fit_tokens():
     spared = dataclasses.replace(ROOM, spare_rows=64)
     assert spared.cache_bytes == 10 * 4064 * 20_000
-    with pytest.raises(NoSpaceError, match=r"10 slots of 2000 tokens would fit, or 5 slots of 4000") as caught:
+    with refused(NoSpaceError, "10 slots of 2000", "5 slots of 4000") as caught:
         spared.check(spared.needed_bytes - 10 * 2000 * 20_000)
     assert "4000 + 64" in caught.value.message
     dataclasses.replace(spared, capacity=2000).check(spared.needed_bytes - 10 * 2000 * 20_000)
-    with pytest.raises(NoSpaceError, match="not even the weights fit"):
+    with refused(NoSpaceError, "weights fit"):
         spared.check(spared.weights_bytes + RESERVE_BYTES + 10 * 64 * 20_000)
 
 
@@ -34,18 +35,16 @@ def test_what_fits_exactly_is_taken():
 
 
 def test_what_does_not_fit_is_refused_with_the_sum_and_what_would_fit():
-    with pytest.raises(NoSpaceError) as caught:
+    free_needed_and_parts = ("2,474 MB", "2,874 MB", "1,000 MB", "800 MB", "1,074 MB", "10 slots of 4000", 20000)
+    with refused(NoSpaceError, *free_needed_and_parts) as caught:
         ROOM.check(ROOM.needed_bytes - 400_000_000)
-    assert caught.value.message == (
-        "the GPU has 2,474 MB free, and 2,874 MB are needed: weights 1,000 MB + "
-        "cache 800 MB (10 slots of 4000 tokens at 20000 bytes) + 1,074 MB set aside for kernels"
-    )
-    assert "10 slots of 2000 tokens would fit, or 5 slots of 4000" in caught.value.hint
+    assert "10 slots of 2000" in caught.value.hint
+    assert "5 slots of 4000" in caught.value.hint
 
 
 def test_what_is_said_to_fit_fits():
     free_bytes = ROOM.needed_bytes - 123_456_789
-    with pytest.raises(NoSpaceError, match=r"10 slots of 3382 tokens would fit, or 8 slots of 4000"):
+    with refused(NoSpaceError, "10 slots of 3382", "8 slots of 4000"):
         ROOM.check(free_bytes)
     DeviceRoom(SHAPE, ROOM.weights_bytes, 10, 3382).check(free_bytes)
     DeviceRoom(SHAPE, ROOM.weights_bytes, 8, 4000).check(free_bytes)
@@ -55,23 +54,21 @@ def test_what_is_said_to_fit_fits():
 
 
 def test_one_slot_of_full_length_need_not_fit_for_shorter_ones_to():
-    with pytest.raises(NoSpaceError) as caught:
+    with refused(NoSpaceError, "10 slots of 10", "max_context_tokens") as caught:
         ROOM.check(ROOM.weights_bytes + RESERVE_BYTES + 2_000_000)
-    assert caught.value.hint == (
-        "10 slots of 10 tokens would fit: lower max_context_tokens or slots "
-        "(the cache has up to two slots for each of them that is set)"
-    )
+    assert "slots of 4000" not in caught.value.hint
 
 
 def test_weights_that_do_not_fit_are_named():
-    with pytest.raises(NoSpaceError, match="not even the weights fit"):
+    with refused(NoSpaceError, "weights fit"):
         ROOM.check(1_500_000_000)
 
 
 def test_memory_that_would_suffice_but_is_not_given_is_called_fragmented():
     error = ROOM.refused(NoSpaceError("the GPU does not give 800000000 bytes"), ROOM.needed_bytes + 5)
-    assert error.message.startswith("the GPU's memory is fragmented: 2,874 MB were free for the 2,874 MB needed")
-    assert error.message.endswith("yet the GPU does not give 800000000 bytes")
+    assert "fragmented" in error.message
+    assert error.message.count("2,874 MB") == 2
+    assert "800000000" in error.message
     assert "end other programs" in error.hint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ from tests.export.published import (
     sizes_of,
     table,
 )
+from tests.refusals import refused
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "prediction.md"
@@ -133,13 +135,10 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic_and_what_would() -> No
     use = Use(slots=16, context_tokens=32_768)
     predicted = [on_board(SMALL, use, board) for board in (dataclasses.replace(CARD, memory_bytes=GB), MODULE)]
     coarse = Sizes(GB // 2, GB // 2, 1_000, 32_768)
-    with pytest.raises(NoSpaceError) as caught:
+    parts = ("1.00 GB", "5.24 GB", "16 x 32,768", "2.31 GB", "1.50 GB", "10.05 GB", "4.00 GB")
+    with refused(NoSpaceError, "some-model", "Module", *parts) as caught:
         check_fit("some-model", predicted, use, {"finer": SMALL, "coarse": coarse})
-    assert caught.value.message == (
-        "some-model does not fit Module: 1.00 GB of weights + 5.24 GB of cache (16 x 32,768 tokens) + 2.31 GB for the "
-        "runtime + 1.50 GB for the system = 10.05 GB, it has 4.00 GB"
-    )
-    assert caught.value.hint == "this would fit: --context 2500, or --slots 1, or --preset coarse"
+    assert re.findall(r"--\w+ \w+", caught.value.hint) == ["--context 2500", "--slots 1", "--preset coarse"]
     assert caught.value.exit_code == 4
     assert on_board(SMALL, Use(16, 2_500), MODULE).fits
     assert on_board(SMALL, Use(1, 32_768), MODULE).fits
@@ -149,7 +148,8 @@ def test_a_model_that_fits_with_nothing_is_refused_with_no_false_hope() -> None:
     large = Sizes(5 * GB, 5 * GB, 10_000, 32_768)
     with pytest.raises(NoSpaceError) as caught:
         check_fit("large", [on_board(large, Use(1, 1), CARD)], Use(1, 1), {"finer": large})
-    assert caught.value.hint == "take a smaller model"
+    assert caught.value.hint
+    assert "--" not in caught.value.hint
 
 
 def test_it_fits_when_one_board_of_the_target_holds_it() -> None:
@@ -161,7 +161,7 @@ def test_it_fits_when_one_board_of_the_target_holds_it() -> None:
 
 def test_a_context_that_the_model_does_not_have_is_refused() -> None:
     check_context(SMALL, Use(1, 32_768))
-    with pytest.raises(UsageError, match=r"32,769 tokens is more than the model's 32,768"):
+    with refused(UsageError, "32,769", "32,768"):
         check_context(SMALL, Use(1, 32_769))
 
 

@@ -17,6 +17,7 @@ from export.preflight import Needs, check_disk, check_memory
 from export.presets import PRESETS, Preset
 from tests.checkpoints import make_tiny_checkpoint
 from tests.installed import files_in
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
@@ -37,7 +38,7 @@ def test_the_estimate_is_close_to_what_is_written(tmp_path: Path, preset: Preset
 
 def test_too_little_memory_is_refused_with_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000_000))
-    with pytest.raises(NoSpaceError, match="needs 12 MB of memory: 2 x 5 MB for the largest tensor, 2 MB") as caught:
+    with refused(NoSpaceError, "12 MB", "2 x 5 MB") as caught:
         check_memory(Needs(output_bytes=2_000_000, largest_bytes=5_000_000, float_bytes=0))
     assert caught.value.exit_code == 4
     check_memory(Needs(output_bytes=0, largest_bytes=4_000_000, float_bytes=0))
@@ -45,6 +46,6 @@ def test_too_little_memory_is_refused_with_the_arithmetic(monkeypatch: pytest.Mo
 
 def test_a_full_disk_is_refused_before_the_folder_exists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**6))
-    with pytest.raises(NoSpaceError, match=r"the export needs 2 MB in .*, 1 MB are free"):
+    with refused(NoSpaceError, "2 MB", "1 MB"):
         check_disk(tmp_path / "not" / "there", 2_000_000, "the export")
     check_disk(tmp_path, 1_000_000, "the export")

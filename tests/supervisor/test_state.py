@@ -11,6 +11,7 @@ import pytest
 from appliance.errors import UsageError
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
+from tests.refusals import refused
 from tests.supervisor.states import STATE
 
 
@@ -91,7 +92,7 @@ def test_a_second_box_on_the_same_root_is_refused_by_name(tmp_path: Path):
     with state.only_one(tmp_path) as is_stale:
         assert not is_stale
         state.write(tmp_path, STATE)
-        with pytest.raises(UsageError, match=f"already serving tiny .process {STATE.pid}"), state.only_one(tmp_path):
+        with refused(UsageError, "tiny", STATE.pid), state.only_one(tmp_path):
             pass
         assert state.read(tmp_path) == STATE
 
