@@ -45,12 +45,16 @@ def test_a_new_box_is_refused_the_network_and_told_the_way_out(layout: Layout, h
 
 def test_one_of_the_two_is_not_enough(layout: Layout):
     make_key(layout)
-    with pytest.raises(UsageError, match="there is no TLS on it"):
+    with refused(UsageError, "TLS") as caught:
         Policy.from_config(AccessConfig(), layout).check(OUTSIDE)
+    assert "authentication" not in caught.value.message
+    assert "appliance tls init" in caught.value.hint
     layout.keys.unlink()
     Site(layout.tls).server()
-    with pytest.raises(UsageError, match="there is no authentication on it"):
+    with refused(UsageError, "authentication") as caught:
         Policy.from_config(AccessConfig(), layout).check(OUTSIDE)
+    assert "TLS" not in caught.value.message
+    assert "appliance key create" in caught.value.hint
 
 
 def test_with_both_a_box_may_be_reached_from_outside(layout: Layout):

@@ -126,16 +126,16 @@ def opened(monkeypatch, built):
 
 def test_a_real_plan_is_proved_and_reaches_tensorrt(opened):
     """TensorRT refuses it here, where there is no driver, with its own words."""
-    with pytest.raises(EngineError, match=r"TensorRT refuses the plan: .*(driver|CUDA)"):
+    with refused(EngineError, "TensorRT"):
         opened()
 
 
 def test_a_plan_that_is_not_proved_never_reaches_tensorrt(opened, monkeypatch):
     def refuse(*_):
-        raise IntegrityError("plan is not the plan that was built here")
+        raise IntegrityError("changed")
 
     monkeypatch.setattr("appliance.tensorrt.open_plan.read_plan", refuse)
-    with pytest.raises(IntegrityError, match="is not the plan that was built here"):
+    with pytest.raises(IntegrityError, match="changed"):
         opened()
 
 

@@ -70,8 +70,10 @@ def test_a_plan_with_a_changed_bit_is_refused(plan: Path, site: Site):
 def test_a_plan_in_place_of_another_is_refused(plan: Path, store: PlanStore, site: Site):
     other = dataclasses.replace(site, profile=dataclasses.replace(site.profile, slots=2))
     second = ensure_plan(store, other, no_smoke, Heard()).folder
+    # The sizes are compared first.
+    cause = "built here" if (second / PLAN).stat().st_size == (plan / PLAN).stat().st_size else "bytes"
     shutil.copyfile(second / PLAN, plan / PLAN)
-    with pytest.raises(IntegrityError, match=r"does not have the|is not the plan"):
+    with refused(IntegrityError, cause):
         open_plan(plan, site.manifest, L4)
     # With its record, too.
     shutil.copyfile(second / RECORD, plan / RECORD)

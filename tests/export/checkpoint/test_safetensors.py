@@ -41,7 +41,7 @@ def test_shards_read_as_one(tmp_path: Path) -> None:
 def test_a_missing_shard_is_noticed(tmp_path: Path) -> None:
     files = files_in(make_tiny_checkpoint(tmp_path, shards=2))
     del files["model-00002-of-00002.safetensors"]
-    with pytest.raises(IntegrityError, match="and it is not"):
+    with refused(IntegrityError, "model-00002-of-00002.safetensors"):
         open_checkpoint(files)
 
 
