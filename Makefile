@@ -34,7 +34,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs redteam coverage demo docs proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs redteam coverage demo docs wording proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ demo: setup ## Pull, verify and export a model, serve it with Triton, and let it
 
 docs: setup ## Write the reference pages from the code
 	$(BIN)/python -m tests.reference docs
+
+wording: setup ## Write tests/golden/errors.txt, every line that a failure can print, from the code
+	$(BIN)/python -m tests.wording
 
 proto: setup ## Generate the gRPC stubs from our schema
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)

@@ -1,4 +1,4 @@
-"""What is generated and kept in the repository is what its source gives: gRPC stubs, reference pages, lock files."""
+"""What is generated and kept in the repository is what its source gives: gRPC stubs, pages, wording, lock files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import wording
 from tests.reference.pages import PAGES
 
 if sys.version_info >= (3, 11):
@@ -37,6 +38,10 @@ def test_the_grpc_stubs_belong_to_the_schema(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_the_reference_pages_belong_to_the_code(name: str):
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == PAGES[name](), "run: make docs"
+
+
+def test_the_listing_of_what_failures_say_belongs_to_the_code():
+    assert wording.GOLDEN.read_text(encoding="utf-8") == wording.listing(), "run: make wording"
 
 
 def test_every_dependency_has_its_row_and_no_row_is_left_over(project: dict[str, Any]):

@@ -6,7 +6,7 @@ A smoke test for what a compiler made of a graph on this box. How good the prese
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,16 @@ class Parity:
     worst_kl: float
     top1_agreement: float
     rows: int
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """For the record of a plan."""
+        return {
+            "mean_kl": round(self.mean_kl, 6),
+            "worst_kl": round(self.worst_kl, 6),
+            "top1_agreement": round(self.top1_agreement, 4),
+            "rows": self.rows,
+        }
 
     def check(self, allowed_kl: float) -> None:
         """Raise QualityError where the mean divergence is above what is allowed, or no number."""

@@ -40,9 +40,4 @@ def smoke(plan: Path, artefact: Path, manifest: Manifest) -> Mapping[str, float]
     found = [rows for at in range(0, len(tried), slots) for rows in answers(runner, tried[at : at + slots])]
     parity = compare(tried, found, manifest.shape.tokens)
     parity.check(allowed_kl(manifest.quality["max_mean_kl"]))
-    return {
-        "mean_kl": round(parity.mean_kl, 6),
-        "worst_kl": round(parity.worst_kl, 6),
-        "top1_agreement": round(parity.top1_agreement, 4),
-        "rows": parity.rows,
-    }
+    return parity.figures

@@ -33,10 +33,12 @@ def failure(text: str, where: str) -> ApplianceError:
 
 def last_errors(text: str) -> str:
     """The last warning or error of the log, without those that every machine without a GPU has."""
-    lines = [found[1].strip().strip('"') for line in text.splitlines() if (found := _LINE.match(line))]
-    lines = [line for line in lines if not any(word in line for word in _HARMLESS)]
-    other = [line.strip() for line in text.splitlines() if line.strip() and line[0] not in "|+"]
-    return lines[-1] if lines else (other[-1] if other else "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    logged = [found[1].strip().strip('"') for line in lines if (found := _LINE.match(line))]
+    logged = [line for line in logged if not any(word in line for word in _HARMLESS)]
+    # Besides those: what Triton prints as information, its tables left out, and what others print.
+    other = [line.strip() for line in lines if line[0] not in "|+" and not _LINE.match(line)]
+    return next(reversed(logged or other), "")
 
 
 def _ours(reason: str) -> ApplianceError | None:

@@ -13,6 +13,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape
 from appliance.errors import IntegrityError, UnknownModelError, UnsafeFormatError, UnsupportedError
+from tests.refusals import refused
 
 WEIGHTS = np.arange(16, dtype=np.float32)
 
@@ -78,21 +79,21 @@ def test_a_flipped_byte_is_refused_by_name(tmp_path, name):
     data = bytearray((tmp_path / name).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(IntegrityError, match=f"{name} does not have the digest"):
+    with refused(IntegrityError, name, "digest"):
         check_graph(tmp_path, manifest)
 
 
 def test_a_truncated_file_is_refused(tmp_path):
     manifest = write(tmp_path, plain_model())
     (tmp_path / "model.onnx.data").write_bytes(WEIGHTS.tobytes()[:-4])
-    with pytest.raises(IntegrityError, match="has 60 bytes, the manifest says 64"):
+    with refused(IntegrityError, 60, 64):
         check_graph(tmp_path, manifest)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     manifest = write(tmp_path, plain_model())
     (tmp_path / "model.onnx.data").unlink()
-    with pytest.raises(IntegrityError, match=r"model\.onnx\.data is missing"):
+    with refused(IntegrityError, "model.onnx.data", "missing"):
         check_graph(tmp_path, manifest)
 
 
@@ -100,7 +101,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_something_nobody_listed_is_refused(tmp_path, make):
     manifest = write(tmp_path, plain_model())
     make(tmp_path / "stranger")
-    with pytest.raises(IntegrityError, match="stranger is not in the manifest"):
+    with refused(IntegrityError, "stranger", "manifest"):
         check_graph(tmp_path, manifest)
 
 
@@ -110,7 +111,7 @@ def test_a_symbolic_link_is_refused_even_to_the_right_bytes(tmp_path):
     manifest = write(folder, plain_model())
     (folder / "model.onnx.data").rename(tmp_path / "elsewhere")
     (folder / "model.onnx.data").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(IntegrityError, match="cannot be opened as a plain file"):
+    with refused(IntegrityError, "opened"):
         check_graph(folder, manifest)
 
 
@@ -119,7 +120,7 @@ def test_a_hard_link_is_refused(tmp_path):
     folder.mkdir()
     manifest = write(folder, plain_model())
     os.link(folder / "model.onnx.data", tmp_path / "elsewhere")
-    with pytest.raises(IntegrityError, match="second hard link"):
+    with refused(IntegrityError, "hard link"):
         check_graph(folder, manifest)
 
 
@@ -127,7 +128,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_for_it(tmp_path):
     manifest = write(tmp_path, plain_model())
     (tmp_path / "model.onnx.data").unlink()
     os.mkfifo(tmp_path / "model.onnx.data")
-    with pytest.raises(IntegrityError, match="not a regular file"):
+    with refused(IntegrityError, "regular"):
         check_graph(tmp_path, manifest)
 
 
@@ -137,7 +138,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_for_it(tmp_path):
 )
 def test_external_data_outside_the_listed_files_is_refused(tmp_path, location):
     manifest = write(tmp_path, plain_model(initializers=[external(location)]))
-    with pytest.raises(UnsafeFormatError, match="which the manifest does not list"):
+    with refused(UnsafeFormatError, "not list"):
         check_graph(tmp_path, manifest)
 
 
@@ -146,18 +147,18 @@ def test_external_data_outside_the_listed_files_is_refused(tmp_path, location):
 )
 def test_external_data_beyond_its_file_is_refused(tmp_path, offset, length):
     manifest = write(tmp_path, plain_model(initializers=[external(offset=offset, length=length)]))
-    with pytest.raises(UnsafeFormatError, match="beyond the end"):
+    with refused(UnsafeFormatError, "beyond"):
         check_graph(tmp_path, manifest)
 
 
 def test_an_unknown_or_repeated_key_of_external_data_is_refused(tmp_path):
     manifest = write(tmp_path, plain_model(initializers=[external(prepacked_0="x")]))
-    with pytest.raises(UnsafeFormatError, match="unknown way"):
+    with refused(UnsafeFormatError, "unknown"):
         check_graph(tmp_path, manifest)
     doubled = external()
     doubled.external_data.add(key="location", value="../secret")
     manifest = write(tmp_path, plain_model(initializers=[doubled]))
-    with pytest.raises(UnsafeFormatError, match="unknown way"):
+    with refused(UnsafeFormatError, "unknown"):
         check_graph(tmp_path, manifest)
 
 
@@ -234,7 +235,7 @@ def test_functions_of_the_graph_s_own_are_refused(tmp_path):
     model = plain_model()
     body = [helper.make_node("Identity", ["a"], ["b"])]
     model.functions.append(helper.make_function("", "Add", ["a"], ["b"], body, [helper.make_opsetid("", 21)]))
-    with pytest.raises(UnsupportedError, match="functions of its own"):
+    with refused(UnsupportedError, "functions"):
         check_graph(tmp_path, write(tmp_path, model))
 
 
@@ -242,19 +243,19 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
     manifest = write(tmp_path, plain_model())
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 100)
     manifest = list_files(tmp_path)
-    with pytest.raises(IntegrityError, match="not an ONNX graph"):
+    with refused(IntegrityError, "ONNX"):
         check_graph(tmp_path, manifest)
 
 
 def test_a_manifest_without_a_graph_is_refused(tmp_path):
     write(tmp_path, plain_model())
     (tmp_path / "model.onnx").unlink()
-    with pytest.raises(IntegrityError, match=r"does not list 'model\.onnx'"):
+    with refused(IntegrityError, "model.onnx"):
         check_graph(tmp_path, list_files(tmp_path))
 
 
 def test_the_manifest_is_read_back_and_its_absence_is_named(tmp_path):
-    with pytest.raises(UnknownModelError, match=r"holds no manifest\.json"):
+    with refused(UnknownModelError, "manifest.json"):
         read_manifest(tmp_path)
     manifest = write(tmp_path, plain_model())
     (tmp_path / "manifest.json").write_bytes(manifest.to_bytes())

@@ -15,6 +15,7 @@ from appliance.auth.certificate import CertificateFacts
 from appliance.auth.site_ca import Issued, SiteCa
 from appliance.errors import IntegrityError, UsageError
 from tests.auth.certificates import Site
+from tests.refusals import refused
 
 NOW = datetime.now(timezone.utc)
 
@@ -84,9 +85,9 @@ def test_two_authorities_have_different_names():
 
 def test_a_key_of_another_ca_is_refused(site: Site):
     other = SiteCa.new(NOW).to_issued()
-    with pytest.raises(IntegrityError, match="does not belong"):
+    with refused(IntegrityError, "belong"):
         SiteCa.from_issued(Issued(site.ca.to_issued().certificate, other.private_key))
-    with pytest.raises(IntegrityError, match="cannot be read"):
+    with refused(IntegrityError, "read"):
         SiteCa.from_issued(Issued(b"", other.private_key))
 
 
@@ -94,11 +95,11 @@ def test_a_key_of_another_ca_is_refused(site: Site):
     "name", ["", "two words", "a..b", "-a", "ä.example", "a" * 64, ".".join(["a" * 60] * 5), "a\nb"]
 )
 def test_what_is_no_host_name_is_refused(site: Site, name: str):
-    with pytest.raises(UsageError, match="neither a host name nor an IP address"):
+    with refused(UsageError, "host name"):
         site.server(name)
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path):
     (tmp_path / "x.pem").write_text("hello")
-    with pytest.raises(UsageError, match=r"x\.pem cannot be read"):
+    with refused(UsageError, "x.pem"):
         CertificateFacts.load(tmp_path / "x.pem")

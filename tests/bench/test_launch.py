@@ -28,7 +28,7 @@ def test_a_worker_answers_in_spite_of_noise_on_its_standard_output(tmp_path: Pat
 
 
 def test_a_worker_that_falls_over_is_reported_with_its_last_words(tmp_path: Path):
-    with pytest.raises(WorkerFailedError, match=r"(?s)appliance: engine ended with status 1.*the last words"):
+    with pytest.raises(WorkerFailedError, match=r"(?s)status 1.*the last words"):
         run_worker(STUB, dataclasses.replace(plan(), model=model(tmp_path, "fall over")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from appliance.errors import UnknownModelError, UnsupportedError
 from appliance.layout import Layout
 from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
+from bench.environments import OWN
 from bench.launch import Answer
+from bench.model import prepare_model
+from bench.peer_models import PeerModels
 from bench.plan import QUICK, Plan
 from bench.report import report
-from bench.run import Options, run_bench
+from bench.rounds import AbsentError, PlanFor
+from bench.run import Options, planner, run_bench
 from tests.checkpoints import make_tiny_checkpoint
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
@@ -59,19 +64,26 @@ def test_a_full_run_has_a_table_a_model_and_one_over_prompt_lengths(layout: Layo
     assert any(line.startswith("not-there is left out") for line in said)
 
 
-def test_every_engine_of_ours_is_given_the_artefact_and_llama_the_published_file(layout: Layout):
-    given: dict[str, Plan] = {}
+@pytest.fixture
+def plan_for(layout: Layout) -> PlanFor:
+    model = prepare_model(layout, MODEL, [ENGINE.preset], Steps())
+    return planner(model, PeerModels(model, layout.cache, lambda _line: None), QUICK)
 
-    def keep(engine: Engine, plan: Plan) -> Answer:
-        given[engine.key] = plan
-        return answer_nothing(engine, plan)
 
-    options = Options(models=(MODEL,), engines=(ENGINE.key, LLAMA.key), quick=True)
-    run_bench(options, layout, Steps(), lambda _line: None, run=keep)
-    assert Path(given[ENGINE.key].model) == layout.artefact(MODEL, "cpu", "balanced")
-    assert given[ENGINE.key].work == QUICK
-    if LLAMA.key in given:
-        assert Path(given[LLAMA.key].model).is_relative_to(layout.store)
+def test_an_engine_of_ours_is_given_the_artefact(layout: Layout, plan_for: PlanFor):
+    plan = plan_for(ENGINE)
+    assert Path(plan.model) == layout.artefact(MODEL, "cpu", "balanced")
+    assert plan.work == QUICK
+
+
+def test_llama_is_given_the_published_file_where_its_packages_are(layout: Layout, plan_for: PlanFor):
+    here = replace(LLAMA, environment=OWN, packages=("numpy",))
+    assert Path(plan_for(here).model).is_relative_to(layout.store)
+
+
+def test_a_peer_whose_packages_are_absent_is_left_out_with_their_names(plan_for: PlanFor):
+    with pytest.raises(AbsentError, match="no-such-package"):
+        plan_for(replace(LLAMA, environment=OWN, packages=("numpy", "no-such-package")))
 
 
 def test_the_first_model_must_be_installed(layout: Layout):
@@ -82,5 +94,5 @@ def test_the_first_model_must_be_installed(layout: Layout):
 def test_a_model_that_llama_cpp_cannot_read_is_refused(tmp_path: Path):
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, MODEL, files_in(make_tiny_checkpoint(tmp_path / "checkpoint")))
-    with pytest.raises(UnsupportedError, match="not one GGUF file"):
+    with pytest.raises(UnsupportedError, match="GGUF"):
         run_bench(Options(models=(MODEL,)), layout, Steps(), lambda _line: None, run=answer_nothing)

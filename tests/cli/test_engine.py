@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance.artefact.manifest import MANIFEST_NAME, ORT_CUDA, Manifest
-from appliance.errors import QualityError
+from appliance.engine.parity import Parity
 from appliance.gpu import Gpu
 from tests.cli.outcome import Outcome, caller
-from tests.tensorrt.conftest import L4
+from tests.tensorrt.conftest import L4, TRIED, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact
 
 BUILD = ("build", "tiny", "--target", "cuda-sm89")
@@ -41,10 +41,7 @@ def l4(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr("appliance.cli.engine.build.find_gpu", lambda: gpu)
         monkeypatch.setattr("appliance.supervisor.hardware.find_gpu", lambda: gpu)
 
-    def smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
-        return {"prefill_kl": 0.0}
-
-    monkeypatch.setattr("appliance.cli.engine.build.smoke", smoke)
+    monkeypatch.setattr("appliance.cli.engine.build.smoke", no_smoke)
     install()
     return install
 
@@ -68,8 +65,8 @@ def test_an_engine_is_built_once_and_shown(engine, tmp_path):
         "engine of",
         "NVIDIA L4 GPU-5f1c0d1e",
         "strongly-typed",
-        "smoke test, prefill_kl  0",
         "from model.onnx",
+        *(f"smoke test, {name}" for name in TRIED.figures),
     ):
         assert words in shown
 
@@ -80,7 +77,7 @@ def test_scripts_get_the_record(engine):
     assert built["built"] is True
     assert built["state"] == "current"
     assert built["key"]["profile"] == {"slots": 2, "context_tokens": 64, "chunk_tokens": 16}
-    assert built["smoke"] == {"prefill_kl": 0.0}
+    assert built["smoke"] == TRIED.figures
     del built["built"]
     assert engine("list", "--json").document == engine("show", "tiny", "--json").document == [built]
     assert "signature" not in built
@@ -102,7 +99,8 @@ def test_another_profile_makes_another_engine_and_prune_removes_the_oldest(engin
 @pytest.mark.usefixtures("artefact", "l4")
 def test_an_engine_that_fails_its_test_exits_with_10_and_is_not_there(engine, monkeypatch):
     def smoke(*_: object) -> Mapping[str, float]:
-        raise QualityError("the plan does not answer like the reference")
+        Parity(mean_kl=3.0, worst_kl=9.0, top1_agreement=0.0, rows=52).check(0.1)
+        return {}
 
     monkeypatch.setattr("appliance.cli.engine.build.smoke", smoke)
     outcome = engine(*BUILD, *SMALL)

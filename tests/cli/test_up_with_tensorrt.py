@@ -18,6 +18,7 @@ from appliance.supervisor.served_plan import build_plan, open_served
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
+from tests.refusals import refused
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact
 from tests.waiting import wait_until
@@ -74,7 +75,7 @@ def test_the_build_is_a_process_of_its_own_whose_words_are_passed_on(
 
 
 def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manifest: Manifest):
-    with pytest.raises(UnknownModelError, match="there is no engine of tiny on this box"):
+    with refused(UnknownModelError, "tiny"):
         open_served(layout, manifest)
     artefact = layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16")
     site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
@@ -83,7 +84,7 @@ def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manif
     assert (served.folder, served.profile) == (ensured.folder, PROFILE)
     assert served.cache_bytes_per_token == manifest.shape.cache_bytes_per_token
     (layout.engines / "key").write_bytes(bytes(32))
-    with pytest.raises(IntegrityError, match="was not written by this box"):
+    with refused(IntegrityError, "this box"):
         open_served(layout, manifest)
 
 

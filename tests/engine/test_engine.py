@@ -23,6 +23,7 @@ from appliance.errors import (
 from appliance.inference.events import FinishEvent, FinishReason, TokenEvent
 from appliance.inference.sampling import SamplingParams
 from tests.engine.toy import CONFIG, MANIFEST, SHAPE, TOKENIZER, HereGrammars, ToyRunner, greedy_reference
+from tests.refusals import refused
 from tests.waiting import LIMIT_S
 
 GREEDY = SamplingParams(temperature=0.0, max_tokens=20)
@@ -157,7 +158,7 @@ def test_a_request_id_is_refused_while_in_use_and_free_afterwards(make):
     runner = GatedRunner()
     engine = make(runner)
     first = submit(engine)
-    with pytest.raises(RequestError, match="in use"):
+    with refused(RequestError, "in use"):
         submit(engine)
     runner.permits.release(100_000)
     drain(first)
@@ -168,7 +169,7 @@ def test_a_full_queue_refuses_and_serves_again_later(make):
     runner = GatedRunner()
     engine = make(runner, replace(CONFIG, max_queue=2))
     waiting = [submit(engine, name=str(index)) for index in range(CONFIG.slots + 2)]
-    with pytest.raises(OverloadedError, match="5 requests run or wait already"):
+    with refused(OverloadedError, 5):
         submit(engine, name="too many")
     runner.permits.release(100_000)
     for events in waiting:
@@ -226,7 +227,7 @@ def test_a_fault_nobody_foresaw_ends_all_requests_and_refuses_new_ones(make, cap
         finish = drain(events)[-1]
         assert finish.reason is FinishReason.ERROR
         assert isinstance(finish.error, EngineError)
-    with pytest.raises(UnavailableError, match="the engine has stopped"):
+    with refused(UnavailableError, "stopped"):
         submit(engine)
     assert not engine.stats().accepts_requests
     assert "nobody foresaw this" in caplog.text
@@ -254,7 +255,7 @@ def test_closing_lets_live_requests_finish_within_the_drain_and_refuses_new_ones
     closing.start()
     while engine.stats().accepts_requests:
         time.sleep(0.001)
-    with pytest.raises(UnavailableError, match="shutting down"):
+    with refused(UnavailableError, "shutting down"):
         submit(engine, name="late")
     runner.permits.release(100_000)
     closing.join()
@@ -334,7 +335,7 @@ def test_statistics_tell_what_is_held(make):
 
 @pytest.mark.parametrize("changes", [{"max_context_tokens": 97}, {"cache_bytes": 1}, {"max_context_tokens": 1}])
 def test_limits_that_the_model_cannot_meet_are_refused(changes):
-    with pytest.raises(UsageError, match="is not possible"):
+    with refused(UsageError, "max_context_tokens"):
         Engine(MANIFEST, TOKENIZER, HereGrammars(), ToyRunner(6), replace(CONFIG, **changes))
 
 

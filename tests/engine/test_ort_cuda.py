@@ -8,18 +8,21 @@ from cuda.bindings import driver
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import ORT_CUDA
 from appliance.capacity import RUNTIME_BYTES
-from appliance.engine import cuda_memory, ort_cuda
+from appliance.engine import cuda_memory
 from appliance.engine.budget import context_tokens
+from appliance.engine.cuda_memory import CudaMemory
 from appliance.engine.exactness import LARGEST_TILE, LONGEST_TRIAL
-from appliance.engine.ort_cuda import check_computes_on_gpu, check_provider, open_cuda_runner, providers
-from appliance.engine.ort_runner import OrtRunner
+from appliance.engine.ort_cuda import check_computes_on_gpu, open_cuda_runner
 from appliance.engine.ort_session import CPU, CUDA, open_session
 from appliance.engine.runners import open_runner
 from appliance.errors import MissingProgramError, NoSpaceError, UsageError
+from appliance.extras import install_command
 from appliance.inference.config import EngineConfig
 from appliance.onnx_runtime import ort
 from tests.engine.simulated_cuda import SimulatedCuda
+from tests.engine.simulated_session import SimulatedRuntime
 from tests.engine.toy import MANIFEST, SHAPE
+from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 
 
@@ -35,12 +38,12 @@ def manifest(artefact):
 
 
 @pytest.fixture
-def cuda(monkeypatch):
-    """A simulated GPU, and an ONNX Runtime that says it can use it but computes on the CPU."""
-    simulated = SimulatedCuda(total=4 << 30)
-    monkeypatch.setattr(cuda_memory, "cuda", simulated)
+def runtime(monkeypatch):
+    """An ONNX Runtime for CUDA, and its GPU: both are packages that a box without a GPU has in another form."""
+    simulated = SimulatedRuntime(SimulatedCuda(total=4 << 30))
+    monkeypatch.setattr(cuda_memory, "cuda", simulated.cuda)
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(ort_cuda, "providers", lambda _stream: [CPU])
+    monkeypatch.setattr(ort, "InferenceSession", simulated.open)
     return simulated
 
 
@@ -49,56 +52,57 @@ def test_a_box_without_a_driver_says_that_first(artefact, manifest, monkeypatch)
         raise RuntimeError("no library")
 
     monkeypatch.setattr(driver, "cuInit", absent)
-    with pytest.raises(MissingProgramError, match="no NVIDIA driver"):
+    with pytest.raises(MissingProgramError, match="driver"):
         open_runner(artefact, manifest, slots=1, capacity=64, config=EngineConfig())
 
 
-def test_an_onnx_runtime_for_the_cpu_is_refused(monkeypatch):
+def test_an_onnx_runtime_for_the_cpu_is_refused(artefact, manifest, runtime, monkeypatch):
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    with pytest.raises(MissingProgramError, match=r"on the CPU alone.*onnxruntime-gpu"):
-        check_provider()
-
-
-def test_a_session_that_fell_back_to_the_cpu_is_refused(artefact, manifest, cuda):
-    with pytest.raises(MissingProgramError, match="cannot compute on the GPU: a library"):
+    with pytest.raises(MissingProgramError) as caught:
         open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
-    assert cuda.used == 0
+    assert install_command("cuda", replaces="onnxruntime") in caught.value.hint
+    assert runtime.options == []
 
 
-def test_the_options_are_texts_and_name_the_stream():
-    (name, options), last = providers(1234)
-    assert (name, last) == (CUDA, CPU)
-    assert options["user_compute_stream"] == "1234"
+def test_a_session_that_fell_back_to_the_cpu_is_refused(artefact, manifest, runtime):
+    runtime.falls_back = True
+    with pytest.raises(MissingProgramError) as caught:
+        open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
+    assert "log" in caught.value.hint
+    assert len(runtime.options) == 1
+    assert runtime.cuda.used == 0
+
+
+def test_the_provider_s_options_are_texts_and_name_the_stream_that_the_memory_has(artefact, manifest, runtime):
+    open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
+    (options,) = runtime.options
+    assert options["user_compute_stream"] == str(CudaMemory().stream)
     assert all(isinstance(value, str) for value in options.values())
 
 
-def test_too_little_free_memory_is_refused_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
-    monkeypatch.setattr(ort_cuda, "open_session", None)
-    cuda.total = 1 << 30
-    with pytest.raises(NoSpaceError, match=r"does not fit .* = 1\.0\d GB, there are 1\.07 GB"):
+def test_too_little_free_memory_is_refused_before_the_graph_is_loaded(artefact, manifest, runtime):
+    runtime.cuda.total = 1 << 30
+    with refused(NoSpaceError, "1.07 GB"):
         open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
+    assert runtime.options == []
 
 
-def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, cuda, monkeypatch):
-    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
-    cuda.largest = 1 << 17
-    with pytest.raises(NoSpaceError, match=r"fragmented.* there are 4\.29 GB\): no room for a cache of"):
+def test_memory_in_too_small_pieces_is_called_fragmented(artefact, manifest, runtime):
+    runtime.cuda.largest = 1 << 17
+    with pytest.raises(NoSpaceError, match="fragmented"):
         open_cuda_runner(artefact, manifest, slots=2, capacity=4096, shared=False)
 
 
-def test_the_slots_that_fill_a_tile_are_counted_before_the_graph_is_loaded(artefact, manifest, cuda, monkeypatch):
-    monkeypatch.setattr(ort_cuda, "open_session", None)
+def test_the_slots_that_fill_a_tile_are_counted_before_the_graph_is_loaded(artefact, manifest, runtime):
     weights = sum(entry.size_bytes for entry in manifest.files if entry.name.startswith("model.onnx"))
     # Not enough by a byte for the largest tile.
     cache = (LARGEST_TILE - 1 + 8) * (4096 + LONGEST_TRIAL) * manifest.shape.cache_bytes_per_token
-    free = cache + weights + RUNTIME_BYTES - 1
-    monkeypatch.setattr(cuda_memory.CudaMemory, "free_bytes", lambda _memory: free)
-    with pytest.raises(NoSpaceError, match=r"15 slots of 4,160 rows"):
+    runtime.cuda.total = cache + weights + RUNTIME_BYTES - 1
+    with refused(NoSpaceError, "15 slots of 4,160"):
         open_cuda_runner(artefact, manifest, slots=8, capacity=4096, shared=False)
-    assert cuda.used == 0
+    assert (runtime.options, runtime.cuda.used) == ([], 0)
 
 
-@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize(
     "message",
     [
@@ -106,12 +110,9 @@ def test_the_slots_that_fill_a_tile_are_counted_before_the_graph_is_loaded(artef
         "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 544997376",
     ],
 )
-def test_weights_that_find_no_memory_are_refused_with_the_sum(artefact, manifest, monkeypatch, message):
-    def fail(*_args, **_options):
-        raise RuntimeError(message)
-
-    monkeypatch.setattr(ort, "InferenceSession", fail)
-    with pytest.raises(NoSpaceError, match=r"the weights of model\.onnx find no memory") as caught:
+def test_weights_that_find_no_memory_are_refused_with_the_sum(artefact, manifest, runtime, message):
+    runtime.failure = message
+    with pytest.raises(NoSpaceError, match=r"model\.onnx") as caught:
         open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
     assert "fragmented" in caught.value.message
     assert "weights " in caught.value.message
@@ -130,19 +131,15 @@ def test_slots_of_a_gpu_share_its_cache_while_those_of_main_memory_do_not():
     assert context_tokens(there, config) == 15
     assert context_tokens(there, replace(config, prefix_cache=False)) == 30
     assert context_tokens(there, replace(config, max_context_tokens=15)) == 15
-    with pytest.raises(UsageError, match=r"hold 90, in each of 6 slots 15"):
+    with pytest.raises(UsageError, match="max_context_tokens"):
         context_tokens(there, replace(config, max_context_tokens=16))
 
 
-def test_a_runner_for_the_gpu_tells_the_attention_the_capacity(artefact, manifest, cuda, monkeypatch):
-    made = {}
-
-    class Recorded(OrtRunner):
-        def __init__(self, session, memory, shape, **options):
-            made.update(options, session=session, memory=memory, shape=shape)
-
-    monkeypatch.setattr(ort_cuda, "check_computes_on_gpu", lambda _session: None)
-    monkeypatch.setattr(ort_cuda, "OrtRunner", Recorded)
-    open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
-    assert (made["slots"], made["capacity"], made["on_device"]) == (2, 64, True)
-    assert made["memory"].free_bytes() == cuda.total
+def test_decode_steps_on_a_gpu_tell_the_attention_the_length_of_a_slot_and_prompts_their_own(
+    artefact, manifest, runtime
+):
+    runner = open_cuda_runner(artefact, manifest, slots=2, capacity=64, shared=False)
+    runtime.runs.clear()
+    runner.prefill(0, 0, list(range(16)))
+    runner.decode([1, 2], [16, 1])
+    assert runtime.runs == [((1, 16), 16), ((2, 1), 64 + LONGEST_TRIAL)]

@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from appliance.engine.tokenizer import Detokeniser, Tokenizer
 from appliance.errors import IntegrityError, RequestError, UnsupportedError
 from tests.engine.toy import toy_tokenizer
+from tests.refusals import refused
 
 TOY = toy_tokenizer()
 
@@ -88,7 +89,7 @@ def test_a_decoder_that_is_not_known_is_refused():
 
 
 def test_half_a_surrogate_pair_is_refused():
-    with pytest.raises(RequestError, match="not valid Unicode at character 2"):
+    with refused(RequestError, "character 2"):
         TOY.encode("ab\ud83d")
 
 
@@ -106,9 +107,9 @@ def test_special_tokens_of_the_model_are_added_on_request():
 def test_a_damaged_file_is_refused_by_name(tmp_path):
     file = tmp_path / "tokenizer.json"
     file.write_text("{")
-    with pytest.raises(IntegrityError, match=r"tokenizer\.json cannot be read"):
+    with refused(IntegrityError, "tokenizer.json"):
         Tokenizer.load(file)
-    with pytest.raises(IntegrityError, match=r"tokenizer\.json cannot be read"):
+    with refused(IntegrityError, "tokenizer.json"):
         Tokenizer.load(tmp_path / "absent" / "tokenizer.json")
 
 

@@ -25,6 +25,7 @@ from appliance.tensorrt.plan_store import PlanStore
 from tests.engine.device_on_host import FiniteMemory, open_executor, plan, tiny_graph
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_ort_runner import collect, prompt
+from tests.refusals import refused
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact
 from tests.tiny_artefact import make_tiny_artefact
@@ -95,7 +96,7 @@ def test_a_gpu_lost_under_load_ends_all_requests_and_the_engine_at_once(box):
     for _ in range(4):
         assert isinstance(ends.get(timeout=LIMIT_S).error, DeviceLostError)
     engine._thread.join(60)
-    with pytest.raises(UnavailableError, match="the engine has stopped: the GPU was lost: cudaErrorIllegalAddress"):
+    with refused(UnavailableError, "stopped", "cudaErrorIllegalAddress"):
         engine.submit(Request("late", (1, 2, 3), sampling), ends.put)
     engine.close()
 
@@ -125,19 +126,19 @@ def opened(monkeypatch, built):
 
 def test_a_real_plan_is_proved_and_reaches_tensorrt(opened):
     """TensorRT refuses it here, where there is no driver, with its own words."""
-    with pytest.raises(EngineError, match=r"TensorRT refuses the plan: .*(driver|CUDA)"):
+    with refused(EngineError, "TensorRT"):
         opened()
 
 
 def test_a_plan_that_is_not_proved_never_reaches_tensorrt(opened, monkeypatch):
     def refuse(*_):
-        raise IntegrityError("plan is not the plan that was built here")
+        raise IntegrityError("changed")
 
     monkeypatch.setattr("appliance.tensorrt.open_plan.read_plan", refuse)
-    with pytest.raises(IntegrityError, match="is not the plan that was built here"):
+    with pytest.raises(IntegrityError, match="changed"):
         opened()
 
 
 def test_an_artefact_for_tensorrt_without_a_plan_says_what_builds_one(opened):
-    with pytest.raises(UsageError, match=r"no plan of it is named \(start it with appliance up, which builds the plan"):
+    with refused(UsageError, "appliance up"):
         opened(plan=None)

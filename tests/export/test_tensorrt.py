@@ -20,6 +20,7 @@ from export.quality.report import REPORT
 from tests.checkpoints import make_tiny_checkpoint
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
+from tests.refusals import refused
 
 MODEL = "tiny"
 TARGET = "jetson-orin-nano-8g"
@@ -69,7 +70,7 @@ def test_every_target_with_tensorrt_offers_its_presets() -> None:
 
 def test_blocks_that_do_not_fit_are_refused_and_nothing_is_installed(tmp_path: Path) -> None:
     layout = layout_in(tmp_path, inner=160)
-    with pytest.raises(UnsupportedError, match="are not whole blocks of 64") as caught:
+    with refused(UnsupportedError, "blocks of 64") as caught:
         export_model(layout, MODEL, TARGET, "tensorrt-int4", Steps())
     assert caught.value.hint == "choose another preset"
     assert not list(layout.exports.rglob("manifest.json"))

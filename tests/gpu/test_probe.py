@@ -8,6 +8,7 @@ from cuda.bindings import driver
 
 from appliance.errors import ApplianceError, DeviceLostError, EngineError, MissingProgramError, UnsupportedError
 from appliance.gpu import Gpu, find_gpu, is_lasting, lost
+from tests.refusals import refused
 
 OK = driver.CUresult.CUDA_SUCCESS
 UUID = uuid.UUID("01234567-89ab-cdef-0123-456789abcdef")
@@ -125,7 +126,7 @@ def test_a_driver_that_counts_no_gpu_finds_none(simulated):
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_count(simulated):
     simulated()
-    with pytest.raises(UnsupportedError, match="CUDA counts 1 GPUs, and number 1 was asked for"):
+    with refused(UnsupportedError, "1 GPUs", "number 1"):
         find_gpu(1)
 
 

@@ -20,6 +20,7 @@ from appliance.json_schema import is_broken
 from tests.engine.schemas import HAND_WRITTEN
 from tests.json_schema.matching import accepts, lowered
 from tests.json_schema.suite import cases
+from tests.refusals import refused
 
 CASES = cases()
 BOTH = pytest.mark.parametrize("spaced", [True, False], ids=["format", "arguments"])
@@ -278,7 +279,7 @@ def test_a_keyword_that_cannot_be_held_is_named_or_refused_and_the_rest_is_held(
     assert found.unheld == (place,)
     assert accepts(found.schema, compact(good))
     assert not accepts(found.schema, compact(bad))
-    with pytest.raises(RequestError, match=r"the schema cannot be honoured") as caught:
+    with refused(RequestError, "schema") as caught:
         lowered(schema)
     assert place in caught.value.message
     assert caught.value.param == "p"

@@ -12,6 +12,7 @@ from appliance import disk
 from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnsafeFormatError, UsageError
 from appliance.sources import pull_local
 from appliance.store import open_model
+from tests.refusals import refused
 from tests.sources.test_formats import safetensors, zipped
 
 
@@ -62,14 +63,14 @@ def test_a_model_of_the_catalogue_is_accepted_when_its_digests_match(layout, pub
 
 def test_a_model_of_the_catalogue_is_refused_when_a_byte_differs(layout, published, told, tmp_path):
     (tmp_path / "weights.gguf").write_bytes(published.content[:-1] + b"?")
-    with pytest.raises(IntegrityError, match=r"weights\.gguf has sha256"):
+    with refused(IntegrityError, "weights.gguf", "sha256"):
         pull_local(layout, tmp_path / "weights.gguf", told.reporter, entry=published.entry)
     assert not (layout.store / "sha256").exists()
     assert not layout.models.exists()
 
 
 def test_a_folder_that_lacks_a_file_of_the_catalogue_is_refused(layout, published, told, folder):
-    with pytest.raises(SourceError, match=r"lacks weights\.gguf"):
+    with refused(SourceError, "weights.gguf"):
         pull_local(layout, folder, told.reporter, entry=published.entry)
 
 
@@ -99,7 +100,7 @@ def test_remote_code_is_refused_before_the_weights_are_copied(layout, folder, to
 def test_a_link_that_leads_out_is_refused(layout, folder, told, tmp_path):
     (tmp_path / "secret.json").write_text("{}")
     (folder / "vocab.json").symlink_to(tmp_path / "secret.json")
-    with pytest.raises(UnsafeFormatError, match=r"vocab\.json is a link"):
+    with refused(UnsafeFormatError, "vocab.json", "link"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
@@ -119,36 +120,36 @@ def test_a_dangling_link_is_a_source_error(layout, folder, told):
 @pytest.mark.parametrize("extra", ["a.gguf", "b.gguf"])
 def test_two_editions_of_the_weights_are_refused(layout, folder, published, told, extra):
     (folder / extra).write_bytes(published.content)
-    with pytest.raises(SourceError, match="several editions"):
+    with refused(SourceError, "editions"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
 def test_a_folder_without_weights_is_refused(layout, folder, told):
     (folder / "model.safetensors").unlink()
-    with pytest.raises(SourceError, match="no weights"):
+    with refused(SourceError, "no weights"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
 def test_a_place_that_is_not_there_is_refused(layout, told, tmp_path):
-    with pytest.raises(SourceError, match="neither a folder nor a GGUF file"):
+    with refused(SourceError, "GGUF"):
         pull_local(layout, tmp_path / "nowhere", told.reporter, name="mine")
 
 
 @pytest.mark.parametrize("name", ["../evil", "Mine", "", "a/b"])
 def test_a_name_that_is_unsafe_is_refused(layout, folder, told, name):
-    with pytest.raises(UsageError, match="not valid"):
+    with refused(UsageError, "valid"):
         pull_local(layout, folder, told.reporter, name=name)
 
 
 def test_a_weight_file_with_an_unsafe_name_is_refused(layout, folder, told):
     (folder / "model.safetensors").rename(folder / "my model.safetensors")
-    with pytest.raises(UsageError, match="my model"):
+    with refused(UsageError, "my model"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
 def test_a_name_that_is_taken_is_refused(layout, folder, told):
     pull_local(layout, folder, told.reporter, name="mine")
-    with pytest.raises(UsageError, match="installed already"):
+    with refused(UsageError, "already"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 

@@ -10,6 +10,7 @@ import pytest
 from appliance.catalog import ModelFile
 from appliance.errors import IntegrityError
 from appliance.store import Blobs
+from tests.refusals import refused
 
 CONTENT = b"some weights" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -53,7 +54,7 @@ def test_a_source_that_never_ends_is_cut_off(blobs: Blobs):
         while True:
             yield bytes(1000)
 
-    with pytest.raises(IntegrityError, match="longer than"):
+    with refused(IntegrityError, "longer"):
         blobs.add("weights.gguf", endless(), ModelFile("weights.gguf", 5000, DIGEST))
 
 
@@ -62,10 +63,10 @@ def test_a_changed_file_is_noticed(blobs: Blobs):
     path = blobs.path(file.sha256)
     path.chmod(0o644)
     path.write_bytes(CONTENT[:-1] + b"?")
-    with pytest.raises(IntegrityError, match=r"weights\.gguf has sha256"):
+    with refused(IntegrityError, "weights.gguf", "sha256"):
         blobs.check(file)
     path.write_bytes(CONTENT[:-1])
-    with pytest.raises(IntegrityError, match=r"weights\.gguf has 11999 bytes"):
+    with refused(IntegrityError, "weights.gguf", 11999):
         blobs.check(file)
     path.unlink()
     with pytest.raises(IntegrityError, match="missing"):

@@ -7,6 +7,7 @@ from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, Mod
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
 from appliance.supervisor.choose import choose, choose_set
+from tests.refusals import refused
 
 MANIFEST = Manifest(
     model="",
@@ -58,51 +59,50 @@ def test_the_default_preset_is_taken_when_there_are_several(layout: Layout):
 
 
 def test_without_any_export_the_error_says_how_to_make_one(layout: Layout):
-    with pytest.raises(
-        UnknownModelError, match=r"no model is exported.*appliance model pull tiny; appliance export tiny"
-    ):
+    with refused(UnknownModelError, "appliance model pull tiny; appliance export tiny"):
         choose(layout, "tiny", "cpu", None)
 
 
 def test_an_unknown_model_is_told_what_there_is(layout: Layout):
     _export(layout, "tiny", "balanced")
-    with pytest.raises(UnknownModelError, match=r"there is tiny \(cpu-balanced\)"):
+    with refused(UnknownModelError, "tiny", "cpu-balanced"):
         choose(layout, "huge", "cpu", None)
 
 
 def test_several_models_are_not_guessed_between(layout: Layout):
     _export(layout, "tiny", "balanced")
     _export(layout, "other", "balanced")
-    with pytest.raises(UsageError, match="other, tiny"):
+    with refused(UsageError, "other", "tiny"):
         choose(layout, None, "cpu", None)
 
 
 def test_several_presets_without_the_default_are_not_guessed_between(layout: Layout):
     _export(layout, "tiny", "small")
     _export(layout, "tiny", "large")
-    with pytest.raises(UnknownModelError, match="there is cpu-large, cpu-small"):
+    with refused(UnknownModelError, "cpu-large", "cpu-small"):
         choose(layout, "tiny", "cpu", None)
 
 
 @pytest.mark.parametrize(("target", "preset"), [("cpu", "precise"), ("cuda-sm90", None)])
 def test_an_absent_preset_or_target_is_told_with_the_command(layout: Layout, target: str, preset: str | None):
     _export(layout, "tiny", "balanced")
-    with pytest.raises(UnknownModelError, match=f"appliance export tiny --target {target}"):
+    with refused(UnknownModelError, f"appliance export tiny --target {target}"):
         choose(layout, "tiny", target, preset)
 
 
 def test_no_export_is_offered_that_cannot_be_made(layout: Layout):
     _export(layout, "tiny", "balanced")
-    with pytest.raises(UnknownModelError, match="not exported as cpu-bf16; there is cpu-balanced") as caught:
+    with refused(UnknownModelError, "cpu-bf16", "cpu-balanced") as caught:
         choose(layout, "tiny", "cpu", "bf16")
-    assert caught.value.hint == "choose one of these with --target and --preset"
-    with pytest.raises(UnknownModelError, match="no target 'tpu'"):
+    assert "--preset" in caught.value.hint
+    assert "export" not in caught.value.hint
+    with refused(UnknownModelError, "tpu"):
         choose(layout, "tiny", "tpu", None)
 
 
 def test_a_folder_that_holds_another_model_is_refused(layout: Layout):
     _export(layout, "tiny", "balanced", named="other")
-    with pytest.raises(UnknownModelError, match="holds other, not tiny"):
+    with refused(UnknownModelError, "other", "tiny"):
         choose(layout, "tiny", "cpu", None)
 
 

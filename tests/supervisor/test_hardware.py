@@ -12,6 +12,7 @@ from appliance.layout import Layout
 from appliance.supervisor import hardware
 from appliance.supervisor.hardware import check_hardware
 from tests.cli.outcome import caller
+from tests.refusals import refused
 from tests.supervisor.test_choose import MANIFEST
 
 H100 = Gpu("NVIDIA H100", "9.0", 80 << 30, "13.0", "GPU-0", integrated=False)
@@ -42,11 +43,8 @@ def test_the_gpu_it_was_exported_for_is_returned(box_with, runtime):
 
 def test_another_gpu_is_refused_with_both_names_and_the_export_to_run(box_with):
     box_with(L4)
-    with pytest.raises(UsageError) as caught:
+    with refused(UsageError, "tiny", "cuda-sm90", "9.0", "NVIDIA L4", "8.9") as caught:
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
-    assert caught.value.message == (
-        "tiny was exported for cuda-sm90 (compute capability 9.0); this box has NVIDIA L4 (8.9)"
-    )
     assert caught.value.hint == "appliance export tiny --target cuda-sm89"
 
 
@@ -54,28 +52,28 @@ def test_on_jetson_the_modules_of_its_kind_are_named(box_with):
     box_with(ORIN)
     with pytest.raises(UsageError) as caught:
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
-    assert caught.value.hint == (
-        "appliance export tiny --target jetson-orin-agx-64g or appliance export tiny --target jetson-orin-nano-8g"
-    )
+    for module in ("jetson-orin-agx-64g", "jetson-orin-nano-8g"):
+        assert f"appliance export tiny --target {module}" in caught.value.hint
+    assert "thor" not in caught.value.hint
 
 
 def test_a_gpu_that_no_target_is_for_leaves_the_cpu(box_with):
     box_with(OLD)
-    with pytest.raises(UsageError, match=r"no target for this GPU yet.*--target cpu"):
+    with refused(UsageError, "--target cpu"):
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
 
 
 def test_a_driver_that_does_not_serve_the_target_s_cuda_is_refused(box_with):
     box_with(replace(H100, driver_version="12.4"))
-    with pytest.raises(MissingProgramError, match=r"the driver serves CUDA 12\.4, cuda-sm90 needs 13\.0 or newer"):
+    with refused(MissingProgramError, "12.4", "cuda-sm90", "13.0"):
         check_hardware(make_manifest("cuda-sm90", ORT_CUDA))
 
 
 def test_a_jetson_gets_its_driver_with_jetpack(box_with):
     box_with(ORIN)
-    with pytest.raises(MissingProgramError) as caught:
+    with refused(MissingProgramError) as caught:
         check_hardware(make_manifest("jetson-orin-nano-8g", TENSORRT))
-    assert caught.value.hint == "install JetPack 7.2 or newer, before 8"
+    assert "JetPack 7.2" in caught.value.hint
 
 
 def test_a_newer_driver_serves_an_older_cuda(box_with):
@@ -93,5 +91,5 @@ def test_up_refuses_before_it_looks_for_triton(box_with, monkeypatch, tmp_path, 
     layout.config_file.write_text('[serve]\ntarget = "cuda-sm90"\n', encoding="utf-8")
     outcome = caller(tmp_path, "up", capsys)("tiny")
     assert outcome.status == 2
-    assert "this box has NVIDIA L4 (8.9)" in outcome.err
+    assert "NVIDIA L4" in outcome.err
     assert "appliance export tiny --target cuda-sm89" in outcome.err

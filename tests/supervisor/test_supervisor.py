@@ -14,7 +14,6 @@ from appliance.errors import EngineError, ForcedEndError, PortTakenError
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.supervisor import INTERRUPTED, Part, Supervisor
-from appliance.supervisor.watchdog import Watchdog
 from tests.supervisor.states import STATE
 from tests.waiting import until
 
@@ -182,7 +181,7 @@ def test_a_crashed_service_is_started_again_and_said_so(box: Box, name: str):
         _interrupt()
 
     assert box.run(script) == 0
-    assert any("stopped working (ended by SIGKILL); starting it again now" in line for line in box.said)
+    assert any("SIGKILL" in line for line in box.said)
     assert any("is back" in line for line in box.said)
 
 
@@ -217,12 +216,11 @@ def test_a_restart_that_fails_is_tried_again_with_back_off(box: Box):
         _interrupt()
 
     assert box.run(script) == 0
-    assert any("triton does not start); starting it again in 1 s" in line for line in box.said)
+    assert any("triton does not start" in line and "1 s" in line for line in box.said)
 
 
-def test_a_service_that_hangs_is_killed_and_started_again(box: Box, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Watchdog.__init__, "__defaults__", (0.01,))
-
+def test_a_service_that_hangs_is_killed_and_started_again(box: Box):
+    # The watchdog asks as often as it does on a box: some seconds pass.
     async def script(box: Box) -> None:
         await until(lambda: "ready" in box.log)
         box.triton.alive = False

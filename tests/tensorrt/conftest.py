@@ -10,6 +10,7 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
+from appliance.engine.parity import Parity
 from appliance.gpu import Gpu
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.driver import installed_driver
@@ -45,9 +46,12 @@ class Heard:
         self.percent.append(percent)
 
 
+TRIED = Parity(mean_kl=0.25, worst_kl=0.5, top1_agreement=1.0, rows=52)
+
+
 def no_smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
-    """Runs nothing: there is no GPU here."""
-    return {}
+    """Runs nothing: there is no GPU here. Its figures are those of a plan that passed."""
+    return TRIED.figures
 
 
 @pytest.fixture(scope="session")

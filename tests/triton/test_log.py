@@ -49,8 +49,15 @@ def test_a_program_that_cannot_be_linked_is_told():
 
 
 @pytest.mark.parametrize("text", ["", GPU_NOISE])
-def test_a_silent_end_is_told_too(text: str):
-    assert "it said nothing" in failure(text, "t.log").message or "Triton ended" in failure(text, "t.log").message
+def test_a_silent_end_is_told_too_and_what_every_machine_without_a_gpu_says_is_no_reason(text: str):
+    error = failure(text, "/r/triton.log")
+    assert type(error) is EngineError
+    assert "it said nothing" in error.message
+    assert "/r/triton.log" in error.hint
+
+
+def test_an_end_with_another_last_line_is_told_with_it():
+    assert "Segmentation fault" in failure(f"{GPU_NOISE}Segmentation fault (core dumped)\n", "t.log").message
 
 
 def test_an_engine_word_in_a_request_error_does_not_become_a_request_error():

@@ -18,6 +18,7 @@ from export.checkpoint import open_checkpoint
 from export.checkpoint.gguf_header import Header
 from tests.checkpoints import tiny_config
 from tests.gguf_files import make_tiny_gguf
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +63,18 @@ def test_quantised_tensors_are_read_as_the_format_says(tmp_path: Path, kind: str
 
 
 def test_raw_blocks_of_plain_floats_are_refused(tiny: Path) -> None:
-    with pytest.raises(UnsupportedError, match="not in quantised blocks"):
+    with refused(UnsupportedError, "blocks"):
         open_checkpoint({"a.gguf": tiny}).raw("model.norm.weight")
 
 
 def test_a_tensor_that_is_not_there_is_named(tiny: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"no tensor model\.layers\.9"):
+    with refused(UnsupportedError, "model.layers.9"):
         open_checkpoint({"a.gguf": tiny}).read("model.layers.9.mlp.up_proj.weight")
 
 
 def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", architecture="mamba")
-    with pytest.raises(UnsupportedError, match="'mamba' is not supported") as caught:
+    with refused(UnsupportedError, "mamba") as caught:
         open_checkpoint({"a.gguf": path})
     assert "qwen2, qwen3" in caught.value.hint
 
@@ -92,12 +93,12 @@ def test_scaled_rotation_is_refused(tmp_path: Path) -> None:
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", settings={"rope.dimension_count": 8})
-    with pytest.raises(UnsupportedError, match="head_dim as 16 and as 8"):
+    with refused(UnsupportedError, "head_dim", 16, 8):
         open_checkpoint({"a.gguf": path})
 
 
 def test_one_part_of_a_split_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="several GGUF files"):
+    with refused(UnsupportedError, "several"):
         open_checkpoint({"a-1.gguf": tmp_path / "x", "a-2.gguf": tmp_path / "y"})
 
 
@@ -113,7 +114,7 @@ def test_a_file_that_is_cut_short_is_refused(tiny: Path, tmp_path: Path, kept: f
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.gguf"
     path.write_bytes(b"PK\x03\x04" + bytes(100))
-    with pytest.raises(IntegrityError, match="not GGUF"):
+    with refused(IntegrityError, "GGUF"):
         open_checkpoint({"a.gguf": path})
 
 

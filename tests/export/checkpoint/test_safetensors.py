@@ -14,6 +14,7 @@ from appliance.errors import IntegrityError, UnsafeFormatError, UnsupportedError
 from export.checkpoint import open_checkpoint
 from tests.checkpoints import make_tiny_checkpoint, tiny_config
 from tests.installed import files_in
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16")])
@@ -40,7 +41,7 @@ def test_shards_read_as_one(tmp_path: Path) -> None:
 def test_a_missing_shard_is_noticed(tmp_path: Path) -> None:
     files = files_in(make_tiny_checkpoint(tmp_path, shards=2))
     del files["model-00002-of-00002.safetensors"]
-    with pytest.raises(IntegrityError, match="and it is not"):
+    with refused(IntegrityError, "model-00002-of-00002.safetensors"):
         open_checkpoint(files)
 
 
@@ -50,14 +51,14 @@ def test_a_tensor_that_the_index_does_not_list_is_refused(tmp_path: Path) -> Non
     content = json.loads(index.read_text())
     del content["weight_map"]["model.norm.weight"]
     index.write_text(json.dumps(content))
-    with pytest.raises(IntegrityError, match=r"does not list model\.norm\.weight"):
+    with refused(IntegrityError, "model.norm.weight"):
         open_checkpoint(files_in(tmp_path))
 
 
 def test_two_files_with_the_same_tensor_are_refused(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path)
     save_file({"model.norm.weight": np.zeros(4, np.float32)}, tmp_path / "extra.safetensors")
-    with pytest.raises(IntegrityError, match="both hold"):
+    with refused(IntegrityError, "both"):
         open_checkpoint(files_in(tmp_path))
 
 
@@ -65,14 +66,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(IntegrityError, match=r"model\.safetensors is damaged"):
+    with refused(IntegrityError, "model.safetensors"):
         open_checkpoint(files_in(tmp_path))
 
 
 def test_integers_are_not_weights(tmp_path: Path) -> None:
     save_file({"model.norm.weight": np.zeros(4, np.int8)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(tiny_config()))
-    with pytest.raises(UnsupportedError, match="held as I8"):
+    with refused(UnsupportedError, "I8"):
         open_checkpoint(files_in(tmp_path)).read("model.norm.weight")
 
 
@@ -80,7 +81,7 @@ def test_weights_without_configuration_are_refused(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path)
     files = files_in(tmp_path)
     del files["config.json"]
-    with pytest.raises(UnsupportedError, match=r"no config\.json"):
+    with refused(UnsupportedError, "config.json"):
         open_checkpoint(files)
 
 
@@ -105,5 +106,5 @@ def test_pickles_are_never_opened(tmp_path: Path, name: str) -> None:
 
 
 def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="no weights"):
+    with refused(UnsupportedError, "weights"):
         open_checkpoint({"config.json": tmp_path / "absent"})

@@ -138,7 +138,7 @@ def test_usage_says_how_long_each_part_took(client):
 
 
 def test_embeddings_say_what_is_missing(client, http: httpx.Client):
-    with pytest.raises(openai.BadRequestError, match="no embedding model is installed"):
+    with pytest.raises(openai.BadRequestError, match="embedding"):
         client.embeddings.create(model="tools", input="a")
     with pytest.raises(openai.NotFoundError):
         client.embeddings.create(model="text-embedding-3-small", input="a")
