@@ -177,6 +177,17 @@ def replace_folder(staged: Path, folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete the folder and all in it.
+
+    It loses its name first, in one step: a crash leaves the rest under a temporary name, never half of it at `folder`.
+    """
+    aside = _temporary(folder)
+    folder.rename(aside)
+    sync_folder(folder.parent)
+    shutil.rmtree(aside)
+
+
 def remove(path: Path) -> None:
     """Delete the file durably; an absent one is no error."""
     with suppress(FileNotFoundError):

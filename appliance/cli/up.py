@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import ExitStack
 
 import click
 
@@ -14,6 +15,7 @@ from appliance.cli.box import Box
 from appliance.cli.output import tell
 from appliance.config import ServeConfig
 from appliance.layout import Layout
+from appliance.lock import in_use
 from appliance.supervisor import state
 from appliance.supervisor.assemble import Plan, serve
 from appliance.supervisor.choose import choose
@@ -65,10 +67,11 @@ def command(
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
-    with state.only_one(box.layout.run) as is_stale:
+    with state.only_one(box.layout.run) as is_stale, ExitStack() as held:
         if is_stale:
             tell("an earlier run ended without cleaning up; starting afresh")
         artefact = choose(box.layout, model or config.model, target or config.target, preset or config.preset)
+        held.enter_context(in_use(artefact.folder))
         check_hardware(artefact.manifest)
         served = None
         if artefact.manifest.runtime == TENSORRT:
@@ -77,6 +80,7 @@ def command(
             if status:
                 return status
             served = open_served(box.layout, artefact.manifest)
+            held.enter_context(in_use(served.folder))
         plan = Plan(
             layout=box.layout,
             config=box.config,

@@ -46,8 +46,8 @@ def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Si
 
     ensured = ensure_plan(store, site, smoke, heard)
     assert ensured.was_built
-    assert ensured.folder == store.current(site.manifest) == store.plan(site.manifest, site.key.name)
-    assert store.previous(site.manifest) is None
+    assert ensured.folder == store.current(site.manifest) == store.releases(site.manifest).folder / site.key.name
+    assert store.releases(site.manifest).previous() is None
     record = read_record(ensured.folder)
     assert record == ensured.record
     assert (record.model, record.gpu, record.gpu_uuid) == ("tiny", L4.name, L4.uuid)
@@ -81,11 +81,11 @@ def test_an_upgrade_makes_another_plan_and_keeps_the_one_before(plan: Path, stor
     assert ensured.was_built
     assert heard.notes[0] == f"building another plan: driver 590.10 (CUDA 13.1), was {DRIVER}"
     assert store.current(site.manifest) == ensured.folder
-    assert store.previous(site.manifest) == plan
+    assert store.releases(site.manifest).previous() == plan
     # Going back needs no build.
     assert not ensure_plan(store, site, no_smoke, Heard()).was_built
     assert store.current(site.manifest) == plan
-    assert store.previous(site.manifest) == ensured.folder
+    assert store.releases(site.manifest).previous() == ensured.folder
 
 
 def test_another_tensorrt_makes_another_plan(plan: Path, store: PlanStore, site: Site):
@@ -111,16 +111,21 @@ def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, si
     assert ensured.was_built
     assert heard.notes[0].startswith("building the plan again: ")
     assert reason in heard.notes[0]
-    assert open_plan(plan, site.manifest, L4).record == ensured.record
-    assert store.current(site.manifest) == plan
+    assert open_plan(ensured.folder, site.manifest, L4).record == ensured.record
+    assert store.current(site.manifest) == ensured.folder
+    # It was never replaced in place, and what is damaged is not kept.
+    assert store.plans() == (ensured.folder,)
+    assert store.releases(site.manifest).previous() is None
 
 
-def test_a_store_from_another_box_is_built_again(plan: Path, store: PlanStore, site: Site):
+@pytest.mark.usefixtures("plan")
+def test_a_store_from_another_box_is_built_again(store: PlanStore, site: Site):
     here = dataclasses.replace(site, gpu=dataclasses.replace(L4, uuid="GPU-here"))
     heard = Heard()
-    assert ensure_plan(store, here, no_smoke, heard).was_built
+    ensured = ensure_plan(store, here, no_smoke, heard)
+    assert ensured.was_built
     assert "was built on another GPU" in heard.notes[0]
-    assert read_record(plan).gpu_uuid == "GPU-here"
+    assert read_record(ensured.folder).gpu_uuid == "GPU-here"
 
 
 def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(plan: Path, store: PlanStore, site: Site):
@@ -154,7 +159,7 @@ def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore
     assert freed > 2 * 1000
     assert set(store.plans()) == set(built[2:])
     assert store.current(site.manifest) == built[3]
-    assert store.previous(site.manifest) == built[2]
+    assert store.releases(site.manifest).previous() == built[2]
 
 
 def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site: Site):
@@ -223,7 +228,7 @@ ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
     # What was complete but for the last step is taken as it is; anything less is built again.
     assert ensured.was_built == (moment != "it is moved to its place")
     assert store.current(site.manifest) == ensured.folder
-    assert store.previous(site.manifest) == plan
+    assert store.releases(site.manifest).previous() == plan
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
 
 

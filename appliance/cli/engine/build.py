@@ -13,6 +13,7 @@ from appliance.cli.output import json_option, print_json, size, tell
 from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
+from appliance.lock import in_use
 from appliance.supervisor.choose import choose
 from appliance.supervisor.hardware import check_hardware
 from appliance.targets import Target
@@ -58,7 +59,7 @@ def command(
     gpu = find_gpu()
     check_buildable(artefact.manifest, profile, gpu)
     site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, installed_driver(gpu), profile)
-    with progress("building", 100, "%") as advance:
+    with in_use(artefact.folder), progress("building", 100, "%") as advance:
         ensured = ensure_plan(store, site, smoke, _Watcher(advance))
     if as_json:
         print_json({**document(store, ensured.folder, ensured.record), "built": ensured.was_built})

@@ -1,0 +1,30 @@
+"""How the two kinds of releases that a box has are installed: the last step of a build, and that of an export."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from appliance.artefact.folder import read_manifest
+from appliance.tensorrt.plan_store import PlanStore
+
+
+def install_plan(root: Path, new: Path) -> None:
+    """Install a plan that was built, and prune.
+
+    Args:
+        root: of the box.
+        new: holds the artefact that the plan was built from, `artefact`, and the plan in a folder named by its key.
+    """
+    store = PlanStore(root / "engines")
+    releases = store.releases(read_manifest(new / "artefact"))
+    (plan,) = (path for path in new.iterdir() if path.name != "artefact")
+    with store.changing(lambda: None):
+        with releases.staged(plan.name) as staged:
+            shutil.copytree(plan, staged, dirs_exist_ok=True)
+            releases.publish(staged)
+        store.prune()
+
+
+INSTALLS: Mapping[str, Callable[[Path, Path], None]] = {"plan": install_plan}
