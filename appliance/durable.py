@@ -165,18 +165,6 @@ def publish_folder(staged: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def replace_folder(staged: Path, folder: Path) -> None:
-    """Put the folder `staged` at `folder`, whatever was there.
-
-    The old one steps aside first: a crash in between leaves it under a temporary name, and nothing at `folder`.
-    """
-    aside = _temporary(folder)
-    with suppress(FileNotFoundError):
-        folder.rename(aside)
-    publish_folder(staged, folder)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def remove_folder(folder: Path) -> None:
     """Delete the folder and all in it.
 

@@ -112,6 +112,7 @@ EXPORT_MAY = {
         "lock",
         "memory",
         "onnx_runtime",
+        "releases",
         "targets",
     )
 }

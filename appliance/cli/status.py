@@ -83,7 +83,7 @@ def page(status: BoxStatus) -> str:
     if status.files_changed:
         lines.append(
             f"warning: files of the model were changed while it is served ({status.files_changed}): its answers are "
-            f"void; stop the box, then remove {up.artefact} and export it again"
+            f"void; export the model again, then stop the box and start it"
         )
     if status.disk.is_full:
         lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")

@@ -8,6 +8,7 @@ import pytest
 
 from appliance.errors import UnknownModelError, UnsupportedError
 from appliance.layout import Layout
+from appliance.store import ArtefactStore
 from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
 from bench.launch import Answer
 from bench.plan import QUICK, Plan
@@ -68,7 +69,7 @@ def test_every_engine_of_ours_is_given_the_artefact_and_llama_the_published_file
 
     options = Options(models=(MODEL,), engines=(ENGINE.key, LLAMA.key), quick=True)
     run_bench(options, layout, Steps(), lambda _line: None, run=keep)
-    assert Path(given[ENGINE.key].model) == layout.artefact(MODEL, "cpu", "balanced")
+    assert Path(given[ENGINE.key].model) == ArtefactStore(layout).releases(MODEL, "cpu-balanced").current()
     assert given[ENGINE.key].work == QUICK
     if LLAMA.key in given:
         assert Path(given[LLAMA.key].model).is_relative_to(layout.store)

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from appliance.artefact.folder import read_manifest
+from appliance.layout import Layout
+from appliance.store import ArtefactStore
 from appliance.tensorrt.plan_store import PlanStore
+from export.installation import install
+from export.stages import StageResult
+from tests.export.progress import Steps
 
 
 def install_plan(root: Path, new: Path) -> None:
@@ -27,4 +32,11 @@ def install_plan(root: Path, new: Path) -> None:
         store.prune()
 
 
-INSTALLS: Mapping[str, Callable[[Path, Path], None]] = {"plan": install_plan}
+def install_artefact(root: Path, new: Path) -> None:
+    """Install an artefact as an export does, from a folder that holds its files and its manifest."""
+    manifest = read_manifest(new)
+    result = StageResult(new, manifest.files, was_kept=True)
+    install(ArtefactStore(Layout(root=root, cache=root / "cache")), manifest, [result], Steps())
+
+
+INSTALLS: Mapping[str, Callable[[Path, Path], None]] = {"plan": install_plan, "artefact": install_artefact}

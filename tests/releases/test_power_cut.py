@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import MANIFEST_NAME, TOKENIZER
 from appliance.tensorrt.build import Site, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PLAN, PlanStore
+from tests.gateway.tiny_artefact import write_artefact
 from tests.power_cut import Loss
 from tests.releases.installs import INSTALLS
 from tests.releases.judge import DAMAGED, NOTHING, SERVED
@@ -69,6 +71,18 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Stock:
     return Stock("plan", tuple(folders), tuple(names), PLAN)
 
 
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    """Artefacts of one model that differ in their licence alone."""
+    folder = tmp_path_factory.mktemp("artefacts")
+    names = ("first", "second", "third")
+    for name in names:
+        write_artefact(folder / name)
+        manifest = dataclasses.replace(read_manifest(folder / name), license=name)
+        (folder / name / MANIFEST_NAME).write_bytes(manifest.to_bytes())
+    return Stock("artefact", tuple(folder / name for name in names), names, TOKENIZER)
+
+
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process syncs need not reach the disk: nobody cuts its power."""
@@ -109,7 +123,7 @@ def check(stock: Stock, roots: dict[Loss, list[Path]], old: str, number: int) ->
             assert not [name for name in left if name.startswith(".tmp-") or name == "staging"]
 
 
-@pytest.mark.parametrize("stock", ["plans"], indirect=True)
+@pytest.mark.parametrize("stock", ["plans", "artefacts"], indirect=True)
 def test_the_old_release_is_served_or_the_new_one(stock: Stock, before: int, tmp_path: Path):
     (tmp_path / "before").mkdir()
     for number in range(before):
@@ -119,7 +133,7 @@ def test_the_old_release_is_served_or_the_new_one(stock: Stock, before: int, tmp
     check(stock, sweep(stock, tmp_path, before), old, before)
 
 
-@pytest.mark.parametrize("stock", ["plans"], indirect=True)
+@pytest.mark.parametrize("stock", ["plans", "artefacts"], indirect=True)
 def test_a_damaged_release_is_not_replaced_before_the_new_one_is_served(stock: Stock, tmp_path: Path):
     stock.install(tmp_path / "before", 0)
     (file,) = (tmp_path / "before").rglob(stock.damaged)
@@ -127,3 +141,18 @@ def test_a_damaged_release_is_not_replaced_before_the_new_one_is_served(stock: S
     assert stock.served(tmp_path / "before") == DAMAGED
     roots = sweep(stock, tmp_path, 0)
     assert {stock.served(root) for cut in roots.values() for root in cut} == {DAMAGED, stock.names[0]}
+
+
+@pytest.mark.parametrize("installed", [0, 1], ids=["it is followed", "it is removed"])
+def test_an_artefact_of_an_earlier_version_is_served_until_a_new_one_is(
+    artefacts: Stock, tmp_path: Path, installed: int
+):
+    """It lies in a plain folder, which is the previous release then, and is removed after that."""
+    shutil.copytree(artefacts.folders[0], tmp_path / "before" / "exports" / "tiny-instruct" / "cpu-test")
+    assert artefacts.served(tmp_path / "before") == "first"
+    for number in range(1, 1 + installed):
+        artefacts.install(tmp_path / "before", number)
+    roots = sweep(artefacts, tmp_path, 1 + installed)
+    check(artefacts, roots, artefacts.names[installed], 1 + installed)
+    for root in (root for cut in roots.values() for root in cut):
+        assert len(list(root.glob("exports/*/*/manifest.json"))) == 1 - installed

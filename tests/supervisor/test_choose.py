@@ -26,7 +26,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def _export(layout: Layout, model: str, preset: str, *, named: str = "") -> Path:
-    folder = layout.artefact(model, "cpu", preset)
+    folder = layout.plain_artefact(model, "cpu", preset)
     folder.mkdir(parents=True)
     manifest = dataclasses.replace(MANIFEST, model=named or model, preset=preset)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
