@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance import __version__
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest
+from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest, TextGeneration
 from appliance.catalog import ModelEntry
 from appliance.errors import IntegrityError
 from appliance.names import check_name, variant
@@ -37,8 +37,11 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         target=job.target,
         preset=job.preset.name,
         architecture=job.architecture.name,
-        shape=job.shape(settings.tokens),
-        generation=settings.generation,
+        task=TextGeneration(
+            shape=job.shape(settings.tokens),
+            generation=settings.generation,
+            conversation=conversation_in(entry) or settings.conversation,
+        ),
         files=tuple(file for file in files if file.name != SETTINGS),
         inputs=job.inputs,
         options={"target": job.target, "preset": weights_of(job.preset)},
@@ -46,7 +49,6 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
-        conversation=conversation_in(entry) or settings.conversation,
         runtime=job.preset.runtime,
     )
 

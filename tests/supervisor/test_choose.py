@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape, TextGeneration
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
 from appliance.supervisor.choose import choose
@@ -13,8 +13,10 @@ MANIFEST = Manifest(
     target="cpu",
     preset="",
     architecture="qwen2",
-    shape=ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=10, tokens=10, context_tokens=16),
-    generation=Generation(eos_token_ids=(1,)),
+    task=TextGeneration(
+        ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=10, tokens=10, context_tokens=16),
+        Generation(eos_token_ids=(1,)),
+    ),
     files=(),
     inputs={},
 )

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from appliance.artefact.manifest import Manifest, ModelShape
+from appliance.artefact.manifest import Manifest, ModelShape, TextGeneration
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
 from appliance.tensorrt.build import Site, check_buildable, ensure_plan
@@ -253,7 +253,7 @@ class TestWhatCannotBeBuilt:
         """The manifest of a model whose weights are 1 GB and whose cache takes 100 kB a token."""
         shape = ModelShape(25, 8, 125, 96, 96, 4096, "float16")
         files = tuple(dataclasses.replace(entry, size_bytes=500_000_000) for entry in site.manifest.files)
-        return dataclasses.replace(site.manifest, shape=shape, files=files)
+        return dataclasses.replace(site.manifest, task=TextGeneration(shape, site.manifest.generation), files=files)
 
     @pytest.mark.parametrize(
         ("memory_mb", "profile", "fits"),
