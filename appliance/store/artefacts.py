@@ -27,7 +27,9 @@ class ArtefactStore:
         """Model and variant ("cpu-balanced") of every artefact, installed or in a plain folder, sorted."""
         links = [path for path in self.layout.artefacts.glob("*/*/*") if path.name == CURRENT]
         plain = self.layout.exports.glob(f"*/*/{MANIFEST_NAME}")
-        return tuple(sorted({(path.parent.parent.name, path.parent.name) for path in (*links, *plain)}))
+        found = {(path.parent.parent.name, path.parent.name) for path in (*links, *plain)}
+        # What a killed process left under a temporary name is no artefact.
+        return tuple(sorted(each for each in found if not each[1].startswith(durable.TEMPORARY_PREFIX)))
 
     def releases(self, model: str, variant: str) -> Releases:
         """The releases of one artefact, each named by the digest of its manifest."""

@@ -55,8 +55,7 @@ class PlanStore:
 
     def plans(self) -> tuple[Path, ...]:
         """The folders of all plans, in the order of their paths."""
-        found = self.folder.glob(f"plans/*/*/*/{RECORD}")
-        return tuple(sorted({path.parent for path in found if not path.parent.is_symlink()}))
+        return tuple(plan for each in self._every() for plan in each.every() if (plan / RECORD).exists())
 
     def is_current(self, plan: Path) -> bool:
         """Whether the plan of this folder serves its artefact."""

@@ -11,6 +11,7 @@ from appliance.layout import Layout
 from appliance.store import ArtefactStore
 from appliance.tensorrt.plan_store import PlanStore
 from export.installation import install
+from export.progress import Progress
 from export.stages import StageResult
 from tests.export.progress import Steps
 
@@ -32,11 +33,11 @@ def install_plan(root: Path, new: Path) -> None:
         store.prune()
 
 
-def install_artefact(root: Path, new: Path) -> None:
+def install_artefact(root: Path, new: Path, progress: Progress | None = None) -> None:
     """Install an artefact as an export does, from a folder that holds its files and its manifest."""
     manifest = read_manifest(new)
     result = StageResult(new, manifest.files, was_kept=True)
-    install(ArtefactStore(Layout(root=root, cache=root / "cache")), manifest, [result], Steps())
+    install(ArtefactStore(Layout(root=root, cache=root / "cache")), manifest, [result], progress or Steps())
 
 
 INSTALLS: Mapping[str, Callable[[Path, Path], None]] = {"plan": install_plan, "artefact": install_artefact}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from appliance.layout import Layout
 from appliance.lock import in_use, locked
 from appliance.store import ArtefactStore
 from appliance.supervisor.choose import choose
+from tests.export.progress import Steps
 from tests.gateway.tiny_artefact import write_artefact
 from tests.releases.installs import install_artefact
 from tests.waiting import LIMIT_S
@@ -91,14 +93,25 @@ def test_a_link_that_leads_nowhere_is_told_with_the_command(layout: Layout, tmp_
 
 
 def test_a_second_installation_waits_for_the_first(layout: Layout, tmp_path: Path):
-    new = made(tmp_path, "new")
+    new, waits = made(tmp_path, "new"), threading.Event()
+    progress = Steps()
+    progress.note = lambda _text: waits.set()  # type: ignore[method-assign]
     with locked(layout.artefacts / ".lock"):
-        thread = threading.Thread(target=install_artefact, args=(layout.root, new))
+        thread = threading.Thread(target=install_artefact, args=(layout.root, new, progress))
         thread.start()
-        thread.join(0.2)
+        assert waits.wait(LIMIT_S)
         assert ArtefactStore(layout).every() == ()
-    thread.join(LIMIT_S)
+    thread.join()
     assert served(layout) == "new"
+
+
+def test_what_a_killed_process_left_is_no_artefact(layout: Layout, tmp_path: Path):
+    install_artefact(layout.root, made(tmp_path, "whole"))
+    shutil.copytree(tmp_path / "whole", layout.exports / MODEL / ".tmp-cpu-test.1.abcd")
+    shutil.copytree(tmp_path / "whole", layout.artefacts / MODEL / VARIANT / ".tmp-staging" / "half")
+    assert ArtefactStore(layout).every() == ((MODEL, VARIANT),)
+    install_artefact(layout.root, tmp_path / "whole")
+    assert not list(layout.root.rglob(".tmp-*"))
 
 
 def test_installations_at_once_leave_one_of_them_current_and_whole(layout: Layout, tmp_path: Path):

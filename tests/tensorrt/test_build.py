@@ -236,6 +236,7 @@ def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Site
     (store.folder / "staging").mkdir()
     (store.folder / "staging" / PLAN).write_bytes(b"half")
     shutil.copytree(plan, plan.parent / ".tmp-aside")
+    assert store.plans() == (plan,)
     (plan.parent / ".tmp-current.1").symlink_to("x")
     ensure_plan(store, site, no_smoke, Heard())
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
