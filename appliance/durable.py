@@ -165,16 +165,15 @@ def publish_folder(staged: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def replace_folder(staged: Path, folder: Path) -> None:
-    """Put the folder `staged` at `folder`, whatever was there.
+def remove_folder(folder: Path) -> None:
+    """Delete the folder and all in it.
 
-    The old one steps aside first: a crash in between leaves it under a temporary name, and nothing at `folder`.
+    It loses its name first, in one step: a crash leaves the rest under a temporary name, never half of it at `folder`.
     """
     aside = _temporary(folder)
-    with suppress(FileNotFoundError):
-        folder.rename(aside)
-    publish_folder(staged, folder)
-    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    sync_folder(folder.parent)
+    shutil.rmtree(aside)
 
 
 def remove(path: Path) -> None:

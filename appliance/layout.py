@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.names import check_name
+from appliance.names import check_name, variant
 
 SYSTEM_ROOT = Path("/var/lib/appliance")
 
@@ -60,15 +60,18 @@ class Layout:
         return self.root / "models"
 
     @property
+    def artefacts(self) -> Path:
+        """Installed artefacts: `<artefacts>/<model>/<target>-<preset>/` has the releases of one."""
+        return self.root / "artefacts"
+
+    @property
     def exports(self) -> Path:
-        """Finished artefacts: `<exports>/<model>/<target>-<preset>/`."""
+        """Artefacts in plain folders, by hand or by an earlier version: `<exports>/<model>/<target>-<preset>/`."""
         return self.root / "exports"
 
-    def artefact(self, model: str, target: str, preset: str) -> Path:
-        """The folder of one artefact."""
-        return (
-            self.exports / check_name(model, "model") / f"{check_name(target, 'target')}-{check_name(preset, 'preset')}"
-        )
+    def plain_artefact(self, model: str, target: str, preset: str) -> Path:
+        """Where one artefact lies that came in a plain folder."""
+        return self.exports / check_name(model, "model") / variant(target, preset)
 
     @property
     def engines(self) -> Path:

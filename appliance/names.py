@@ -21,3 +21,12 @@ def check_name(name: str, what: str = "name") -> str:
             hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit",
         )
     return name
+
+
+def variant(target: str, preset: str) -> str:
+    """The name of what is made of a model for a target with a preset: "cpu-balanced".
+
+    Raises:
+        UsageError: one of the names is not valid.
+    """
+    return f"{check_name(target, 'target')}-{check_name(preset, 'preset')}"

@@ -1,18 +1,21 @@
-"""From finished stages to the installed artefact: its manifest, and the one step that puts it in place."""
+"""From finished stages to the installed artefact: its manifest, and the one step that makes it the current one."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance import __version__, durable
+from appliance import __version__
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest
+from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest, TextGeneration
 from appliance.catalog import ModelEntry
 from appliance.errors import IntegrityError
+from appliance.names import check_name, variant
+from appliance.releases import Releases
+from appliance.store import ArtefactStore
 from export.generation import SETTINGS, Settings
 from export.job import Job
 from export.progress import Progress
@@ -21,6 +24,7 @@ from export.stages import StageResult
 from export.versions import MEASURING, versions
 
 _PIECE_BYTES = 1 << 20
+_NAME_DIGITS = 32
 
 
 def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], quality: Mapping[str, Any]) -> Manifest:
@@ -33,8 +37,11 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         target=job.target,
         preset=job.preset.name,
         architecture=job.architecture.name,
-        shape=job.shape(settings.tokens),
-        generation=settings.generation,
+        task=TextGeneration(
+            shape=job.shape(settings.tokens),
+            generation=settings.generation,
+            conversation=conversation_in(entry) or settings.conversation,
+        ),
         files=tuple(file for file in files if file.name != SETTINGS),
         inputs=job.inputs,
         options={"target": job.target, "preset": weights_of(job.preset)},
@@ -42,44 +49,67 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
-        conversation=conversation_in(entry) or settings.conversation,
         runtime=job.preset.runtime,
     )
 
 
-def install(folder: Path, manifest: Manifest, results: Iterable[StageResult], progress: Progress) -> bool:
-    """Put the artefact at `folder` in one step, unless the same one is there already.
+@dataclass(frozen=True)
+class Installed:
+    """An artefact that is the current release of its kind.
+
+    Attributes:
+        folder: where it is.
+        was_there: it was the current one already.
+    """
+
+    folder: Path
+    was_there: bool
+
+
+def install(store: ArtefactStore, manifest: Manifest, results: Iterable[StageResult], progress: Progress) -> Installed:
+    """Make the artefact the current release, in one step, unless the same one is there already; prune older ones.
 
     The manifest must be one that can be read back: nothing is installed that serving would refuse.
-
-    Returns:
-        Whether anything was written.
 
     Raises:
         IntegrityError: a stage's file changed since it was proved, or the manifest could not be read back.
     """
-    Manifest.from_bytes(manifest.to_bytes())
-    durable.make_folder(folder.parent)
-    for leftover in folder.parent.glob(f"{durable.TEMPORARY_PREFIX}*"):
-        shutil.rmtree(leftover)
-    if _is_installed(folder, manifest):
-        return False
+    content = manifest.to_bytes()
+    Manifest.from_bytes(content)
+    name = hashlib.sha256(content).hexdigest()[:_NAME_DIGITS]
+    model, kind = check_name(manifest.model, "model"), variant(manifest.target, manifest.preset)
+    with store.changing(model, kind, lambda: progress.note("waiting for another export to be installed")) as releases:
+        folder = releases.current()
+        was_there = folder is not None and _is_whole(folder, manifest)
+        if folder is None or not was_there:
+            folder = _make_current(releases, name, manifest, results, progress)
+        # What an interrupted installation did not come to remove goes too.
+        releases.prune()
+        return Installed(folder, was_there)
+
+
+def _make_current(
+    releases: Releases, name: str, manifest: Manifest, results: Iterable[StageResult], progress: Progress
+) -> Path:
+    kept = releases.find(name)
+    if kept is not None and _is_whole(kept, manifest):
+        releases.switch(kept)
+        return kept
+    with releases.staged(name) as staged:
+        _fill(staged, manifest, results, progress)
+        return releases.publish(staged)
+
+
+def _fill(staged: Path, manifest: Manifest, results: Iterable[StageResult], progress: Progress) -> None:
     sources = {file.name: result.file(file.name) for result in results for file in result.files}
-    staged = folder.parent / f"{durable.TEMPORARY_PREFIX}{folder.name}"
-    staged.mkdir()
-    try:
-        total = sum(entry.size_bytes for entry in manifest.files)
-        done = 0
-        progress.step("install", 0, total)
-        for entry in manifest.files:
-            _copy(sources[entry.name], staged / entry.name, entry)
-            done += entry.size_bytes
-            progress.step("install", done, total)
-        (staged / MANIFEST_NAME).write_bytes(manifest.to_bytes())
-        durable.replace_folder(staged, folder)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return True
+    total = sum(entry.size_bytes for entry in manifest.files)
+    done = 0
+    progress.step("install", 0, total)
+    for entry in manifest.files:
+        _copy(sources[entry.name], staged / entry.name, entry)
+        done += entry.size_bytes
+        progress.step("install", done, total)
+    (staged / MANIFEST_NAME).write_bytes(manifest.to_bytes())
 
 
 def conversation_in(entry: ModelEntry) -> Conversation | None:
@@ -88,7 +118,8 @@ def conversation_in(entry: ModelEntry) -> Conversation | None:
     return None if known is None else Conversation(known.tools or "", known.thinking)
 
 
-def _is_installed(folder: Path, manifest: Manifest) -> bool:
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the folder is the artefact of this manifest, byte for byte."""
     try:
         if (folder / MANIFEST_NAME).read_bytes() != manifest.to_bytes():
             return False

@@ -9,7 +9,7 @@ from typing import Any
 
 from gguf import LlamaFileType
 
-from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape, TextGeneration
 from appliance.store import StoredModel
 from export.architecture import Architecture
 from export.checkpoint import Checkpoint
@@ -69,8 +69,7 @@ class Job:
             self.target,
             self.preset.name,
             self.architecture.name,
-            shape,
-            Generation(eos_token_ids=()),
+            TextGeneration(shape, Generation(eos_token_ids=())),
             files,
             self.inputs,
             runtime=self.preset.runtime,

@@ -15,7 +15,7 @@ from appliance.errors import NoSpaceError
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.memory import peak_bytes
-from appliance.store import StoredModel, open_model
+from appliance.store import ArtefactStore, StoredModel, open_model
 from export import measuring, recipes
 from export.checkpoint import open_checkpoint
 from export.conversation import check_marks
@@ -143,11 +143,11 @@ def _run(job: Job, layout: Layout) -> Exported:
     figures = check_report(report.read_bytes(), str(report))
     settings = Settings.read(words.folder)
     manifest = manifest_of(job, settings, (graph, words, quality), figures)
-    folder = layout.artefact(manifest.model, manifest.target, manifest.preset)
+    installed = install(ArtefactStore(layout), manifest, (graph, words, quality), job.progress)
     return Exported(
-        folder=folder,
+        folder=installed.folder,
         manifest=manifest,
-        was_installed=install(folder, manifest, (graph, words, quality), job.progress),
+        was_installed=not installed.was_there,
         kept_stages=tuple(name for name, result in (*results.items(), ("quality", quality)) if result.was_kept),
         needs=needs,
         build_peak_bytes=build_peak,
@@ -168,7 +168,7 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
         # The twin's graph takes no more than the reference's, and comes after that is gone.
         cache_bytes += needs.float_bytes
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
-    check_space([Need("export", layout.stages, cache_bytes), Need("install", layout.exports, root_bytes)])
+    check_space([Need("export", layout.stages, cache_bytes), Need("install", layout.artefacts, root_bytes)])
 
 
 def _write_words(job: Job, folder: Path) -> None:

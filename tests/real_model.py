@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from appliance.layout import Layout
+from appliance.store import ArtefactStore
 from export.presets import DEFAULT
 
 NAME = "qwen2.5-coder-0.5b-instruct"
@@ -24,4 +25,6 @@ def prepared_layout() -> Layout:
 
 def artefact_of(layout: Layout) -> Path:
     """The folder of the exported model."""
-    return layout.artefact(NAME, "cpu", DEFAULT)
+    folder = ArtefactStore(layout).releases(NAME, f"cpu-{DEFAULT}").current()
+    assert folder is not None
+    return folder

@@ -35,7 +35,7 @@ class RunningBox:
     def __init__(self, root: Path, words: Sequence[str] = (), *, drain_s: float = 60.0) -> None:
         self.root = root
         self._words = words
-        if not (root / "exports").exists():
+        if not (root / "artefacts").exists() and not (root / "exports").exists():
             make_tiny_artefact(root / "exports" / TINY / "cpu-balanced", root / "scratch")
         (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=drain_s))
         self.output = root / "up.out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from appliance.lock import locked
+from appliance.lock import if_unused, in_use, locked
 from tests.waiting import LIMIT_S
 
 
@@ -31,3 +31,10 @@ def test_a_lock_nobody_holds_is_taken_in_silence(tmp_path: Path):
         with locked(tmp_path / "folder" / "lock", waiting=lambda: told.append(1)):
             pass
     assert told == []
+
+
+def test_a_folder_in_use_is_told_and_one_that_was_left_is_free(tmp_path: Path):
+    with in_use(tmp_path), in_use(tmp_path), if_unused(tmp_path) as is_unused:
+        assert not is_unused
+    with if_unused(tmp_path) as is_unused:
+        assert is_unused

@@ -13,6 +13,7 @@ from appliance.artefact.manifest import (
     Generation,
     Manifest,
     ModelShape,
+    TextGeneration,
 )
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -42,15 +43,17 @@ def make_tiny_artefact(folder: Path, scratch: Path, model: str = TINY) -> Path:
         target="cpu",
         preset="balanced",
         architecture=architecture.name,
-        shape=ModelShape(
-            layers=len(architecture.layers),
-            kv_heads=attention.kv_heads,
-            head_dim=attention.head_dim,
-            vocabulary=architecture.vocabulary,
-            tokens=tokenizer.get_vocab_size(),
-            context_tokens=architecture.context_tokens,
+        task=TextGeneration(
+            ModelShape(
+                layers=len(architecture.layers),
+                kv_heads=attention.kv_heads,
+                head_dim=attention.head_dim,
+                vocabulary=architecture.vocabulary,
+                tokens=tokenizer.get_vocab_size(),
+                context_tokens=architecture.context_tokens,
+            ),
+            Generation(eos_token_ids=END_TOKENS),
         ),
-        generation=Generation(eos_token_ids=END_TOKENS),
         files=tuple(_entry(path) for path in sorted(folder.iterdir())),
         inputs={},
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance import sealed
 from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
+from appliance.artefact.text_generation import TEXT_GENERATION, TextGeneration
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.names import NAME
 
@@ -24,16 +25,19 @@ __all__ = [
     "ORT_CUDA",
     "SCHEMA_VERSION",
     "TENSORRT",
+    "TEXT_GENERATION",
     "TOKENIZER",
     "Conversation",
     "FileEntry",
     "Generation",
     "Manifest",
     "ModelShape",
+    "TextGeneration",
 ]
 
-# Manifests of schema 1 had no digest of their own.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# It named no task, and had the fields of text generation among the others. Schema 1 had no digest of its own.
+_WITHOUT_TASK = 2
 # What computes a graph.
 ORT_CPU = "onnxruntime-cpu"
 ORT_CUDA = "onnxruntime-cuda"
@@ -57,15 +61,13 @@ class Manifest:
         target: the hardware it was exported for ("cpu", "cuda-sm90").
         preset: the preset's name.
         architecture: the catalogue's architecture name ("qwen2", "qwen3").
-        shape: see ModelShape.
-        generation: see Generation.
+        task: what it does, and what only that needs. Text generation is the only task yet.
         files: every file beside the manifest, sorted by name.
         inputs: digests of the source files that went in, by name.
         options: every option of the export that influenced a byte.
         versions: library versions that influenced a byte.
         quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
-        conversation: see Conversation.
         runtime: what computes the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
 
@@ -73,8 +75,7 @@ class Manifest:
     target: str
     preset: str
     architecture: str
-    shape: ModelShape
-    generation: Generation
+    task: TextGeneration
     files: tuple[FileEntry, ...]
     inputs: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -82,8 +83,22 @@ class Manifest:
     quality: Mapping[str, Any] = field(default_factory=dict)
     provenance: str = ""
     license: str = ""
-    conversation: Conversation = field(default_factory=Conversation)
     runtime: str = ORT_CPU
+
+    @property
+    def shape(self) -> ModelShape:
+        """Of the task."""
+        return self.task.shape
+
+    @property
+    def generation(self) -> Generation:
+        """Of the task."""
+        return self.task.generation
+
+    @property
+    def conversation(self) -> Conversation:
+        """Of the task."""
+        return self.task.conversation
 
     def file(self, name: str) -> FileEntry:
         """Return the entry of `name`.
@@ -98,14 +113,16 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Serialise, with the digest of all that it says. Equal manifests give equal bytes."""
-        return sealed.to_bytes({"schema": SCHEMA_VERSION, **dataclasses.asdict(self)})
+        fields = dataclasses.asdict(self)
+        task = {"task": TEXT_GENERATION, TEXT_GENERATION: fields.pop("task")}
+        return sealed.to_bytes({"schema": SCHEMA_VERSION, **fields, **task})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Parse what `to_bytes` wrote.
+        """Parse what `to_bytes` wrote, or what it wrote before there were tasks.
 
         1. It has the digest of its content, and is written as `to_bytes` writes it.
-        2. Its schema is known.
+        2. Its schema and its task are known.
         3. It has every field and no other, each of its type and within its bounds; no file is listed twice.
 
         Raises:
@@ -118,13 +135,13 @@ class Manifest:
             _refuse_older(data)
             raise _damaged(error) from error
         schema = fields.pop("schema", None)
-        if schema != SCHEMA_VERSION:
+        if schema not in (SCHEMA_VERSION, _WITHOUT_TASK):
             raise UnsupportedError(
                 f"the manifest has schema {schema!r}, this program knows {SCHEMA_VERSION}",
                 hint="export the model again with this version",
             )
         try:
-            return _from_fields(fields)
+            return _from_fields(_with_task(fields) if schema == _WITHOUT_TASK else fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(error) from error
 
@@ -145,16 +162,26 @@ def _refuse_older(data: bytes) -> None:
         )
 
 
+def _with_task(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest without a task, as they are written now."""
+    names = {each.name for each in dataclasses.fields(TextGeneration)}
+    if fields.keys() & {"task", TEXT_GENERATION}:
+        raise ValueError("it has a task, which its schema does not have")
+    task = {name: value for name, value in fields.items() if name in names}
+    others = {name: value for name, value in fields.items() if name not in names}
+    return {**others, "task": TEXT_GENERATION, TEXT_GENERATION: task}
+
+
 def _from_fields(fields: Mapping[str, Any]) -> Manifest:
-    shape = ModelShape.from_fields(fields["shape"])
-    files = tuple(FileEntry.from_fields(entry) for entry in fields["files"])
-    parts = {
-        "shape": shape,
-        "generation": Generation.from_fields(fields["generation"], shape.tokens),
-        "conversation": Conversation.from_fields(fields["conversation"]),
-        "files": files,
-    }
-    manifest = Manifest(**{**fields, **parts})
+    given = dict(fields)
+    task = text(given.pop("task"), "the task")
+    if task != TEXT_GENERATION:
+        raise UnsupportedError(
+            f"the model's task is {task!r}, this program serves {TEXT_GENERATION}",
+            hint="serve it with a version that has this task",
+        )
+    files = tuple(FileEntry.from_fields(entry) for entry in given.pop("files"))
+    manifest = Manifest(task=TextGeneration.from_fields(given.pop(TEXT_GENERATION)), files=files, **given)
     names = {entry.name for entry in files}
     if len(names) != len(files) or len(files) > _MAX_FILES or MANIFEST_NAME in names:
         raise ValueError("it lists a file twice, too many files, or itself")

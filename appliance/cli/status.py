@@ -92,7 +92,7 @@ def page(status: BoxStatus) -> str:
         lines.append(f"warning: {up.triton_warning}")
     lines += [
         f"warning: files of {model.state.name} were changed while it is served ({model.files_changed}): its answers "
-        f"are void; stop the box, then remove {model.state.artefact} and export it again"
+        "are void; export the model again, then stop the box and start it"
         for model in status.models
         if model.files_changed
     ]

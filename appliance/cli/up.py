@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import click
 
@@ -16,6 +15,7 @@ from appliance.cli.box import Box
 from appliance.cli.output import tell
 from appliance.config import ServeConfig
 from appliance.layout import Layout
+from appliance.lock import in_use
 from appliance.supervisor import box_lock
 from appliance.supervisor.assemble import Plan, PlannedModel, serve
 from appliance.supervisor.choose import Artefact, choose_set
@@ -67,11 +67,12 @@ def command(
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
-    with box_lock.hold(box.layout.run) as is_stale, contextlib.ExitStack() as ports:
+    with box_lock.hold(box.layout.run) as is_stale, ExitStack() as held:
         if is_stale:
             tell("an earlier run ended without cleaning up; starting afresh")
         artefacts = choose_set(box.layout, model or config.model, target or config.target, preset or config.preset)
         for artefact in artefacts:
+            held.enter_context(in_use(artefact.folder))
             check_hardware(artefact.manifest)
         for_tensorrt = [artefact.manifest for artefact in artefacts if artefact.manifest.runtime == TENSORRT]
         for manifest in for_tensorrt:
@@ -83,13 +84,13 @@ def command(
             layout=box.layout,
             config=box.config,
             policy=policy,
-            models=tuple(_planned(box.layout, config, artefact) for artefact in artefacts),
+            models=tuple(_planned(box.layout, config, artefact, held) for artefact in artefacts),
             installation=locate(os.environ),
-            http=ports.enter_context(_open_to(policy, http or config.http_address, "the OpenAI API")),
-            grpc=ports.enter_context(_open_to(policy, grpc or config.grpc_address, "the gRPC API")),
-            metrics=ports.enter_context(_loopback(metrics or config.metrics_address, "the metrics")),
+            http=held.enter_context(_open_to(policy, http or config.http_address, "the OpenAI API")),
+            grpc=held.enter_context(_open_to(policy, grpc or config.grpc_address, "the gRPC API")),
+            metrics=held.enter_context(_loopback(metrics or config.metrics_address, "the metrics")),
             triton_http=(
-                ports.enter_context(_open_to(policy, triton_http, "Triton's HTTP API")) if triton_http else None
+                held.enter_context(_open_to(policy, triton_http, "Triton's HTTP API")) if triton_http else None
             ),
             refuse_old_triton=production and not allow_old_triton,
         )
@@ -98,8 +99,11 @@ def command(
         return asyncio.run(serve(plan, tell, lambda up: _ready(up, config)))
 
 
-def _planned(layout: Layout, config: ServeConfig, artefact: Artefact) -> PlannedModel:
-    plan = open_served(layout, artefact.manifest) if artefact.manifest.runtime == TENSORRT else None
+def _planned(layout: Layout, config: ServeConfig, artefact: Artefact, held: ExitStack) -> PlannedModel:
+    plan = None
+    if artefact.manifest.runtime == TENSORRT:
+        plan = open_served(layout, artefact.manifest)
+        held.enter_context(in_use(plan.folder))
     return PlannedModel(artefact, engine_settings(config, plan))
 
 

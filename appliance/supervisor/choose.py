@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
-from appliance.errors import UnknownModelError, UsageError
+from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
+from appliance.store import ArtefactStore
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Artefact:
     """An exported model on this box.
 
     Attributes:
-        folder: where it is.
+        folder: where it is; no link, so that installing another one changes nothing for who serves it.
         manifest: what is in it.
         sha256: digest of the manifest's bytes, which pins every other file.
     """
@@ -53,8 +55,10 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     Raises:
         UnknownModelError: there is no such artefact or target.
         UsageError: several models fit.
+        IntegrityError: its link leads nowhere, or its manifest is damaged.
     """
-    every = _exported(layout)
+    store = ArtefactStore(layout)
+    every = store.every()
     models = sorted({name for name, _ in every if model in (None, name)})
     if not models:
         raise UnknownModelError(_absent(model, every), hint=_how_to_make(model))
@@ -74,7 +78,13 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
             f"{name} is not exported{asked}; there is {', '.join(variants)}",
             hint="choose one of these with --target and --preset" + (f", or make it: {make}" if can_be_made else ""),
         )
-    folder = layout.exports / name / matching[0]
+    releases = store.releases(name, matching[0])
+    folder = releases.current()
+    if folder is None:
+        raise IntegrityError(
+            f"{releases.folder} has no current artefact: its link leads nowhere",
+            hint=f"export it again: appliance export {name} --target {target}",
+        )
     manifest = read_manifest(folder)
     if manifest.model != name:
         raise UnknownModelError(
@@ -88,13 +98,7 @@ def _presets(target: str) -> tuple[str, ...]:
     return targets.get(target).presets
 
 
-def _exported(layout: Layout) -> list[tuple[str, str]]:
-    """(model, target-preset) of every artefact on the box."""
-    paths = sorted(layout.exports.glob(f"*/*/{MANIFEST_NAME}"))
-    return [(path.parent.parent.name, path.parent.name) for path in paths]
-
-
-def _absent(model: str | None, every: list[tuple[str, str]]) -> str:
+def _absent(model: str | None, every: Sequence[tuple[str, str]]) -> str:
     if not every:
         return "no model is exported on this box"
     there = ", ".join(f"{name} ({variant})" for name, variant in every)

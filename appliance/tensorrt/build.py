@@ -15,7 +15,7 @@ from typing import Protocol
 from appliance import durable
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import Manifest
-from appliance.errors import ApplianceError, UnknownModelError, UsageError
+from appliance.errors import ApplianceError, UsageError
 from appliance.gpu import Gpu
 from appliance.memory import peak_bytes
 from appliance.tensorrt.box_key import BoxKey
@@ -123,28 +123,29 @@ def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) ->
     Raises:
         ApplianceError: see `build_plan`.
     """
-    plan = store.plan(site.manifest, site.key.name)
+    releases = store.releases(site.manifest)
     with store.changing(lambda: watcher.note("waiting for another build to finish")):
+        plan = releases.find(site.key.name)
+        if plan is None:
+            watcher.note(_why(store, site))
+            return build_plan(store, site, smoke, watcher)
         try:
             record = _proved(plan, site)
-        except UnknownModelError:
-            watcher.note(_why(store, site))
         except ApplianceError as error:
             watcher.note(f"building the plan again: {error.message}")
-        else:
-            store.switch(plan)
-            return Ensured(plan, record, was_built=False)
-        return Ensured(plan, build_plan(store, site, smoke, watcher), was_built=True)
+            return build_plan(store, site, smoke, watcher)
+        releases.switch(plan)
+        return Ensured(plan, record, was_built=False)
 
 
-def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> PlanRecord:
+def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:
     """Build a plan and make it the current one. The store is held.
 
     1. The artefact goes through the gate.
     2. The plan is compiled into the staging folder, and its signed record joins it.
     3. The smoke test opens it as the engine will, runs it and compares it with the reference.
     4. Its figures join the record.
-    5. The folder is moved to its place, and `current` is pointed at it.
+    5. The folder becomes a release, the current one: see `Releases.publish`.
 
     Until 5 nothing has changed but the timing cache.
 
@@ -181,15 +182,15 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
         peak_bytes=peak_bytes(),
         built_at=datetime.now(timezone.utc).replace(microsecond=0),
     )
-    with store.staged(manifest, key.name) as staged:
+    releases = store.releases(manifest)
+    with releases.staged(key.name) as staged:
         (staged / PLAN).write_bytes(plan)
         del plan
         (staged / RECORD).write_bytes(record.to_bytes(box))
         watcher.note("comparing the plan with the reference")
         record = dataclasses.replace(record, smoke=smoke(staged, site.artefact, manifest))
         (staged / RECORD).write_bytes(record.to_bytes(box))
-        store.publish(staged, store.plan(manifest, key.name))
-    return record
+        return Ensured(releases.publish(staged), record, was_built=True)
 
 
 def _proved(plan: Path, site: Site) -> PlanRecord:

@@ -14,6 +14,7 @@ from appliance.artefact.folder import open_regular
 from appliance.artefact.manifest import Manifest
 from appliance.errors import IntegrityError, UnknownModelError, UnsupportedError
 from appliance.gpu import Gpu
+from appliance.releases import name_of
 from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, TensorRt, load_tensorrt
@@ -52,7 +53,7 @@ def read_record(folder: Path) -> PlanRecord:
     except FileNotFoundError as error:
         raise UnknownModelError(f"{folder} holds no plan", hint="build it: appliance engine build MODEL") from error
     record = PlanRecord.from_bytes(content, BoxKey.open(PlanStore.of_plan(folder).box_key), str(folder / RECORD))
-    if folder.name != record.key.name:
+    if name_of(folder) != record.key.name:
         raise IntegrityError(f"{folder} holds the plan of {record.key.name}", hint=_rebuild(record))
     return record
 

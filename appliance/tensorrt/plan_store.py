@@ -11,15 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance import durable
 from appliance.artefact.manifest import Manifest
 from appliance.lock import locked
-from appliance.names import check_name
+from appliance.names import check_name, variant
+from appliance.releases import Releases
 
 PLAN = "plan"
 RECORD = "record.json"
-_CURRENT = "current"
-_PREVIOUS = "previous"
 _DEPTH = 3
 
 
@@ -47,35 +45,25 @@ class PlanStore:
         """The timing cache of builds with one TensorRT for one kind of GPU."""
         return self.folder / "timing" / f"{flavour}-{version}-sm{compute_capability.replace('.', '')}.cache"
 
-    def variant(self, manifest: Manifest) -> Path:
-        """The folder of all plans of one artefact."""
-        target, preset = check_name(manifest.target, "target"), check_name(manifest.preset, "preset")
-        return self.folder / "plans" / check_name(manifest.model, "model") / f"{target}-{preset}"
-
-    def plan(self, manifest: Manifest, key: str) -> Path:
-        """The folder of one plan, by the name of its key."""
-        return self.variant(manifest) / key
+    def releases(self, manifest: Manifest) -> Releases:
+        """The plans of one artefact, each named by its key."""
+        return self._releases(check_name(manifest.model, "model"), variant(manifest.target, manifest.preset))
 
     def current(self, manifest: Manifest) -> Path | None:
         """The folder of the plan that serves the artefact."""
-        return _linked(self.variant(manifest) / _CURRENT)
-
-    def previous(self, manifest: Manifest) -> Path | None:
-        """The folder of the plan that served it before."""
-        return _linked(self.variant(manifest) / _PREVIOUS)
+        return self.releases(manifest).current()
 
     def plans(self) -> tuple[Path, ...]:
         """The folders of all plans, in the order of their paths."""
-        found = self.folder.glob(f"plans/*/*/*/{RECORD}")
-        return tuple(sorted({path.parent for path in found if not path.parent.is_symlink()}))
+        return tuple(plan for each in self._every() for plan in each.every() if (plan / RECORD).exists())
 
     def is_current(self, plan: Path) -> bool:
         """Whether the plan of this folder serves its artefact."""
-        return _linked(plan.parent / _CURRENT) == plan
+        return self._releases_of(plan).current() == plan
 
     def is_previous(self, plan: Path) -> bool:
         """Whether it is the one before."""
-        return not self.is_current(plan) and _linked(plan.parent / _PREVIOUS) == plan
+        return self._releases_of(plan).previous() == plan
 
     @contextmanager
     def changing(self, waiting: Callable[[], None]) -> Iterator[None]:
@@ -85,59 +73,31 @@ class PlanStore:
             waiting: called once when another process has to be waited for.
         """
         with locked(self.folder / "lock", waiting=waiting):
-            shutil.rmtree(self._staging, ignore_errors=True)
-            for leftover in self.folder.glob(f"plans/*/*/{durable.TEMPORARY_PREFIX}*"):
-                durable.remove(leftover) if leftover.is_symlink() else shutil.rmtree(leftover)
-            yield
-
-    @contextmanager
-    def staged(self, manifest: Manifest, key: str) -> Iterator[Path]:
-        """Give an empty folder to build a plan in; it is gone when the block ends. The store is held.
-
-        It is named and lies as deep as the plan's own will, so that the plan can be opened there.
-        """
-        folder = self._staging / self.plan(manifest, key).relative_to(self.folder / "plans")
-        durable.make_folder(folder)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(self._staging, ignore_errors=True)
-
-    def publish(self, staged: Path, plan: Path) -> None:
-        """Put a finished plan into its folder, and make it the current one in one step. The store is held."""
-        durable.replace_folder(staged, plan)
-        self.switch(plan)
-
-    def switch(self, plan: Path) -> None:
-        """Make a plan the current one; the one until now becomes the previous one. The store is held."""
-        before = _linked(plan.parent / _CURRENT)
-        if before == plan:
-            return
-        if before is not None:
-            durable.swap_link(plan.parent / _PREVIOUS, before.name)
-        durable.swap_link(plan.parent / _CURRENT, plan.name)
+            for each in self._every():
+                each.sweep()
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._staging, ignore_errors=True)
 
     def prune(self) -> tuple[tuple[Path, ...], int]:
-        """Remove every plan that is neither current nor previous; returns their folders, and the bytes freed.
+        """Remove every plan that is neither current nor previous nor in use; the store is held.
 
-        The store is held.
+        Returns their folders, and the bytes freed.
         """
-        removed = tuple(plan for plan in self.plans() if not self.is_current(plan) and not self.is_previous(plan))
-        freed = 0
-        for plan in removed:
-            freed += sum(file.stat().st_size for file in plan.iterdir())
-            shutil.rmtree(plan)
-            durable.sync_folder(plan.parent)
-        return removed, freed
+        pruned = [each.prune() for each in self._every()]
+        return tuple(plan for plans, _ in pruned for plan in plans), sum(freed for _, freed in pruned)
+
+    def _every(self) -> list[Releases]:
+        return [self._releases(path.parent.name, path.name) for path in sorted(self.folder.glob("plans/*/*"))]
+
+    def _releases_of(self, plan: Path) -> Releases:
+        return self._releases(plan.parent.parent.name, plan.parent.name)
+
+    def _releases(self, model: str, name: str) -> Releases:
+        # What is staged lies as deep as a plan does, so that it can be opened there.
+        return Releases(self.folder / "plans" / model / name, self._staging / model / name)
 
     @property
     def _staging(self) -> Path:
         return self.folder / "staging"
-
-
-def _linked(link: Path) -> Path | None:
-    """Where a link of ours leads: the name of a folder beside it."""
-    if not link.is_symlink():
-        return None
-    target = link.parent / link.readlink().name
-    return target if target.is_dir() else None

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest
+from appliance.artefact.manifest import ORT_CPU, TENSORRT, Generation, Manifest, TextGeneration
 from appliance.engine.runners import open_runner
 from appliance.errors import ApplianceError
 from appliance.gpu import Gpu, find_gpu
@@ -163,7 +163,14 @@ def manifest_of(name: str, architecture: Architecture, preset: Preset, tokens: i
     """What the runner must know; it is never written."""
     shape = model_shape(architecture, tokens, preset.activations)
     return Manifest(
-        name, "bench", preset.name, architecture.name, shape, Generation(()), (), {}, runtime=preset.runtime
+        name,
+        "bench",
+        preset.name,
+        architecture.name,
+        TextGeneration(shape, Generation(())),
+        (),
+        {},
+        runtime=preset.runtime,
     )
 
 

@@ -168,7 +168,7 @@ class WholePathSubject:
 
 def _prepare(layout: Layout, plan: Plan, manifest: Manifest, serve: Mapping[str, int]) -> None:
     """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
-    artefact = layout.artefact(manifest.model, manifest.target, manifest.preset)
+    artefact = layout.plain_artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
     artefact.symlink_to(Path(plan.model).resolve(), target_is_directory=True)
     work = plan.work

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
-from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape, TextGeneration
 from appliance.errors import IntegrityError, UnknownModelError, UnsafeFormatError, UnsupportedError
 from tests.refusals import refused
 
@@ -57,8 +57,10 @@ def list_files(folder: Path) -> Manifest:
         target="cpu",
         preset="default",
         architecture="qwen2",
-        shape=ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=16, tokens=16, context_tokens=32),
-        generation=Generation(eos_token_ids=(0,)),
+        task=TextGeneration(
+            ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=16, tokens=16, context_tokens=32),
+            Generation(eos_token_ids=(0,)),
+        ),
         files=tuple(entry(path) for path in sorted(folder.iterdir())),
         inputs={},
     )

@@ -11,14 +11,24 @@ import pytest
 
 from appliance import sealed
 from appliance.artefact.folder import check_files, read_manifest
-from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import (
+    MANIFEST_NAME,
+    TEXT_GENERATION,
+    Conversation,
+    FileEntry,
+    Generation,
+    Manifest,
+    ModelShape,
+    TextGeneration,
+)
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from tests.gateway.tiny_artefact import write_artefact
 from tests.refusals import refused
 
 SHAPE = ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=259, tokens=259, context_tokens=512)
+WITHOUT_TASK = Path(__file__).parents[1] / "golden" / "manifest-schema-2.json"
 FILES = (FileEntry("a", 1, "0" * 64), FileEntry("b", 0, "f" * 64))
-MANIFEST = Manifest("m", "cpu", "p", "qwen2", SHAPE, Generation((1,)), files=FILES, inputs={})
+MANIFEST = Manifest("m", "cpu", "p", "qwen2", TextGeneration(SHAPE, Generation((1,))), files=FILES, inputs={})
 
 
 def sealed_with(**replaced: Any) -> bytes:
@@ -29,7 +39,8 @@ def sealed_with(**replaced: Any) -> bytes:
 
 @pytest.mark.parametrize("conversation", [Conversation(), Conversation("hermes", thinking=True)])
 def test_what_it_says_comes_back(conversation: Conversation):
-    manifest = replace(MANIFEST, conversation=conversation, quality={"mean_kl": 1e-7}, license="©")
+    task = TextGeneration(SHAPE, MANIFEST.generation, conversation)
+    manifest = replace(MANIFEST, task=task, quality={"mean_kl": 1e-7}, license="©")
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
 
 
@@ -49,7 +60,7 @@ def test_no_bit_of_it_can_change_unseen():
         lambda content: content[:-1],
         lambda content: content + b"\n",
         lambda content: content + b"{}",
-        lambda content: content.replace(b'"schema"', b'"schema": 2,\n  "schema"'),
+        lambda content: content.replace(b'"schema"', b'"schema": 3,\n  "schema"'),
         lambda content: content.replace(b"\n  ", b"\n\t"),
         lambda _: b"",
         lambda _: b"\xff",
@@ -70,18 +81,66 @@ def test_a_manifest_of_an_earlier_version_asks_for_an_export():
     assert "appliance export" in caught.value.hint
 
 
-@pytest.mark.parametrize("schema", [3, "2", None])
+@pytest.mark.parametrize("schema", [4, "2", None])
 def test_a_schema_that_is_not_known_is_refused(schema: Any):
     with pytest.raises(UnsupportedError, match="schema"):
         Manifest.from_bytes(sealed_with(schema=schema))
 
 
+def test_a_task_that_is_not_known_is_named_and_refused():
+    """Whatever else a manifest of that task has, which nobody here can judge."""
+    with pytest.raises(UnsupportedError, match="'text-embedding'") as caught:
+        Manifest.from_bytes(sealed_with(**{"task": "text-embedding", TEXT_GENERATION: ..., "text-embedding": {}}))
+    assert "\n" not in str(caught.value)
+
+
+def without_task(**replaced: Any) -> bytes:
+    """A manifest that the version before tasks wrote, with fields replaced or removed, and a digest that is right."""
+    fields = sealed.from_bytes(WITHOUT_TASK.read_bytes()) | replaced
+    return sealed.to_bytes({key: value for key, value in fields.items() if value is not ...})
+
+
+def test_a_manifest_without_a_task_is_one_of_text_generation():
+    manifest = Manifest.from_bytes(WITHOUT_TASK.read_bytes())
+    ends = Generation((1, 2), "", "<|im_end|>", temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1)
+    assert manifest.task == TextGeneration(SHAPE, ends, Conversation("hermes", thinking=True))
+    assert (manifest.files, manifest.license, manifest.quality) == (FILES, "Apache-2.0", {"mean_kl": 0.25})
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": ...},
+        {"generation": ...},
+        {"conversation": ...},
+        {"task": "text-generation"},
+        {"text-generation": {}},
+        {"novelty": 1},
+        {"shape": 5},
+    ],
+)
+def test_a_manifest_without_a_task_is_read_as_strictly(wrong: dict[str, Any]):
+    with pytest.raises(IntegrityError, match="damaged"):
+        Manifest.from_bytes(without_task(**wrong))
+
+
+def task(**replaced: Any) -> dict[str, Any]:
+    """Fields of the task replaced, or removed by `...`."""
+    fields = {
+        "shape": vars(SHAPE),
+        "generation": vars(MANIFEST.generation),
+        "conversation": vars(MANIFEST.conversation),
+    } | replaced
+    return {TEXT_GENERATION: {key: value for key, value in fields.items() if value is not ...}}
+
+
 def shape(**replaced: Any) -> dict[str, Any]:
-    return {"shape": vars(SHAPE) | replaced}
+    return task(shape=vars(SHAPE) | replaced)
 
 
 def generation(**replaced: Any) -> dict[str, Any]:
-    return {"generation": vars(MANIFEST.generation) | replaced}
+    return task(generation=vars(MANIFEST.generation) | replaced)
 
 
 def file(**replaced: Any) -> dict[str, Any]:
@@ -92,13 +151,20 @@ def file(**replaced: Any) -> dict[str, Any]:
     "wrong",
     [
         {"novelty": 1},
-        {"shape": ...},
-        {"conversation": ...},
-        {"conversation": 5},
-        {"conversation": None},
-        {"conversation": {"tools": 5}},
-        {"conversation": {"thinking": "yes"}},
-        {"conversation": {"voice": "low"}},
+        {"shape": vars(SHAPE)},
+        {"task": ...},
+        {"task": 5},
+        {TEXT_GENERATION: ...},
+        {TEXT_GENERATION: 5},
+        task(shape=...),
+        task(generation=...),
+        task(novelty=1),
+        task(conversation=...),
+        task(conversation=5),
+        task(conversation=None),
+        task(conversation={"tools": 5}),
+        task(conversation={"thinking": "yes"}),
+        task(conversation={"voice": "low"}),
         {"model": "../evil"},
         {"model": 5},
         {"target": ""},
@@ -151,7 +217,7 @@ def test_a_value_of_the_wrong_type_or_beyond_its_bounds_is_refused_with_a_right_
 
 def test_a_number_that_is_not_finite_is_never_written():
     with pytest.raises(ValueError, match="JSON"):
-        replace(MANIFEST, generation=Generation((1,), temperature=float("nan"))).to_bytes()
+        replace(MANIFEST, task=TextGeneration(SHAPE, Generation((1,), temperature=float("nan")))).to_bytes()
 
 
 def test_no_bit_of_an_artefacts_files_can_change_unseen(tmp_path: Path):

@@ -45,7 +45,7 @@ def test_what_was_exported_to_measure_is_gone_and_the_box_has_nothing_new(layout
     run_presets(selection, layout, Steps(), lambda _line: None, run=keep)
     assert seen[:2] == seen[2:]
     assert not any(path.exists() for path in seen)
-    assert [path.name for path in layout.exports.glob("*/*")] == ["cpu-balanced"]
+    assert [path.name for path in layout.artefacts.glob("*/*")] == ["cpu-balanced"]
 
 
 def test_candidates_have_names_of_their_own_and_hold_the_presets_that_they_led_to():

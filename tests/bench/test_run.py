@@ -9,6 +9,7 @@ import pytest
 
 from appliance.errors import UnknownModelError, UnsupportedError
 from appliance.layout import Layout
+from appliance.store import ArtefactStore
 from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
 from bench.environments import OWN
 from bench.launch import Answer
@@ -72,7 +73,7 @@ def plan_for(layout: Layout) -> PlanFor:
 
 def test_an_engine_of_ours_is_given_the_artefact(layout: Layout, plan_for: PlanFor):
     plan = plan_for(ENGINE)
-    assert Path(plan.model) == layout.artefact(MODEL, "cpu", "balanced")
+    assert Path(plan.model) == ArtefactStore(layout).releases(MODEL, "cpu-balanced").current()
     assert plan.work == QUICK
 
 

@@ -33,7 +33,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def manifest(layout: Layout) -> Manifest:
-    return make_plan_artefact(layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16"))
+    return make_plan_artefact(layout.plain_artefact("tiny", "cuda-sm89", "tensorrt-fp16"))
 
 
 def configure(layout: Layout, *lines: str) -> None:
@@ -77,7 +77,7 @@ def test_the_build_is_a_process_of_its_own_whose_words_are_passed_on(
 def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manifest: Manifest):
     with refused(UnknownModelError, "tiny"):
         open_served(layout, manifest)
-    artefact = layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16")
+    artefact = layout.plain_artefact("tiny", "cuda-sm89", "tensorrt-fp16")
     site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     ensured = ensure_plan(PlanStore(layout.engines), site, no_smoke, Heard())
     served = open_served(layout, manifest)
@@ -100,7 +100,7 @@ from appliance.supervisor import served_plan
 layout = Layout(Path({str(layout.root)!r}), Path({str(layout.cache)!r}))
 real = subprocess.run
 subprocess.run = lambda command, **how: real([sys.executable, "-c", "import time; time.sleep(600)"], **how)
-served_plan.build_plan(layout, read_manifest(layout.artefact("tiny", "cuda-sm89", "tensorrt-fp16")))
+served_plan.build_plan(layout, read_manifest(layout.plain_artefact("tiny", "cuda-sm89", "tensorrt-fp16")))
 """
     up = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     wait_until(lambda: psutil.Process(up.pid).children())

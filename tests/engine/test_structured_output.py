@@ -46,7 +46,8 @@ for _name, _pattern in MADE_FOR.items():
 def engine():
     shape = replace(SHAPE, context_tokens=CONTEXT_TOKENS)
     config = EngineConfig(slots=8, cache_bytes=30_000 * shape.cache_bytes_per_token, max_queue=2000, prefix_cache=False)
-    engine = Engine(replace(MANIFEST, shape=shape), TOKENIZER, HereGrammars(), ToyRunner(8, CONTEXT_TOKENS), config)
+    manifest = replace(MANIFEST, task=replace(MANIFEST.task, shape=shape))
+    engine = Engine(manifest, TOKENIZER, HereGrammars(), ToyRunner(8, CONTEXT_TOKENS), config)
     yield engine
     engine.close()
 

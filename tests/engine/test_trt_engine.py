@@ -56,7 +56,8 @@ def engine_over(box, memory, **changes):
     slots = config.slots * (2 if config.prefix_cache else 1)
     executor = open_executor(plan(graph, capacity=CONTEXT + 64, batch=config.slots), shape, slots, memory)
     runner = TrtRunner(executor, shape, slots=slots, running=config.slots, capacity=CONTEXT)
-    manifest = dataclasses.replace(read_manifest(artefact), shape=shape)
+    manifest = read_manifest(artefact)
+    manifest = dataclasses.replace(manifest, task=dataclasses.replace(manifest.task, shape=shape))
     file = artefact / TOKENIZER
     grammars = GrammarHost(file, manifest.shape.tokens, manifest.generation.eos_token_ids)
     return Engine(manifest, Tokenizer.load(file), grammars, runner, config)

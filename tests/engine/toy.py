@@ -7,7 +7,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from appliance.artefact import Generation, Manifest, ModelShape
+from appliance.artefact import Generation, Manifest, ModelShape, TextGeneration
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
 from appliance.engine.tokenizer import Tokenizer
@@ -27,8 +27,7 @@ MANIFEST = Manifest(
     target="cpu",
     preset="toy",
     architecture="toy",
-    shape=SHAPE,
-    generation=Generation(eos_token_ids=(END,)),
+    task=TextGeneration(SHAPE, Generation(eos_token_ids=(END,))),
     files=(),
     inputs={},
 )

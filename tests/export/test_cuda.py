@@ -18,6 +18,7 @@ from appliance.artefact.manifest import ORT_CUDA, TOKENIZER
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import QualityError
 from appliance.layout import Layout
+from appliance.store import ArtefactStore
 from export import pipeline
 from export.pipeline import Exported, export_model
 from export.presets import PRESETS, REFERENCE
@@ -104,9 +105,9 @@ def test_an_export_killed_while_it_measures_leaves_nothing(tmp_path: Path, step:
     layout = layout_in(tmp_path)
     command = [sys.executable, "-c", KILLED, layout.root, layout.cache, step, TARGET, "fp16"]
     assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -9
-    assert not layout.artefact(MODEL, TARGET, "fp16").exists()
+    assert ArtefactStore(layout).every() == ()
     assert export(layout, "fp16").kept_stages == kept
-    assert not [path for top in (layout.exports, layout.stages) for path in top.rglob(".tmp-*")]
+    assert not [path for top in (layout.artefacts, layout.stages) for path in top.rglob(".tmp-*")]
 
 
 def test_the_room_for_the_twin_is_asked_for_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_a_model_that_leaves_float16_is_refused_by_the_name_of_what_does(tmp_pat
     with refused(QualityError, "model.layers.1.", "65,504") as caught:
         export(layout, "fp16")
     assert "choose the preset in bfloat16" in caught.value.hint
-    assert not list(layout.exports.rglob("manifest.json"))
+    assert not list(layout.artefacts.rglob("manifest.json"))
     assert export(layout, "bf16").was_installed
 
 
@@ -157,7 +158,7 @@ def test_a_weight_that_float16_cannot_hold_is_refused_too(tmp_path: Path) -> Non
     with refused(QualityError, "model.layers.1.mlp.down.weight") as caught:
         export(layout, "fp16")
     assert "the preset in bfloat16" in caught.value.hint
-    assert not list(layout.exports.rglob("manifest.json"))
+    assert not list(layout.artefacts.rglob("manifest.json"))
 
 
 def test_half_of_the_range_is_left_free(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import Manifest
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnknownModelError, UnsupportedError
 from appliance.layout import Layout
-from appliance.store import open_model
+from appliance.store import ArtefactStore, open_model
 from export import pipeline
 from export.pipeline import Exported, export_model
 from export.presets import PRESETS
@@ -60,7 +60,7 @@ def test_the_artefact_passes_the_gate_and_says_what_it_is(layout: Layout) -> Non
     exported = export(layout)
     manifest = read_manifest(exported.folder)
     check_graph(exported.folder, manifest)
-    assert exported.folder == layout.artefact(MODEL, "cpu", PRESET)
+    assert exported.folder == ArtefactStore(layout).releases(MODEL, f"cpu-{PRESET}").current()
     assert manifest == exported.manifest
     assert [file.name for file in manifest.files] == [
         "chat_template.jinja",
@@ -133,7 +133,8 @@ def test_a_damaged_artefact_is_replaced(layout: Layout, name: str) -> None:
     again = export(layout)
     assert again.was_installed
     check_graph(again.folder, read_manifest(again.folder))
-    assert [path.name for path in again.folder.parent.iterdir()] == [again.folder.name]
+    assert again.folder == ArtefactStore(layout).releases(MODEL, f"cpu-{PRESET}").current() != exported.folder
+    assert {path.name for path in again.folder.parent.iterdir()} == {again.folder.name, "current"}
 
 
 def test_a_changed_checkpoint_is_refused(layout: Layout) -> None:
@@ -144,7 +145,7 @@ def test_a_changed_checkpoint_is_refused(layout: Layout) -> None:
     stored.write_bytes(content)
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
         export(layout)
-    assert not layout.exports.exists()
+    assert not layout.artefacts.exists()
 
 
 def test_a_missed_tolerance_installs_nothing_and_keeps_the_report(
@@ -156,7 +157,7 @@ def test_a_missed_tolerance_installs_nothing_and_keeps_the_report(
         export(layout)
     report = Path(caught.value.hint.split("the report is ")[1].split(";")[0])
     assert json.loads(report.read_bytes())["tolerance"]["kept"] is False
-    assert not layout.artefact(MODEL, "cpu", PRESET).exists()
+    assert ArtefactStore(layout).every() == ()
 
 
 @pytest.mark.parametrize(
@@ -226,11 +227,10 @@ def test_an_export_killed_halfway_leaves_nothing_and_goes_on_where_it_stopped(
     command = [sys.executable, "-c", KILLED, layout.root, layout.cache, step, "cpu", PRESET]
     killed = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -9
-    folder = layout.artefact(MODEL, "cpu", PRESET)
-    assert not folder.exists()
+    assert ArtefactStore(layout).every() == ()
     exported = export(layout)
     assert exported.kept_stages == kept
     assert exported.manifest.to_bytes() == expected.to_bytes()
-    check_graph(folder, exported.manifest)
-    left = [path for top in (layout.exports, layout.stages) for path in top.rglob(".tmp-*")]
+    check_graph(exported.folder, exported.manifest)
+    left = [path for top in (layout.artefacts, layout.stages) for path in top.rglob(".tmp-*")]
     assert left == []

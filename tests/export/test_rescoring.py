@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
@@ -40,7 +40,7 @@ def build(folder: Path, preset: Preset, *, tie: bool = False) -> tuple[Path, Gra
         len(architecture.layers), attention.kv_heads, attention.head_dim, VOCABULARY, VOCABULARY, len(PROMPT)
     )
     files = tuple(file_entry(path) for path in sorted(graph.iterdir()))
-    manifest = Manifest("tiny", "cpu", preset.name, architecture.name, shape, Generation(()), files, {})
+    manifest = Manifest("tiny", "cpu", preset.name, architecture.name, TextGeneration(shape, Generation(())), files, {})
     return graph, GraphRunner(graph, manifest, repack=False), Needs.of(checkpoint, architecture, preset)
 
 

@@ -73,4 +73,4 @@ def test_blocks_that_do_not_fit_are_refused_and_nothing_is_installed(tmp_path: P
     with refused(UnsupportedError, "blocks of 64") as caught:
         export_model(layout, MODEL, TARGET, "tensorrt-int4", Steps())
     assert caught.value.hint == "choose another preset"
-    assert not list(layout.exports.rglob("manifest.json"))
+    assert not list(layout.artefacts.rglob("manifest.json"))

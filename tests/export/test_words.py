@@ -94,7 +94,7 @@ def test_a_catalogue_that_names_marks_which_are_no_tokens_is_refused_at_export(t
     install_checkpoint(layout, "mine", files_in(make_tiny_checkpoint(tmp_path / "published")), Stated(tools="hermes"))
     with refused(UnsupportedError, "<tool_call>"):
         export_model(layout, "mine", "cpu", "float32", Steps())
-    assert not layout.exports.exists()
+    assert not layout.artefacts.exists()
 
 
 @pytest.mark.parametrize(

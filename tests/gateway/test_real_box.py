@@ -26,12 +26,12 @@ GREEDY = {"temperature": 0, "max_tokens": 24}
 
 
 class RealModelBox(RunningBox):
-    """A box on the exports of another root."""
+    """A box on the artefacts of another root."""
 
-    def __init__(self, root: Path, exports: Path) -> None:
+    def __init__(self, root: Path, artefacts: Path) -> None:
         self.root = root
         self._words = ()
-        (root / "exports").symlink_to(exports)
+        (root / "artefacts").symlink_to(artefacts)
         (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=10.0))
         self.output = root / "up.out"
 
@@ -144,7 +144,7 @@ def test_responses_and_messages_come_through_the_real_engine(client: openai.Open
 
 @pytest.fixture(scope="module")
 def real_model_box(real_box: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
-    with RealModelBox(tmp_path_factory.mktemp("real"), real_box.exports) as running:
+    with RealModelBox(tmp_path_factory.mktemp("real"), real_box.artefacts) as running:
         yield running
 
 
@@ -221,7 +221,7 @@ class Capital(pydantic.BaseModel):
 @pytest.mark.model
 def test_the_real_model_calls_tools_and_answers_in_formats(real_box: Layout, tmp_path: Path):
     with (
-        RealModelBox(tmp_path, real_box.exports) as box,
+        RealModelBox(tmp_path, real_box.artefacts) as box,
         openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client,
     ):
         greedy = {"model": NAME, "temperature": 0, "max_tokens": 96}

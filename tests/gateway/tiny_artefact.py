@@ -15,6 +15,7 @@ from appliance.artefact.manifest import (
     Generation,
     Manifest,
     ModelShape,
+    TextGeneration,
 )
 
 TEMPLATE = """\
@@ -70,16 +71,16 @@ def write_artefact(
         target="cpu",
         preset="test",
         architecture="qwen2",
-        shape=ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=tokens, tokens=tokens, context_tokens=context),
-        generation=Generation(
-            eos_token_ids=(258,), eos_token="<|im_end|>", temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1
+        task=TextGeneration(
+            ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=tokens, tokens=tokens, context_tokens=context),
+            Generation((258,), eos_token="<|im_end|>", temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1),
+            conversation or Conversation(),
         ),
         files=tuple(
             FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
             for name, content in sorted(files.items())
         ),
         inputs={},
-        conversation=conversation or Conversation(),
     )
     (folder / "manifest.json").write_bytes(manifest.to_bytes())
     return folder

@@ -78,7 +78,7 @@ def artefact(request: pytest.FixtureRequest, target: Target, tmp_path_factory: p
 def config(artefact: Path) -> EngineConfig:
     """Of an engine on the artefact."""
     manifest = read_manifest(artefact)
-    root = artefact.parent.parent.parent
+    root = artefact.parents[3]
     store = PlanStore(Layout(root=root, cache=root).engines)
     plan = store.current(manifest) if manifest.runtime == TENSORRT else None
     cache_bytes = 2 * (SLOTS + LARGEST_TILE) * CAPACITY * manifest.shape.cache_bytes_per_token

@@ -39,7 +39,7 @@ from tests.engine.test_ort_runner import (  # noqa: F401
 
 def test_its_logits_are_those_of_the_checkpoint_in_floats(runner, artefact: Path, tmp_path: Path):
     manifest = read_manifest(artefact)
-    files = {path.name: path for path in (artefact.parents[3] / "checkpoint").iterdir()}
+    files = {path.name: path for path in (artefact.parents[4] / "checkpoint").iterdir()}
     checkpoint = open_checkpoint(files)
     architecture = describe(checkpoint.config)
     ort.build(checkpoint, architecture, REFERENCE, manifest.shape.tokens, tmp_path, lambda _done, _total: None)

@@ -44,7 +44,7 @@ class AttackedBox(RunningBox):
         self.bystander_tokens = 48 if kind == "real" else 400
         self.seed = seed
         if kind == "real":
-            (root / "exports").symlink_to(prepared_layout().root / "exports")
+            (root / "artefacts").symlink_to(prepared_layout().artefacts)
         super().__init__(root, [self.model, *words], drain_s=10.0)
         settings = root / "appliance.toml"
         context = f"max_context_tokens = {_REAL_CONTEXT_TOKENS}\n" if kind == "real" else ""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape, TextGeneration
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
 from appliance.supervisor.choose import choose, choose_set
@@ -14,8 +14,10 @@ MANIFEST = Manifest(
     target="cpu",
     preset="",
     architecture="qwen2",
-    shape=ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=10, tokens=10, context_tokens=16),
-    generation=Generation(eos_token_ids=(1,)),
+    task=TextGeneration(
+        ModelShape(layers=1, kv_heads=1, head_dim=8, vocabulary=10, tokens=10, context_tokens=16),
+        Generation(eos_token_ids=(1,)),
+    ),
     files=(),
     inputs={},
 )
@@ -27,7 +29,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def _export(layout: Layout, model: str, preset: str, *, named: str = "") -> Path:
-    folder = layout.artefact(model, "cpu", preset)
+    folder = layout.plain_artefact(model, "cpu", preset)
     folder.mkdir(parents=True)
     manifest = dataclasses.replace(MANIFEST, model=named or model, preset=preset)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())

@@ -85,7 +85,7 @@ def test_up_refuses_before_it_looks_for_triton(box_with, monkeypatch, tmp_path, 
     box_with(L4)
     monkeypatch.setattr(up, "locate", None)
     layout = Layout(root=tmp_path, cache=tmp_path / "cache")
-    folder = layout.artefact("tiny", "cuda-sm90", "bf16")
+    folder = layout.plain_artefact("tiny", "cuda-sm90", "bf16")
     folder.mkdir(parents=True)
     (folder / MANIFEST_NAME).write_bytes(make_manifest("cuda-sm90", ORT_CUDA).to_bytes())
     layout.config_file.write_text('[serve]\ntarget = "cuda-sm90"\n', encoding="utf-8")

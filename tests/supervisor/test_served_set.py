@@ -36,7 +36,7 @@ SLOTS = {"first": 2, "second": 3}
 def _plan(root: Path) -> Plan:
     layout = Layout(root, root / "cache")
     for name in SLOTS:
-        make_tiny_artefact(layout.artefact(name, "cpu", "balanced"), root / f"scratch-{name}", name)
+        make_tiny_artefact(layout.plain_artefact(name, "cpu", "balanced"), root / f"scratch-{name}", name)
     layout.run.mkdir()
 
     def free() -> Address:

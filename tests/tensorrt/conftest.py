@@ -84,4 +84,4 @@ def store(tmp_path: Path) -> PlanStore:
 def plan(built: Path, store: PlanStore, site: Site) -> Path:
     """The folder of a real plan, which is the current one."""
     shutil.copytree(built / "engines", store.folder, symlinks=True)
-    return store.plan(site.manifest, site.key.name)
+    return store.releases(site.manifest).folder / site.key.name

@@ -19,6 +19,7 @@ from appliance.artefact.manifest import (
     Generation,
     Manifest,
     ModelShape,
+    TextGeneration,
 )
 
 LAYERS, HEADS, KV_HEADS, HEAD_DIM, HIDDEN, VOCABULARY = 2, 4, 2, 16, 64, 96
@@ -50,8 +51,10 @@ def make_plan_artefact(
         "target": "cuda-sm89",
         "preset": "tensorrt-fp16",
         "architecture": "qwen3",
-        "shape": ModelShape(LAYERS, KV_HEADS, HEAD_DIM, VOCABULARY, VOCABULARY, CONTEXT_TOKENS, "float16"),
-        "generation": Generation(eos_token_ids=(0,)),
+        "task": TextGeneration(
+            ModelShape(LAYERS, KV_HEADS, HEAD_DIM, VOCABULARY, VOCABULARY, CONTEXT_TOKENS, "float16"),
+            Generation(eos_token_ids=(0,)),
+        ),
         "files": tuple(_entry(path) for path in sorted(folder.iterdir())),
         "inputs": {},
         "runtime": TENSORRT,

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from appliance import disk
-from appliance.artefact.manifest import Manifest, ModelShape
+from appliance.artefact.manifest import Manifest, ModelShape, TextGeneration
 from appliance.capacity import RUNTIME_BYTES, cache_slots
 from appliance.engine.parity import Parity
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
@@ -50,8 +50,8 @@ def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Si
 
     ensured = ensure_plan(store, site, smoke, heard)
     assert ensured.was_built
-    assert ensured.folder == store.current(site.manifest) == store.plan(site.manifest, site.key.name)
-    assert store.previous(site.manifest) is None
+    assert ensured.folder == store.current(site.manifest) == store.releases(site.manifest).folder / site.key.name
+    assert store.releases(site.manifest).previous() is None
     record = read_record(ensured.folder)
     assert record == ensured.record
     assert (record.model, record.gpu, record.gpu_uuid) == ("tiny", L4.name, L4.uuid)
@@ -85,11 +85,11 @@ def test_an_upgrade_makes_another_plan_and_keeps_the_one_before(plan: Path, stor
     assert ensured.was_built
     assert heard.notes[0] == f"building another plan: driver 590.10 (CUDA 13.1), was {DRIVER}"
     assert store.current(site.manifest) == ensured.folder
-    assert store.previous(site.manifest) == plan
+    assert store.releases(site.manifest).previous() == plan
     # Going back needs no build.
     assert not ensure_plan(store, site, no_smoke, Heard()).was_built
     assert store.current(site.manifest) == plan
-    assert store.previous(site.manifest) == ensured.folder
+    assert store.releases(site.manifest).previous() == ensured.folder
 
 
 def test_another_tensorrt_makes_another_plan(plan: Path, store: PlanStore, site: Site):
@@ -115,16 +115,21 @@ def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, si
     assert ensured.was_built
     assert heard.notes[0].startswith("building the plan again: ")
     assert reason in heard.notes[0]
-    assert open_plan(plan, site.manifest, L4).record == ensured.record
-    assert store.current(site.manifest) == plan
+    assert open_plan(ensured.folder, site.manifest, L4).record == ensured.record
+    assert store.current(site.manifest) == ensured.folder
+    # It was never replaced in place, and what is damaged is not kept.
+    assert store.plans() == (ensured.folder,)
+    assert store.releases(site.manifest).previous() is None
 
 
-def test_a_store_from_another_box_is_built_again(plan: Path, store: PlanStore, site: Site):
+@pytest.mark.usefixtures("plan")
+def test_a_store_from_another_box_is_built_again(store: PlanStore, site: Site):
     here = dataclasses.replace(site, gpu=dataclasses.replace(L4, uuid="GPU-here"))
     heard = Heard()
-    assert ensure_plan(store, here, no_smoke, heard).was_built
+    ensured = ensure_plan(store, here, no_smoke, heard)
+    assert ensured.was_built
     assert "was built on another GPU" in heard.notes[0]
-    assert read_record(plan).gpu_uuid == "GPU-here"
+    assert read_record(ensured.folder).gpu_uuid == "GPU-here"
 
 
 def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(plan: Path, store: PlanStore, site: Site):
@@ -159,7 +164,7 @@ def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore
     assert freed > 2 * 1000
     assert set(store.plans()) == set(built[2:])
     assert store.current(site.manifest) == built[3]
-    assert store.previous(site.manifest) == built[2]
+    assert store.releases(site.manifest).previous() == built[2]
 
 
 def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site: Site):
@@ -228,7 +233,7 @@ ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
     # What was complete but for the last step is taken as it is; anything less is built again.
     assert ensured.was_built == (moment != "it is moved to its place")
     assert store.current(site.manifest) == ensured.folder
-    assert store.previous(site.manifest) == plan
+    assert store.releases(site.manifest).previous() == plan
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
 
 
@@ -236,6 +241,7 @@ def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Site
     (store.folder / "staging").mkdir()
     (store.folder / "staging" / PLAN).write_bytes(b"half")
     shutil.copytree(plan, plan.parent / ".tmp-aside")
+    assert store.plans() == (plan,)
     (plan.parent / ".tmp-current.1").symlink_to("x")
     ensure_plan(store, site, no_smoke, Heard())
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
@@ -253,7 +259,7 @@ class TestWhatCannotBeBuilt:
         """The manifest of a model whose weights are 1 GB and whose cache takes 100 kB a token."""
         shape = ModelShape(25, 8, 125, 96, 96, 4096, "float16")
         files = tuple(dataclasses.replace(entry, size_bytes=500_000_000) for entry in site.manifest.files)
-        return dataclasses.replace(site.manifest, shape=shape, files=files)
+        return dataclasses.replace(site.manifest, task=TextGeneration(shape, site.manifest.generation), files=files)
 
     @pytest.mark.parametrize(
         ("memory_mb", "profile", "fits"),

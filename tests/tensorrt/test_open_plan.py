@@ -41,7 +41,7 @@ def test_the_bytes_that_were_built_are_returned(plan: Path, site: Site):
 
 def test_a_missing_plan_is_refused(store: PlanStore, site: Site):
     with refused(UnknownModelError, "no plan") as caught:
-        open_plan(store.plan(site.manifest, site.key.name), site.manifest, L4)
+        open_plan(store.releases(site.manifest).folder / site.key.name, site.manifest, L4)
     assert "appliance engine build" in caught.value.hint
 
 
@@ -126,7 +126,7 @@ def test_a_plan_that_another_box_built_is_refused(plan: Path, site: Site, store:
     """The other box has the same GPU as far as its record can say; its secret is its own."""
     other = PlanStore(tmp_path / "other")
     ensure_plan(other, dataclasses.replace(site, profile=dataclasses.replace(site.profile, slots=2)), no_smoke, Heard())
-    copied = other.variant(site.manifest) / plan.name
+    copied = other.releases(site.manifest).folder / plan.name
     shutil.copytree(plan, copied)
     assert other.box_key.read_bytes() != store.box_key.read_bytes()
     with refused(IntegrityError, "not written by this box"):

@@ -14,6 +14,7 @@ from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import Advance, progress
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
+from appliance.lock import in_use
 from appliance.sizes import size
 from appliance.supervisor.choose import choose
 from appliance.supervisor.hardware import check_hardware
@@ -62,7 +63,7 @@ def command(
     check_buildable(artefact.manifest, profile, gpu, served_slots)
     driver = installed_driver(gpu)
     site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, driver, profile, served_slots)
-    with progress("building", 100, "%") as advance:
+    with in_use(artefact.folder), progress("building", 100, "%") as advance:
         ensured = ensure_plan(store, site, smoke, _Watcher(advance))
     if as_json:
         print_json({**document(store, ensured.folder, ensured.record), "built": ensured.was_built})

@@ -14,7 +14,7 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """Remove engines that are neither current nor the one before."""
+    """Remove engines that are neither current nor the one before, nor served."""
     store = PlanStore(box.layout.engines)
     with store.changing(lambda: tell("waiting for a build to finish")):
         removed, freed = store.prune()

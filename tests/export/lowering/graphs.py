@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape
+from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.job import Build
@@ -49,4 +49,13 @@ def manifest(graph: Path, preset: Preset, model_type: str = "qwen2", *, tokens: 
     """A manifest of the graph's files."""
     shape = ModelShape(LAYERS, KV_HEADS, head_dim(model_type), VOCABULARY, tokens, CONTEXT_TOKENS, preset.activations)
     files = tuple(file_entry(path) for path in sorted(graph.iterdir()))
-    return Manifest("tiny", "cuda-sm90", preset.name, "qwen2", shape, Generation(()), files, {}, runtime=preset.runtime)
+    return Manifest(
+        "tiny",
+        "cuda-sm90",
+        preset.name,
+        "qwen2",
+        TextGeneration(shape, Generation(())),
+        files,
+        {},
+        runtime=preset.runtime,
+    )

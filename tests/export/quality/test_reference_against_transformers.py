@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.artefact.manifest import Generation, Manifest, ModelShape
+from appliance.artefact.manifest import Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
@@ -46,7 +46,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         architecture.context_tokens,
     )
     files = tuple(file_entry(path) for path in sorted(graph.iterdir()))
-    manifest = Manifest("tiny", "cpu", "float32", architecture.name, shape, Generation(()), files, {})
+    manifest = Manifest("tiny", "cpu", "float32", architecture.name, TextGeneration(shape, Generation(())), files, {})
     golden = json.loads((GOLDEN / f"{request.param}.json").read_text(encoding="utf-8"))
     return GraphRunner(graph, manifest, repack=False), golden
 
