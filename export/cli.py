@@ -26,17 +26,18 @@ class Box(Protocol):
 
 @click.command(
     name="export",
-    short_help="Turn an installed model into an artefact that can be served.",
+    short_help="Convert an installed model to an artefact that the box can serve.",
     help=(
-        "Turn the installed MODEL into an artefact that can be served: graph, tokenizer, chat template, manifest and a "
-        "quality report against the unquantised checkpoint. What is done already is not done again.\n\n"
+        "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
+        "tokenizer, chat template, manifest and a quality report that compares it with the unquantised checkpoint. The "
+        "command reuses completed stages of an earlier run.\n\n"
         f"\b\nPresets:\n{_PRESET_LINES}"
     ),
 )
 @click.argument("model")
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(targets())}.")
-@click.option("--preset", help="How the weights are held, see below; the target's first when absent.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")
+@click.option("--preset", help="Format of the weights, see above. Default: the target's first preset.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts, including errors.")
 @click.pass_obj
 def command(box: Box, model: str, target: str, preset: str | None, as_json: bool) -> None:
     """See `help` above, which lists the presets."""
@@ -61,7 +62,7 @@ def command(box: Box, model: str, target: str, preset: str | None, as_json: bool
         f"{measured}"
         f"  peak memory     {exported.build_peak_bytes / 1e6:,.0f} MB building, "
         f"{exported.peak_bytes / 1e6:,.0f} MB with the mapped files of measuring\n"
-        f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
+        f"  took            {seconds:.1f} s, reused stages: {', '.join(exported.kept_stages) or 'none'}"
     )
 
 

@@ -21,9 +21,9 @@ class Scope(enum.Enum):
 
 
 MEANINGS = {
-    Scope.INFER: "ask models, and see which there are",
-    Scope.READ: "see which models there are, and the figures of the box",
-    Scope.ADMIN: "everything",
+    Scope.INFER: "send requests to models, and list the models",
+    Scope.READ: "list the models, and read the metrics",
+    Scope.ADMIN: "all operations",
 }
 
 

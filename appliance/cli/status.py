@@ -22,9 +22,9 @@ _HINT = "appliance up"
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> int:
-    """Show on one page how the box is doing.
+    """Show health, load, memory and warnings on one page.
 
-    Exits with 0 when it is healthy, and with 13 when it is not, or not running.
+    The exit code is 0 if the box is healthy, and 13 if it is not healthy or not running.
     """
     status = look(box.layout)
     if status is None:
@@ -82,11 +82,13 @@ def page(status: BoxStatus) -> str:
         lines.append(f"warning: {up.triton_warning}")
     if status.files_changed:
         lines.append(
-            f"warning: files of the model were changed while it is served ({status.files_changed}): its answers are "
-            f"void; stop the box, then remove {up.artefact} and export it again"
+            f"warning: {status.files_changed} files of the model changed while the box serves it; do not trust its "
+            f"answers: stop the box, remove {up.artefact} and export the model again"
         )
     if status.disk.is_full:
-        lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")
+        lines.append(
+            "warning: the disk of the root folder is full: the box still serves, but cannot write logs and state"
+        )
     return "\n".join(lines)
 
 
@@ -107,7 +109,7 @@ def _load(status: BoxStatus) -> list[tuple[str, str]]:
 
 def _held_back(figures: Mapping[str, float]) -> str:
     allowed = figures.get("slots_allowed", figures.get("slots", 0))
-    return f", {allowed:.0f} allowed in this heat" if allowed < figures.get("slots", 0) else ""
+    return f", {allowed:.0f} allowed at this temperature" if allowed < figures.get("slots", 0) else ""
 
 
 def _board(board: Board) -> list[tuple[str, str]]:
@@ -118,17 +120,17 @@ def _board(board: Board) -> list[tuple[str, str]]:
     if board.gpu_hz is not None and board.gpu_max_hz is not None:
         power.append(f"GPU at {board.gpu_hz / 1e6:.0f} of {board.gpu_max_hz / 1e6:.0f} MHz")
     if board.overcurrent_events:
-        power.append(f"throttled for current {board.overcurrent_events} times since its start")
+        power.append(f"throttled {board.overcurrent_events} times for overcurrent since the board started")
     hottest, headroom = board.hottest, board.headroom_c
     heat = [f"{hottest.celsius:.1f} °C in {hottest.name}"] if hottest else []
-    heat += [f"{headroom:.1f} °C until clocks are lowered"] if headroom is not None and headroom > 0 else []
+    heat += [f"{headroom:.1f} °C below the throttling limit"] if headroom is not None and headroom > 0 else []
     heat += [f"clocks lowered by {', '.join(board.throttled_by)}"] if board.throttled_by else []
     rows = [("board", name), ("power", power), ("heat", heat)]
     return [(title, ", ".join(parts)) for title, parts in rows if parts]
 
 
 def _process(is_healthy: bool, pid: int | None, restarts: int) -> str:
-    again = f", started again {restarts} time{'s' if restarts > 1 else ''}" if restarts else ""
+    again = f", restarted {restarts} time{'s' if restarts > 1 else ''}" if restarts else ""
     return f"{_mark(is_healthy)}, process {pid or 'none'}{again}"
 
 

@@ -31,20 +31,20 @@ _TRITON_HTTP = "127.0.0.1:8000"
 
 @click.command("up")
 @click.argument("model", required=False)
-@click.option("--target", help="Target of the export. Default: serve.target of the configuration.")
-@click.option("--preset", help="Preset of the export. Default: the only one there is, or the target's default.")
-@click.option("--http", metavar="HOST:PORT", help="Where the OpenAI HTTP API listens.")
-@click.option("--grpc", metavar="HOST:PORT", help="Where the gRPC API listens.")
-@click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus scrapes.")
+@click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
+@click.option("--preset", help="Preset of the export. Default: the only exported preset, else the target's default.")
+@click.option("--http", metavar="HOST:PORT", help="Address of the HTTP API (OpenAI, Anthropic, chat page).")
+@click.option("--grpc", metavar="HOST:PORT", help="Address of the gRPC API.")
+@click.option("--metrics", metavar="HOST:PORT", help="Address of the metrics for Prometheus; loopback only.")
 @click.option(
     "--triton-http",
     metavar="HOST:PORT",
     is_flag=False,
     flag_value=_TRITON_HTTP,
-    help=f"Serve Triton's own HTTP API too, for its generate_stream. Without a value: on {_TRITON_HTTP}.",
+    help=f"Also serve Triton's own HTTP API (generate_stream). Address if you give none: {_TRITON_HTTP}.",
 )
-@click.option("--production", is_flag=True, help="Refuse a Triton with known security holes.")
-@click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton.")
+@click.option("--production", is_flag=True, help="Refuse a Triton version with known vulnerabilities.")
+@click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton version.")
 @click.pass_obj
 def command(
     box: Box,
@@ -58,16 +58,16 @@ def command(
     production: bool,
     allow_old_triton: bool,
 ) -> int:
-    """Serve a model until interrupted.
+    """Serve a model until Ctrl-C.
 
-    MODEL is the name of an exported model; it may be left out when there is only one. Ctrl-C lets running requests
-    finish; a second one ends them.
+    MODEL is the name of an exported model. You can omit it if only one model is exported. After Ctrl-C, the box
+    finishes the running requests and stops. A second Ctrl-C cancels them.
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
     with state.only_one(box.layout.run) as is_stale:
         if is_stale:
-            tell("an earlier run ended without cleaning up; starting afresh")
+            tell("the previous run did not stop cleanly; starting a new one")
         artefact = choose(box.layout, model or config.model, target or config.target, preset or config.preset)
         check_hardware(artefact.manifest)
         served = None
@@ -90,7 +90,7 @@ def command(
             triton_http=_open_to(policy, triton_http, "Triton's HTTP API") if triton_http else None,
             refuse_old_triton=production and not allow_old_triton,
         )
-        tell(f"starting {plan.artefact.label} with Triton of {plan.installation.origin}")
+        tell(f"starting {plan.artefact.label} with Triton from {plan.installation.origin}")
         return asyncio.run(serve(plan, tell, lambda up: _ready(up, config)))
 
 
@@ -120,5 +120,5 @@ def _ready(up: UpState, config: ServeConfig) -> None:
     click.echo(f"  metrics       http://{up.metrics}/metrics")
     if up.triton_http:
         click.echo(f"  Triton HTTP   {up.scheme}://{up.triton_http}/v2/models/{up.model}/generate_stream")
-    click.echo('  talk to it    appliance chat "What is an inode?"')
-    click.echo(f"  end it        Ctrl-C; running requests get {config.drain_s:g} s")
+    click.echo('  try it        appliance chat "What is an inode?"')
+    click.echo(f"  stop it       Ctrl-C; running requests have {config.drain_s:g} s to finish")

@@ -123,7 +123,7 @@ def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(engine, 
 
 
 def test_a_box_without_engines_says_how_to_build_one(engine):
-    assert "no engine was built on this box" in engine("list").out
+    assert "appliance engine build" in engine("list").out
     assert engine("list", "--json").document == []
     outcome = engine("show", "tiny")
     assert outcome.status == 3

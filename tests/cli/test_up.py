@@ -172,7 +172,7 @@ def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: Running
     box.start()
     wait_until(lambda: box.is_serving or box.process.poll() is not None)
     said = box.output.read_text()
-    assert "an earlier run ended without cleaning up" in said
+    assert "the previous run did not stop cleanly" in said
     assert "processes of an earlier run" in said
     assert not left & _shared_memory_of(box)
     assert all(_has_ended(pid) for pid in family)

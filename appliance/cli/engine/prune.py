@@ -13,9 +13,9 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """Remove engines that are neither current nor the one before."""
+    """Remove old TensorRT engines; keep each model's current and previous one."""
     store = PlanStore(box.layout.engines)
-    with store.changing(lambda: tell("waiting for a build to finish")):
+    with store.changing(lambda: tell("waiting until another build has finished")):
         removed, freed = store.prune()
     if as_json:
         print_json({"removed": [str(plan) for plan in removed], "freed_bytes": freed})

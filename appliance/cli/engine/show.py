@@ -16,9 +16,10 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, model: str, as_json: bool) -> None:
-    """Show what a model's engine was built from, and how.
+    """Show how a model's TensorRT engine was built.
 
-    Of each target and preset that the model has an engine for, the current one is shown.
+    The command shows the current engine for each target and preset of the model: its source files, GPU, driver,
+    TensorRT version and limits.
     """
     store = PlanStore(box.layout.engines)
     plans = [plan for plan in store.plans() if plan.parent.parent.name == model and store.is_current(plan)]

@@ -23,21 +23,22 @@ from appliance.store import StoredModel
     "--from",
     "place",
     type=click.Path(path_type=Path),
-    help="Take it from this folder or GGUF file, not from the index. A NAME that no catalogue knows is its new name.",
+    help="Install from this folder or GGUF file, not from the package index. A NAME that is not in the catalogue "
+    "becomes the name of the model.",
 )
 @click.option(
     "--name",
     "new_name",
     default="",
-    help="With --from, in place of NAME: install it under this name, even if it resembles one of the catalogue.",
+    help="With --from, instead of NAME: install the model under this name, even if a catalogue name is similar.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, place: Path | None, new_name: str, as_json: bool) -> None:
-    """Fetch a model, verify it, and install it.
+    """Download, verify and install a model.
 
-    A model of the catalogue must match its digests; any other is trusted on first use. An interrupted pull goes on
-    where it stopped. What would keep the model from being exported is told at once.
+    The files of a catalogue model must match its digests. Other models are trusted on first use. The command continues
+    an interrupted download. It prints a warning if the model cannot be exported.
     """
     stored = _pull(box, name, place, new_name)
     fault = export_fault(stored)
@@ -47,9 +48,9 @@ def command(box: Box, name: str, place: Path | None, new_name: str, as_json: boo
         document = {"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files, "faults": faults}
         print_json(document)
     else:
-        click.echo(f"{stored.name} is installed ({size(stored.entry.size_bytes)}, every digest checked)")
+        click.echo(f"installed {stored.name} ({size(stored.entry.size_bytes)}, all digests checked)")
     if fault is not None:
-        tell(f"warning: it cannot be exported: {fault}")
+        tell(f"warning: the model cannot be exported: {fault}")
 
 
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:

@@ -18,7 +18,10 @@ from appliance.errors import UsageError
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """Show the certificates of this box: the server's, and the authorities'."""
+    """Show the certificates of this box and their expiry dates.
+
+    These are the certificates of the server, the site CA and the client CA.
+    """
     access = box.config.access
     paths = {
         "server": Path(access.certificate or box.layout.tls / SERVER_CERTIFICATE),
