@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 Section = TypeVar("Section")
-_ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the gateway alone; delete the line"
+_ON_SOCKETS = "delete this line: Triton now listens on Unix sockets in <root>/run/triton, only for the gateway"
 # Keys of earlier versions -> what to do about them.
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
@@ -214,7 +214,7 @@ class Config:
 def _check_keys(document: Mapping[str, Any], known: set[str], origin: str, what: str) -> None:
     for key in document:
         if key not in known:
-            hint = _FORMER.get(key) or f"known: {', '.join(sorted(known))}"
+            hint = _FORMER.get(key) or f"known names: {', '.join(sorted(known))}"
             raise UsageError(f"{origin}: unknown {what} {key!r}", hint=hint)
 
 

@@ -49,7 +49,7 @@ def test_a_taken_port_is_refused_with_its_purpose():
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = Address("127.0.0.1", other.getsockname()[1])
-        with pytest.raises(PortTakenError, match=rf"{taken.port} is in use, the tea kettle"):
+        with pytest.raises(PortTakenError, match=rf"{taken.port} is in use; the tea kettle"):
             taken.check_free("the tea kettle")
 
 

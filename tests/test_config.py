@@ -90,5 +90,5 @@ def test_the_reference_has_every_key():
 
 @pytest.mark.parametrize("key", ["triton_grpc_address", "triton_metrics_address"])
 def test_a_key_of_an_earlier_version_is_refused_with_what_to_do(key: str):
-    with pytest.raises(UsageError, match="delete the line"):
+    with pytest.raises(UsageError, match="delete this line"):
         Config.from_text(f'[serve]\n{key} = "127.0.0.1:8001"\n', "appliance.toml")

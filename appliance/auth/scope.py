@@ -37,10 +37,10 @@ def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
     found = set()
     for word in words:
         if word not in known:
-            raise UsageError(f"there is no scope {word!r}", hint=f"known: {', '.join(known)}")
+            raise UsageError(f"there is no scope {word!r}", hint=f"scopes: {', '.join(known)}")
         found.add(known[word])
     if not found:
-        raise UsageError("no scope is given", hint=f"known: {', '.join(known)}")
+        raise UsageError("no scope is given", hint=f"scopes: {', '.join(known)}")
     return frozenset(found)
 
 

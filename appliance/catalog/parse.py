@@ -96,8 +96,8 @@ def check_file_name(name: str) -> str:
         )
     if PurePath(name).suffix.lower() not in SUFFIXES and name not in TEXTS_WITHOUT_SUFFIX:
         raise UnsafeFormatError(
-            f"{name!r} is not a format that is ever opened",
-            hint="weights come as .safetensors or .gguf; a pickle can run code",
+            f"{name!r} has a format that the appliance never opens",
+            hint="use weights in .safetensors or .gguf files; a pickle can run code",
         )
     return name
 
@@ -108,7 +108,8 @@ def _conversation(value: Any, origin: str) -> Conversation:
     conversation = _build(Conversation, value, f"{origin} conversation")
     if conversation.tools not in {None, *TOOL_FORMS}:
         raise UsageError(
-            f"{origin}: conversation tools cannot be {conversation.tools!r}", hint=f"known: {', '.join(TOOL_FORMS)}"
+            f"{origin}: conversation tools cannot be {conversation.tools!r}",
+            hint=f"use one of: {', '.join(TOOL_FORMS)}",
         )
     return conversation
 
@@ -123,7 +124,7 @@ def _build(kind: type[Value], values: Mapping[str, Any], origin: str) -> Value:
     hints = get_type_hints(kind)
     for key in values:
         if key not in hints:
-            raise UsageError(f"{origin}: unknown key {key!r}", hint=f"known: {', '.join(sorted(hints))}")
+            raise UsageError(f"{origin}: unknown key {key!r}", hint=f"known keys: {', '.join(sorted(hints))}")
     for option in fields(kind):
         if (
             option.name not in values

@@ -58,7 +58,7 @@ def command(
     """
     up = state.read(box.layout.run)
     if up is None:
-        raise UnavailableError("nothing is being served on this box", hint="appliance up")
+        raise UnavailableError("this box is not serving a model", hint="start it: appliance up MODEL")
     sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
     conversation = Conversation(_door(box, up), up.model, sampling, system)
     if prompt is None and not sys.stdin.isatty():
@@ -75,7 +75,7 @@ def _door(box: Box, up: UpState) -> Door:
     address = str(Address.from_text(up.grpc).from_here())
     key = os.environ.get(KEY_VARIABLE) or None
     if key and not (key.isascii() and key.isprintable()):
-        raise UsageError(f"{KEY_VARIABLE} holds no key", hint="keys are made by: appliance key create")
+        raise UsageError(f"{KEY_VARIABLE} does not contain an API key", hint="create a key: appliance key create NAME")
     authority = box.layout.tls / CA_CERTIFICATE
     is_ours = up.tls and box.config.access.certificate is None
     return Door(address, up.tls, authority.read_bytes() if is_ours else None, key)

@@ -15,7 +15,7 @@ from appliance.errors import UnavailableError
 from appliance.jetson import Board
 from appliance.supervisor.status import BoxStatus, look
 
-_HINT = "appliance up"
+_HINT = "start it: appliance up MODEL"
 
 
 @click.command("status")
@@ -31,7 +31,7 @@ def command(box: Box, as_json: bool) -> int:
         if as_json:
             print_json({"running": False, "healthy": False})
             return UnavailableError.exit_code
-        raise UnavailableError("nothing is being served on this box", hint=_HINT)
+        raise UnavailableError("this box is not serving a model", hint=_HINT)
     if as_json:
         print_json(document(status))
     else:

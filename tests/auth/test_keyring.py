@@ -88,7 +88,7 @@ def test_a_rotation_does_not_prolong_the_old_key():
 def test_a_third_live_key_of_one_principal_is_refused():
     old, new = ApiKey.new(), ApiKey.new()
     ring, _ = ring_with(old).rotate(old.key_id, new, NOW, 3600)
-    with pytest.raises(UsageError, match="two are enough"):
+    with pytest.raises(UsageError, match="two live keys"):
         ring.rotate(new.key_id, ApiKey.new(), NOW, 3600)
     ring, third = ring.rotate(new.key_id, ApiKey.new(), NOW + 3600, 60)
     assert third.principal == old.key_id
@@ -108,7 +108,7 @@ def test_a_name_that_cannot_be_printed_is_refused(name: str):
 
 
 def test_a_key_that_would_never_be_live_is_refused():
-    with pytest.raises(UsageError, match="expired already"):
+    with pytest.raises(UsageError, match="in the past"):
         Keyring().add(ApiKey.new(), "late", INFER, NOW, NOW)
 
 

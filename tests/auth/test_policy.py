@@ -44,11 +44,11 @@ def test_a_new_box_is_refused_the_network_and_told_the_way_out(layout: Layout, h
 
 def test_one_of_the_two_is_not_enough(layout: Layout):
     make_key(layout)
-    with pytest.raises(UsageError, match="there is no TLS on it"):
+    with pytest.raises(UsageError, match="the box has no TLS"):
         Policy.from_config(AccessConfig(), layout).check(OUTSIDE)
     layout.keys.unlink()
     Site(layout.tls).server()
-    with pytest.raises(UsageError, match="there is no authentication on it"):
+    with pytest.raises(UsageError, match="the box has no authentication"):
         Policy.from_config(AccessConfig(), layout).check(OUTSIDE)
 
 

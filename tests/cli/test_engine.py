@@ -127,7 +127,7 @@ def test_a_box_without_engines_says_how_to_build_one(engine):
     assert engine("list", "--json").document == []
     outcome = engine("show", "tiny")
     assert outcome.status == 3
-    assert "there is no engine of 'tiny' on this box" in outcome.err
+    assert "no TensorRT engine for 'tiny'" in outcome.err
 
 
 @pytest.mark.usefixtures("artefact")

@@ -219,7 +219,7 @@ def test_a_new_name_cannot_dodge_the_catalogues_digests(model, published, tmp_pa
     (tmp_path / "x.gguf").write_bytes(published.content)
     outcome = model("pull", "--from", str(tmp_path / "x.gguf"), "--name", "tiny-model")
     assert outcome.status == 2
-    assert "model of the catalogue" in outcome.err
+    assert "catalogue model" in outcome.err
 
 
 @pytest.mark.parametrize("words", [["pull"], ["pull", "a", "--name", "b"], ["pull", "--name", "b"]])

@@ -23,7 +23,7 @@ def _status(tmp_path: Path, *words: str):
 def test_a_box_that_is_not_running_is_told_with_its_own_exit_code(tmp_path: Path):
     told = _status(tmp_path)
     assert told.returncode == 13
-    assert "nothing is being served" in told.stderr
+    assert "not serving a model" in told.stderr
 
 
 def test_scripts_learn_that_it_is_not_running(tmp_path: Path):

@@ -56,8 +56,8 @@ def command(box: Box, name: str, place: Path | None, new_name: str, as_json: boo
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:
     if bool(name) == bool(new_name):
         raise UsageError(
-            "name one model",
-            hint="appliance model pull NAME [--from DIR], or: appliance model pull --from DIR --name NEW",
+            "give exactly one model name",
+            hint="use appliance model pull NAME [--from DIR], or appliance model pull --from DIR --name NEW",
         )
     reporter = Reporter(progress=progress, say=tell)
     catalogue = Catalogue.load(box.layout.catalogue)
@@ -70,11 +70,13 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
             _check_own(catalogue, name, place)
         return pull_local(box.layout, place, reporter, entry=known, name=name)
     if place is None:
-        raise UsageError("--name goes with --from", hint="a model of the catalogue is pulled by its own name")
+        raise UsageError(
+            "--name needs --from", hint="without --from, give the name of a catalogue model: appliance model pull NAME"
+        )
     if catalogue.find(new_name):
         raise UsageError(
-            f"{new_name!r} is a model of the catalogue",
-            hint=f"choose another name, or let its digests be checked: appliance model pull {new_name} --from {place}",
+            f"{new_name!r} is the name of a catalogue model",
+            hint=f"choose another name, or install the catalogue model: appliance model pull {new_name} --from {place}",
         )
     return pull_local(box.layout, place, reporter, name=new_name)
 
@@ -88,7 +90,7 @@ def _check_own(catalogue: Catalogue, name: str, place: Path) -> None:
     close = catalogue.closest(name)
     if close:
         raise UnknownModelError(
-            f"no model {name!r} is in the catalogue, but {close} is",
-            hint=f"if you mean that one: appliance model pull {close} --from {place}; "
-            f"if it is a model of your own: appliance model pull --from {place} --name {name}",
+            f"the catalogue has no model {name!r}, but it has {close}",
+            hint=f"for the catalogue model: appliance model pull {close} --from {place}; "
+            f"for your own model: appliance model pull --from {place} --name {name}",
         )

@@ -39,7 +39,7 @@ def command(box: Box, name: str, out: Path, days: int, as_json: bool) -> None:
     """
     authority = read_ca(box.layout.tls)
     if authority is None:
-        raise UsageError("there is no site CA on this box", hint="appliance tls init")
+        raise UsageError("this box has no site CA", hint="create one: appliance tls init")
     pair = authority.issue_client(name, datetime.now(timezone.utc), days)
     paths = (out / f"{name}.pem", out / f"{name}.key")
     write_pair(pair, *paths)

@@ -30,7 +30,7 @@ def command(box: Box, as_json: bool) -> None:
     }
     found = {role: (path, CertificateFacts.load(path)) for role, path in paths.items() if path.exists()}
     if not found:
-        raise UsageError("this box has no certificate", hint="appliance tls init")
+        raise UsageError("this box has no certificate", hint="create one: appliance tls init")
     now = datetime.now(timezone.utc)
     if as_json:
         print_json({role: {"path": str(path), **_fields(facts, now)} for role, (path, facts) in found.items()})
