@@ -232,7 +232,7 @@ def test_a_pickle_in_the_folder_exits_with_8(model, tmp_path):
     (tmp_path / "folder" / "pytorch_model.bin").write_bytes(b"\x80\x04")
     outcome = model("pull", "--from", str(tmp_path / "folder"), "--name", "mine")
     assert outcome.status == 8
-    assert "pickles, which run code" in outcome.err
+    assert "pickle file, which can run code" in outcome.err
 
 
 def test_a_broken_entry_of_the_site_is_named(model, root):

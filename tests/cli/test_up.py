@@ -91,7 +91,7 @@ def test_triton_killed_mid_stream_gives_the_client_an_error_and_the_next_request
     with box.completion(max_tokens=3) as answer:
         assert json.load(answer)["usage"]["completion_tokens"] == 3
     assert "Triton stopped working (ended by SIGKILL); starting it again now" in box.output.read_text()
-    assert "leftovers of an earlier run" in box.output.read_text()
+    assert "files of an earlier run" in box.output.read_text()
 
 
 def test_the_engines_process_killed_is_started_again(box: RunningBox):
@@ -254,7 +254,7 @@ def test_damage_to_any_file_of_an_artefact_is_refused_with_its_reason_and_one_st
     damaged.write_bytes(content)
     refused = box.call("up")
     assert refused.returncode == 8, refused.stderr
-    assert "does not have the digest" in refused.stderr
+    assert "does not match its digest" in refused.stderr
     assert name.removesuffix(".json") in refused.stderr
     assert "Traceback" not in refused.stderr
 

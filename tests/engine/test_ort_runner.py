@@ -246,5 +246,5 @@ def test_a_damaged_artefact_is_refused_before_any_session_is_made(tmp_path):
     damaged = bytearray(data.read_bytes())
     damaged[1000] ^= 1
     data.write_bytes(damaged)
-    with pytest.raises(IntegrityError, match=r"model\.onnx\.data does not have the digest"):
+    with pytest.raises(IntegrityError, match=r"model\.onnx\.data does not match its digest"):
         Engine.load(folder, EngineConfig(threads=1))

@@ -89,7 +89,7 @@ def test_checked_weights_come_through_unchanged_however_they_are_cut():
     ],
 )
 def test_settings_that_ask_for_code_are_refused(settings: dict[str, object]):
-    with pytest.raises(UnsafeFormatError, match="code that comes with"):
+    with pytest.raises(UnsafeFormatError, match="requires code"):
         check_text("config.json", json.dumps(settings).encode())
 
 

@@ -41,7 +41,7 @@ def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
     assert stored.files["model.safetensors"].read_bytes() == (folder / "model.safetensors").read_bytes()
     entry = open_model(layout, "mine").entry
     assert (entry.architecture, entry.context_tokens, entry.trust.value) == ("qwen2", 4096, "first-use")
-    assert told.lines == ["left out: README.md, onnx"]
+    assert told.lines == ["not installed: README.md, onnx"]
     assert told.gained["storing mine"] == entry.size_bytes
 
 
@@ -68,7 +68,7 @@ def test_a_model_of_the_catalogue_is_refused_when_a_byte_differs(layout, publish
 
 
 def test_a_folder_that_lacks_a_file_of_the_catalogue_is_refused(layout, published, told, folder):
-    with pytest.raises(SourceError, match=r"lacks weights\.gguf"):
+    with pytest.raises(SourceError, match=r"has no weights\.gguf"):
         pull_local(layout, folder, told.reporter, entry=published.entry)
 
 
@@ -118,7 +118,7 @@ def test_a_dangling_link_is_a_source_error(layout, folder, told):
 @pytest.mark.parametrize("extra", ["a.gguf", "b.gguf"])
 def test_two_editions_of_the_weights_are_refused(layout, folder, published, told, extra):
     (folder / extra).write_bytes(published.content)
-    with pytest.raises(SourceError, match="several editions"):
+    with pytest.raises(SourceError, match="several versions"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 
@@ -147,7 +147,7 @@ def test_a_weight_file_with_an_unsafe_name_is_refused(layout, folder, told):
 
 def test_a_name_that_is_taken_is_refused(layout, folder, told):
     pull_local(layout, folder, told.reporter, name="mine")
-    with pytest.raises(UsageError, match="installed already"):
+    with pytest.raises(UsageError, match="already installed"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 

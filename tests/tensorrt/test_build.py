@@ -138,7 +138,7 @@ def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(pl
 def test_an_artefact_that_was_changed_is_refused_at_the_gate(store: PlanStore, site: Site):
     with (site.artefact / "model.onnx.data").open("r+b") as stream:
         stream.write(b"other")
-    with pytest.raises(IntegrityError, match=r"model\.onnx\.data does not have the digest"):
+    with pytest.raises(IntegrityError, match=r"model\.onnx\.data does not match its digest"):
         ensure_plan(store, site, no_smoke, Heard())
     assert store.plans() == ()
 
@@ -317,5 +317,5 @@ class TestUsualProfile:
             (dataclasses.replace(site.manifest, runtime="onnxruntime-cuda"), PROFILE),
             (site.manifest, None),
         ):
-            with pytest.raises(UnsupportedError, match="tiny as cuda-sm89-tensorrt-fp16 is computed by"):
+            with pytest.raises(UnsupportedError, match="tiny as cuda-sm89-tensorrt-fp16 uses"):
                 usual_profile(store, manifest, shapes)
