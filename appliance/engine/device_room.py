@@ -76,11 +76,11 @@ class DeviceRoom:
         room = free_bytes - self.weights_bytes - RESERVE_BYTES
         tokens = room // self.shape.cache_bytes_per_token
         if tokens < self.slots * (1 + self.spare_rows):
-            return "not even the weights fit: end other programs that use the GPU, or export a smaller preset"
+            return "the weights do not fit: stop other programs that use the GPU, or export with a smaller preset"
         context = min(self.capacity, tokens // self.slots - self.spare_rows)
         slots = min(self.slots, tokens // (self.capacity + self.spare_rows))
         other = f", or {slots} slots of {self.capacity}" if slots else ""
-        doubled = "the cache has up to two slots for each of them that is set"
+        doubled = "the cache has up to two slots for each configured slot"
         return f"{self.slots} slots of {context} tokens would fit{other}: {self.remedy} ({doubled})"
 
 

@@ -88,7 +88,7 @@ def test_reserved_memory_holds_zeros_and_is_given_back(cuda):
 
 def test_too_much_is_refused_and_the_next_call_works(cuda):
     memory = CudaMemory()
-    with pytest.raises(NoSpaceError, match="does not give 2147483648 bytes"):
+    with pytest.raises(NoSpaceError, match="cannot allocate 2147483648 bytes"):
         memory.reserve(1 << 31)
     assert cuda.last == real.cudaError_t.cudaSuccess
     assert memory.reserve(8).size_bytes == 8

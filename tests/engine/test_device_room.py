@@ -25,7 +25,7 @@ def test_spare_rows_are_counted_and_never_said_to_fit_tokens():
         spared.check(spared.needed_bytes - 10 * 2000 * 20_000)
     assert "4000 + 64" in caught.value.message
     dataclasses.replace(spared, capacity=2000).check(spared.needed_bytes - 10 * 2000 * 20_000)
-    with pytest.raises(NoSpaceError, match="not even the weights fit"):
+    with pytest.raises(NoSpaceError, match="the weights do not fit"):
         spared.check(spared.weights_bytes + RESERVE_BYTES + 10 * 64 * 20_000)
 
 
@@ -59,12 +59,12 @@ def test_one_slot_of_full_length_need_not_fit_for_shorter_ones_to():
         ROOM.check(ROOM.weights_bytes + RESERVE_BYTES + 2_000_000)
     assert caught.value.hint == (
         "10 slots of 10 tokens would fit: lower max_context_tokens or slots "
-        "(the cache has up to two slots for each of them that is set)"
+        "(the cache has up to two slots for each configured slot)"
     )
 
 
 def test_weights_that_do_not_fit_are_named():
-    with pytest.raises(NoSpaceError, match="not even the weights fit"):
+    with pytest.raises(NoSpaceError, match="the weights do not fit"):
         ROOM.check(1_500_000_000)
 
 

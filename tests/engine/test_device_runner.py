@@ -253,7 +253,7 @@ def test_a_device_that_is_lost_in_a_step_is_an_error_of_its_own(runner, code):
     runner._session.failures = [
         f"Non-zero status code returned. CUDA failure {code}: unspecified launch failure ; GPU=0"
     ]
-    with pytest.raises(DeviceLostError, match=f"the GPU was lost: .*CUDA failure {code}"):
+    with pytest.raises(DeviceLostError, match=f"the GPU failed: .*CUDA failure {code}"):
         runner.prefill(0, 0, [1, 2])
 
 
@@ -282,6 +282,6 @@ def test_a_device_lost_under_load_ends_every_request_and_the_engine_at_once(arte
         assert isinstance(finish.error, DeviceLostError)
     assert runner._session.failures == []
     assert not engine.stats().accepts_requests
-    with pytest.raises(UnavailableError, match="the GPU was lost"):
+    with pytest.raises(UnavailableError, match="the GPU failed"):
         submit(engine)
     engine.close()

@@ -168,7 +168,7 @@ def test_a_full_queue_refuses_and_serves_again_later(make):
     runner = GatedRunner()
     engine = make(runner, replace(CONFIG, max_queue=2))
     waiting = [submit(engine, name=str(index)) for index in range(CONFIG.slots + 2)]
-    with pytest.raises(OverloadedError, match="5 requests run or wait already"):
+    with pytest.raises(OverloadedError, match="5 requests are already running or waiting"):
         submit(engine, name="too many")
     runner.permits.release(100_000)
     for events in waiting:

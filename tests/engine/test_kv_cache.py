@@ -116,7 +116,9 @@ def test_half_precision_takes_half_the_memory(dtype):
 
 
 def test_more_than_the_system_can_address_is_refused():
-    with pytest.raises(NoSpaceError, match="no room for a cache of 8 slots of 4398046511104 tokens: no address space"):
+    with pytest.raises(
+        NoSpaceError, match="not enough memory for a cache of 8 slots of 4398046511104 tokens: no address space"
+    ):
         Cache(SHAPE, 8, 1 << 42)
 
 

@@ -72,7 +72,7 @@ def test_the_divergence_is_at_most_the_whole_one_and_no_less_than_half_of_it():
 )
 def test_garbage_is_refused(wrong):
     logits = rows_of(1)
-    with pytest.raises(QualityError, match="does not answer like the model: its mean KL divergence from the reference"):
+    with pytest.raises(QualityError, match="differs from the model: its mean KL divergence from the reference"):
         compare([case_of(logits)], [wrong(logits)], TOKENS).check(LEAST_ALLOWED_KL)
 
 

@@ -107,7 +107,7 @@ def test_a_plan_that_decodes_nonsense_never_becomes_current(
 ):
     open_runner = plan_smoke.open_runner
     monkeypatch.setattr(plan_smoke, "open_runner", lambda *words, **named: Broken(open_runner(*words, **named)))
-    with pytest.raises(QualityError, match="does not answer like the model"):
+    with pytest.raises(QualityError, match="differs from the model"):
         ensure_plan(store, site, plan_smoke.smoke, Heard())
     assert store.current(site.manifest) is None
     assert opened == [3]

@@ -95,7 +95,7 @@ def test_a_gpu_lost_under_load_ends_all_requests_and_the_engine_at_once(box):
     for _ in range(4):
         assert isinstance(ends.get(timeout=LIMIT_S).error, DeviceLostError)
     engine._thread.join(60)
-    with pytest.raises(UnavailableError, match="the engine has stopped: the GPU was lost: cudaErrorIllegalAddress"):
+    with pytest.raises(UnavailableError, match="the engine has stopped: the GPU failed: cudaErrorIllegalAddress"):
         engine.submit(Request("late", (1, 2, 3), sampling), ends.put)
     engine.close()
 
@@ -125,7 +125,7 @@ def opened(monkeypatch, built):
 
 def test_a_real_plan_is_proved_and_reaches_tensorrt(opened):
     """TensorRT refuses it here, where there is no driver, with its own words."""
-    with pytest.raises(EngineError, match=r"TensorRT refuses the plan: .*(driver|CUDA)"):
+    with pytest.raises(EngineError, match=r"TensorRT rejects the plan: .*(driver|CUDA)"):
         opened()
 
 
@@ -139,5 +139,7 @@ def test_a_plan_that_is_not_proved_never_reaches_tensorrt(opened, monkeypatch):
 
 
 def test_an_artefact_for_tensorrt_without_a_plan_says_what_builds_one(opened):
-    with pytest.raises(UsageError, match=r"no plan of it is named \(start it with appliance up, which builds the plan"):
+    with pytest.raises(
+        UsageError, match=r"but none is given \(start the model with appliance up, which builds the plan"
+    ):
         opened(plan=None)

@@ -108,7 +108,7 @@ def test_the_devices_memory_goes_with_the_executor(graph):
 
 
 def test_a_plan_that_tensorrt_refuses_says_why_and_what_to_do(graph):
-    with pytest.raises(EngineError, match=r"refuses the plan: no plan at all \(build the plan again: appliance engine"):
+    with pytest.raises(EngineError, match=r"rejects the plan: no plan at all \(build the plan again: appliance engine"):
         executor_of(graph, b"{")
 
 
@@ -128,14 +128,14 @@ def real_plan():
 
 @pytest.mark.parametrize("damage", [lambda plan: plan[: len(plan) // 2], lambda plan: b"no plan" + plan])
 def test_tensorrt_itself_refuses_a_damaged_plan_and_says_why(graph, damage, real_plan):
-    with pytest.raises(EngineError, match=r"TensorRT refuses the plan: .*Serialization"):
+    with pytest.raises(EngineError, match=r"TensorRT rejects the plan: .*Serialization"):
         TrtExecutor(real_trt, FiniteMemory(), HostStream(), damage(real_plan), graph[1], SLOTS)
 
 
 @pytest.mark.parametrize("change", [{"layers": 3}, {"vocabulary": 328}, {"head_dim": 32}, {"cache_dtype": "float16"}])
 def test_a_plan_of_another_graph_is_refused(graph, change):
     path, shape = graph
-    with pytest.raises(EngineError, match="the plan is of another graph"):
+    with pytest.raises(EngineError, match="the plan belongs to another graph"):
         executor_of((path, dataclasses.replace(shape, **change)))
 
 
@@ -194,7 +194,7 @@ def test_a_device_that_is_lost_is_said_to_be(graph, step):
     executor = executor_of(graph)
     executor.decode(integers(1), integers(0))
     executor.host.memory.error = lost("cudaErrorIllegalAddress (CUDA failure 700)")
-    with pytest.raises(DeviceLostError, match="the GPU was lost: cudaErrorIllegalAddress"):
+    with pytest.raises(DeviceLostError, match="the GPU failed: cudaErrorIllegalAddress"):
         step(executor)
 
 

@@ -194,12 +194,12 @@ def test_a_batch_beyond_the_announced_one_is_refused(graph):
 
 
 def test_a_plan_for_fewer_sequences_is_refused_with_what_would_do(graph):
-    with pytest.raises(UsageError, match=r"at most 4 sequences at a time, and 5 are wanted \(set slots to at most 4"):
+    with pytest.raises(UsageError, match=r"at most 4 sequences at a time, but 5 are required \(set slots to at most 4"):
         runner_of(graph, batch=4)
 
 
 def test_a_plan_for_a_shorter_context_is_refused_with_what_would_do(graph):
-    with pytest.raises(UsageError, match=r"and 257 are wanted \(set max_context_tokens to at most 2"):
+    with pytest.raises(UsageError, match=r"but 257 are required \(set max_context_tokens to at most 2"):
         runner_of(graph, capacity=257)
 
 

@@ -193,7 +193,7 @@ def test_a_full_box_refuses_within_the_stream_and_keeps_the_others(make_harness)
     wait_until(lambda: harness.triton.running == 1)
     streaming.ask("second")
 
-    with pytest.raises(InferenceServerException, match="1 requests are under way"):
+    with pytest.raises(InferenceServerException, match="1 requests are already running"):
         streaming.texts(1_000_000)
     with grpc.insecure_channel(harness.grpc_address) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)

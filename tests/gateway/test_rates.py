@@ -90,7 +90,10 @@ def test_a_refusal_says_which_limit_its_value_and_when_to_come_again():
         account.begin(0.0)
     with pytest.raises(LimitError) as caught:
         account.check_request(0.0)
-    assert caught.value.message == "over this principal's limit of 2 requests a minute (requests_per_minute)"
+    assert (
+        caught.value.message
+        == "the request exceeds this principal's limit of 2 requests per minute (requests_per_minute)"
+    )
     assert caught.value.retry_after_s == 30
     account.check_request(30.0)
 
@@ -98,7 +101,7 @@ def test_a_refusal_says_which_limit_its_value_and_when_to_come_again():
 def test_requests_that_ended_make_room():
     account = Account(Limits("the box", max_requests=1), 0.0)
     account.begin(0.0)
-    with pytest.raises(LimitError, match="1 requests under way at once"):
+    with pytest.raises(LimitError, match="1 concurrent requests"):
         account.check_request(0.0)
     account.end()
     account.check_request(0.0)

@@ -31,5 +31,5 @@ def test_a_piece_without_usage_has_none():
 
 
 def test_usage_in_another_form_is_the_engines_fault():
-    with pytest.raises(EngineError, match="another form"):
+    with pytest.raises(EngineError, match="unexpected format"):
         read(prompt_tokens=1)

@@ -278,7 +278,7 @@ def test_a_keyword_that_cannot_be_held_is_named_or_refused_and_the_rest_is_held(
     assert found.unheld == (place,)
     assert accepts(found.schema, compact(good))
     assert not accepts(found.schema, compact(bad))
-    with pytest.raises(RequestError, match=r"the schema cannot be honoured") as caught:
+    with pytest.raises(RequestError, match=r"the schema cannot be enforced") as caught:
         lowered(schema)
     assert place in caught.value.message
     assert caught.value.param == "p"

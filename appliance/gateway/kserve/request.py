@@ -101,7 +101,9 @@ def admitted(asked: PassedRequest, *, is_served: bool) -> bytes:
     """
     visit = current()
     if visit.limits_tokens:
-        raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
+        raise ForbiddenMethodError(
+            "this API cannot count tokens, but the box limits tokens; use the OpenAI, Anthropic or appliance.v1 API"
+        )
     return asked.message_of(visit.principal.name) if is_served else asked.message_for_other()
 
 

@@ -107,7 +107,7 @@ class TritonStream:
         if self._reason is not None:
             raise self._reason
         if not self._finished:
-            raise error or EngineError("the engine ended the completion without saying why")
+            raise error or EngineError("the engine ended the completion without a reason")
 
     async def _status_error(self) -> ApplianceError | None:
         code = await self._call.code()
@@ -132,7 +132,9 @@ class TritonClient:
         try:
             target = self._held.enter_context(grpc_target(sockets))
         except OSError as error:
-            raise UnavailableError(f"{sockets}: {error.strerror}", hint="Triton's sockets must be there") from error
+            raise UnavailableError(
+                f"{sockets}: {error.strerror}", hint="check that Triton runs and that its sockets are in this folder"
+            ) from error
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         stream: Callable[..., Any] = functools.partial(self._channel.stream_stream, f"/{SERVICE}/{STREAM}")
@@ -220,7 +222,9 @@ def rpc_error(call: Any, error: Any) -> ApplianceError:
 def status_error(code: grpc.StatusCode, details: str) -> ApplianceError:
     """Return the error that a call to Triton ended with."""
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-        return UnavailableError("the model server is not reachable", hint="it is restarted when it crashes; try again")
+        return UnavailableError(
+            "the model server is not reachable", hint="the box restarts it after a crash; try again"
+        )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineError("the request's time ran out")
     return triton_tensors.error(details)

@@ -122,15 +122,15 @@ class TritonHttpApi:
     async def infer(self, request: Request) -> Response:
         """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
         raise RequestError(
-            f"{self._model(request)} answers in pieces, which infer cannot carry",
+            f"{self._model(request)} is a decoupled model, which infer does not support",
             hint="use generate, generate_stream, or gRPC's ModelStreamInfer",
         )
 
     async def administration(self, request: Request) -> Response:
         """Everything that administers Triton."""
         raise ForbiddenMethodError(
-            f"{request.url.path} is not open to clients",
-            hint="models and settings are the operator's: see appliance --help",
+            f"{request.url.path} is not available to clients",
+            hint="only the operator can change models and settings: see appliance --help",
         )
 
     async def _relay(self, request: Request, *, streams: bool) -> Relay:
@@ -139,7 +139,9 @@ class TritonHttpApi:
         record.fields |= {"model": model, "stream": streams}
         visit = current()
         if visit.limits_tokens:
-            raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
+            raise ForbiddenMethodError(
+                "this API cannot count tokens, but the box limits tokens; use the OpenAI, Anthropic or appliance.v1 API"
+            )
         message = generate_request(model, await body_for_model(request, self._services), visit.principal.name)
         return Relay(self._services, model, message, streams, record)
 
@@ -152,7 +154,7 @@ class TritonHttpApi:
         name = self._services.models.get(request.path_params["model"]).name
         version = request.path_params.get("version", VERSION)
         if version != VERSION:
-            raise UnknownModelError(f"{name} has no version {version!r}", hint=f"there is version {VERSION} alone")
+            raise UnknownModelError(f"{name} has no version {version!r}", hint=f"the only version is {VERSION}")
         return name
 
     async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:

@@ -40,10 +40,10 @@ def generate_request(model: str, content: bytes, principal: str) -> bytes:
     if not isinstance(parameters, dict):
         raise RequestError(f"{_PARAMETERS} must be an object", param=_PARAMETERS)
     for name in asked.keys() & parameters.keys():
-        raise RequestError(f"{name} is given twice, in {_PARAMETERS} too", param=name)
+        raise RequestError(f"{name} is given twice: in the body and in {_PARAMETERS}", param=name)
     asked |= parameters
     if _PRINCIPAL in asked:
-        raise RequestError(f"the input {_PRINCIPAL!r} is the gateway's to set", param=_PRINCIPAL)
+        raise RequestError(f"the input {_PRINCIPAL!r} can be set only by the gateway", param=_PRINCIPAL)
     message = service_pb2.ModelInferRequest(model_name=model, id=_id(asked.pop(_ID, "")))
     for name, value in asked.items():
         if name in _TENSORS:

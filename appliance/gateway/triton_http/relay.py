@@ -77,9 +77,9 @@ class Relay:
     async def _whole(self, call: PassedCall, writer: Writer) -> None:
         answer = await self._next(call)
         if answer is None:
-            raise EngineError("the engine ended the answer without saying why")
+            raise EngineError("the engine ended the answer without a reason")
         if await self._next(call) is not None:
-            raise RequestError("generate takes one answer, and this one comes in pieces", hint="use generate_stream")
+            raise RequestError("generate supports only one response, but stream is true", hint="use generate_stream")
         document = encode(answer).encode()
         await writer.start([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document))])
         await writer.write(document, more=False)
