@@ -112,7 +112,7 @@ def check_context(sizes: Sizes, use: Use) -> None:
     if use.context_tokens > sizes.context_tokens:
         raise UsageError(
             f"a context of {use.context_tokens:,} tokens is more than the model's {sizes.context_tokens:,}",
-            hint=f"--context {sizes.context_tokens}",
+            hint=f"use --context {sizes.context_tokens} or less",
         )
 
 
@@ -192,7 +192,7 @@ def check_fit(model: str, predicted: Sequence[OnBoard], use: Use, others: Mappin
     raise NoSpaceError(
         f"{model} does not fit {largest.board.name}: {' + '.join(parts)} = {_gigabytes(needs.total_bytes)}, "
         f"it has {_gigabytes(largest.board.memory_bytes)}",
-        hint=f"this would fit: {', or '.join(ways)}" if ways else "take a smaller model",
+        hint=f"this would fit: {', or '.join(ways)}" if ways else "use a smaller model",
     )
 
 

@@ -144,9 +144,11 @@ def test_the_magnitudes_are_those_of_the_texts(tmp_path: Path) -> None:
 
 def test_a_model_that_leaves_float16_is_refused_by_the_name_of_what_does(tmp_path: Path) -> None:
     layout = layout_in(tmp_path, scale=5e4)
-    with pytest.raises(QualityError, match=r"model\.layers\.1\.\S+ reaches \d\S+; float16 ends at 65,504") as caught:
+    with pytest.raises(
+        QualityError, match=r"model\.layers\.1\.\S+ reaches \d\S+; the largest float16 value is 65,504"
+    ) as caught:
         export(layout, "fp16")
-    assert "choose the preset in bfloat16" in caught.value.hint
+    assert "use a bfloat16 preset" in caught.value.hint
     assert not list(layout.exports.rglob("manifest.json"))
     assert export(layout, "bf16").was_installed
 
@@ -155,7 +157,7 @@ def test_a_weight_that_float16_cannot_hold_is_refused_too(tmp_path: Path) -> Non
     layout = layout_in(tmp_path, scale=1e7)
     with pytest.raises(QualityError, match=r"the weight model\.layers\.1\.mlp\.down\.weight reaches") as caught:
         export(layout, "fp16")
-    assert "the preset in bfloat16" in caught.value.hint
+    assert "bfloat16 preset" in caught.value.hint
     assert not list(layout.exports.rglob("manifest.json"))
 
 
@@ -164,6 +166,6 @@ def test_half_of_the_range_is_left_free(tmp_path: Path) -> None:
     plain = report_of(export(layout_in(tmp_path / "plain"), "fp16"))["float16"]
     assert isinstance(plain, dict)
     product = plain["magnitudes"]["model.layers.1.mlp.down"]
-    with pytest.raises(QualityError, match="and half of that is allowed"):
+    with pytest.raises(QualityError, match="and half of it is the limit"):
         export(layout_in(tmp_path / "much", scale=0.75 * FLOAT16_MAX / product), "fp16")
     assert export(layout_in(tmp_path / "little", scale=0.25 * FLOAT16_MAX / product), "fp16").was_installed

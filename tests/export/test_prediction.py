@@ -144,7 +144,7 @@ def test_a_model_that_fits_with_nothing_is_refused_with_no_false_hope() -> None:
     large = Sizes(5 * GB, 5 * GB, 10_000, 32_768)
     with pytest.raises(NoSpaceError) as caught:
         check_fit("large", [on_board(large, Use(1, 1), CARD)], Use(1, 1), {"finer": large})
-    assert caught.value.hint == "take a smaller model"
+    assert caught.value.hint == "use a smaller model"
 
 
 def test_it_fits_when_one_board_of_the_target_holds_it() -> None:

@@ -69,7 +69,7 @@ def test_every_target_with_tensorrt_offers_its_presets() -> None:
 
 def test_blocks_that_do_not_fit_are_refused_and_nothing_is_installed(tmp_path: Path) -> None:
     layout = layout_in(tmp_path, inner=160)
-    with pytest.raises(UnsupportedError, match="are not whole blocks of 64") as caught:
+    with pytest.raises(UnsupportedError, match="cannot be divided into blocks of 64") as caught:
         export_model(layout, MODEL, TARGET, "tensorrt-int4", Steps())
     assert caught.value.hint == "choose another preset"
     assert not list(layout.exports.rglob("manifest.json"))

@@ -91,7 +91,7 @@ def test_what_the_catalogue_says_goes_before_what_the_template_shows(tmp_path: P
 def test_a_catalogue_that_names_marks_which_are_no_tokens_is_refused_at_export(tmp_path: Path):
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, "mine", files_in(make_tiny_checkpoint(tmp_path / "published")), Stated(tools="hermes"))
-    with pytest.raises(UnsupportedError, match="<tool_call>, which is no token"):
+    with pytest.raises(UnsupportedError, match="<tool_call>, which is not a token"):
         export_model(layout, "mine", "cpu", "float32", Steps())
     assert not layout.exports.exists()
 
@@ -147,7 +147,7 @@ def test_a_count_of_likeliest_tokens_means_what_it_means_in_a_request(tmp_path: 
 
 def test_more_tokens_than_embedding_rows_are_refused(tmp_path: Path):
     make_tiny_checkpoint(tmp_path)
-    with pytest.raises(UnsupportedError, match="259 tokens, the model's embedding 100 rows"):
+    with pytest.raises(UnsupportedError, match="259 tokens, but the model's embedding has 100 rows"):
         Words.of(open_checkpoint(files_in(tmp_path)), 100)
 
 
