@@ -152,7 +152,7 @@ def only_one(run: Path) -> Iterator[bool]:
             running = read(run)
             who = f" {running.model} (process {running.pid})" if running else ""
             raise UsageError(
-                f"this box is already serving{who}", hint="stop it first, or use another folder with --root"
+                f"this box is already serving{who}", hint="stop it first, or choose another folder with --root"
             ) from error
         is_stale = (run / STATE_NAME).exists()
         remove(run)

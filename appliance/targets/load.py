@@ -31,7 +31,7 @@ def target_from_text(text: str, origin: str) -> Target:
         # By way of JSON, where a strict reader takes arrays for tuples; a date has no way there.
         return _CHECKED.validate_json(json.dumps(tomllib.loads(text)))
     except TypeError as error:
-        raise UsageError(f"{origin} has a value of a kind that no key takes: {error}") from error
+        raise UsageError(f"{origin} has a value of an unsupported type: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -56,7 +56,7 @@ def get(name: str) -> Target:
     """
     known = targets()
     if name not in known:
-        raise UnknownModelError(f"there is no target {name!r}", hint=f"there are: {', '.join(known)}")
+        raise UnknownModelError(f"there is no target {name!r}", hint=f"targets: {', '.join(known)}")
     return known[name]
 
 

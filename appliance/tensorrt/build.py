@@ -121,7 +121,7 @@ def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) ->
         ApplianceError: see `build_plan`.
     """
     plan = store.plan(site.manifest, site.key.name)
-    with store.changing(lambda: watcher.note("waiting for another build to finish")):
+    with store.changing(lambda: watcher.note("waiting until another build has finished")):
         try:
             record = _proved(plan, site)
         except UnknownModelError:

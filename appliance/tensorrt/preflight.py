@@ -82,7 +82,7 @@ def _what_fits(gpu: Gpu, manifest: Manifest, profile: Profile, weights: int) -> 
     if context >= profile.chunk_tokens:
         return f"this fits: {command} --slots 1 --context {context}"
     room = max(0, gpu.memory_bytes - WORKSPACE_BYTES)
-    return f"only weights of less than {_mb(room)} fit: export a smaller model, or with a preset of fewer bits"
+    return f"only weights of less than {_mb(room)} fit: export a smaller model, or use a preset with fewer bits"
 
 
 def _mb(size_bytes: int) -> str:

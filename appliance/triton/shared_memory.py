@@ -96,6 +96,6 @@ def check_space(folder: Path = SHARED_MEMORY) -> None:
         ) from error
     if free < _NEEDED_BYTES:
         raise NoSpaceError(
-            f"{folder} has {free >> 20} MiB free, Triton's Python backend needs {_NEEDED_BYTES >> 20}",
-            hint="end what fills it, or give the container more: docker run --shm-size=256m",
+            f"{folder} has {free >> 20} MiB free, but Triton's Python backend needs {_NEEDED_BYTES >> 20}",
+            hint="stop programs that use it, or increase it for the container: docker run --shm-size=256m",
         )

@@ -50,15 +50,13 @@ def test_the_default_preset_is_taken_when_there_are_several(layout: Layout):
 
 
 def test_without_any_export_the_error_says_how_to_make_one(layout: Layout):
-    with pytest.raises(
-        UnknownModelError, match=r"no model is exported.*appliance model pull tiny; appliance export tiny"
-    ):
+    with pytest.raises(UnknownModelError, match=r"no exported model.*appliance model pull tiny; appliance export tiny"):
         choose(layout, "tiny", "cpu", None)
 
 
 def test_an_unknown_model_is_told_what_there_is(layout: Layout):
     _export(layout, "tiny", "balanced")
-    with pytest.raises(UnknownModelError, match=r"there is tiny \(cpu-balanced\)"):
+    with pytest.raises(UnknownModelError, match=r"exported are: tiny \(cpu-balanced\)"):
         choose(layout, "huge", "cpu", None)
 
 
@@ -72,7 +70,7 @@ def test_several_models_are_not_guessed_between(layout: Layout):
 def test_several_presets_without_the_default_are_not_guessed_between(layout: Layout):
     _export(layout, "tiny", "small")
     _export(layout, "tiny", "large")
-    with pytest.raises(UnknownModelError, match="there is cpu-large, cpu-small"):
+    with pytest.raises(UnknownModelError, match="exported are: cpu-large, cpu-small"):
         choose(layout, "tiny", "cpu", None)
 
 
@@ -85,7 +83,7 @@ def test_an_absent_preset_or_target_is_told_with_the_command(layout: Layout, tar
 
 def test_no_export_is_offered_that_cannot_be_made(layout: Layout):
     _export(layout, "tiny", "balanced")
-    with pytest.raises(UnknownModelError, match="not exported as cpu-bf16; there is cpu-balanced") as caught:
+    with pytest.raises(UnknownModelError, match="not exported as cpu-bf16; exported are: cpu-balanced") as caught:
         choose(layout, "tiny", "cpu", "bf16")
     assert caught.value.hint == "choose one of these with --target and --preset"
     with pytest.raises(UnknownModelError, match="no target 'tpu'"):
@@ -94,7 +92,7 @@ def test_no_export_is_offered_that_cannot_be_made(layout: Layout):
 
 def test_a_folder_that_holds_another_model_is_refused(layout: Layout):
     _export(layout, "tiny", "balanced", named="other")
-    with pytest.raises(UnknownModelError, match="holds other, not tiny"):
+    with pytest.raises(UnknownModelError, match="contains other, not tiny"):
         choose(layout, "tiny", "cpu", None)
 
 

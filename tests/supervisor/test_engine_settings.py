@@ -85,7 +85,7 @@ def test_more_than_the_profile_is_refused_with_the_command_that_builds_it(
 ):
     with pytest.raises(UsageError) as caught:
         check_profile(ServeConfig(**asked), PROFILE, TINY)
-    assert caught.value.message == f"the configuration asks for more than the engine of tiny: {figures}"
+    assert caught.value.message == f"the configuration exceeds the limits of the TensorRT engine of tiny: {figures}"
     assert caught.value.hint.endswith(
         f"appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 {options}"
     )

@@ -70,7 +70,7 @@ def test_whole_numbers_are_rates_too() -> None:
         ('"bf16", "int4"]\npresets', '"bf16", "int2"]\npresets', "precisions.1: Input should be 'fp32', 'bf16'"),
         ('presets = ["bf16", "int4"]', "presets = []", "presets: Tuple should have at least 1 item"),
         ('name = "box"', 'name = ""', "name: String should have at least 1 character"),
-        ('title = "a box"', "title = 2026-01-01", "has a value of a kind that no key takes"),
+        ('title = "a box"', "title = 2026-01-01", "has a value of an unsupported type"),
         # Not TOML.
         ("[[boards]]", "[[boards", "box.toml is not TOML"),
     ],

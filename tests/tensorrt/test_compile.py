@@ -53,19 +53,19 @@ def test_a_plan_is_built_for_one_prefill_and_for_decoding_every_slot():
 
 
 def test_an_input_that_the_contract_does_not_name_is_refused():
-    with pytest.raises(UnsupportedError, match="an input 'position_ids', which no plan is built for"):
+    with pytest.raises(UnsupportedError, match="an input 'position_ids', which this version cannot build a plan for"):
         profile_shapes({"position_ids": (-1, -1)}, PROFILE)
 
 
 def test_a_length_of_the_cache_that_tensorrt_would_pass_over_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="nonpad_kv_seqlen")
-    with pytest.raises(UnsupportedError, match="TensorRT would leave out an input of Attention: filled"):
+    with pytest.raises(UnsupportedError, match="TensorRT would ignore an input of Attention: filled"):
         compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
 
 
 def test_an_input_that_nothing_computes_with_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="logits_rows")
-    with pytest.raises(UnsupportedError, match="would leave out a part of the graph: Unused Input: logits_rows"):
+    with pytest.raises(UnsupportedError, match="would ignore a part of the graph: Unused Input: logits_rows"):
         compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE))
 
 
@@ -86,13 +86,13 @@ def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(sit
     model = onnx.load_model(path, load_external_data=False)
     next(node for node in model.graph.node if node.op_type == "Attention").op_type = "Attendance"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(UnsupportedError, match=r"TensorRT for RTX .* does not take the graph: .*Attendance"):
+    with pytest.raises(UnsupportedError, match=r"TensorRT for RTX .* rejects the graph: .*Attendance"):
         compiled(site)
 
 
 @pytest.mark.parametrize("compute_capability", ["9.0", "8.7", "10.0"])
 def test_tensorrt_for_rtx_refuses_a_gpu_that_it_does_not_serve(site: Site, compute_capability: str):
-    with pytest.raises(UnsupportedError, match=f"does not build for GPUs of compute capability {compute_capability}"):
+    with pytest.raises(UnsupportedError, match=f"does not support GPUs of compute capability {compute_capability}"):
         compiled(site, compute_capability=compute_capability)
 
 

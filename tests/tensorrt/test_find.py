@@ -55,7 +55,7 @@ def test_too_old_too_new_and_unreadable_versions_are_refused_with_the_range(
     monkeypatch: pytest.MonkeyPatch, version: str
 ):
     installed(monkeypatch, "tensorrt", version)
-    with pytest.raises(MissingProgramError, match=r"this target takes 10\.15 or newer, before 12") as caught:
+    with pytest.raises(MissingProgramError, match=r"this target needs 10\.15 or newer, before 12") as caught:
         find_tensorrt({Flavour.TENSORRT: VersionRange("10.15", "12")})
     assert caught.value.message.startswith(f"TensorRT {version} is installed")
     assert "JetPack" in caught.value.hint
@@ -81,7 +81,7 @@ def test_absence_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_target_without_any_is_refused():
-    with pytest.raises(MissingProgramError, match="this target has no TensorRT"):
+    with pytest.raises(MissingProgramError, match="TensorRT does not support this target"):
         find_tensorrt({})
 
 

@@ -55,7 +55,7 @@ def test_a_format_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(record, "FORMAT", 2)
     newer = RECORD.to_bytes(BOX)
     monkeypatch.undo()
-    with pytest.raises(UnsupportedError, match="has format 2, this program reads 1"):
+    with pytest.raises(UnsupportedError, match="has format 2, but this version reads 1"):
         PlanRecord.from_bytes(newer, BOX, "record.json")
 
 
