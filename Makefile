@@ -23,7 +23,7 @@ WORKERS ?= 2
 # Its stamp holds a digest of what it was made from: nothing happens while that is unchanged.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
-		|| { echo 'error: Python 3.10, 3.11 or 3.12 is needed; name one: make PYTHON=python3.12 …' >&2; exit 1; }
+		|| { echo 'error: this needs Python 3.10, 3.11 or 3.12; set it, for example: make PYTHON=python3.12 …' >&2; exit 1; }
 	@digest="$$(cat $(2) $(if $(3),pyproject.toml) | sha256sum) $$($(PYTHON) -V)"; \
 	if [ "$$(cat $(1)/made-from 2>/dev/null || true)" != "$$digest" ]; then \
 		echo "Making $(1) from $(2)"; \
@@ -39,31 +39,31 @@ endef
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Make .venv from the lock files; a no-op while they are unchanged
+setup: ## Create .venv from the lock files; does nothing if they are unchanged
 	$(call environment,.venv,$(LOCKS),--no-build-isolation --editable .)
 
-check: setup ## Lint, format, types, locks, generated files, import directions
+check: setup ## Check lint, format, types, lock files, generated files and import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python requirements/lock.py --check
 	$(BIN)/pytest --quiet tests/test_imports.py tests/test_generated.py
 
-test: setup ## Run all tests but the proofs, with the real model and a real Triton; WORKERS=2 at once
+test: setup ## Run all tests except the proofs, with the real model and a real Triton; WORKERS=2 in parallel
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
 proofs: setup ## Run the tests that take longest: the real model, the red team
 	$(BIN)/pytest -m proof
 
-coverage: setup ## Run all tests, proofs too, and report what they do not reach
+coverage: setup ## Run all tests and proofs, and report the code that they do not reach
 	$(BIN)/pytest -m '' --cov --cov-report=term
 
-demo: setup ## Pull, verify and export a model, serve it with Triton, and let it answer
+demo: setup ## Download, verify and export a model, serve it with Triton, and ask it a question
 	$(BIN)/appliance model pull $(MODEL)
 	$(BIN)/appliance export $(MODEL) --target cpu
 	$(BIN)/python -m appliance.cli.demo $(MODEL)
 
-docs: setup ## Write the reference pages from the code
+docs: setup ## Generate the reference pages in docs/ from the code
 	$(BIN)/python -m tests.reference docs
 
 wording: setup ## Write tests/golden/errors.txt, every line that a failure can print, from the code
@@ -73,27 +73,27 @@ proto: setup ## Generate the gRPC stubs from our schema
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
 	sed -i '1i # mypy: disable-error-code="type-arg"' $(PROTO:.proto=_pb2.pyi)
 
-lock: setup ## Resolve the newest fitting versions and write the lock files
+lock: setup ## Find the newest versions that fit together, and write the lock files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
 
-oracle: ## Write tests/golden anew with torch and transformers, in an environment of their own; GGUF=file
+oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
 
-redteam: setup ## Attack a real box in every known way, fuzz it, and print what held; REDTEAM="--seconds 60 --seed N"
+redteam: setup ## Attack a real box with all known attacks and fuzzing, and print the results; REDTEAM="--seconds 60 --seed N"
 	$(BIN)/python -m tests.redteam $(REDTEAM)
 
-bench: setup ## Measure against other engines and print the tables; BENCH="--quick" and the like
-	@$(MAKE) peers || echo 'Not every peer could be installed; those that are missing are printed as absent.' >&2
+bench: setup ## Compare the performance with other engines and print the tables; options: BENCH="--quick"
+	@$(MAKE) peers || echo 'Some of the other engines could not be installed; the tables show them as absent.' >&2
 	$(BIN)/appliance model pull $(MODEL)
 	$(BIN)/appliance model pull $(LARGER_MODEL)
 	$(BIN)/python -m bench $(BENCH)
 
-peers: ## Make the environments of the bench's peers, and of the Model Builder that one of them needs
+peers: ## Create the environments of the other engines for `make bench`, and of the Model Builder that one needs
 	$(call environment,.venv-bench,requirements/bench.lock)
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 
-gpu-wheels: setup ## Fetch the wheels that a GPU machine without a network needs, in pieces; GPU_WHEELS=folder GPU_PYTHON=3.12
+gpu-wheels: setup ## Download the wheels for a GPU machine without a network, in pieces; GPU_WHEELS=folder GPU_PYTHON=3.12
 	mkdir -p $(GPU_WHEELS)
 	for lock in $(GPU_LOCKS); do \
 		$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
@@ -111,18 +111,18 @@ ifneq ($(wildcard $(GPU_WHEELS)),)
 gpu-setup: export PIP_NO_INDEX := 1
 gpu-setup: export PIP_FIND_LINKS := $(abspath $(GPU_WHEELS))
 endif
-gpu-setup: ## Make .venv-gpu, from the wheels in GPU_WHEELS where that folder is
+gpu-setup: ## Create .venv-gpu, from the wheels in GPU_WHEELS if that folder exists
 	@find $(wildcard $(GPU_WHEELS)) -maxdepth 1 -name '*.part00' | while read -r first; do \
 		wheel="$${first%.part00}"; test -e "$$wheel" || cat "$$wheel".part* > "$$wheel"; \
 	done
 	$(call environment,.venv-gpu,$(GPU_LOCKS),--no-build-isolation --editable .)
 
-gpu-test: gpu-setup ## On a machine with an NVIDIA GPU: run the tests that need one; CUDA=installed uses the machine's CUDA
+gpu-test: gpu-setup ## On a machine with an NVIDIA GPU: run the GPU tests; CUDA=installed uses the machine's CUDA
 	APPLIANCE_TEST_GPU=required .venv-gpu/bin/pytest tests/on_gpu
 
-gpu-bench: gpu-setup ## On a machine with an NVIDIA GPU: measure there; BENCH="--peer-python python3" and the like
+gpu-bench: gpu-setup ## On a machine with an NVIDIA GPU: measure its performance; options: BENCH="--peer-python python3"
 	.venv-gpu/bin/python -m bench gpu $(BENCH)
 
-clean: ## Delete environments and caches of this folder; models and exports stay
+clean: ## Delete the environments and caches in this folder; keep models and exports
 	rm -rf .venv .venv-oracle .venv-bench .venv-gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,7 +33,7 @@ class Address:
         # Digits are counted before they are a number: Python refuses some thousands of them.
         is_port = port.isascii() and port.isdigit() and len(port) <= len(str(MAX_PORT)) and int(port) <= MAX_PORT
         if not colon or not is_port or not _is_host(host):
-            raise UsageError(f"{text!r} is not an address", hint="write host:port, for example 127.0.0.1:8080")
+            raise UsageError(f"{text!r} is not a valid address", hint="write host:port, for example 127.0.0.1:8080")
         return cls(host, int(port))
 
     @property
@@ -66,7 +66,7 @@ class Address:
         """
         if not self.is_loopback:
             raise UsageError(
-                f"refusing to listen on {self}: there is neither TLS nor authentication on it", hint="use 127.0.0.1"
+                f"refusing to listen on {self}: it has neither TLS nor authentication", hint="use 127.0.0.1"
             )
         return self
 

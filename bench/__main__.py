@@ -1,6 +1,6 @@
-"""`python -m bench` measures engines, `presets` candidates for presets, `grammars` what a grammar costs.
+"""`python -m bench` measures engines, `presets` the candidates for presets, `grammars` the cost of a grammar.
 
-`gpu` measures the engine on an NVIDIA GPU, `soak` lets a crowd in; `report FILE` writes tables again.
+`gpu` measures the engine on an NVIDIA GPU, `soak` sends requests of many clients; `report FILE` prints tables again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,27 @@ RESULTS = ROOT / "bench" / "results"
 
 
 @click.group(invoke_without_command=True)
-@click.option("--quick", is_flag=True, help="A smoke run: one round, hardly any tokens; its figures say nothing.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of the first model.")
-@click.option("--model", "models", multiple=True, help=f"Installed models. Default: {', '.join(MODELS)}.")
 @click.option(
-    "--engine", "engines", multiple=True, type=click.Choice([engine.key for engine in ENGINES]), help="Default: all."
+    "--quick", is_flag=True, help="Smoke test with one round and few tokens; the results are not valid measurements."
 )
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of rounds for the first model."
+)
+@click.option(
+    "--model", "models", multiple=True, help=f"Installed model to measure; repeatable. Default: {', '.join(MODELS)}."
+)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice([engine.key for engine in ENGINES]),
+    help="Engine to measure; repeatable. Default: all.",
+)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the state of the box, as for `appliance`.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -51,9 +65,10 @@ def command(
     engines: tuple[str, ...],
     root: Path | None,
 ) -> None:
-    """Measure the appliance and its peers on the same weights, one after another in turn.
+    """Measure the appliance and other engines on the same weights, one engine after another.
 
-    Progress goes to standard error; the tables, and last the path of the same figures as JSON, to standard output.
+    The command prints progress to standard error. It prints the tables, and then the path of a JSON file with the same
+    results, to standard output.
     """
     if context.invoked_subcommand:
         return
@@ -69,14 +84,22 @@ def command(
 
 
 @command.command("presets")
-@click.option("--quick", is_flag=True, help="A smoke run: hardly any tokens, no peers; its figures say nothing.")
-@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--model", default=MODELS[0], show_default=True, help="An installed model.")
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Smoke test with few tokens and no other engines; the results are not valid measurements.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True, help="Number of rounds.")
+@click.option("--model", default=MODELS[0], show_default=True, help="Installed model to measure.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the state of the box, as for `appliance`.",
+)
 def presets_command(quick: bool, rounds: int, model: str, root: Path | None) -> None:
-    """Measure what the presets were chosen from: size, quality and speed of every candidate.
+    """Measure size, quality and throughput of all candidates for presets.
 
-    Takes about 20 GB of disk while it runs.
+    The command needs about 20 GB of disk space while it runs.
     """
     selection = Selection(model=model, rounds=rounds, quick=quick)
     with shown_progress() as progress:
@@ -85,12 +108,16 @@ def presets_command(quick: bool, rounds: int, model: str, root: Path | None) -> 
 
 
 @command.command("grammars")
-@click.option("--quick", is_flag=True, help="A smoke run: hardly any tokens; its figures say nothing.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--model", default=MODELS[0], show_default=True, help="An installed model.")
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.option("--quick", is_flag=True, help="Smoke test with few tokens; the results are not valid measurements.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of rounds.")
+@click.option("--model", default=MODELS[0], show_default=True, help="Installed model to measure.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the state of the box, as for `appliance`.",
+)
 def grammars_command(quick: bool, rounds: int, model: str, root: Path | None) -> None:
-    """Measure what it costs that completions must match a JSON schema: the bare engine, without and with one."""
+    """Measure the cost of structured output: the engine alone, with and without a JSON schema."""
     selection = GrammarSelection(model=model, rounds=rounds, quick=quick)
     with shown_progress() as progress:
         results = run_grammars(selection, Layout.from_environment(os.environ, root), progress, _say)
@@ -98,14 +125,30 @@ def grammars_command(quick: bool, rounds: int, model: str, root: Path | None) ->
 
 
 @command.command("gpu")
-@click.option("--quick", is_flag=True, help="A smoke run: a tiny shape, on the CPU; its figures say nothing.")
-@click.option("--shape", "shapes", multiple=True, type=click.Choice(list(SHAPES)), help="Default: all.")
-@click.option("--preset", "presets", multiple=True, type=click.Choice(list(GPU_PRESETS)), help="Default: all.")
-@click.option("--peer-python", help="A Python with torch and transformers, the peer; without, it is absent.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Smoke test with a tiny model shape on the CPU; the results are not valid measurements.",
+)
+@click.option(
+    "--shape", "shapes", multiple=True, type=click.Choice(list(SHAPES)), help="Model shape; repeatable. Default: all."
+)
+@click.option(
+    "--preset",
+    "presets",
+    multiple=True,
+    type=click.Choice(list(GPU_PRESETS)),
+    help="Preset; repeatable. Default: all.",
+)
+@click.option(
+    "--peer-python",
+    help="Python interpreter with torch and transformers, to measure them too. Default: they are not measured.",
+)
 def gpu_command(quick: bool, shapes: tuple[str, ...], presets: tuple[str, ...], peer_python: str | None) -> None:
-    """Measure decoding and prefill on an NVIDIA GPU, random weights in published shapes, against the machine's roof.
+    """Measure decode and prefill on an NVIDIA GPU and compare them with the limits of the hardware.
 
-    The tables go to standard output, for docs/targets.md.
+    The models have random weights in the shapes of published models. The command prints the tables for docs/targets.md
+    to standard output.
     """
     click.echo(
         quick_run(_say) if quick else full_run(shapes or tuple(SHAPES), presets or GPU_PRESETS, peer_python, _say)
@@ -121,20 +164,31 @@ def _show(results: Results) -> None:
 
 
 @command.command("soak")
-@click.option("--clients", type=click.IntRange(min=1, max=9000), default=100, show_default=True)
-@click.option("--slots", type=click.IntRange(min=1), default=8, show_default=True, help="Of the engine.")
-@click.option("--queue", type=click.IntRange(min=0), default=64, show_default=True, help="Requests that may wait.")
-@click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True)
-@click.option("--model", default=MODELS[0], show_default=True, help="An installed model that can copy a code.")
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The box's folder, as for `appliance`.")
+@click.option(
+    "--clients", type=click.IntRange(min=1, max=9000), default=100, show_default=True, help="Number of clients."
+)
+@click.option("--slots", type=click.IntRange(min=1), default=8, show_default=True, help="Slots of the engine.")
+@click.option(
+    "--queue", type=click.IntRange(min=0), default=64, show_default=True, help="Requests that may wait for a slot."
+)
+@click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True, help="Duration of the test.")
+@click.option(
+    "--model", default=MODELS[0], show_default=True, help="Installed model that can repeat a code from its prompt."
+)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the state of the box, as for `appliance`.",
+)
 @click.pass_context
 def soak_command(
     context: click.Context, clients: int, slots: int, queue: int, seconds: float, model: str, root: Path | None
 ) -> None:
-    """Let a crowd in: every answer must hold its own question's marker, every refusal have a status.
+    """Send requests of many clients and check that each answer belongs to its question.
 
-    Beside it are clients without manners: half requests, bodies that are too large, answers that nobody reads. Exits
-    with 1 when an answer was lost or crossed, or memory grew.
+    Each question contains a marker that its answer must repeat. Each rejected request must have a status. Some clients
+    misbehave: they send incomplete requests or too large bodies, or do not read their answers. The exit code is 1 if an
+    answer was lost or went to the wrong client, or if memory use grew.
     """
     layout = Layout.from_environment(os.environ, root)
     with shown_progress() as progress:
@@ -147,9 +201,13 @@ def soak_command(
 
 @command.command("report")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--into", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Put them into this page.")
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Page to write the tables into, between its markers. Default: standard output.",
+)
 def report_command(file: Path, into: Path | None) -> None:
-    """Write the tables of a run as Markdown."""
+    """Print the tables of an earlier run, from its JSON file, as Markdown."""
     text = report(Results.from_bytes(file.read_bytes()))
     if into is None:
         click.echo(text, nl=False)

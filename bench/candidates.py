@@ -37,7 +37,7 @@ CANDIDATES: tuple[Preset, ...] = (
     _every("int4-32", "4 bits, asymmetric, blocks of 32", _FINE_NIBBLES),
     _every("int4-32-symmetric", "4 bits, symmetric, blocks of 32", replace(_FINE_NIBBLES, symmetric=True)),
     _every("int4-128", "4 bits, asymmetric, blocks of 128", _NIBBLES),
-    replace(_every("int4-128-int8-head", "likewise, head in 8 bits", _NIBBLES), head=_BYTES),
+    replace(_every("int4-128-int8-head", "like int4-128, head in 8 bits", _NIBBLES), head=_BYTES),
     replace(_base("int4-head", "8 bits, head in 4 bits and not rescored"), head=_NIBBLES),
     _some("attention", "8 bits, attention in 4 bits", _ATTENTION),
     _some("first-third", "8 bits, feed-forward of the first third in 4 bits", _FEED_FORWARD, 0, 1 / 3),

@@ -40,7 +40,7 @@ ENGINE = Engine(
     environment=OWN,
     packages=("onnxruntime",),
     preset=DEFAULT,
-    note=f"the engine in one process, which detokenises as in service; preset {DEFAULT}, the default",
+    note=f"the engine in one process, which also decodes tokens to text, as in service; preset {DEFAULT}, the default",
 )
 WHOLE_PATH = Engine(
     key="whole-path",
@@ -50,8 +50,8 @@ WHOLE_PATH = Engine(
     packages=("onnxruntime",),
     preset=DEFAULT,
     note=(
-        "likewise, `appliance up`, HTTP streaming through gateway and Triton; the client shares the cores with the "
-        "server; memory is the sum over the processes, in which pages that they share count more than once"
+        "the same preset with `appliance up`, HTTP streaming through gateway and Triton; the client uses the same "
+        "cores as the server; memory is the sum over all processes, and counts shared pages more than once"
     ),
 )
 PRECISE_ENGINE = Engine(
@@ -61,7 +61,7 @@ PRECISE_ENGINE = Engine(
     environment=OWN,
     packages=ENGINE.packages,
     preset=PRECISE.name,
-    note=f"as the first, preset {PRECISE.name}: the settings of ORT GenAI int8",
+    note=f"like the first, with preset {PRECISE.name}: the settings of ORT GenAI int8",
 )
 LLAMA = Engine(
     key="llama.cpp",
@@ -70,7 +70,7 @@ LLAMA = Engine(
     environment=PEERS,
     packages=("llama-cpp-python", "numpy"),
     form="gguf",
-    note="the GGUF file as published; one batch a step through the C API, as its server does; cache in 16 bits",
+    note="the published GGUF file; one batch per step through the C API, like its server; 16-bit cache",
 )
 OPENVINO_INT8 = Engine(
     key="openvino-int8",
@@ -79,7 +79,7 @@ OPENVINO_INT8 = Engine(
     environment=PEERS,
     packages=("openvino-genai", "openvino", "nncf", "numpy"),
     form="openvino-int8",
-    note="continuous batching; NNCF int8 by channel, its default; the plugin's own defaults otherwise",
+    note="continuous batching; NNCF int8 per channel, its default; other settings: the plugin's defaults",
 )
 OPENVINO_INT4 = Engine(
     key="openvino-int4",
@@ -88,7 +88,7 @@ OPENVINO_INT4 = Engine(
     environment=PEERS,
     packages=OPENVINO_INT8.packages,
     form="openvino-int4",
-    note="likewise, int4 in groups of 64 with embedding and head in int8: see its KL",
+    note="the same with int4 in groups of 64, embedding and head in int8: compare its KL",
 )
 ORT_INT8 = Engine(
     key="ort-genai-int8",
@@ -97,7 +97,10 @@ ORT_INT8 = Engine(
     environment=PEERS,
     packages=("onnxruntime-genai", "numpy"),
     form="ort-genai-int8",
-    note="the Model Builder's graph in int8 with blocks of 64, as our precise preset; static batches, no newcomers",
+    note=(
+        "the Model Builder's graph in int8 with blocks of 64, like our precise preset; static batches that no new "
+        "request can join"
+    ),
 )
 ORT_INT4 = Engine(
     key="ort-genai-int4",
@@ -106,7 +109,7 @@ ORT_INT4 = Engine(
     environment=PEERS,
     packages=ORT_INT8.packages,
     form="ort-genai-int4",
-    note="the Model Builder's default (int4, blocks of 32): see its KL",
+    note="the Model Builder's default (int4, blocks of 32): compare its KL",
 )
 
 ORT_K_QUANT = Engine(

@@ -1,7 +1,7 @@
-"""`python -m bench.pauses HTTP GRPC MODEL`: sends requests that are made to hold everybody up, beside a running stream.
+"""`python -m bench.pauses HTTP GRPC MODEL`: sends expensive requests that could delay all clients, beside a stream.
 
-It prints, for each, the longest time that the gateway took to answer a cheap question meanwhile, and the longest time
-between two events of the stream. The box runs already: HTTP and GRPC are its addresses, without keys or TLS.
+For each request, it prints the longest time of the gateway to answer a cheap request, and the longest time between two
+events of the stream. The box must be running already, without API keys and TLS.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ async def measure(box: Box) -> AsyncIterator[list[str]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.pauses", description=__doc__)
-    parser.add_argument("http")
-    parser.add_argument("grpc")
-    parser.add_argument("model")
+    parser.add_argument("http", help="address of the HTTP API, host:port")
+    parser.add_argument("grpc", help="address of the gRPC API, host:port")
+    parser.add_argument("model", help="name of the served model")
     given = parser.parse_args()
     asyncio.run(_print(Box(given.http, given.grpc, given.model)))
 

@@ -43,7 +43,10 @@ def put_into(page: Path, text: str) -> None:
 
 
 def _head(results: Results) -> str:
-    lines = [f"Measured {results.started_at}." + (" A smoke run: its figures say nothing." if results.quick else "")]
+    lines = [
+        f"Measured {results.started_at}."
+        + (" A smoke test: the results are not valid measurements." if results.quick else "")
+    ]
     lines += ["", table(("machine", ""), list(results.machine.items()))]
     versions: dict[str, str] = {}
     for part in results.tables:
@@ -56,7 +59,7 @@ def _head(results: Results) -> str:
 def _section(part: Table) -> str:
     rounds = max((len(engine.rounds) for engine in part.engines), default=0)
     many = f"Median of {rounds} rounds (least-greatest)" if rounds > 1 else "One round"
-    method = f"{many}, one engine after another in turn; checkpoint sha256 {part.checkpoint[:16]}…."
+    method = f"{many}, one engine after another; checkpoint sha256 {part.checkpoint[:16]}…."
     title, grid = _GRIDS[part.kind](part)
     return "\n".join([f"### {part.model}{title}", "", method, "", grid, "", *(_note(row) for row in part.engines)])
 
@@ -112,11 +115,13 @@ def _note(engine: Measured) -> str:
         note += f" **{engine.why_not}**."
     busy = [cores for cores in engine.others_cores if cores > _QUIET_CORES]
     if busy:
-        note += f" Others took up to {max(busy):.1f} cores during {len(busy)} of {len(engine.others_cores)} rounds."
+        note += (
+            f" Other programs used up to {max(busy):.1f} cores during {len(busy)} of {len(engine.others_cores)} rounds."
+        )
     return note
 
 
 def _standing(part: Table) -> str:
     words = {True: "met", False: "**not met**", None: "not measured"}
     rows = [(line.what, line.target, line.found or NOTHING, words[line.is_met]) for line in standings(part)]
-    return f"### Where it must stand: {part.model}\n\n" + table(("what", "target", "measured", ""), rows)
+    return f"### Targets: {part.model}\n\n" + table(("what", "target", "measured", ""), rows)

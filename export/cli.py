@@ -27,10 +27,11 @@ class Box(Protocol):
 
 @click.command(
     name="export",
-    short_help="Turn an installed model into an artefact that can be served.",
+    short_help="Convert an installed model to an artefact that the box can serve.",
     help=(
-        "Turn the installed MODEL into an artefact that can be served: graph, tokenizer, chat template, manifest and a "
-        "quality report against the unquantised checkpoint. What is done already is not done again.\n\n"
+        "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
+        "tokenizer, chat template, manifest and a quality report that compares it with the unquantised checkpoint. The "
+        "command reuses completed stages of an earlier run.\n\n"
         f"\b\nPresets:\n{_PRESET_LINES}"
     ),
 )

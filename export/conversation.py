@@ -69,7 +69,7 @@ def check_marks(conversation: Conversation, tokenizer: Tokenizer) -> None:
     for mark in conversation.marks:
         if tokenizer.token_to_id(mark) is None:
             raise UnsupportedError(
-                f"the catalogue says that the model writes {mark}, which is no token of its tokenizer",
+                f"according to the catalogue, the model writes {mark}, which is not a token of its tokenizer",
                 hint="correct the conversation of the model's catalogue entry and pull the model again",
             )
 

@@ -80,7 +80,7 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
     if isinstance(template, list):
         named = [entry for entry in template if isinstance(entry, dict) and entry.get("name") == "default"]
         if not named:
-            raise UnsupportedError("the model has several chat templates and none is called 'default'")
+            raise UnsupportedError("the model has several chat templates, but none has the name 'default'")
         template = named[0].get("template")
     if template is not None and not isinstance(template, str):
         raise IntegrityError("the model's chat template is not a text", hint="pull the model again")
@@ -98,9 +98,7 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
     words = _json(checkpoint, TOKENIZER_CONFIG)
     ends = tuple(_end_tokens(checkpoint, published, tokenizer))
     if not ends:
-        raise UnsupportedError(
-            "no token of the model ends a completion", hint=f"state eos_token_id in {GENERATION_CONFIG}"
-        )
+        raise UnsupportedError("the model has no end token", hint=f"set eos_token_id in {GENERATION_CONFIG}")
     # A publisher who decodes greedily by default has not chosen the sampling numbers.
     sampling = _sampling(published if published.get("do_sample", True) else {})
     return Generation(
@@ -130,7 +128,7 @@ def _end_tokens(checkpoint: Checkpoint, published: Mapping[str, Any], tokenizer:
 def _ids(value: Any, tokens: int) -> list[int]:
     values = [item for item in (value if isinstance(value, list) else [value]) if item is not None]
     if len(values) > _MAX_END_TOKENS:
-        raise IntegrityError(f"{len(values)} tokens end a completion, at most {_MAX_END_TOKENS} can", hint=_MEND)
+        raise IntegrityError(f"{len(values)} end tokens are too many; the limit is {_MAX_END_TOKENS}", hint=_MEND)
     try:
         return [whole(item, least=0, most=tokens - 1) for item in values]
     except ValueError as error:

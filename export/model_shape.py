@@ -15,7 +15,9 @@ def model_shape(architecture: Architecture, tokens: int, cache_dtype: str) -> Mo
     """
     shapes = {(layer.attention.kv_heads, layer.attention.head_dim) for layer in architecture.layers}
     if len(shapes) != 1:
-        raise UnsupportedError("the model's layers have caches of different shapes")
+        raise UnsupportedError(
+            "the model's layers have caches of different shapes, which this version does not support"
+        )
     ((kv_heads, head_dim),) = shapes
     return ModelShape(
         layers=len(architecture.layers),

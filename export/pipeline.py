@@ -90,7 +90,7 @@ def export_as(layout: Layout, model: str, target: str, preset: Preset, progress:
     """
     build = LOWERINGS[preset.runtime]
     stored = open_model(layout, model)
-    with locked(layout.stages / "lock", waiting=lambda: progress.note("waiting for another export to finish")):
+    with locked(layout.stages / "lock", waiting=lambda: progress.note("waiting until another export has finished")):
         stages = Stages(layout.stages)
         stages.sweep()
         _verify(stored, progress)

@@ -24,24 +24,26 @@ class Box(Protocol):
 
 @click.command(
     name="plan",
-    short_help="Predict a model's memory and speed on a target, before any work.",
-    epilog="The formulae, and what they were compared with: docs/prediction.md.",
+    short_help="Predict a model's memory and throughput on a target.",
+    epilog="The formulas, and the measurements that they were compared with: docs/prediction.md.",
 )
 @click.argument("model")
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware: {', '.join(targets.targets())}.")
-@click.option("--preset", help="How the weights are held; the target's first when absent.")
-@click.option("--context", type=click.IntRange(min=1), help="Tokens of prompt plus completion; absent: the target's.")
-@click.option("--slots", type=click.IntRange(min=1), help="Sequences that decode at once; absent: the target's.")
+@click.option("--preset", help="Format of the weights. Default: the target's first preset.")
+@click.option(
+    "--context", type=click.IntRange(min=1), help="Maximum tokens of prompt plus completion. Default: the target's."
+)
+@click.option("--slots", type=click.IntRange(min=1), help="Sequences that decode together. Default: the target's.")
 @json_option
 @click.pass_obj
 def command(
     box: Box, model: str, target: str, preset: str | None, context: int | None, slots: int | None, as_json: bool
 ) -> None:
-    """Predict what the installed MODEL takes and gives on a target.
+    """Predict memory and throughput of the installed MODEL on a target.
 
-    That is: memory of weights and cache, slots and context that fit, memory of the export and of building a TensorRT
-    plan, tokens/s in each power mode. Only the shapes of the checkpoint's tensors are read. What cannot fit is refused,
-    with the arithmetic.
+    The command predicts the memory of the weights and the cache, the slots and the context that fit, the memory that
+    the export and a TensorRT build need, and the tokens/s in each power mode. It reads only the shapes of the
+    checkpoint's tensors. If the model does not fit, the command fails and shows the calculation.
     """
     made = plan(box.layout, model, target, preset, context_tokens=context, slots=slots)
     if as_json:

@@ -162,7 +162,7 @@ _INT4 = Weights(bits=4, block=128, symmetric=False)
 _INT8_FINE = Weights(bits=8, block=64)
 PRECISE = Preset(
     name="precise",
-    summary="8-bit weights throughout, in blocks of 64: next to no loss",
+    summary="8-bit weights everywhere, in blocks of 64; almost no quality loss",
     max_mean_kl=0.01,
     body=_INT8_FINE,
     head=_INT8_FINE,
@@ -172,7 +172,7 @@ PRECISE = Preset(
 # The layers in the middle of a model bear coarse weights best, those at either end worst: docs/presets.md.
 BALANCED = Preset(
     name="balanced",
-    summary="8 bits, but 4 in the feed-forward of the middle layers and in the head: the fastest within 0.02",
+    summary="8-bit weights; 4-bit in the middle layers' feed-forward and the head; fastest with mean KL up to 0.02",
     max_mean_kl=0.02,
     body=_INT8,
     head=_INT4,
@@ -183,7 +183,7 @@ BALANCED = Preset(
 
 COMPACT = Preset(
     name="compact",
-    summary="4-bit feed-forward weights in blocks of 128: a quarter smaller, faster to decode, a loss that shows",
+    summary="4-bit feed-forward weights in blocks of 128; a quarter smaller, faster decode, visible quality loss",
     max_mean_kl=0.15,
     body=_INT4,
     head=_INT8,
@@ -193,7 +193,7 @@ COMPACT = Preset(
 
 REFERENCE = Preset(
     name="float32",
-    summary="the checkpoint in 32-bit floats: the reference that the others are compared with, large and slow",
+    summary="32-bit floats without quantisation; the reference for the quality reports; large and slow",
     max_mean_kl=1e-6,
     body=FLOAT,
     head=FLOAT,
@@ -203,7 +203,7 @@ REFERENCE = Preset(
 # Presets for a GPU; docs/presets.md has what they lose. What is not quantised must be all but the checkpoint itself.
 BF16 = Preset(
     name="bf16",
-    summary="GPU: weights, activations and cache in bfloat16: the checkpoint as it was trained, the range of floats",
+    summary="GPU: weights, activations and cache in bfloat16, as the model was trained",
     max_mean_kl=0.001,
     body=HALF,
     head=HALF,
@@ -214,7 +214,7 @@ BF16 = Preset(
 
 FP16 = Preset(
     name="fp16",
-    summary="GPU: weights, activations and cache in float16: finer than bf16, refused where the model leaves its range",
+    summary="GPU: weights, activations and cache in float16; finer than bf16; fails if values exceed its range",
     max_mean_kl=0.001,
     body=HALF,
     head=HALF,
@@ -227,7 +227,7 @@ FP16 = Preset(
 _GPU_INT8 = Weights(bits=8, block=128, accuracy_level=0)
 INT8 = Preset(
     name="int8",
-    summary="GPU: 8-bit weights, the rest in bfloat16: half the bytes a token, next to no loss",
+    summary="GPU: 8-bit weights, the rest in bfloat16; half the bytes per token; almost no quality loss",
     max_mean_kl=0.005,
     body=_GPU_INT8,
     head=_GPU_INT8,
@@ -238,7 +238,7 @@ INT8 = Preset(
 
 INT4 = Preset(
     name="int4",
-    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16: fewest bytes, a loss that shows",
+    summary="GPU: 4-bit weights in blocks of 32, 8-bit head, the rest in bfloat16; smallest; visible quality loss",
     max_mean_kl=0.15,
     body=Weights(bits=4, block=32, symmetric=False, accuracy_level=0),
     head=_GPU_INT8,
@@ -250,14 +250,14 @@ INT4 = Preset(
 TENSORRT_BF16 = replace(
     BF16,
     name="tensorrt-bf16",
-    summary="TensorRT: as bf16, computed by a plan that is built on the GPU",
+    summary="TensorRT: like bf16; the box builds the TensorRT engine on its GPU",
     runtime=TENSORRT,
 )
 
 TENSORRT_FP16 = replace(
     FP16,
     name="tensorrt-fp16",
-    summary="TensorRT: as fp16, computed by a plan that is built on the GPU",
+    summary="TensorRT: like fp16; the box builds the TensorRT engine on its GPU",
     runtime=TENSORRT,
 )
 
@@ -265,7 +265,7 @@ TENSORRT_FP16 = replace(
 _SCALED_ROWS = Weights(bits=8, block=WHOLE_ROW)
 TENSORRT_INT8 = Preset(
     name="tensorrt-int8",
-    summary="TensorRT: 8-bit weights, the rest in bfloat16: half the bytes a token, next to no loss",
+    summary="TensorRT: 8-bit weights, the rest in bfloat16; half the bytes per token; almost no quality loss",
     max_mean_kl=0.005,
     body=_SCALED_ROWS,
     head=_SCALED_ROWS,
@@ -276,7 +276,7 @@ TENSORRT_INT8 = Preset(
 
 TENSORRT_INT4 = Preset(
     name="tensorrt-int4",
-    summary="TensorRT: 4-bit weights in blocks of 64, 8-bit head, the rest in bfloat16: a loss that shows",
+    summary="TensorRT: 4-bit weights in blocks of 64, 8-bit head, the rest in bfloat16; visible quality loss",
     max_mean_kl=0.15,
     body=Weights(bits=4, block=64),
     head=_SCALED_ROWS,

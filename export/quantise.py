@@ -87,7 +87,7 @@ def quantise_signed(matrix: npt.NDArray[np.float32], weights: Weights, scale_typ
     block = columns if weights.block == WHOLE_ROW else weights.block
     if columns % block:
         raise UnsupportedError(
-            f"the {columns} columns of {name} are not whole blocks of {block}", hint="choose another preset"
+            f"the {columns} columns of {name} cannot be divided into blocks of {block}", hint="choose another preset"
         )
     elements = np.empty((rows, columns // block, block), np.int8)
     scales = np.empty((rows, columns // block), np.float32)

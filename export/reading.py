@@ -20,7 +20,7 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
         found = checkpoint.shape(name)
         if found != shape:
             raise UnsupportedError(
-                f"the tensor {name} has the shape {_shown(found)}, the configuration says {_shown(shape)}",
+                f"the tensor {name} has the shape {_shown(found)}, but the configuration requires {_shown(shape)}",
                 hint="the configuration belongs to another model, or was changed; pull the model again",
             )
     return architecture

@@ -148,9 +148,9 @@ def _proved(folder: Path) -> tuple[FileEntry, ...]:
         entries = tuple(FileEntry(**entry) for entry in json.loads((folder / _INDEX).read_bytes()))
         found = tuple(file_entry(path) for path in sorted((folder / _FILES).iterdir()))
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise IntegrityError(f"{folder} holds no finished stage: {error}") from error
+        raise IntegrityError(f"{folder} contains no complete stage: {error}") from error
     if found != entries:
-        raise IntegrityError(f"{folder} is not what its index says")
+        raise IntegrityError(f"{folder} does not match its index")
     return entries
 
 

@@ -41,7 +41,7 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
     elif TOKENIZER in checkpoint.files:
         content = checkpoint.files[TOKENIZER].read_bytes()
     else:
-        raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older forms of tokenizers are not read")
+        raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older tokenizer formats are not supported")
     return content
 
 
@@ -61,7 +61,7 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     texts, types, merges = (_list(metadata, name, kind) for name, kind in _LISTS.items())
     for flag in ("add_bos_token", "add_eos_token", "add_space_prefix"):
         if metadata.get(f"tokenizer.ggml.{flag}", False):
-            raise UnsupportedError(f"the tokenizer asks for {flag}, which is not known for its kind")
+            raise UnsupportedError(f"the tokenizer requires {flag}, which this version does not support for its type")
     if not texts or len(types) != len(texts):
         raise IntegrityError(
             "the GGUF file's lists of tokens and token types do not match", hint="pull the model again"

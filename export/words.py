@@ -15,7 +15,9 @@ from export.conversation import MAX_CHARACTERS, conversation_of
 from export.generation import SETTINGS, Settings, chat_template, generation
 from export.tokenizer import token_count, tokenizer_json
 
-_MEND_TEMPLATE = f"correct the template ({CHAT_TEMPLATE}, or chat_template in tokenizer_config.json) and pull it again"
+_MEND_TEMPLATE = (
+    f"correct the template ({CHAT_TEMPLATE}, or chat_template in tokenizer_config.json) and pull the model again"
+)
 _GREETING = ({"role": "user", "content": "Hello!"},)
 
 
@@ -49,7 +51,9 @@ class Words:
         tokenizer = load_tokenizer(content, hint="pull the model again")
         tokens = token_count(tokenizer)
         if tokens > vocabulary:
-            raise UnsupportedError(f"the tokenizer has {tokens} tokens, the model's embedding {vocabulary} rows")
+            raise UnsupportedError(
+                f"the tokenizer has {tokens} tokens, but the model's embedding has {vocabulary} rows"
+            )
         served = engine.Tokenizer(tokenizer)
         served.vocabulary(tokens)
         settings = generation(checkpoint, tokenizer)
@@ -78,8 +82,8 @@ def _tried(source: str, settings: Generation, tokenizer: engine.Tokenizer) -> Ru
         raise UnsupportedError(error.message, hint=_MEND_TEMPLATE) from error
     except RequestError as error:
         raise UnsupportedError(
-            f"the chat template does not accept a greeting: {error.message}", hint=_MEND_TEMPLATE
+            f"the chat template cannot render a short conversation: {error.message}", hint=_MEND_TEMPLATE
         ) from error
     if not tokenizer.encode(rendered, add_special_tokens=False):
-        raise UnsupportedError("the chat template makes an empty prompt of a greeting", hint=_MEND_TEMPLATE)
+        raise UnsupportedError("the chat template renders a short conversation to an empty prompt", hint=_MEND_TEMPLATE)
     return template

@@ -27,7 +27,7 @@ def test_a_foreign_module_is_not_imported(tmp_path: Path, is_path: bool):
     command = [sys.executable, "-c", code, "--root", str(tmp_path), "status"]
     ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert ran.returncode == 13, ran
-    assert "nothing is being served" in ran.stderr
+    assert "not serving a model" in ran.stderr
 
 
 def test_children_get_none_of_pythons_variables():

@@ -26,7 +26,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         descriptor = open_regular(folder / MANIFEST_NAME)
     except FileNotFoundError as error:
-        raise UnknownModelError(f"{folder} holds no {MANIFEST_NAME}", hint="export the model first") from error
+        raise UnknownModelError(f"{folder} contains no {MANIFEST_NAME}", hint="export the model first") from error
     with os.fdopen(descriptor, "rb") as stream:
         data = stream.read(MAX_MANIFEST_BYTES + 1)
     if len(data) > MAX_MANIFEST_BYTES:
@@ -47,7 +47,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     listed = {entry.name for entry in manifest.files}
     present = {path.name for path in folder.iterdir()} - {MANIFEST_NAME}
     for name in sorted(present - listed):
-        raise IntegrityError(f"{folder / name} is not in the manifest", hint="remove it, or export the model again")
+        raise IntegrityError(
+            f"{folder / name} is not in the manifest", hint="remove the file, or export the model again"
+        )
     for name in sorted(listed - present):
         raise IntegrityError(f"{folder / name} is missing", hint="export the model again")
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="digest") as pool:
@@ -68,7 +70,7 @@ def check_file(folder: Path, entry: FileEntry) -> None:
         size = os.fstat(descriptor).st_size
         if size != entry.size_bytes:
             raise IntegrityError(
-                f"{path} has {size} bytes, the manifest says {entry.size_bytes}", hint="export the model again"
+                f"{path} has {size} bytes, but the manifest lists {entry.size_bytes}", hint="export the model again"
             )
         digest = hashlib.sha256()
         piece = bytearray(_PIECE_BYTES)
@@ -76,7 +78,7 @@ def check_file(folder: Path, entry: FileEntry) -> None:
         while count := stream.readinto(piece):
             digest.update(view[:count])
     if digest.hexdigest() != entry.sha256:
-        raise IntegrityError(f"{path} does not have the digest that the manifest lists", hint="export the model again")
+        raise IntegrityError(f"{path} does not match its digest in the manifest", hint="export the model again")
 
 
 def open_regular(path: Path) -> int:
@@ -94,7 +96,7 @@ def open_regular(path: Path) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise IntegrityError(f"{path} cannot be opened as a plain file: {error.strerror}") from error
+        raise IntegrityError(f"{path} cannot be opened as a regular file: {error.strerror}") from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(descriptor)

@@ -59,7 +59,9 @@ def check_graph(folder: Path, manifest: Manifest) -> None:
     manifest.file(GRAPH)
     model = _parse(folder / GRAPH)
     if model.functions:
-        raise UnsupportedError(f"{GRAPH} defines functions of its own", hint="export the model again")
+        raise UnsupportedError(
+            f"{GRAPH} defines its own functions, which this version does not support", hint="export the model again"
+        )
     sizes = {entry.name: entry.size_bytes for entry in manifest.files}
     for message in _messages(model):
         if isinstance(message, onnx.NodeProto):
@@ -93,7 +95,7 @@ def _check_operator(node: onnx.NodeProto) -> None:
         return
     if node.domain != CONTRIBUTED_DOMAIN or node.op_type not in CONTRIBUTED_OPERATORS:
         raise UnsupportedError(
-            f"the graph uses the operator {node.domain}::{node.op_type}, which is not on the list of known ones"
+            f"the graph uses the operator {node.domain}::{node.op_type}, which this version does not support"
         )
 
 
@@ -102,16 +104,16 @@ def _check_tensor(tensor: onnx.TensorProto, sizes: dict[str, int]) -> None:
         return
     where = {entry.key: entry.value for entry in tensor.external_data}
     if len(where) != len(tensor.external_data) or not where.keys() <= _EXTERNAL_KEYS:
-        raise UnsafeFormatError(f"tensor {tensor.name!r} describes its external data in an unknown way")
+        raise UnsafeFormatError(f"tensor {tensor.name!r} has an unknown description of its external data")
     location = where.get("location", "")
     if location not in sizes:
         raise UnsafeFormatError(
-            f"tensor {tensor.name!r} wants to read {location!r}, which the manifest does not list",
+            f"tensor {tensor.name!r} tries to read {location!r}, which the manifest does not list",
             hint="do not use this artefact",
         )
     offset, length = _count(where.get("offset", "0")), _count(where.get("length", ""))
     if offset is None or length is None or offset + length > sizes[location]:
-        raise UnsafeFormatError(f"tensor {tensor.name!r} wants to read beyond the end of {location!r}")
+        raise UnsafeFormatError(f"tensor {tensor.name!r} tries to read beyond the end of {location!r}")
 
 
 def _count(text: str) -> int | None:

@@ -137,7 +137,7 @@ class Manifest:
         schema = fields.pop("schema", None)
         if schema not in (SCHEMA_VERSION, _WITHOUT_TASK):
             raise UnsupportedError(
-                f"the manifest has schema {schema!r}, this program knows {SCHEMA_VERSION}",
+                f"the manifest has schema {schema!r}, but this version reads {SCHEMA_VERSION}",
                 hint="export the model again with this version",
             )
         try:
@@ -158,7 +158,7 @@ def _refuse_older(data: bytes) -> None:
     if document.get("schema") == 1:
         raise UnsupportedError(
             "the artefact was exported by an earlier version, whose manifests had no digest",
-            hint="export it again: appliance export MODEL; what the cache still has is not made again",
+            hint="export the model again: appliance export MODEL; the export reuses stages in the cache",
         )
 
 

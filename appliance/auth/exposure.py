@@ -22,6 +22,6 @@ def check_exposure(address: Address, *, has_tls: bool, has_authentication: bool)
         missing.append("authentication")
         ways.append("appliance key create NAME")
     raise UsageError(
-        f"refusing to listen on {address}: there is no {' and no '.join(missing)} on it",
-        hint=f"run: {'; '.join(ways)}. Or listen on 127.0.0.1",
+        f"refusing to listen on {address}: the box has no {' and no '.join(missing)}",
+        hint=f"run: {'; '.join(ways)}; or listen on 127.0.0.1",
     )

@@ -42,7 +42,7 @@ class KeyFile:
         except (OSError, ValueError) as error:
             self._seen = None
             raise IntegrityError(
-                f"{self.path} cannot be used: {error}", hint="restore it, or delete it and make new keys"
+                f"{self.path} cannot be used: {error}", hint="restore the file, or delete it and create new keys"
             ) from error
         return self._keyring
 

@@ -31,7 +31,7 @@ class Keyring:
             UsageError: the name is not fit to be printed, or the key would never be live.
         """
         if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
-            raise UsageError(f"a key's name has 1 to {_MAX_NAME_CHARACTERS} printable characters")
+            raise UsageError(f"the name of a key must have 1 to {_MAX_NAME_CHARACTERS} printable characters")
         _check_future(expires, now)
         record = KeyRecord(key.key_id, name, key.digest, scopes, key.key_id, now, expires)
         return Keyring((*self.records, record)), record
@@ -44,7 +44,7 @@ class Keyring:
         """
         found = self._find(key_id)
         if found is None:
-            raise UsageError(f"there is no key {key_id!r}", hint="appliance key list")
+            raise UsageError(f"there is no key {key_id!r}", hint="list the keys: appliance key list")
         return found
 
     def revoke(self, key_id: str, now: int) -> tuple[Keyring, KeyRecord]:
@@ -69,12 +69,16 @@ class Keyring:
         """
         old = self.get(key_id)
         if old.state(now) is not KeyState.LIVE:
-            raise UsageError(f"key {key_id} is {old.state(now).value}", hint="make a new one: appliance key create")
+            raise UsageError(
+                f"key {key_id} is {old.state(now).value}", hint="create a new key: appliance key create NAME"
+            )
         _check_future(expires, now)
         live = [one for one in self.records if one.principal == old.principal and one.state(now) is KeyState.LIVE]
         if len(live) > 1:
             names = " and ".join(one.key_id for one in live)
-            raise UsageError(f"{names} are live already, two are enough", hint="revoke one first: appliance key revoke")
+            raise UsageError(
+                f"{names} are both live; a principal can have two live keys", hint="revoke one: appliance key revoke ID"
+            )
         ends = now + grace_s if old.expires is None else min(old.expires, now + grace_s)
         record = KeyRecord(
             successor.key_id, old.name, successor.digest, old.scopes, old.principal, created=now, expires=expires
@@ -118,4 +122,4 @@ class Keyring:
 
 def _check_future(expires: int | None, now: int) -> None:
     if expires is not None and expires <= now:
-        raise UsageError("the key would have expired already", hint="give a later time with --expires")
+        raise UsageError("the expiry time of the key is in the past", hint="give a later time with --expires")

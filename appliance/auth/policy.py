@@ -48,7 +48,10 @@ class Policy:
         certificates = {name: parse_scopes(words) for name, words in found.items()}
         tls = _tls(access, layout)
         if tls is None and (access.client_ca or access.require_client_certificates):
-            raise UsageError("client certificates need TLS, and the box has no certificate", hint="appliance tls init")
+            raise UsageError(
+                "client certificates need TLS, but the box has no server certificate",
+                hint="create one: appliance tls init",
+            )
         if access.require_client_certificates and not access.client_ca:
             raise UsageError(
                 "require_client_certificates needs client_ca", hint="name the authority's PEM file in [access]"
@@ -77,7 +80,7 @@ def _tls(access: AccessConfig, layout: Layout) -> TlsFiles | None:
     if access.certificate is None and access.private_key is None and not certificate.exists():
         return None
     if access.certificate is not None and access.private_key is None:
-        raise UsageError("[access] certificate needs private_key", hint="name the key's PEM file")
+        raise UsageError("[access] certificate needs private_key", hint="set private_key to the PEM file of the key")
     tls = TlsFiles(
         Path(access.certificate or certificate),
         Path(access.private_key or layout.tls / SERVER_KEY),
@@ -87,5 +90,8 @@ def _tls(access: AccessConfig, layout: Layout) -> TlsFiles | None:
     try:
         tls.mark()
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}", hint="appliance tls init, or see [access]") from error
+        raise UsageError(
+            f"{error.filename}: {error.strerror}",
+            hint="create it with appliance tls init, or correct [access] in appliance.toml",
+        ) from error
     return tls

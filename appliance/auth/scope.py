@@ -21,9 +21,9 @@ class Scope(enum.Enum):
 
 
 MEANINGS = {
-    Scope.INFER: "ask models, and see which there are",
-    Scope.READ: "see which models there are, and the figures of the box",
-    Scope.ADMIN: "everything",
+    Scope.INFER: "send requests to models, and list the models",
+    Scope.READ: "list the models, and read the metrics",
+    Scope.ADMIN: "all operations",
 }
 
 
@@ -37,10 +37,10 @@ def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
     found = set()
     for word in words:
         if word not in known:
-            raise UsageError(f"there is no scope {word!r}", hint=f"known: {', '.join(known)}")
+            raise UsageError(f"there is no scope {word!r}", hint=f"scopes: {', '.join(known)}")
         found.add(known[word])
     if not found:
-        raise UsageError("no scope is given", hint=f"known: {', '.join(known)}")
+        raise UsageError("no scope is given", hint=f"scopes: {', '.join(known)}")
     return frozenset(found)
 
 

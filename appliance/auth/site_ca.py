@@ -153,7 +153,9 @@ def _alternative(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _HOST.fullmatch(name) or len(name) > _MAX_HOST:
-        raise UsageError(f"{name!r} is neither a host name nor an IP address", hint="for example box.plant.example")
+        raise UsageError(
+            f"{name!r} is neither a host name nor an IP address", hint="write, for example, box.plant.example"
+        )
     return x509.DNSName(name)
 
 

@@ -74,9 +74,11 @@ class Catalogue:
         if entry is None:
             close = self.closest(name, _RESEMBLES)
             names = ", ".join(known.name for known in self.entries)
-            own = f"known: {names}; one of your own: appliance model pull NAME --from FOLDER_OR_FILE"
+            own = (
+                f"catalogue models: {names}; to install your own model: appliance model pull NAME --from FOLDER_OR_FILE"
+            )
             raise UnknownModelError(
-                f"no model {name!r} is in the catalogue", hint=f"did you mean {close}?" if close else own
+                f"the catalogue has no model {name!r}", hint=f"did you mean {close}?" if close else own
             )
         return entry
 

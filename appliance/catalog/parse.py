@@ -63,8 +63,8 @@ def check_file_name(name: str) -> str:
         )
     if PurePath(name).suffix.lower() not in SUFFIXES and name not in TEXTS_WITHOUT_SUFFIX:
         raise UnsafeFormatError(
-            f"{name!r} is not a format that is ever opened",
-            hint="weights come as .safetensors or .gguf; a pickle can run code",
+            f"{name!r} has a format that the appliance never opens",
+            hint="use weights in .safetensors or .gguf files; a pickle can run code",
         )
     return name
 

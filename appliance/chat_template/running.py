@@ -18,7 +18,7 @@ from appliance.chat_template.frames import DONE, REFUSED, TOO_LARGE
 from appliance.errors import PromptTooLongError, RequestError, UnsupportedError
 
 _MIB = 1 << 20
-_COSTLY = f"more than {budget.CPU_S:g} s of computing or {budget.MEMORY_BYTES // _MIB} MiB of memory"
+_COSTLY = f"more than {budget.CPU_S:g} s of CPU time or {budget.MEMORY_BYTES // _MIB} MiB of memory"
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ class RunningTemplate:
             raise RequestError(text, param="messages")
         if kind == TOO_LARGE and text:
             raise PromptTooLongError(
-                f"the prompt has {text} characters, which cannot fit the model's context", param="messages"
+                f"the prompt has {text} characters, which exceed the model's context", param="messages"
             )
         raise _too_costly()
 
 
 def _too_costly() -> RequestError:
     return RequestError(
-        f"the model's chat template needs {_COSTLY} here",
-        hint="send a shorter conversation; if every one is refused, the model's template is at fault",
+        f"the model's chat template needs {_COSTLY} for this conversation",
+        hint="send a shorter conversation; if all conversations fail, the model's template is faulty",
         param="messages",
     )
 

@@ -27,15 +27,19 @@ _MOST_TOKENS = (1 << 31) - 1
 _SEEDS = (-(1 << 63), (1 << 63) - 1)
 # What Python makes of a byte that is no text.
 _NO_TEXT = "\udcff"
-_HELP = "/clear begins anew, /quit or Ctrl-D leaves, Ctrl-C stops an answer."
+_HELP = "/clear starts a new conversation, /quit or Ctrl-D exits, Ctrl-C stops an answer."
 
 
 @click.command("chat")
 @click.argument("prompt", callback=text, required=False)
-@click.option("--system", callback=text, default="", help="System message.")
-@click.option("--max-tokens", type=click.IntRange(1, _MOST_TOKENS), help="Longest answer, in tokens.")
-@click.option("--temperature", type=click.FloatRange(min=0, max=2), help="0 always takes the likeliest token.")
-@click.option("--seed", type=click.IntRange(*_SEEDS), help="Repeat the same random choices.")
+@click.option("--system", callback=text, default="", help="System message of the conversation.")
+@click.option("--max-tokens", type=click.IntRange(1, _MOST_TOKENS), help="Maximum length of an answer, in tokens.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0, max=2),
+    help="Randomness of the answer; 0 always selects the most probable token.",
+)
+@click.option("--seed", type=click.IntRange(*_SEEDS), help="Number that makes random choices repeatable.")
 @json_option
 @click.pass_obj
 def command(
@@ -47,14 +51,14 @@ def command(
     seed: int | None,
     as_json: bool,
 ) -> None:
-    """Talk to the model that is being served on this box.
+    """Chat with the model that this box serves.
 
-    With a PROMPT, or with text on standard input, it answers once; on a terminal it holds a conversation. A box that
-    demands a key gets the one in the environment variable APPLIANCE_API_KEY.
+    With a PROMPT, or with text on standard input, the command prints one answer. Without them, it starts a conversation
+    on the terminal. If the box requires an API key, put the key into the environment variable APPLIANCE_API_KEY.
     """
     up = state.read(box.layout.run)
     if up is None:
-        raise UnavailableError("nothing is being served on this box", hint="appliance up")
+        raise UnavailableError("this box is not serving a model", hint="start it: appliance up MODEL")
     sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
     conversation = Conversation(_door(box, up), up.default_model.name, sampling, system)
     if prompt is None and not sys.stdin.isatty():
@@ -71,7 +75,7 @@ def _door(box: Box, up: UpState) -> Door:
     address = str(Address.from_text(up.grpc).from_here())
     key = os.environ.get(KEY_VARIABLE) or None
     if key and not (key.isascii() and key.isprintable()):
-        raise UsageError(f"{KEY_VARIABLE} holds no key", hint="keys are made by: appliance key create")
+        raise UsageError(f"{KEY_VARIABLE} does not contain an API key", hint="create a key: appliance key create NAME")
     authority = box.layout.tls / CA_CERTIFICATE
     is_ours = up.tls and box.config.access.certificate is None
     return Door(address, up.tls, authority.read_bytes() if is_ours else None, key)

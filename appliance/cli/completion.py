@@ -21,5 +21,5 @@ def command(context: click.Context, shell: str) -> None:
     """  # noqa: D301 - click's mark is the character, not a backslash
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.BadParameter(f"no completion for {shell}")
+        raise click.BadParameter(f"completion for {shell} is not supported")
     click.echo(kind(context.find_root().command, {}, "appliance", VARIABLE).source())

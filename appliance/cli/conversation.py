@@ -109,5 +109,5 @@ def _translate(error: grpc.RpcError) -> ApplianceError:
     kind = _ERRORS.get(error.code(), EngineError)
     hint = "see: appliance status" if kind in {EngineError, UnavailableError} else ""
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-        hint = f"put a key of this box into {KEY_VARIABLE}"
+        hint = f"put an API key of this box into the environment variable {KEY_VARIABLE}"
     return kind(error.details() or str(error.code()), hint=hint)

@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise MissingProgramError(
                 f"the command {cmd_name!r} needs {error.name}, which is not installed",
-                hint=f"install what the export needs: {install_command('export')}",
+                hint=f"install the packages for the export: {install_command('export')}",
             ) from error
         if not isinstance(command, click.Command):
             raise TypeError(f"{path} is not a click command")

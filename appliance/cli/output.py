@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def json_option(function: Function) -> Function:
     """Add `--json` to a command, passed to it as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too, for scripts.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts, including errors.")(function)
 
 
 def print_json(document: Any) -> None:

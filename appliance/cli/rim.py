@@ -75,19 +75,19 @@ def _usage_error(error: click.ClickException) -> ApplianceError:
 def _storage_error(error: OSError) -> ApplianceError:
     what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return NoSpaceError(what, hint="free space there, or choose another folder with --root")
+        return NoSpaceError(what, hint="free some disk space, or choose another folder with --root")
     if isinstance(error, PermissionError):
         return _not_permitted(error)
     if error.errno in {errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT}:
-        return UsageError(what, hint="name another file or folder, or choose another root with --root")
+        return UsageError(what, hint="give another file or folder, or choose another root folder with --root")
     return ApplianceError(what)
 
 
 def _not_permitted(error: PermissionError) -> ApplianceError:
     what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     owner = _owner(error.filename)
-    who = f"as {owner}, who owns it" if owner else "as the user who owns it"
-    return NotPermittedError(what, hint=f"run this command {who}, or choose another root with --root")
+    who = f"as {owner}, the owner of the file" if owner else "as the owner of the file"
+    return NotPermittedError(what, hint=f"run this command {who}, or choose another root folder with --root")
 
 
 def _owner(name: object) -> str:

@@ -11,16 +11,16 @@ from appliance.cli.box import Box
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "chat": ("appliance.cli.chat:command", "Talk to the model that is being served on this box."),
+    "chat": ("appliance.cli.chat:command", "Chat with the model that this box serves."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
-    "engine": ("appliance.cli.engine:command", "TensorRT engines of this box."),
-    "export": ("", "Turn an installed model into an artefact that can be served."),
-    "key": ("appliance.cli.key:command", "API keys of this box."),
-    "model": ("appliance.cli.model:command", "Known and installed models."),
-    "plan": ("", "Predict a model's memory and speed on a target, before any work."),
-    "status": ("appliance.cli.status:command", "Show on one page how the box is doing."),
-    "tls": ("appliance.cli.tls:command", "Certificates of this box."),
-    "up": ("appliance.cli.up:command", "Serve a model until interrupted."),
+    "engine": ("appliance.cli.engine:command", "Build, list and remove TensorRT engines."),
+    "export": ("", "Convert an installed model to an artefact that the box can serve."),
+    "key": ("appliance.cli.key:command", "Create, list, replace and revoke API keys."),
+    "model": ("appliance.cli.model:command", "Download, verify, list and remove models."),
+    "plan": ("", "Predict a model's memory and throughput on a target."),
+    "status": ("appliance.cli.status:command", "Show health, load, memory and warnings on one page."),
+    "tls": ("appliance.cli.tls:command", "Create and show certificates."),
+    "up": ("appliance.cli.up:command", "Serve a model until Ctrl-C."),
 }
 
 
@@ -30,17 +30,17 @@ COMMANDS = {
     table=COMMANDS,
     entry_point_group="appliance.commands",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes and all commands: docs/cli.md. Completion: appliance completion --help",
+    epilog="Exit codes and all commands: docs/cli.md. Shell completion: appliance completion --help",
 )
 @click.option(
     "--root",
     type=click.Path(file_okay=False, readable=False, path_type=Path),
-    help="Folder that holds this box's state. Default: $APPLIANCE_ROOT, else /var/lib/appliance if writable, "
+    help="Folder for the state of this box. Default: $APPLIANCE_ROOT, else /var/lib/appliance if writable, "
     "else ~/.local/share/appliance.",
 )
 @click.version_option(__version__, prog_name="appliance", message="%(prog)s %(version)s")
 @click.pass_context
 def command(context: click.Context, root: Path | None) -> None:
-    """Verified models, served by NVIDIA Triton on this box."""
+    """Verify, export and serve language models on this machine (the box), with NVIDIA Triton."""
     context.obj = box = Box.from_environment(root)
     box.check_readable()

@@ -16,14 +16,14 @@ from appliance.jetson import Board
 from appliance.sizes import size
 from appliance.supervisor.status import BoxStatus, ModelStatus, look
 
-_HINT = "appliance up"
+_HINT = "start it: appliance up MODEL"
 
 
 @click.command("status")
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> int:
-    """Show on one page how the box is doing.
+    """Show health, load, memory and warnings on one page.
 
     With --json, `models` has the figures of each model by its name; the other figures are of the whole box.
 
@@ -34,7 +34,7 @@ def command(box: Box, as_json: bool) -> int:
         if as_json:
             print_json({"running": False, "healthy": False})
             return UnavailableError.exit_code
-        raise UnavailableError("nothing is being served on this box", hint=_HINT)
+        raise UnavailableError("this box is not serving a model", hint=_HINT)
     if as_json:
         print_json(document(status))
     else:
@@ -97,7 +97,9 @@ def page(status: BoxStatus) -> str:
         if model.files_changed
     ]
     if status.disk.is_full:
-        lines.append("warning: the disk of the root is full: the box serves, and writes neither logs nor its state")
+        lines.append(
+            "warning: the disk of the root folder is full: the box still serves, but cannot write logs and state"
+        )
     return "\n".join(lines)
 
 
@@ -121,7 +123,7 @@ def _rows(model: ModelStatus) -> list[tuple[str, str]]:
 
 def _held_back(figures: Mapping[str, float]) -> str:
     allowed = figures.get("slots_allowed", figures.get("slots", 0))
-    return f", {allowed:.0f} allowed in this heat" if allowed < figures.get("slots", 0) else ""
+    return f", {allowed:.0f} allowed at this temperature" if allowed < figures.get("slots", 0) else ""
 
 
 def _board(board: Board) -> list[tuple[str, str]]:
@@ -132,17 +134,17 @@ def _board(board: Board) -> list[tuple[str, str]]:
     if board.gpu_hz is not None and board.gpu_max_hz is not None:
         power.append(f"GPU at {board.gpu_hz / 1e6:.0f} of {board.gpu_max_hz / 1e6:.0f} MHz")
     if board.overcurrent_events:
-        power.append(f"throttled for current {board.overcurrent_events} times since its start")
+        power.append(f"throttled {board.overcurrent_events} times for overcurrent since the board started")
     hottest, headroom = board.hottest, board.headroom_c
     heat = [f"{hottest.celsius:.1f} °C in {hottest.name}"] if hottest else []
-    heat += [f"{headroom:.1f} °C until clocks are lowered"] if headroom is not None and headroom > 0 else []
+    heat += [f"{headroom:.1f} °C below the throttling limit"] if headroom is not None and headroom > 0 else []
     heat += [f"clocks lowered by {', '.join(board.throttled_by)}"] if board.throttled_by else []
     rows = [("board", name), ("power", power), ("heat", heat)]
     return [(title, ", ".join(parts)) for title, parts in rows if parts]
 
 
 def _process(is_healthy: bool, pid: int | None, restarts: int) -> str:
-    again = f", started again {restarts} time{'s' if restarts > 1 else ''}" if restarts else ""
+    again = f", restarted {restarts} time{'s' if restarts > 1 else ''}" if restarts else ""
     return f"{_mark(is_healthy)}, process {pid or 'none'}{again}"
 
 

@@ -8,7 +8,7 @@ import click
 def text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """A parameter's callback. Bytes that are no UTF-8 arrive as lone surrogates, which no message can hold."""
     if value is not None and not is_text(value):
-        raise click.BadParameter("it is not UTF-8 text; convert it first, for example with iconv")
+        raise click.BadParameter("the text is not valid UTF-8; convert it, for example with iconv")
     return value
 
 

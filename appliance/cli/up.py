@@ -33,20 +33,20 @@ _TRITON_HTTP = "127.0.0.1:8000"
 
 @click.command("up")
 @click.argument("model", required=False)
-@click.option("--target", help="Target of the export. Default: serve.target of the configuration.")
-@click.option("--preset", help="Preset of the export. Default: the only one there is, or the target's default.")
-@click.option("--http", metavar="HOST:PORT", help="Where the OpenAI HTTP API listens.")
-@click.option("--grpc", metavar="HOST:PORT", help="Where the gRPC API listens.")
-@click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus scrapes.")
+@click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
+@click.option("--preset", help="Preset of the export. Default: the only exported preset, else the target's default.")
+@click.option("--http", metavar="HOST:PORT", help="Address of the HTTP API (OpenAI, Anthropic, chat page).")
+@click.option("--grpc", metavar="HOST:PORT", help="Address of the gRPC API.")
+@click.option("--metrics", metavar="HOST:PORT", help="Address of the metrics for Prometheus; loopback only.")
 @click.option(
     "--triton-http",
     metavar="HOST:PORT",
     is_flag=False,
     flag_value=_TRITON_HTTP,
-    help=f"Serve Triton's own HTTP API too, for its generate_stream. Without a value: on {_TRITON_HTTP}.",
+    help=f"Also serve Triton's own HTTP API (generate_stream). Address if you give none: {_TRITON_HTTP}.",
 )
-@click.option("--production", is_flag=True, help="Refuse a Triton with known security holes.")
-@click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton.")
+@click.option("--production", is_flag=True, help="Refuse a Triton version with known vulnerabilities.")
+@click.option("--allow-old-triton", is_flag=True, help="With --production: accept the risk of an old Triton version.")
 @click.pass_obj
 def command(
     box: Box,
@@ -60,10 +60,10 @@ def command(
     production: bool,
     allow_old_triton: bool,
 ) -> int:
-    """Serve a model until interrupted.
+    """Serve a model until Ctrl-C.
 
-    MODEL is the name of an exported model; it may be left out when there is only one. Ctrl-C lets running requests
-    finish; a second one ends them.
+    MODEL is the name of an exported model. You can omit it if only one model is exported. After Ctrl-C, the box
+    finishes the running requests and stops. A second Ctrl-C cancels them.
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)

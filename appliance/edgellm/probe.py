@@ -76,7 +76,9 @@ def _judged(found: dict[str, str]) -> EdgeLlm:
     if not version:
         return EdgeLlm(State.NOT_INSTALLED)
     if version != KNOWN_VERSION:
-        return EdgeLlm(State.CANNOT_LOAD, version, gpu, f"it is version {version}, and {KNOWN_VERSION} is known")
+        return EdgeLlm(
+            State.CANNOT_LOAD, version, gpu, f"it is version {version}; the appliance supports only {KNOWN_VERSION}"
+        )
     if error:
         return EdgeLlm(State.CANNOT_LOAD, version, gpu, " ".join(error.split()))
     return EdgeLlm(State.LOADS, version, gpu)

@@ -30,14 +30,14 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> 
     room = max_context_tokens - prompt
     if room < 1:
         raise PromptTooLongError(
-            f"the prompt has {prompt} tokens, the context holds {max_context_tokens} with the completion",
+            f"the prompt has {prompt} tokens; prompt plus completion can have {max_context_tokens}",
             hint="shorten the prompt",
             param="prompt",
         )
     wanted = request.sampling.max_tokens
     if wanted is not None and wanted > room:
         raise PromptTooLongError(
-            f"a prompt of {prompt} tokens leaves room for {room}, max_tokens is {wanted}",
+            f"max_tokens is {wanted}, but a prompt of {prompt} tokens leaves only {room} in the context",
             hint="shorten the prompt or lower max_tokens",
             param="max_tokens",
         )
@@ -50,4 +50,4 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> 
 def _check_ids(name: str, ids: Iterable[int], tokens: int) -> None:
     wrong = next((token for token in ids if not 0 <= token < tokens), None)
     if wrong is not None:
-        raise RequestError(f"{name} holds {wrong}, which is no token of this model", param=name)
+        raise RequestError(f"{name} contains {wrong}, which is not a token id of this model", param=name)

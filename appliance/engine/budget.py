@@ -29,7 +29,7 @@ def context_tokens(manifest: Manifest, config: EngineConfig) -> int:
     if not 1 < wanted <= possible:
         raise UsageError(
             f"a context of {wanted} tokens is not possible: the model allows {shape.context_tokens}, and {shares}",
-            hint="lower max_context_tokens or raise cache_bytes",
+            hint="reduce max_context_tokens or increase cache_bytes",
         )
     return wanted
 

@@ -154,7 +154,7 @@ class EngineCore:
         asked: list[Constraint] = []
         for stream, choice in zip(streams, choices, strict=True):
             if choice.token is None:
-                error = EngineError("the graph computed no usable logits", hint="verify or export the model again")
+                error = EngineError("the graph computed invalid logits", hint="verify or export the model again")
                 self._finish(stream, FinishReason.ERROR, error)
                 continue
             self._chosen[stream.sequence] = choice

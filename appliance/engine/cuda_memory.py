@@ -62,7 +62,7 @@ class CudaMemory:
         error, address = cuda.cudaMalloc(size_bytes)
         if int(error) == _NO_MEMORY:
             forget_error()
-            raise NoSpaceError(f"the GPU does not give {size_bytes} bytes")
+            raise NoSpaceError(f"the GPU cannot allocate {size_bytes} bytes")
         _check(error)
         self._regions.add(int(address))
         ask(cuda.cudaMemsetAsync(address, 0, size_bytes, self._stream))

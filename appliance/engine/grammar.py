@@ -114,7 +114,7 @@ class Grammars:
         for _ in range(_PROBED_TOKENS):
             forbidden = matcher.forbidden()
             if forbidden.all():
-                raise _refusal(matcher.error or "no text matches it")
+                raise _refusal(matcher.error or "no text can match it")
             matcher.accept(int(forbidden.argmin()))
             if matcher.is_complete:
                 return
@@ -173,7 +173,7 @@ def _grammar(wanted: StructuredOutput) -> str:
 
 
 def _refusal(reason: str) -> RequestError:
-    return RequestError(f"{PARAM} cannot be honoured: {_first_line(reason)}", param=PARAM)
+    return RequestError(f"{PARAM} cannot be enforced: {_first_line(reason)}", param=PARAM)
 
 
 def _without_grammar(reason: str, text: str) -> str:
@@ -190,7 +190,7 @@ def _without_grammar(reason: str, text: str) -> str:
 def _first_line(reason: str) -> str:
     """The library's own words, short, without text of the completion."""
     if reason.startswith("NoExtension"):
-        return "no text matches it"
+        return "no text can match it"
     if reason.startswith("Parser Error"):
-        return "the model's tokens cannot write what it asks for"
+        return "the model's tokens cannot produce a matching text"
     return " ".join(reason.removesuffix("<non-verbose/>").split())[:_MAX_REASON_CHARACTERS]

@@ -15,7 +15,7 @@ STEP_CPU_S = 1.0
 # A busy machine gives a process little of its time: this bounds what hangs without computing.
 WALL_S = 60.0
 MEMORY_BYTES = 256 << 20
-_HINT = "simplify it"
+_HINT = "use a simpler schema or grammar"
 
 
 def bound_memory() -> None:
@@ -59,4 +59,4 @@ def why_ended(status: int, *, is_compiled: bool) -> ApplianceError:
 
 
 def _over(reason: str) -> RequestError:
-    return RequestError(f"{PARAM} cannot be honoured: {reason}", hint=_HINT, param=PARAM)
+    return RequestError(f"{PARAM} cannot be enforced: {reason}", hint=_HINT, param=PARAM)

@@ -52,7 +52,7 @@ class GrammarHost:
         """
         if self._control.recv(len(READY)) != READY:
             self.close()
-            raise EngineError("the program that compiles grammars does not start", hint="see the log")
+            raise EngineError("the process that compiles grammars does not start", hint="see the log")
 
     def matcher(self, wanted: StructuredOutput) -> RemoteMatcher:
         """A matcher that has not been opened; it costs nothing yet."""
@@ -102,7 +102,7 @@ class GrammarHost:
         try:
             socket.send_fds(self._control, [message], descriptors)
         except ConnectionError:
-            _log.warning("the program that compiles grammars ended; it is started again")
+            _log.warning("the process that compiles grammars ended; restarting it")
             self.close()
             self._start()
             socket.send_fds(self._control, [message], descriptors)
@@ -130,7 +130,7 @@ class RemoteMatcher:
         try:
             self._socket = self._host.connect(self._wanted)
         except OSError as error:
-            self._fail(EngineError(f"no process could be started for the request's grammar: {error}"))
+            self._fail(EngineError(f"the process for the request's grammar could not be started: {error}"))
 
     @property
     def is_ready(self) -> bool:
@@ -175,7 +175,9 @@ class RemoteMatcher:
     def _refusal(self, reason: str) -> RequestError:
         if self._mask is None:
             return RequestError(reason, param=PARAM)
-        return RequestError(f"{PARAM} cannot be honoured any further: {reason}", hint="simplify it", param=PARAM)
+        return RequestError(
+            f"{PARAM} can no longer be enforced: {reason}", hint="use a simpler schema or grammar", param=PARAM
+        )
 
     def _fail(self, error: ApplianceError) -> None:
         self._waits = False

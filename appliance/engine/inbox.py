@@ -62,9 +62,11 @@ class Inbox:
             if self._refusal is not None:
                 raise UnavailableError(self._refusal.message, hint=self._refusal.hint)
             if request_id in self._live:
-                raise RequestError(f"the request id {request_id!r} is in use", param="request_id")
+                raise RequestError(f"the request id {request_id!r} is already in use", param="request_id")
             if len(self._live) >= self._max_live:
-                raise OverloadedError(f"{len(self._live)} requests run or wait already", hint="try again later")
+                raise OverloadedError(
+                    f"{len(self._live)} requests are already running or waiting", hint="try again later"
+                )
             self._live.add(request_id)
             self._streams.append(stream)
             self._changed.notify()

@@ -43,8 +43,8 @@ class KVCache:
             for region in self._regions:
                 memory.free(region)
             raise NoSpaceError(
-                f"no room for a cache of {slots} slots of {capacity} tokens: {error.message}",
-                hint=error.hint or "lower slots or max_context_tokens",
+                f"not enough memory for a cache of {slots} slots of {capacity} tokens: {error.message}",
+                hint=error.hint or "reduce slots or max_context_tokens",
             ) from error
 
     def addresses(self, slot: int) -> list[int]:

@@ -53,7 +53,7 @@ def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity
 def check_provider() -> None:
     """Raise MissingProgramError unless ONNX Runtime was built for CUDA."""
     if CUDA not in ort.get_available_providers():
-        raise MissingProgramError("the installed ONNX Runtime computes on the CPU alone", hint=_hint())
+        raise MissingProgramError("the installed ONNX Runtime supports only the CPU", hint=_hint())
     # CUDA's libraries are found where pip put them, else where the system has them.
     ort.preload_dlls(directory="")
 
@@ -77,7 +77,7 @@ def check_computes_on_gpu(session: Any) -> None:
     """Raise MissingProgramError when ONNX Runtime fell back to the CPU: it does so with no more than a log line."""
     if session.get_providers()[0] != CUDA:
         raise MissingProgramError(
-            "ONNX Runtime cannot compute on the GPU: a library of CUDA or cuDNN is absent or of another version",
+            "ONNX Runtime cannot compute on the GPU: a library of CUDA or cuDNN is missing or has another version",
             hint=f"Triton's log names it; {_hint()}",
         )
 

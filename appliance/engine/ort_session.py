@@ -44,7 +44,7 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
         return ort.InferenceSession(str(graph), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors share no narrower base
         if _NO_MEMORY.search(str(error)):
-            raise NoSpaceError(f"the weights of {graph.name} find no memory: {error}") from error
+            raise NoSpaceError(f"not enough memory for the weights of {graph.name}: {error}") from error
         raise EngineError(f"ONNX Runtime cannot load {graph.name}: {error}", hint="export the model again") from error
 
 

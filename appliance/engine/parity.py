@@ -81,7 +81,7 @@ class Parity:
         """Raise QualityError where the mean divergence is above what is allowed, or no number."""
         if not self.mean_kl <= allowed_kl:
             raise QualityError(
-                f"the plan does not answer like the model: its mean KL divergence from the reference is "
+                f"the TensorRT plan differs from the model: its mean KL divergence from the reference is "
                 f"{self.mean_kl:.4f} over {self.rows} rows, and {allowed_kl:g} is allowed",
                 hint="the plan is not used; report it with the versions of TensorRT and of the driver",
             )
@@ -127,7 +127,7 @@ def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{PARITY} cannot be read: {error}", hint="export the model again") from error
     if not is_known:
-        raise IntegrityError(f"{PARITY} has another form than this version reads", hint="export the model again")
+        raise IntegrityError(f"{PARITY} has a format that this version does not read", hint="export the model again")
     return cases
 
 

@@ -36,8 +36,8 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
     if manifest.runtime == TENSORRT:
         if config.plan is None:
             raise UsageError(
-                f"{manifest.model} is computed by TensorRT, and no plan of it is named",
-                hint="start it with appliance up, which builds the plan",
+                f"{manifest.model} needs a TensorRT plan, but none is given",
+                hint="start the model with appliance up, which builds the plan",
             )
         gpu = find_gpu()
         from appliance.engine.trt_open import open_trt_runner  # noqa: PLC0415 - a box without a GPU lacks its packages

@@ -77,7 +77,7 @@ class TrtExecutor:
 
         Raises:
             NoSpaceError: the device's memory is too small for it.
-            EngineError: TensorRT refuses the plan, or the plan is of another graph.
+            EngineError: TensorRT rejects the plan, or the plan is of another graph.
         """
         self._trt = trt
         self._memory = memory
@@ -204,8 +204,8 @@ class TrtExecutor:
 def _refused(complaint: str) -> EngineError | NoSpaceError:
     """Why a plan is not loaded: TensorRT has words for it, but no kinds."""
     if "out of memory" in complaint.lower() or "outofmemory" in complaint.lower():
-        return NoSpaceError(f"TensorRT finds no room for the plan: {complaint}")
-    return EngineError(f"TensorRT refuses the plan: {complaint}", hint=_REBUILD)
+        return NoSpaceError(f"TensorRT does not have enough memory for the plan: {complaint}")
+    return EngineError(f"TensorRT rejects the plan: {complaint}", hint=_REBUILD)
 
 
 def _profiles(engine: Any) -> tuple[int, int, PlanLimits]:
@@ -220,7 +220,7 @@ def _profiles(engine: Any) -> tuple[int, int, PlanLimits]:
         found["decode" if most[1] == 1 else "prefill"] = (index, least, most)
     capacity = tuple(engine.get_tensor_shape("past_key_values.0.key"))[2]
     if found.keys() != {"decode", "prefill"} or capacity < 1:
-        raise EngineError("the plan has not one profile for prompts and one for decoding", hint=_REBUILD)
+        raise EngineError("the plan does not have exactly one profile for prefill and one for decoding", hint=_REBUILD)
     prefill, least, most = found["prefill"]
     decode, _, largest = found["decode"]
     return prefill, decode, PlanLimits(capacity, least_chunk=least[1], most_chunk=most[1], batch=largest[0])
@@ -264,7 +264,9 @@ def _check_tensors(trt: Any, engine: Any, shape: ModelShape) -> None:
         or sizes != {(shape.kv_heads, shape.head_dim)}
         or tuple(engine.get_tensor_shape("logits"))[1] != shape.vocabulary
     ):
-        raise EngineError("the plan is of another graph: its inputs and outputs are not the model's", hint=_REBUILD)
+        raise EngineError(
+            "the plan belongs to another graph: its inputs and outputs differ from the model's", hint=_REBUILD
+        )
 
 
 def _complaints(trt: Any) -> Any:

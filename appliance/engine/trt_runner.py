@@ -54,7 +54,7 @@ class TrtRunner:
         limits = executor.limits
         if running > limits.batch:
             raise UsageError(
-                f"the plan decodes at most {limits.batch} sequences at a time, and {running} are wanted",
+                f"the plan decodes at most {limits.batch} sequences at a time, but {running} are required",
                 hint=f"set slots to at most {limits.batch}, or build a plan for more",
             )
         longest = align_down(min(limits.most_chunk, limits.capacity))
@@ -77,7 +77,7 @@ class TrtRunner:
         room = limits.capacity - self.lengths[0]
         if capacity > room:
             raise UsageError(
-                f"the plan holds {room} tokens a sequence, and {capacity} are wanted",
+                f"the plan has space for {room} tokens per sequence, but {capacity} are required",
                 hint=f"set max_context_tokens to at most {max(room, 0)}, or build a plan for more",
             )
 

@@ -35,24 +35,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _settings(arguments: list[str] | None) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m appliance.gateway", description=__doc__)
-    parser.add_argument("--triton", required=True, type=Path, metavar="DIR", help="the folder of Triton's sockets")
-    parser.add_argument("--http", required=True, metavar="HOST:PORT", help="where the OpenAI API listens; loopback")
-    parser.add_argument("--grpc", required=True, metavar="HOST:PORT", help="where the gRPC API listens; loopback")
-    parser.add_argument("--metrics", required=True, metavar="HOST:PORT", help="where Prometheus scrapes; loopback")
-    parser.add_argument("--triton-http", metavar="HOST:PORT", help="where Triton's own HTTP API is served; loopback")
+    parser.add_argument("--triton", required=True, type=Path, metavar="DIR", help="folder of Triton's sockets")
+    parser.add_argument("--http", required=True, metavar="HOST:PORT", help="address of the HTTP API")
+    parser.add_argument("--grpc", required=True, metavar="HOST:PORT", help="address of the gRPC API")
+    parser.add_argument("--metrics", required=True, metavar="HOST:PORT", help="address of the metrics; loopback")
+    parser.add_argument("--triton-http", metavar="HOST:PORT", help="address of Triton's own HTTP API")
     parser.add_argument(
-        "--artefact", required=True, action="append", type=Path, metavar="DIR", help="a model to offer; repeatable"
+        "--artefact",
+        required=True,
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="artefact of a model to serve; repeatable",
     )
     parser.add_argument(
-        "--drain", type=float, default=30.0, metavar="SECONDS", help="for running requests at the end (default: 30)"
+        "--drain",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="time for running requests to finish after SIGTERM (default: 30)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=3600.0, metavar="SECONDS", help="for any one request (default: 3600)"
+        "--timeout", type=float, default=3600.0, metavar="SECONDS", help="maximum time of one request (default: 3600)"
     )
     parser.add_argument(
         "--slots", action="append", type=int, metavar="N", help="of a model, in the order of the artefacts (default: 8)"
     )
-    parser.add_argument("--root", type=Path, metavar="DIR", help="the box's folder: its keys, certificate and socket")
     parser.add_argument(
         "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
     )

@@ -246,7 +246,7 @@ def bind(address: Address, write_timeout_s: float) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise _taken(address) from error
-        raise UsageError(f"{address} cannot be listened on: {error.strerror}") from error
+        raise UsageError(f"cannot listen on {address}: {error.strerror}") from error
     return listener
 
 

@@ -60,7 +60,7 @@ class Endpoint:
 _KEPT = "/v1/responses/{response_id}"
 ENDPOINTS = (
     Endpoint(
-        *("post", "/v1/chat/completions", "Answer a conversation", "ChatAnswer", ChatBody),
+        *("post", "/v1/chat/completions", "Generate the next message of a conversation", "ChatAnswer", ChatBody),
         streams=True,
         treatment=TREATMENTS[CHAT],
     ),
@@ -69,37 +69,43 @@ ENDPOINTS = (
         streams=True,
         treatment=TREATMENTS[COMPLETIONS],
     ),
-    Endpoint("post", "/v1/embeddings", "Refused until an embedding model is installed", "Nothing", EmbeddingBody),
+    Endpoint("post", "/v1/embeddings", "Not supported: the box has no embedding model", "Nothing", EmbeddingBody),
     Endpoint(
-        *("post", "/v1/responses", "Answer in items", "Response", ResponseBody),
+        *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         streams=True,
         treatment=responses.TREATMENT,
     ),
     Endpoint(
-        *("post", "/v1/responses/input_tokens", "Count an input's tokens", "InputTokens", PromptFields),
+        *("post", "/v1/responses/input_tokens", "Count the tokens of an input", "InputTokens", PromptFields),
         treatment=responses.TREATMENT,
     ),
-    Endpoint("get", _KEPT, "An answer that is kept", "Response"),
-    Endpoint("delete", _KEPT, "Forget an answer", "Deleted"),
-    Endpoint("get", f"{_KEPT}/input_items", "List the items of an answer's input", "Items"),
+    Endpoint("get", _KEPT, "Get a stored response", "Response"),
+    Endpoint("delete", _KEPT, "Delete a stored response", "Deleted"),
+    Endpoint("get", f"{_KEPT}/input_items", "List the input items of a stored response", "Items"),
     Endpoint(
-        *("post", "/v1/messages", "Answer a conversation in Anthropic's form", "Message", MessagesBody),
+        *(
+            "post",
+            "/v1/messages",
+            "Generate the next message of a conversation (Anthropic's API)",
+            "Message",
+            MessagesBody,
+        ),
         streams=True,
         treatment=anthropic.TREATMENT,
         failure="MessageFailure",
     ),
     Endpoint(
-        *("post", "/v1/messages/count_tokens", "Count a conversation's tokens", "MessageTokens", CountBody),
+        *("post", "/v1/messages/count_tokens", "Count the tokens of a conversation", "MessageTokens", CountBody),
         treatment=anthropic.TREATMENT,
         failure="MessageFailure",
     ),
-    Endpoint("post", "/v1/tokenize", "Tell a text's tokens", "Tokens", TokenizeBody),
-    Endpoint("post", "/v1/detokenize", "Tell the text of tokens", "Text", DetokenizeBody),
-    Endpoint("get", "/v1/models/{name}/queue", "How long a request would wait", "Queue"),
-    Endpoint("get", "/v1/models", "List the models on offer", "Models"),
+    Endpoint("post", "/v1/tokenize", "Convert a text or a conversation to tokens", "Tokens", TokenizeBody),
+    Endpoint("post", "/v1/detokenize", "Convert tokens to text", "Text", DetokenizeBody),
+    Endpoint("get", "/v1/models/{name}/queue", "Estimate how long a new request would wait", "Queue"),
+    Endpoint("get", "/v1/models", "List the models", "Models"),
     Endpoint("get", "/v1/models/{name}", "Describe a model", "Model"),
-    Endpoint("get", "/health/live", "Whether the gateway runs", "Health"),
-    Endpoint("get", "/health/ready", "Whether a request would be taken now", "Health"),
+    Endpoint("get", "/health/live", "Check that the gateway runs", "Health"),
+    Endpoint("get", "/health/ready", "Check that the box accepts requests", "Health"),
 )
 
 
@@ -146,7 +152,7 @@ def _without_effect(treatment: Treatment) -> dict[str, Any]:
     """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
     ignored = {name: {"description": why} for name, why in treatment.ignored.items()}
     refused = {
-        name: {"enum": [None, *one.neutral], "description": f"refused otherwise: {one.why}"}
+        name: {"enum": [None, *one.neutral], "description": f"other values are errors: {one.why}"}
         for name, one in treatment.refused.items()
     }
     return ignored | refused
@@ -155,7 +161,7 @@ def _without_effect(treatment: Treatment) -> dict[str, Any]:
 def _failures(name: str) -> dict[str, Any]:
     content = {"application/json": {"schema": _reference(name)}}
     statuses = sorted({row.http for row in TABLE.values()} - {_UNSEEN} | {OVERLOADED_STATUS})
-    return {str(status): {"description": "a failure, with its cause", "content": content} for status in statuses}
+    return {str(status): {"description": "an error with its reason", "content": content} for status in statuses}
 
 
 def _answers() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from appliance.errors import ApplianceError, OverloadedError, RequestError, Unav
 
 
 class BodyTooLargeError(RequestError):
-    """The request's body is over the limit."""
+    """The body of the request exceeds the size limit."""
 
 
 class BodyTimeoutError(RequestError):
@@ -16,35 +16,35 @@ class BodyTimeoutError(RequestError):
 
 
 class BodyTypeError(RequestError):
-    """The request's body is not declared as JSON."""
+    """The content type of the request is not JSON."""
 
 
 class UnknownPathError(RequestError):
-    """There is nothing at this path."""
+    """This path does not exist."""
 
 
 class UnknownHostError(RequestError):
-    """The request is addressed to a name that this box is not known by."""
+    """The host name of the request is not a name of this box."""
 
 
 class UnknownMethodError(RequestError):
-    """The path does not take this method."""
+    """The path does not support this method."""
 
 
 class ClientGoneError(RequestError):
-    """The client hung up or stopped reading; nobody reads the answer."""
+    """The client disconnected or stopped reading before the response was complete."""
 
 
 class ShuttingDownError(UnavailableError):
-    """The gateway is draining."""
+    """The gateway is draining: it finishes running requests and accepts no new ones."""
 
 
 class UnknownResponseError(RequestError):
-    """No answer of this id is kept for this client."""
+    """The box has not stored a response with this id for this client."""
 
 
 class LostConversationError(RequestError):
-    """The answer that a request goes on from is not kept, or no longer."""
+    """The previous response is not stored, or no longer stored."""
 
 
 class UnsupportedThreadError(RequestError):
@@ -52,7 +52,7 @@ class UnsupportedThreadError(RequestError):
 
 
 class ForbiddenMethodError(RequestError):
-    """The call would administer the model server, which is not for clients."""
+    """The call would administer the model server; clients cannot do this."""
 
 
 class PassedOnError(ApplianceError):
@@ -68,15 +68,15 @@ class PassedOnError(ApplianceError):
 
 
 class UnauthenticatedError(RequestError):
-    """No good API key or client certificate came with the request."""
+    """The request has no valid API key or client certificate."""
 
 
 class ForbiddenError(RequestError):
-    """The API key or certificate lacks the scope for this."""
+    """The API key or certificate does not have the scope for this request."""
 
 
 class LimitError(OverloadedError):
-    """The request is over a limit of its principal or of the box.
+    """The request exceeds a limit of its principal or of the box.
 
     Attributes:
         retry_after_s: seconds after which trying again makes sense.

@@ -72,8 +72,8 @@ class Services:
         if wanted is not None and len(prompt_ids) + wanted > context:
             param = names.get("max_tokens", "max_tokens")
             raise PromptTooLongError(
-                f"{param} {wanted} and the prompt's {len(prompt_ids)} tokens are more than the context of {context}",
-                hint=f"at most {context - len(prompt_ids)} are left",
+                f"{param} {wanted} plus the prompt's {len(prompt_ids)} tokens exceed the context of {context}",
+                hint=f"set {param} to at most {context - len(prompt_ids)}",
                 param=param,
             )
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)

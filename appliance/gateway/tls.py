@@ -33,7 +33,9 @@ class _Current(Generic[Made]):
             self._mark = files.mark()
             self.value = make(files)
         except (OSError, ValueError) as error:
-            raise UsageError(f"{files.certificate} cannot be used: {error}", hint="appliance tls init") from error
+            raise UsageError(
+                f"{files.certificate} cannot be used: {error}", hint="create a new certificate: appliance tls init"
+            ) from error
 
     def has_changed(self) -> bool:
         """Look at the files, and make a new value if they differ and are good."""

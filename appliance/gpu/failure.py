@@ -18,6 +18,6 @@ def is_lasting(error: int) -> bool:
 def lost(what: str) -> DeviceLostError:
     """The error for a GPU that failed for good, as far as this process is concerned."""
     return DeviceLostError(
-        f"the GPU was lost: {what}",
-        hint="the engine is started again by itself; the kernel's log (dmesg, lines with NVRM) says more",
+        f"the GPU failed: {what}",
+        hint="the box restarts the engine; the kernel log (dmesg, lines with NVRM) has details",
     )

@@ -53,7 +53,7 @@ def _driver() -> Any:
         from cuda.bindings import driver  # noqa: PLC0415 - a box without a GPU may lack the package
     except ImportError as error:
         raise MissingProgramError(
-            f"the GPU cannot be asked: {error}",
+            f"the properties of the GPU cannot be read: {error}",
             hint=f"install NVIDIA's bindings: {install_command('tensorrt')}",
         ) from error
     return driver
@@ -71,13 +71,13 @@ def _initialise(driver: Any) -> None:
         raise _no_driver()
     if code in _OLD_DRIVER:
         raise MissingProgramError(
-            f"NVIDIA's driver is too old, or not the one that the kernel runs ({result.name})",
-            hint="update the driver, and start the machine again after an update",
+            f"NVIDIA's driver is too old, or differs from the loaded kernel module ({result.name})",
+            hint="update the driver and restart the machine",
         )
     if code == _NO_DEVICE:
         raise _no_device("")
     if code == _DEVICE_UNAVAILABLE:
-        raise EngineError("the GPU is in use by a program that shares it with nobody", hint="end that program")
+        raise EngineError("another program uses the GPU exclusively", hint="stop that program")
     raise _failure(result)
 
 
@@ -89,18 +89,18 @@ def _ask(answer: tuple[Any, ...]) -> Any:
 
 
 def _failure(result: Any) -> ApplianceError:
-    return EngineError(f"NVIDIA's driver failed: {result.name}", hint="nvidia-smi and the kernel's log say more")
+    return EngineError(f"NVIDIA's driver failed: {result.name}", hint="nvidia-smi and the kernel log have details")
 
 
 def _no_driver() -> ApplianceError:
     return MissingProgramError(
-        "there is no NVIDIA driver on this box: libcuda.so.1 is not found",
+        "this box has no NVIDIA driver: libcuda.so.1 was not found",
         hint="install NVIDIA's driver; in a container, start it with the NVIDIA container toolkit (--gpus all)",
     )
 
 
 def _no_device(detail: str) -> ApplianceError:
     return UnsupportedError(
-        detail or "NVIDIA's driver finds no GPU",
-        hint="see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides the GPU",
+        detail or "NVIDIA's driver found no GPU",
+        hint="run nvidia-smi, and check that CUDA_VISIBLE_DEVICES does not hide the GPU",
     )

@@ -89,8 +89,8 @@ class SamplingParams:
         for key in value:
             if key not in _READERS:
                 raise RequestError(
-                    f"the sampling parameter {key!r} is not known",
-                    hint=f"known are {', '.join(sorted(_READERS))}",
+                    f"unknown sampling parameter {key!r}",
+                    hint=f"supported: {', '.join(sorted(_READERS))}",
                     param=key,
                 )
         known: dict[str, Any] = {}
@@ -138,7 +138,9 @@ class SamplingParams:
     def _check_ends(self) -> None:
         if len(self.stop) > MAX_STOP_STRINGS:
             raise RequestError(
-                f"{len(self.stop)} stop strings are too many", hint=f"at most {MAX_STOP_STRINGS}", param="stop"
+                f"{len(self.stop)} stop strings are too many for one request",
+                hint=f"send at most {MAX_STOP_STRINGS}",
+                param="stop",
             )
         for text in self.stop:
             if not 0 < len(text) <= MAX_STOP_CHARACTERS:

@@ -44,7 +44,7 @@ class StructuredOutput:
     def __post_init__(self) -> None:
         if len(self.text) > MAX_CHARACTERS:
             raise RequestError(
-                f"{PARAM} has {len(self.text)} characters, at most {MAX_CHARACTERS} are compiled",
+                f"{PARAM} has {len(self.text)} characters; the limit is {MAX_CHARACTERS}",
                 hint="send a smaller schema or grammar",
                 param=PARAM,
             )
@@ -67,8 +67,8 @@ class StructuredOutput:
         unknown = sorted(str(key) for key in given.keys() - known.keys())
         if unknown:
             raise RequestError(
-                f"{PARAM} has {unknown[0]!r}, which is not known",
-                hint=f"known are {', '.join(sorted(known))}",
+                f"{PARAM} has the unknown key {unknown[0]!r}",
+                hint=f"supported: {', '.join(sorted(known))}",
                 param=PARAM,
             )
         if len(given) != 1:
@@ -89,7 +89,7 @@ def _read_schema(value: Any) -> StructuredOutput:
     if isinstance(value, str):
         value = _parse("the schema", value)
     if not isinstance(value, bool | Mapping):
-        raise RequestError(f"a JSON schema is an object or true, not {type(value).__name__}", param=PARAM)
+        raise RequestError(f"a JSON schema must be an object or true, not {type(value).__name__}", param=PARAM)
     return _of_schema(value)
 
 

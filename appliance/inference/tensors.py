@@ -35,14 +35,16 @@ class Tensor:
 
 
 INPUTS = (
-    Tensor("text_input", "TYPE_STRING", 1, "the prompt as text, UTF-8; special tokens in it count as such"),
-    Tensor("input_ids", "TYPE_INT32", -1, "the prompt as token ids (lean form)"),
-    Tensor("stream", "TYPE_BOOL", 1, "one response a step instead of one for all; default false"),
+    Tensor(
+        "text_input", "TYPE_STRING", 1, "the prompt as UTF-8 text; special tokens in it are encoded as special tokens"
+    ),
+    Tensor("input_ids", "TYPE_INT32", -1, "the prompt as token ids (compact form)"),
+    Tensor("stream", "TYPE_BOOL", 1, "true: one response for each step; false (default): one response at the end"),
     Tensor(
         "sampling_parameters",
         "TYPE_STRING",
         1,
-        "JSON object of vLLM's sampling parameters; structured_outputs among them",
+        "JSON object with vLLM's sampling parameters, including structured_outputs",
     ),
     Tensor(
         "request_options",
@@ -54,20 +56,22 @@ INPUTS = (
     Tensor("exclude_input_in_output", "TYPE_BOOL", 1, "leave the prompt out of text_output; default: what stream is"),
     Tensor("return_finish_reason", "TYPE_BOOL", 1, "send finish_reason"),
     Tensor("return_cumulative_logprob", "TYPE_BOOL", 1, "send cumulative_logprob"),
-    Tensor("return_logprobs", "TYPE_BOOL", 1, "send logprobs; null unless the sampling parameter logprobs is given"),
+    Tensor("return_logprobs", "TYPE_BOOL", 1, "send logprobs; null if the sampling parameter logprobs is absent"),
     Tensor("return_num_input_tokens", "TYPE_BOOL", 1, "send num_input_tokens"),
     Tensor("return_num_output_tokens", "TYPE_BOOL", 1, "send num_output_tokens"),
 )
 
 OUTPUTS = (
-    Tensor("text_output", "TYPE_STRING", -1, "the text that is new in this response"),
-    Tensor("token_ids", "TYPE_INT32", -1, "the tokens that are new in this response (lean form)"),
-    Tensor("finish_reason", "TYPE_STRING", -1, '"stop", "length", or "None" before the end (lean form: at the end)'),
+    Tensor("text_output", "TYPE_STRING", -1, "the new text of this response"),
+    Tensor("token_ids", "TYPE_INT32", -1, "the new tokens of this response (compact form)"),
+    Tensor(
+        "finish_reason", "TYPE_STRING", -1, '"stop", "length", or "None" before the end (compact form: only at the end)'
+    ),
     Tensor("cumulative_logprob", "TYPE_FP32", -1, "sum of the log-probabilities so far"),
     Tensor("logprobs", "TYPE_STRING", -1, "JSON: for each new token, token id -> logprob, rank, decoded_token"),
-    Tensor("num_input_tokens", "TYPE_UINT32", 1, "tokens of the prompt"),
-    Tensor("num_output_tokens", "TYPE_UINT32", -1, "tokens that are new in this response"),
-    Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, with the last response (lean form)"),
+    Tensor("num_input_tokens", "TYPE_UINT32", 1, "number of prompt tokens"),
+    Tensor("num_output_tokens", "TYPE_UINT32", -1, "number of new tokens in this response"),
+    Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, in the last response (compact form)"),
 )
 
 

@@ -256,7 +256,7 @@ class KeywordLowering:
         optional = out.get("properties", {}).keys() - required
         if len(optional) > MAX_OPTIONAL_PROPERTIES:
             raise self._whole.refuse(
-                f"an object of it has {len(optional)} optional properties, at most {MAX_OPTIONAL_PROPERTIES} are held"
+                f"an object in it has {len(optional)} optional properties; the limit is {MAX_OPTIONAL_PROPERTIES}"
             )
         for key, reason in uncounted(out, len(required), len(optional)).items():
             if out.pop(key, None) is not None and reason:

@@ -21,7 +21,7 @@ from appliance.json_schema.references import Place, References
 MAX_SCHEMAS = 5000
 MAX_PATTERN_CHARACTERS = 1 << 15
 MAX_DEPTH = 100
-_HINT = "leave it out, or do not ask for a strict schema"
+_HINT = "remove the keyword, or do not use a strict schema"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Whole:
             name, place, at = self._waiting.pop()
             self._definitions[name] = self.schema(place.schema, at, place.base)
         if lowered is False:
-            raise self._refusal("it is false, which nothing satisfies", "send another schema")
+            raise self._refusal("it is false, and no value satisfies it", "send another schema")
         whole = {} if lowered is True else lowered
         if self._definitions:
             whole = {**whole, "$defs": self._definitions}
@@ -104,7 +104,7 @@ class Whole:
         if self._schemas > self._max_schemas:
             raise self._refusal(f"there are more than {MAX_SCHEMAS} schemas", "send smaller schemas")
         if self._level > MAX_DEPTH:
-            raise self._refusal(f"it is more than {MAX_DEPTH} schemas deep", "send a flatter schema")
+            raise self._refusal(f"it is nested more than {MAX_DEPTH} levels deep", "send a flatter schema")
         self._level += 1
         lowered = KeywordLowering(self, node, at, base).lowered()
         self._level -= 1
@@ -123,9 +123,7 @@ class Whole:
         if self._is_strict:
             keyword = at.rsplit("/", 1)[-1]
             reason = f": {why}" if why else ""
-            raise self._refusal(
-                f"{keyword} at {shortened(at)} cannot be held while the answer is written{reason}", _HINT
-            )
+            raise self._refusal(f"{keyword} at {shortened(at)} cannot be enforced during generation{reason}", _HINT)
         self._unheld.append(at)
 
     def reference(self, value: Any, at: str, base: str) -> str:
@@ -146,10 +144,10 @@ class Whole:
 
     def refuse(self, problem: str) -> RequestError:
         """A refusal of a schema that is broken."""
-        return self._refusal(problem, "mend the schema")
+        return self._refusal(problem, "correct the schema")
 
     def _refusal(self, problem: str, hint: str) -> RequestError:
-        return RequestError(f"{self._whose} cannot be honoured: {problem}", hint=hint, param=self._param)
+        return RequestError(f"{self._whose} cannot be enforced: {problem}", hint=hint, param=self._param)
 
     def pattern(self, pattern: str) -> str:
         """Return the lowered pattern.

@@ -57,7 +57,7 @@ def _element(pattern: str, at: int, out: list[str]) -> int:
     if letter == "(":
         group = _GROUP.match(pattern, at)
         if group is None:
-            raise PatternError("look-around, modifiers and other groups that begin with (? cannot be held")
+            raise PatternError("look-around, modifiers and other groups that begin with (? cannot be enforced")
         # A name says nothing here, and the compiler minds one that comes twice.
         out.append("(" if group[0] == "(" else "(?:")
         return group.end()
@@ -101,7 +101,7 @@ def _letter_escape(letter: str, after: str, *, in_class: bool) -> tuple[int | No
     if letter in _CONTROLS and not (letter == "0" and after.isdigit()):
         return _CONTROLS[letter], ""
     if letter.isalnum():
-        raise PatternError(f"the escape \\{letter} cannot be held")
+        raise PatternError(f"the escape \\{letter} cannot be enforced")
     return ord(letter), ""
 
 
@@ -122,7 +122,7 @@ def _class(pattern: str, at: int, out: list[str]) -> int:
                 continue
         members.append(piece if low is None else _spelt(low))
     if not members:
-        raise PatternError("a class without a member cannot be held")
+        raise PatternError("an empty character class cannot be enforced")
     out.append(f"[{'^' if is_negated else ''}{''.join(members)}]")
     return at + 1
 
@@ -138,7 +138,7 @@ def _member(pattern: str, at: int) -> tuple[int, int | None, str]:
 def _spelt(point: int) -> str:
     """A character as both dialects read it, within a class and outside."""
     if point > _LAST or point in _HALVES:
-        raise PatternError("half of a surrogate pair, or a number that is no character, cannot be held")
+        raise PatternError("half of a surrogate pair, or a number that is not a character, cannot be enforced")
     letter = chr(point)
     if letter in _SYNTAX:
         return f"\\{letter}"

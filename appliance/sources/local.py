@@ -52,7 +52,7 @@ def pull_local(
     extra = frozenset(file.name for file in entry.files) if entry else frozenset[str]()
     checkpoint = LocalCheckpoint.open(place, extra)
     if checkpoint.left_out:
-        reporter.say(f"left out: {', '.join(checkpoint.left_out)}")
+        reporter.say(f"not installed: {', '.join(checkpoint.left_out)}")
     wanted: list[tuple[str, Path, ModelFile | None]] = []
     if entry is not None:
         present = find_whole(layout, entry, reporter)
@@ -81,14 +81,14 @@ def pull_local(
 def _match(checkpoint: LocalCheckpoint, file: ModelFile, place: Path) -> Path:
     path = checkpoint.find(file.name)
     if path is None:
-        raise SourceError(f"{place} lacks {file.name}", hint="the catalogue lists it as a part of this model")
+        raise SourceError(f"{place} has no {file.name}", hint="the catalogue lists this file for the model")
     return path
 
 
 def _check_free_name(layout: Layout, name: str) -> None:
     if (layout.models / f"{check_name(name, 'model')}.json").exists():
         raise UsageError(
-            f"a model {name!r} is installed already", hint=f"choose another name, or: appliance model remove {name}"
+            f"a model {name!r} is already installed", hint=f"choose another name, or: appliance model remove {name}"
         )
 
 

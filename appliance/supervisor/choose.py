@@ -63,7 +63,10 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     if not models:
         raise UnknownModelError(_absent(model, every), hint=_how_to_make(model))
     if len(models) > 1:
-        raise UsageError(f"several models are exported: {', '.join(models)}", hint="name the one to serve")
+        raise UsageError(
+            f"several models are exported: {', '.join(models)}",
+            hint="give the name of the model to serve: appliance up MODEL",
+        )
     name = models[0]
     variants = [variant for other, variant in every if other == name]
     for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
@@ -75,8 +78,8 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
         asked = f" as {target}-{wanted}" if wanted else f" for {target}"
         make = f"appliance export {name} --target {target}" + (f" --preset {wanted}" if wanted else "")
         raise UnknownModelError(
-            f"{name} is not exported{asked}; there is {', '.join(variants)}",
-            hint="choose one of these with --target and --preset" + (f", or make it: {make}" if can_be_made else ""),
+            f"{name} is not exported{asked}; exported are: {', '.join(variants)}",
+            hint="choose one of these with --target and --preset" + (f", or export it: {make}" if can_be_made else ""),
         )
     releases = store.releases(name, matching[0])
     folder = releases.current()
@@ -88,7 +91,8 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     manifest = read_manifest(folder)
     if manifest.model != name:
         raise UnknownModelError(
-            f"{folder} holds {manifest.model}, not {name}", hint=f"appliance export {name} --target {target}"
+            f"{folder} contains {manifest.model}, not {name}",
+            hint=f"export the model again: appliance export {name} --target {target}",
         )
     return Artefact(folder, manifest, hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest())
 
@@ -100,11 +104,11 @@ def _presets(target: str) -> tuple[str, ...]:
 
 def _absent(model: str | None, every: Sequence[tuple[str, str]]) -> str:
     if not every:
-        return "no model is exported on this box"
+        return "this box has no exported model"
     there = ", ".join(f"{name} ({variant})" for name, variant in every)
-    return f"{model} is not exported on this box; there is {there}"
+    return f"{model} is not exported on this box; exported are: {there}"
 
 
 def _how_to_make(model: str | None) -> str:
     name = model or "MODEL"
-    return f"appliance model list; appliance model pull {name}; appliance export {name}"
+    return f"run: appliance model list; appliance model pull {name}; appliance export {name}"

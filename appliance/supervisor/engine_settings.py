@@ -50,6 +50,6 @@ def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> N
         options = " ".join(f"{option} {wanted}" for _, wanted, _, option in beyond)
         command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
         raise UsageError(
-            f"the configuration asks for more than the engine of {manifest.model}: {figures}",
-            hint=f"lower it in appliance.toml, or build a larger engine: {command} {options}",
+            f"the configuration exceeds the limits of the TensorRT engine of {manifest.model}: {figures}",
+            hint=f"reduce the values in appliance.toml, or build a larger engine: {command} {options}",
         )

@@ -134,7 +134,7 @@ class GatewayServer:
                 if ended.done():
                     # What it found wrong is what is wrong with the box: the same error, the same exit status.
                     kind = with_exit_code(ended.result().status) or EngineError
-                    raise kind(f"the gateway ended at its start: {self._last_words()}", hint=f"see {self.log}")
+                    raise kind(f"the gateway failed to start: {self._last_words()}", hint=f"see {self.log}")
                 if asyncio.get_running_loop().time() > deadline:
                     raise UnavailableError(
                         f"the gateway did not answer within {_START_TIMEOUT_S:g} s", hint=f"see {self.log}"

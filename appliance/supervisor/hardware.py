@@ -42,5 +42,5 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
 
 def _what_to_export(model: str, fitting: Sequence[Target]) -> str:
     if not fitting:
-        return f"there is no target for this GPU yet; without it: appliance export {model} --target cpu"
+        return f"this version has no target for this GPU; use the CPU: appliance export {model} --target cpu"
     return " or ".join(f"appliance export {model} --target {target.name}" for target in fitting)

@@ -57,7 +57,8 @@ def open_served(layout: Layout, manifest: Manifest) -> ServedPlan:
     plan = PlanStore(layout.engines).current(manifest)
     if plan is None:
         raise UnknownModelError(
-            f"there is no engine of {manifest.model} on this box",
-            hint=f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}",
+            f"this box has no TensorRT engine for {manifest.model}",
+            hint=f"build it: appliance engine build {manifest.model} --target {manifest.target} "
+            f"--preset {manifest.preset}",
         )
     return ServedPlan(plan, read_record(plan).key.profile, manifest.shape.cache_bytes_per_token)

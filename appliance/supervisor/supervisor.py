@@ -238,7 +238,9 @@ class Supervisor:
             if drain.done():
                 trouble = drain.result()
                 if trouble:
-                    raise ForcedEndError("; ".join(trouble), hint=f"requests may have been cut off; see {self._run}")
+                    raise ForcedEndError(
+                        "; ".join(trouble), hint=f"running requests may have been cancelled; see {self._run}"
+                    )
                 return 0
             return INTERRUPTED
         finally:
@@ -272,7 +274,7 @@ class Supervisor:
             self._write()
         except OSError as error:
             if self._is_noted:
-                self._tell(f"the state cannot be written: {error}; serving goes on")
+                self._tell(f"the state file cannot be written: {error}; the box continues to serve")
             self._is_noted = False
         else:
             self._is_noted = True

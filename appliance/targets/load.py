@@ -36,7 +36,7 @@ def get(name: str) -> Target:
     """
     known = targets()
     if name not in known:
-        raise UnknownModelError(f"there is no target {name!r}", hint=f"there are: {', '.join(known)}")
+        raise UnknownModelError(f"there is no target {name!r}", hint=f"targets: {', '.join(known)}")
     return known[name]
 
 

@@ -131,9 +131,7 @@ class Target:
         """
         chosen = name or self.default_preset
         if chosen not in self.presets:
-            raise UnknownModelError(
-                f"{self.name} has no preset {chosen!r}", hint=f"there are: {', '.join(self.presets)}"
-            )
+            raise UnknownModelError(f"{self.name} has no preset {chosen!r}", hint=f"presets: {', '.join(self.presets)}")
         return chosen
 
     @property

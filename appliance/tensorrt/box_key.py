@@ -34,17 +34,21 @@ class BoxKey:
         try:
             descriptor = open_regular(path)
         except FileNotFoundError as error:
-            raise IntegrityError(f"{path} is missing: no plan was built on this box", hint="build it here") from error
+            raise IntegrityError(
+                f"{path} is missing: no plan was built on this box", hint="build the plan on this box"
+            ) from error
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(descriptor).st_mode & 0o777
             secret = stream.read(_KEY_BYTES + 1)
         if mode & 0o077:
             raise IntegrityError(
-                f"{path} has mode {mode:o}: others than its owner may have read it",
-                hint="delete it and build the plans again",
+                f"{path} has mode {mode:o}: other users may have read it",
+                hint="delete the file and build the plans again",
             )
         if len(secret) != _KEY_BYTES:
-            raise IntegrityError(f"{path} is not a key of {_KEY_BYTES} bytes", hint="delete it and build again")
+            raise IntegrityError(
+                f"{path} is not a key of {_KEY_BYTES} bytes", hint="delete the file and build the plans again"
+            )
         return cls(secret)
 
     @classmethod

@@ -52,7 +52,7 @@ def compile_plan(
         The plan, and the timing cache after it.
 
     Raises:
-        UnsupportedError: TensorRT does not take the graph as it is meant, or does not build for this GPU.
+        UnsupportedError: TensorRT rejects the graph as it is meant, or does not build for this GPU.
         NoSpaceError: memory ran out.
         EngineError: TensorRT failed; its own words are in the message.
         KeyboardInterrupt: SIGINT came; it is held back until TensorRT has stopped.
@@ -68,7 +68,7 @@ def compile_plan(
     if not parser.parse(_graph_of_capacity(folder, profile.capacity_tokens), str(folder / GRAPH)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         faults = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
-        raise UnsupportedError(f"{tensorrt} does not take the graph: {_short(faults)}")
+        raise UnsupportedError(f"{tensorrt} rejects the graph: {_short(faults)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     for shapes in profile_shapes(_input_shapes(network), profile):
@@ -86,7 +86,7 @@ def compile_plan(
         _raise_failure(tensorrt, heard)
     unused = [line for line in heard if _UNUSED in line.lower()]
     if unused:
-        raise UnsupportedError(f"{tensorrt} would leave out a part of the graph: {_short(unused)}", hint=_EXPORT)
+        raise UnsupportedError(f"{tensorrt} would ignore a part of the graph: {_short(unused)}", hint=_EXPORT)
     return memoryview(plan), bytes(measured.serialize()) if measured is not None else b""
 
 
@@ -116,7 +116,9 @@ def _shape(name: str, shape: tuple[int, ...], batch: int, length: int, wanted: i
         return (batch, *shape[1:])
     known = {"input_ids": (batch, length), "write_indices": (batch,), "logits_rows": (wanted,)}
     if name not in known:
-        raise UnsupportedError(f"the graph has an input {name!r}, which no plan is built for", hint=_EXPORT)
+        raise UnsupportedError(
+            f"the graph has an input {name!r}, which this version cannot build a plan for", hint=_EXPORT
+        )
     return known[name]
 
 
@@ -135,7 +137,7 @@ def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
     for node in model.graph.node:
         if node.op_type == "Attention" and any(node.input[_ATTENTION_INPUTS:]):
             beyond = ", ".join(filter(None, node.input[_ATTENTION_INPUTS:]))
-            raise UnsupportedError(f"TensorRT would leave out an input of {node.op_type}: {beyond}", hint=_EXPORT)
+            raise UnsupportedError(f"TensorRT would ignore an input of {node.op_type}: {beyond}", hint=_EXPORT)
     for value in (*model.graph.input, *model.graph.output):
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param == _CAPACITY:
@@ -162,8 +164,8 @@ def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
     name = f"SM{compute_capability.replace('.', '')}"
     if not hasattr(kinds, name):
         raise UnsupportedError(
-            f"{tensorrt} does not build for GPUs of compute capability {compute_capability}",
-            hint="install TensorRT itself, which serves server GPUs and Jetson",
+            f"{tensorrt} does not support GPUs of compute capability {compute_capability}",
+            hint="install TensorRT itself, which supports server GPUs and Jetson",
         )
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(kinds, name), 0)
@@ -204,7 +206,7 @@ def _raise_failure(tensorrt: TensorRt, heard: list[str]) -> None:
     if "out of memory" in text.lower() or "outofmemory" in text.lower():
         raise NoSpaceError(
             f"memory ran out while {tensorrt} built the plan: {text}",
-            hint="end what else uses the GPU, or build with fewer --slots or a shorter --context",
+            hint="stop other programs that use the GPU, or build with fewer --slots or a shorter --context",
         )
     raise EngineError(f"{tensorrt} could not build the plan: {text}")
 

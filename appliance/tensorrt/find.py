@@ -70,7 +70,9 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
     """
     serving = {flavour: versions for flavour in _MODULES if (versions := ranges.get(flavour)) is not None}
     if not serving:
-        raise MissingProgramError("this target has no TensorRT", hint="choose a preset that does without it")
+        raise MissingProgramError(
+            "TensorRT does not support this target", hint="choose a preset that does not need TensorRT"
+        )
     installed = [flavour for flavour in serving if importlib.util.find_spec(_MODULES[flavour])]
     unfit = []
     # Without any, the last one is said to be absent: the one that installs by itself, where it serves the target.
@@ -81,7 +83,7 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
         unfit.append(found)
     first = unfit[0]
     raise MissingProgramError(
-        f"{first} is installed; this target takes {serving[first.flavour]}",
+        f"{first} is installed, but this target needs {serving[first.flavour]}",
         hint=f"install {first.flavour.title} of a version within: {_how_to_install(first.flavour)}",
     )
 

@@ -51,7 +51,7 @@ def read_record(folder: Path) -> PlanRecord:
     try:
         content = _read(folder / RECORD, MAX_RECORD_BYTES)
     except FileNotFoundError as error:
-        raise UnknownModelError(f"{folder} holds no plan", hint="build it: appliance engine build MODEL") from error
+        raise UnknownModelError(f"{folder} contains no plan", hint="build it: appliance engine build MODEL") from error
     record = PlanRecord.from_bytes(content, BoxKey.open(PlanStore.of_plan(folder).box_key), str(folder / RECORD))
     if name_of(folder) != record.key.name:
         raise IntegrityError(f"{folder} holds the plan of {record.key.name}", hint=_rebuild(record))
@@ -96,7 +96,7 @@ def check_gpu(record: PlanRecord, gpu: Gpu) -> None:
     if record.key.compute_capability != gpu.compute_capability:
         raise UnsupportedError(
             f"the plan of {record.model} is for compute capability {record.key.compute_capability}, "
-            f"{gpu.name} has {gpu.compute_capability}",
+            f"but {gpu.name} has {gpu.compute_capability}",
             hint=_rebuild(record),
         )
     if record.gpu_uuid != gpu.uuid:
@@ -116,7 +116,7 @@ def check_graph(record: PlanRecord, manifest: Manifest) -> None:
     """
     if dict(record.key.graph) != graph_digests(manifest):
         raise UnsupportedError(
-            f"the plan of {record.model} was built from another graph than the artefact's", hint=_rebuild(record)
+            f"the plan of {record.model} was not built from the artefact's graph", hint=_rebuild(record)
         )
 
 
@@ -129,12 +129,13 @@ def check_versions(record: PlanRecord, tensorrt: TensorRt, driver: str) -> None:
     key = record.key
     if (key.flavour, key.version) != (tensorrt.flavour.value, tensorrt.version):
         raise UnsupportedError(
-            f"the plan of {record.model} was built with {Flavour(key.flavour).title} {key.version}, here is {tensorrt}",
+            f"the plan of {record.model} was built with {Flavour(key.flavour).title} {key.version}, "
+            f"but this box has {tensorrt}",
             hint=_rebuild(record),
         )
     if key.driver != driver:
         raise UnsupportedError(
-            f"the plan of {record.model} was built with driver {key.driver}, here is {driver}",
+            f"the plan of {record.model} was built with driver {key.driver}, but this box has {driver}",
             hint=_rebuild(record),
         )
 
@@ -152,10 +153,10 @@ def read_plan(folder: Path, record: PlanRecord) -> bytes:
         raise IntegrityError(f"{path} is missing", hint=_rebuild(record)) from error
     if len(content) != record.size_bytes:
         raise IntegrityError(
-            f"{path} does not have the {record.size_bytes} bytes that were built", hint=_rebuild(record)
+            f"{path} does not have its original size of {record.size_bytes} bytes", hint=_rebuild(record)
         )
     if hashlib.sha256(content).hexdigest() != record.sha256:
-        raise IntegrityError(f"{path} is not the plan that was built here", hint=_rebuild(record))
+        raise IntegrityError(f"{path} is not the plan that this box built", hint=_rebuild(record))
     return content
 
 

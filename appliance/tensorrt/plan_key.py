@@ -43,7 +43,7 @@ class Profile:
                 raise UsageError(f"a plan's {name} must be at least 1, not {value}")
         if self.chunk_tokens > self.context_tokens:
             raise UsageError(
-                f"a chunk of {self.chunk_tokens} tokens is longer than the context of {self.context_tokens}",
+                f"a chunk of {self.chunk_tokens} tokens is larger than the context of {self.context_tokens}",
                 hint=f"build with --chunk {self.context_tokens} or less, or with a longer --context",
             )
 

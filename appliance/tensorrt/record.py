@@ -77,10 +77,10 @@ class PlanRecord:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
         if not is_ours:
-            raise IntegrityError(f"{path} was not written by this box: its plan is never loaded", hint=_REBUILD)
+            raise IntegrityError(f"{path} was not written by this box, so its plan is not loaded", hint=_REBUILD)
         found = document.pop("format", None)
         if found != FORMAT:
-            raise UnsupportedError(f"{path} has format {found}, this program reads {FORMAT}", hint=_REBUILD)
+            raise UnsupportedError(f"{path} has format {found}, but this version reads {FORMAT}", hint=_REBUILD)
         try:
             key = PlanKey.from_fields(document["key"])
             built_at = datetime.fromisoformat(document["built_at"])

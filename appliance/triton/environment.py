@@ -51,8 +51,8 @@ def server_environment(installation: Installation, environ: Mapping[str, str]) -
     for folder in (programs, *libraries):
         if _SEPARATOR in str(folder):
             raise UsageError(
-                f"{folder} has a colon in its name, which separates the folders of PATH",
-                hint="make the appliance's environment in another folder",
+                f"{folder} has a colon in its name, but the colon separates the folders in PATH",
+                hint="create the appliance's environment in another folder",
             )
     prepared["PATH"] = _join(str(programs), environ.get("PATH", ""))
     prepared["LD_LIBRARY_PATH"] = _join(*map(str, libraries), environ.get("LD_LIBRARY_PATH", ""))

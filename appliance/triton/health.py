@@ -98,7 +98,7 @@ class TritonHealth:
                 text += _text(outputs.get("text_output", b""))
                 tokens += _numbers(outputs.get("num_output_tokens", b""))
         except grpc.aio.AioRpcError as error:
-            raise EngineError(f"the round trip through Triton failed: {error.details()}") from error
+            raise EngineError(f"the test request through Triton failed: {error.details()}") from error
         if not text.startswith(_PROBE) or sum(tokens) != 1:
             raise _not_surviving(f"sent {_PROBE!r}, got {text!r} and {sum(tokens)} tokens instead of 1")
 
@@ -112,13 +112,13 @@ def raw_outputs(response: Any) -> dict[str, bytes]:
 def _refused(message: str) -> ApplianceError:
     installed = importlib.metadata.version("numpy")
     if error_text.read(message) or int(installed.partition(".")[0]) < _NUMPY_MAJOR_TOO_NEW:
-        return EngineError(f"the model refuses a round trip: {message}")
+        return EngineError(f"the model rejects the test request: {message}")
     return _not_surviving(message.splitlines()[0])
 
 
 def _not_surviving(detail: str) -> MissingProgramError:
     return MissingProgramError(
-        f"tensors do not survive the way through Triton's Python backend ({detail})",
+        f"Triton's Python backend damages tensors ({detail})",
         hint="its stub was built against numpy 1, and numpy "
         f"{importlib.metadata.version('numpy')} is installed: install numpy<2 into the appliance's environment",
     )

@@ -86,7 +86,7 @@ def python_library() -> Path:
         if (folder / name).is_file():
             return folder / name
     raise MissingProgramError(
-        f"this Python has no shared library {name}, which Triton's Python backend needs",
+        f"this Python has no shared library {name}; Triton's Python backend needs it",
         hint="use a Python built with --enable-shared (python.org's and uv's are), or on Debian install "
         f"libpython{sys.version_info.major}.{sys.version_info.minor}",
     )
@@ -148,7 +148,7 @@ def _check_python(found: Installation) -> None:
     linked = _STUB_PYTHON.search(found.stub.read_bytes())
     if linked and int(linked[1]) != sys.version_info.minor:
         raise MissingProgramError(
-            f"the Triton of {found.origin} runs Python 3.{int(linked[1])} models, and this is Python "
+            f"the Triton of {found.origin} needs Python 3.{int(linked[1])}, but this is Python "
             f"3.{sys.version_info.minor}",
-            hint=f"make the appliance's environment with Python 3.{int(linked[1])}",
+            hint=f"create the appliance's environment with Python 3.{int(linked[1])}",
         )

@@ -28,7 +28,7 @@ def failure(text: str, where: str) -> ApplianceError:
             _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load {found[1]}: {reason}", hint=hint)
         )
     last = last_errors(text)
-    return _known(last, hint) or EngineError(f"Triton ended at its start: {last or 'it said nothing'}", hint=hint)
+    return _known(last, hint) or EngineError(f"Triton failed to start: {last or 'it printed nothing'}", hint=hint)
 
 
 def last_errors(text: str) -> str:
@@ -50,7 +50,7 @@ def _ours(reason: str) -> ApplianceError | None:
 def _known(reason: str, hint: str) -> ApplianceError | None:
     if "ModuleNotFoundError" in reason or "ImportError" in reason:
         return MissingProgramError(
-            f"Triton's Python cannot import what the model needs: {reason}",
+            f"Triton's Python cannot import a package that the model needs: {reason}",
             hint=f"install the appliance into the environment that runs it; {hint}",
         )
     if "libpython" in reason or "cannot open shared object file" in reason:

@@ -68,7 +68,7 @@ def known_options(program: Path, environment: Mapping[str, str]) -> frozenset[st
     found = frozenset(_OPTION.findall(ran.stderr + ran.stdout))
     if "model-repository" not in found:
         said = (ran.stderr.strip() or ran.stdout.strip() or f"exit status {ran.returncode}").splitlines()[-1]
-        raise MissingProgramError(f"{program} does not run: {said}", hint="install Triton again")
+        raise MissingProgramError(f"{program} failed: {said}", hint="install Triton again")
     return found
 
 

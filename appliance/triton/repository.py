@@ -48,7 +48,7 @@ def template() -> Path:
     for folder in _TEMPLATES:
         if (folder / _TEMPLATE / VERSION / PROGRAM).is_file():
             return folder / _TEMPLATE
-    raise MissingProgramError("the model repository's template is missing", hint="install the appliance again")
+    raise MissingProgramError("the template of the model repository is missing", hint="install the appliance again")
 
 
 def render(repository: Path, models: Sequence[ServedModelSettings]) -> None:

@@ -122,7 +122,10 @@ class TritonServer:
         try:
             await self._wait_ready(self._child, log_start, options.paths)
             if narrow(shared_memory.SHARED_MEMORY, options.shared_memory_prefix):
-                self._say("this kernel cannot keep Triton from opening its shared memory to other users; closed it now")
+                self._say(
+                    "this kernel cannot prevent Triton from opening its shared memory to other users; "
+                    "the box has closed it now"
+                )
         except BaseException:
             await self._child.kill()
             shared_memory.clean(self._owner)
@@ -172,10 +175,10 @@ class TritonServer:
         """Get rid of what a dead server of this root left."""
         orphans = shared_memory.end_orphans(self._owner)
         if orphans:
-            self._say(f"ended {orphans} processes of an earlier run")
+            self._say(f"stopped {orphans} processes of an earlier run")
         removed = shared_memory.clean(self._owner)
         if removed:
-            self._say(f"removed {len(removed)} leftovers of an earlier run from /dev/shm")
+            self._say(f"removed {len(removed)} files of an earlier run from /dev/shm")
 
     def _options(self) -> ServerOptions:
         settings = self._settings

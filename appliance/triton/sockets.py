@@ -40,8 +40,8 @@ def prepare(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != _MODE:
         raise IntegrityError(
-            f"{folder} must be a folder that its owner, the user of the box, alone can enter (mode 0700)",
-            hint=f"Triton's sockets go there, and whoever reaches them needs no key. Delete it: rm -rf '{folder}'",
+            f"{folder} must be a folder of the user of the box that no other user can open (mode 0700)",
+            hint=f"delete the folder: rm -rf '{folder}'; it is for Triton's sockets, which need no key",
         )
     for name in (GRPC, METRICS):
         (folder / name).unlink(missing_ok=True)
@@ -75,9 +75,9 @@ def listens_on(pid: int, paths: set[str]) -> bool:
     found = {name for name in _listening(pid) if not name.startswith(_CUDA)}
     if strays := sorted(found - wanted):
         raise MissingProgramError(
-            f"this Triton listens on {', '.join(strays)}, although it was told to use Unix sockets alone: others could "
-            "reach it without a key",
-            hint="install a Triton that keeps to --grpc-address=unix:PATH and --metrics-address=unix:PATH",
+            f"this Triton also listens on {', '.join(strays)}, although it must use only Unix sockets: other users "
+            "could reach it without a key",
+            hint="install a Triton that supports --grpc-address=unix:PATH and --metrics-address=unix:PATH",
         )
     return found == wanted
 

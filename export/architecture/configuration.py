@@ -91,7 +91,7 @@ class Configuration:
         value = self._take(key, allowed[0])
         if value not in allowed:
             raise UnsupportedError(
-                f"the configuration's {key} is {value!r}, which the graph cannot honour",
+                f"the configuration's {key} is {value!r}, which this version does not support",
                 hint=f"supported: {', '.join(repr(value) for value in allowed)}",
             )
 
@@ -107,12 +107,13 @@ class Configuration:
         unknown = set(parameters) - {"rope_theta", "rope_type"}
         if unknown or parameters.get("rope_type", "default") != "default":
             raise UnsupportedError(
-                f"the configuration's rope_parameters {dict(parameters)!r} ask for a scaled rotation"
+                f"the configuration's rope_parameters {dict(parameters)!r} require a scaled rotation, "
+                "which this version does not support"
             )
         self.require("rope_scaling", None)
         theta = self._config.get("rope_theta", parameters.get("rope_theta"))
         if "rope_theta" in parameters and theta != parameters["rope_theta"]:
-            raise UnsupportedError("the configuration's rope_theta and rope_parameters disagree")
+            raise UnsupportedError("the configuration's rope_theta and rope_parameters differ")
         self._read.add("rope_theta")
         return Configuration({"rope_theta": theta}).number("rope_theta")
 
@@ -126,7 +127,7 @@ class Configuration:
         if unknown:
             raise UnsupportedError(
                 f"the configuration has unknown keys: {', '.join(unknown)}",
-                hint="a key that is not understood may change what the model computes, so it is refused",
+                hint="an unknown key could change what the model computes, so the export stops",
             )
 
     def _take(self, key: str, default: Any) -> Any:

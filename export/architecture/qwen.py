@@ -43,7 +43,7 @@ def _dense(reader: Configuration, *, name: str, qkv_bias: bool, qk_norm: bool, h
             raise UnsupportedError(f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
         head_dim = reader.positive("head_dim", hidden // heads)
     if head_dim % 2:
-        raise UnsupportedError(f"head_dim {head_dim} is odd: its halves cannot be rotated")
+        raise UnsupportedError(f"head_dim {head_dim} is odd; the rotary embedding needs an even number")
     if heads % kv_heads:
         raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
     reader.require("hidden_act", "silu")

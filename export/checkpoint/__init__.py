@@ -28,7 +28,7 @@ def open_checkpoint(files: Mapping[str, Path]) -> Checkpoint:
     ggufs = sorted(name for name in files if name.lower().endswith(".gguf"))
     tensors = sorted(name for name in files if name.lower().endswith(".safetensors"))
     if ggufs and tensors:
-        raise UnsupportedError("the model has both GGUF and safetensors files", hint="keep one of the two forms")
+        raise UnsupportedError("the model has both GGUF and safetensors files", hint="keep only one of the two formats")
     if len(ggufs) > 1:
         raise UnsupportedError(f"the model has several GGUF files: {', '.join(ggufs)}", hint="keep one of them")
     if ggufs:
@@ -38,7 +38,7 @@ def open_checkpoint(files: Mapping[str, Path]) -> Checkpoint:
     pickles = sorted(name for name in files if name.lower().endswith(_PICKLES))
     if pickles:
         raise UnsafeFormatError(
-            f"{pickles[0]} may be a pickle, which can run any code when it is opened",
+            f"{pickles[0]} can be a pickle file, which can run any code when it is opened",
             hint="use the model's safetensors or GGUF files",
         )
     raise UnsupportedError("the model has no weights", hint="expected *.safetensors or one *.gguf file")

@@ -37,7 +37,9 @@ class GgufCheckpoint:
         header = Header.from_bytes(self._file)
         architecture, dialect = dialect_of(header)
         if not dialect.matrices_as_published:
-            raise UnsupportedError(f"the rows of {architecture}'s query and key matrices are permuted")
+            raise UnsupportedError(
+                f"the rows of {architecture}'s query and key matrices are permuted, which this version does not support"
+            )
         self.metadata: Mapping[str, Any] = header.metadata
         self.files: Mapping[str, Path] = {}
         self.config: Mapping[str, Any] = config_of(header)
@@ -66,14 +68,14 @@ class GgufCheckpoint:
             for start in range(0, len(rows), step):
                 flat[start : start + step] = dequantize(rows[start : start + step], entry.type)
         except NotImplementedError as error:
-            raise UnsupportedError(f"{name} is held as {entry.type.name}, which cannot be read") from error
+            raise UnsupportedError(f"{name} has the type {entry.type.name}, which this version cannot read") from error
         return values
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
         """See `Checkpoint`."""
         entry = self._entry(name)
         if entry.type in _PLAIN:
-            raise UnsupportedError(f"{name} is held as {entry.type.name}, not in quantised blocks")
+            raise UnsupportedError(f"{name} has the type {entry.type.name}, which has no quantised blocks")
         return self._rows(entry)
 
     def _rows(self, entry: TensorEntry) -> npt.NDArray[np.uint8]:

@@ -112,10 +112,10 @@ class _Cursor:
             if element in _SCALARS:
                 return self._scalars(_SCALARS[element], count)
             if element != _STRING:
-                raise UnsupportedError(f"the GGUF file has an array of value type {element}, which is not known")
+                raise UnsupportedError(f"the GGUF file has an array of value type {element}, which is unknown")
             return [self.text() for _ in range(count)]
         if kind not in _SCALARS:
-            raise UnsupportedError(f"the GGUF file has a value of type {kind}, which is not known")
+            raise UnsupportedError(f"the GGUF file has a value of type {kind}, which is unknown")
         return self.scalar(_SCALARS[kind])
 
     def _scalars(self, code: str, count: int) -> list[Any]:
@@ -132,7 +132,9 @@ class _Cursor:
 
 def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     if struct.pack("<I", cursor.scalar("I")) != _MAGIC:
-        raise IntegrityError("the file is not GGUF: it does not begin with its mark", hint="pull the model again")
+        raise IntegrityError(
+            "the file is not GGUF: it does not begin with the GGUF magic bytes", hint="pull the model again"
+        )
     version = cursor.scalar("I")
     if version not in _VERSIONS:
         raise UnsupportedError(f"GGUF version {version} is not supported", hint="supported: little-endian 2 and 3")
@@ -142,7 +144,7 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     for _ in range(pair_count):
         key = cursor.name()
         if key in metadata:
-            raise IntegrityError(f"the GGUF file states {key} twice", hint="pull the model again")
+            raise IntegrityError(f"the GGUF file contains {key} twice", hint="pull the model again")
         metadata[key] = cursor.value(cursor.scalar("I"))
     found = [_tensor(cursor) for _ in range(tensor_count)]
     alignment = _alignment(metadata.get("general.alignment", _DEFAULT_ALIGNMENT))
@@ -154,7 +156,7 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
             raise IntegrityError(f"the GGUF file has the tensor {name} twice", hint="pull the model again")
         if entry.offset + entry.size_bytes > size_bytes:
             raise IntegrityError(
-                f"the GGUF file is cut short: {name} reaches beyond its end", hint="pull the model again"
+                f"the GGUF file is truncated: {name} ends beyond the end of the file", hint="pull the model again"
             )
         tensors[name] = entry
     return Header(metadata, tensors)
@@ -175,7 +177,7 @@ def _tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], GGMLQuantizationType
     try:
         return name, shape, GGMLQuantizationType(kind), cursor.scalar("Q")
     except ValueError as error:
-        raise UnsupportedError(f"the tensor {name} has the element type {kind}, which is not known") from error
+        raise UnsupportedError(f"the tensor {name} has the element type {kind}, which is unknown") from error
 
 
 def _size_bytes(name: str, shape: tuple[int, ...], kind: GGMLQuantizationType) -> int:

@@ -97,7 +97,7 @@ def hugging_face_name(name: str) -> str:
         return _OUTSIDE_LAYERS[name]
     match = _LAYER.fullmatch(name)
     if match is None or match[2] not in _IN_LAYER:
-        raise UnsupportedError(f"the GGUF file has the tensor {name}, which is not known")
+        raise UnsupportedError(f"the GGUF file has the tensor {name}, which is unknown")
     return f"model.layers.{match[1]}.{_IN_LAYER[match[2]]}.{match[3]}"
 
 
@@ -137,8 +137,8 @@ def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
         return
     if name not in _SETTINGS:
         raise UnsupportedError(
-            f"the GGUF file has the setting {name}, which is not known",
-            hint="a setting that is not understood may change what the model computes, so it is refused",
+            f"the GGUF file has the setting {name}, which is unknown",
+            hint="an unknown setting could change what the model computes, so the export stops",
         )
     config[_SETTINGS[name]] = _shortest(value) if isinstance(value, float) else value
 
@@ -156,4 +156,4 @@ def _check_same(config: Mapping[str, Any], key: str, value: Any) -> None:
         if isinstance(hidden, int) and isinstance(heads, int) and heads:
             stated = hidden // heads
     if value is not None and value != stated:
-        raise UnsupportedError(f"the GGUF file states {key} as {stated} and as {value}")
+        raise UnsupportedError(f"the GGUF file contains two values for {key}: {stated} and {value}")

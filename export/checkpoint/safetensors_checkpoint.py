@@ -30,15 +30,14 @@ class SafetensorsCheckpoint:
             UnsupportedError: the weights are not plain floats.
         """
         if CONFIG not in files:
-            raise UnsupportedError(
-                f"the model has no {CONFIG}", hint="a model in safetensors files needs its configuration"
-            )
+            raise UnsupportedError(f"the model has no {CONFIG}", hint="a model with safetensors files needs this file")
         self.config: Mapping[str, Any] = read_json(files[CONFIG], CONFIG)
         self.metadata: Mapping[str, Any] = {}
         self.files: Mapping[str, Path] = {name: path for name, path in files.items() if not _is_weights(name)}
         if self.config.get("quantization_config"):
             raise UnsupportedError(
-                "the checkpoint is quantised in a form that is not known", hint="use the model in bf16, or a GGUF file"
+                "the checkpoint has an unsupported quantisation",
+                hint="use the bf16 version of the model, or a GGUF file",
             )
         shards = {name: path for name, path in files.items() if _is_weights(name)}
         self._opened = {name: _open(name, path) for name, path in sorted(shards.items())}
@@ -46,7 +45,7 @@ class SafetensorsCheckpoint:
         for shard, opened in self._opened.items():
             for tensor in opened.keys():  # noqa: SIM118 (not a mapping)
                 if tensor in self._where:
-                    raise IntegrityError(f"{self._where[tensor]} and {shard} both hold {tensor}")
+                    raise IntegrityError(f"{self._where[tensor]} and {shard} both contain {tensor}")
                 self._where[tensor] = shard
         if INDEX in files:
             self._check_index(read_json(files[INDEX], INDEX))
@@ -67,13 +66,15 @@ class SafetensorsCheckpoint:
         """See `Checkpoint`."""
         kind = self.source_type(name)
         if kind not in _FLOATS:
-            raise UnsupportedError(f"{name} is held as {kind}, which cannot be read", hint="use the model in bf16")
+            raise UnsupportedError(
+                f"{name} has the type {kind}, which this version cannot read", hint="use the bf16 version of the model"
+            )
         tensor = self._file(name).get_tensor(name)
         return np.ascontiguousarray(tensor, dtype=np.float32)
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
         """See `Checkpoint`."""
-        raise UnsupportedError(f"{name} is held as {self.source_type(name)}, not in quantised blocks")
+        raise UnsupportedError(f"{name} has the type {self.source_type(name)}, which has no quantised blocks")
 
     def _file(self, name: str) -> Any:
         if name not in self._where:
@@ -87,7 +88,7 @@ class SafetensorsCheckpoint:
         for tensor, shard in sorted(weights.items()):
             if self._where.get(tensor) != shard:
                 raise IntegrityError(
-                    f"{INDEX} says that {tensor} is in {shard}, and it is not", hint="pull the model again"
+                    f"according to {INDEX}, {tensor} is in {shard}, but it is not", hint="pull the model again"
                 )
         extra = sorted(set(self._where) - set(weights))
         if extra:

@@ -65,6 +65,6 @@ class Element:
         if not np.isfinite(rounded).all():
             raise QualityError(
                 f"the weight {name} reaches {np.abs(array).max():g}, beyond the range of {self.name}",
-                hint="export with the preset in bfloat16, which has the range of 32-bit floats",
+                hint="use the bfloat16 preset, which has the range of 32-bit floats",
             )
         return rounded.astype(np.float32) if self.emulated else rounded

@@ -141,20 +141,21 @@ def check_report(content: bytes, where: str) -> dict[str, Any]:
         raise IntegrityError(f"{where} is not a quality report: {error}") from error
     if overflow is not None:
         raise QualityError(
-            f"{overflow['tensor']} reaches {overflow['magnitude']:,.0f}; float16 ends at {FLOAT16_MAX:,.0f}, and half "
-            "of that is allowed",
-            hint=f"nothing was installed; the report is {where}; choose the preset in bfloat16",
+            f"{overflow['tensor']} reaches {overflow['magnitude']:,.0f}; the largest float16 value is "
+            f"{FLOAT16_MAX:,.0f}, and half of it is the limit",
+            hint=f"nothing was installed; the report is {where}; use a bfloat16 preset",
         )
     endless = [name for name, value in figures.items() if isinstance(value, float) and not math.isfinite(value)]
     if kept is True and endless:
         raise QualityError(
-            f"the export's {endless[0]} is {figures[endless[0]]}: the checkpoint's weights make no sense",
+            f"the export's {endless[0]} is {figures[endless[0]]}: the checkpoint's weights are invalid",
             hint=f"nothing was installed; the report is {where}; check the checkpoint's files",
         )
     if kept is not True:
         raise QualityError(
-            f"the export's mean KL divergence is {figures['mean_kl']}, the preset allows {figures['max_mean_kl']}",
-            hint=f"nothing was installed; the report is {where}; choose another preset",
+            f"the export's mean KL divergence is {figures['mean_kl']}, but the preset allows at most "
+            f"{figures['max_mean_kl']}",
+            hint=f"nothing was installed; the report is {where}; use another preset",
         )
     return figures
 

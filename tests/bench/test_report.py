@@ -51,7 +51,7 @@ def test_the_table_of_long_prompts_has_rates_and_seconds():
     text = report(results(RUN.tables[1]))
     assert row(text, "prefill of 1,000")[1] == "400"
     assert row(text, "TTFT of 1,000")[1] == "2.50"
-    assert "Where it must stand" not in text
+    assert "### Targets" not in text
 
 
 def test_machine_versions_and_standing_are_in_it():
@@ -71,7 +71,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head():
 
 def test_a_round_beside_other_work_is_said_so():
     busy = replace(measured(ENGINE.key, {"decode_1": 1.0}, {"decode_1": 1.0}), others_cores=(0.0, 1.25))
-    assert "Others took up to 1.2 cores during 1 of 2 rounds." in report(results(table(busy)))
+    assert "Other programs used up to 1.2 cores during 1 of 2 rounds." in report(results(table(busy)))
 
 
 def test_results_survive_the_file():

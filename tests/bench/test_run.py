@@ -42,7 +42,7 @@ def test_a_quick_run_measures_the_real_engine(layout: Layout):
     # On a busy machine one tiny stream may end before the other begins: then there is no rate of both.
     assert "decode_2" in engine.rounds[0]
     assert set(engine.quality) == {"mean_kl", "top1_agreement"}
-    assert "A smoke run" in report(results)
+    assert "A smoke test" in report(results)
 
 
 @pytest.mark.triton

@@ -67,7 +67,7 @@ def _told(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_box_of_another_user_is_told_as_that(root: Path, words: list[str]):
     told = _told(root, *words, *([] if words == ["up"] else ["--json"]))
     assert told.returncode == _NOT_PERMITTED, told
-    assert "root, who owns it" in told.stderr
+    assert "as root" in told.stderr
     assert told.stdout == ""
 
 

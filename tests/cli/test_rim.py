@@ -74,9 +74,9 @@ def test_wrong_words_exit_with_2_and_say_where_help_is(words, hint, capsys: pyte
 @pytest.mark.parametrize(
     ("number", "code", "hint"),
     [
-        (errno.ENOSPC, 4, "free space"),
-        (errno.EACCES, 14, "who owns it"),
-        (errno.EPERM, 14, "who owns it"),
+        (errno.ENOSPC, 4, "disk space"),
+        (errno.EACCES, 14, "the owner"),
+        (errno.EPERM, 14, "the owner"),
         (errno.EROFS, 2, "--root"),
         (errno.EISDIR, 2, "--root"),
         (errno.EIO, 1, ""),
@@ -93,13 +93,13 @@ def test_trouble_with_the_disk_is_told_in_words(failing, capsys: pytest.CaptureF
 def test_a_file_that_may_not_be_opened_is_told_as_that_whatever_was_made_of_it(
     failing, capsys: pytest.CaptureFixture[str]
 ):
-    error = IntegrityError("keys.json cannot be used", hint="delete it and make new keys")
+    error = IntegrityError("keys.json cannot be used", hint="delete it and create new keys")
     error.__cause__ = PermissionError(errno.EACCES, "Permission denied", "/")
     failing(error)
     assert rim.run(["completion"]) == 14
     told = capsys.readouterr().err
     assert "error: Permission denied: /" in told
-    assert "as root, who owns it" in told
+    assert "as root, the owner" in told
     assert "delete" not in told
 
 

@@ -56,7 +56,7 @@ def test_a_client_certificate_is_signed_by_the_same_ca(tls, tmp_path):
     ("words", "message"),
     [
         (["show"], "this box has no certificate"),
-        (["client", "line-3"], "there is no site CA"),
+        (["client", "line-3"], "no site CA"),
         (["init", "two words"], "neither a host name nor an IP address"),
         (["init", "--days", "1000"], "1000 is not in the range"),
     ],

@@ -91,7 +91,7 @@ def test_triton_killed_mid_stream_gives_the_client_an_error_and_the_next_request
     with box.completion(max_tokens=3) as answer:
         assert json.load(answer)["usage"]["completion_tokens"] == 3
     assert "Triton stopped working (ended by SIGKILL); starting it again now" in box.output.read_text()
-    assert "leftovers of an earlier run" in box.output.read_text()
+    assert "files of an earlier run" in box.output.read_text()
 
 
 def test_the_engines_process_killed_is_started_again(box: RunningBox):
@@ -173,7 +173,7 @@ def test_up_after_a_killed_supervisor_ends_and_removes_what_it_left(box: Running
     box.start()
     wait_until(lambda: box.is_serving or box.process.poll() is not None)
     said = box.output.read_text()
-    assert "an earlier run ended without cleaning up" in said
+    assert "the previous run did not stop cleanly" in said
     assert "processes of an earlier run" in said
     assert not left & _shared_memory_of(box)
     assert all(_has_ended(pid) for pid in family)
@@ -257,7 +257,7 @@ def test_damage_to_any_file_of_an_artefact_is_refused_with_its_reason_and_one_st
     damaged.write_bytes(content)
     refused = box.call("up")
     assert refused.returncode == 8, refused.stderr
-    assert "does not have the digest" in refused.stderr
+    assert "does not match its digest" in refused.stderr
     assert name.removesuffix(".json") in refused.stderr
     assert "Traceback" not in refused.stderr
 

@@ -132,7 +132,7 @@ def test_a_refused_schema_takes_no_place_in_the_engine(engine):
     overlapping = {"type": "object", "patternProperties": {"^a": {"type": "integer"}, "a$": {"type": "string"}}}
     _, _, finish = collect(submit(engine, {"json": overlapping}))
     assert isinstance(finish.error, RequestError)
-    assert "cannot be honoured" in finish.error.message
+    assert "cannot be enforced" in finish.error.message
     assert engine.stats().queue_length == 0
     collect(submit(engine, {"json": {"type": "boolean"}}))
 
@@ -241,9 +241,9 @@ def test_every_form_of_description_is_honoured(engine, wanted, pattern):
         ("json", "not JSON"),
         ('["json"]', "must be an object"),
         ({"structural_tag": "x"}, "structural_tag"),
-        ({"json": {"const": float("nan")}}, "cannot be honoured"),
+        ({"json": {"const": float("nan")}}, "cannot be enforced"),
         ({"regex": "a{1000000}"}, "too many"),
-        ({"choice": ["a\u00ad"]}, "tokens cannot write"),
+        ({"choice": ["a\u00ad"]}, "tokens cannot produce"),
         ({"regex": "\ud800"}, "surrogates"),
         ({"grammar": 'start: "\ud800"'}, "surrogates"),
     ],

@@ -66,7 +66,7 @@ def test_what_could_be_read_in_two_ways_is_a_400_and_the_end(harness, content):
 
 
 def test_the_answer_says_what_is_wrong(harness):
-    assert b"exclude each other" in answers(harness, AMBIGUOUS["length and chunks"])
+    assert b"cannot be used together" in answers(harness, AMBIGUOUS["length and chunks"])
 
 
 def test_a_second_request_of_a_connection_is_read_as_strictly_as_the_first(harness):

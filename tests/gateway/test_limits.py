@@ -68,7 +68,7 @@ def test_too_many_requests_a_minute_are_refused_with_their_limit(make_box, keys)
     assert response.headers["retry-after"] == "30"
     error = response.json()["error"]
     assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
-    assert "this principal's limit of 2 requests a minute (requests_per_minute)" in error["message"]
+    assert "this principal's limit of 2 requests per minute (requests_per_minute)" in error["message"]
     (status, details), trailers = rpc(box, key)
     assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "requests_per_minute" in details
@@ -102,7 +102,7 @@ def test_tokens_are_counted_as_they_come_and_debt_is_waited_for(make_box, keys):
     assert complete(box, key, stream=True).status_code == 200
     response = complete(box, key)
     assert response.status_code == 429
-    assert "20 tokens a minute (tokens_per_minute)" in response.json()["error"]["message"]
+    assert "20 tokens per minute (tokens_per_minute)" in response.json()["error"]["message"]
     # 4 of the prompt and 40 of the answer: 24 in debt, and one more token to begin with.
     assert response.headers["retry-after"] == "75"
     assert len(box.triton.asked) == 1
@@ -123,7 +123,7 @@ def test_a_prompt_over_its_limit_is_a_400_that_names_it(make_box, keys):
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["param"], error["code"]) == ("prompt", "context_length_exceeded")
-    assert "4 tokens are more than the box's limit of 3 (max_prompt_tokens)" in error["message"]
+    assert "4 tokens, more than the box's limit of 3 (max_prompt_tokens)" in error["message"]
     assert rpc(box, key)[0][0] is grpc.StatusCode.INVALID_ARGUMENT
     assert not box.triton.asked
 
@@ -147,7 +147,7 @@ def test_too_many_requests_at_once_are_refused_until_one_ends(make_box, keys):
         response = complete(box, key)
         assert response.status_code == 429
         assert response.headers["retry-after"] == "1"
-        assert "1 requests under way at once (max_requests)" in response.json()["error"]["message"]
+        assert "1 concurrent requests (max_requests)" in response.json()["error"]["message"]
         assert rpc(box, key)[0][0] is grpc.StatusCode.RESOURCE_EXHAUSTED
         with streaming(box, other):
             pass
@@ -192,7 +192,7 @@ def test_several_choices_are_several_requests_at_once(make_box, keys):
     box, key = make_box(max_requests=2), keys.make()
     response = complete(box, key, n=3)
     assert response.status_code == 429
-    assert "2 requests under way at once" in response.json()["error"]["message"]
+    assert "2 concurrent requests" in response.json()["error"]["message"]
     assert box.triton.asked == []
     assert complete(box, key, n=2).status_code == 200
     assert complete(box, key, n=2).status_code == 200

@@ -140,7 +140,7 @@ def test_a_deadline_of_a_grpc_call_ends_it_in_the_engine(box: RunningBox):
     ids=["load", "unload", "index", "shared memory", "trace", "log", "statistics"],
 )
 def test_administration_is_refused(client: triton.InferenceServerClient, ask):
-    with pytest.raises(InferenceServerException, match="not open to clients") as caught:
+    with pytest.raises(InferenceServerException, match="not available to clients") as caught:
         ask(client)
     assert caught.value.status() == "StatusCode.PERMISSION_DENIED"
     assert client.is_model_ready(TINY)

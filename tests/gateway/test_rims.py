@@ -88,4 +88,4 @@ def test_turns_with_tool_calls_need_a_model_that_was_trained_to_call(http):
     assert "was not trained to call tools" in error["message"]
     turn = {"role": "assistant", "content": "a", "function_call": {"name": "f"}}
     error = http.post("/v1/chat/completions", json={"model": MODEL, "messages": [turn]}).json()["error"]
-    assert error["message"] == "messages[0].function_call cannot be honoured"
+    assert error["message"] == "messages[0].function_call is not supported"

@@ -92,7 +92,7 @@ def test_the_driver_of_this_machine_is_asked_or_found_missing():
 
 def test_without_the_package_it_says_which_one(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-    assert "the GPU cannot be asked" in refusal(MissingProgramError)
+    assert "the properties of the GPU cannot be read" in refusal(MissingProgramError)
 
 
 def test_without_a_driver_it_says_so(simulated):
@@ -107,10 +107,10 @@ def test_without_a_driver_it_says_so(simulated):
     ("result", "kind", "words"),
     [
         (driver.CUresult.CUDA_ERROR_STUB_LIBRARY, MissingProgramError, "no NVIDIA driver"),
-        (driver.CUresult.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, MissingProgramError, "too old, or not the one"),
+        (driver.CUresult.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, MissingProgramError, "too old, or differs"),
         (driver.CUresult.CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE, MissingProgramError, "too old"),
-        (driver.CUresult.CUDA_ERROR_NO_DEVICE, UnsupportedError, "finds no GPU"),
-        (driver.CUresult.CUDA_ERROR_DEVICE_UNAVAILABLE, EngineError, "shares it with nobody"),
+        (driver.CUresult.CUDA_ERROR_NO_DEVICE, UnsupportedError, "found no GPU"),
+        (driver.CUresult.CUDA_ERROR_DEVICE_UNAVAILABLE, EngineError, "exclusively"),
         (driver.CUresult.CUDA_ERROR_SYSTEM_NOT_READY, EngineError, "CUDA_ERROR_SYSTEM_NOT_READY"),
     ],
 )
@@ -121,7 +121,7 @@ def test_each_refusal_of_the_driver_has_its_own_words(simulated, result, kind, w
 
 def test_a_driver_that_counts_no_gpu_finds_none(simulated):
     simulated(cuDeviceGetCount=lambda: (OK, 0))
-    assert refusal(UnsupportedError) == "NVIDIA's driver finds no GPU"
+    assert refusal(UnsupportedError) == "NVIDIA's driver found no GPU"
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_count(simulated):

@@ -67,7 +67,7 @@ def test_another_version_is_not_taken_for_the_known_one(environment: Path):
     _install(environment, version="0.12.0")
     found = probe(environment)
     assert found.state is State.CANNOT_LOAD
-    assert found.reason == "it is version 0.12.0, and 0.11.0 is known"
+    assert found.reason == "it is version 0.12.0; the appliance supports only 0.11.0"
 
 
 def test_a_library_that_dies_while_it_loads_is_an_answer(environment: Path):

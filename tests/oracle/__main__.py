@@ -35,9 +35,7 @@ TINY = {
 def main() -> None:
     """Write every golden file; the real model's only when its GGUF file is given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--gguf", type=Path, help="Qwen2.5-Coder-0.5B-Instruct as published in the catalogue's GGUF file"
-    )
+    parser.add_argument("--gguf", type=Path, help="GGUF file of Qwen2.5-Coder-0.5B-Instruct, as in the catalogue")
     arguments = parser.parse_args()
     GOLDEN.mkdir(exist_ok=True)
     torch.manual_seed(0)

@@ -22,13 +22,25 @@ from tests.redteam.warm_up import warm_up
 
 def main() -> int:
     """Run it; 0 if everything held."""
-    parser = argparse.ArgumentParser(prog="make redteam", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long to fuzz; each kind has its share")
-    parser.add_argument("--seed", type=int, help="draw the same chances as the run that printed it")
-    parser.add_argument("--model", choices=["tiny", "real"], default="tiny", help="random weights, or the real model")
-    parser.add_argument("--only", default="", metavar="PATTERN", help="attacks whose name or entries match")
-    parser.add_argument("--rounds", type=int, default=1, help="all attacks so often on one box: what grows shows")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each attack")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.redteam",
+        description="Attack a real box on this machine with all known attacks, while a well-behaved client uses it, "
+        "and print the result of each attack.",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="total time for fuzzing, shared by all fuzzers (default: 60)"
+    )
+    parser.add_argument("--seed", type=int, help="seed that an earlier run printed, to repeat its random choices")
+    parser.add_argument(
+        "--model", choices=["tiny", "real"], default="tiny", help="tiny: random weights; real: the demo model"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="run only attacks whose name or entry points match this regex"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="repeat all attacks on one box, to find growing memory use (default: 1)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each attack")
     given = parser.parse_args()
     seed = random.randrange(1 << 32) if given.seed is None else given.seed
     report = Report(as_json=given.json)

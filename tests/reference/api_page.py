@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from appliance.artefact.parts import CHARACTERS_A_TOKEN
 from appliance.chat_template import budget
+from appliance.errors import ApplianceError
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.http.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
 from appliance.gateway.inference_v1.messages import MAX_MESSAGES
@@ -21,12 +22,12 @@ from tests.reference.parameter_table import meaning
 _HEAD = """\
 # APIs
 
-Written by `make docs` from the code.
+`make docs` generates this page from the code.
 
-The gateway listens on loopback: OpenAI's HTTP API on 127.0.0.1:8080 and a gRPC API on 127.0.0.1:8081, unless
-`appliance up` or `appliance.toml` says otherwise. A box without keys lets everybody on its machine in; clients that
-insist on a key may send any then. [access.md](access.md) says how to make keys and certificates, and open the box to a
-network; the URLs below begin with `https://` then.
+The gateway listens on loopback: the HTTP API (OpenAI, Anthropic) on 127.0.0.1:8080 and the gRPC API on 127.0.0.1:8081.
+`appliance up` and `appliance.toml` can change these addresses. If the box has no API keys, every user of its machine
+can use it; clients that require a key can then send any text as key. [access.md](access.md) describes how to create
+keys and certificates and how to open the box to a network. The URLs below then begin with `https://`.
 
 ```sh
 curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -45,125 +46,153 @@ for chunk in client.chat.completions.create(
 
 ## Endpoints
 
-| request | answer |
+| request | response |
 |---|---|
-| `POST /v1/chat/completions` | the answer to a conversation, rendered with the model's own chat template |
+| `POST /v1/chat/completions` | the next message of a conversation, which the model's own chat template renders |
 | `POST /v1/completions` | the continuation of a prompt, given as text or token ids |
 | `POST /v1/responses` | OpenAI's newer API: [below](#responses) |
 | `POST /v1/messages` | Anthropic's API: [below](#messages) |
-| `POST /v1/tokenize`, `POST /v1/detokenize`, `GET /v1/models/{name}/queue` | [tokens and waits](#tokens-and-waits) |
-| `POST /v1/embeddings` | refused until an embedding model is installed |
-| `GET /openapi.json` | this API in OpenAPI's form |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's form; `max_model_len` is their context |
-| `GET /metrics` | the figures of the box, for the scope `read`: [metrics.md](metrics.md) |
-| `GET /` | the page for people: a chat in the browser; its parts are under `/page/` and need no key |
+| `POST /v1/tokenize`, `POST /v1/detokenize` | [below](#tokens-and-waiting-times) |
+| `GET /v1/models/{name}/queue` | how long a new request would wait: [below](#tokens-and-waiting-times) |
+| `POST /v1/embeddings` | an error, because the box has no embedding model yet |
+| `GET /openapi.json` | the OpenAPI description of this API |
+| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
+| `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
+| `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
 | `GET /health/live` | 200 while the gateway runs |
-| `GET /health/ready` | 200 while a request would be taken: Triton answers, the model is loaded, nothing is draining |
+| `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
 
-Plain HTTP is answered under an IP address, a name without a dot or a private one (`localhost`, `.local`, `.internal`,
-`.home.arpa`); other names in `Host` get 421. There are no CORS headers: pages of other origins cannot use the box.
+Plain HTTP requests must use an IP address, a name without a dot or a private name (`localhost`, `.local`, `.internal`,
+`.home.arpa`) as `Host`. Other names get status 421. The gateway sends no CORS headers, so pages of other origins cannot
+use the box.
 
-A request whose end could be read in two ways gets 400, and its connection ends: `Content-Length` beside
-`Transfer-Encoding`, lengths that differ, folded headers, lines without CR. A head has at most 16 KiB. A name that
-stands twice in an object of a JSON body counts with its last value.
+The gateway rejects requests whose length is ambiguous with status 400 and closes the connection: `Content-Length`
+together with `Transfer-Encoding`, different lengths, folded headers, lines without CR. The headers of a request can
+have at most 16 KiB. If a JSON object has the same name twice, the last value counts.
 
-Every answer has an `x-request-id`: the client's own if it is short and plain, else a new one. Anthropic's name of it,
-`request-id`, is there too. It is in the gateway's log, one JSON line a request, which never holds a prompt or an
-answer. A client that sends `anthropic-version` gets models and errors in Anthropic's form.
+Each response has an `x-request-id`: the client's own id if it is short and has only plain characters, else a new id.
+Anthropic's header `request-id` has the same value. The gateway's log also contains the id. The log has one JSON line
+for each request and never contains a prompt or an answer. A client that sends `anthropic-version` gets models and
+errors in Anthropic's format.
 
-With `"stream": true` the answer is server-sent events that end with `data: [DONE]`. The status comes with the first
-token, so that a refusal by the engine has a status of its own. When a stream fails later, its last event is
-`data: {"error": …}`, and no `[DONE]` follows.
+With `"stream": true`, the response is a stream of server-sent events that ends with `data: [DONE]`. The gateway sends
+the status together with the first token, so an error of the engine before that has its own status. If a stream fails
+later, its last event is `data: {"error": …}` without a `[DONE]`.
 
-An answer's `usage` has, beside the tokens, seconds: `queue_time`, `prompt_time`, `completion_time`, `total_time`. With
-`n`, tokens are added up and seconds are the slowest answer's.
+Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
+`total_time`. With `n`, the tokens are the sum of all answers, and the times are those of the slowest answer.
 
-## Tools, formats, thoughts
+## Tools, response formats and thinking
 
-How a model writes tool calls, and whether it thinks, is in its manifest (`conversation`, from the catalogue entry).
-Where it says nothing, tools are refused; `appliance model pull NAME` and `appliance export NAME` bring an older
-artefact up to date.
+The manifest of a model (`conversation`, from the catalogue entry) defines how the model writes tool calls, and whether
+it can think. If the manifest does not define tool calls, requests with tools fail. If the artefact is old, update it
+with `appliance model pull NAME` and `appliance export NAME`.
 
-| asked for | what happens |
+| request | result |
 |---|---|
-| `tools`, `tool_choice: "auto"` | the model writes what it likes; its calls are read and streamed as it writes them |
-| a `strict` tool, `parallel_tool_calls: false` | words are free; calls are bound by construction |
-| `tool_choice: "required"`, or a function | calls and nothing else, their arguments by their schemas |
-| `tool_choice: "none"` | no calls; the tools stay in the prompt, so that a conversation keeps its prefix |
-| `response_format` | the answer follows by construction |
-| `strict`, and a keyword that no grammar holds (`uniqueItems`, `not`, …) | refused, with the tool's name and the path |
-| such a keyword without `strict` | the rest is held, and headers say so; see below |
+| `tools`, `tool_choice: "auto"` | the model decides freely; the gateway parses its tool calls and streams them |
+| a `strict` tool, `parallel_tool_calls: false` | text is free; the grammar restricts each tool call |
+| `tool_choice: "required"`, or a function | only tool calls; their arguments always match their schemas |
+| `tool_choice: "none"` | no tool calls; the tools stay in the prompt, so its cached prefix can be reused |
+| `response_format` | the answer always matches the format |
+| `strict`, and a keyword that cannot be enforced (`uniqueItems`, `not`, …) | an error with tool name and path |
+| such a keyword without `strict` | the grammar enforces the rest of the schema; response headers report it, see below |
 
-The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not hold, such as
-`response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The finished answer is looked at beside its schema.
-Where it is certain that it breaks it, `appliance-schema-broken` names the format or the tool. A stream's head comes
-too early for that header; the gateway's log counts them in `schema_broken` for both. Patterns and formats are not
-looked at again, so check what the first header lists.
+For example, with the Python client, which parses the answer:
 
-What does not begin as a call of a tool on offer is text. Small models sometimes leave out the marks of a call
-(Qwen2.5-Coder-0.5B does so with `auto`): ask them with `required`, or for a function by its name. Arguments that
-turn out to be no JSON arrive as the model wrote them. A tool's `parameters` must be a schema of the type `object`.
-Thoughts are in `reasoning_content`; `reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking` turn them off.
+```python
+from pydantic import BaseModel
 
-A conversation that goes on begins with the bytes that it had, calls included, as far as the template allows: Qwen3's
-drops the thoughts of earlier turns, and Qwen2.5's writes exactly one newline before a call.
 
-An answer that its length or a stop string cut ends before half a mark: its text has no marks of calls or thoughts, its
-last call has the arguments so far, and Anthropic's `input` what is complete of them. Every such answer is taken back
-as a turn: arguments must begin as a JSON object, but they need not be whole.
+class City(BaseModel):
+    name: str
+    country: str
 
-When the last message is an assistant's text without calls, the answer goes on with it, and has only what is new; the
-model does not think again. `continue_final_message: false` or `add_generation_prompt: true` make the answer a turn of
-its own. Anthropic's API refuses white space at the end of such a text, as Anthropic does. `response_format` cannot
-bind an answer whose beginning is given, and a template that changes the text is refused.
 
-The log-probabilities of a chat's or a response's token have its true bytes, also where it is a part of a character: its
-`token` is then `\\xf0\\x9f`. A completion has no bytes, so such a token is called `bytes:\\xf0\\x9f` there.
+answer = client.chat.completions.parse(
+    model="qwen2.5-coder-0.5b-instruct",
+    messages=[{"role": "user", "content": "Where is the Eiffel tower?"}],
+    response_format=City,
+)
+print(answer.choices[0].message.parsed)
+```
 
-Control tokens come from the template alone. Where a message, a tool's result, a description, a name or a text to fill
-in has the text of one (`<|im_end|>`), it stays that text. The marks that a template writes (`<tool_call>`, `<think>`)
-are such texts in what users and tools say; in the words of the system and of the assistant they are tokens, as models
-were trained. A plain prompt is the exception: the `prompt` of `/v1/completions` without `suffix`, `Complete`, the
-`prompt` of `/v1/tokenize` and KServe's `text_input` are read as they are, so whoever needs a template of his own writes
-it there, and never puts a stranger's words into it.
+The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not enforce, such as
+`response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The gateway checks the complete answer against its
+schema. If the answer certainly violates the schema, the header `appliance-schema-broken` names the format or the tool.
+A stream cannot have this second header, because it sends its headers first. The gateway's log counts both cases in
+`schema_broken`. The gateway does not check patterns and formats again, so check the keywords in the first header
+yourself.
+
+Output that does not begin as a call of one of the tools is text. Small models sometimes omit the marks of a tool call
+(Qwen2.5-Coder-0.5B does so with `auto`): use `required` or the name of a function for them. If the arguments of a call
+are not valid JSON, the client receives them as the model wrote them. A tool's `parameters` must be a schema of type
+`object`. The thinking of a model is in `reasoning_content`. `reasoning_effort: "none"` or
+`chat_template_kwargs.enable_thinking` switch it off.
+
+The prompt of the next turn of a conversation begins with the same bytes as the previous one, including tool calls, as
+far as the template allows. Qwen3's template removes the thinking of earlier turns, and Qwen2.5's template writes
+exactly one newline before a tool call.
+
+If a length limit or a stop string cuts an answer, the answer ends before an incomplete mark. Its text contains no marks
+of tool calls or thinking. Its last tool call has the arguments so far, and Anthropic's `input` has the complete part of
+them. Clients can send each such answer back as a turn: arguments must begin as a JSON object, but they can be
+incomplete.
+
+If the last message is an assistant's text without tool calls, the model continues this text. The answer contains only
+the new text, and the model does not think again. `continue_final_message: false` or `add_generation_prompt: true` start
+a new turn instead. Anthropic's API rejects white space at the end of such a text; the box does the same.
+`response_format` cannot be combined with such a text. If the chat template changes the text, the request fails.
+
+The log-probabilities of chat and responses contain the exact bytes of each token. If a token is only a part of a
+character, its `token` is, for example, `\\xf0\\x9f`. Completions have no bytes; there, the name of such a token is
+`bytes:\\xf0\\x9f`.
+
+Only the chat template can create control tokens. If a message, a tool's result, a description, a name or a text to fill
+in contains the text of a control token (`<|im_end|>`), the box encodes it as plain text. The marks of a template
+(`<tool_call>`, `<think>`) are also plain text if users or tools write them. In system and assistant messages they are
+tokens, as in the training of the models. Plain prompts are different: the box encodes control tokens in the `prompt` of
+`/v1/completions` without `suffix`, in `Complete`, in the `prompt` of `/v1/tokenize` and in KServe's `text_input`. Use
+them if you write the template yourself, and never put text from an untrusted person into them.
 
 ## Access
 
 | | HTTP | gRPC metadata |
 |---|---|---|
 | API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
-| client certificate | in place of a key | in place of a key, where the box insists on certificates |
+| client certificate | instead of a key | instead of a key, if the box requires certificates |
 
-`/health/…` and gRPC's health service are open to all. Models are listed for the scopes `infer` and `read`, all else
-needs `infer`; `admin` may do everything. A principal with limits a minute gets OpenAI's `x-ratelimit-limit-requests`,
-`-remaining-requests` and `-reset-requests` with each answer, and the same three for `-tokens`. Over gRPC a refusal has
-`retry-after` in its trailers.
+`/health/…` and gRPC's health service need no key. The list of models needs the scope `infer` or `read`, all other
+requests need `infer`, and `admin` permits everything. If a principal has limits per minute, each response contains
+OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same three for
+`-tokens`. Over gRPC, a rejected request has `retry-after` in its trailers.
 
 ## Parameters
 
-A parameter that is not in the table is refused by name, unless it is null: null means absent, here and in every object
-of a body. *Honoured*: it has its effect. *Ignored*: it passes and cannot change the answer. *Refused*: 400, but for
-null and the values named, which ask for nothing. This table is of the first two endpoints; the others have their own.
+Unsupported parameters fail with an error that names them. Null means absent, for all parameters and in all objects of a
+body. *Supported*: the parameter has its effect. *Ignored*: the request succeeds, and the parameter cannot change the
+answer. *Rejected*: the request fails with status 400, except with null and the listed values, which have no effect.
+This table is for the first two endpoints; the other endpoints have their own tables.
 
-| parameter | endpoint | treatment | values, meaning |
+| parameter | endpoint | status | values, meaning |
 |---|---|---|---|
 """
 _GRPC = """
 ## gRPC
 
-`appliance.v1.InferenceService` ([schema](../appliance/gateway/proto/appliance/v1/inference.proto)) is ours. Its stubs
-come with the wheel, in `appliance.gateway.proto.appliance.v1`; within v1 no field or method is taken back.
+`appliance.v1.InferenceService` ([schema](../appliance/gateway/proto/appliance/v1/inference.proto)) is our own API. Its
+stubs are in the wheel, in `appliance.gateway.proto.appliance.v1`. Within v1, no field or method will be removed.
 
-| method | answer |
+| method | response |
 |---|---|
 | `Chat`, `Complete` | the answer as a stream; the parameters are those above, with `logprobs` as a number |
-| `Tokenize`, `Detokenize` | tokens of a text or conversation, and back; they never wait for the model |
-| `ListModels` | the models on offer, whether each is ready, and its context |
+| `Tokenize`, `Detokenize` | tokens of a text or conversation, and the text of tokens; without a wait for the model |
+| `ListModels` | the models, whether each is ready, and its context length |
 
-Fields that are not in the schema are refused. The client's deadline reaches the engine. `x-request-id` is metadata, and
-comes back in the trailers. An error carries `google.rpc.Status`: `ErrorInfo` with the table's `code` in capitals as its
-reason, `RequestInfo`, `BadRequest` with the field at fault (also in the trailer `x-error-param`), and `RetryInfo` where
-trying again makes sense. The standard health and reflection services are there:
+Fields that are not in the schema are errors. The engine respects the client's deadline. `x-request-id` is metadata; the
+trailers of the response contain it too. An error contains `google.rpc.Status`: `ErrorInfo` with the `code` of the table
+in capital letters as its reason, `RequestInfo`, `BadRequest` with the invalid field (also in the trailer
+`x-error-param`), and `RetryInfo` if a retry can succeed. The standard health and reflection services are available:
 
 ```sh
 grpcurl -plaintext 127.0.0.1:8081 list
@@ -171,44 +200,48 @@ grpcurl -plaintext 127.0.0.1:8081 list
 
 ### KServe
 
-`inference.GRPCInferenceService` on the same address lets programs written for Triton in: point `tritonclient` at it.
+`inference.GRPCInferenceService` is available on the same address, for programs written for Triton such as
+`tritonclient`.
 
-| methods | treatment |
+| methods | handling |
 |---|---|
-| {questions} | passed on to Triton, without admission |
-| {inference} | checked and passed on, within the limits above; each request of a stream counts alone |
-| {administration} | refused: `PERMISSION_DENIED` |
+| {questions} | forwarded to Triton, without admission control |
+| {inference} | checked and forwarded, within the limits above; each request of a stream counts separately |
+| {administration} | rejected with `PERMISSION_DENIED` |
 | any other | `UNIMPLEMENTED` |
 
-The tensors are those of Triton's vLLM backend: [triton-contract.md](triton-contract.md). The input `principal` is
-refused: who asks is the gateway's to say. So are unknown fields, tensors and outputs, contents that are missing or left
-over, and shared memory; `ModelConfig` leaves out what is the operator's. Triton's own errors come through with its
-status and words, and those of a stream's request within the stream. A client that leaves or stops reading frees its
-slots.
+The tensors are those of Triton's vLLM backend: [triton-contract.md](triton-contract.md). Clients cannot send the input
+`principal`, because the gateway sets it. The gateway also rejects unknown fields, tensors and outputs, missing or
+surplus contents, and shared memory. `ModelConfig` does not show the operator's settings. Triton's own errors keep their
+status and message; an error of a stream's request comes within the stream. If a client disconnects or stops reading,
+its slots become free.
 
-## Leaving
+## Cancellation and shutdown
 
-A client that hangs up or cancels frees its slot within one step of the engine. On SIGTERM the gateway takes nothing
-new, lets running requests finish for the configured time, tells the rest (`shutting_down`), and exits with 0.
+If a client disconnects or cancels, its slot becomes free within one step of the engine. On SIGTERM, the gateway accepts
+no new requests, lets running requests finish for the configured time, sends `shutting_down` to the rest, and exits with
+code 0.
 """
 _LIMITS = """
 ## Limits
 
-The sections `limits` and `principal_limits` of [appliance.toml](configuration.md). A refusal names its limit and costs
-nothing: key, scope, rates and the number of requests under way are checked before the body is read.
+The sections `limits` and `principal_limits` of [appliance.toml](configuration.md) set limits. An error of a limit names
+the limit. The gateway checks key, scope, rates and concurrent requests before it reads the body, so a rejected request
+costs almost nothing.
 
-What one request may hold is bounded, so that no other one waits for it:
+The size of a single request is limited too, so that it cannot delay other requests:
 
-| what | at most |
+| what | maximum |
 |---|---|
-| strings in a JSON body, names of fields included | {strings:,} |
+| strings in a JSON body, including names of fields | {strings:,} |
 | objects and lists in it | {containers:,} |
 | other values in it, such as token ids | {commas:,} |
 | messages over gRPC | {messages:,} |
 | characters of a prompt or a rendered conversation | {characters} for each token of the model's context |
-| computing and memory of the chat template | {cpu_s:g} s of a processor, {memory_mib} MiB |
+| CPU time and memory of the chat template | {cpu_s:g} s, {memory_mib} MiB |
 
-Each is refused with a 400. A template that is over its bound for every conversation is a faulty one.
+A request above one of these limits fails with status 400. If a template exceeds its limit for every conversation, the
+template is faulty.
 """
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
@@ -237,17 +270,17 @@ def _honoured() -> Iterator[tuple[str, str, str, str]]:
         both = [kind[name] for kind in (chat, completions) if name in kind]
         meanings = [meaning(info) for info in both]
         if len(set(meanings)) == 1:
-            yield name, _where(name in chat, name in completions), "honoured", meanings[0]
+            yield name, _where(name in chat, name in completions), "supported", meanings[0]
         else:
-            yield name, CHAT, "honoured", meanings[0]
-            yield name, COMPLETIONS, "honoured", meanings[1]
+            yield name, CHAT, "supported", meanings[0]
+            yield name, COMPLETIONS, "supported", meanings[1]
 
 
 def _others() -> Iterator[tuple[str, str, str, str]]:
     for name, refused in REFUSED.items():
         passes = ", ".join(f"`{json.dumps(value)}`" for value in refused.neutral)
         where = _where(CHAT in refused.endpoints, COMPLETIONS in refused.endpoints)
-        yield name, where, "refused", refused.why + (f"; but {passes}" if passes else "")
+        yield name, where, "rejected", refused.why + (f"; allowed: {passes}" if passes else "")
     for name, ignored in IGNORED.items():
         yield name, _where(CHAT in ignored.endpoints, COMPLETIONS in ignored.endpoints), "ignored", ignored.why
 
@@ -266,8 +299,8 @@ def _errors() -> str:
         "",
         "## Errors",
         "",
-        'In OpenAI\'s shape: `{"error": {"message", "type", "param", "code"}}`; `param` names the field at fault.',
-        f"{retried} come with `Retry-After`.",
+        'OpenAI\'s format: `{"error": {"message", "type", "param", "code"}}`; `param` names the invalid field.',
+        f"Responses with status {retried} contain `Retry-After`.",
         "",
         "| HTTP | gRPC | `code` | meaning |",
         "|---|---|---|---|",
@@ -277,6 +310,8 @@ def _errors() -> str:
 
 
 def _first_line(kind: type) -> str:
+    if kind is ApplianceError:
+        return "Any other failure of the box."
     return (kind.__doc__ or "").strip().splitlines()[0]
 
 
@@ -291,4 +326,4 @@ def _limits() -> str:
         cpu_s=budget.CPU_S,
         memory_mib=budget.MEMORY_BYTES >> 20,
     )
-    return f"{bounds}One request may take {timeout_s:g} s.\n"
+    return f"{bounds}The maximum time of one request is {timeout_s:g} s.\n"

@@ -16,12 +16,12 @@ _MIB = 1 << 20
 _RESPONSES = """
 ## Responses
 
-| request | answer |
+| request | response |
 |---|---|
-| `POST /v1/responses` | an answer in items: `reasoning`, `message`, `function_call` |
-| `GET /v1/responses/{{id}}`, `DELETE /v1/responses/{{id}}` | an answer that is kept, once more; or it is forgotten |
-| `GET /v1/responses/{{id}}/input_items` | the items of its own input; `limit`, `order`, `after` |
-| `POST /v1/responses/input_tokens` | how many tokens an input has; parameters that make the prompt |
+| `POST /v1/responses` | an answer as a list of items: `reasoning`, `message`, `function_call` |
+| `GET /v1/responses/{{id}}`, `DELETE /v1/responses/{{id}}` | returns or deletes a stored response |
+| `GET /v1/responses/{{id}}/input_items` | the items of its own input; parameters `limit`, `order`, `after` |
+| `POST /v1/responses/input_tokens` | the number of tokens of an input; it has only the parameters of the prompt |
 
 ```python
 first = client.responses.create(model="qwen2.5-coder-0.5b-instruct", input="What is an inode?")
@@ -31,24 +31,25 @@ again = client.responses.create(
 )
 ```
 
-Unless `store` is false, an answer is kept for {minutes} minutes, in memory alone: a restart forgets it. Each
-principal has its own {answers} answers and {principal_mib} MiB, all together {total_mib} MiB; the oldest go first.
-A chain whose link is gone is a 400 with the code `previous_response_not_found`, and an answer that is not kept is a
-404.
+Unless `store` is false, the box stores the response for {minutes} minutes, only in memory: a restart deletes it. Each
+principal can store {answers} responses and {principal_mib} MiB, and all principals together {total_mib} MiB; the
+oldest responses are deleted first. If `previous_response_id` names a response that is no longer stored, or one of its
+predecessors is no longer stored, the request fails with status 400 and the code `previous_response_not_found`. A
+request for a response that is not stored gets status 404.
 
-Events have OpenAI's names and consecutive `sequence_number`. The last one is `response.completed`,
-`response.incomplete`, or after an `error` `response.failed`; there is no `[DONE]`. An answer that its length cut is
-`incomplete` with the reason `max_output_tokens`. A function's `strict` counts only when it is true, where OpenAI
-assumes it: a schema that cannot be honoured is then refused.
+Events have OpenAI's names and consecutive `sequence_number`. The last event is `response.completed`,
+`response.incomplete` or, after an `error`, `response.failed`; there is no `[DONE]`. If the length limit cuts an answer,
+its status is `incomplete` with the reason `max_output_tokens`. A function's `strict` is false by default (OpenAI's
+default is true): with `strict: true`, a schema that the box cannot enforce is an error.
 
 """
 _MESSAGES = """
 ## Messages
 
-| request | answer |
+| request | response |
 |---|---|
-| `POST /v1/messages` | Anthropic's API: an answer in blocks: `thinking`, `text`, `tool_use` |
-| `POST /v1/messages/count_tokens` | how many tokens the conversation has; parameters that make the prompt |
+| `POST /v1/messages` | Anthropic's API: an answer as a list of blocks: `thinking`, `text`, `tool_use` |
+| `POST /v1/messages/count_tokens` | the number of tokens of a conversation; it has only the parameters of the prompt |
 
 ```python
 from anthropic import Anthropic
@@ -60,33 +61,33 @@ message = client.messages.create(
 print(message.content[0].text)
 ```
 
-Any `anthropic-version` is taken, and every `anthropic-beta` passes. `thread` is refused with the `error_code`
-`thread_unsupported_request`, after which the tool runner of Anthropic's clients goes on without one. Stop reasons are
-`end_turn`, `stop_sequence` (with the one that it was), `tool_use`, `max_tokens`, and `model_context_window_exceeded`
-when `max_tokens` was more than the context left. `input_tokens` are those that were computed,
-`cache_read_input_tokens` those that were not.
+The box accepts any `anthropic-version` and any `anthropic-beta`. It rejects `thread` with the `error_code`
+`thread_unsupported_request`; the tool runner of Anthropic's clients then continues without threads. Stop reasons are
+`end_turn`, `stop_sequence` (with the sequence), `tool_use`, `max_tokens`, and `model_context_window_exceeded`
+if `max_tokens` was larger than the remaining context. `input_tokens` counts the tokens that the engine computed,
+`cache_read_input_tokens` those that it found in the prefix cache.
 Thinking blocks have no signature. `is_error` puts "Error: " before a tool's result.
 
-Errors on these paths have Anthropic's shape: `{"type": "error", "error": {"type", "message"}, "request_id"}`. The
-status is that of the table below, but a box without room answers 529, `overloaded_error`, as Anthropic does; 429 is
-a client's own limit.
+Errors on these paths have Anthropic's format: `{"type": "error", "error": {"type", "message"}, "request_id"}`. The
+status is that of the table below, with one exception: if the box is overloaded, the status is 529 with
+`overloaded_error`, as at Anthropic; status 429 means that the client reached its own limit.
 
 """
 _INQUIRY = """
-## Tokens and waits
+## Tokens and waiting times
 
-These ask no model, need no room among the requests under way and answer while the box is full.
+These requests do not run the model, do not count as concurrent requests and succeed while the box is fully loaded.
 
-| request | answer |
+| request | response |
 |---|---|
-| `POST /v1/tokenize`, `POST /tokenize` | vLLM's: `count`, `max_model_len`, `tokens`, `token_strs` |
-| `POST /v1/detokenize`, `POST /detokenize` | vLLM's: `prompt` |
-| `GET /v1/models/{name}/queue` | how long a request that comes now would wait for a slot |
+| `POST /v1/tokenize`, `POST /tokenize` | as in vLLM: `count`, `max_model_len`, `tokens`, `token_strs` |
+| `POST /v1/detokenize`, `POST /detokenize` | as in vLLM: `prompt` |
+| `GET /v1/models/{name}/queue` | how long a new request would wait for a slot |
 
-`wait_s` is an estimate: of the `requests` that the gateway has sent and that are not over, those beyond `slots`
-wait, and a slot becomes free every `median_service_s / slots` seconds. `basis` says from how many finished
-requests, the last 64 at most, that median is. It is 0 while a slot is free, and null while there is none and
-nothing has finished yet.
+`wait_s` is an estimate. `requests` is the number of requests that the gateway has sent to the engine and that have not
+finished. The requests beyond `slots` wait, and a slot becomes free every `median_service_s / slots` seconds. `basis` is
+the number of finished requests (at most the last 64) that the median was computed from. `wait_s` is 0 while a slot is
+free. It is null if no slot is free and no request has finished yet.
 
 """
 
@@ -108,9 +109,9 @@ def sections() -> str:
             _MESSAGES,
             parameter_table(MessagesBody, anthropic.TREATMENT),
             _INQUIRY,
-            "Of `tokenize`:\n\n",
+            "Parameters of `tokenize`:\n\n",
             parameter_table(TokenizeBody, none),
-            "\nOf `detokenize`:\n\n",
+            "\nParameters of `detokenize`:\n\n",
             parameter_table(DetokenizeBody, none),
         ]
     )

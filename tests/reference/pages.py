@@ -18,7 +18,7 @@ WIDTH = 100
 
 def exit_codes() -> list[tuple[int, str, str]]:
     """(exit code, what it means, the error's name), in order; one row for each code."""
-    rows = [(0, "Success.", ""), (1, "A failure of the appliance itself; a bug keeps its traceback.", "")]
+    rows = [(0, "Success.", ""), (1, "An unexpected failure of the appliance; a bug prints its traceback.", "")]
     rows += [(kind.exit_code, _first_line(kind), kind.__name__) for kind in _kinds(ApplianceError)]
     return [*sorted(rows), (INTERRUPTED, "Interrupted with Ctrl-C.", "")]
 
@@ -37,13 +37,14 @@ def _first_line(kind: type) -> str:
 
 def cli_page() -> str:
     """Exit codes, and the help of every command."""
-    lines = ["# Command line", "", "Written by `make docs` from the code.", "", "## Exit codes", ""]
+    lines = ["# Command line", "", "`make docs` generates this page from the code.", "", "## Exit codes", ""]
     lines += ["| code | meaning | `error` with --json |", "|---|---|---|"]
     lines += [f"| {code} | {meaning} | {f'`{name}`' if name else ''} |" for code, meaning, name in exit_codes()]
     lines += [
         "",
-        "A failure is one line on standard error, `error: …`, and a second, `  hint: …`, that says what to do.",
-        "With `--json` it is one JSON object there, with the keys `error`, `message`, `hint` and `exit_code`.",
+        "An error prints two lines to standard error: `error: …` says what is wrong, `  hint: …` says what to do.",
+        "With `--json`, an error prints one JSON object to standard error, with the keys `error`, `message`, `hint`",
+        "and `exit_code`.",
     ]
     for path, helped in _helps(root, "appliance"):
         lines += ["", f"## {path}", "", "```", helped, "```"]

@@ -16,14 +16,14 @@ _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 def parameter_table(kind: type[BaseModel], treatment: Treatment) -> str:
     """One row a parameter, sorted."""
     rows = [
-        (name, "honoured", meaning(info)) for name, info in kind.model_fields.items() if name not in treatment.refused
+        (name, "supported", meaning(info)) for name, info in kind.model_fields.items() if name not in treatment.refused
     ]
     for name, refused in treatment.refused.items():
         passes = ", ".join(f"`{json.dumps(value)}`" for value in refused.neutral)
-        rows.append((name, "refused", refused.why + (f"; but {passes}" if passes else "")))
+        rows.append((name, "rejected", refused.why + (f"; allowed: {passes}" if passes else "")))
     rows += [(name, "ignored", why) for name, why in treatment.ignored.items()]
     lines = [f"| `{name}` | {how} | {words} |" for name, how, words in sorted(rows)]
-    return "\n".join(["| parameter | treatment | values, meaning |", "|---|---|---|", *lines]) + "\n"
+    return "\n".join(["| parameter | status | values, meaning |", "|---|---|---|", *lines]) + "\n"
 
 
 def meaning(info: FieldInfo) -> str:

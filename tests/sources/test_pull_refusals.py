@@ -38,7 +38,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(layout, published, ind
     index.cut_after[SECOND] = 0
     with pytest.raises(SourceError, match=SECOND) as caught:
         pull(layout, published.entry, told.reporter, settings)
-    assert "goes on where it stopped" in caught.value.hint
+    assert "continues the download" in caught.value.hint
     assert nothing_is_stored(layout)
 
     index.asked.clear()

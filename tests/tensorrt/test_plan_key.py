@@ -69,7 +69,7 @@ def test_the_graphs_two_files_are_in_the_key_and_nothing_else_of_the_artefact(si
         ((0, 64, 16), "a plan's slots must be at least 1, not 0"),
         ((4, 0, 16), "context_tokens must be at least 1"),
         ((4, 64, -1), "chunk_tokens must be at least 1"),
-        ((4, 64, 65), "a chunk of 65 tokens is longer than the context of 64"),
+        ((4, 64, 65), "a chunk of 65 tokens is larger than the context of 64"),
     ],
 )
 def test_impossible_profiles_are_refused(fields: tuple[int, int, int], message: str):

@@ -81,7 +81,7 @@ def test_a_box_stops_after_many_refusals_as_after_none(box):
     for _ in range(REFUSALS):
         status, body = ask(box, CANNOT_BE_HELD)
         assert status == 400
-        assert "cannot be honoured" in body
+        assert "cannot be enforced" in body
     box.process.terminate()
     box.process.wait()
     assert "Exit timeout expired" not in (box.root / "run" / "triton.log").read_text()

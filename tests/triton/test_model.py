@@ -203,8 +203,8 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
         pytest.param({"text_input": "a", "sampling_parameters": "[" * 50_000}, "is not JSON", id="too deep"),
         pytest.param(
             {"text_input": "a", "sampling_parameters": {"structured_outputs": {"json": {"not": {}}}}},
-            "RequestError[structured_outputs]: structured_outputs cannot be honoured: not at #/not",
-            id="a schema that cannot be honoured",
+            "RequestError[structured_outputs]: structured_outputs cannot be enforced: not at #/not",
+            id="a schema that cannot be enforced",
         ),
         pytest.param({"text_input": "a", "sampling_parameters": {"temprature": 1}}, "[temprature]", id="unknown key"),
         pytest.param({"text_input": "a", "sampling_parameters": {"a]: b": 1}}, "RequestError: ", id="brackets"),

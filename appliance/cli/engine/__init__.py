@@ -7,13 +7,16 @@ import click
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "build": ("appliance.cli.engine.build:command", "Build the engine of a model for the GPU of this box."),
-    "list": ("appliance.cli.engine.list:command", "List the engines that were built on this box."),
-    "prune": ("appliance.cli.engine.prune:command", "Remove engines that are neither current nor the one before."),
-    "show": ("appliance.cli.engine.show:command", "Show what a model's engine was built from, and how."),
+    "build": ("appliance.cli.engine.build:command", "Build a model's TensorRT engine for the GPU of this box."),
+    "list": ("appliance.cli.engine.list:command", "List the TensorRT engines that were built on this box."),
+    "prune": (
+        "appliance.cli.engine.prune:command",
+        "Remove old TensorRT engines; keep each model's current and previous one.",
+    ),
+    "show": ("appliance.cli.engine.show:command", "Show how a model's TensorRT engine was built."),
 }
 
 
 @click.group("engine", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """TensorRT engines of this box."""
+    """Build, list and remove TensorRT engines."""

@@ -28,11 +28,11 @@ from appliance.tensorrt.usual_profile import usual_profile
 
 @click.command("build")
 @click.argument("model")
-@click.option("--target", help="Target of the export. Default: serve.target of the configuration.")
-@click.option("--preset", help="Preset of the export. Default: the only one there is, or the target's default.")
-@click.option("--slots", type=click.IntRange(1), help="Sequences that decode at once at most.")
-@click.option("--context", type=click.IntRange(16), help="Tokens of prompt and completion together.")
-@click.option("--chunk", type=click.IntRange(16), help="Prompt tokens of one step at most.")
+@click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
+@click.option("--preset", help="Preset of the export. Default: the only exported preset, else the target's default.")
+@click.option("--slots", type=click.IntRange(1), help="Maximum number of sequences that decode together.")
+@click.option("--context", type=click.IntRange(16), help="Maximum tokens of prompt plus completion.")
+@click.option("--chunk", type=click.IntRange(16), help="Maximum prompt tokens in one prefill step.")
 @json_option
 @click.pass_obj
 def command(
@@ -45,11 +45,11 @@ def command(
     chunk: int | None,
     as_json: bool,
 ) -> None:
-    """Build the engine of a model for the GPU of this box.
+    """Build a model's TensorRT engine for the GPU of this box.
 
-    MODEL is the name of an exported model whose preset is computed by TensorRT. An engine that is there and fits is not
-    built again. What is not said stays as in the engine that is there, or else as the target has it. `appliance up`
-    does this by itself.
+    MODEL is the name of a model that was exported with a TensorRT preset. If an engine exists that fits the GPU, driver
+    and options, the command builds nothing. Omitted options keep the existing engine's values, else the target's.
+    `appliance up` also builds a missing engine.
     """
     artefact = choose(box.layout, model, target or box.config.serve.target, preset)
     hardware = targets.get(artefact.manifest.target)

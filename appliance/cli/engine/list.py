@@ -15,10 +15,10 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """List the engines that were built on this box.
+    """List the TensorRT engines that were built on this box.
 
-    Whether an engine still fits GPU, driver and TensorRT is found out when it is used: `appliance up` builds it again
-    where it does not.
+    This command does not check whether an engine still fits the GPU, the driver and the TensorRT version. `appliance
+    up` checks this and builds a new engine if necessary.
     """
     store = PlanStore(box.layout.engines)
     found = [(plan, *record_or_fault(plan)) for plan in store.plans()]
@@ -33,7 +33,7 @@ def command(box: Box, as_json: bool) -> None:
         )
         return
     if not found:
-        click.echo("no engine was built on this box; appliance engine build MODEL, or appliance up, builds one")
+        click.echo("this box has no TensorRT engine; build one with appliance engine build MODEL, or with appliance up")
         return
     table(
         ("MODEL", "FOR", "STATE", "SERVES", "SIZE", "BUILT WITH"),

@@ -16,7 +16,7 @@ from appliance.tensorrt.plan_store import PlanStore
 def command(box: Box, as_json: bool) -> None:
     """Remove engines that are neither current nor the one before, nor served."""
     store = PlanStore(box.layout.engines)
-    with store.changing(lambda: tell("waiting for a build to finish")):
+    with store.changing(lambda: tell("waiting until another build has finished")):
         removed, freed = store.prune()
     if as_json:
         print_json({"removed": [str(plan) for plan in removed], "freed_bytes": freed})

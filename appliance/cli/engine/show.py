@@ -17,16 +17,17 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, model: str, as_json: bool) -> None:
-    """Show what a model's engine was built from, and how.
+    """Show how a model's TensorRT engine was built.
 
-    Of each target and preset that the model has an engine for, the current one is shown.
+    The command shows the current engine for each target and preset of the model: its source files, GPU, driver,
+    TensorRT version and limits.
     """
     store = PlanStore(box.layout.engines)
     plans = [plan for plan in store.plans() if plan.parent.parent.name == model and store.is_current(plan)]
     if not plans:
         raise UnknownModelError(
-            f"there is no engine of {model!r} on this box",
-            hint="see appliance engine list; appliance engine build, or appliance up, builds one",
+            f"this box has no TensorRT engine for {model!r}",
+            hint="list the engines: appliance engine list; build one: appliance engine build MODEL",
         )
     shown = []
     for plan in plans:
@@ -34,7 +35,7 @@ def command(box: Box, model: str, as_json: bool) -> None:
         if record is None:
             raise IntegrityError(
                 fault,
-                hint=f"build it again, for {plan.parent.name}: appliance engine build {model}",
+                hint=f"build the engine for {plan.parent.name} again: appliance engine build {model}",
             )
         shown.append((plan, record))
     if as_json:

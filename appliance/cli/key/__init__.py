@@ -7,13 +7,13 @@ import click
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "create": ("appliance.cli.key.create:command", "Make a key and show it once."),
-    "list": ("appliance.cli.key.list:command", "List all keys that were made here."),
-    "revoke": ("appliance.cli.key.revoke:command", "Let a key open nothing any more, at once."),
-    "rotate": ("appliance.cli.key.rotate:command", "Make a successor of a key, and let both live for a while."),
+    "create": ("appliance.cli.key.create:command", "Create an API key and show it once."),
+    "list": ("appliance.cli.key.list:command", "List all API keys of this box."),
+    "revoke": ("appliance.cli.key.revoke:command", "Revoke a key immediately."),
+    "rotate": ("appliance.cli.key.rotate:command", "Replace a key; the old key stays valid for a grace period."),
 }
 
 
 @click.group("key", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """API keys of this box."""
+    """Create, list, replace and revoke API keys."""

@@ -26,17 +26,18 @@ _SCOPES = "; ".join(f"{scope.value}: {meaning}" for scope, meaning in MEANINGS.i
     type=click.Choice([scope.value for scope in Scope]),
     default=[Scope.INFER.value],
     show_default=True,
-    help=f"What its holder may do; repeatable. {_SCOPES}.",
+    help=f"Permission of the key; repeat the option for several. {_SCOPES}.",
 )
 @click.option(
-    "--expires", callback=moment, metavar="WHEN", help="When it ends: 90d, 12h or a UTC date. Default: never."
+    "--expires", callback=moment, metavar="WHEN", help="When the key expires: 90d, 12h or a UTC date. Default: never."
 )
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, scopes: tuple[str, ...], expires: int | None, as_json: bool) -> None:
-    """Make a key and show it once.
+    """Create an API key and show it once.
 
-    NAME says what it is for. From the first key on, a running box demands keys of everybody, also on this machine.
+    NAME describes the purpose of the key. As soon as the first key exists, the box requires a key from every client,
+    including clients on this machine.
     """
     now = int(time.time())
     key = ApiKey.new()

@@ -18,7 +18,7 @@ from appliance.cli.output import json_option, print_json, table
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """List all keys that were made here."""
+    """List all API keys of this box."""
     now = int(time.time())
     keyring = KeyFile(box.layout.keys).keyring()
     records = keyring.records if keyring else ()
@@ -26,7 +26,7 @@ def command(box: Box, as_json: bool) -> None:
         print_json([document(record, now) for record in records])
         return
     if not records:
-        click.echo("there are no keys; everybody on this machine is let in, and nobody else")
+        click.echo("there are no keys: every local user can use the box, and no other machine can")
         return
     table(
         ("ID", "NAME", "STATE", "SCOPES", "PRINCIPAL", "EXPIRES"),

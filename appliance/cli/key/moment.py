@@ -16,7 +16,7 @@ def length_s(_context: click.Context, _option: click.Parameter, text: str) -> in
     """An option's callback: "12h" → seconds."""
     found = _LENGTH.fullmatch(text)
     if found is None:
-        raise click.BadParameter(f"{text!r} is not a length of time; write 30m, 12h or 90d")
+        raise click.BadParameter(f"{text!r} is not a duration; write, for example, 30m, 12h or 90d")
     return int(found[1]) * _UNIT_S[found[2]]
 
 
@@ -30,4 +30,5 @@ def moment(_context: click.Context, _option: click.Parameter, text: str | None) 
     try:
         return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp())
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no time; write 90d, or a date such as 2027-01-31") from error
+        told = f"{text!r} is not a time; write a duration such as 90d, or a date such as 2027-01-31"
+        raise click.BadParameter(told) from error

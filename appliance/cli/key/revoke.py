@@ -18,13 +18,14 @@ from appliance.cli.output import json_option, print_json
 @json_option
 @click.pass_obj
 def command(box: Box, key_id: str, as_json: bool) -> None:
-    """Let a key open nothing any more, at once.
+    """Revoke a key immediately.
 
-    ID is the middle part of a key, apl_ID_…, and what `appliance key list` shows. Answers under way are finished.
+    ID is the middle part of the key, apl_ID_…; `appliance key list` shows it. The box finishes responses that have
+    already started.
     """
     now = int(time.time())
     record = KeyFile(box.layout.keys).update(lambda ring: ring.revoke(key_id, now))
     if as_json:
         print_json(document(record, now))
     else:
-        click.echo(f"key {record.key_id} for {record.name} is revoked")
+        click.echo(f"revoked key {record.key_id} ({record.name})")

@@ -19,15 +19,25 @@ from appliance.cli.output import json_option, tell
 @click.command("rotate")
 @click.argument("key_id", metavar="ID", shell_complete=key_ids)
 @click.option(
-    "--grace", callback=length_s, default="7d", show_default=True, metavar="TIME", help="How long the old key lives on."
+    "--grace",
+    callback=length_s,
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="How long the old key stays valid.",
 )
-@click.option("--expires", callback=moment, metavar="WHEN", help="When the new key ends. Default: never.")
+@click.option(
+    "--expires",
+    callback=moment,
+    metavar="WHEN",
+    help="When the new key expires: 90d, 12h or a UTC date. Default: never.",
+)
 @json_option
 @click.pass_obj
 def command(box: Box, key_id: str, grace: int, expires: int | None, as_json: bool) -> None:
-    """Make a successor of a key, and let both live for a while.
+    """Replace a key; the old key stays valid for a grace period.
 
-    The successor is the same principal: it has the old key's scopes, limits and place in queues.
+    The new key belongs to the same principal: it keeps the old key's scopes, limits and place in queues.
     """
     now = int(time.time())
     key = ApiKey.new()
@@ -35,4 +45,4 @@ def command(box: Box, key_id: str, grace: int, expires: int | None, as_json: boo
     record = keys.update(lambda ring: ring.rotate(key_id, key, now, grace, expires))
     show_once(key, record, now, as_json=as_json)
     if not as_json:
-        tell(f"the old key {key_id} ends {instant(now + grace)} at the latest")
+        tell(f"the old key {key_id} expires at the latest on {instant(now + grace)}")

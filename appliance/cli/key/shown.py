@@ -24,7 +24,7 @@ def show_once(key: ApiKey, record: KeyRecord, now: int, *, as_json: bool) -> Non
     if as_json:
         print_json({**document(record, now), "key": key.to_text()})
         return
-    ends = "never ends" if record.expires is None else f"ends {instant(record.expires)}"
+    ends = "never" if record.expires is None else instant(record.expires)
     scopes = ", ".join(scope_words(record.scopes))
-    tell(f"key {record.key_id} for {record.name}: may {scopes}, {ends}. It is shown this once:")
+    tell(f"created key {record.key_id} ({record.name}), scopes: {scopes}, expires: {ends}. It is shown only once:")
     click.echo(key.to_text())

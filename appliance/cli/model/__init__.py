@@ -8,13 +8,13 @@ from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
     "list": ("appliance.cli.model.list:command", "List installed and available models."),
-    "pull": ("appliance.cli.model.pull:command", "Fetch a model, verify it, and install it."),
+    "pull": ("appliance.cli.model.pull:command", "Download, verify and install a model."),
     "remove": ("appliance.cli.model.remove:command", "Remove an installed model."),
-    "show": ("appliance.cli.model.show:command", "Show all that is known of a model."),
-    "verify": ("appliance.cli.model.verify:command", "Hash the files of installed models again."),
+    "show": ("appliance.cli.model.show:command", "Show the details of a model."),
+    "verify": ("appliance.cli.model.verify:command", "Verify the files of installed models again."),
 }
 
 
 @click.group("model", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """Known and installed models."""
+    """Download, verify, list and remove models."""

@@ -24,21 +24,22 @@ from appliance.store import StoredModel
     "--from",
     "place",
     type=click.Path(path_type=Path),
-    help="Take it from this folder or GGUF file, not from the index. A NAME that no catalogue knows is its new name.",
+    help="Install from this folder or GGUF file, not from the package index. A NAME that is not in the catalogue "
+    "becomes the name of the model.",
 )
 @click.option(
     "--name",
     "new_name",
     default="",
-    help="With --from, in place of NAME: install it under this name, even if it resembles one of the catalogue.",
+    help="With --from, instead of NAME: install the model under this name, even if a catalogue name is similar.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, place: Path | None, new_name: str, as_json: bool) -> None:
-    """Fetch a model, verify it, and install it.
+    """Download, verify and install a model.
 
-    A model of the catalogue must match its digests; any other is trusted on first use. An interrupted pull goes on
-    where it stopped. What would keep the model from being exported is told at once.
+    The files of a catalogue model must match its digests. Other models are trusted on first use. The command continues
+    an interrupted download. It prints a warning if the model cannot be exported.
     """
     stored = _pull(box, name, place, new_name)
     fault = export_fault(stored)
@@ -48,16 +49,16 @@ def command(box: Box, name: str, place: Path | None, new_name: str, as_json: boo
         document = {"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files, "faults": faults}
         print_json(document)
     else:
-        click.echo(f"{stored.name} is installed ({size(stored.entry.size_bytes)}, every digest checked)")
+        click.echo(f"installed {stored.name} ({size(stored.entry.size_bytes)}, all digests checked)")
     if fault is not None:
-        tell(f"warning: it cannot be exported: {fault}")
+        tell(f"warning: the model cannot be exported: {fault}")
 
 
 def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel:
     if bool(name) == bool(new_name):
         raise UsageError(
-            "name one model",
-            hint="appliance model pull NAME [--from DIR], or: appliance model pull --from DIR --name NEW",
+            "give exactly one model name",
+            hint="use appliance model pull NAME [--from DIR], or appliance model pull --from DIR --name NEW",
         )
     reporter = Reporter(progress=progress, say=tell)
     catalogue = Catalogue.load(box.layout.catalogue)
@@ -70,11 +71,13 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
             _check_own(catalogue, name, place)
         return pull_local(box.layout, place, reporter, entry=known, name=name)
     if place is None:
-        raise UsageError("--name goes with --from", hint="a model of the catalogue is pulled by its own name")
+        raise UsageError(
+            "--name needs --from", hint="without --from, give the name of a catalogue model: appliance model pull NAME"
+        )
     if catalogue.find(new_name):
         raise UsageError(
-            f"{new_name!r} is a model of the catalogue",
-            hint=f"choose another name, or let its digests be checked: appliance model pull {new_name} --from {place}",
+            f"{new_name!r} is the name of a catalogue model",
+            hint=f"choose another name, or install the catalogue model: appliance model pull {new_name} --from {place}",
         )
     return pull_local(box.layout, place, reporter, name=new_name)
 
@@ -88,7 +91,7 @@ def _check_own(catalogue: Catalogue, name: str, place: Path) -> None:
     close = catalogue.closest(name)
     if close:
         raise UnknownModelError(
-            f"no model {name!r} is in the catalogue, but {close} is",
-            hint=f"if you mean that one: appliance model pull {close} --from {place}; "
-            f"if it is a model of your own: appliance model pull --from {place} --name {name}",
+            f"the catalogue has no model {name!r}, but it has {close}",
+            hint=f"for the catalogue model: appliance model pull {close} --from {place}; "
+            f"for your own model: appliance model pull --from {place} --name {name}",
         )

@@ -18,10 +18,10 @@ from appliance.store import remove
 def command(box: Box, name: str, as_json: bool) -> None:
     """Remove an installed model.
 
-    Files that another model shares stay. Exports made from it stay.
+    The command keeps files that another model shares, and all exports of the model.
     """
     freed_bytes = remove(box.layout, name)
     if as_json:
         print_json({"name": name, "freed_bytes": freed_bytes})
     else:
-        click.echo(f"{name} is removed, {size(freed_bytes)} are free again")
+        click.echo(f"removed {name}, {size(freed_bytes)} freed")

@@ -21,7 +21,10 @@ from appliance.store import StoredModel, open_model
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, as_json: bool) -> None:
-    """Show all that is known of a model."""
+    """Show the details of a model.
+
+    The command prints files, digests, licence and provenance.
+    """
     try:
         stored = open_model(box.layout, name)
     except UnknownModelError:

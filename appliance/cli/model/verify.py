@@ -17,9 +17,10 @@ from appliance.store import Fault, StoredModel, installed, open_model
 @json_option
 @click.pass_obj
 def command(box: Box, names: tuple[str, ...], as_json: bool) -> None:
-    """Hash the files of installed models again.
+    """Verify the files of installed models again.
 
-    Without a name, those of all models. Names each file that is missing or changed.
+    The command computes the digest of each file and lists missing and changed files. Without a NAME, it verifies all
+    installed models.
     """
     models = [open_model(box.layout, name) for name in names] if names else list(installed(box.layout))
     faults = {model.name: _verify(model) for model in models}
@@ -35,7 +36,9 @@ def command(box: Box, names: tuple[str, ...], as_json: bool) -> None:
     messages = [f"{name}: {fault.message}" for name, found in faults.items() for fault in found]
     if messages:
         broken = next(name for name, found in faults.items() if found)
-        raise IntegrityError("; ".join(messages), hint=f"fetch what is broken again: appliance model pull {broken}")
+        raise IntegrityError(
+            "; ".join(messages), hint=f"download the broken files again: appliance model pull {broken}"
+        )
 
 
 def _verify(model: StoredModel) -> tuple[Fault, ...]:

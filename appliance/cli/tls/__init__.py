@@ -7,12 +7,12 @@ import click
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "client": ("appliance.cli.tls.client:command", "Make a client certificate with the site CA."),
-    "init": ("appliance.cli.tls.init:command", "Make a site CA and a server certificate."),
-    "show": ("appliance.cli.tls.show:command", "Show the certificates of this box."),
+    "client": ("appliance.cli.tls.client:command", "Create a client certificate, signed by the site CA."),
+    "init": ("appliance.cli.tls.init:command", "Create a site CA and a server certificate."),
+    "show": ("appliance.cli.tls.show:command", "Show the certificates of this box and their expiry dates."),
 }
 
 
 @click.group("tls", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """Certificates of this box."""
+    """Create and show certificates."""

@@ -21,25 +21,29 @@ from appliance.errors import UsageError
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where NAME.pem and NAME.key go. Default: here.",
+    help="Folder for NAME.pem and NAME.key. Default: the current folder.",
 )
 @click.option(
-    "--days", type=click.IntRange(1, MAX_DAYS), default=MAX_DAYS, show_default=True, help="Days that it is valid."
+    "--days",
+    type=click.IntRange(1, MAX_DAYS),
+    default=MAX_DAYS,
+    show_default=True,
+    help="Days that the certificate is valid.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, out: Path, days: int, as_json: bool) -> None:
-    """Make a client certificate with the site CA.
+    """Create a client certificate, signed by the site CA.
 
-    NAME is what [access.certificates] in appliance.toml knows the client by.
+    NAME identifies the client. Give NAME its scopes in the section [access.certificates] of appliance.toml.
     """
     authority = read_ca(box.layout.tls)
     if authority is None:
-        raise UsageError("there is no site CA on this box", hint="appliance tls init")
+        raise UsageError("this box has no site CA", hint="create one: appliance tls init")
     pair = authority.issue_client(name, datetime.now(timezone.utc), days)
     paths = (out / f"{name}.pem", out / f"{name}.key")
     write_pair(pair, *paths)
     if as_json:
         print_json({"name": name, "certificate": str(paths[0]), "private_key": str(paths[1]), "days": days})
     else:
-        click.echo(f"made {paths[0]} and {paths[1]}, valid for {days} days")
+        click.echo(f"created {paths[0]} and {paths[1]}, valid for {days} days")

@@ -31,7 +31,9 @@ def read_ca(folder: Path) -> SiteCa | None:
         return None
     if not all(present):
         missing = paths[present.index(False)]
-        raise IntegrityError(f"{missing} is missing", hint=f"restore it, or move the rest out of {folder}")
+        raise IntegrityError(
+            f"{missing} is missing", hint=f"restore the file, or move the other CA files out of {folder}"
+        )
     return SiteCa.from_issued(Issued(paths[0].read_bytes(), paths[1].read_bytes()))
 
 

@@ -19,15 +19,20 @@ _ALWAYS = ("localhost", "127.0.0.1", "::1")
 @click.command("init")
 @click.argument("names", nargs=-1)
 @click.option(
-    "--days", type=click.IntRange(1, MAX_DAYS), default=MAX_DAYS, show_default=True, help="Days that it is valid."
+    "--days",
+    type=click.IntRange(1, MAX_DAYS),
+    default=MAX_DAYS,
+    show_default=True,
+    help="Days that the server certificate is valid.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, names: tuple[str, ...], days: int, as_json: bool) -> None:
-    """Make a site CA and a server certificate.
+    """Create a site CA and a server certificate.
 
-    NAMES are the host names and IP addresses by which clients know this box; its own host name and localhost are added.
-    A site CA that is there already stays and signs the new certificate; a running box takes it without a restart.
+    NAMES are the host names and IP addresses that clients use for this box. Default: the host name of this machine. The
+    command always adds localhost. If a site CA exists, the command keeps it and signs the new server certificate with
+    it. A running box loads the new certificate without a restart.
     """
     folder = box.layout.tls
     wanted = list(dict.fromkeys([*(names or [socket.gethostname()]), *_ALWAYS]))
@@ -39,9 +44,9 @@ def command(box: Box, names: tuple[str, ...], days: int, as_json: bool) -> None:
     if as_json:
         print_json({"ca": str(ca_path), "ca_is_new": is_new, "names": wanted, "days": days})
         return
-    click.echo(f"{'made a' if is_new else 'kept the'} site CA: {ca_path}")
-    click.echo(f"made a server certificate for {', '.join(wanted)}, valid for {days} days")
+    click.echo(f"{'created a' if is_new else 'kept the'} site CA: {ca_path}")
+    click.echo(f"created a server certificate for {', '.join(wanted)}, valid for {days} days")
     click.echo(
-        f"clients need the CA's certificate, for example: curl --cacert {ca_path} https://{wanted[0]}:8080/v1/models"
+        f"clients need the CA certificate, for example: curl --cacert {ca_path} https://{wanted[0]}:8080/v1/models"
     )
-    click.echo(f"keep {folder / CA_KEY} secret: whoever has it can pretend to be any server to those clients")
+    click.echo(f"keep {folder / CA_KEY} secret: anybody who has it can impersonate any server to these clients")

@@ -18,7 +18,10 @@ from appliance.errors import UsageError
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """Show the certificates of this box: the server's, and the authorities'."""
+    """Show the certificates of this box and their expiry dates.
+
+    These are the certificates of the server, the site CA and the client CA.
+    """
     access = box.config.access
     paths = {
         "server": Path(access.certificate or box.layout.tls / SERVER_CERTIFICATE),
@@ -27,7 +30,7 @@ def command(box: Box, as_json: bool) -> None:
     }
     found = {role: (path, CertificateFacts.load(path)) for role, path in paths.items() if path.exists()}
     if not found:
-        raise UsageError("this box has no certificate", hint="appliance tls init")
+        raise UsageError("this box has no certificate", hint="create one: appliance tls init")
     now = datetime.now(timezone.utc)
     if as_json:
         print_json({role: {"path": str(path), **_fields(facts, now)} for role, (path, facts) in found.items()})

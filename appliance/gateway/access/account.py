@@ -57,7 +57,7 @@ class Account:
         """
         most = self.limits.max_requests
         if most is not None and self.active + count > most:
-            raise LimitError(self._over("max_requests", most, "requests under way at once"), retry_after_s=1)
+            raise LimitError(self._over("max_requests", most, "concurrent requests"), retry_after_s=1)
 
     def check_bytes(self, count: int) -> None:
         """Pass if so many more bytes may be held.
@@ -67,7 +67,9 @@ class Account:
         """
         most = self.limits.max_held_bytes
         if most is not None and self.held_bytes + count > most:
-            raise LimitError(self._over("max_held_bytes", most, "bytes of bodies at once"), retry_after_s=1)
+            raise LimitError(
+                self._over("max_held_bytes", most, "bytes for the bodies of concurrent requests"), retry_after_s=1
+            )
 
     def check_stream(self) -> None:
         """Pass if one more stream may be opened.
@@ -77,7 +79,7 @@ class Account:
         """
         most = self.limits.max_streams
         if most is not None and self.streams >= most:
-            raise LimitError(self._over("max_streams", most, "gRPC streams open at once"), retry_after_s=1)
+            raise LimitError(self._over("max_streams", most, "concurrent gRPC streams"), retry_after_s=1)
 
     def check_request(self, now: float) -> None:
         """Pass if one more request may begin. Nothing is counted yet.
@@ -86,9 +88,9 @@ class Account:
             LimitError: it would be over a limit; it says which.
         """
         self.check_more(1)
-        self._check(self.requests, 1, "requests_per_minute", "requests a minute", now)
+        self._check(self.requests, 1, "requests_per_minute", "requests per minute", now)
         # In debt for earlier answers, or one token short: whatever this one asks, it would be over.
-        self._check(self.tokens, 1, "tokens_per_minute", "tokens a minute", now)
+        self._check(self.tokens, 1, "tokens_per_minute", "tokens per minute", now)
 
     def check_tokens(self, amount: int, param: str, now: float) -> None:
         """Pass if a prompt of so many tokens may be computed.
@@ -99,11 +101,11 @@ class Account:
         """
         if self.tokens is not None and amount > self.tokens.per_minute:
             raise PromptTooLongError(
-                f"the prompt's {amount} tokens are more than {self.limits.whose}'s limit of "
-                f"{self.tokens.per_minute} tokens a minute (tokens_per_minute)",
+                f"the prompt has {amount} tokens, more than {self.limits.whose}'s limit of "
+                f"{self.tokens.per_minute} tokens per minute (tokens_per_minute)",
                 param=param,
             )
-        self._check(self.tokens, amount, "tokens_per_minute", "tokens a minute", now)
+        self._check(self.tokens, amount, "tokens_per_minute", "tokens per minute", now)
 
     def begin(self, now: float) -> None:
         """Count a request that begins."""
@@ -134,4 +136,4 @@ class Account:
             raise LimitError(self._over(name, rate.per_minute, words), retry_after_s=max(1, math.ceil(wait_s)))
 
     def _over(self, name: str, value: int, words: str) -> str:
-        return f"over {self.limits.whose}'s limit of {value} {words} ({name})"
+        return f"the request exceeds {self.limits.whose}'s limit of {value} {words} ({name})"

@@ -23,7 +23,7 @@ def key_in(headers: Iterable[tuple[str, str]]) -> str | None:
         if name in {"authorization", "x-api-key"} and isinstance(value, str):
             key = value.strip()
             if found.setdefault(name, key) != key:
-                raise UnauthenticatedError(f"two different keys were sent in {name}", hint="send one")
+                raise UnauthenticatedError(f"the request has two different keys in {name}", hint="send only one")
     authorization = found.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
         return authorization[len(_BEARER) :].strip()

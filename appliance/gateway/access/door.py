@@ -105,8 +105,8 @@ class Door:
         if names and _EVERY_OTHER in self._policy.certificates:
             return Principal(f"cert:{names[0]}", self._policy.certificates[_EVERY_OTHER])
         if names:
-            raise UnauthenticatedError("no name in the client's certificate is known here")
-        raise UnauthenticatedError("no API key was sent", hint="send it as 'Authorization: Bearer KEY'")
+            raise UnauthenticatedError("[access.certificates] lists no name of the client's certificate")
+        raise UnauthenticatedError("the request has no API key", hint="send it as 'Authorization: Bearer KEY'")
 
     @contextlib.contextmanager
     def visiting(self, principal: Principal, any_of: Iterable[Scope]) -> Iterator[Visit]:
@@ -142,7 +142,7 @@ class Door:
         except IntegrityError as error:
             self._demands = True
             log.error("keys", extra={"fields": {"error": str(error)}})
-            raise UnavailableError("the box cannot check keys; its log says why") from error
+            raise UnavailableError("the box cannot check API keys; its log has the reason") from error
         self._demands = self._demands or keyring is not None
         return keyring
 

@@ -60,7 +60,7 @@ class InFlight:
         if self._draining.is_set():
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
         if len(self._exchanges) + self._receiving >= self._max_requests:
-            raise OverloadedError(f"{self._max_requests} requests are under way", hint="try again later")
+            raise OverloadedError(f"{self._max_requests} requests are already running", hint="try again later")
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[None]:

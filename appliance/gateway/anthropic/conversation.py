@@ -65,13 +65,13 @@ def _check_continuable(turns: Sequence[Turn]) -> None:
     """Pass if the answer can go on with the last turn, by Anthropic's rules."""
     if not is_continuable(turns):
         raise RequestError(
-            "messages: the last one is an assistant's, and does not end with a text that the answer could go on with",
+            "messages: the last message is an assistant's and does not end with a text that the model can continue",
             hint="end with a user's message or with the result of the tool",
             param="messages",
         )
     if turns[-1]["content"][-1].isspace():
         raise RequestError(
-            "messages: the last one is an assistant's, and its text must not end with white space", param="messages"
+            "messages: the last message is an assistant's, and its text must not end with white space", param="messages"
         )
 
 
@@ -136,7 +136,7 @@ def _other_turns(messages: Sequence[tuple[int, Message]], known: set[str]) -> It
 
 def _result(block: ToolResultBlock, known: set[str], where: str) -> Turn:
     if block.tool_use_id not in known:
-        raise RequestError(f"{where}: no tool_use block before it has this id", param=where)
+        raise RequestError(f"{where}: no earlier tool_use block has this id", param=where)
     text = _text(block.content or "")
     # Templates have no word for a failed call; the model should know all the same.
     return {"role": "tool", "tool_call_id": block.tool_use_id, "content": f"Error: {text}" if block.is_error else text}

@@ -79,8 +79,8 @@ class MessageForm:
         for block in self._blocks:
             if block["type"] == "tool_use" and block["input"] is None:
                 raise EngineError(
-                    f"the model wrote arguments for the tool {block['name']!r} that are no JSON object",
-                    hint="try again, or make the tool strict",
+                    f"the model wrote arguments for the tool {block['name']!r} that are not a JSON object",
+                    hint="try again, or set strict for the tool",
                 )
         message = {**self._base, "content": self._blocks, **self._stop, "usage": self._usage_fields()}
         return encode(message).encode()

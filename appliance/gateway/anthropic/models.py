@@ -44,7 +44,7 @@ def model_page(models: Sequence[ServedModel], query: ModelQuery, created: int) -
         RequestError: there is no such model, or both are given.
     """
     if query.after_id is not None and query.before_id is not None:
-        raise RequestError("after_id and before_id exclude each other", param="before_id")
+        raise RequestError("after_id and before_id cannot be used together", param="before_id")
     if query.before_id is not None:
         found = models[: _place(models, query.before_id, "before_id")]
         page = found[-query.limit :]

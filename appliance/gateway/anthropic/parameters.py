@@ -7,23 +7,23 @@ from appliance.gateway.refusals import UnsupportedThreadError
 
 TREATMENT = Treatment(
     refused={
-        "container": Refused("there are no containers"),
-        "context_management": Refused("nothing is compacted"),
-        "mcp_servers": Refused("nothing leaves this box", ([],)),
-        "service_tier": Refused("there is one tier", ("auto", "standard_only")),
-        "speed": Refused("there is one speed", ("standard",)),
-        "inference_geo": Refused("this box does not know where it stands"),
-        "diagnostics": Refused("requests are not compared"),
-        "compaction": Refused("nothing is compacted"),
-        "fallbacks": Refused("no other model answers instead", ([],)),
-        "fallback_credit_token": Refused("no other model answers instead"),
+        "container": Refused("the box has no containers"),
+        "context_management": Refused("the box does not compact the context"),
+        "mcp_servers": Refused("the box does not contact other servers", ([],)),
+        "service_tier": Refused("the box has only one service tier", ("auto", "standard_only")),
+        "speed": Refused("the box has only one speed", ("standard",)),
+        "inference_geo": Refused("the box does not have a configured location"),
+        "diagnostics": Refused("the box does not compare requests"),
+        "compaction": Refused("the box does not compact the context"),
+        "fallbacks": Refused("the box has no fallback models", ([],)),
+        "fallback_credit_token": Refused("the box has no fallback models"),
         # The tool runner of Anthropic's clients asks for one, and goes on without it after this refusal.
-        "thread": Refused("conversations are not kept; send the whole one", error=UnsupportedThreadError),
+        "thread": Refused("the box does not store conversations; send all messages", error=UnsupportedThreadError),
     },
     ignored={
-        "metadata": "names an end user of the application",
-        "user_profile_id": "names an end user of the application",
-        "billing_policy": "nothing is billed",
-        "cache_control": "prefixes are cached by their content, as long as there is room",
+        "metadata": "identifies an end user of the application",
+        "user_profile_id": "identifies an end user of the application",
+        "billing_policy": "the box does not bill",
+        "cache_control": "the prefix cache uses the content of the prompt, while it has space",
     },
 )

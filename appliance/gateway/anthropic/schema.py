@@ -208,16 +208,16 @@ class CountBody(Strict):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: Many[Message] = Field(
         min_length=1,
-        description="required; `text`, `tool_use`, `tool_result`, `thinking`; an assistant's text at the end goes on",
+        description="required; `text`, `tool_use`, `tool_result`, `thinking`; a last assistant text is continued",
     )
     system: str | Many[TextBlock] | None = Field(None, description="text, or text blocks")
     tools: list[Tool] | None = Field(
-        None, max_length=MAX_TOOLS, description="the application's own; Anthropic's tools are refused"
+        None, max_length=MAX_TOOLS, description="tools of the application; Anthropic's own tools are rejected"
     )
     tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")
     thinking: Thinking | None = Field(
         None,
-        description="`enabled`, `adaptive`, `disabled`; `budget_tokens` is a target that the model does not know",
+        description="`enabled`, `adaptive`, `disabled`; `budget_tokens` is accepted, but the model does not use it",
     )
     output_config: OutputConfiguration | None = Field(
         None, description="`format`: a JSON schema; `effort` only `high`, Anthropic's default"
@@ -228,13 +228,17 @@ class MessagesBody(CountBody):
     """Body of `/v1/messages`."""
 
     max_tokens: int = Field(
-        ge=1, le=MAX_COUNT, description="required; cut to what the context leaves, which the stop reason tells"
+        ge=1, le=MAX_COUNT, description="required; reduced to the remaining context; the stop reason shows this"
     )
-    stop_sequences: list[StopString] | None = Field(None, max_length=16, description="not part of the answer")
-    temperature: float | None = Field(None, ge=0, le=1, description="0 is greedy; default: the publisher's")
-    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
-    top_k: int | None = Field(None, ge=0, le=MAX_COUNT, description="0 is off; default: the publisher's")
+    stop_sequences: list[StopString] | None = Field(None, max_length=16, description="the answer does not contain it")
+    temperature: float | None = Field(None, ge=0, le=1, description="0 is greedy; default: the publisher's value")
+    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's value")
+    top_k: int | None = Field(None, ge=0, le=MAX_COUNT, description="0: off; default: the publisher's value")
     stream: bool | None = Field(None, description="server-sent events")
-    seed: Int64 | None = Field(None, description="OpenAI's; same seed, same answer, alone or in a batch")
-    min_tokens: int | None = Field(None, ge=0, le=MAX_COUNT, description="vLLM's; no end token before so many")
-    ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")
+    seed: Int64 | None = Field(
+        None, description="as in OpenAI's API; the same seed gives the same answer, alone or in a batch"
+    )
+    min_tokens: int | None = Field(
+        None, ge=0, le=MAX_COUNT, description="as in vLLM; minimum tokens before an end token"
+    )
+    ignore_eos: bool | None = Field(None, description="as in vLLM; true: continue after the model's end token")

@@ -71,7 +71,7 @@ def _check_fields(body: Mapping[str, Any]) -> None:
     Schemas, which may have as many, are deeper.
     """
     if len(body) > _MAX_FIELDS:
-        raise RequestError("an object of this API has fewer fields")
+        raise RequestError("the object has too many fields")
     for name, value in body.items():
         if isinstance(value, list):
             _check_items(value, name, _LEVELS)
@@ -81,7 +81,7 @@ def _check_items(values: Collection[Any], name: str, levels: int) -> None:
     for one in values:
         if isinstance(one, dict):
             if len(one) > _MAX_FIELDS:
-                raise RequestError(f"{name}: an object of this API has fewer fields", param=name)
+                raise RequestError(f"{name}: the object has too many fields", param=name)
             if levels:
                 _check_items(one.values(), name, levels - 1)
         elif isinstance(one, list) and levels:
@@ -100,7 +100,7 @@ def _explained(error: pydantic.ValidationError) -> RequestError:
     if found["type"] == _UNKNOWN:
         return RequestError(f"unknown parameter: {param}", param=param)
     if found["type"] in _ONLY_NULL:
-        return RequestError(f"{param} cannot be honoured", param=param)
+        return RequestError(f"{param} is not supported", param=param)
     return RequestError(f"{param}: {found['msg']}", param=param)
 
 

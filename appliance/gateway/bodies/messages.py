@@ -84,7 +84,7 @@ class AssistantMessage(_Turn):
     @model_validator(mode="after")
     def _says_something(self) -> AssistantMessage:
         if self.content is None and not self.tool_calls:
-            raise PydanticCustomError("content_missing", "an assistant's turn has content or tool_calls")
+            raise PydanticCustomError("content_missing", "an assistant's message needs content or tool_calls")
         return self
 
     def for_template(self) -> dict[str, Any]:

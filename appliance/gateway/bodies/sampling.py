@@ -29,27 +29,35 @@ Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
 class SamplingBody(Strict):
     """What both endpoints and the gRPC service understand about choosing tokens; the descriptions go to docs/api.md."""
 
-    temperature: float | None = Field(None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's")
-    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's")
-    top_k: int | None = Field(None, ge=-1, le=MAX_COUNT, description="vLLM's; -1 or 0 is off; default: the publisher's")
-    min_p: float | None = Field(None, ge=0, le=1, description="vLLM's")
+    temperature: float | None = Field(
+        None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's value"
+    )
+    top_p: float | None = Field(None, gt=0, le=1, description="default: the publisher's value")
+    top_k: int | None = Field(
+        None, ge=-1, le=MAX_COUNT, description="as in vLLM; -1 or 0: off; default: the publisher's value"
+    )
+    min_p: float | None = Field(None, ge=0, le=1, description="as in vLLM")
     repetition_penalty: float | None = Field(
-        None, ge=1 / _MAX_FACTOR, le=_MAX_FACTOR, description="vLLM's; default: the publisher's"
+        None, ge=1 / _MAX_FACTOR, le=_MAX_FACTOR, description="as in vLLM; default: the publisher's value"
     )
     presence_penalty: float | None = Field(None, ge=-2, le=2, description="")
     frequency_penalty: float | None = Field(None, ge=-2, le=2, description="")
     logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
         None, max_length=1024, description="token id → bias"
     )
-    seed: Int64 | None = Field(None, description="64 bits; same seed, same answer, alone or in a batch")
+    seed: Int64 | None = Field(None, description="64 bits; the same seed gives the same answer, alone or in a batch")
     stop: (
         Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
         | None
-    ) = Field(None, max_length=16, description="a string or up to 16; not part of the answer")
-    stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="vLLM's")
-    ignore_eos: bool | None = Field(None, description="vLLM's; go on past the model's end token")
-    min_tokens: int | None = Field(None, ge=0, le=MAX_COUNT, description="vLLM's; no end token before so many")
-    max_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="default: what the context leaves")
+    ) = Field(None, max_length=16, description="one string, or a list of up to 16; the answer does not contain it")
+    stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="as in vLLM")
+    ignore_eos: bool | None = Field(None, description="as in vLLM; true: continue after the model's end token")
+    min_tokens: int | None = Field(
+        None, ge=0, le=MAX_COUNT, description="as in vLLM; minimum tokens before an end token"
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=MAX_COUNT, description="maximum tokens of the answer; default: the remaining context"
+    )
 
 
 def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Treatment:
         for key, value in body.items():
             if row := self.refused.get(key):
                 if value is not None and not any(_is_same(value, neutral) for neutral in row.neutral):
-                    raise row.error(f"{key} cannot be honoured: {row.why}", param=key)
+                    raise row.error(f"{key} is not supported: {row.why}", param=key)
             elif key not in self.ignored:
                 kept[key] = value
         return kept

@@ -37,8 +37,8 @@ def cut_behind(text: str, open_content: str, param: str) -> str:
     prompt, mark, _ = text.rpartition(_END)
     if not mark or not prompt.endswith(open_content.removesuffix(_END)):
         raise RequestError(
-            f"{param}: the model's chat template changes the last turn's text, so it cannot be continued",
-            hint="leave out white space at its beginning and end, or end with a user's message",
+            f"{param}: the model's chat template changes the text of the last message, so the model cannot continue it",
+            hint="remove white space at the beginning and the end of the text, or end with a user's message",
             param=param,
         )
     return prompt

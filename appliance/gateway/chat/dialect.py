@@ -37,8 +37,8 @@ class Dialect:
         """
         if conversation.tools and conversation.tools not in PARSERS:
             raise UnsupportedError(
-                f"the artefact's tool calls are of the form {conversation.tools!r}",
-                hint=f"this version knows: {', '.join(sorted(PARSERS))}",
+                f"the artefact's tool calls have the unsupported format {conversation.tools!r}",
+                hint=f"supported formats: {', '.join(sorted(PARSERS))}",
             )
         return cls(conversation.tools, conversation.thinking)
 
@@ -53,7 +53,7 @@ class Dialect:
             token = tokenizer.token_to_id(text)
             if token is None:
                 raise UnsupportedError(
-                    f"the manifest says that the model writes {text}, which is no token of its tokenizer",
+                    f"the manifest says that the model writes {text}, which is not a token of its tokenizer",
                     hint="correct the model's catalogue entry and export it again",
                 )
             found[text] = token

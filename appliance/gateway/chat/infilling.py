@@ -20,9 +20,7 @@ async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suff
     """
     before, after, middle = (model.tokenizer.token_to_id(mark) for mark in _MARKS)
     if before is None or after is None or middle is None:
-        raise RequestError(
-            f"suffix cannot be honoured: {model.name} has no tokens for filling in the middle", param="suffix"
-        )
+        raise RequestError(f"suffix is not supported: {model.name} has no fill-in-the-middle tokens", param="suffix")
     head: list[int] = await model.encode_content(prefix, "prompt") if isinstance(prefix, str) else list(prefix)
     ids = [before, *head, after, *await model.encode_content(suffix, "suffix"), middle]
     return model.check_ids(ids)

@@ -146,7 +146,7 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     choice = request.tool_choice
     known = {tool.name for tool in request.tools}
     if len(known) < len(request.tools):
-        raise RequestError("two tools have one name", param=names.tools)
+        raise RequestError("two tools have the same name", param=names.tools)
     for tool in request.tools:
         kind = (tool.parameters or {}).get("type", "object")
         if kind != "object" and not (isinstance(kind, list) and "object" in kind):
@@ -156,11 +156,13 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     if choice.mode in {"required", "named"} and not request.tools:
         raise RequestError(f"{names.tool_choice} needs {names.tools}", param=names.tool_choice)
     if choice.mode == "named" and choice.name not in known:
-        raise RequestError(f"{names.tool_choice} names {choice.name!r}, which is no tool", param=names.tool_choice)
+        raise RequestError(
+            f"{names.tool_choice} names {choice.name!r}, which is not one of the tools", param=names.tool_choice
+        )
     asked = names.tools if request.tools else names.messages if history.uses_tools(request.messages) else ""
     if not asked or model.dialect.tools:
         return
-    raise RequestError(f"{asked} cannot be honoured: {model.name} was not trained to call tools", param=asked)
+    raise RequestError(f"{asked} is not supported: {model.name} was not trained to call tools", param=asked)
 
 
 def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
@@ -170,16 +172,16 @@ def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
     for key in request.template_options:
         if key not in variables or key in _RESERVED:
             raise RequestError(
-                f"{names.template_options}.{key} cannot be honoured: the chat template of {model.name} has no such"
+                f"{names.template_options}.{key} is not supported: the chat template of {model.name} has no such"
                 " option",
                 param=f"{names.template_options}.{key}",
             )
     if request.thinking is None or (not request.thinking and not model.dialect.thinks):
         return dict(request.template_options)
     if not model.dialect.thinks:
-        raise RequestError(f"{names.thinking} cannot be honoured: {model.name} does not think", param=names.thinking)
+        raise RequestError(f"{names.thinking} is not supported: {model.name} cannot think", param=names.thinking)
     if _SWITCH not in variables and not request.thinking:
-        raise RequestError(f"{names.thinking} cannot be honoured: {model.name} always thinks", param=names.thinking)
+        raise RequestError(f"{names.thinking} is not supported: {model.name} always thinks", param=names.thinking)
     return {**request.template_options, _SWITCH: request.thinking}
 
 
@@ -204,7 +206,9 @@ def _structure(
         return None, Unheld()
     if request.response_format is not None and request.continues:
         name = request.client_names.response_format
-        raise RequestError(f"{name} cannot bind an answer whose beginning is given", param=name)
+        raise RequestError(
+            f"{name} cannot be combined with an assistant's text at the end of the conversation", param=name
+        )
     bound = Bound(request, tools, is_forced=is_forced)
     thinks = model.dialect.thinks and not request.continues and not prompt.rstrip("\n").endswith(THINK_CLOSE)
     if not tools and not thinks:

@@ -109,8 +109,8 @@ class ServedModel:
         """
         if len(text) > self.manifest.shape.max_characters:
             raise PromptTooLongError(
-                f"{param} has {len(text)} characters; for a context of {self.manifest.shape.context_tokens} tokens at"
-                f" most {self.manifest.shape.max_characters} are looked at",
+                f"{param} has {len(text)} characters; for a context of {self.manifest.shape.context_tokens} tokens,"
+                f" the limit is {self.manifest.shape.max_characters}",
                 param=param,
             )
 
@@ -152,7 +152,7 @@ class ServedModel:
         """
         if len(ids) > self.manifest.shape.max_characters:
             raise RequestError(
-                f"{param} has {len(ids)} ids; at most {self.manifest.shape.max_characters} are read", param=param
+                f"{param} has {len(ids)} ids; the limit is {self.manifest.shape.max_characters}", param=param
             )
         self.check_known(ids, param)
         return await self.encoder.decode(ids)
@@ -201,7 +201,7 @@ class ServedModel:
             raise RequestError(f"{param} is empty", param=param)
         if len(ids) >= limit:
             raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens, the model's context holds {limit} with the completion", param=param
+                f"the prompt has {len(ids)} tokens; prompt plus completion can have {limit}", param=param
             )
         return ids
 
@@ -251,7 +251,7 @@ class ServedModels:
             return self._models[name]
         except KeyError:
             raise UnknownModelError(
-                f"the model {name!r} is not served here", hint=f"served: {', '.join(self._models)}"
+                f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(self._models)}"
             ) from None
 
 

@@ -65,4 +65,4 @@ class _Counts:
             ("values", self._commas, MAX_COMMAS),
         ):
             if found > most:
-                raise RequestError(f"the body has too many {kind}: at most {most} are read")
+                raise RequestError(f"the body has too many {kind}: the limit is {most}")

@@ -40,7 +40,7 @@ class Framing(h11.Connection):
         if isinstance(event, h11.Request):
             head = before[: len(before) - len(self.trailing_data[0])]
             # h11 looks at the size of what is not complete yet, and a whole head may come at once.
-            self.fault = "The head is too long." if len(head) > self._max_head_bytes else _fault(head, event)
+            self.fault = "The headers are too long." if len(head) > self._max_head_bytes else _fault(head, event)
             if self.fault:
                 raise h11.RemoteProtocolError(self.fault)
         return event
@@ -50,11 +50,11 @@ def _fault(head: bytes, request: h11.Request) -> str:
     """What is wrong; empty if nothing is. h11 itself refuses lengths that differ, and codings other than chunked."""
     names = {name for name, _ in request.headers}
     if _LENGTH in names and _CODING in names:
-        return "Content-Length and Transfer-Encoding exclude each other."
+        return "Content-Length and Transfer-Encoding cannot be used together."
     if _CODING in names and request.http_version < _CHUNKED_SINCE:
         return "HTTP/1.0 has no Transfer-Encoding."
     if _BARE_LF.search(head):
-        return "A line of the head ends without CR."
+        return "A header line ends without CR."
     if _FOLD.search(head):
-        return "A header goes on in the next line."
+        return "A header continues on the next line."
     return ""

@@ -46,8 +46,8 @@ class KnownHosts:
         if is_private(host) or host == self._configured:
             await self._app(scope, receive, send)
             return
-        hint = "use its address, localhost, or a name without a dot; a proxy in front sends such a Host"
-        error = UnknownHostError("the box is not known by the name in Host", hint=hint)
+        hint = "use its IP address, localhost, or a name without a dot; a proxy must send such a Host header too"
+        error = UnknownHostError("the name in the header Host is not a name of this box", hint=hint)
         await self._refuse(request, error)(scope, receive, send)
 
 

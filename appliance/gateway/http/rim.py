@@ -82,7 +82,7 @@ def record_of(request: Request) -> Record:
 
 def on_failure(request: Request, error: Exception) -> Response:
     """Starlette's handler for our errors and for bugs; the latter go on to the rim, which logs them."""
-    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log says why")
+    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log has the reason")
     record = record_of(request)
     record.fields["error"] = type(failure).__name__
     shapes: Sequence[ErrorShape] = request.scope[_SHAPES]
@@ -99,13 +99,13 @@ def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for its router's own refusals."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.NOT_FOUND:
-        return on_failure(request, UnknownPathError("there is nothing at this path", hint="see docs/api.md"))
+        return on_failure(request, UnknownPathError("this path does not exist", hint="see docs/api.md"))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        response = on_failure(request, UnknownMethodError(f"this path does not take {request.method}"))
+        response = on_failure(request, UnknownMethodError(f"this path does not support {request.method}"))
         allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
         response.headers["allow"] = allowed
         return response
-    return on_failure(request, RequestError("the request cannot be understood"))
+    return on_failure(request, RequestError("the request is not valid HTTP"))
 
 
 HANDLERS = {

@@ -41,7 +41,7 @@ def conversation(request: pb.ChatRequest | pb.Conversation) -> list[dict[str, st
     """
     check_known(request)
     if len(request.messages) > MAX_MESSAGES:
-        raise RequestError(f"messages: at most {MAX_MESSAGES} are read", param="messages")
+        raise RequestError(f"messages: the limit is {MAX_MESSAGES}", param="messages")
     turns = []
     for message in request.messages:
         check_known(message)
@@ -88,7 +88,7 @@ def check_tokenize(request: pb.TokenizeRequest) -> None:
     """
     check_known(request)
     if request.WhichOneof("input") is None:
-        raise RequestError("neither text nor conversation is given", param="input")
+        raise RequestError("the request has neither a text nor a conversation", param="input")
 
 
 def card(model: ServedModel, *, ready: bool) -> pb.Model:

@@ -83,15 +83,18 @@ async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
     """
     if asked.messages is None:
         if asked.prompt is None:
-            raise RequestError("prompt or messages is needed", param="prompt")
+            raise RequestError("the request needs prompt or messages", param="prompt")
         for name in ("add_generation_prompt", "tools"):
             if getattr(asked, name) is not None:
                 raise RequestError(f"{name} needs messages", param=name)
         return await model.tokenize_text(asked.prompt, add_special_tokens=asked.add_special_tokens is not False)
     if asked.prompt is not None:
-        raise RequestError("prompt and messages exclude each other", param="prompt")
+        raise RequestError("prompt and messages cannot be used together", param="prompt")
     if asked.add_special_tokens:
-        raise RequestError("add_special_tokens: the chat template writes them", param="add_special_tokens")
+        raise RequestError(
+            "add_special_tokens must be false with messages: the chat template adds these tokens",
+            param="add_special_tokens",
+        )
     messages = for_template(asked.messages)
     continues = asked.add_generation_prompt is None and is_continuable(messages)
     return await tokenize(model, ChatRequest(messages, tools_of(asked.tools), continues=continues))

@@ -14,18 +14,21 @@ class TokenizeBody(Strict):
     """Body of `/v1/tokenize`: a prompt, or the messages of a chat."""
 
     model: str = Field(description="required; a name from `/v1/models`")
-    prompt: str | None = Field(None, description="a text; this or `messages`")
+    prompt: str | None = Field(None, description="a text; use either `prompt` or `messages`")
     messages: Many[Message] | None = Field(
-        None, min_length=1, description="as in `/v1/chat/completions`; this or `prompt`"
+        None, min_length=1, description="as in `/v1/chat/completions`; use either `messages` or `prompt`"
     )
-    tools: list[ToolParam] | None = Field(None, max_length=MAX_TOOLS, description="as there; only with `messages`")
+    tools: list[ToolParam] | None = Field(
+        None, max_length=MAX_TOOLS, description="as in `/v1/chat/completions`; only with `messages`"
+    )
     add_special_tokens: bool | None = Field(
-        None, description="the model's own prefix; default true; for `messages` only false: the template has them"
+        None,
+        description="add the model's own prefix; default true; with `messages` only false (the template adds it)",
     )
     add_generation_prompt: OnlyTrue | None = Field(
-        None, description="only true; then an assistant's text at the end is not continued"
+        None, description="only true: the prompt does not continue an assistant's text at the end"
     )
-    return_token_strs: bool | None = Field(None, description="`token_strs` beside `tokens`")
+    return_token_strs: bool | None = Field(None, description="return `token_strs` too")
 
 
 class DetokenizeBody(Strict):

@@ -27,7 +27,7 @@ def parse(kind: type[Message], content: bytes) -> Any:
     try:
         message = kind.FromString(content)
     except DecodeError as error:
-        raise RequestError(f"the message is no {kind.DESCRIPTOR.name}") from error
+        raise RequestError(f"the message is not a valid {kind.DESCRIPTOR.name}") from error
     for number, (name, part) in enumerate(_parts(kind.DESCRIPTOR.name, message)):
         if number >= _MAX_PARTS:
             raise RequestError(f"the message has more than {_MAX_PARTS} parts", param=name)

@@ -64,8 +64,8 @@ class KServeService(grpc.GenericRpcHandler):
         async with answering(self._services, context, f"{SERVICE}/{method}" if known else f"{SERVICE}/unknown"):
             if known:
                 raise ForbiddenMethodError(
-                    f"{method} is not open to clients",
-                    hint="models and settings are the operator's: see appliance --help",
+                    f"{method} is not available to clients",
+                    hint="only the operator can change models and settings: see appliance --help",
                 )
             raise UnknownMethodError("this service has no such method")
 

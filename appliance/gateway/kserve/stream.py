@@ -118,7 +118,7 @@ class Stream:
             raise
         except Exception:  # noqa: BLE001  the process boundary
             log.exception("bug", extra={"fields": {"request_id": self._request_id}})
-            failure = EngineError("the gateway failed; its log says why")
+            failure = EngineError("the gateway failed; its log has the reason")
             await self._tell(failure, request_id)
         if failure is None:
             record.close(status="OK")

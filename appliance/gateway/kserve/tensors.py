@@ -50,11 +50,12 @@ def check_tensors(message: Any) -> None:
     if raw:
         if len(raw) != len(message.inputs):
             raise RequestError(
-                f"{len(message.inputs)} inputs have {len(raw)} raw_input_contents", param="raw_input_contents"
+                f"{len(message.inputs)} inputs need as many raw_input_contents, not {len(raw)}",
+                param="raw_input_contents",
             )
         for one, content in zip(message.inputs, raw, strict=True):
             if one.HasField("contents"):
-                raise RequestError(f"{one.name}: contents stand beside raw_input_contents", param=one.name)
+                raise RequestError(f"{one.name}: contents cannot be combined with raw_input_contents", param=one.name)
             _check_raw(one, content)
     else:
         for one in message.inputs:
@@ -70,15 +71,13 @@ def check_contract(message: Any) -> None:
     for number, one in enumerate(message.inputs):
         tensor = _OURS.get(one.name)
         if tensor is None:
-            raise RequestError(
-                f"the input {one.name!r} is not known", hint=f"known are {', '.join(_OURS)}", param=one.name
-            )
+            raise RequestError(f"unknown input {one.name!r}", hint=f"supported: {', '.join(_OURS)}", param=one.name)
         _check_form(one, tensor)
         if message.raw_input_contents and one.datatype == _BYTES:
             _check_element(one.name, message.raw_input_contents[number])
     for one in message.outputs:
         if one.name not in _ANSWERS:
-            raise RequestError(f"the output {one.name!r} is not known", param=one.name)
+            raise RequestError(f"unknown output {one.name!r}", param=one.name)
         _check_parameters(one, frozenset())
 
 
@@ -89,7 +88,7 @@ def _check_names(names: Sequence[str], field: str) -> None:
             raise RequestError(f"one of the {field} has no name", param=field)
         # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
         if name == PRINCIPAL:
-            raise RequestError(f"{name!r} is the gateway's to set", param=name)
+            raise RequestError(f"{name!r} can be set only by the gateway", param=name)
         if name in seen:
             raise RequestError(f"{name!r} is given twice", param=name)
         seen.add(name)
@@ -98,7 +97,7 @@ def _check_names(names: Sequence[str], field: str) -> None:
 def _check_parameters(tensor: Any, known: frozenset[str]) -> None:
     for name in tensor.parameters:
         if name not in known:
-            raise RequestError(f"{tensor.name}: the parameter {name!r} is not open to clients", param=tensor.name)
+            raise RequestError(f"{tensor.name}: the parameter {name!r} is not available to clients", param=tensor.name)
 
 
 def _count(tensor: Any) -> int:
@@ -110,7 +109,9 @@ def _count(tensor: Any) -> int:
     if tensor.datatype != _BYTES and tensor.datatype not in _ITEM_BYTES:
         raise RequestError(f"{tensor.name}: the datatype {tensor.datatype!r} is not known", param=tensor.name)
     if len(tensor.shape) > _MAX_DIMENSIONS or any(size < 0 for size in tensor.shape):
-        raise RequestError(f"{tensor.name}: the shape has 0 to {_MAX_DIMENSIONS} sizes of 0 or more", param=tensor.name)
+        raise RequestError(
+            f"{tensor.name}: the shape must have 0 to {_MAX_DIMENSIONS} sizes of 0 or more", param=tensor.name
+        )
     return math.prod(tensor.shape)
 
 

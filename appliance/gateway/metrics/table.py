@@ -37,21 +37,21 @@ class Measure:
 DURATION = Measure(
     "gen_ai_server_request_duration_seconds",
     Kind.HISTOGRAM,
-    "From a request for a completion to the last byte of its answer; `error_type` is empty when it went well",
+    "Time from a completion request to the last byte of its response; `error_type` is empty on success",
     (_OPERATION, _MODEL, "error_type"),
     _SECONDS,
 )
 FIRST_TOKEN = Measure(
     "gen_ai_server_time_to_first_token_seconds",
     Kind.HISTOGRAM,
-    "From a request to the first piece of its streamed answer (TTFT)",
+    "Time from a request to the first part of its streamed answer (TTFT)",
     (_OPERATION, _MODEL),
     (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0),
 )
 PER_TOKEN = Measure(
     "gen_ai_server_time_per_output_token_seconds",
     Kind.HISTOGRAM,
-    "Mean time between the tokens of an answer (ITL), as the engine measured it",
+    "Mean time between the tokens of an answer (ITL), measured by the engine",
     (_OPERATION, _MODEL),
     (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5),
 )
@@ -65,33 +65,31 @@ TOKENS = Measure(
 QUEUE = Measure(
     "appliance_gateway_queue_seconds",
     Kind.HISTOGRAM,
-    "Time that a request waited for a slot, as the engine measured it",
+    "Time that a request waited for a slot, measured by the engine",
     (_MODEL,),
     (0.001, 0.01, *_SECONDS[3:]),
 )
 CACHED = Measure(
     "appliance_gateway_cached_tokens_total",
     Kind.COUNTER,
-    "Prompt tokens that were found in the prefix cache",
+    "Prompt tokens found in the prefix cache",
     (_OPERATION, _MODEL),
 )
 REQUESTS = Measure(
     "appliance_gateway_requests_total",
     Kind.COUNTER,
-    "Requests that ended; `outcome` is `ok`, `refused` (the client's fault), `failed` (ours) or `cancelled`",
+    "Finished requests; `outcome`: `ok`, `refused` (error of the client), `failed` (error of the box), `cancelled`",
     ("endpoint", "outcome"),
 )
 REFUSALS = Measure(
     "appliance_gateway_refusals_total",
     Kind.COUNTER,
-    "Requests that did not go well, by the name of the error",
+    "Requests with an error, by the name of the error",
     ("reason",),
 )
-IN_FLIGHT = Measure("appliance_gateway_requests_in_flight", Kind.GAUGE, "Requests for completions under way")
-READY = Measure("appliance_gateway_model_ready", Kind.GAUGE, "1 while the model takes requests", (_MODEL,))
-TRITON_UP = Measure(
-    "appliance_gateway_triton_up", Kind.GAUGE, "1 if Triton's own metrics could be read and are on this page"
-)
+IN_FLIGHT = Measure("appliance_gateway_requests_in_flight", Kind.GAUGE, "Concurrent completion requests")
+READY = Measure("appliance_gateway_model_ready", Kind.GAUGE, "1 while the model accepts requests", (_MODEL,))
+TRITON_UP = Measure("appliance_gateway_triton_up", Kind.GAUGE, "1 if the page contains Triton's own metrics")
 
 MEASURES = (
     DURATION,
@@ -110,11 +108,11 @@ MEASURES = (
 _HEAD = """\
 # Metrics
 
-Written by `make docs` from the code.
+`make docs` generates this page from the code.
 
-One scrape of the gateway's own listener has all of them: `http://127.0.0.1:8083/metrics`, unless `appliance up` or
-`appliance.toml` says otherwise. It has no other path, and no label ever holds what a client wrote. From elsewhere the
-same page is at `/metrics` of the HTTP API, for a key with the scope `read` or `admin`.
+The gateway serves all metrics on one page at a separate address: `http://127.0.0.1:8083/metrics`. `appliance up` and
+`appliance.toml` can change this address. It has no other path. Labels never contain text from clients. From other
+machines, read the same page at `/metrics` of the HTTP API, with a key that has the scope `read` or `admin`.
 
 ```yaml
 scrape_configs:
@@ -123,23 +121,24 @@ scrape_configs:
       - targets: ["127.0.0.1:8083"]
 ```
 
-A dashboard for Grafana that uses them is [grafana/appliance.json](grafana/appliance.json).
+[grafana/appliance.json](grafana/appliance.json) is a Grafana dashboard for these metrics.
 
-## The gateway's
+## Metrics of the gateway
 
-Names follow OpenTelemetry's conventions for generative AI where they exist: `gen_ai.server.time_to_first_token` is
-`gen_ai_server_time_to_first_token_seconds` here. `gen_ai_operation_name` is `chat` or `text_completion`. `endpoint` is
-a path of the HTTP API or a gRPC method, or `other`. The process itself has the usual `process_…` metrics.
+The names follow OpenTelemetry's conventions for generative AI, if they define one: OpenTelemetry's
+`gen_ai.server.time_to_first_token` is `gen_ai_server_time_to_first_token_seconds` here. `gen_ai_operation_name` is
+`chat` or `text_completion`. `endpoint` is a path of the HTTP API, a gRPC method or `other`. The page also has the usual
+`process_…` metrics of the gateway process.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
 """
 _TAIL = """
-## Triton's own
+## Metrics of Triton
 
-Triton's `nv_inference_…` metrics stand on the same page as Triton wrote them. While it does not answer they are absent,
-and so are the engine's. Triton counts two requests for each stream of the gateway: the gateway opens a stream with a
-request that has no answer.
+The page contains Triton's own `nv_inference_…` metrics without changes. While Triton does not answer, its metrics and
+the engine's metrics are absent. Triton counts two requests for each stream of the gateway, because the gateway opens a
+stream with a request that has no response.
 """
 
 

@@ -87,7 +87,7 @@ class OpenAiApi:
         )
         raise RequestError(
             f"{model.name} is a language model; no embedding model is installed",
-            hint="no model of the catalogue embeds yet",
+            hint="the catalogue has no embedding model yet",
             param="model",
         )
 
@@ -134,5 +134,5 @@ def _one_prompt(prompt: str | list[str] | list[int] | list[list[int]]) -> str | 
     if isinstance(first, int):
         return prompt  # type: ignore[return-value]
     if len(prompt) > 1:
-        raise RequestError("prompt: one prompt a request", param="prompt")
+        raise RequestError("prompt: a request can have only one prompt", param="prompt")
     return first

@@ -60,5 +60,7 @@ def _continues(body: ChatBody, is_possible: bool) -> bool:
         wanted = not separate
     if wanted and not is_possible:
         name = "add_generation_prompt" if body.continue_final_message is None else "continue_final_message"
-        raise RequestError(f"{name}: the last message has no text of an assistant to go on with", param=name)
+        raise RequestError(
+            f"{name}: the last message is not an assistant's text that the model can continue", param=name
+        )
     return is_possible if wanted is None else wanted

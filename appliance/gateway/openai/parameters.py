@@ -33,26 +33,28 @@ class Ignored:
 
 
 REFUSED: dict[str, Refused] = {
-    "best_of": Refused("choices are not ranked; n gives several", (1,), endpoints=frozenset({COMPLETIONS})),
-    "echo": Refused("the prompt is not repeated", (False,), endpoints=frozenset({COMPLETIONS})),
-    "functions": Refused("its successor is tools", ([],)),
-    "function_call": Refused("its successor is tool_choice", ("none", "auto")),
-    "modalities": Refused("answers are text", (["text"],)),
-    "audio": Refused("answers are text"),
-    "prediction": Refused("predicted outputs are not used"),
-    "verbosity": Refused("verbosity is not controlled", ("medium",)),
-    "web_search_options": Refused("nothing leaves this box"),
-    "store": Refused("nothing is stored", (False,)),
-    "service_tier": Refused("there is one tier", ("auto", "default")),
-    "moderation": Refused("nothing is moderated"),
+    "best_of": Refused(
+        "the box does not rank answers; use n for several answers", (1,), endpoints=frozenset({COMPLETIONS})
+    ),
+    "echo": Refused("the answer does not contain the prompt", (False,), endpoints=frozenset({COMPLETIONS})),
+    "functions": Refused("use tools instead", ([],)),
+    "function_call": Refused("use tool_choice instead", ("none", "auto")),
+    "modalities": Refused("all answers are text", (["text"],)),
+    "audio": Refused("all answers are text"),
+    "prediction": Refused("the box does not use predicted outputs"),
+    "verbosity": Refused("the box cannot control verbosity", ("medium",)),
+    "web_search_options": Refused("the box does not contact other servers"),
+    "store": Refused("chat completions are not stored", (False,)),
+    "service_tier": Refused("the box has only one service tier", ("auto", "default")),
+    "moderation": Refused("the box has no moderation"),
 }
 IGNORED: dict[str, Ignored] = {
-    "user": Ignored("names an end user of the application", BOTH),
-    "safety_identifier": Ignored("names an end user of the application"),
-    "metadata": Ignored("belongs to stored completions, and none are stored"),
-    "prompt_cache_key": Ignored("prefixes are cached by their content"),
-    "prompt_cache_retention": Ignored("prefixes are cached as long as there is room"),
-    "prompt_cache_options": Ignored("prefixes are cached as long as there is room"),
+    "user": Ignored("identifies an end user of the application", BOTH),
+    "safety_identifier": Ignored("identifies an end user of the application"),
+    "metadata": Ignored("is for stored completions; the box stores none"),
+    "prompt_cache_key": Ignored("the prefix cache uses the content of the prompt"),
+    "prompt_cache_retention": Ignored("the box caches prefixes while the cache has space"),
+    "prompt_cache_options": Ignored("the box caches prefixes while the cache has space"),
 }
 
 

@@ -21,7 +21,7 @@ class StreamOptions(Strict):
     include_obfuscation: OnlyFalse | None = None
 
 
-_CHOICES = "answers to one prompt; with `seed`, the first has it and the others have seeds that follow from it"
+_CHOICES = "number of answers; the first uses `seed`, the others use seeds that are derived from it"
 
 
 class CompletionBody(SamplingBody):
@@ -29,15 +29,13 @@ class CompletionBody(SamplingBody):
 
     model: str = Field(description="required; a name from `/v1/models`")
     prompt: str | Many[str] | Many[TokenId] | Many[Many[TokenId]] = Field(
-        description="required; text or token ids; a list may hold one prompt"
+        description="required; text or token ids; a list may contain only one prompt"
     )
-    logprobs: int | None = Field(None, ge=0, le=20, description="how many alternatives beside the chosen token")
+    logprobs: int | None = Field(None, ge=0, le=20, description="number of alternatives besides the chosen token")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description="`include_usage`; only with `stream`")
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description=_CHOICES)
-    suffix: str | None = Field(
-        None, description="what comes after the completion, for models with tokens for filling in the middle"
-    )
+    suffix: str | None = Field(None, description="text after the completion, for models with fill-in-the-middle tokens")
 
 
 class ChatBody(SamplingBody):
@@ -46,11 +44,11 @@ class ChatBody(SamplingBody):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: Many[Message] = Field(
         min_length=1,
-        description="required; roles system, developer, user, assistant, tool; text content; `tool_calls` and"
-        " `reasoning_content` of the assistant's turns and `name` go to the template",
+        description="required; roles system, developer, user, assistant, tool; text; the template receives `name`"
+        " and the assistant's `tool_calls` and `reasoning_content`",
     )
     max_completion_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="the newer name of `max_tokens`")
-    logprobs: bool | None = Field(None, description="of the chosen tokens")
+    logprobs: bool | None = Field(None, description="log-probabilities of the chosen tokens")
     top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `logprobs`")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description="`include_usage`; only with `stream`")
@@ -58,29 +56,29 @@ class ChatBody(SamplingBody):
     tools: list[ToolParam] | None = Field(
         None,
         max_length=MAX_TOOLS,
-        description="functions, for models whose manifest says how they call them; `strict` binds the arguments to the"
-        " schema",
+        description="functions, for models whose manifest defines tool calls; `strict` enforces the schema of the"
+        " arguments",
     )
     tool_choice: ToolChoiceParam | None = Field(
-        None, description="`auto`, `none`, `required` or one function; the last two bind the arguments to the schemas"
+        None, description="`auto`, `none`, `required` or one function; the last two enforce the schemas"
     )
-    parallel_tool_calls: bool | None = Field(None, description="false: one call at most")
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call")
     response_format: ResponseFormat | None = Field(
-        None, description="`text`, `json_object` or `json_schema`; the answer follows it by construction"
+        None, description="`text`, `json_object` or `json_schema`; the answer always matches it"
     )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
-        None, description="for models that think: `none` turns it off, the others turn it on; there are no degrees"
+        None, description="for models that think: `none` switches it off, all other values switch it on"
     )
     chat_template_kwargs: dict[str, str | Int64 | float | bool | None] | None = Field(
         None,
-        description="vLLM's; `enable_thinking`, and what else the model's template reads",
+        description="as in vLLM; `enable_thinking`, and other variables of the model's template",
     )
     continue_final_message: bool | None = Field(
         None,
-        description="vLLM's; whether the answer goes on with the last message's text; default: it does if that is an"
-        " assistant's without calls",
+        description="as in vLLM; true: the answer continues the last message; default: true if that is an assistant's"
+        " text without tool calls",
     )
-    add_generation_prompt: bool | None = Field(None, description="vLLM's; the opposite of `continue_final_message`")
+    add_generation_prompt: bool | None = Field(None, description="as in vLLM; the opposite of `continue_final_message`")
 
 
 class EmbeddingBody(Strict):

@@ -171,7 +171,7 @@ class _Guarded:
         try:
             return inner.request_deserializer(message)
         except DecodeError as error:
-            raise RequestError("the message is none of this method") from error
+            raise RequestError("the message does not match this method") from error
 
     async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
         metadata = dict(context.invocation_metadata() or ())

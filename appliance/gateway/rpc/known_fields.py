@@ -17,4 +17,4 @@ def check_known(message: Message) -> None:
     unknown = UnknownFieldSet(message)
     if len(unknown):
         number, name = unknown[0].field_number, message.DESCRIPTOR.full_name
-        raise RequestError(f"unknown field {number} in {name}", hint="generate the client from this box's schema")
+        raise RequestError(f"unknown field {number} in {name}", hint="generate the client from the schema of this box")

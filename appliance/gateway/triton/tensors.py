@@ -81,7 +81,7 @@ def delta(response: Any) -> Delta:
             stop_reason=None if usage is None else usage.get("stop_reason"),
         )
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineError(f"the model's answer has another form than agreed: {error}") from error
+        raise EngineError(f"the model's answer has an unexpected format: {error}") from error
 
 
 def error(message: str, client_names: Mapping[str, str] | None = None) -> ApplianceError:

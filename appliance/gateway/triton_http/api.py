@@ -121,15 +121,15 @@ class TritonHttpApi:
     async def infer(self, request: Request) -> Response:
         """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
         raise RequestError(
-            f"{self._model(request)} answers in pieces, which infer cannot carry",
+            f"{self._model(request)} is a decoupled model, which infer does not support",
             hint="use generate, generate_stream, or gRPC's ModelStreamInfer",
         )
 
     async def administration(self, request: Request) -> Response:
         """Everything that administers Triton."""
         raise ForbiddenMethodError(
-            f"{request.url.path} is not open to clients",
-            hint="models and settings are the operator's: see appliance --help",
+            f"{request.url.path} is not available to clients",
+            hint="only the operator can change models and settings: see appliance --help",
         )
 
     async def _generate(self, request: Request, *, streams: bool) -> HttpAnswer[bytes]:
@@ -150,7 +150,7 @@ class TritonHttpApi:
         name = self._services.models.get(request.path_params["model"]).name
         version = request.path_params.get("version", VERSION)
         if version != VERSION:
-            raise UnknownModelError(f"{name} has no version {version!r}", hint=f"there is version {VERSION} alone")
+            raise UnknownModelError(f"{name} has no version {version!r}", hint=f"the only version is {VERSION}")
         return name
 
     async def _ask(self, method: str, message: Any, kind: type[Answer]) -> Answer:

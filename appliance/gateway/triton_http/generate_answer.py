@@ -65,7 +65,7 @@ def _fields(message: bytes) -> dict[str, Any] | None:
             # As Triton writes it: one element stands alone.
             fields[output.name] = values[0] if len(values) == 1 else values
     except (struct.error, ValueError, KeyError) as failure:
-        raise EngineError(f"the model's answer has another form than agreed: {failure}") from failure
+        raise EngineError(f"the model's answer has an unexpected format: {failure}") from failure
     return fields
 
 

@@ -41,7 +41,7 @@ def generate_request(model: str, content: bytes, *, streams: bool) -> Any:
     if not isinstance(parameters, dict):
         raise RequestError(f"{_PARAMETERS} must be an object", param=_PARAMETERS)
     for name in asked.keys() & parameters.keys():
-        raise RequestError(f"{name} is given twice, in {_PARAMETERS} too", param=name)
+        raise RequestError(f"{name} is given twice: in the body and in {_PARAMETERS}", param=name)
     asked |= parameters
     # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
     if PRINCIPAL in asked:

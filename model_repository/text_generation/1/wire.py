@@ -226,7 +226,7 @@ def _encoded(tensors: dict[str, Any], tokenizer: Tokenizer, max_characters: int)
     text = _text(tensors, "text_input")
     if len(text) > max_characters:
         raise PromptTooLongError(
-            f"text_input has {len(text)} characters; at most {max_characters} are looked at", param="text_input"
+            f"text_input has {len(text)} characters; the limit is {max_characters}", param="text_input"
         )
     return tokenizer.encode(text)
 
@@ -246,7 +246,7 @@ def _sampling(asked: Asked, form: Form) -> SamplingParams:
 def _deadline(options: dict[str, Any]) -> float | None:
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
-        raise RequestError(f"the request option {unknown[0]!r} is not known", param=unknown[0])
+        raise RequestError(f"unknown request option {unknown[0]!r}", param=unknown[0])
     timeout_s = options.get("timeout_s")
     if timeout_s is None:
         return None

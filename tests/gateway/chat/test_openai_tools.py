@@ -191,9 +191,9 @@ def bound_to(schema, **more):
     ("settings", "param", "words"),
     [
         ({"model": "speaker"}, "tools", "not trained to call tools"),
-        ({"tools": [WEATHER, WEATHER]}, "tools", "one name"),
+        ({"tools": [WEATHER, WEATHER]}, "tools", "the same name"),
         ({"tools": [], "tool_choice": "required"}, "tool_choice", "needs tools"),
-        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "no tool"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "not one of the tools"),
         ({"messages": [*ASK, called_with("[1]")]}, ARGUMENTS, "JSON object"),
         ({"messages": [*ASK, called_with("none")]}, ARGUMENTS, "JSON object"),
         ({"tools": strict_with(type="string")}, "tools", "'f'"),
@@ -201,7 +201,7 @@ def bound_to(schema, **more):
         (
             {"tools": strict_with(type="object", minProperties=3)},
             "tools",
-            "the tool 'f' cannot be honoured: minProperties at #/",
+            "the tool 'f' cannot be enforced: minProperties at #/",
         ),
         ({"tools": [WEATHER, *strict_with(properties={"a b": UNIQUE})]}, "tools", "#/properties/a%20b/uniqueItems"),
         ({"tools": [], "response_format": bound_to(UNIQUE, strict=True)}, "response_format", "uniqueItems at #/"),
@@ -225,11 +225,11 @@ def test_what_cannot_be_honoured_is_refused_by_name(client, harness, settings, p
     ],
 )
 def test_what_the_engine_cannot_compile_has_the_clients_own_name(client, harness, settings, param):
-    harness.triton.script = refusal("RequestError[structured_outputs]: structured_outputs cannot be honoured: too deep")
+    harness.triton.script = refusal("RequestError[structured_outputs]: structured_outputs cannot be enforced: too deep")
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, **settings)
     assert caught.value.param == param
-    assert f"{param} cannot be honoured: too deep" in caught.value.message
+    assert f"{param} cannot be enforced: too deep" in caught.value.message
 
 
 class Answer(pydantic.BaseModel):

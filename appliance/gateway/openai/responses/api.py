@@ -97,7 +97,9 @@ class ResponsesApi:
     async def retrieve(self, request: Request) -> Response:
         """`GET /v1/responses/{id}`."""
         for name in request.query_params:
-            raise RequestError(f"{name} cannot be honoured: an answer that is kept comes whole", param=name)
+            raise RequestError(
+                f"{name} is not supported: a stored response can only be returned completely", param=name
+            )
         kept = self._store.get(_principal(), request.path_params["response_id"])
         return Response(kept.document, media_type="application/json")
 

@@ -45,7 +45,7 @@ def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> 
         if isinstance(item, FunctionOutputItem):
             if item.call_id not in known:
                 where = f"input[{position}].call_id"
-                raise RequestError(f"{where}: no function call before it has this id", param=where)
+                raise RequestError(f"{where}: no earlier function call has this id", param=where)
             turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _text(item.output)})
             current = None
         elif isinstance(item, MessageItem) and item.role != "assistant":

@@ -229,21 +229,22 @@ class PromptFields(Strict):
         description="required; text, or items: `message`, `function_call`, `function_call_output`, `reasoning`",
     )
     instructions: str | None = Field(
-        None, description="a system message before the input; not carried over to the next answer"
+        None, description="a system message before the input; the next response does not inherit it"
     )
-    previous_response_id: _ResponseId | None = Field(None, description="goes on from an answer that is still kept")
+    previous_response_id: _ResponseId | None = Field(None, description="continues a stored response")
     tools: list[FunctionTool] | None = Field(
-        None, max_length=MAX_TOOLS, description="functions; built-in tools and MCP servers are refused"
+        None, max_length=MAX_TOOLS, description="functions; built-in tools and MCP servers are rejected"
     )
     tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = Field(
         None, description="`none`, `auto`, `required`, or one function"
     )
-    parallel_tool_calls: bool | None = Field(None, description="false: at most one call an answer")
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call in each answer")
     text: TextConfiguration | None = Field(
         None, description="`format`: `text`, `json_object`, `json_schema`; `verbosity` only `medium`"
     )
     reasoning: Reasoning | None = Field(
-        None, description="`effort` `none` turns thinking off, any other value on; thoughts come whole"
+        None,
+        description="`effort` `none` switches thinking off, other values switch it on; the response has the full text",
     )
 
 
@@ -251,17 +252,17 @@ class ResponseBody(PromptFields, SamplingBody):
     """Body of `/v1/responses`."""
 
     max_output_tokens: int | None = Field(
-        None, ge=1, le=MAX_COUNT, description="thinking included; default: what the context leaves"
+        None, ge=1, le=MAX_COUNT, description="includes thinking; default: the remaining context"
     )
     top_logprobs: int | None = Field(None, ge=0, le=20, description="needs `include`")
     include: list[Literal["message.output_text.logprobs", "reasoning.encrypted_content"]] | None = Field(
         None,
-        description="`message.output_text.logprobs`; `reasoning.encrypted_content` has no effect: thoughts are plain",
+        description="`message.output_text.logprobs`; `reasoning.encrypted_content` has no effect (thinking is text)",
     )
-    store: bool | None = Field(None, description="default true: in memory, for a while")
+    store: bool | None = Field(None, description="true (default): store the response in memory for a limited time")
     metadata: (
         dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None
-    ) = Field(None, max_length=16, description="comes back with the answer")
+    ) = Field(None, max_length=16, description="returned with the response")
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: ResponseStreamOptions | None = Field(None, description="`include_obfuscation` only false")
 

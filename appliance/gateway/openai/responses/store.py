@@ -99,8 +99,8 @@ class ResponseStore:
             return self._entries[principal, response_id].response
         except KeyError:
             raise UnknownResponseError(
-                f"no answer {response_id!r} is kept",
-                hint="answers are kept in memory for a while, unless store is false; send the conversation instead",
+                f"no response {response_id!r} is stored",
+                hint="responses stay in memory for a limited time, unless store is false; send the whole conversation",
                 param="response_id",
             ) from None
 
