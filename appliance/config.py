@@ -33,7 +33,7 @@ class ServeConfig:
     metrics_address: str = _option("127.0.0.1:8083", "address of the metrics for Prometheus, host:port, loopback only")
     slots: int | None = _option(
         None,
-        "sequences that decode at the same time; absent: 8, or what a TensorRT engine was built for",
+        "sequences that decode at the same time; absent: 8, or what a TensorRT plan was built for",
         least=1,
     )
     max_context_tokens: int | None = _option(
@@ -41,7 +41,7 @@ class ServeConfig:
     )
     cache_bytes: int | None = _option(
         None,
-        "bytes of memory for the KV cache (GPU memory on a GPU); default: 1 GiB, or the cache of the TensorRT engine",
+        "bytes of memory for the KV cache (GPU memory on a GPU); default: 1 GiB, or the cache of the TensorRT plan",
         least=1 << 20,
     )
     max_queue_requests: int = _option(
@@ -49,7 +49,7 @@ class ServeConfig:
     )
     prefill_chunk_tokens: int | None = _option(
         None,
-        "prompt tokens computed between two decode steps; default: 256, or the chunk size of the TensorRT engine",
+        "prompt tokens computed between two decode steps; default: 256, or the chunk size of the TensorRT plan",
         least=16,
     )
     threads: int | None = _option(None, "compute threads of the engine; default: one per physical core", least=1)

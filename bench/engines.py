@@ -20,7 +20,7 @@ class Engine:
         packages: what must be installed there.
         note: what a reader of its figures must know.
         preset: of ours alone: which artefact it serves; its quality is in that artefact's own report.
-        form: of peers alone: the form of the weights, see `PeerModels.form`; their quality is measured here.
+        weight_format: of peers alone: see `PeerModels.weights`; their quality is measured here.
     """
 
     key: str
@@ -30,7 +30,7 @@ class Engine:
     packages: tuple[str, ...]
     note: str
     preset: str = ""
-    form: str = ""
+    weight_format: str = ""
 
 
 ENGINE = Engine(
@@ -69,7 +69,7 @@ LLAMA = Engine(
     module="bench.workers.llama",
     environment=PEERS,
     packages=("llama-cpp-python", "numpy"),
-    form="gguf",
+    weight_format="gguf",
     note="the published GGUF file; one batch per step through the C API, like its server; 16-bit cache",
 )
 OPENVINO_INT8 = Engine(
@@ -78,7 +78,7 @@ OPENVINO_INT8 = Engine(
     module="bench.workers.openvino",
     environment=PEERS,
     packages=("openvino-genai", "openvino", "nncf", "numpy"),
-    form="openvino-int8",
+    weight_format="openvino-int8",
     note="continuous batching; NNCF int8 per channel, its default; other settings: the plugin's defaults",
 )
 OPENVINO_INT4 = Engine(
@@ -87,7 +87,7 @@ OPENVINO_INT4 = Engine(
     module="bench.workers.openvino",
     environment=PEERS,
     packages=OPENVINO_INT8.packages,
-    form="openvino-int4",
+    weight_format="openvino-int4",
     note="the same with int4 in groups of 64, embedding and head in int8: compare its KL",
 )
 ORT_INT8 = Engine(
@@ -96,7 +96,7 @@ ORT_INT8 = Engine(
     module="bench.workers.ortgenai",
     environment=PEERS,
     packages=("onnxruntime-genai", "numpy"),
-    form="ort-genai-int8",
+    weight_format="ort-genai-int8",
     note=(
         "the Model Builder's graph in int8 with blocks of 64, like our precise preset; static batches that no new "
         "request can join"
@@ -108,7 +108,7 @@ ORT_INT4 = Engine(
     module="bench.workers.ortgenai",
     environment=PEERS,
     packages=ORT_INT8.packages,
-    form="ort-genai-int4",
+    weight_format="ort-genai-int4",
     note="the Model Builder's default (int4, blocks of 32): compare its KL",
 )
 
@@ -118,7 +118,7 @@ ORT_K_QUANT = Engine(
     module=ORT_INT4.module,
     environment=PEERS,
     packages=ORT_INT4.packages,
-    form="ort-genai-k-quant",
+    weight_format="ort-genai-k-quant",
     note="the Model Builder's int4, blocks of 32, quantised by k-quant",
 )
 

@@ -46,7 +46,7 @@ class Row:
 
 
 def main_rows(work: Mapping[str, Any]) -> list[Row]:
-    """The rows of a main table, for what its plan measured."""
+    """The rows of a main table, for what its assignment measured."""
     rows = [
         Row(f"decode, {count} stream{'s' if count > 1 else ''} (tokens/s)", f"decode_{count}", digits=1)
         for count in work["streams"]

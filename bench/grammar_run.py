@@ -7,15 +7,15 @@ import json
 from datetime import datetime, timezone
 
 from appliance.layout import Layout
+from bench.assignment import GRAMMARS, QUICK, Assignment
 from bench.engines import ENGINE, Engine
 from bench.launch import run_worker
 from bench.machine import describe_machine
 from bench.model import prepare_model
 from bench.peer_models import PeerModels
-from bench.plan import GRAMMARS, QUICK, Plan
 from bench.results import Results, Table
 from bench.rounds import Run, Say, measure_in_turn
-from bench.run import planner
+from bench.run import assigner
 from export.presets import DEFAULT
 from export.progress import Progress
 
@@ -63,15 +63,15 @@ def run_grammars(selection: Selection, layout: Layout, progress: Progress, say: 
     started = datetime.now(timezone.utc)
     work = QUICK if selection.quick else GRAMMARS
     model = prepare_model(layout, selection.model, (DEFAULT,), progress)
-    plan_free = planner(model, PeerModels(model, layout.cache, say), work)
+    assignment_free = assigner(model, PeerModels(model, layout.cache, say), work)
 
-    def plan_for(engine: Engine) -> Plan:
-        plan = plan_free(engine)
+    def assignment_for(engine: Engine) -> Assignment:
+        assignment = assignment_free(engine)
         schema = SCHEMA if engine.key == CONSTRAINED.key else ""
-        return dataclasses.replace(plan, work=dataclasses.replace(plan.work, schema=schema))
+        return dataclasses.replace(assignment, work=dataclasses.replace(assignment.work, schema=schema))
 
     measured = measure_in_turn(
-        (FREE, CONSTRAINED), plan_for, selection.rounds, with_quality=False, run=run, say=say
+        (FREE, CONSTRAINED), assignment_for, selection.rounds, with_quality=False, run=run, say=say
     )  # fmt: skip
     table = Table("grammars", model.name, model.sha256, dataclasses.asdict(work), measured)
     return Results(f"{started:%Y-%m-%d %H:%M} UTC", describe_machine(), (table,), selection.quick)

@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.assignment import Assignment
 from bench.engines import Engine
 from bench.environments import ROOT
 from bench.others import Others
-from bench.plan import Plan
 from bench.workers.measure import Figures
 
 _LIMIT_S = 1800.0
@@ -39,15 +39,15 @@ class Answer:
     others_cores: float
 
 
-def run_worker(engine: Engine, plan: Plan) -> Answer:
+def run_worker(engine: Engine, assignment: Assignment) -> Answer:
     """Run a worker to its end; the model's files are in the page cache when it starts.
 
     Raises:
         WorkerFailedError: it failed or took too long.
     """
-    read_through(Path(plan.model))
+    read_through(Path(assignment.model))
     others = Others()
-    timed = dataclasses.replace(plan, spawned_at=time.monotonic())
+    timed = dataclasses.replace(assignment, spawned_at=time.monotonic())
     try:
         ran = subprocess.run(
             [engine.environment.python, "-m", engine.module],

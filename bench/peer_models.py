@@ -47,7 +47,7 @@ class PeerModels:
         self._folder = cache / "bench" / f"{model.name}-{model.sha256[:_KEY_DIGITS]}"
         self._say = say
 
-    def form(self, name: str) -> Path:
+    def weights(self, name: str) -> Path:
         """The file or folder of a form, made now if it is not kept.
 
         Raises:

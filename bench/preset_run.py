@@ -11,16 +11,16 @@ from pathlib import Path
 
 from appliance import durable
 from appliance.layout import Layout
+from bench.assignment import PRESETS, QUICK, Work
 from bench.candidates import CANDIDATES
 from bench.engines import ENGINE, ORT_INT4, ORT_K_QUANT, Engine
 from bench.launch import run_worker
 from bench.machine import describe_machine
 from bench.model import Model, prepare_model
 from bench.peer_models import PeerModels
-from bench.plan import PRESETS, QUICK, Work
 from bench.results import Measured, Results, Table
 from bench.rounds import Run, Say, measure_in_turn
-from bench.run import planner
+from bench.run import assigner
 from export.pipeline import Exported, export_as
 from export.presets import DEFAULT, Preset
 from export.progress import Progress
@@ -100,7 +100,7 @@ def _measure(
 ) -> Table:
     forms = PeerModels(model, layout.cache, say)
     measured = measure_in_turn(
-        engines, planner(model, forms, work), selection.rounds, with_quality=not selection.quick, run=run, say=say
+        engines, assigner(model, forms, work), selection.rounds, with_quality=not selection.quick, run=run, say=say
     )
     return Table("presets", model.name, model.sha256, dataclasses.asdict(work), measured)
 

@@ -42,14 +42,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Table:
-    """All engines on one model with one plan of work.
+    """All engines on one model with one assignment of work.
 
     Attributes:
         kind: "main" for everything, "long" for prefill over the prompt's length, "presets" for the candidates of
             presets, each as an engine of its own, "grammars" for our engine without and with one.
         model: its name.
         checkpoint: digest of the file that all engines' weights come from.
-        work: the plan's, as JSON values.
+        work: the assignment's, as JSON values.
         engines: in the order of the columns.
     """
 

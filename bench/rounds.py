@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from bench.assignment import Assignment, Task
 from bench.engines import Engine
 from bench.launch import Answer, WorkerFailedError
-from bench.plan import Plan, Task
 from bench.results import Measured
 
-Run = Callable[[Engine, Plan], Answer]
+Run = Callable[[Engine, Assignment], Answer]
 Say = Callable[[str], None]
-# The plan for an engine; raises AbsentError.
-PlanFor = Callable[[Engine], Plan]
+# The assignment for an engine; raises AbsentError.
+AssignmentFor = Callable[[Engine], Assignment]
 
 
 class AbsentError(Exception):
@@ -21,13 +21,13 @@ class AbsentError(Exception):
 
 
 def measure_in_turn(
-    engines: Sequence[Engine], plan_for: PlanFor, rounds: int, *, with_quality: bool, run: Run, say: Say
+    engines: Sequence[Engine], assignment_for: AssignmentFor, rounds: int, *, with_quality: bool, run: Run, say: Say
 ) -> tuple[Measured, ...]:
     """Measure all engines `rounds` times in turn.
 
     Args:
         engines: in the order of the columns.
-        plan_for: gives an engine's plan of a speed round; may take long the first time, to make its model.
+        assignment_for: gives an engine's assignment of a speed round; may take long the first time, to make its model.
         rounds: how often.
         with_quality: afterwards, compare the logits of the engines that give them with the reference.
         run: runs one worker.
@@ -37,40 +37,40 @@ def measure_in_turn(
         What was measured of each engine. One that is absent or failed once is left out from then on, and says why.
     """
     measured = {engine.key: Measured(engine.key, engine.title, engine.note) for engine in engines}
-    plans: dict[str, Plan] = {}
+    assignments: dict[str, Assignment] = {}
     for engine in engines:
-        plan = _plan(engine, plan_for)
-        if isinstance(plan, Plan):
-            plans[engine.key] = plan
+        assignment = _assignment(engine, assignment_for)
+        if isinstance(assignment, Assignment):
+            assignments[engine.key] = assignment
         else:
-            say(f"{engine.title}: {plan}")
-            measured[engine.key] = dataclasses.replace(measured[engine.key], why_not=plan)
+            say(f"{engine.title}: {assignment}")
+            measured[engine.key] = dataclasses.replace(measured[engine.key], why_not=assignment)
     for number in range(rounds):
         for engine in engines:
             if measured[engine.key].why_not:
                 continue
             say(f"round {number + 1} of {rounds}: {engine.title}")
-            seeded = dataclasses.replace(plans[engine.key], seed=number)
+            seeded = dataclasses.replace(assignments[engine.key], seed=number)
             measured[engine.key] = _one_round(measured[engine.key], engine, seeded, run, say)
     for engine in engines if with_quality else ():
-        if engine.form and not measured[engine.key].why_not:
+        if engine.weight_format and not measured[engine.key].why_not:
             say(f"quality: {engine.title}")
-            asked = dataclasses.replace(plans[engine.key], task=Task.QUALITY)
+            asked = dataclasses.replace(assignments[engine.key], task=Task.QUALITY)
             measured[engine.key] = _quality(measured[engine.key], engine, asked, run, say)
     return tuple(measured.values())
 
 
-def _plan(engine: Engine, plan_for: PlanFor) -> Plan | str:
-    """The engine's plan, or why it is absent."""
+def _assignment(engine: Engine, assignment_for: AssignmentFor) -> Assignment | str:
+    """The engine's assignment, or why it is absent."""
     try:
-        return plan_for(engine)
+        return assignment_for(engine)
     except AbsentError as error:
         return f"absent: {error}"
 
 
-def _one_round(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say) -> Measured:
+def _one_round(so_far: Measured, engine: Engine, assignment: Assignment, run: Run, say: Say) -> Measured:
     try:
-        answer = run(engine, plan)
+        answer = run(engine, assignment)
     except WorkerFailedError as error:
         say(str(error))
         return dataclasses.replace(so_far, why_not=f"failed: {str(error).splitlines()[0]}")
@@ -82,9 +82,9 @@ def _one_round(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say)
     )
 
 
-def _quality(so_far: Measured, engine: Engine, plan: Plan, run: Run, say: Say) -> Measured:
+def _quality(so_far: Measured, engine: Engine, assignment: Assignment, run: Run, say: Say) -> Measured:
     try:
-        return dataclasses.replace(so_far, quality=run(engine, plan).figures)
+        return dataclasses.replace(so_far, quality=run(engine, assignment).figures)
     except WorkerFailedError as error:
         say(str(error))
         return so_far

@@ -9,14 +9,14 @@ from datetime import datetime, timezone
 
 from appliance.errors import ApplianceError
 from appliance.layout import Layout
+from bench.assignment import FULL, LONG, QUICK, Assignment, Task, Work
 from bench.engines import ENGINES, LONG_ENGINES, Engine
 from bench.launch import run_worker
 from bench.machine import compute_threads, describe_machine
 from bench.model import Model, prepare_model
 from bench.peer_models import PeerModels
-from bench.plan import FULL, LONG, QUICK, Plan, Task, Work
 from bench.results import Measured, Results, Table
-from bench.rounds import AbsentError, PlanFor, Run, Say, measure_in_turn
+from bench.rounds import AbsentError, AssignmentFor, Run, Say, measure_in_turn
 from export.progress import Progress
 
 MODELS = ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct")
@@ -96,7 +96,7 @@ def _table(
     say(f"{model.name}, {kind}: {rounds} rounds of {len(engines)} engines")
     measured = measure_in_turn(
         engines,
-        planner(model, forms, work),
+        assigner(model, forms, work),
         rounds,
         with_quality=kind == "main" and work is not QUICK,
         run=run,
@@ -105,16 +105,16 @@ def _table(
     return Table(kind, model.name, model.sha256, dataclasses.asdict(work), measured)
 
 
-def planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
-    """What gives each engine its plan of a speed round."""
+def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
+    """What gives each engine its assignment of a speed round."""
 
-    def plan_for(engine: Engine) -> Plan:
+    def assignment_for(engine: Engine) -> Assignment:
         reason = engine.environment.missing(engine.packages)
         if reason:
             raise AbsentError(reason)
-        return Plan(
+        return Assignment(
             task=Task.SPEED,
-            model=str(model.artefacts[engine.preset].folder if engine.preset else forms.form(engine.form)),
+            model=str(model.artefacts[engine.preset].folder if engine.preset else forms.weights(engine.weight_format)),
             threads=compute_threads(),
             seed=0,
             corpus=model.corpus,
@@ -123,7 +123,7 @@ def planner(model: Model, forms: PeerModels, work: Work) -> PlanFor:
             reference=str(model.reference),
         )
 
-    return plan_for
+    return assignment_for
 
 
 def _chosen(engines: Sequence[Engine], options: Options) -> tuple[Engine, ...]:

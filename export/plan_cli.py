@@ -1,4 +1,4 @@
-"""`appliance plan`: what a model will take and give on a target, before any work. It prints; `plan` decides."""
+"""`appliance plan`: what a model will take and give on a target, before any work. It prints; `estimate` decides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.capacity import MemoryNeeds
 from appliance.cli.output import json_option, print_json, table
 from appliance.layout import Layout
 from appliance.sizes import size
-from export.plan import Plan, plan
+from export.estimate import Estimate, estimate
 from export.prediction import EFFICIENCY, OnBoard, Speed
 
 
@@ -45,14 +45,14 @@ def command(
     the export and a TensorRT build need, and the tokens/s in each power mode. It reads only the shapes of the
     checkpoint's tensors. If the model does not fit, the command fails and shows the calculation.
     """
-    made = plan(box.layout, model, target, preset, context_tokens=context, slots=slots)
+    made = estimate(box.layout, model, target, preset, context_tokens=context, slots=slots)
     if as_json:
         print_json(_document(made))
     else:
         _show(made)
 
 
-def _document(made: Plan) -> dict[str, Any]:
+def _document(made: Estimate) -> dict[str, Any]:
     return {
         "boards": [_board_document(each) for each in made.boards],
         "build_bytes": dict(zip(("least", "most"), made.building_bytes, strict=True)) if made.building_bytes else None,
@@ -89,7 +89,7 @@ def _memory_document(needs: MemoryNeeds) -> dict[str, int]:
     return {**asdict(needs), "total_bytes": needs.total_bytes}
 
 
-def _show(made: Plan) -> None:
+def _show(made: Estimate) -> None:
     sizes, use = made.sizes, made.use
     shapes = f"{use.slots:,} slots of {use.cache.context_tokens:,} tokens"
     cache_bytes = use.cache.size_bytes(sizes.cache_bytes_per_token)
@@ -112,7 +112,7 @@ def _show(made: Plan) -> None:
         _show_boards(made)
 
 
-def _show_boards(made: Plan) -> None:
+def _show_boards(made: Estimate) -> None:
     header = ("BOARD", "NEEDS", "OF", "MOST SLOTS", "MOST CONTEXT", "MODE", "1 STREAM", f"{made.use.slots} SLOTS")
     rows = [_cells(each, speed, is_first=not index) for each in made.boards for index, speed in enumerate(each.speeds)]
     table(header, rows)

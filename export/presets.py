@@ -250,14 +250,14 @@ INT4 = Preset(
 TENSORRT_BF16 = replace(
     BF16,
     name="tensorrt-bf16",
-    summary="TensorRT: like bf16; the box builds the TensorRT engine on its GPU",
+    summary="TensorRT: like bf16; the box builds the TensorRT plan on its GPU",
     runtime=TENSORRT,
 )
 
 TENSORRT_FP16 = replace(
     FP16,
     name="tensorrt-fp16",
-    summary="TensorRT: like fp16; the box builds the TensorRT engine on its GPU",
+    summary="TensorRT: like fp16; the box builds the TensorRT plan on its GPU",
     runtime=TENSORRT,
 )
 

@@ -30,8 +30,8 @@ from appliance.supervisor.served_plan import ServedPlan
 from appliance.targets import Board, get
 from appliance.tensorrt.build import check_buildable
 from appliance.tensorrt.plan_key import Profile
+from export.estimate import cache_of
 from export.holdings import Sizes
-from export.plan import cache_of
 from export.prediction import OnBoard, Use, on_board
 from export.presets import PRESETS
 from tests.supervisor.test_choose import MANIFEST
@@ -108,7 +108,7 @@ def is_accepted(ask: Callable[[], object]) -> bool:
 
 
 def can_be_built(case: Case, profile: Profile | None = None) -> bool:
-    """What `appliance engine build` says."""
+    """What `appliance tensorrt build` says."""
     wanted = profile or case.profile
     return is_accepted(lambda: check_buildable(case.manifest, wanted, case.gpu, cache_slots(wanted.slots)))
 

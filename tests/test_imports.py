@@ -36,7 +36,7 @@ def test_every_module_keeps_to_its_level():
         ("appliance.novelty", "appliance.errors", "no level"),
         ("appliance.cli.up", "appliance.novelty", "no level"),
         ("appliance.gateway.chat.reader", "appliance.gateway.http.body", "higher level"),
-        ("appliance.gateway.anthropic.api", "appliance.gateway.openai.form", "neighbours"),
+        ("appliance.gateway.anthropic.api", "appliance.gateway.openai.choice_encoder", "neighbours"),
         ("appliance.gateway.server", "appliance.gateway.novelty", "no level"),
         ("appliance.gateway.openai.api", "appliance.gateway.triton.inference", "reserved"),
     ],

@@ -1,6 +1,6 @@
 """What a served model takes of a machine's memory, and whether that holds it: pure rules, nothing is measured here.
 
-`appliance plan`, `appliance engine build` and the engine ask the same calculator, each with the memory that it has
+`appliance plan`, `appliance tensorrt build` and the engine ask the same calculator, each with the memory that it has
 found, so they never disagree. docs/prediction.md has the formulae.
 """
 

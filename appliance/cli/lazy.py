@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from appliance.cli.output import tell
 from appliance.errors import MissingProgramError
 from appliance.extras import install_command
 
@@ -23,12 +24,19 @@ class LazyGroup(click.Group):
             point, and is not imported to be listed.
         entry_point_group: installed distributions may add commands under this entry point group; they do not replace
             a command that has a path in the table.
+        former: names that commands had before, each with its name now. They still work, and a line says so.
     """
 
     def __init__(
-        self, *args: Any, table: Mapping[str, tuple[str, str]], entry_point_group: str = "", **kwargs: Any
+        self,
+        *args: Any,
+        table: Mapping[str, tuple[str, str]],
+        entry_point_group: str = "",
+        former: Mapping[str, str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._former = former or {}
         self.table = table
         self.entry_point_group = entry_point_group
 
@@ -74,6 +82,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """See click.Group; a name that is none is told with those that are like it."""
+        if args and args[0] in self._former:
+            name = self._former[args[0]]
+            tell(f"{ctx.command_path} {args[0]} is now {ctx.command_path} {name}")
+            args = [name, *args[1:]]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

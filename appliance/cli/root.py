@@ -13,21 +13,26 @@ from appliance.cli.lazy import LazyGroup
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Chat with the model that this box serves."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
-    "engine": ("appliance.cli.engine:command", "Build, list and remove TensorRT engines."),
     "export": ("", "Convert an installed model to an artefact that the box can serve."),
     "key": ("appliance.cli.key:command", "Create, list, replace and revoke API keys."),
     "model": ("appliance.cli.model:command", "Download, verify, list and remove models."),
     "plan": ("", "Predict a model's memory and throughput on a target."),
     "status": ("appliance.cli.status:command", "Show health, load, memory and warnings on one page."),
+    "tensorrt": ("appliance.cli.tensorrt:command", "Build, list and remove TensorRT plans."),
     "tls": ("appliance.cli.tls:command", "Create and show certificates."),
     "up": ("appliance.cli.up:command", "Serve a model until Ctrl-C."),
 }
+
+
+# Former name of a command -> its name now.
+FORMER = {"engine": "tensorrt"}
 
 
 @click.group(
     name="appliance",
     cls=LazyGroup,
     table=COMMANDS,
+    former=FORMER,
     entry_point_group="appliance.commands",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes and all commands: docs/cli.md. Shell completion: appliance completion --help",

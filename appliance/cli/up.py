@@ -17,7 +17,7 @@ from appliance.config import ServeConfig
 from appliance.layout import Layout
 from appliance.lock import in_use
 from appliance.supervisor import box_lock
-from appliance.supervisor.assemble import Plan, PlannedModel, serve
+from appliance.supervisor.assemble import BoxModel, BoxSettings, serve
 from appliance.supervisor.choose import Artefact, choose_set
 from appliance.supervisor.engine_settings import check_profile, engine_settings
 from appliance.supervisor.hardware import check_hardware
@@ -80,11 +80,11 @@ def command(
         for manifest in for_tensorrt:
             if status := build_plan(box.layout, manifest):
                 return status
-        plan = Plan(
+        settings = BoxSettings(
             layout=box.layout,
             config=box.config,
             policy=policy,
-            models=tuple(_planned(box.layout, config, artefact, held) for artefact in artefacts),
+            models=tuple(_model_settings(box.layout, config, artefact, held) for artefact in artefacts),
             installation=locate(os.environ),
             http=held.enter_context(_open_to(policy, http or config.http_address, "the OpenAI API")),
             grpc=held.enter_context(_open_to(policy, grpc or config.grpc_address, "the gRPC API")),
@@ -95,16 +95,16 @@ def command(
             refuse_old_triton=production and not allow_old_triton,
         )
         labels = ", ".join(artefact.label for artefact in artefacts)
-        tell(f"starting {labels} with Triton of {plan.installation.origin}")
-        return asyncio.run(serve(plan, tell, lambda up: _ready(up, config)))
+        tell(f"starting {labels} with Triton of {settings.installation.origin}")
+        return asyncio.run(serve(settings, tell, lambda up: _ready(up, config)))
 
 
-def _planned(layout: Layout, config: ServeConfig, artefact: Artefact, held: ExitStack) -> PlannedModel:
+def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, held: ExitStack) -> BoxModel:
     plan = None
     if artefact.manifest.runtime == TENSORRT:
         plan = open_served(layout, artefact.manifest)
         held.enter_context(in_use(plan.folder))
-    return PlannedModel(artefact, engine_settings(config, plan))
+    return BoxModel(artefact, engine_settings(config, plan))
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
-from appliance.inference.structured_output import PARAM, Form, StructuredOutput
+from appliance.inference.structured_output import PARAM, ConstraintKind, StructuredOutput
 from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
 _MAX_REASON_CHARACTERS = 300
@@ -162,11 +162,11 @@ class _Vocabulary:
 
 def _grammar(wanted: StructuredOutput) -> str:
     """The library's own form of a description."""
-    if wanted.form is Form.REGEX:
+    if wanted.kind is ConstraintKind.REGEX:
         return llguidance.LLMatcher.grammar_from_regex(wanted.text)
-    if wanted.form is Form.GRAMMAR:
+    if wanted.kind is ConstraintKind.GRAMMAR:
         return llguidance.LLMatcher.grammar_from_lark(wanted.text)
-    if wanted.form is Form.CHOICE:
+    if wanted.kind is ConstraintKind.CHOICE:
         texts = (json.dumps(text, ensure_ascii=False) for text in json.loads(wanted.text))
         return llguidance.LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
     return llguidance.LLMatcher.grammar_from_json_schema(wanted.text)

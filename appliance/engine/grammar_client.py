@@ -69,7 +69,7 @@ class GrammarHost:
         try:
             with os.fdopen(os.dup(text), "wb") as stream:
                 stream.write(wanted.text.encode("utf-8", "surrogatepass"))
-            self._send(wanted.form.value.encode(), [theirs.fileno(), text])
+            self._send(wanted.kind.value.encode(), [theirs.fileno(), text])
         except BaseException:
             ours.close()
             raise

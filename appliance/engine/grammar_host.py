@@ -25,7 +25,7 @@ from appliance.engine.grammar_process import serve
 from appliance.engine.grammar_wire import Kind, Reply, number_to_bytes
 from appliance.engine.tokenizer import Tokenizer
 from appliance.heap import give_back_free_memory
-from appliance.inference.structured_output import Form, StructuredOutput
+from appliance.inference.structured_output import ConstraintKind, StructuredOutput
 
 READY = b"ready"
 _PERIOD_S = 0.05
@@ -77,13 +77,13 @@ class _Host:
         session, text = socket.socket(fileno=descriptors[0]), descriptors[1]
         pid = os.fork()
         if pid == 0:
-            self._become_process(session, Form(message.decode()), text)
+            self._become_process(session, ConstraintKind(message.decode()), text)
         os.close(text)
         self._processes[session.fileno()] = _Process(pid, session, looked_at=time.monotonic())
         self._poll.register(session, 0)  # it reports a hang-up unasked
         return True
 
-    def _become_process(self, session: socket.socket, form: Form, text: int) -> NoReturn:
+    def _become_process(self, session: socket.socket, kind: ConstraintKind, text: int) -> NoReturn:
         status = 1
         try:
             dies_with(self._pid)()
@@ -92,7 +92,7 @@ class _Host:
                 other.session.close()
             with os.fdopen(text, "rb") as stream:
                 stream.seek(0)
-                wanted = StructuredOutput(form, stream.read().decode())
+                wanted = StructuredOutput(kind, stream.read().decode())
             serve(session, wanted, self._grammars)
             status = 0
         except OSError:

@@ -26,7 +26,7 @@ from appliance.engine.memory import Memory
 from appliance.engine.step_outputs import LISTED, StepOutputs
 from appliance.errors import DeviceLostError, EngineError, NoSpaceError
 
-_REBUILD = "build the plan again: appliance engine build"
+_REBUILD = "build the plan again: appliance tensorrt build"
 _ALIGNMENT_BYTES = 256
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from appliance.errors import ApplianceError
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.access_log import configure
-from appliance.gateway.http.connections import room_for_connections
+from appliance.gateway.http.connections import connection_limit
 from appliance.gateway.server import Gateway
 from appliance.gateway.settings import OfferedModel, Settings
 from appliance.layout import Layout
@@ -87,7 +87,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         write_timeout_s=limits.write_timeout_s,
         header_timeout_s=limits.header_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
-        max_connections=room_for_connections(limits.max_connections),
+        max_connections=connection_limit(limits.max_connections),
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,

@@ -13,11 +13,11 @@ from appliance import __version__
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.failure import OVERLOADED_STATUS
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
-from appliance.gateway.bodies.treatment import Treatment
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
@@ -29,7 +29,7 @@ _EVENT = {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "requ
 _COUNT = {"type": "integer", "minimum": 0}
 # Nobody is left to receive it.
 _UNSEEN = 499
-_NO_TREATMENT = Treatment()
+_NO_POLICY = ParameterPolicy()
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Endpoint:
         answer: name of the answer's schema.
         body: what is sent; None for nothing.
         streams: whether the answer may be server-sent events.
-        treatment: which of its parameters are refused and ignored.
+        policy: which of its parameters are refused and ignored.
         failure: name of the schema of what goes wrong.
     """
 
@@ -53,7 +53,7 @@ class Endpoint:
     answer: str
     body: type[Strict] | None = None
     streams: bool = False
-    treatment: Treatment = _NO_TREATMENT
+    policy: ParameterPolicy = _NO_POLICY
     failure: str = "Failure"
 
 
@@ -62,22 +62,22 @@ ENDPOINTS = (
     Endpoint(
         *("post", "/v1/chat/completions", "Generate the next message of a conversation", "ChatAnswer", ChatBody),
         streams=True,
-        treatment=TREATMENTS[CHAT],
+        policy=POLICIES[CHAT],
     ),
     Endpoint(
         *("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody),
         streams=True,
-        treatment=TREATMENTS[COMPLETIONS],
+        policy=POLICIES[COMPLETIONS],
     ),
     Endpoint("post", "/v1/embeddings", "Not supported: the box has no embedding model", "Nothing", EmbeddingBody),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         streams=True,
-        treatment=responses.TREATMENT,
+        policy=responses.POLICY,
     ),
     Endpoint(
         *("post", "/v1/responses/input_tokens", "Count the tokens of an input", "InputTokens", PromptFields),
-        treatment=responses.TREATMENT,
+        policy=responses.POLICY,
     ),
     Endpoint("get", _KEPT, "Get a stored response", "Response"),
     Endpoint("delete", _KEPT, "Delete a stored response", "Deleted"),
@@ -91,12 +91,12 @@ ENDPOINTS = (
             MessagesBody,
         ),
         streams=True,
-        treatment=anthropic.TREATMENT,
+        policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
     Endpoint(
         *("post", "/v1/messages/count_tokens", "Count the tokens of a conversation", "MessageTokens", CountBody),
-        treatment=anthropic.TREATMENT,
+        policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
     Endpoint("post", "/v1/tokenize", "Convert a text or a conversation to tokens", "Tokens", TokenizeBody),
@@ -118,7 +118,7 @@ def document(models: Sequence[str]) -> dict[str, Any]:
         if endpoint.body is not None:
             properties = schemas[endpoint.body.__name__]["properties"]
             properties["model"] = {**properties["model"], "enum": list(models)}
-            properties.update(_without_effect(endpoint.treatment))
+            properties.update(_without_effect(endpoint.policy))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint, models)
@@ -148,12 +148,12 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
     return operation
 
 
-def _without_effect(treatment: Treatment) -> dict[str, Any]:
+def _without_effect(policy: ParameterPolicy) -> dict[str, Any]:
     """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
-    ignored = {name: {"description": why} for name, why in treatment.ignored.items()}
+    ignored = {name: {"description": why} for name, why in policy.ignored.items()}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"other values are errors: {one.why}"}
-        for name, one in treatment.refused.items()
+        for name, one in policy.refused.items()
     }
     return ignored | refused
 

@@ -19,7 +19,7 @@ from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.chat.served_model import ServedModels
-from appliance.gateway.http.connections import Connection, Room
+from appliance.gateway.http.connections import Connection, ConnectionLimit
 from appliance.gateway.http_app import main_application, triton_application
 from appliance.gateway.inference_v1.service import InferenceService
 from appliance.gateway.kserve.service import KServeService
@@ -64,14 +64,14 @@ class Gateway:
         # Set when the operator asks for a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
-        room = Room(settings.max_connections, settings.header_timeout_s)
+        limit = ConnectionLimit(settings.max_connections, settings.header_timeout_s)
         page = MetricsPage(ledger, settings.triton)
 
         def listener(app: ASGIApp, address: Address) -> HttpListener:
             return HttpListener(
                 app,
                 bind(address, settings.write_timeout_s),
-                functools.partial(Connection, room=room),
+                functools.partial(Connection, limit=limit),
                 tls=tls,
                 idle_timeout_s=settings.idle_timeout_s,
                 handshake_timeout_s=settings.header_timeout_s,
@@ -98,7 +98,7 @@ class Gateway:
         self.metrics = HttpListener(
             page.application(settings.metrics.host),
             bind(settings.metrics.check_loopback(), settings.write_timeout_s),
-            functools.partial(Connection, room=Room(_METRICS_CONNECTIONS, settings.header_timeout_s)),
+            functools.partial(Connection, limit=ConnectionLimit(_METRICS_CONNECTIONS, settings.header_timeout_s)),
             idle_timeout_s=settings.idle_timeout_s,
         )
         self._admin: HttpListener | None = None

@@ -15,7 +15,7 @@ PARAM = "structured_outputs"
 MAX_CHARACTERS = 1 << 17
 
 
-class Form(enum.Enum):
+class ConstraintKind(enum.Enum):
     """How the text is described; the value is the client's key."""
 
     JSON = "json"
@@ -30,7 +30,7 @@ class StructuredOutput:
     """A description of texts.
 
     Attributes:
-        form: how `text` is to be read; never JSON_OBJECT, which is a schema too.
+        kind: how `text` is to be read; never JSON_OBJECT, which is a schema too.
         text: a JSON schema for the compiler, with its options (see `appliance.json_schema`), a regular expression, or a
             grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
 
@@ -38,7 +38,7 @@ class StructuredOutput:
         RequestError: the description is too long.
     """
 
-    form: Form
+    kind: ConstraintKind
     text: str
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class StructuredOutput:
 
     @classmethod
     def from_mapping(cls, value: Any) -> StructuredOutput:
-        """Read a parsed JSON object with exactly one of the keys of `Form`; null counts as absent.
+        """Read a parsed JSON object with exactly one of the keys of `ConstraintKind`; null counts as absent.
 
         A string that holds such an object will do: Triton's `generate` lets nothing else through.
 
@@ -63,7 +63,7 @@ class StructuredOutput:
         if not isinstance(value, Mapping):
             raise RequestError(f"{PARAM} must be an object", param=PARAM)
         given = {key: content for key, content in value.items() if content is not None}
-        known = {form.value: form for form in Form}
+        known = {kind.value: kind for kind in ConstraintKind}
         unknown = sorted(str(key) for key in given.keys() - known.keys())
         if unknown:
             raise RequestError(
@@ -96,7 +96,7 @@ def _read_schema(value: Any) -> StructuredOutput:
 def _of_schema(document: Any) -> StructuredOutput:
     schema = compiler_schema(lower(document, is_strict=True, param=PARAM, whose=PARAM).schema, FREELY_SPACED)
     try:
-        return StructuredOutput(Form.JSON, json.dumps(schema))
+        return StructuredOutput(ConstraintKind.JSON, json.dumps(schema))
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"the schema is not JSON: {error}", param=PARAM) from error
 
@@ -110,19 +110,19 @@ def _read_json_object(value: Any) -> StructuredOutput:
 def _read_choice(value: Any) -> StructuredOutput:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(text, str) for text in value):
         raise RequestError(f"choice of {PARAM} must be a list of at least one string", param=PARAM)
-    return StructuredOutput(Form.CHOICE, json.dumps(list(value)))
+    return StructuredOutput(ConstraintKind.CHOICE, json.dumps(list(value)))
 
 
-def _read_text(form: Form, value: Any) -> StructuredOutput:
+def _read_text(kind: ConstraintKind, value: Any) -> StructuredOutput:
     if not isinstance(value, str):
-        raise RequestError(f"{form.value} of {PARAM} must be a string", param=PARAM)
-    return StructuredOutput(form, value)
+        raise RequestError(f"{kind.value} of {PARAM} must be a string", param=PARAM)
+    return StructuredOutput(kind, value)
 
 
-_READERS: dict[Form, Callable[[Any], StructuredOutput]] = {
-    Form.JSON: _read_schema,
-    Form.JSON_OBJECT: _read_json_object,
-    Form.REGEX: lambda value: _read_text(Form.REGEX, value),
-    Form.CHOICE: _read_choice,
-    Form.GRAMMAR: lambda value: _read_text(Form.GRAMMAR, value),
+_READERS: dict[ConstraintKind, Callable[[Any], StructuredOutput]] = {
+    ConstraintKind.JSON: _read_schema,
+    ConstraintKind.JSON_OBJECT: _read_json_object,
+    ConstraintKind.REGEX: lambda value: _read_text(ConstraintKind.REGEX, value),
+    ConstraintKind.CHOICE: _read_choice,
+    ConstraintKind.GRAMMAR: lambda value: _read_text(ConstraintKind.GRAMMAR, value),
 }

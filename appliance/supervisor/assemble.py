@@ -1,4 +1,4 @@
-"""Puts a box together: from a plan to its two services, and serves until told to stop."""
+"""Puts a box together: from its settings to its two services, and serves until told to stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from appliance.triton.server import TritonServer, TritonSettings
 
 
 @dataclass(frozen=True)
-class PlannedModel:
+class BoxModel:
     """One model of the set.
 
     Attributes:
@@ -48,7 +48,7 @@ class PlannedModel:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BoxSettings:
     """What `up` was asked for, every address free.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
     layout: Layout
     config: Config
     policy: Policy
-    models: tuple[PlannedModel, ...]
+    models: tuple[BoxModel, ...]
     installation: Installation
     http: Address
     grpc: Address
@@ -74,21 +74,21 @@ class Plan:
     refuse_old_triton: bool = False
 
 
-async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
+async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None]) -> int:
     """Serve until a signal; returns the exit status. The caller holds the box's lock.
 
     Args:
-        plan: see Plan.
+        settings: see BoxSettings.
         say: gets each line that a person should read while the box runs.
         ready: called once, when the box answers.
 
     Raises:
         ApplianceError: it cannot be started; nothing runs then.
     """
-    triton = TritonServer(plan.installation, _triton_settings(plan), say)
-    gateway = GatewayServer(_gateway_settings(plan))
+    triton = TritonServer(settings.installation, _triton_settings(settings), say)
+    gateway = GatewayServer(_gateway_settings(settings))
     own = RunningProcess.own()
-    models = tuple(model.state for model in plan.models)
+    models = tuple(model.state for model in settings.models)
     names = [model.name for model in models]
 
     def describe() -> UpState:
@@ -96,47 +96,47 @@ async def serve(plan: Plan, say: Say, ready: Callable[[UpState], None]) -> int:
             phase=Phase.STARTING,
             supervisor=own,
             models=models,
-            http=str(plan.http),
-            grpc=str(plan.grpc),
-            metrics=str(plan.metrics),
-            tls=plan.policy.tls is not None,
-            triton_http=str(plan.triton_http) if plan.triton_http else None,
+            http=str(settings.http),
+            grpc=str(settings.grpc),
+            metrics=str(settings.metrics),
+            tls=settings.policy.tls is not None,
+            triton_http=str(settings.triton_http) if settings.triton_http else None,
             triton_version=str(triton.version) if triton.version else None,
-            triton_origin=plan.installation.origin,
+            triton_origin=settings.installation.origin,
             triton_warning=triton.warning,
         )
 
     supervisor = Supervisor(
-        plan.layout.run,
+        settings.layout.run,
         describe,
-        Part("Triton", triton, lambda: are_engines_alive(plan.layout, names)),
+        Part("Triton", triton, lambda: are_engines_alive(settings.layout, names)),
         Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,
     )
-    return await supervisor.run(lambda: ready(state.read(plan.layout.run) or describe()))
+    return await supervisor.run(lambda: ready(state.read(settings.layout.run) or describe()))
 
 
-def _triton_settings(plan: Plan) -> TritonSettings:
+def _triton_settings(settings: BoxSettings) -> TritonSettings:
     return TritonSettings(
-        models=tuple(model.settings for model in plan.models),
-        root=plan.layout.root,
-        repository=plan.layout.model_repository,
-        run=plan.layout.run,
-        sockets=plan.layout.triton_sockets,
-        production=plan.refuse_old_triton,
-        drain_s=plan.config.serve.drain_s,
+        models=tuple(model.settings for model in settings.models),
+        root=settings.layout.root,
+        repository=settings.layout.model_repository,
+        run=settings.layout.run,
+        sockets=settings.layout.triton_sockets,
+        production=settings.refuse_old_triton,
+        drain_s=settings.config.serve.drain_s,
     )
 
 
-def _gateway_settings(plan: Plan) -> GatewaySettings:
+def _gateway_settings(settings: BoxSettings) -> GatewaySettings:
     return GatewaySettings(
-        http=plan.http,
-        grpc=plan.grpc,
-        metrics=plan.metrics,
-        triton_http=plan.triton_http,
-        models=tuple(model.settings for model in plan.models),
-        layout=plan.layout,
-        config=plan.config.to_json("access", "limits", "principal_limits"),
-        drain_s=plan.config.serve.drain_s,
+        http=settings.http,
+        grpc=settings.grpc,
+        metrics=settings.metrics,
+        triton_http=settings.triton_http,
+        models=tuple(model.settings for model in settings.models),
+        layout=settings.layout,
+        config=settings.config.to_json("access", "limits", "principal_limits"),
+        drain_s=settings.config.serve.drain_s,
     )

@@ -37,7 +37,7 @@ def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> N
     """Refuse a configuration that asks for more than a plan is built for, before it is built or loaded.
 
     Raises:
-        UsageError: it names each figure, and the command that builds a larger engine.
+        UsageError: it names each figure, and the command that builds a larger plan.
     """
     asked = (
         ("slots", serve.slots, profile.slots, "--slots"),
@@ -46,10 +46,10 @@ def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> N
     )
     beyond = [(name, wanted, built, option) for name, wanted, built, option in asked if (wanted or 0) > built]
     if beyond:
-        figures = ", ".join(f"{name} is {wanted} and the engine serves {built}" for name, wanted, built, _ in beyond)
+        figures = ", ".join(f"{name} is {wanted} and the plan serves {built}" for name, wanted, built, _ in beyond)
         options = " ".join(f"{option} {wanted}" for _, wanted, _, option in beyond)
-        command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
+        command = f"appliance tensorrt build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
         raise UsageError(
-            f"the configuration exceeds the limits of the TensorRT engine of {manifest.model}: {figures}",
-            hint=f"reduce the values in appliance.toml, or build a larger engine: {command} {options}",
+            f"the configuration exceeds the limits of the TensorRT plan of {manifest.model}: {figures}",
+            hint=f"reduce the values in appliance.toml, or build a larger plan: {command} {options}",
         )

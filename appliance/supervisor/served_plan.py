@@ -36,11 +36,11 @@ class ServedPlan:
 
 
 def build_plan(layout: Layout, manifest: Manifest) -> int:
-    """Run `appliance engine build`, which builds nothing where the plan is there and fits.
+    """Run `appliance tensorrt build`, which builds nothing where the plan is there and fits.
 
     Its words go to standard error. Returns its exit status; where that is not 0, it has said why.
     """
-    words = ["engine", "build", manifest.model, "--target", manifest.target, "--preset", manifest.preset]
+    words = ["tensorrt", "build", manifest.model, "--target", manifest.target, "--preset", manifest.preset]
     command = [sys.executable, "-I", "-m", "appliance.cli", "--root", str(layout.root), *words]
     # It runs nothing but prctl in the child: an interrupted or killed `up` leaves no build behind.
     built = subprocess.run(command, check=False, stdout=2, preexec_fn=dies_with(os.getpid()))
@@ -57,8 +57,8 @@ def open_served(layout: Layout, manifest: Manifest) -> ServedPlan:
     plan = PlanStore(layout.engines).current(manifest)
     if plan is None:
         raise UnknownModelError(
-            f"this box has no TensorRT engine for {manifest.model}",
-            hint=f"build it: appliance engine build {manifest.model} --target {manifest.target} "
+            f"this box has no TensorRT plan for {manifest.model}",
+            hint=f"build it: appliance tensorrt build {manifest.model} --target {manifest.target} "
             f"--preset {manifest.preset}",
         )
     return ServedPlan(plan, read_record(plan).key.profile, manifest.shape.cache_bytes_per_token)

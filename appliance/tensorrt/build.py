@@ -33,7 +33,7 @@ Smoke = Callable[[Path, Path, Manifest], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Site:
+class BuildInputs:
     """What a plan is built from, with, and for.
 
     Attributes:
@@ -114,8 +114,8 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, slots: int) 
     check_gpu_memory(gpu, manifest, profile, slots, weights_bytes(manifest))
 
 
-def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:
-    """Return the plan for this site, built now unless it is there and proved; it is the current one then.
+def ensure_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Watcher) -> Ensured:
+    """Return the plan from these inputs, built now unless it is there and proved; it is the current one then.
 
     A plan that an upgrade made stale, or whose bytes are not those that were built, is built again. The caller has been
     through `check_buildable`.
@@ -123,22 +123,22 @@ def ensure_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) ->
     Raises:
         ApplianceError: see `build_plan`.
     """
-    releases = store.releases(site.manifest)
+    releases = store.releases(inputs.manifest)
     with store.changing(lambda: watcher.note("waiting for another build to finish")):
-        plan = releases.find(site.key.name)
+        plan = releases.find(inputs.key.name)
         if plan is None:
-            watcher.note(_why(store, site))
-            return build_plan(store, site, smoke, watcher)
+            watcher.note(_why(store, inputs))
+            return build_plan(store, inputs, smoke, watcher)
         try:
-            record = _proved(plan, site)
+            record = _proved(plan, inputs)
         except ApplianceError as error:
             watcher.note(f"building the plan again: {error.message}")
-            return build_plan(store, site, smoke, watcher)
+            return build_plan(store, inputs, smoke, watcher)
         releases.switch(plan)
         return Ensured(plan, record, was_built=False)
 
 
-def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> Ensured:
+def build_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Watcher) -> Ensured:
     """Build a plan and make it the current one. The store is held.
 
     1. The artefact goes through the gate.
@@ -155,26 +155,26 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
         NoSpaceError, EngineError, KeyboardInterrupt: see `compile_plan`.
         QualityError: the plan does not answer like the reference.
     """
-    begun, key, manifest = time.monotonic(), site.key, site.manifest
+    begun, key, manifest = time.monotonic(), inputs.key, inputs.manifest
     box = BoxKey.open_or_create(store.box_key)
     check_main_memory(manifest)
     check_disk(store.folder, manifest)
-    check_graph(site.artefact, manifest)
+    check_graph(inputs.artefact, manifest)
     timings = store.timings(key.flavour, key.version, key.compute_capability)
     plan, measured = compile_plan(
-        site.tensorrt, site.artefact, key.compute_capability, site.profile, _kept(timings), watcher.advance
+        inputs.tensorrt, inputs.artefact, key.compute_capability, inputs.profile, _kept(timings), watcher.advance
     )
     if measured:
         durable.replace(timings, measured)
     # A plan may hold a matrix twice, once for each profile: it is larger than the weights that were counted before.
-    check_gpu_memory(site.gpu, manifest, site.profile, site.slots, plan.nbytes)
+    check_gpu_memory(inputs.gpu, manifest, inputs.profile, inputs.slots, plan.nbytes)
     record = PlanRecord(
         model=manifest.model,
         target=manifest.target,
         preset=manifest.preset,
         key=key,
-        gpu=site.gpu.name,
-        gpu_uuid=site.gpu.uuid,
+        gpu=inputs.gpu.name,
+        gpu_uuid=inputs.gpu.uuid,
         size_bytes=plan.nbytes,
         sha256=hashlib.sha256(plan).hexdigest(),
         smoke={},
@@ -188,28 +188,28 @@ def build_plan(store: PlanStore, site: Site, smoke: Smoke, watcher: Watcher) -> 
         del plan
         (staged / RECORD).write_bytes(record.to_bytes(box))
         watcher.note("comparing the plan with the reference")
-        record = dataclasses.replace(record, smoke=smoke(staged, site.artefact, manifest))
+        record = dataclasses.replace(record, smoke=smoke(staged, inputs.artefact, manifest))
         (staged / RECORD).write_bytes(record.to_bytes(box))
         return Ensured(releases.publish(staged), record, was_built=True)
 
 
-def _proved(plan: Path, site: Site) -> PlanRecord:
+def _proved(plan: Path, inputs: BuildInputs) -> PlanRecord:
     record = read_record(plan)
-    check_gpu(record, site.gpu)
+    check_gpu(record, inputs.gpu)
     read_plan(plan, record)
     return record
 
 
-def _why(store: PlanStore, site: Site) -> str:
+def _why(store: PlanStore, inputs: BuildInputs) -> str:
     """Why a plan is built that was not there."""
-    current = store.current(site.manifest)
+    current = store.current(inputs.manifest)
     try:
         before = read_record(current) if current else None
     except ApplianceError as error:
         return f"building the plan again: {error.message}"
     if before is None:
-        return f"building a plan for {site.gpu.name}: {site.profile}"
-    return f"building another plan: {site.key.changes_from(before.key)}"
+        return f"building a plan for {inputs.gpu.name}: {inputs.profile}"
+    return f"building another plan: {inputs.key.changes_from(before.key)}"
 
 
 def _kept(timings: Path) -> bytes:

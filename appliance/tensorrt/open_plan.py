@@ -51,7 +51,9 @@ def read_record(folder: Path) -> PlanRecord:
     try:
         content = _read(folder / RECORD, MAX_RECORD_BYTES)
     except FileNotFoundError as error:
-        raise UnknownModelError(f"{folder} contains no plan", hint="build it: appliance engine build MODEL") from error
+        raise UnknownModelError(
+            f"{folder} contains no plan", hint="build it: appliance tensorrt build MODEL"
+        ) from error
     record = PlanRecord.from_bytes(content, BoxKey.open(PlanStore.of_plan(folder).box_key), str(folder / RECORD))
     if name_of(folder) != record.key.name:
         raise IntegrityError(f"{folder} holds the plan of {record.key.name}", hint=_rebuild(record))
@@ -167,4 +169,4 @@ def _read(path: Path, most_bytes: int) -> bytes:
 
 
 def _rebuild(record: PlanRecord) -> str:
-    return f"build it again: appliance engine build {record.model} --target {record.target} --preset {record.preset}"
+    return f"build it again: appliance tensorrt build {record.model} --target {record.target} --preset {record.preset}"

@@ -60,11 +60,11 @@ def check_disk(folder: Path, manifest: Manifest) -> None:
     Raises:
         NoSpaceError: see `check_space`.
     """
-    check_space([Need("build the plan", folder, weights_bytes(manifest))], "remove old plans: appliance engine prune")
+    check_space([Need("build the plan", folder, weights_bytes(manifest))], "remove old plans: appliance tensorrt prune")
 
 
 def _what_fits(fit: Fit, manifest: Manifest, profile: Profile) -> str:
-    command = f"appliance engine build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
+    command = f"appliance tensorrt build {manifest.model} --target {manifest.target} --preset {manifest.preset}"
     slots = fit.most_slots // cache_slots(1)
     if slots:
         return f"this fits: {command} --slots {slots}"

@@ -14,7 +14,7 @@ from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.plan_key import PlanKey
 
 FORMAT = 1
-_REBUILD = "build it again: appliance engine build MODEL"
+_REBUILD = "build it again: appliance tensorrt build MODEL"
 
 
 @dataclass(frozen=True)

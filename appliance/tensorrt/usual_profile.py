@@ -36,7 +36,7 @@ def usual_profile(store: PlanStore, manifest: Manifest, of_target: Shapes | None
     if manifest.runtime != TENSORRT or of_target is None:
         raise UnsupportedError(
             f"{manifest.model} as {manifest.target}-{manifest.preset} uses {manifest.runtime}, not TensorRT",
-            hint="it needs no TensorRT engine: run appliance up; only exports with --preset tensorrt-… need one",
+            hint="it needs no TensorRT plan: run appliance up; only exports with --preset tensorrt-… need one",
         )
     current = store.current(manifest)
     if current is not None:

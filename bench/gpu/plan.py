@@ -1,4 +1,4 @@
-"""Builds TensorRT's plan of a graph with random weights, as `appliance engine build` does. It is not tried on texts."""
+"""Builds TensorRT's plan of a graph with random weights, as `appliance tensorrt build` does, without a smoke test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnsupportedError
 from appliance.gpu import Gpu
 from appliance.targets import Target, fitting
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, find_tensorrt
 from appliance.tensorrt.plan_key import Profile
@@ -39,8 +39,8 @@ def build_plan(graph: Path, engines: Path, manifest: Manifest, gpu: Gpu, profile
     (graph / MANIFEST_NAME).write_bytes(listed.to_bytes())
     target = _target(gpu)
     tensorrt = find_tensorrt({Flavour.TENSORRT: target.tensorrt, Flavour.RTX: target.tensorrt_rtx})
-    site = Site(graph, listed, tensorrt, gpu, installed_driver(gpu), profile, profile.slots)
-    return ensure_plan(PlanStore(engines), site, _untried, _Watcher(say)).folder
+    inputs = BuildInputs(graph, listed, tensorrt, gpu, installed_driver(gpu), profile, profile.slots)
+    return ensure_plan(PlanStore(engines), inputs, _untried, _Watcher(say)).folder
 
 
 class _Watcher:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.assignment import Assignment, Task, Work
 from bench.machine import compute_threads
-from bench.plan import Plan, Task, Work
 from bench.soak.crowd import Crowd
 from bench.soak.question import Question
 from bench.soak.rude import Rude
@@ -65,8 +65,8 @@ def run_soak(
         RuntimeError: the box did not start.
     """
     work = Work(slots=options.slots, context_tokens=options.context_tokens)
-    plan = Plan(Task.SPEED, str(artefact), compute_threads(), seed=0, corpus=(), work=work)
-    box = WholePathSubject(plan, max_queue_requests=options.queue)
+    assignment = Assignment(Task.SPEED, str(artefact), compute_threads(), seed=0, corpus=(), work=work)
+    box = WholePathSubject(assignment, max_queue_requests=options.queue)
     try:
         return asyncio.run(_soak(box, options, ask, say, is_enough))
     finally:

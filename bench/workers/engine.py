@@ -22,7 +22,7 @@ from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEv
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
 from appliance.onnx_runtime import ort
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -35,17 +35,17 @@ class EngineSubject:
     takes_newcomers = True
     spawned_at: float | None = None
 
-    def __init__(self, plan: Plan) -> None:
-        folder = Path(plan.model)
+    def __init__(self, assignment: Assignment) -> None:
+        folder = Path(assignment.model)
         manifest = read_manifest(folder)
         self._weights_bytes = manifest.file(f"{GRAPH}.data").size_bytes
         self._row_bytes = manifest.shape.cache_bytes_per_token
-        work = plan.work
+        work = assignment.work
         config = EngineConfig(
             slots=work.slots,
             max_context_tokens=work.context_tokens,
             cache_bytes=work.slots * work.context_tokens * self._row_bytes,
-            threads=plan.threads,
+            threads=assignment.threads,
         )
         self._wanted = StructuredOutput.from_mapping({"json": work.schema}) if work.schema else None
         self._engine = Engine.load(folder, config)

@@ -19,7 +19,7 @@ from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.methods import STREAM
 from appliance.gateway.triton.tensors import opening_message, request_message
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures
 from bench.workers.prompts import Prompts
@@ -36,10 +36,10 @@ _CHEAP_CALLS_QUICK = 40
 _REPEATS_FACTOR = 4
 
 
-async def gateway_figures(client: Client, triton: TritonChannel, plan: Plan) -> Figures:
+async def gateway_figures(client: Client, triton: TritonChannel, assignment: Assignment) -> Figures:
     """Return `models_per_s`, and the gateway's shares of time to the first token and of throughput."""
-    work = plan.work
-    prompts = Prompts(plan.corpus, plan.seed)
+    work = assignment.work
+    prompts = Prompts(assignment.corpus, assignment.seed)
 
     async def past(prompt: Sequence[int], tokens: int) -> Timeline:
         return await _complete(triton, client.model, prompt, tokens)

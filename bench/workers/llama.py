@@ -12,7 +12,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -33,25 +33,25 @@ class LlamaSubject:
     takes_newcomers = True
     spawned_at: float | None = None
 
-    def __init__(self, plan: Plan) -> None:
-        work = plan.work
+    def __init__(self, assignment: Assignment) -> None:
+        work = assignment.work
         llama_cpp.llama_log_set(_silent, None)
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(
-            plan.model.encode(), llama_cpp.llama_model_default_params()
+            assignment.model.encode(), llama_cpp.llama_model_default_params()
         )  # fmt: skip
         settings = llama_cpp.llama_context_default_params()
         settings.n_ctx = work.slots * work.context_tokens
         settings.n_batch = _BATCH_TOKENS
-        settings.n_threads = settings.n_threads_batch = plan.threads
+        settings.n_threads = settings.n_threads_batch = assignment.threads
         settings.n_seq_max = work.slots
         settings.kv_unified = False
         self._context = llama_cpp.llama_init_from_model(self._model, settings)
         if not self._model or not self._context:
-            raise RuntimeError(f"llama.cpp cannot load {plan.model}")
+            raise RuntimeError(f"llama.cpp cannot load {assignment.model}")
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
-        self._random = random.Random(plan.seed)  # noqa: S311 - not a secret
+        self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
 
     @property
     def versions(self) -> Mapping[str, str]:

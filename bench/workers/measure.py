@@ -1,11 +1,11 @@
-"""Times one engine once: every figure of a plan's work, by name. It compares with nothing."""
+"""Times one engine once: every figure of an assignment's work, by name. It compares with nothing."""
 
 from __future__ import annotations
 
 import statistics
 import time
 
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.memory import reset_peaks, total_bytes, total_peak_bytes
 from bench.workers.prompts import Prompts
 from bench.workers.subject import Subject
@@ -16,7 +16,7 @@ Figures = dict[str, float | None]
 _WARM_UP_TOKENS = 4
 
 
-def measure(subject: Subject, plan: Plan) -> Figures:
+def measure(subject: Subject, assignment: Assignment) -> Figures:
     """Return the figures.
 
     `start_s`, `ttft_idle_s`, `ttft_busy_s`: seconds. `prefill_<n>`: prompt tokens a second until the first token of
@@ -24,12 +24,12 @@ def measure(subject: Subject, plan: Plan) -> Figures:
     `peak_bytes`: see `peak_bytes`; `own_bytes`: the most memory beyond weights and cache that
     was left resident by any of the measurements.
     """
-    work = plan.work
-    prompts = Prompts(plan.corpus, plan.seed)
+    work = assignment.work
+    prompts = Prompts(assignment.corpus, assignment.seed)
     gauge = _Gauge(subject)
     figures: Figures = {}
     subject.complete([prompts.take(work.short_tokens)], 1)
-    spawned_at = plan.spawned_at if subject.spawned_at is None else subject.spawned_at
+    spawned_at = assignment.spawned_at if subject.spawned_at is None else subject.spawned_at
     figures["start_s"] = time.monotonic() - spawned_at
     gauge.read()
     # The first run of a shape allocates and, in some engines, compiles: it is no figure.

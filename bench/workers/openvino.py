@@ -14,7 +14,7 @@ import openvino
 import openvino_genai
 from numpy.typing import NDArray
 
-from bench.plan import Plan, Task
+from bench.assignment import Assignment, Task
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -27,19 +27,19 @@ class OpenVinoSubject:
     takes_newcomers = True
     spawned_at: float | None = None
 
-    def __init__(self, plan: Plan) -> None:
-        properties = {"INFERENCE_NUM_THREADS": plan.threads}
-        self._random = random.Random(plan.seed)  # noqa: S311 - not a secret
+    def __init__(self, assignment: Assignment) -> None:
+        properties = {"INFERENCE_NUM_THREADS": assignment.threads}
+        self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
         self._requests = 0
-        if plan.task is Task.QUALITY:
-            model = openvino.Core().compile_model(Path(plan.model) / IR, "CPU", properties)
+        if assignment.task is Task.QUALITY:
+            model = openvino.Core().compile_model(Path(assignment.model) / IR, "CPU", properties)
             self._infer = model.create_infer_request()
             return
         scheduler = openvino_genai.SchedulerConfig()
-        scheduler.max_num_seqs = plan.work.slots
-        scheduler.max_num_batched_tokens = plan.work.slots * plan.work.context_tokens
+        scheduler.max_num_seqs = assignment.work.slots
+        scheduler.max_num_batched_tokens = assignment.work.slots * assignment.work.context_tokens
         scheduler.enable_prefix_caching = False
-        self._pipeline = openvino_genai.ContinuousBatchingPipeline(plan.model, scheduler, "CPU", properties)
+        self._pipeline = openvino_genai.ContinuousBatchingPipeline(assignment.model, scheduler, "CPU", properties)
 
     @property
     def versions(self) -> Mapping[str, str]:

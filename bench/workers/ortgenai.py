@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime_genai as og
 from numpy.typing import NDArray
 
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -24,9 +24,9 @@ class OrtGenAiSubject:
     takes_newcomers = False
     spawned_at: float | None = None
 
-    def __init__(self, plan: Plan) -> None:
-        config = og.Config(plan.model)
-        decoder = {"session_options": {"intra_op_num_threads": plan.threads}}
+    def __init__(self, assignment: Assignment) -> None:
+        config = og.Config(assignment.model)
+        decoder = {"session_options": {"intra_op_num_threads": assignment.threads}}
         config.overlay(json.dumps({"model": {"decoder": decoder}}))
         self._model = og.Model(config)
 

@@ -1,4 +1,4 @@
-"""A worker's border with its parent: the plan from standard input, the result as one JSON line on standard output."""
+"""A worker's border with its parent: the assignment comes on standard input, the result goes to standard output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bench.plan import Plan, Task
+from bench.assignment import Assignment, Task
 from bench.workers.measure import Figures, measure
 from bench.workers.quality import compare
 from bench.workers.subject import Subject
@@ -17,19 +17,21 @@ from bench.workers.subject import Subject
 AnySubject = TypeVar("AnySubject", bound=Subject)
 
 
-def work(load: Callable[[Plan], AnySubject], further: Callable[[AnySubject, Plan], Figures] | None = None) -> None:
-    """Load the engine, do what the plan says, write the result; `further` measures what no other engine has."""
+def work(
+    load: Callable[[Assignment], AnySubject], further: Callable[[AnySubject, Assignment], Figures] | None = None
+) -> None:
+    """Load the engine, do what the assignment says, write the result; `further` measures what no other engine has."""
     # Native libraries write to descriptor 1 as they like: their lines go to the log, the result to the real one.
     answer = os.dup(1)
     os.dup2(2, 1)
-    plan = Plan.from_text(sys.stdin.read())
-    subject = load(plan)
+    assignment = Assignment.from_text(sys.stdin.read())
+    subject = load(assignment)
     try:
-        if plan.task is Task.SPEED:
-            figures = measure(subject, plan)
-            figures |= further(subject, plan) if further else {}
+        if assignment.task is Task.SPEED:
+            figures = measure(subject, assignment)
+            figures |= further(subject, assignment) if further else {}
         else:
-            figures = compare(subject, plan.texts, Path(plan.reference))
+            figures = compare(subject, assignment.texts, Path(assignment.reference))
         result = {"versions": dict(subject.versions), "figures": figures}
     finally:
         subject.close()

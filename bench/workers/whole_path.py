@@ -24,7 +24,7 @@ from appliance.gateway.triton.channel import TritonChannel
 from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures
@@ -45,13 +45,13 @@ class WholePathSubject:
 
     takes_newcomers = True
 
-    def __init__(self, plan: Plan, **serve: int) -> None:
+    def __init__(self, assignment: Assignment, **serve: int) -> None:
         """Start the box; `serve` are further keys of its configuration's section."""
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
-        manifest = read_manifest(Path(plan.model))
+        manifest = read_manifest(Path(assignment.model))
         self._layout = Layout(root=Path(self._scratch.name), cache=Path(self._scratch.name) / "cache")
-        _prepare(self._layout, plan, manifest, serve)
+        _prepare(self._layout, assignment, manifest, serve)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.spawned_at: float | None = time.monotonic()
         self._up = subprocess.Popen(
@@ -114,13 +114,13 @@ class WholePathSubject:
         """The path changes no logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
-    def gateway_figures(self, plan: Plan) -> Figures:
+    def gateway_figures(self, assignment: Assignment) -> Figures:
         """What the gateway itself takes; see `gateway_share`."""
 
         async def measured() -> Figures:
             triton = TritonChannel(self._layout.triton_sockets)
             try:
-                return await gateway_figures(self.client, triton, plan)
+                return await gateway_figures(self.client, triton, assignment)
             finally:
                 await triton.close()
 
@@ -166,17 +166,17 @@ class WholePathSubject:
         raise RuntimeError(f"the box did not start:\n{self._log.read().decode(errors='replace')}")
 
 
-def _prepare(layout: Layout, plan: Plan, manifest: Manifest, serve: Mapping[str, int]) -> None:
+def _prepare(layout: Layout, assignment: Assignment, manifest: Manifest, serve: Mapping[str, int]) -> None:
     """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
     artefact = layout.plain_artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
-    artefact.symlink_to(Path(plan.model).resolve(), target_is_directory=True)
-    work = plan.work
+    artefact.symlink_to(Path(assignment.model).resolve(), target_is_directory=True)
+    work = assignment.work
     settings = {
         "slots": work.slots,
         "max_context_tokens": work.context_tokens,
         "cache_bytes": max(_LEAST_CACHE_BYTES, work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token),
-        "threads": plan.threads,
+        "threads": assignment.threads,
         **serve,
     }
     lines = [f"{key} = {value}" for key, value in settings.items()]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.plan import Plan, Task, Work
+from bench.assignment import Assignment, Task, Work
 from bench.results import Measured, Results, Table
 from bench.workers.timeline import Timeline
 
@@ -26,8 +26,8 @@ WORK = Work(
 )
 
 
-def plan(work: Work = WORK, task: Task = Task.SPEED) -> Plan:
-    return Plan(task, "/model", 2, seed=1, corpus=tuple(range(100, 200)), spawned_at=time.monotonic(), work=work)
+def assignment(work: Work = WORK, task: Task = Task.SPEED) -> Assignment:
+    return Assignment(task, "/model", 2, seed=1, corpus=tuple(range(100, 200)), spawned_at=time.monotonic(), work=work)
 
 
 class SteadyEngine:

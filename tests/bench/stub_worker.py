@@ -1,4 +1,4 @@
-"""A worker without an engine: says who it is, writes noise, or falls over, as the plan's model says."""
+"""A worker without an engine: says who it is, writes noise, or falls over, as the assignment's model says."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from bench.plan import Plan
+from bench.assignment import Assignment
 from bench.workers.rim import work
 from tests.bench.fakes import SteadyEngine
 
 
-def load(plan: Plan) -> SteadyEngine:
+def load(assignment: Assignment) -> SteadyEngine:
     os.write(1, b"noise of a native library\n")
-    if Path(plan.model).read_text(encoding="utf-8") == "fall over":
+    if Path(assignment.model).read_text(encoding="utf-8") == "fall over":
         sys.exit("the last words")
     return SteadyEngine()
 

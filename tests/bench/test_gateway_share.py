@@ -11,7 +11,7 @@ from appliance.address import Address
 from appliance.gateway.triton.channel import TritonChannel
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
-from tests.bench.fakes import WORK, plan
+from tests.bench.fakes import WORK, assignment
 from tests.gateway.fake_triton import piece, usage
 from tests.gateway.harness import Harness, LoopThread
 from tests.gateway.tiny_artefact import write_artefact
@@ -43,7 +43,7 @@ def test_both_ways_are_asked_for_the_same_and_the_shares_are_shares(harness):
     async def measured():
         triton = TritonChannel(harness.triton.sockets)
         try:
-            return await gateway_figures(Client(address.host, address.port, MODEL), triton, plan(repeats))
+            return await gateway_figures(Client(address.host, address.port, MODEL), triton, assignment(repeats))
         finally:
             await triton.close()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from appliance.layout import Layout
+from bench.assignment import Assignment
 from bench.grammar_run import CONSTRAINED, FREE, SCHEMA, Selection, run_grammars
 from bench.launch import Answer
-from bench.plan import Plan
 from bench.report import report
 from tests.bench.test_run import MODEL
 from tests.export.progress import Steps
@@ -22,14 +22,14 @@ def test_a_quick_run_measures_the_real_engine_without_and_with_a_grammar(layout:
 
 
 def test_only_the_constrained_one_is_given_the_schema_and_both_get_the_same_prompts(layout: Layout):
-    given: list[tuple[str, Plan]] = []
+    given: list[tuple[str, Assignment]] = []
 
-    def answer(engine, plan):
-        given.append((engine.key, plan))
-        return Answer({"decode_1": 10.0, "decode_8": 40.0 if plan.work.schema else 80.0}, {}, 0.0)
+    def answer(engine, assignment):
+        given.append((engine.key, assignment))
+        return Answer({"decode_1": 10.0, "decode_8": 40.0 if assignment.work.schema else 80.0}, {}, 0.0)
 
     results = run_grammars(Selection(MODEL, rounds=2), layout, Steps(), lambda _line: None, run=answer)
-    assert [(key, plan.work.schema, plan.seed) for key, plan in given] == [
+    assert [(key, assignment.work.schema, assignment.seed) for key, assignment in given] == [
         ("free", "", 0),
         ("constrained", SCHEMA, 0),
         ("free", "", 1),

@@ -8,7 +8,7 @@ import pytest
 from bench.engines import ENGINE
 from bench.environments import OWN, Environment
 from bench.launch import WorkerFailedError, run_worker
-from tests.bench.fakes import STEP_S, plan
+from tests.bench.fakes import STEP_S, assignment
 
 STUB = dataclasses.replace(ENGINE, module="tests.bench.stub_worker")
 
@@ -20,7 +20,7 @@ def model(folder: Path, content: str) -> str:
 
 
 def test_a_worker_answers_in_spite_of_noise_on_its_standard_output(tmp_path: Path):
-    answer = run_worker(STUB, dataclasses.replace(plan(), model=model(tmp_path, "work")))
+    answer = run_worker(STUB, dataclasses.replace(assignment(), model=model(tmp_path, "work")))
     assert answer.versions == {"steady": "1"}
     assert answer.figures["decode_1"] == pytest.approx(1 / STEP_S)
     assert answer.figures["prefill_10"] == pytest.approx(1 / STEP_S)
@@ -29,7 +29,7 @@ def test_a_worker_answers_in_spite_of_noise_on_its_standard_output(tmp_path: Pat
 
 def test_a_worker_that_falls_over_is_reported_with_its_last_words(tmp_path: Path):
     with pytest.raises(WorkerFailedError, match=r"(?s)status 1.*the last words"):
-        run_worker(STUB, dataclasses.replace(plan(), model=model(tmp_path, "fall over")))
+        run_worker(STUB, dataclasses.replace(assignment(), model=model(tmp_path, "fall over")))
 
 
 def test_an_environment_that_is_not_there_is_named():

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from bench.workers.measure import measure
-from tests.bench.fakes import STEP_S, WORK, SteadyEngine, plan
+from tests.bench.fakes import STEP_S, WORK, SteadyEngine, assignment
 
 
 def test_every_figure_of_the_work_is_there_under_its_name():
-    figures = measure(SteadyEngine(), plan())
+    figures = measure(SteadyEngine(), assignment())
     assert set(figures) == {
         *("start_s", "ttft_idle_s", "ttft_busy_s", "peak_bytes", "own_bytes"),
         *("ttft_10", "prefill_10", "ttft_20", "prefill_20", "decode_1", "decode_3"),
@@ -19,7 +19,7 @@ def test_every_figure_of_the_work_is_there_under_its_name():
 
 
 def test_rates_follow_from_when_tokens_came():
-    figures = measure(SteadyEngine(), plan())
+    figures = measure(SteadyEngine(), assignment())
     assert figures["ttft_20"] == pytest.approx(20 * STEP_S)
     assert figures["prefill_20"] == pytest.approx(1 / STEP_S)
     assert figures["ttft_idle_s"] == pytest.approx(3 * STEP_S)
@@ -29,27 +29,27 @@ def test_rates_follow_from_when_tokens_came():
 
 def test_no_prompt_is_used_twice():
     engine = SteadyEngine()
-    measure(engine, plan())
+    measure(engine, assignment())
     assert max(Counter(tuple(prompt) for prompt in engine.prompts).values()) == 1
 
 
 def test_an_engine_that_takes_no_newcomers_is_not_asked_to():
     engine = SteadyEngine()
     engine.takes_newcomers = False
-    assert "ttft_busy_s" not in measure(engine, plan())
+    assert "ttft_busy_s" not in measure(engine, assignment())
     assert (WORK.busy_streams, WORK.decode_tokens) not in engine.asked
 
 
 def test_work_without_busy_streams_leaves_that_figure_out():
     work = dataclasses.replace(WORK, busy_streams=0, streams=())
-    assert set(measure(SteadyEngine(), plan(work))) & {"ttft_busy_s", "decode_1"} == set()
+    assert set(measure(SteadyEngine(), assignment(work))) & {"ttft_busy_s", "decode_1"} == set()
 
 
 def test_memory_is_that_of_the_engines_processes_less_what_it_holds():
     engine = SteadyEngine()
     engine.processes = [os.getpid()]
     engine.held_bytes = lambda: 1000  # type: ignore[method-assign]
-    figures = measure(engine, plan())
+    figures = measure(engine, assignment())
     assert figures["peak_bytes"] is not None
     assert figures["own_bytes"] is not None
     assert figures["peak_bytes"] > 10_000_000
@@ -59,12 +59,12 @@ def test_memory_is_that_of_the_engines_processes_less_what_it_holds():
 def test_a_process_that_is_gone_counts_nothing():
     engine = SteadyEngine()
     engine.processes = [2**22 + 1]
-    assert measure(engine, plan())["peak_bytes"] == 0
+    assert measure(engine, assignment())["peak_bytes"] == 0
 
 
 def test_the_start_is_counted_from_the_engines_own_process_if_it_has_one():
     engine = SteadyEngine()
-    given = plan()
+    given = assignment()
     engine.spawned_at = given.spawned_at - 100
     start = measure(engine, given)["start_s"]
     assert start is not None

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from appliance.artefact.manifest import ORT_CPU
 from appliance.layout import Layout
+from bench.assignment import Assignment
 from bench.candidates import CANDIDATES
 from bench.engines import Engine
 from bench.launch import Answer
-from bench.plan import Plan
 from bench.preset_run import Selection, run_presets
 from bench.report import report
 from export.presets import PRESETS, REFERENCE
@@ -36,9 +36,9 @@ def test_each_candidate_is_a_row_with_size_quality_and_speed(layout: Layout):
 def test_what_was_exported_to_measure_is_gone_and_the_box_has_nothing_new(layout: Layout):
     seen: list[Path] = []
 
-    def keep(engine: Engine, plan: Plan) -> Answer:
-        assert Path(plan.model, "manifest.json").is_file()
-        seen.append(Path(plan.model))
+    def keep(engine: Engine, assignment: Assignment) -> Answer:
+        assert Path(assignment.model, "manifest.json").is_file()
+        seen.append(Path(assignment.model))
         return Answer({"decode_1": 1.0}, {engine.key: "1"}, 0.0)
 
     selection = Selection(MODEL, rounds=2, candidates=TWO, quick=True)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from bench.assignment import Assignment, Task
 from bench.engines import ENGINE, LLAMA, OPENVINO_INT8, Engine
 from bench.launch import Answer, WorkerFailedError
-from bench.plan import Plan, Task
 from bench.results import Measured
 from bench.rounds import AbsentError, measure_in_turn
-from tests.bench.fakes import plan
+from tests.bench.fakes import assignment
 
 THREE = (ENGINE, LLAMA, OPENVINO_INT8)
 
@@ -19,7 +19,7 @@ class Runs:
         self.made: list[tuple[str, Task, int]] = []
         self._failing = failing
 
-    def __call__(self, engine: Engine, given: Plan) -> Answer:
+    def __call__(self, engine: Engine, given: Assignment) -> Answer:
         self.made.append((engine.key, given.task, given.seed))
         if (engine.key, given.seed) == self._failing:
             raise WorkerFailedError("it fell over\nand left a log")
@@ -31,7 +31,7 @@ class Runs:
 
 def measure(runs: Runs, *, rounds: int = 2, with_quality: bool = False) -> dict[str, Measured]:
     found = measure_in_turn(
-        THREE, lambda _engine: plan(), rounds, with_quality=with_quality, run=runs, say=lambda _line: None
+        THREE, lambda _engine: assignment(), rounds, with_quality=with_quality, run=runs, say=lambda _line: None
     )
     return {one.key: one for one in found}
 
@@ -59,13 +59,13 @@ def test_quality_comes_last_and_of_those_who_give_logits():
 
 
 def test_an_absent_engine_says_why_and_the_others_go_on():
-    def plan_for(engine: Engine) -> Plan:
+    def assignment_for(engine: Engine) -> Assignment:
         if engine is LLAMA:
             raise AbsentError("nobody installed it")
-        return plan()
+        return assignment()
 
     runs = Runs()
-    found = measure_in_turn(THREE, plan_for, 1, with_quality=True, run=runs, say=lambda _line: None)
+    found = measure_in_turn(THREE, assignment_for, 1, with_quality=True, run=runs, say=lambda _line: None)
     assert [one.why_not for one in found] == ["", "absent: nobody installed it", ""]
     assert LLAMA.key not in {key for key, _, _ in runs.made}
 

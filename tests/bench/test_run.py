@@ -10,15 +10,15 @@ import pytest
 from appliance.errors import UnknownModelError, UnsupportedError
 from appliance.layout import Layout
 from appliance.store import ArtefactStore
+from bench.assignment import QUICK, Assignment
 from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
 from bench.environments import OWN
 from bench.launch import Answer
 from bench.model import prepare_model
 from bench.peer_models import PeerModels
-from bench.plan import QUICK, Plan
 from bench.report import report
-from bench.rounds import AbsentError, PlanFor
-from bench.run import Options, planner, run_bench
+from bench.rounds import AbsentError, AssignmentFor
+from bench.run import Options, assigner, run_bench
 from tests.checkpoints import make_tiny_checkpoint
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
@@ -26,8 +26,8 @@ from tests.installed import files_in, install_checkpoint
 MODEL = "tiny"
 
 
-def answer_nothing(engine: Engine, plan: Plan) -> Answer:
-    return Answer({"decode_1": float(plan.threads)}, {engine.key: "1"}, 0.0)
+def answer_nothing(engine: Engine, assignment: Assignment) -> Answer:
+    return Answer({"decode_1": float(assignment.threads)}, {engine.key: "1"}, 0.0)
 
 
 def test_a_quick_run_measures_the_real_engine(layout: Layout):
@@ -66,25 +66,25 @@ def test_a_full_run_has_a_table_a_model_and_one_over_prompt_lengths(layout: Layo
 
 
 @pytest.fixture
-def plan_for(layout: Layout) -> PlanFor:
+def assignment_for(layout: Layout) -> AssignmentFor:
     model = prepare_model(layout, MODEL, [ENGINE.preset], Steps())
-    return planner(model, PeerModels(model, layout.cache, lambda _line: None), QUICK)
+    return assigner(model, PeerModels(model, layout.cache, lambda _line: None), QUICK)
 
 
-def test_an_engine_of_ours_is_given_the_artefact(layout: Layout, plan_for: PlanFor):
-    plan = plan_for(ENGINE)
-    assert Path(plan.model) == ArtefactStore(layout).releases(MODEL, "cpu-balanced").current()
-    assert plan.work == QUICK
+def test_an_engine_of_ours_is_given_the_artefact(layout: Layout, assignment_for: AssignmentFor):
+    assignment = assignment_for(ENGINE)
+    assert Path(assignment.model) == ArtefactStore(layout).releases(MODEL, "cpu-balanced").current()
+    assert assignment.work == QUICK
 
 
-def test_llama_is_given_the_published_file_where_its_packages_are(layout: Layout, plan_for: PlanFor):
+def test_llama_is_given_the_published_file_where_its_packages_are(layout: Layout, assignment_for: AssignmentFor):
     here = replace(LLAMA, environment=OWN, packages=("numpy",))
-    assert Path(plan_for(here).model).is_relative_to(layout.store)
+    assert Path(assignment_for(here).model).is_relative_to(layout.store)
 
 
-def test_a_peer_whose_packages_are_absent_is_left_out_with_their_names(plan_for: PlanFor):
+def test_a_peer_whose_packages_are_absent_is_left_out_with_their_names(assignment_for: AssignmentFor):
     with pytest.raises(AbsentError, match="no-such-package"):
-        plan_for(replace(LLAMA, environment=OWN, packages=("numpy", "no-such-package")))
+        assignment_for(replace(LLAMA, environment=OWN, packages=("numpy", "no-such-package")))
 
 
 def test_the_first_model_must_be_installed(layout: Layout):

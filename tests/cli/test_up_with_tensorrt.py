@@ -15,7 +15,7 @@ from appliance.errors import IntegrityError, UnknownModelError
 from appliance.gpu import Gpu
 from appliance.layout import Layout
 from appliance.supervisor.served_plan import build_plan, open_served
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
 from tests.refusals import refused
@@ -60,7 +60,7 @@ def test_more_than_the_targets_profile_is_refused_before_anything_is_built(
     assert run(["--root", str(layout.root), "up"]) == 2
     said = capsys.readouterr().err
     assert "slots is 100 and the engine serves 8" in said
-    assert "appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 --slots 100" in said
+    assert "appliance tensorrt build tiny --target cuda-sm89 --preset tensorrt-fp16 --slots 100" in said
     assert not layout.engines.exists()
 
 
@@ -78,7 +78,7 @@ def test_the_current_plan_is_served_and_none_but_this_boxs(layout: Layout, manif
     with refused(UnknownModelError, "tiny"):
         open_served(layout, manifest)
     artefact = layout.plain_artefact("tiny", "cuda-sm89", "tensorrt-fp16")
-    site = Site(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
+    site = BuildInputs(artefact, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     ensured = ensure_plan(PlanStore(layout.engines), site, no_smoke, Heard())
     served = open_served(layout, manifest)
     assert (served.folder, served.profile) == (ensured.folder, PROFILE)

@@ -16,7 +16,7 @@ from appliance.engine.trt_runner import TrtRunner
 from appliance.errors import IntegrityError, QualityError
 from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.open_plan import open_plan, read_record
 from appliance.tensorrt.plan_key import Profile
@@ -44,9 +44,11 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(artefact: Path) -> Site:
+def site(artefact: Path) -> BuildInputs:
     profile = Profile(slots=3, context_tokens=168, chunk_tokens=64)
-    return Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, profile, profile.slots)
+    return BuildInputs(
+        artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, profile, profile.slots
+    )
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     return opened
 
 
-def test_its_figures_join_the_record(store: PlanStore, site: Site, opened: list[int]):
+def test_its_figures_join_the_record(store: PlanStore, site: BuildInputs, opened: list[int]):
     ensured = ensure_plan(store, site, plan_smoke.smoke, Heard())
     assert read_record(ensured.folder) == ensured.record
     figures = ensured.record.smoke
@@ -95,7 +97,7 @@ def test_its_figures_join_the_record(store: PlanStore, site: Site, opened: list[
 
 @pytest.mark.parametrize(("context", "rows"), [(100, 3 * ROWS), (17, ROWS), (16, ROWS - 1)])
 def test_a_plan_for_short_contexts_is_tried_on_what_fits(
-    store: PlanStore, site: Site, opened: list[int], context: int, rows: int
+    store: PlanStore, site: BuildInputs, opened: list[int], context: int, rows: int
 ):
     short = dataclasses.replace(site, profile=Profile(slots=4, context_tokens=context, chunk_tokens=16))
     ensured = ensure_plan(store, short, plan_smoke.smoke, Heard())
@@ -104,7 +106,7 @@ def test_a_plan_for_short_contexts_is_tried_on_what_fits(
 
 
 def test_a_plan_that_decodes_nonsense_never_becomes_current(
-    store: PlanStore, site: Site, opened: list[int], monkeypatch: pytest.MonkeyPatch
+    store: PlanStore, site: BuildInputs, opened: list[int], monkeypatch: pytest.MonkeyPatch
 ):
     open_runner = plan_smoke.open_runner
     monkeypatch.setattr(plan_smoke, "open_runner", lambda *words, **named: Broken(open_runner(*words, **named)))
@@ -114,7 +116,7 @@ def test_a_plan_that_decodes_nonsense_never_becomes_current(
     assert opened == [3]
 
 
-def test_an_artefact_without_texts_is_refused(store: PlanStore, site: Site, artefact: Path):
+def test_an_artefact_without_texts_is_refused(store: PlanStore, site: BuildInputs, artefact: Path):
     folder = ensure_plan(store, site, no_smoke, Heard()).folder
     bare = tuple(file for file in site.manifest.files if file.name != PARITY)
     with pytest.raises(IntegrityError, match=r"parity\.json"):

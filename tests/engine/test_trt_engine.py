@@ -19,7 +19,7 @@ from appliance.gpu import lost
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishEvent
 from appliance.inference.sampling import SamplingParams
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
 from tests.engine.device_on_host import FiniteMemory, open_executor, plan, tiny_graph
@@ -107,7 +107,7 @@ def built(tmp_path_factory):
     """A folder with an artefact, and the folder of a real plan of it, for a GPU that is not there."""
     folder = tmp_path_factory.mktemp("built") / "artefact"
     manifest = make_plan_artefact(folder)
-    site = Site(folder, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
+    site = BuildInputs(folder, manifest, load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE, PROFILE.slots)
     return folder, ensure_plan(PlanStore(folder.parent / "engines"), site, no_smoke, Heard()).folder
 
 

@@ -109,7 +109,7 @@ def test_the_devices_memory_goes_with_the_executor(graph):
 
 
 def test_a_plan_that_tensorrt_refuses_says_why_and_what_to_do(graph):
-    with refused(EngineError, "no plan at all", "appliance engine"):
+    with refused(EngineError, "no plan at all", "appliance tensorrt"):
         executor_of(graph, b"{")
 
 

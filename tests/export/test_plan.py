@@ -12,8 +12,8 @@ from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.targets import get
 from export.checkpoint import open_checkpoint
+from export.estimate import estimate
 from export.holdings import Sizes
-from export.plan import plan
 from export.prediction import EFFICIENCY
 from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome
@@ -43,7 +43,7 @@ def call(layout: Layout, capsys: pytest.CaptureFixture[str]):
 
 def test_json_has_every_figure(call, layout: Layout) -> None:
     document = call("tiny", "--target", "jetson-orin-nano-8g", "--json").document
-    made = plan(layout, "tiny", "jetson-orin-nano-8g", None, context_tokens=None, slots=None)
+    made = estimate(layout, "tiny", "jetson-orin-nano-8g", None, context_tokens=None, slots=None)
     assert document["preset"] == "tensorrt-bf16"
     assert (document["slots"], document["context_tokens"]) == (4, 2048)
     # 2 layers, key and value, 2 heads of 16 elements in 16 bits.
@@ -150,7 +150,7 @@ def test_wrong_words_have_their_exit_codes(call, words: list[str], status: int, 
 def test_the_targets_context_bows_to_the_models(tmp_path: Path) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(tmp_path / "checkpoint")))
-    made = plan(layout, "tiny", "cuda-sm90", None, context_tokens=None, slots=None)
+    made = estimate(layout, "tiny", "cuda-sm90", None, context_tokens=None, slots=None)
     config = open_checkpoint(files_in(tmp_path / "checkpoint")).config
     assert made.use.cache.context_tokens == config["max_position_embeddings"]
     assert made.use.slots == 8

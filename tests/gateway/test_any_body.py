@@ -35,15 +35,15 @@ JSON: Any = st.recursive(
 )
 
 
-def parsed(kind, treatment, value):
-    return body.check(kind, treatment.honoured(body.read_object(json.dumps(value).encode())))
+def parsed(kind, policy, value):
+    return body.check(kind, policy.honoured(body.read_object(json.dumps(value).encode())))
 
 
 @settings(max_examples=300)
 @given(st.dictionaries(KEYS, JSON, max_size=6), JSON)
 def test_any_json_is_a_response_request_or_a_refusal(fields, value):
     with contextlib.suppress(RequestError):
-        asked = parsed(ResponseBody, responses.TREATMENT, {**fields, "model": "m", "input": value})
+        asked = parsed(ResponseBody, responses.POLICY, {**fields, "model": "m", "input": value})
         assert responses_request(asked, turns_of(asked.input)).messages
         json.dumps(items_of(asked.input))
 
@@ -52,7 +52,7 @@ def test_any_json_is_a_response_request_or_a_refusal(fields, value):
 @given(st.dictionaries(KEYS, JSON, max_size=6), JSON)
 def test_any_json_is_a_message_request_or_a_refusal(fields, value):
     with contextlib.suppress(RequestError):
-        asked = parsed(MessagesBody, anthropic.TREATMENT, {**fields, "model": "m", "max_tokens": 1, "messages": value})
+        asked = parsed(MessagesBody, anthropic.POLICY, {**fields, "model": "m", "max_tokens": 1, "messages": value})
         assert messages_request(asked).messages
 
 

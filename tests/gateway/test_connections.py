@@ -10,7 +10,7 @@ import sys
 import httpx
 import pytest
 
-from appliance.gateway.http.connections import room_for_connections
+from appliance.gateway.http.connections import connection_limit
 from tests.gateway.fake_triton import endless
 from tests.waiting import LIMIT_S, wait_until
 
@@ -159,13 +159,13 @@ def test_ten_thousand_idle_connections_leave_others_their_answers(make_harness):
 @pytest.mark.parametrize(("soft", "wanted", "room"), [(512, None, 1744), (512, 600, 600), (2000, 50, 50)])
 def test_room_is_made_for_as_many_connections_as_the_kernel_allows(soft: int, wanted: int | None, room: int):
     code = (
-        "import resource, sys; from appliance.gateway.http.connections import room_for_connections as room;"
+        "import resource, sys; from appliance.gateway.http.connections import connection_limit as room;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, 2000));"
         f"print(room({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= room({wanted}) + 256)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(room), "True"]
-    assert room_for_connections(1) == 1
+    assert connection_limit(1) == 1
 
 
 def test_when_all_are_busy_a_newcomer_is_turned_away(make_harness):

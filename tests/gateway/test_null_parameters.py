@@ -9,9 +9,9 @@ import pytest
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies import json_body as body
-from appliance.gateway.bodies.treatment import Treatment
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
@@ -66,14 +66,14 @@ RESPONSE_BODY: dict[str, Any] = {
     "text": {"format": {"type": "text"}},
     "reasoning": {"effort": "none"},
 }
-NONE = Treatment()
-CASES: dict[str, tuple[Any, Treatment, dict[str, Any]]] = {
-    "/v1/chat/completions": (ChatBody, TREATMENTS[CHAT], CHAT_BODY),
-    "/v1/completions": (CompletionBody, TREATMENTS[COMPLETIONS], {"model": MODEL, "prompt": "a"}),
-    "/v1/responses": (ResponseBody, responses.TREATMENT, RESPONSE_BODY),
-    "/v1/responses/input_tokens": (PromptFields, responses.TREATMENT, RESPONSE_BODY),
-    "/v1/messages": (MessagesBody, anthropic.TREATMENT, {**MESSAGES_BODY, "max_tokens": 5}),
-    "/v1/messages/count_tokens": (CountBody, anthropic.TREATMENT, MESSAGES_BODY),
+NONE = ParameterPolicy()
+CASES: dict[str, tuple[Any, ParameterPolicy, dict[str, Any]]] = {
+    "/v1/chat/completions": (ChatBody, POLICIES[CHAT], CHAT_BODY),
+    "/v1/completions": (CompletionBody, POLICIES[COMPLETIONS], {"model": MODEL, "prompt": "a"}),
+    "/v1/responses": (ResponseBody, responses.POLICY, RESPONSE_BODY),
+    "/v1/responses/input_tokens": (PromptFields, responses.POLICY, RESPONSE_BODY),
+    "/v1/messages": (MessagesBody, anthropic.POLICY, {**MESSAGES_BODY, "max_tokens": 5}),
+    "/v1/messages/count_tokens": (CountBody, anthropic.POLICY, MESSAGES_BODY),
     "/v1/tokenize": (TokenizeBody, NONE, {"model": MODEL, "messages": CHAT_BODY["messages"]}),
     "/v1/detokenize": (DetokenizeBody, NONE, {"model": MODEL, "tokens": [1, 2]}),
 }
@@ -92,15 +92,15 @@ def with_nulls(value: Any, key: str = "") -> Any:
 
 def padded(path: str) -> dict[str, Any]:
     """The case's body with nulls inside, and with null for every parameter of the tables that it does not have."""
-    kind, treatment, plain = CASES[path]
-    names = {*kind.model_fields, *treatment.refused, *treatment.ignored, "of_another_server"}
+    kind, policy, plain = CASES[path]
+    names = {*kind.model_fields, *policy.refused, *policy.ignored, "of_another_server"}
     return {**dict.fromkeys(sorted(names)), **with_nulls(plain)}
 
 
 @pytest.mark.parametrize("path", CASES)
 def test_a_body_with_nulls_is_the_body_without_them(path):
-    kind, treatment, plain = CASES[path]
-    assert body.check(kind, treatment.honoured(padded(path))) == body.check(kind, treatment.honoured(plain))
+    kind, policy, plain = CASES[path]
+    assert body.check(kind, policy.honoured(padded(path))) == body.check(kind, policy.honoured(plain))
 
 
 @pytest.mark.parametrize("path", CASES)
@@ -112,19 +112,19 @@ def test_every_api_takes_a_body_with_nulls(http, harness, path):
 
 @pytest.mark.parametrize("path", CASES)
 def test_a_parameter_that_is_needed_is_still_missed_when_it_is_null(path):
-    kind, treatment, plain = CASES[path]
+    kind, policy, plain = CASES[path]
     for name, info in kind.model_fields.items():
         if info.is_required():
             with pytest.raises(body.RequestError) as caught:
-                body.check(kind, treatment.honoured({**plain, name: None}))
+                body.check(kind, policy.honoured({**plain, name: None}))
             assert caught.value.param == name
 
 
 @pytest.mark.parametrize("path", CASES)
 def test_an_unknown_parameter_with_a_value_is_still_refused(path):
-    kind, treatment, plain = CASES[path]
+    kind, policy, plain = CASES[path]
     with pytest.raises(body.RequestError) as caught:
-        body.check(kind, treatment.honoured({**plain, "of_another_server": False}))
+        body.check(kind, policy.honoured({**plain, "of_another_server": False}))
     assert caught.value.param == "of_another_server"
 
 

@@ -10,7 +10,7 @@ from openai.types.responses import input_token_count_params, response_create_par
 
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, TREATMENTS
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
@@ -20,27 +20,25 @@ HEADERS = {"workspace_id", "betas"}
 
 
 @pytest.mark.parametrize(
-    ("params", "body", "treatment"),
+    ("params", "body", "policy"),
     [
-        (response_create_params.ResponseCreateParamsBase, ResponseBody, responses.TREATMENT),
-        (input_token_count_params.InputTokenCountParams, PromptFields, responses.TREATMENT),
-        (message_create_params.MessageCreateParamsBase, MessagesBody, anthropic.TREATMENT),
-        (message_count_tokens_params.MessageCountTokensParams, CountBody, anthropic.TREATMENT),
-        (beta.message_create_params.MessageCreateParamsBase, MessagesBody, anthropic.TREATMENT),
-        (beta.message_count_tokens_params.MessageCountTokensParams, CountBody, anthropic.TREATMENT),
-        (chat_create_params.CompletionCreateParamsBase, ChatBody, TREATMENTS[CHAT]),
-        (completion_create_params.CompletionCreateParamsBase, CompletionBody, TREATMENTS[COMPLETIONS]),
+        (response_create_params.ResponseCreateParamsBase, ResponseBody, responses.POLICY),
+        (input_token_count_params.InputTokenCountParams, PromptFields, responses.POLICY),
+        (message_create_params.MessageCreateParamsBase, MessagesBody, anthropic.POLICY),
+        (message_count_tokens_params.MessageCountTokensParams, CountBody, anthropic.POLICY),
+        (beta.message_create_params.MessageCreateParamsBase, MessagesBody, anthropic.POLICY),
+        (beta.message_count_tokens_params.MessageCountTokensParams, CountBody, anthropic.POLICY),
+        (chat_create_params.CompletionCreateParamsBase, ChatBody, POLICIES[CHAT]),
+        (completion_create_params.CompletionCreateParamsBase, CompletionBody, POLICIES[COMPLETIONS]),
     ],
 )
-def test_every_parameter_of_the_client_has_its_treatment(params, body, treatment):
-    treated = {*body.model_fields, *treatment.refused, *treatment.ignored}
+def test_every_parameter_of_the_client_has_its_treatment(params, body, policy):
+    treated = {*body.model_fields, *policy.refused, *policy.ignored}
     assert set(params.__annotations__) - HEADERS <= treated
 
 
-@pytest.mark.parametrize(
-    ("body", "treatment"), [(ResponseBody, responses.TREATMENT), (MessagesBody, anthropic.TREATMENT)]
-)
-def test_no_parameter_has_two_treatments(body, treatment):
-    assert not set(treatment.refused) & set(treatment.ignored)
+@pytest.mark.parametrize(("body", "policy"), [(ResponseBody, responses.POLICY), (MessagesBody, anthropic.POLICY)])
+def test_no_parameter_has_two_treatments(body, policy):
+    assert not set(policy.refused) & set(policy.ignored)
     # This one comes with what all of OpenAI's bodies share.
-    assert set(body.model_fields) & {*treatment.refused, *treatment.ignored} <= {"max_tokens"}
+    assert set(body.model_fields) & {*policy.refused, *policy.ignored} <= {"max_tokens"}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.inference.structured_output import Form, StructuredOutput
+from appliance.inference.structured_output import ConstraintKind, StructuredOutput
 from appliance.json_schema import ARGUMENTS, FREELY_SPACED, Lowered, compiler_schema, lower
 from tests.engine.toy import END, GRAMMARS, TOKENIZER
 
@@ -19,7 +19,7 @@ def lowered(schema: Any, *, is_strict: bool = True) -> Lowered:
 def accepts(schema: Mapping[str, Any], text: str, *, spaced: bool = True) -> bool:
     """Whether the grammar of a lowered schema lets this text be the whole answer."""
     options = FREELY_SPACED if spaced else ARGUMENTS
-    matcher = GRAMMARS.matcher(StructuredOutput(Form.JSON, json.dumps(compiler_schema(schema, options))))
+    matcher = GRAMMARS.matcher(StructuredOutput(ConstraintKind.JSON, json.dumps(compiler_schema(schema, options))))
     for token in TOKENIZER.encode(text, add_special_tokens=False):
         if matcher.forbidden()[token]:
             return False

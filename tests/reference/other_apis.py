@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import MessagesBody
-from appliance.gateway.bodies.treatment import Treatment
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import ResponseBody
@@ -101,13 +101,13 @@ def sections() -> str:
         principal_mib=bounds.principal_bytes // _MIB,
         total_mib=bounds.total_bytes // _MIB,
     )
-    none = Treatment()
+    none = ParameterPolicy()
     return "".join(
         [
             kept,
-            parameter_table(ResponseBody, responses.TREATMENT),
+            parameter_table(ResponseBody, responses.POLICY),
             _MESSAGES,
-            parameter_table(MessagesBody, anthropic.TREATMENT),
+            parameter_table(MessagesBody, anthropic.POLICY),
             _INQUIRY,
             "Parameters of `tokenize`:\n\n",
             parameter_table(TokenizeBody, none),

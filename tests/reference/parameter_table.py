@@ -8,20 +8,20 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from appliance.gateway.bodies.treatment import Treatment
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
 
-def parameter_table(kind: type[BaseModel], treatment: Treatment) -> str:
+def parameter_table(kind: type[BaseModel], policy: ParameterPolicy) -> str:
     """One row a parameter, sorted."""
     rows = [
-        (name, "supported", meaning(info)) for name, info in kind.model_fields.items() if name not in treatment.refused
+        (name, "supported", meaning(info)) for name, info in kind.model_fields.items() if name not in policy.refused
     ]
-    for name, refused in treatment.refused.items():
+    for name, refused in policy.refused.items():
         passes = ", ".join(f"`{json.dumps(value)}`" for value in refused.neutral)
         rows.append((name, "rejected", refused.why + (f"; allowed: {passes}" if passes else "")))
-    rows += [(name, "ignored", why) for name, why in treatment.ignored.items()]
+    rows += [(name, "ignored", why) for name, why in policy.ignored.items()]
     lines = [f"| `{name}` | {how} | {words} |" for name, how, words in sorted(rows)]
     return "\n".join(["| parameter | status | values, meaning |", "|---|---|---|", *lines]) + "\n"
 

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, TOKENIZER
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PLAN, PlanStore
 from tests.gateway.tiny_artefact import write_artefact
@@ -57,7 +57,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Stock:
     """Plans of one artefact for 1, 2 and 3 slots, in the order of their names' use."""
     folder = tmp_path_factory.mktemp("plans")
     make_plan_artefact(folder / "artefact")
-    site = Site(
+    site = BuildInputs(
         folder / "artefact", read_manifest(folder / "artefact"), load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE
     )
     folders, names = [], []

@@ -92,5 +92,5 @@ def test_more_than_the_profile_is_refused_with_the_command_that_builds_it(
         name for name in ("slots", "max_context_tokens", "prefill_chunk_tokens") if name in caught.value.message
     ] == [*asked]
     assert caught.value.hint.endswith(
-        f"appliance engine build tiny --target cuda-sm89 --preset tensorrt-fp16 {options}"
+        f"appliance tensorrt build tiny --target cuda-sm89 --preset tensorrt-fp16 {options}"
     )

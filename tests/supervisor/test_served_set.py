@@ -20,7 +20,7 @@ from appliance.config import Config
 from appliance.inference.config import EngineConfig
 from appliance.layout import Layout
 from appliance.supervisor import state
-from appliance.supervisor.assemble import Plan, PlannedModel, serve
+from appliance.supervisor.assemble import BoxModel, BoxSettings, serve
 from appliance.supervisor.choose import choose
 from appliance.supervisor.state import Phase, UpState
 from appliance.supervisor.status import BoxStatus, ModelStatus, look
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.triton
 SLOTS = {"first": 2, "second": 3}
 
 
-def _plan(root: Path) -> Plan:
+def _plan(root: Path) -> BoxSettings:
     layout = Layout(root, root / "cache")
     for name in SLOTS:
         make_tiny_artefact(layout.plain_artefact(name, "cpu", "balanced"), root / f"scratch-{name}", name)
@@ -43,19 +43,19 @@ def _plan(root: Path) -> Plan:
         return Address("127.0.0.1", 0).check_free("a test")
 
     models = tuple(
-        PlannedModel(choose(layout, name, "cpu", None), EngineConfig(slots=slots, cache_bytes=50_000_000, threads=1))
+        BoxModel(choose(layout, name, "cpu", None), EngineConfig(slots=slots, cache_bytes=50_000_000, threads=1))
         for name, slots in SLOTS.items()
     )
-    return Plan(layout, Config(), Policy(), models, locate(os.environ), free(), free(), free())
+    return BoxSettings(layout, Config(), Policy(), models, locate(os.environ), free(), free(), free())
 
 
 class _Visitor(threading.Thread):
     """Does something to a box that runs in this process' main thread, then ends it as a person would."""
 
-    def __init__(self, plan: Plan, script: Callable[[Plan], None]) -> None:
+    def __init__(self, settings: BoxSettings, script: Callable[[BoxSettings], None]) -> None:
         super().__init__()
         self.fault: BaseException | None = None
-        self._plan, self._script = plan, script
+        self._plan, self._script = settings, script
 
     def run(self) -> None:
         try:
@@ -66,57 +66,57 @@ class _Visitor(threading.Thread):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _serve(plan: Plan, script: Callable[[Plan], None]) -> list[str]:
+def _serve(settings: BoxSettings, script: Callable[[BoxSettings], None]) -> list[str]:
     """Serve until the script has ended; returns what the box said."""
     said: list[str] = []
-    visitor = _Visitor(plan, script)
+    visitor = _Visitor(settings, script)
 
     def ready(_up: UpState) -> None:
         visitor.start()
 
-    assert asyncio.run(serve(plan, said.append, ready)) == 0
+    assert asyncio.run(serve(settings, said.append, ready)) == 0
     visitor.join()
     if visitor.fault:
         raise visitor.fault
     return said
 
 
-def _ask(plan: Plan, path: str, **body: object) -> dict[str, object]:
-    request = urllib.request.Request(f"http://{plan.http}{path}", headers={"Content-Type": "application/json"})
+def _ask(settings: BoxSettings, path: str, **body: object) -> dict[str, object]:
+    request = urllib.request.Request(f"http://{settings.http}{path}", headers={"Content-Type": "application/json"})
     request.data = json.dumps(body).encode() if body else None
     with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310 - it is our own box
         return json.load(answer)  # type: ignore[no-any-return]
 
 
-def _complete(plan: Plan, model: str) -> str:
+def _complete(settings: BoxSettings, model: str) -> str:
     body = {"model": model, "prompt": "Once", "max_tokens": 3, "temperature": 0, "ignore_eos": True}
-    return str(_ask(plan, "/v1/completions", **body)["model"])
+    return str(_ask(settings, "/v1/completions", **body)["model"])
 
 
-def _status(plan: Plan) -> BoxStatus:
-    found = look(plan.layout)
+def _status(settings: BoxSettings) -> BoxStatus:
+    found = look(settings.layout)
     assert found
     return found
 
 
-def _by_model(plan: Plan) -> dict[str, ModelStatus]:
-    return {model.state.name: model for model in _status(plan).models}
+def _by_model(settings: BoxSettings) -> dict[str, ModelStatus]:
+    return {model.state.name: model for model in _status(settings).models}
 
 
-def _processes(plan: Plan) -> dict[str, psutil.Process]:
-    up = state.read(plan.layout.run)
+def _processes(settings: BoxSettings) -> dict[str, psutil.Process]:
+    up = state.read(settings.layout.run)
     assert up
     assert up.triton_pid
     return model_processes(up.triton_pid)
 
 
 def test_each_model_of_a_set_is_asked_by_its_name_and_has_its_own_figures(tmp_path: Path):
-    def script(plan: Plan) -> None:
-        assert [card["id"] for card in _ask(plan, "/v1/models")["data"]] == list(SLOTS)  # type: ignore[attr-defined]
-        before = {name: model.requests["length"] for name, model in _by_model(plan).items()}
-        assert _complete(plan, "second") == "second"
-        wait_until(lambda: _by_model(plan)["second"].requests["length"] == before["second"] + 1)
-        status, models = _status(plan), _by_model(plan)
+    def script(settings: BoxSettings) -> None:
+        assert [card["id"] for card in _ask(settings, "/v1/models")["data"]] == list(SLOTS)  # type: ignore[attr-defined]
+        before = {name: model.requests["length"] for name, model in _by_model(settings).items()}
+        assert _complete(settings, "second") == "second"
+        wait_until(lambda: _by_model(settings)["second"].requests["length"] == before["second"] + 1)
+        status, models = _status(settings), _by_model(settings)
         assert status.up.names == tuple(SLOTS)
         assert status.healthy
         assert {name: model.figures["slots"] for name, model in models.items()} == SLOTS
@@ -124,20 +124,20 @@ def test_each_model_of_a_set_is_asked_by_its_name_and_has_its_own_figures(tmp_pa
         assert status.figures["slots"] == sum(SLOTS.values())
         assert status.memory_bytes["engine"] > max(model.memory_bytes or 0 for model in models.values()) > 1 << 20
         for name, slots in SLOTS.items():
-            assert _ask(plan, f"/v1/models/{name}/queue")["slots"] == slots
-        assert _processes(plan).keys() == SLOTS.keys()
+            assert _ask(settings, f"/v1/models/{name}/queue")["slots"] == slots
+        assert _processes(settings).keys() == SLOTS.keys()
 
     _serve(_plan(tmp_path), script)
 
 
 def test_a_model_whose_process_dies_is_named_and_the_set_is_served_again(tmp_path: Path):
-    def script(plan: Plan) -> None:
-        _processes(plan)["second"].kill()
+    def script(settings: BoxSettings) -> None:
+        _processes(settings)["second"].kill()
         wait_until(
-            lambda: (up := state.read(plan.layout.run)) and up.triton_restarts == 1 and up.phase is Phase.SERVING
+            lambda: (up := state.read(settings.layout.run)) and up.triton_restarts == 1 and up.phase is Phase.SERVING
         )
-        assert [_complete(plan, name) for name in SLOTS] == list(SLOTS)
-        assert _status(plan).healthy
+        assert [_complete(settings, name) for name in SLOTS] == list(SLOTS)
+        assert _status(settings).healthy
 
     said = _serve(_plan(tmp_path), script)
     assert "Triton stopped working (the process of second ended); starting it again now" in said

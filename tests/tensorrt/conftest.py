@@ -12,7 +12,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
 from appliance.engine.parity import Parity
 from appliance.gpu import Gpu
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, TensorRt, load_tensorrt
 from appliance.tensorrt.plan_key import Profile
@@ -63,16 +63,20 @@ def rtx() -> TensorRt:
 def built(tmp_path_factory: pytest.TempPathFactory, rtx: TensorRt) -> Path:
     """A folder with an artefact, and a store in which its plan was built."""
     folder = tmp_path_factory.mktemp("built")
-    site = Site(folder / "artefact", make_plan_artefact(folder / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots)
+    site = BuildInputs(
+        folder / "artefact", make_plan_artefact(folder / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots
+    )
     ensure_plan(PlanStore(folder / "engines"), site, no_smoke, Heard())
     return folder
 
 
 @pytest.fixture
-def site(tmp_path: Path, built: Path, rtx: TensorRt) -> Site:
+def site(tmp_path: Path, built: Path, rtx: TensorRt) -> BuildInputs:
     """What is built from in a test; nothing is built yet."""
     shutil.copytree(built / "artefact", tmp_path / "artefact")
-    return Site(tmp_path / "artefact", read_manifest(tmp_path / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots)
+    return BuildInputs(
+        tmp_path / "artefact", read_manifest(tmp_path / "artefact"), rtx, L4, DRIVER, PROFILE, PROFILE.slots
+    )
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def store(tmp_path: Path) -> PlanStore:
 
 
 @pytest.fixture
-def plan(built: Path, store: PlanStore, site: Site) -> Path:
+def plan(built: Path, store: PlanStore, site: BuildInputs) -> Path:
     """The folder of a real plan, which is the current one."""
     shutil.copytree(built / "engines", store.folder, symlinks=True)
     return store.releases(site.manifest).folder / site.key.name

@@ -22,7 +22,7 @@ from appliance.capacity import RUNTIME_BYTES, cache_slots
 from appliance.engine.parity import Parity
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnsupportedError, UsageError
 from appliance.lock import locked
-from appliance.tensorrt.build import Site, check_buildable, ensure_plan
+from appliance.tensorrt.build import BuildInputs, check_buildable, ensure_plan
 from appliance.tensorrt.open_plan import open_plan, read_record
 from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PLAN, PlanStore
@@ -38,7 +38,7 @@ def names(store: PlanStore) -> list[str]:
     return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*"))
 
 
-def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Site):
+def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: BuildInputs):
     heard = Heard()
     tried: list[bytes] = []
 
@@ -69,7 +69,7 @@ def test_the_first_plan_is_built_recorded_and_current(store: PlanStore, site: Si
     assert "staging" not in names(store)
 
 
-def test_a_plan_that_fits_is_not_built_again(plan: Path, store: PlanStore, site: Site):
+def test_a_plan_that_fits_is_not_built_again(plan: Path, store: PlanStore, site: BuildInputs):
     heard = Heard()
     before = (plan / PLAN).stat().st_ino
     ensured = ensure_plan(store, site, no_smoke, heard)
@@ -78,7 +78,7 @@ def test_a_plan_that_fits_is_not_built_again(plan: Path, store: PlanStore, site:
     assert (plan / PLAN).stat().st_ino == before
 
 
-def test_an_upgrade_makes_another_plan_and_keeps_the_one_before(plan: Path, store: PlanStore, site: Site):
+def test_an_upgrade_makes_another_plan_and_keeps_the_one_before(plan: Path, store: PlanStore, site: BuildInputs):
     upgraded = dataclasses.replace(site, driver="590.10 (CUDA 13.1)")
     heard = Heard()
     ensured = ensure_plan(store, upgraded, no_smoke, heard)
@@ -92,7 +92,7 @@ def test_an_upgrade_makes_another_plan_and_keeps_the_one_before(plan: Path, stor
     assert store.releases(site.manifest).previous() == ensured.folder
 
 
-def test_another_tensorrt_makes_another_plan(plan: Path, store: PlanStore, site: Site):
+def test_another_tensorrt_makes_another_plan(plan: Path, store: PlanStore, site: BuildInputs):
     newer = dataclasses.replace(site, tensorrt=dataclasses.replace(site.tensorrt, version="1.8.0"))
     heard = Heard()
     assert ensure_plan(store, newer, no_smoke, heard).folder != plan
@@ -108,7 +108,7 @@ def test_another_tensorrt_makes_another_plan(plan: Path, store: PlanStore, site:
         (lambda plan: (plan.parents[3] / "key").write_bytes(bytes(32)), "was not written by this box"),
     ],
 )
-def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, site: Site, harm, reason: str):
+def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, site: BuildInputs, harm, reason: str):
     harm(plan)
     heard = Heard()
     ensured = ensure_plan(store, site, no_smoke, heard)
@@ -123,7 +123,7 @@ def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, si
 
 
 @pytest.mark.usefixtures("plan")
-def test_a_store_from_another_box_is_built_again(store: PlanStore, site: Site):
+def test_a_store_from_another_box_is_built_again(store: PlanStore, site: BuildInputs):
     here = dataclasses.replace(site, gpu=dataclasses.replace(L4, uuid="GPU-here"))
     heard = Heard()
     ensured = ensure_plan(store, here, no_smoke, heard)
@@ -132,7 +132,9 @@ def test_a_store_from_another_box_is_built_again(store: PlanStore, site: Site):
     assert read_record(ensured.folder).gpu_uuid == "GPU-here"
 
 
-def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(plan: Path, store: PlanStore, site: Site):
+def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(
+    plan: Path, store: PlanStore, site: BuildInputs
+):
     def smoke(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:
         Parity(mean_kl=3.0, worst_kl=9.0, top1_agreement=0.0, rows=52).check(0.1)
         return {}
@@ -145,7 +147,7 @@ def test_a_plan_that_does_not_answer_like_the_reference_never_becomes_current(pl
     assert store.current(site.manifest) == plan
 
 
-def test_an_artefact_that_was_changed_is_refused_at_the_gate(store: PlanStore, site: Site):
+def test_an_artefact_that_was_changed_is_refused_at_the_gate(store: PlanStore, site: BuildInputs):
     with (site.artefact / "model.onnx.data").open("r+b") as stream:
         stream.write(b"other")
     with refused(IntegrityError, "model.onnx.data", "digest"):
@@ -153,7 +155,7 @@ def test_an_artefact_that_was_changed_is_refused_at_the_gate(store: PlanStore, s
     assert store.plans() == ()
 
 
-def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore, site: Site):
+def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore, site: BuildInputs):
     built = [plan]
     for slots in (1, 2, 3):
         other = dataclasses.replace(site, profile=dataclasses.replace(site.profile, slots=slots))
@@ -167,7 +169,7 @@ def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore
     assert store.releases(site.manifest).previous() == built[2]
 
 
-def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site: Site):
+def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site: BuildInputs):
     ensured = []
     heard = Heard()
     waits = threading.Event()
@@ -191,7 +193,7 @@ KILLED_WHILE = {
 
 @pytest.mark.parametrize("moment", KILLED_WHILE)
 def test_a_killed_build_leaves_nothing_that_is_seen_and_the_next_one_sweeps(
-    plan: Path, store: PlanStore, site: Site, moment: str
+    plan: Path, store: PlanStore, site: BuildInputs, moment: str
 ):
     """A process of its own builds a second plan and is killed; then the first one still serves."""
     script = f"""
@@ -199,7 +201,7 @@ import dataclasses, os, sys
 from pathlib import Path
 from appliance import durable
 from appliance.artefact.folder import read_manifest
-from appliance.tensorrt.build import Site, ensure_plan
+from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PlanStore
@@ -214,7 +216,7 @@ class Stops(Heard):
         stop()
 
 artefact, folder = map(Path, sys.argv[1:])
-site = Site(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16), 2)
+site = BuildInputs(artefact, read_manifest(artefact), load_tensorrt(Flavour.RTX), L4, DRIVER, Profile(2, 64, 16), 2)
 if {moment == "it is moved to its place"}:
     durable.swap_link = stop
 ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
@@ -237,7 +239,7 @@ ensure_plan(PlanStore(folder), {KILLED_WHILE[moment]})
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
 
 
-def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Site):
+def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: BuildInputs):
     (store.folder / "staging").mkdir()
     (store.folder / "staging" / PLAN).write_bytes(b"half")
     shutil.copytree(plan, plan.parent / ".tmp-aside")
@@ -250,12 +252,12 @@ def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Site
 class TestWhatCannotBeBuilt:
     """Refused before TensorRT sees the graph."""
 
-    def test_a_context_beyond_the_models(self, site: Site):
+    def test_a_context_beyond_the_models(self, site: BuildInputs):
         longer = Profile(4, CONTEXT_TOKENS + 1, 16)
         with refused(UsageError, 257, 256):
             check_buildable(site.manifest, longer, L4, 4)
 
-    def large(self, site: Site):
+    def large(self, site: BuildInputs):
         """The manifest of a model whose weights are 1 GB and whose cache takes 100 kB a token."""
         shape = ModelShape(25, 8, 125, 96, 96, 4096, "float16")
         files = tuple(dataclasses.replace(entry, size_bytes=500_000_000) for entry in site.manifest.files)
@@ -271,7 +273,7 @@ class TestWhatCannotBeBuilt:
         ],
     )
     def test_a_gpu_with_too_little_memory_with_what_would_fit(
-        self, site: Site, memory_mb: int, profile: Profile, fits: str
+        self, site: BuildInputs, memory_mb: int, profile: Profile, fits: str
     ):
         gpu = dataclasses.replace(L4, memory_bytes=memory_mb * 10**6)
         with pytest.raises(NoSpaceError) as caught:
@@ -287,7 +289,9 @@ class TestWhatCannotBeBuilt:
             slots, context = [*found, 1000][:2]
             check_buildable(self.large(site), Profile(slots, context, 100), gpu, cache_slots(slots))
 
-    def test_a_machine_with_too_little_memory(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
+    def test_a_machine_with_too_little_memory(
+        self, store: PlanStore, site: BuildInputs, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_500_000_000))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=500_000_000))
         large = dataclasses.replace(site, manifest=self.large(site))
@@ -295,7 +299,7 @@ class TestWhatCannotBeBuilt:
             ensure_plan(store, large, no_smoke, Heard())
         assert "add swap space for the build; weights of 500.0 MB could be built now" in hit.value.hint
 
-    def test_a_plan_that_became_too_large_for_the_gpu(self, store: PlanStore, site: Site, plan: Path):
+    def test_a_plan_that_became_too_large_for_the_gpu(self, store: PlanStore, site: BuildInputs, plan: Path):
         """A plan may be larger than the weights; the engine would refuse it."""
         assert store.current(site.manifest) == plan
         small = dataclasses.replace(L4, memory_bytes=RUNTIME_BYTES + (plan / PLAN).stat().st_size)
@@ -306,34 +310,34 @@ class TestWhatCannotBeBuilt:
         assert store.plans() == (plan,)
 
     def test_memory_is_not_asked_for_a_plan_that_is_there(
-        self, plan: Path, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch
+        self, plan: Path, store: PlanStore, site: BuildInputs, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
         check_buildable(site.manifest, PROFILE, L4, PROFILE.slots)
         assert ensure_plan(store, site, no_smoke, Heard()).folder == plan
 
-    def test_a_full_disk(self, store: PlanStore, site: Site, monkeypatch: pytest.MonkeyPatch):
+    def test_a_full_disk(self, store: PlanStore, site: BuildInputs, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1000)
         with refused(NoSpaceError, "kB") as caught:
             ensure_plan(store, site, no_smoke, Heard())
-        assert "appliance engine prune" in caught.value.hint
+        assert "appliance tensorrt prune" in caught.value.hint
 
 
 class TestUsualProfile:
     """What is built when nobody says."""
 
-    def test_the_targets_within_the_models_context(self, store: PlanStore, site: Site):
+    def test_the_targets_within_the_models_context(self, store: PlanStore, site: BuildInputs):
         assert usual_profile(store, site.manifest, Profile(16, 4096, 512)) == Profile(
             16, CONTEXT_TOKENS, CONTEXT_TOKENS
         )
 
-    def test_the_current_plans_once_there_is_one(self, plan: Path, store: PlanStore, site: Site):
+    def test_the_current_plans_once_there_is_one(self, plan: Path, store: PlanStore, site: BuildInputs):
         assert usual_profile(store, site.manifest, Profile(16, 4096, 512)) == PROFILE
         (plan / "record.json").write_bytes(b"")
         assert usual_profile(store, site.manifest, Profile(1, 32, 16)) == Profile(1, 32, 16)
 
-    def test_none_for_another_runtime(self, store: PlanStore, site: Site):
+    def test_none_for_another_runtime(self, store: PlanStore, site: BuildInputs):
         for manifest, shapes in (
             (dataclasses.replace(site.manifest, runtime="onnxruntime-cuda"), PROFILE),
             (site.manifest, None),

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from appliance.errors import EngineError, UnsupportedError
-from appliance.tensorrt.build import Site
+from appliance.tensorrt.build import BuildInputs
 from appliance.tensorrt.build_progress import BuildProgress
 from appliance.tensorrt.compile import _logger, _offer_timings, compile_plan, profile_shapes
 from appliance.tensorrt.find import Flavour, TensorRt
@@ -21,12 +21,12 @@ from tests.tensorrt.conftest import DRIVER, L4, PROFILE
 from tests.tensorrt.step_graph import make_plan_artefact
 
 
-def compiled(site: Site, *, compute_capability: str = "8.9", advance=lambda _percent: None) -> bytes:
+def compiled(site: BuildInputs, *, compute_capability: str = "8.9", advance=lambda _percent: None) -> bytes:
     plan, _ = compile_plan(site.tensorrt, site.artefact, compute_capability, site.profile, b"", advance)
     return bytes(plan)
 
 
-def test_a_graph_becomes_a_plan_and_the_progress_ends_at_a_hundred(site: Site):
+def test_a_graph_becomes_a_plan_and_the_progress_ends_at_a_hundred(site: BuildInputs):
     told: list[int] = []
     plan = compiled(site, advance=told.append)
     assert len(plan) > 1000
@@ -61,16 +61,16 @@ def test_an_input_that_the_contract_does_not_name_is_refused():
 def test_a_length_of_the_cache_that_tensorrt_would_pass_over_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="nonpad_kv_seqlen")
     with refused(UnsupportedError, "Attention", "filled"):
-        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
+        compiled(BuildInputs(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
 
 
 def test_an_input_that_nothing_computes_with_is_refused(tmp_path: Path, rtx: TensorRt):
     manifest = make_plan_artefact(tmp_path / "artefact", leave_out="logits_rows")
     with refused(UnsupportedError, "Unused Input", "logits_rows"):
-        compiled(Site(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
+        compiled(BuildInputs(tmp_path / "artefact", manifest, rtx, L4, DRIVER, PROFILE, PROFILE.slots))
 
 
-def test_a_second_build_in_a_process_hears_what_the_first_one_did_not(tmp_path: Path, site: Site):
+def test_a_second_build_in_a_process_hears_what_the_first_one_did_not(tmp_path: Path, site: BuildInputs):
     """TensorRT listens to the logger of what still lives, here kept alive by the failure that is being handled."""
     manifest = make_plan_artefact(tmp_path / "other", leave_out="logits_rows")
     other = dataclasses.replace(site, artefact=tmp_path / "other", manifest=manifest)
@@ -82,7 +82,7 @@ def test_a_second_build_in_a_process_hears_what_the_first_one_did_not(tmp_path: 
     assert kept.tb
 
 
-def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(site: Site):
+def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(site: BuildInputs):
     path = site.artefact / "model.onnx"
     model = onnx.load_model(path, load_external_data=False)
     next(node for node in model.graph.node if node.op_type == "Attention").op_type = "Attendance"
@@ -92,12 +92,12 @@ def test_an_operator_that_tensorrt_does_not_know_is_refused_in_its_own_words(sit
 
 
 @pytest.mark.parametrize("compute_capability", ["9.0", "8.7", "10.0"])
-def test_tensorrt_for_rtx_refuses_a_gpu_that_it_does_not_serve(site: Site, compute_capability: str):
+def test_tensorrt_for_rtx_refuses_a_gpu_that_it_does_not_serve(site: BuildInputs, compute_capability: str):
     with refused(UnsupportedError, compute_capability):
         compiled(site, compute_capability=compute_capability)
 
 
-def test_a_build_that_fails_says_why(site: Site):
+def test_a_build_that_fails_says_why(site: BuildInputs):
     path = site.artefact / "model.onnx"
     model = onnx.load_model(path, load_external_data=False)
     model.graph.input[2].type.tensor_type.shape.dim[0].dim_value = 1
@@ -117,7 +117,7 @@ def test_timings_are_offered_to_tensorrt_itself_and_damaged_ones_are_left(rtx: T
     assert _offer_timings(rtx, config, written) is None
 
 
-def test_an_interrupt_ends_the_build_and_is_raised_afterwards(site: Site):
+def test_an_interrupt_ends_the_build_and_is_raised_afterwards(site: BuildInputs):
     before = signal.getsignal(signal.SIGINT)
 
     def interrupt(_percent: int) -> None:
@@ -129,7 +129,7 @@ def test_an_interrupt_ends_the_build_and_is_raised_afterwards(site: Site):
     assert compiled(site)
 
 
-def test_a_build_off_the_main_thread_leaves_signals_alone(site: Site):
+def test_a_build_off_the_main_thread_leaves_signals_alone(site: BuildInputs):
     plans: list[bytes] = []
     thread = threading.Thread(target=lambda: plans.append(compiled(site)))
     thread.start()

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from appliance.errors import UsageError
-from appliance.tensorrt.build import Site
+from appliance.tensorrt.build import BuildInputs
 from appliance.tensorrt.plan_key import PlanKey, Profile
 from tests.tensorrt.conftest import PROFILE
 
@@ -57,7 +57,7 @@ def test_what_changed_is_said():
     assert KEY.changes_from(KEY) == ""
 
 
-def test_the_graphs_two_files_are_in_the_key_and_nothing_else_of_the_artefact(site: Site):
+def test_the_graphs_two_files_are_in_the_key_and_nothing_else_of_the_artefact(site: BuildInputs):
     assert set(site.key.graph) == {"model.onnx", "model.onnx.data"}
     other = dataclasses.replace(site.manifest, quality={"mean_kl": 0.1})
     assert dataclasses.replace(site, manifest=other).key == site.key

@@ -15,9 +15,9 @@ from appliance.auth.policy import Policy
 from appliance.auth.principal import LOCAL, Principal
 from appliance.auth.scope import Scope, scope_words
 from appliance.errors import IntegrityError, UnavailableError
-from appliance.gateway.access import visit
+from appliance.gateway.access import request_quota
 from appliance.gateway.access.account import Account, Limits
-from appliance.gateway.access.visit import Visit
+from appliance.gateway.access.request_quota import RequestQuota
 from appliance.gateway.access_log import log
 from appliance.gateway.refusals import ForbiddenError, UnauthenticatedError
 
@@ -109,8 +109,8 @@ class Door:
         raise UnauthenticatedError("the request has no API key", hint="send it as 'Authorization: Bearer KEY'")
 
     @contextlib.contextmanager
-    def visiting(self, principal: Principal, any_of: Iterable[Scope]) -> Iterator[Visit]:
-        """Count a request while the block runs, and make it the task's current visit.
+    def admitting(self, principal: Principal, any_of: Iterable[Scope]) -> Iterator[RequestQuota]:
+        """Count a request while the block runs, and make it the task's current quota.
 
         Raises:
             ForbiddenError: the principal has none of these scopes.
@@ -127,9 +127,9 @@ class Door:
             account.check_request(now)
         for account in accounts:
             account.begin(now)
-        found = Visit(principal, accounts, self.limits.max_prompt_tokens, self.clock)
+        found = RequestQuota(principal, accounts, self.limits.max_prompt_tokens, self.clock)
         try:
-            visit.begin(found)
+            request_quota.begin(found)
             yield found
         finally:
             found.end()

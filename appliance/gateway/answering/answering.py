@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.request_quota import current
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.answering.in_flight import InFlight
@@ -49,22 +49,22 @@ class Answering:
             "stream": request.stream,
         }
         self._in_flight.check_open()
-        visit = current()
+        quota = current()
         if request.choices > 1:
-            visit.widen(request.choices)
-        visit.reserve(len(request.prompt_ids), request.client_names.get("prompt", "prompt"))
+            quota.widen(request.choices)
+        quota.reserve(len(request.prompt_ids), request.client_names.get("prompt", "prompt"))
         ends = [self._waits.begin(request.model) for _ in range(request.choices)]
         usages: list[Usage] = []
 
         def count(delta: Delta) -> None:
             record.first_token()
-            visit.spend(len(delta.token_ids))
+            quota.spend(len(delta.token_ids))
             if delta.usage is not None:
                 ends[delta.choice](delta.usage.prefill_s + delta.usage.decode_s)
                 usages.append(delta.usage)
                 record.used(combined(usages))
 
-        answer = Answer(self._inference.complete(request, visit.principal.name), count, visit.give_back)
+        answer = Answer(self._inference.complete(request, quota.principal.name), count, quota.give_back)
         try:
             with self._in_flight.holding(answer):
                 yield answer
@@ -81,15 +81,15 @@ class Answering:
             ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
         """
         self._in_flight.check_open()
-        visit = current()
-        if visit.limits_tokens:
+        quota = current()
+        if quota.limits_tokens:
             raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
 
         def count(_message: Any) -> None:
             record.first_token()
 
         end = self._waits.begin(request.served) if request.served is not None else None
-        answer = Answer(self._inference.forward(request, visit.principal.name), count)
+        answer = Answer(self._inference.forward(request, quota.principal.name), count)
         try:
             with self._in_flight.holding(answer):
                 yield answer

@@ -12,13 +12,13 @@ from starlette.routing import Route
 from appliance.artefact.manifest import Generation
 from appliance.gateway.anthropic.conversation import chat_request
 from appliance.gateway.anthropic.failure import PATH
-from appliance.gateway.anthropic.message_form import MessageForm
-from appliance.gateway.anthropic.parameters import TREATMENT
+from appliance.gateway.anthropic.message_encoder import MessageEncoder
+from appliance.gateway.anthropic.parameters import POLICY
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.sampling import SamplingBody, sampling
+from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
-from appliance.gateway.chat.read_form import ReadForm
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_gateway, body_for_model
 from appliance.gateway.http.rim import record_of
@@ -41,7 +41,7 @@ class MessagesApi:
     async def create(self, request: Request) -> Any:
         """`POST /v1/messages`."""
         content = await body_for_model(request, self._services)
-        asked = body.check(MessagesBody, TREATMENT.honoured(body.read_object(content)))
+        asked = body.check(MessagesBody, POLICY.honoured(body.read_object(content)))
         services = self._services
         model = services.models.get(asked.model)
         prepared = await prepare(model, chat_request(asked))
@@ -49,7 +49,7 @@ class MessagesApi:
         left = model.manifest.shape.context_tokens - len(prepared.prompt_ids)
         message_id = f"msg_{uuid.uuid4().hex}"
         record = record_of(request)
-        form = MessageForm(
+        encoder = MessageEncoder(
             message_id,
             record.request_id,
             model.name,
@@ -67,14 +67,16 @@ class MessagesApi:
             stream=bool(asked.stream),
             client_names={**prepared.client_names, "stop": "stop_sequences"},
         )
-        read_form = ReadForm(form, prepared.reader(_new_call_id))
+        delta_encoder = DeltaEncoder(encoder, prepared.reader(_new_call_id))
         answering = services.answering.complete(record, completion)
-        return HttpAnswer(answering, read_form, record, form.failure, streams=completion.stream, unheld=prepared.unheld)
+        return HttpAnswer(
+            answering, delta_encoder, record, encoder.failure, streams=completion.stream, unheld=prepared.unheld
+        )
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""
         content = await body_for_gateway(request, self._services)
-        asked = body.check(CountBody, TREATMENT.honoured(body.read_object(content)))
+        asked = body.check(CountBody, POLICY.honoured(body.read_object(content)))
         model = self._services.models.get(asked.model)
         return JSONResponse({"input_tokens": len(await tokenize(model, chat_request(asked)))})
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from appliance.gateway.bodies.treatment import Refused, Treatment
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy, Refused
 from appliance.gateway.refusals import UnsupportedThreadError
 
-TREATMENT = Treatment(
+POLICY = ParameterPolicy(
     refused={
         "container": Refused("the box has no containers"),
         "context_management": Refused("the box does not compact the context"),

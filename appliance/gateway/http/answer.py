@@ -27,7 +27,7 @@ Piece = TypeVar("Piece")
 Piece_contra = TypeVar("Piece_contra", contravariant=True)
 
 
-class Form(Protocol[Piece_contra]):
+class AnswerEncoder(Protocol[Piece_contra]):
     """The bytes of one answer in the making."""
 
     def head(self) -> bytes:
@@ -49,7 +49,7 @@ class HttpAnswer(Generic[Piece]):
     def __init__(
         self,
         answering: AbstractContextManager[Answer[Piece]],
-        form: Form[Piece],
+        encoder: AnswerEncoder[Piece],
         record: Record,
         failure: Callable[[ApplianceError], bytes],
         *,
@@ -60,14 +60,14 @@ class HttpAnswer(Generic[Piece]):
 
         Args:
             answering: admits it and gives the model's answer; see `Answering`.
-            form: makes the answer's bytes.
+            encoder: makes the answer's bytes.
             record: its log line.
             failure: the event of an error in the midst of a stream.
             streams: whether each piece becomes an event.
             unheld: what of its schemas the answer may break.
         """
         self._answering = answering
-        self._form = form
+        self._encoder = encoder
         self._record = record
         self._failure = failure
         self._streams = streams
@@ -94,7 +94,7 @@ class HttpAnswer(Generic[Piece]):
     async def _stream(self, answer: Answer[Piece], writer: _Writer) -> None:
         # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
         piece = await answer.read()
-        events = self._form.head() + self._events(piece)
+        events = self._encoder.head() + self._events(piece)
         await writer.start([*_EVENT_STREAM, *listed(UNHELD, self._unheld.places)])
         try:
             while piece is not None:
@@ -102,7 +102,7 @@ class HttpAnswer(Generic[Piece]):
                     await writer.write(events)
                 piece = await answer.read()
                 events = self._events(piece)
-            await writer.write(self._form.tail(), more=False)
+            await writer.write(self._encoder.tail(), more=False)
         except ClientGoneError:
             raise
         except ApplianceError as error:
@@ -110,13 +110,13 @@ class HttpAnswer(Generic[Piece]):
             await writer.write(self._failure(error), more=False)
 
     def _events(self, piece: Piece | None) -> bytes:
-        return b"" if piece is None else self._form.events(piece)
+        return b"" if piece is None else self._encoder.events(piece)
 
     async def _whole(self, answer: Answer[Piece], writer: _Writer) -> None:
         pieces: list[Piece] = []
         while (piece := await answer.read()) is not None:
             pieces.append(piece)
-        document = self._form.document(pieces)
+        document = self._encoder.document(pieces)
         of_schemas = [*listed(UNHELD, self._unheld.places), *listed(BROKEN, self._unheld.broken)]
         await writer.start([*_DOCUMENT, *of_schemas, (b"content-length", b"%d" % len(document))])
         await writer.write(document, more=False)

@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.requests import Request
 
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.request_quota import current
 from appliance.gateway.http.body_size import check_size
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
 from appliance.gateway.services import Services
@@ -64,10 +64,10 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
 
 async def _collect(request: Request, max_bytes: int) -> bytes:
     content = bytearray()
-    visit = current()
+    quota = current()
     async for piece in request.stream():
         content += piece
         if len(content) > max_bytes:
             raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
-        visit.hold(len(piece))
+        quota.hold(len(piece))
     return bytes(content)

@@ -24,7 +24,7 @@ _OTHER_DESCRIPTORS = 256
 _DEFAULT_CONNECTIONS = 16384
 
 
-def room_for_connections(wanted: int | None) -> int:
+def connection_limit(wanted: int | None) -> int:
     """Raise this process's limit of descriptors as far as it may, and return how many connections fit into it.
 
     A server that runs out of descriptors can accept nobody, so the limit on connections has to come first.
@@ -38,7 +38,7 @@ def room_for_connections(wanted: int | None) -> int:
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(1, soft - _OTHER_DESCRIPTORS))
 
 
-class Room:
+class ConnectionLimit:
     """How many connections there may be, and which of them wait for a request, longest first.
 
     Attributes:
@@ -70,11 +70,11 @@ class Connection(H11Protocol):
     after it connected, would stay for ever.
     """
 
-    def __init__(self, *, room: Room, app_state: dict[str, Any], **rest: Any) -> None:
+    def __init__(self, *, limit: ConnectionLimit, app_state: dict[str, Any], **rest: Any) -> None:
         # A copy: it goes into each request's scope, and is this connection's alone.
         super().__init__(app_state=dict(app_state), **rest)
         self.conn: Framing = Framing(MAX_HEAD_BYTES)
-        self._room = room
+        self._limit = limit
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -83,7 +83,7 @@ class Connection(H11Protocol):
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         if names := names_in_peercert(transport.get_extra_info("peercert")):
             self.app_state[NAMES] = names
-        if not self._room.enter():
+        if not self._limit.enter():
             self.cut()
             return
         self._note_idle()
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         """See asyncio.Protocol."""
         super().connection_lost(exc)
         self._note_busy()
-        self._room.open -= 1
+        self._limit.open -= 1
 
     def cut(self) -> None:
         """End the connection at once."""
@@ -129,13 +129,13 @@ class Connection(H11Protocol):
     def _expect_head(self) -> None:
         # The first byte starts the time; later ones do not prolong it.
         if self._head_timer is None and not self.transport.is_closing():
-            self._head_timer = self.loop.call_later(self._room.header_timeout_s, self.cut)
+            self._head_timer = self.loop.call_later(self._limit.header_timeout_s, self.cut)
 
     def _note_idle(self) -> None:
-        self._room.idle[self] = None
+        self._limit.idle[self] = None
 
     def _note_busy(self) -> None:
-        self._room.idle.pop(self, None)
+        self._limit.idle.pop(self, None)
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -37,8 +37,8 @@ class HttpDoor:
             headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
             principal = self._door.identify(key_in(headers), scope.get("state", {}).get(NAMES, ()))
             record_of(request).fields["principal"] = principal.name
-            with self._door.visiting(principal, scopes) as visit:
-                await self._app(scope, receive, _telling(visit.accounts[0], send, self._door.clock))
+            with self._door.admitting(principal, scopes) as quota:
+                await self._app(scope, receive, _telling(quota.accounts[0], send, self._door.clock))
         except ApplianceError as error:
             # What is raised behind the door is answered there: this one is the door's own.
             await on_failure(request, error)(scope, receive, send)

@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, EngineError
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.request_quota import current
 from appliance.gateway.access_log import Record, log
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
@@ -135,7 +135,7 @@ class Stream:
         if self._is_first:
             self._is_first = False
             return contextlib.nullcontext()
-        return self._services.door.visiting(principal, (Scope.INFER,))
+        return self._services.door.admitting(principal, (Scope.INFER,))
 
     async def _pass_on(self, answer: Answer[bytes]) -> ApplianceError | None:
         """Carry the answer; returns the error that Triton put into it, which the client has then."""

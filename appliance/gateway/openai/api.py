@@ -23,11 +23,11 @@ from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai import parameters
-from appliance.gateway.openai.chat_form import ChatForm
+from appliance.gateway.openai.chat_encoder import ChatEncoder
 from appliance.gateway.openai.chat_request import chat_request
-from appliance.gateway.openai.completion_form import CompletionForm
+from appliance.gateway.openai.choice_encoder import ChoiceEncoder, Envelope
+from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
-from appliance.gateway.openai.form import Envelope, Form
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.services import Services
@@ -55,7 +55,7 @@ class OpenAiApi:
         settings = chat_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked))
         completion = self._services.request(
-            _new_id(ChatForm),
+            _new_id(ChatEncoder),
             model,
             prepared.prompt_ids,
             prepared.settings(settings),
@@ -63,7 +63,7 @@ class OpenAiApi:
             client_names=prepared.client_names,
             choices=asked.n or 1,
         )
-        return self._answer(request, asked, model, completion, ChatForm, prepared.reader, prepared.unheld)
+        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared.unheld)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
@@ -76,9 +76,9 @@ class OpenAiApi:
         else:
             ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
         completion = self._services.request(
-            _new_id(CompletionForm), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
+            _new_id(CompletionEncoder), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
         )
-        return self._answer(request, asked, model, completion, CompletionForm, lambda: Reader(Dialect()))
+        return self._answer(request, asked, model, completion, CompletionEncoder, lambda: Reader(Dialect()))
 
     async def embeddings(self, request: Request) -> Any:
         """`POST /v1/embeddings`."""
@@ -101,11 +101,11 @@ class OpenAiApi:
         asked: ChatBody | CompletionBody,
         model: ServedModel,
         completion: CompletionRequest,
-        kind: type[Form],
+        kind: type[ChoiceEncoder],
         reader: Callable[[], Reader],
         unheld: Unheld | None = None,
     ) -> HttpAnswer[Delta]:
-        form = kind(
+        encoder = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
             [reader() for _ in range(completion.choices)],
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
@@ -114,10 +114,10 @@ class OpenAiApi:
         )
         record = record_of(request)
         answering = self._services.answering.complete(record, completion)
-        return HttpAnswer(answering, form, record, failure_event, streams=completion.stream, unheld=unheld)
+        return HttpAnswer(answering, encoder, record, failure_event, streams=completion.stream, unheld=unheld)
 
 
-def _new_id(kind: type[Form]) -> str:
+def _new_id(kind: type[ChoiceEncoder]) -> str:
     """A name for an answer of this kind."""
     return kind.ID_PREFIX + uuid.uuid4().hex
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.gateway.bodies import treatment
+from appliance.gateway.bodies import parameter_policy
 
 CHAT = "chat"
 COMPLETIONS = "completions"
@@ -14,7 +14,7 @@ BOTH = frozenset({CHAT, COMPLETIONS})
 
 
 @dataclass(frozen=True)
-class Refused(treatment.Refused):
+class Refused(parameter_policy.Refused):
     """A parameter that would change the answer and cannot be honoured.
 
     Attributes:
@@ -58,8 +58,8 @@ IGNORED: dict[str, Ignored] = {
 }
 
 
-TREATMENTS = {
-    endpoint: treatment.Treatment(
+POLICIES = {
+    endpoint: parameter_policy.ParameterPolicy(
         {name: row for name, row in REFUSED.items() if endpoint in row.endpoints},
         {name: row.why for name, row in IGNORED.items() if endpoint in row.endpoints},
     )
@@ -73,4 +73,4 @@ def honoured(body: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
     Raises:
         RequestError: a parameter asks for what cannot be honoured; it is named.
     """
-    return TREATMENTS[endpoint].honoured(body)
+    return POLICIES[endpoint].honoured(body)

@@ -19,7 +19,7 @@ from appliance.gateway.access.credentials import key_in, names_in_auth_context
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.endpoints import method_scopes
 from appliance.gateway.access.reading import Reading
-from appliance.gateway.access.visit import Visit
+from appliance.gateway.access.request_quota import RequestQuota
 from appliance.gateway.access_log import Record, request_id
 from appliance.gateway.rpc.failure import status_of, text_of, trailers
 
@@ -154,18 +154,18 @@ class _Guarded:
             return
         entry.principal = identify(self._door, context)
         with contextlib.ExitStack() as stack:
-            visit = stack.enter_context(self._door.visiting(entry.principal, self._scopes))
+            quota = stack.enter_context(self._door.admitting(entry.principal, self._scopes))
             if self._handler.request_streaming:
-                stack.enter_context(visit.streaming())
-            yield await self._request(requests, context, visit)
+                stack.enter_context(quota.streaming())
+            yield await self._request(requests, context, quota)
 
-    async def _request(self, requests: Any, context: Any, visit: Visit | None) -> Any:
+    async def _request(self, requests: Any, context: Any, quota: RequestQuota | None) -> Any:
         inner = self._handler
         if inner.request_streaming:
             return requests
-        message = await self._reading.message(visit.principal.name if visit else "", context)
-        if visit is not None:
-            visit.hold(len(message))
+        message = await self._reading.message(quota.principal.name if quota else "", context)
+        if quota is not None:
+            quota.hold(len(message))
         if inner.request_deserializer is None:
             return message
         try:

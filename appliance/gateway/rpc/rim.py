@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from appliance.errors import ApplianceError, EngineError
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.request_quota import current
 from appliance.gateway.access_log import Record, log, request_id
 from appliance.gateway.rpc.failure import status_of, text_of, trailers
 from appliance.gateway.services import Services

@@ -19,7 +19,7 @@ from appliance.gateway.refusals import ForbiddenMethodError
 from appliance.gateway.services import Services
 from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton_http.failure import failure_event
-from appliance.gateway.triton_http.generate_answer import GenerateForm
+from appliance.gateway.triton_http.generate_encoder import GenerateEncoder
 from appliance.gateway.triton_http.generate_request import generate_request
 from appliance.triton.model_process import VERSION
 
@@ -139,7 +139,7 @@ class TritonHttpApi:
         message = generate_request(model, await body_for_model(request, self._services), streams=streams)
         forwarded = ForwardedRequest(message, model, self._services.settings.timeout_s)
         answering = self._services.answering.forward(record, forwarded)
-        return HttpAnswer(answering, GenerateForm(), record, failure_event, streams=streams)
+        return HttpAnswer(answering, GenerateEncoder(), record, failure_event, streams=streams)
 
     def _model(self, request: Request) -> str:
         """The name of the model in the path.

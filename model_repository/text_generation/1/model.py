@@ -85,13 +85,13 @@ class TritonPythonModel:
 
     def _submit(self, asked: wire.Asked, request_id: str, sender: Any) -> None:
         most = self._engine.manifest.shape.max_characters
-        wanted, form = wire.read_request(asked, request_id, self._engine.tokenizer, most)
+        wanted, answer_format = wire.read_request(asked, request_id, self._engine.tokenizer, most)
         state = wire.AnswerState(
             tokenizer=self._engine.tokenizer,
             prompt_tokens=len(wanted.prompt_ids),
             with_logprobs=wanted.sampling.logprobs is not None,
         )
-        answer = Answer(request_id, sender, form, state)
+        answer = Answer(request_id, sender, answer_format, state)
         sink = self._sender.open(answer)
         try:
             self._engine.submit(wanted, sink)

@@ -31,7 +31,7 @@ class Answer:
 
     request_id: str
     sender: Any
-    form: wire.Form
+    answer_format: wire.AnswerFormat
     state: wire.AnswerState
     piece: wire.Piece = field(default_factory=wire.Piece)
     polled_at: float = 0.0
@@ -97,11 +97,11 @@ class Sender:
                 self._finish(answer, event)
             else:
                 answer.piece.add(event)
-                if answer.form.stream:
+                if answer.answer_format.stream:
                     touched[answer.request_id] = answer
         for answer in touched.values():
             if not answer.is_cancelled:
-                self._emit(answer, wire.response(answer.form, answer.piece, answer.state, None), 0)
+                self._emit(answer, wire.response(answer.answer_format, answer.piece, answer.state, None), 0)
             answer.piece = wire.Piece()
             self._poll(answer)
 
@@ -113,7 +113,7 @@ class Sender:
         elif error is not None:
             last = wire.error_response(error)
         else:
-            last = wire.response(answer.form, answer.piece, answer.state, end)
+            last = wire.response(answer.answer_format, answer.piece, answer.state, end)
         self._emit(answer, last, _FINAL)
 
     def _emit(self, answer: Answer, response: Any, flags: int) -> None:

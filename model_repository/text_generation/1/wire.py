@@ -42,7 +42,7 @@ _MAX_JSON_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Form:
+class AnswerFormat:
     """How a client wants its answer.
 
     Attributes:
@@ -107,7 +107,9 @@ class Asked:
         return len(self.parameters) + sum(len(text) for text in given) > _LONG
 
 
-def read_request(asked: Asked, request_id: str, tokenizer: Tokenizer, max_characters: int) -> tuple[Request, Form]:
+def read_request(
+    asked: Asked, request_id: str, tokenizer: Tokenizer, max_characters: int
+) -> tuple[Request, AnswerFormat]:
     """Read one request.
 
     Args:
@@ -125,7 +127,7 @@ def read_request(asked: Asked, request_id: str, tokenizer: Tokenizer, max_charac
         raise RequestError("exactly one of text_input and input_ids must be given", param="text_input")
     stream = _flag(tensors, "stream")
     prefix = "" if lean else _prefix(tensors, stream=stream)
-    form = Form(
+    answer_format = AnswerFormat(
         lean=lean,
         stream=stream,
         prefix=prefix,
@@ -141,36 +143,36 @@ def read_request(asked: Asked, request_id: str, tokenizer: Tokenizer, max_charac
         Request(
             request_id=request_id,
             prompt_ids=tuple(prompt),
-            sampling=_sampling(asked, form),
+            sampling=_sampling(asked, answer_format),
             principal=_text(tensors, "principal") if "principal" in tensors else "",
             adapter=_adapter(options),
             deadline=_deadline(options),
         ),
-        form,
+        answer_format,
     )
 
 
-def response(form: Form, piece: Piece, state: AnswerState, end: FinishEvent | None) -> Any:
+def response(answer_format: AnswerFormat, piece: Piece, state: AnswerState, end: FinishEvent | None) -> Any:
     """Build the InferenceResponse for a piece; `end` is given with the last one."""
-    text = piece.text if state.is_begun else form.prefix + piece.text
+    text = piece.text if state.is_begun else answer_format.prefix + piece.text
     state.is_begun = True
     outputs = [_strings("text_output", text)]
-    if form.lean:
+    if answer_format.lean:
         outputs.append(pb_utils.Tensor("token_ids", np.array(piece.token_ids, dtype=np.int32)))
         if end is not None:
             usage = {**dataclasses.asdict(end.usage), "stop_reason": end.stop_reason}
             outputs.append(_strings("usage", json.dumps(usage)))
     # The lean form leaves out what says nothing: one tensor less a token.
-    if form.finish_reason and (end is not None or not form.lean):
+    if answer_format.finish_reason and (end is not None or not answer_format.lean):
         outputs.append(_strings("finish_reason", end.reason.value if end else "None"))
-    if form.cumulative_logprob:
+    if answer_format.cumulative_logprob:
         state.cumulative_logprob += sum(entry.logprob for entry in piece.logprobs or ())
         outputs.append(pb_utils.Tensor("cumulative_logprob", np.array([state.cumulative_logprob], dtype=np.float32)))
-    if form.logprobs:
+    if answer_format.logprobs:
         outputs.append(_strings("logprobs", _logprobs(piece, state)))
-    if form.num_input_tokens:
+    if answer_format.num_input_tokens:
         outputs.append(pb_utils.Tensor("num_input_tokens", np.array([state.prompt_tokens], dtype=np.uint32)))
-    if form.num_output_tokens:
+    if answer_format.num_output_tokens:
         outputs.append(pb_utils.Tensor("num_output_tokens", np.array([len(piece.token_ids)], dtype=np.uint32)))
     return pb_utils.InferenceResponse(output_tensors=outputs)
 
@@ -231,14 +233,14 @@ def _encoded(tensors: dict[str, Any], tokenizer: Tokenizer, max_characters: int)
     return tokenizer.encode(text)
 
 
-def _sampling(asked: Asked, form: Form) -> SamplingParams:
+def _sampling(asked: Asked, answer_format: AnswerFormat) -> SamplingParams:
     """From the tensor, or else from the request's own parameters, as `generate` sends them."""
     name = "sampling_parameters"
     text = _text(asked.tensors, name) if name in asked.tensors else asked.parameters
     given = _object(text or "{}", "sampling_parameters")
-    if not form.lean and given.get("max_tokens") is None:
+    if not answer_format.lean and given.get("max_tokens") is None:
         given["max_tokens"] = _TEXT_MAX_TOKENS
-    if form.cumulative_logprob and given.get("logprobs") is None:
+    if answer_format.cumulative_logprob and given.get("logprobs") is None:
         given["logprobs"] = 0
     return SamplingParams.from_mapping(given)
 

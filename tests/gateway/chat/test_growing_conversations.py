@@ -13,9 +13,9 @@ import pytest
 from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.chat.served_model import ServedModel
-from appliance.gateway.openai.chat_form import ChatForm
+from appliance.gateway.openai.chat_encoder import ChatEncoder
 from appliance.gateway.openai.chat_request import chat_request
-from appliance.gateway.openai.form import Envelope
+from appliance.gateway.openai.choice_encoder import Envelope
 from appliance.gateway.openai.schema import ChatBody
 from appliance.gateway.triton.completion import Delta
 from appliance.layout import Layout
@@ -57,7 +57,7 @@ def prompt_of(model: ServedModel, messages: list[dict[str, Any]], tools: list[di
 
 def turn_of(model: ServedModel, prepared: Any, answer: str, finish_reason: str = "stop") -> dict[str, Any]:
     """The answer as a client gets it, to be sent back as it came."""
-    form = ChatForm(
+    form = ChatEncoder(
         Envelope("a", 0, model.name, ""),
         [prepared.reader()],
         include_usage=False,

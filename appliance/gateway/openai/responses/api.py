@@ -11,16 +11,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import RequestError
-from appliance.gateway.access.visit import current
+from appliance.gateway.access.request_quota import current
 from appliance.gateway.bodies import json_body as body
+from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
-from appliance.gateway.chat.read_form import ReadForm
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_gateway, body_for_model
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
-from appliance.gateway.openai.responses.form import ResponseForm
-from appliance.gateway.openai.responses.parameters import TREATMENT
+from appliance.gateway.openai.responses.encoder import ResponseEncoder
+from appliance.gateway.openai.responses.parameters import POLICY
 from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
 from appliance.gateway.openai.responses.schema import PageQuery, PromptFields, ResponseBody
 from appliance.gateway.openai.responses.store import Bounds, KeptResponse, ResponseStore
@@ -50,7 +50,7 @@ class ResponsesApi:
     async def create(self, request: Request) -> Any:
         """`POST /v1/responses`."""
         content = await body_for_model(request, self._services)
-        asked = body.check(ResponseBody, TREATMENT.honoured(body.read_object(content)))
+        asked = body.check(ResponseBody, POLICY.honoured(body.read_object(content)))
         services = self._services
         model = services.models.get(asked.model)
         turns = self._turns(asked)
@@ -64,7 +64,7 @@ class ResponsesApi:
                 whole = with_output(turns, fields["output"], continues=prepared.continues)
                 self._store.keep(principal, response_id, KeptResponse(document, items_of(asked.input), whole))
 
-        form = ResponseForm(
+        encoder = ResponseEncoder(
             response_id,
             int(time.time()),
             echo(asked, settings, model.name),
@@ -81,15 +81,17 @@ class ResponsesApi:
             stream=bool(asked.stream),
             client_names={**prepared.client_names, "max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},
         )
-        read_form = ReadForm(form, prepared.reader())
+        delta_encoder = DeltaEncoder(encoder, prepared.reader())
         record = record_of(request)
         answering = services.answering.complete(record, completion)
-        return HttpAnswer(answering, read_form, record, form.failure, streams=completion.stream, unheld=prepared.unheld)
+        return HttpAnswer(
+            answering, delta_encoder, record, encoder.failure, streams=completion.stream, unheld=prepared.unheld
+        )
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""
         content = await body_for_gateway(request, self._services)
-        asked = body.check(PromptFields, TREATMENT.honoured(body.read_object(content)))
+        asked = body.check(PromptFields, POLICY.honoured(body.read_object(content)))
         model = self._services.models.get(asked.model)
         tokens = await tokenize(model, chat_request(asked, self._turns(asked)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.gateway.bodies.treatment import Refused, Treatment
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy, Refused
 
-TREATMENT = Treatment(
+POLICY = ParameterPolicy(
     refused={
         "background": Refused("the client must wait for the response", (False,)),
         "background_options": Refused("the client must wait for the response"),

@@ -1,4 +1,4 @@
-"""A plan of what a model will take and give on a target: reads the checkpoint's shapes, and refuses what cannot fit."""
+"""What a model will take and give on a target: reads the checkpoint's shapes, and refuses what cannot fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONTEXT_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimate:
     """All that is predicted.
 
     Attributes:
@@ -48,9 +48,9 @@ class Plan:
     boards: tuple[OnBoard, ...]
 
 
-def plan(
+def estimate(
     layout: Layout, model: str, target: str, preset: str | None, *, context_tokens: int | None, slots: int | None
-) -> Plan:
+) -> Estimate:
     """Predict.
 
     Args:
@@ -84,7 +84,7 @@ def plan(
     prediction.check_context(sizes, use)
     boards = tuple(prediction.on_board(sizes, use, board) for board in known.boards)
     prediction.check_fit(model, boards, {name: taken(PRESETS[name]) for name in known.presets if name != chosen.name})
-    return Plan(
+    return Estimate(
         model=model,
         target=target,
         preset=chosen.name,

@@ -1,6 +1,6 @@
 """One request past the door: whose it is, and what it may still use. It lasts as long as the request.
 
-The current visit travels in a context variable, from the door to the services: a front end cannot forget to pass it on,
+The current quota travels in a context variable, from the door to the services: a front end cannot forget to pass it on,
 and what asks a model without having come through the door fails.
 """
 
@@ -14,10 +14,10 @@ from appliance.auth.principal import Principal
 from appliance.errors import PromptTooLongError
 from appliance.gateway.access.account import Account
 
-_CURRENT: ContextVar[Visit] = ContextVar("visit")
+_CURRENT: ContextVar[RequestQuota] = ContextVar("quota")
 
 
-class Visit:
+class RequestQuota:
     """See the module.
 
     Attributes:
@@ -147,8 +147,8 @@ class Visit:
             account.take_tokens(tokens, now)
 
 
-def current() -> Visit:
-    """The visit of the request that this task serves.
+def current() -> RequestQuota:
+    """The quota of the request that this task serves.
 
     Raises:
         LookupError: it did not come through the door.
@@ -156,6 +156,6 @@ def current() -> Visit:
     return _CURRENT.get()
 
 
-def begin(visit: Visit) -> None:
-    """Make it the current visit of this task and of those it starts."""
-    _CURRENT.set(visit)
+def begin(quota: RequestQuota) -> None:
+    """Make it the current quota of this task and of those it starts."""
+    _CURRENT.set(quota)

@@ -1,12 +1,12 @@
-"""`appliance engine list`."""
+"""`appliance tensorrt list`."""
 
 from __future__ import annotations
 
 import click
 
 from appliance.cli.box import Box
-from appliance.cli.engine.shown import document, record_or_fault, state
 from appliance.cli.output import json_option, print_json, table
+from appliance.cli.tensorrt.shown import document, record_or_fault, state
 from appliance.sizes import size
 from appliance.tensorrt.plan_store import PlanStore
 
@@ -15,10 +15,10 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """List the TensorRT engines that were built on this box.
+    """List the TensorRT plans that were built on this box.
 
-    This command does not check whether an engine still fits the GPU, the driver and the TensorRT version. `appliance
-    up` checks this and builds a new engine if necessary.
+    This command does not check whether a plan still fits the GPU, the driver and the TensorRT version. `appliance
+    up` checks this and builds a new plan if necessary.
     """
     store = PlanStore(box.layout.engines)
     found = [(plan, *record_or_fault(plan)) for plan in store.plans()]
@@ -33,7 +33,7 @@ def command(box: Box, as_json: bool) -> None:
         )
         return
     if not found:
-        click.echo("this box has no TensorRT engine; build one with appliance engine build MODEL, or with appliance up")
+        click.echo("this box has no TensorRT plan; build one with appliance tensorrt build MODEL, or with appliance up")
         return
     table(
         ("MODEL", "FOR", "STATE", "SERVES", "SIZE", "BUILT WITH"),

@@ -10,7 +10,7 @@ from appliance.gateway.chat.reader import Reader
 from appliance.gateway.triton.completion import Delta
 
 
-class PartForm(Protocol):
+class PartEncoder(Protocol):
     """The bytes of an answer that consists of parts."""
 
     def head(self) -> bytes:
@@ -26,19 +26,19 @@ class PartForm(Protocol):
         """The whole answer."""
 
 
-class ReadForm:
+class DeltaEncoder:
     """A form of deltas, see `HttpAnswer`."""
 
-    def __init__(self, form: PartForm, reader: Reader) -> None:
-        self._form = form
+    def __init__(self, encoder: PartEncoder, reader: Reader) -> None:
+        self._encoder = encoder
         self._reader = reader
-        self.head = form.head
-        self.tail = form.tail
+        self.head = encoder.head
+        self.tail = encoder.tail
 
     def events(self, delta: Delta) -> bytes:
         """Events for one piece."""
-        return self._form.events(self._reader.read(delta))
+        return self._encoder.events(self._reader.read(delta))
 
     def document(self, deltas: Sequence[Delta]) -> bytes:
         """The whole answer."""
-        return self._form.document([self._reader.read(delta) for delta in deltas])
+        return self._encoder.document([self._reader.read(delta) for delta in deltas])

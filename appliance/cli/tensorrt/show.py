@@ -1,12 +1,12 @@
-"""`appliance engine show`."""
+"""`appliance tensorrt show`."""
 
 from __future__ import annotations
 
 import click
 
 from appliance.cli.box import Box
-from appliance.cli.engine.shown import document, record_or_fault, state
 from appliance.cli.output import json_option, print_json, table
+from appliance.cli.tensorrt.shown import document, record_or_fault, state
 from appliance.errors import IntegrityError, UnknownModelError
 from appliance.sizes import size
 from appliance.tensorrt.plan_store import PlanStore
@@ -17,17 +17,17 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, model: str, as_json: bool) -> None:
-    """Show how a model's TensorRT engine was built.
+    """Show how a model's TensorRT plan was built.
 
-    The command shows the current engine for each target and preset of the model: its source files, GPU, driver,
+    The command shows the current plan for each target and preset of the model: its source files, GPU, driver,
     TensorRT version and limits.
     """
     store = PlanStore(box.layout.engines)
     plans = [plan for plan in store.plans() if plan.parent.parent.name == model and store.is_current(plan)]
     if not plans:
         raise UnknownModelError(
-            f"this box has no TensorRT engine for {model!r}",
-            hint="list the engines: appliance engine list; build one: appliance engine build MODEL",
+            f"this box has no TensorRT plan for {model!r}",
+            hint="list the plans: appliance tensorrt list; build one: appliance tensorrt build MODEL",
         )
     shown = []
     for plan in plans:
@@ -35,7 +35,7 @@ def command(box: Box, model: str, as_json: bool) -> None:
         if record is None:
             raise IntegrityError(
                 fault,
-                hint=f"build the engine for {plan.parent.name} again: appliance engine build {model}",
+                hint=f"build the plan for {plan.parent.name} again: appliance tensorrt build {model}",
             )
         shown.append((plan, record))
     if as_json:
@@ -44,7 +44,7 @@ def command(box: Box, model: str, as_json: bool) -> None:
     for plan, record in shown:
         key = record.key
         rows = [
-            ("engine of", f"{record.model} ({record.target}-{record.preset})"),
+            ("plan of", f"{record.model} ({record.target}-{record.preset})"),
             ("state", state(store, plan)),
             ("serves", str(key.profile)),
             ("built on", f"{record.gpu} {record.gpu_uuid}, compute capability {key.compute_capability}"),

@@ -11,13 +11,13 @@ from appliance.gateway.chat.parts import Piece, Reasoning
 from appliance.gateway.chat.token_figures import token_figures
 from appliance.gateway.error_table import outcome, param
 from appliance.gateway.http.json_text import encode
-from appliance.gateway.openai.form import seconds_fields
+from appliance.gateway.openai.choice_encoder import seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
 
-class ResponseForm:
+class ResponseEncoder:
     """One answer in the making.
 
     Args:

@@ -8,11 +8,11 @@ from typing import Any
 
 from appliance.gateway.chat.parts import Part
 from appliance.gateway.chat.token_figures import text_of_bytes
-from appliance.gateway.openai.form import Form, text_of
+from appliance.gateway.openai.choice_encoder import ChoiceEncoder, text_of
 from appliance.inference.events import TokenLogprob
 
 
-class CompletionForm(Form):
+class CompletionEncoder(ChoiceEncoder):
     """A plain completion's answer."""
 
     ID_PREFIX = "cmpl-"

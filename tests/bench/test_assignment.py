@@ -5,17 +5,17 @@ import json
 
 import pytest
 
-from bench.plan import FULL, LONG, QUICK, Plan, Task, Work
-from tests.bench.fakes import plan
+from bench.assignment import FULL, LONG, QUICK, Assignment, Task, Work
+from tests.bench.fakes import assignment
 
 
 def test_a_plan_survives_the_journey():
-    given = dataclasses.replace(plan(), task=Task.QUALITY, texts=((1, 2), (3,)), reference="/reference")
-    assert Plan.from_text(given.to_text()) == given
+    given = dataclasses.replace(assignment(), task=Task.QUALITY, texts=((1, 2), (3,)), reference="/reference")
+    assert Assignment.from_text(given.to_text()) == given
 
 
 def test_a_plan_is_one_line_of_json():
-    text = plan().to_text()
+    text = assignment().to_text()
     assert "\n" not in text
     assert json.loads(text)["task"] == "speed"
 

@@ -58,7 +58,7 @@ QUICK = Work(
 
 
 @dataclass(frozen=True)
-class Plan:
+class Assignment:
     """One run of one worker.
 
     Attributes:
@@ -84,11 +84,11 @@ class Plan:
     reference: str = ""
 
     def to_text(self) -> str:
-        """The plan as one line of JSON."""
+        """The assignment as one line of JSON."""
         return json.dumps({**dataclasses.asdict(self), "task": self.task.value})
 
     @classmethod
-    def from_text(cls, text: str) -> Plan:
+    def from_text(cls, text: str) -> Assignment:
         """Parse what `to_text` wrote."""
         value: dict[str, Any] = json.loads(text)
         work: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`appliance engine …` from the outside. The plans are real; the GPU is one that is not there, so nothing runs them."""
+"""`appliance tensorrt …` from the outside. The plans are real; the GPU is not there, so nothing runs them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def l4(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def install(**changes: object) -> None:
         gpu: Gpu = dataclasses.replace(L4, **changes)  # type: ignore[arg-type]
-        monkeypatch.setattr("appliance.cli.engine.build.find_gpu", lambda: gpu)
+        monkeypatch.setattr("appliance.cli.tensorrt.build.find_gpu", lambda: gpu)
         monkeypatch.setattr("appliance.supervisor.hardware.find_gpu", lambda: gpu)
 
-    monkeypatch.setattr("appliance.cli.engine.build.smoke", no_smoke)
+    monkeypatch.setattr("appliance.cli.tensorrt.build.smoke", no_smoke)
     install()
     return install
 
@@ -102,7 +102,7 @@ def test_an_engine_that_fails_its_test_exits_with_10_and_is_not_there(engine, mo
         Parity(mean_kl=3.0, worst_kl=9.0, top1_agreement=0.0, rows=52).check(0.1)
         return {}
 
-    monkeypatch.setattr("appliance.cli.engine.build.smoke", smoke)
+    monkeypatch.setattr("appliance.cli.tensorrt.build.smoke", smoke)
     outcome = engine(*BUILD, *SMALL)
     assert outcome.status == 10
     assert engine("list", "--json").document == []
@@ -117,15 +117,15 @@ def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(engine, 
     assert "was not written by this box" in engine("list").out
     outcome = engine("show", "tiny")
     assert outcome.status == 8
-    assert "appliance engine build tiny" in outcome.err
+    assert "appliance tensorrt build tiny" in outcome.err
 
 
 def test_a_box_without_engines_says_how_to_build_one(engine):
-    assert "appliance engine build" in engine("list").out
+    assert "appliance tensorrt build" in engine("list").out
     assert engine("list", "--json").document == []
     outcome = engine("show", "tiny")
     assert outcome.status == 3
-    assert "no TensorRT engine for 'tiny'" in outcome.err
+    assert "no TensorRT plan for 'tiny'" in outcome.err
 
 
 @pytest.mark.usefixtures("artefact")

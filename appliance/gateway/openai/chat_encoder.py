@@ -7,11 +7,11 @@ from typing import Any
 
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.chat.token_figures import token_figures
-from appliance.gateway.openai.form import Form, text_of
+from appliance.gateway.openai.choice_encoder import ChoiceEncoder, text_of
 from appliance.inference.events import TokenLogprob
 
 
-class ChatForm(Form):
+class ChatEncoder(ChoiceEncoder):
     """A chat answer."""
 
     ID_PREFIX = "chatcmpl-"

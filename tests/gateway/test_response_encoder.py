@@ -8,7 +8,7 @@ import pytest
 
 from appliance.errors import EngineError
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
-from appliance.gateway.openai.responses.form import ResponseForm
+from appliance.gateway.openai.responses.encoder import ResponseEncoder
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 from tests.gateway.tiny_artefact import tiny_tokenizer
@@ -28,7 +28,7 @@ def form(kept=None, **changes):
         if kept is not None:
             kept.append((fields, document))
 
-    return ResponseForm(
+    return ResponseEncoder(
         "resp_1",
         5,
         {"model": "m"},

@@ -16,7 +16,7 @@ from appliance.inference.tensors import elements
 _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
 
 
-class GenerateForm:
+class GenerateEncoder:
     """The bytes of one answer in the making, of messages of ModelStreamInfer."""
 
     def head(self) -> bytes:

@@ -25,7 +25,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Treatment:
+class ParameterPolicy:
     """One API's parameters beside those that its schema honours.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`appliance engine prune`."""
+"""`appliance tensorrt prune`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from appliance.tensorrt.plan_store import PlanStore
 @json_option
 @click.pass_obj
 def command(box: Box, as_json: bool) -> None:
-    """Remove engines that are neither current nor the one before, nor served."""
+    """Remove old TensorRT plans; keep each model's current and previous one, and any that is served."""
     store = PlanStore(box.layout.engines)
     with store.changing(lambda: tell("waiting until another build has finished")):
         removed, freed = store.prune()
     if as_json:
         print_json({"removed": [str(plan) for plan in removed], "freed_bytes": freed})
     else:
-        click.echo(f"removed {len(removed)} engines, {size(freed)}")
+        click.echo(f"removed {len(removed)} plans, {size(freed)}")

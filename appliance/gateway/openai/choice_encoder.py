@@ -39,7 +39,7 @@ class Envelope:
         }
 
 
-class Form(abc.ABC):
+class ChoiceEncoder(abc.ABC):
     """One answer in the making; the subclasses say where text and log-probabilities stand in it.
 
     Args:

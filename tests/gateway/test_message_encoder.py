@@ -7,13 +7,13 @@ import json
 import pytest
 
 from appliance.errors import EngineError
-from appliance.gateway.anthropic.message_form import MessageForm
+from appliance.gateway.anthropic.message_encoder import MessageEncoder
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
 from appliance.inference.events import Usage
 
 
 def form(**changes):
-    return MessageForm("msg_1", "req_1", "m", **{"prompt_tokens": 7, **changes})
+    return MessageEncoder("msg_1", "req_1", "m", **{"prompt_tokens": 7, **changes})
 
 
 def events(data: bytes):

@@ -25,7 +25,7 @@ class _Open:
     text: list[str] = field(default_factory=list)
 
 
-class MessageForm:
+class MessageEncoder:
     """One answer in the making.
 
     Args:

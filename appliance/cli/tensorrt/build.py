@@ -1,4 +1,4 @@
-"""`appliance engine build`."""
+"""`appliance tensorrt build`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 from appliance import targets
 from appliance.capacity import cache_slots
 from appliance.cli.box import Box
-from appliance.cli.engine.shown import document
 from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import Advance, progress
+from appliance.cli.tensorrt.shown import document
 from appliance.engine.plan_smoke import smoke
 from appliance.gpu import find_gpu
 from appliance.lock import in_use
@@ -19,7 +19,7 @@ from appliance.sizes import size
 from appliance.supervisor.choose import choose
 from appliance.supervisor.hardware import check_hardware
 from appliance.targets import Target
-from appliance.tensorrt.build import Site, check_buildable, ensure_plan
+from appliance.tensorrt.build import BuildInputs, check_buildable, ensure_plan
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, TensorRt, find_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
@@ -45,10 +45,10 @@ def command(
     chunk: int | None,
     as_json: bool,
 ) -> None:
-    """Build a model's TensorRT engine for the GPU of this box.
+    """Build a model's TensorRT plan for the GPU of this box.
 
-    MODEL is the name of a model that was exported with a TensorRT preset. If an engine exists that fits the GPU, driver
-    and options, the command builds nothing. Omitted options keep the existing engine's values, else the target's.
+    MODEL is the name of a model that was exported with a TensorRT preset. If a plan exists that fits the GPU, driver
+    and options, the command builds nothing. Omitted options keep the existing plan's values, else the target's.
     `appliance up` also builds a missing engine.
     """
     artefact = choose(box.layout, model, target or box.config.serve.target, preset)
@@ -62,9 +62,9 @@ def command(
     served_slots = cache_slots(min(box.config.serve.slots or profile.slots, profile.slots))
     check_buildable(artefact.manifest, profile, gpu, served_slots)
     driver = installed_driver(gpu)
-    site = Site(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, driver, profile, served_slots)
+    inputs = BuildInputs(artefact.folder, artefact.manifest, _tensorrt(hardware), gpu, driver, profile, served_slots)
     with in_use(artefact.folder), progress("building", 100, "%") as advance:
-        ensured = ensure_plan(store, site, smoke, _Watcher(advance))
+        ensured = ensure_plan(store, inputs, smoke, _Watcher(advance))
     if as_json:
         print_json({**document(store, ensured.folder, ensured.record), "built": ensured.was_built})
         return

@@ -1,4 +1,4 @@
-"""How an engine is shown: its record for scripts, and its state among the others of its model."""
+"""How a plan is shown: its record for scripts, and its state among the others of its model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from appliance.tensorrt.record import PlanRecord
 
 
 def state(store: PlanStore, plan: Path) -> str:
-    """Its place among the engines of its artefact: "current", "previous" or "old"."""
+    """Its place among the plans of its artefact: "current", "previous" or "old"."""
     if store.is_current(plan):
         return "current"
     return "previous" if store.is_previous(plan) else "old"
 
 
 def document(store: PlanStore, plan: Path, record: PlanRecord) -> dict[str, Any]:
-    """The record for scripts, with the engine's state and folder."""
+    """The record for scripts, with the plan's state and folder."""
     return {**record.to_fields(), "state": state(store, plan), "folder": str(plan)}
 
 
