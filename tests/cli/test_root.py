@@ -81,3 +81,10 @@ def test_exit_codes_are_unique_and_every_coded_error_is_listed():
     listed = {name for _, _, name in exit_codes() if name}
     coded = {name for name, kind in vars(errors).items() if isinstance(kind, type) and "exit_code" in vars(kind)}
     assert listed == coded - {"ApplianceError"}
+
+
+def test_a_command_has_its_former_name_too_and_says_so():
+    done = run("engine", "list", "--help")
+    assert done.returncode == 0
+    assert "appliance tensorrt" in done.stderr
+    assert "engine" not in root.command.list_commands(click.Context(root.command))

@@ -21,8 +21,8 @@ SMALL = ("--slots", "2", "--context", "64", "--chunk", "16")
 
 
 @pytest.fixture
-def engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    return caller(tmp_path, "engine", capsys)
+def tensorrt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    return caller(tmp_path, "tensorrt", capsys)
 
 
 @pytest.fixture
@@ -47,22 +47,22 @@ def l4(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_an_engine_is_built_once_and_shown(engine, tmp_path):
-    first = engine(*BUILD, *SMALL)
+def test_an_engine_is_built_once_and_shown(tensorrt, tmp_path):
+    first = tensorrt(*BUILD, *SMALL)
     assert first.status == 0, first.err
     assert first.out.startswith(f"Built: {tmp_path / 'engines' / 'plans' / 'tiny' / 'cuda-sm89-tensorrt-fp16'}/")
     assert "serves          2 slots, context 64, chunk 16" in first.out
     assert "building: 100 %" in first.err
     # What is not said stays as it is.
-    second = engine(*BUILD)
+    second = tensorrt(*BUILD)
     assert second.out.startswith("Already built: ")
     assert second.err == ""
-    listed = engine("list").out.splitlines()
+    listed = tensorrt("list").out.splitlines()
     assert listed[0].split() == ["MODEL", "FOR", "STATE", "SERVES", "SIZE", "BUILT", "WITH"]
     assert listed[1].startswith("tiny   cuda-sm89-tensorrt-fp16  current  2 slots, context 64, chunk 16")
-    shown = engine("show", "tiny").out
+    shown = tensorrt("show", "tiny").out
     for words in (
-        "engine of",
+        "plan of",
         "NVIDIA L4 GPU-5f1c0d1e",
         "strongly-typed",
         "from model.onnx",
@@ -72,65 +72,65 @@ def test_an_engine_is_built_once_and_shown(engine, tmp_path):
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_scripts_get_the_record(engine):
-    built = engine(*BUILD, *SMALL, "--json").document
+def test_scripts_get_the_record(tensorrt):
+    built = tensorrt(*BUILD, *SMALL, "--json").document
     assert built["built"] is True
     assert built["state"] == "current"
     assert built["key"]["profile"] == {"slots": 2, "context_tokens": 64, "chunk_tokens": 16}
     assert built["smoke"] == TRIED.figures
     del built["built"]
-    assert engine("list", "--json").document == engine("show", "tiny", "--json").document == [built]
+    assert tensorrt("list", "--json").document == tensorrt("show", "tiny", "--json").document == [built]
     assert "signature" not in built
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_another_profile_makes_another_engine_and_prune_removes_the_oldest(engine):
+def test_another_profile_makes_another_engine_and_prune_removes_the_oldest(tensorrt):
     for slots in "123":
-        assert engine(*BUILD, *SMALL, "--slots", slots).status == 0
-    assert sorted(row["state"] for row in engine("list", "--json").document) == ["current", "old", "previous"]
-    old = next(row["folder"] for row in engine("list", "--json").document if row["state"] == "old")
-    pruned = engine("prune", "--json").document
+        assert tensorrt(*BUILD, *SMALL, "--slots", slots).status == 0
+    assert sorted(row["state"] for row in tensorrt("list", "--json").document) == ["current", "old", "previous"]
+    old = next(row["folder"] for row in tensorrt("list", "--json").document if row["state"] == "old")
+    pruned = tensorrt("prune", "--json").document
     assert pruned["removed"] == [old]
     assert pruned["freed_bytes"] > 1000
-    assert engine("prune").out == "removed 0 engines, 0 B\n"
-    assert sorted(row["state"] for row in engine("list", "--json").document) == ["current", "previous"]
+    assert tensorrt("prune").out == "removed 0 plans, 0 B\n"
+    assert sorted(row["state"] for row in tensorrt("list", "--json").document) == ["current", "previous"]
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_an_engine_that_fails_its_test_exits_with_10_and_is_not_there(engine, monkeypatch):
+def test_an_engine_that_fails_its_test_exits_with_10_and_is_not_there(tensorrt, monkeypatch):
     def smoke(*_: object) -> Mapping[str, float]:
         Parity(mean_kl=3.0, worst_kl=9.0, top1_agreement=0.0, rows=52).check(0.1)
         return {}
 
     monkeypatch.setattr("appliance.cli.tensorrt.build.smoke", smoke)
-    outcome = engine(*BUILD, *SMALL)
+    outcome = tensorrt(*BUILD, *SMALL)
     assert outcome.status == 10
-    assert engine("list", "--json").document == []
+    assert tensorrt("list", "--json").document == []
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(engine, tmp_path):
-    engine(*BUILD, *SMALL)
+def test_a_foreign_engine_is_listed_with_its_fault_and_not_shown_as_one(tensorrt, tmp_path):
+    tensorrt(*BUILD, *SMALL)
     (tmp_path / "engines" / "key").write_bytes(bytes(32))
-    (row,) = engine("list", "--json").document
+    (row,) = tensorrt("list", "--json").document
     assert "was not written by this box" in row["fault"]
-    assert "was not written by this box" in engine("list").out
-    outcome = engine("show", "tiny")
+    assert "was not written by this box" in tensorrt("list").out
+    outcome = tensorrt("show", "tiny")
     assert outcome.status == 8
     assert "appliance tensorrt build tiny" in outcome.err
 
 
-def test_a_box_without_engines_says_how_to_build_one(engine):
-    assert "appliance tensorrt build" in engine("list").out
-    assert engine("list", "--json").document == []
-    outcome = engine("show", "tiny")
+def test_a_box_without_engines_says_how_to_build_one(tensorrt):
+    assert "appliance tensorrt build" in tensorrt("list").out
+    assert tensorrt("list", "--json").document == []
+    outcome = tensorrt("show", "tiny")
     assert outcome.status == 3
     assert "no TensorRT plan for 'tiny'" in outcome.err
 
 
 @pytest.mark.usefixtures("artefact")
-def test_without_a_driver_nothing_is_begun(engine, tmp_path):
-    outcome = engine(*BUILD)
+def test_without_a_driver_nothing_is_begun(tensorrt, tmp_path):
+    outcome = tensorrt(*BUILD)
     assert outcome.status == 5
     assert "this box has no NVIDIA driver" in outcome.err
     assert not (tmp_path / "engines").exists()
@@ -145,20 +145,20 @@ def test_without_a_driver_nothing_is_begun(engine, tmp_path):
     ],
 )
 @pytest.mark.usefixtures("artefact")
-def test_a_gpu_that_does_not_do_is_refused_before_the_build(engine, l4, tmp_path, changes, status, message):
+def test_a_gpu_that_does_not_do_is_refused_before_the_build(tensorrt, l4, tmp_path, changes, status, message):
     l4(**changes)
-    outcome = engine(*BUILD, "--json")
+    outcome = tensorrt(*BUILD, "--json")
     assert outcome.status == status
     assert message in outcome.err
     assert not (tmp_path / "engines").exists()
 
 
 @pytest.mark.usefixtures("artefact", "l4")
-def test_no_tensorrt_in_the_targets_range_is_refused(engine, monkeypatch):
+def test_no_tensorrt_in_the_targets_range_is_refused(tensorrt, monkeypatch):
     import tensorrt_rtx_bindings  # noqa: PLC0415 - it takes long
 
     monkeypatch.setattr(tensorrt_rtx_bindings, "__version__", "2.1.0")
-    outcome = engine(*BUILD)
+    outcome = tensorrt(*BUILD)
     assert outcome.status == 5
     assert "TensorRT for RTX 2.1.0 is installed, but this target needs 1.7 or newer, before 2" in outcome.err
 
@@ -175,20 +175,20 @@ def test_no_tensorrt_in_the_targets_range_is_refused(engine, monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("artefact", "l4")
-def test_what_cannot_be_built_is_said(engine, words, status, message):
-    outcome = engine(*words)
+def test_what_cannot_be_built_is_said(tensorrt, words, status, message):
+    outcome = tensorrt(*words)
     assert outcome.status == status
     assert message in outcome.err
 
 
 @pytest.mark.parametrize(("target", "runtime"), [("cuda-sm89", ORT_CUDA), ("cpu", "onnxruntime-cpu")])
 @pytest.mark.usefixtures("l4")
-def test_an_artefact_that_tensorrt_does_not_compute_is_refused(engine, artefact, tmp_path, target, runtime):
+def test_an_artefact_that_tensorrt_does_not_compute_is_refused(tensorrt, artefact, tmp_path, target, runtime):
     manifest = Manifest.from_bytes((artefact / MANIFEST_NAME).read_bytes())
     folder = tmp_path / "exports" / "tiny" / f"{target}-other"
     shutil.copytree(artefact, folder)
     other = dataclasses.replace(manifest, runtime=runtime, target=target, preset="other")
     (folder / MANIFEST_NAME).write_bytes(other.to_bytes())
-    outcome = engine("build", "tiny", "--target", target, "--preset", "other")
+    outcome = tensorrt("build", "tiny", "--target", target, "--preset", "other")
     assert outcome.status == 9
     assert f"tiny as {target}-other uses {runtime}, not TensorRT" in outcome.err

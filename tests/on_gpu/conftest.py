@@ -65,7 +65,7 @@ def artefact(request: pytest.FixtureRequest, target: Target, tmp_path_factory: p
     install_checkpoint(layout, MODEL, files_in(make_tiny_checkpoint(root / "checkpoint", "qwen3")))
     exported = export_model(layout, MODEL, target.name, request.param, Steps())
     if exported.manifest.runtime == TENSORRT:
-        words = ["--root", str(layout.root), "engine", "build", MODEL, "--target", target.name]
+        words = ["--root", str(layout.root), "tensorrt", "build", MODEL, "--target", target.name]
         words += ["--preset", request.param, "--slots", str(SLOTS), "--context", str(CAPACITY), "--chunk", "128"]
         built = subprocess.run(
             [sys.executable, "-m", "appliance.cli", *words], capture_output=True, text=True, check=False

@@ -58,11 +58,17 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Stock:
     folder = tmp_path_factory.mktemp("plans")
     make_plan_artefact(folder / "artefact")
     site = BuildInputs(
-        folder / "artefact", read_manifest(folder / "artefact"), load_tensorrt(Flavour.RTX), L4, DRIVER, PROFILE
+        folder / "artefact",
+        read_manifest(folder / "artefact"),
+        load_tensorrt(Flavour.RTX),
+        L4,
+        DRIVER,
+        PROFILE,
+        PROFILE.slots,
     )
     folders, names = [], []
     for slots in (1, 2, 3):
-        other = dataclasses.replace(site, profile=dataclasses.replace(PROFILE, slots=slots))
+        other = dataclasses.replace(site, profile=dataclasses.replace(PROFILE, slots=slots), slots=slots)
         made = ensure_plan(PlanStore(folder / "engines"), other, no_smoke, Heard()).folder
         shutil.copytree(made, folder / str(slots) / made.name)
         shutil.copytree(folder / "artefact", folder / str(slots) / "artefact")
