@@ -18,11 +18,12 @@ _REMEMBERED = 64
 class WaitEstimate:
     """How long a new request would wait for a slot, and the figures behind the estimate.
 
-    requests: requests that were sent to the model and have not ended.
-    slots: sequences that the engine runs at the same time.
-    wait_s: the estimate; None if no slot is free and no request has finished yet.
-    finished: the number of finished requests that the estimate uses.
-    service_s: the median time that those requests held a slot; None if there are none.
+    Attributes:
+        requests: requests that were sent to the model and have not ended.
+        slots: sequences that the engine runs at the same time.
+        wait_s: the estimate; None if no slot is free and no request has finished yet.
+        finished: the number of finished requests that the estimate uses.
+        service_s: the median time that those requests held a slot; None if there are none.
     """
 
     requests: int
