@@ -1,4 +1,4 @@
-"""The contents of a certificate file, for display and for checks before a start. It verifies no signature."""
+"""The contents of a certificate file, for display and for checks before a start. It verifies no certificate."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Keyring:
         """Return the keyring with this key in it, and its record.
 
         Raises:
-            UsageError: the name is too long or not printable, or the key has already expired.
+            UsageError: the name is empty, too long or not printable, or the key would already be expired.
         """
         if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
             raise UsageError(f"the name of a key must have 1 to {_MAX_NAME_CHARACTERS} printable characters")

@@ -27,7 +27,7 @@ Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
 
 
 class SamplingBody(Strict):
-    """The sampling parameters of OpenAI's endpoints and the gRPC service; docs/api.md contains the descriptions."""
+    """The sampling parameters that OpenAI's endpoints and the gRPC service share; docs/api.md has the descriptions."""
 
     temperature: float | None = Field(
         None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's value"

@@ -53,7 +53,7 @@ class Encoder:
         return await _run(lambda: self._encode_signed(text, sign), len(text))
 
     async def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of tokens, special ones written out."""
+        """Return the text of tokens; special tokens are included."""
 
         def decode() -> str:
             return str(self._tokenizer.decode_batch([list(ids)], skip_special_tokens=False)[0])

@@ -12,7 +12,7 @@ _MARKS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
 async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suffix: str) -> Sequence[int]:
-    """Return the prompt's token ids. `prefix` is text or tokens; each part may be empty and contains no control tokens.
+    """Return the prompt's token ids. `prefix` is text or tokens; each part may be empty. Control texts stay text.
 
     Raises:
         RequestError: the model has no fill-in-the-middle tokens, or the prefix has an unknown token id.

@@ -39,7 +39,7 @@ class Prepared:
         prompt_ids: the prompt's tokens.
         structure: the engine's `structured_outputs`; None for a free answer.
         logit_bias: token id → bias, added to the client's own.
-        client_names: the client's names for the prompt and for the source of `structured_outputs`, by those names.
+        client_names: "prompt" and "structured_outputs" → the client's names of the parameters from which they come.
         model: the model that answers.
         tools: the tools that the answer may call.
         is_thinking: the prompt ends inside a thought.

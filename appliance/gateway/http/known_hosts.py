@@ -1,4 +1,4 @@
-"""Rejects plain HTTP requests for public host names, which a malicious web page could use to reach its visitor's box.
+"""Rejects plain HTTP requests for public host names: with DNS rebinding, a web page could reach its visitor's box.
 
 It checks no keys and no certificates; see docs/decisions/known-hosts.md.
 """
@@ -28,7 +28,7 @@ class KnownHosts:
 
         Args:
             app: the application.
-            configured: the host on which the operator lets it listen.
+            configured: the host that the operator configured for the listener.
             refuse: creates the answer to a rejected request; the default needs `HttpRim` around it.
         """
         self._app = app
