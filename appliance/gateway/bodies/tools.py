@@ -89,7 +89,7 @@ def choice_of(param: ToolChoiceParam | None) -> ToolChoice:
 
 
 def is_strict(param: ResponseFormat | None) -> bool:
-    """Whether the request fails if the answer cannot be held to all of the format."""
+    """Whether the request fails if the grammar cannot enforce all of the format."""
     return isinstance(param, JsonSchemaFormat) and param.json_schema.strict is True
 
 

@@ -100,7 +100,8 @@ class _Guarded:
     def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that runs access control before the method.
 
-        To gRPC, every such handler takes a stream of requests. Otherwise gRPC would receive a message first.
+        To gRPC, every such handler takes a stream of requests. Otherwise gRPC would receive a message before access
+        control runs.
         """
         inner = self._handler
         behaviour = next(
