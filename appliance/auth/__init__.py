@@ -1,1 +1,1 @@
-"""Who may do what: API keys, principals, scopes, certificates. It listens nowhere and knows no protocol."""
+"""Authentication and authorisation: API keys, principals, scopes, certificates. It has no listener and no protocol."""

@@ -1,7 +1,7 @@
-"""An API key: `apl_<id>_<secret>`. It is made and read here, and kept nowhere: only its digest is stored.
+"""An API key: `apl_<id>_<secret>`. This module creates and parses keys. The box stores only the digest of a key.
 
-The digest is plain SHA-256. Slow hashes (scrypt, Argon2) make guessing of passwords dear; a secret of 256 random bits
-cannot be guessed at any speed, and a slow hash would only make each request dear.
+The digest is plain SHA-256. Slow hashes (scrypt, Argon2) make it expensive to guess passwords. A secret of 256 random
+bits cannot be guessed at any speed, and a slow hash would only make each request slow.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ApiKey:
     """A credential.
 
     Attributes:
-        key_id: names the key in lists and logs; no secret.
-        secret: 256 random bits in hexadecimal. It is left out of the key's repr, so that no traceback shows it.
+        key_id: names the key in lists and logs; not secret.
+        secret: 256 random bits in hexadecimal. The repr of the key omits the secret, so no traceback shows it.
     """
 
     key_id: str
@@ -33,24 +33,24 @@ class ApiKey:
 
     @classmethod
     def new(cls) -> ApiKey:
-        """Make one from the system's random source."""
+        """Create a key from the system's random source."""
         return cls(secrets.token_hex(_ID_BYTES), secrets.token_hex(_SECRET_BYTES))
 
     @classmethod
     def from_text(cls, text: str) -> ApiKey | None:
-        """Read what a client sent; None when it has another form."""
+        """Parse a key that a client sent; None if the text does not have the format of a key."""
         found = _FORM.fullmatch(text)
         return cls(found[1], found[2]) if found else None
 
     def to_text(self) -> str:
-        """The key as its holder is given it."""
+        """The key as the client sends it."""
         return f"{PREFIX}_{self.key_id}_{self.secret}"
 
     @property
     def digest(self) -> str:
-        """What is stored of the secret: SHA-256, in hexadecimal."""
+        """The stored digest of the secret: SHA-256, in hexadecimal."""
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
     def has_digest(self, digest: str) -> bool:
-        """Compare in a time that does not tell how much of it is right."""
+        """Compare in constant time, so that the time does not show how much of the digest is right."""
         return hmac.compare_digest(self.digest.encode(), digest.encode())

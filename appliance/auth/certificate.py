@@ -1,4 +1,4 @@
-"""What a certificate file says, for people and for checks before a start. It trusts nothing by itself."""
+"""The contents of a certificate file, for display and for checks before a start. It verifies no certificate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CertificateFacts:
         """Read the first certificate of a PEM file.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the file cannot be read.
         """
         try:
             found = x509.load_pem_x509_certificates(path.read_bytes())[0]

@@ -1,4 +1,4 @@
-"""The rule of where a box may listen: to the network only with TLS and authentication. It opens no socket."""
+"""The rule for listening addresses: a box listens on a network only with TLS and authentication. It opens no socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def check_exposure(address: Address, *, has_tls: bool, has_authentication: bool)
     """Return the address if the box may listen there.
 
     Raises:
-        UsageError: others than this machine could reach it, and TLS or authentication is missing.
+        UsageError: other machines could reach the address, and TLS or authentication is missing.
     """
     if address.is_loopback or (has_tls and has_authentication):
         return address

@@ -1,4 +1,4 @@
-"""The file of a box's keys. Writers take turns; a reader notices a change at its next look, without being told."""
+"""The file of a box's keys. Writers hold a lock. A reader checks at each call whether the file has changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class KeyFile:
-    """`<root>/keys/keys.json`, read again whenever its inode, size or time differs from the last look."""
+    """`<root>/keys/keys.json`, read again when its inode, size or modification time has changed since the last call."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,10 +26,10 @@ class KeyFile:
         self._keyring: Keyring | None = None
 
     def keyring(self) -> Keyring | None:
-        """The keys as they are now; None if none was ever made. One system call while nothing changes.
+        """The current keys; None if the file does not exist. If the file has not changed, this is one system call.
 
         Raises:
-            IntegrityError: the file is there but cannot be used. Nobody is let in by it then.
+            IntegrityError: the file exists but cannot be used. No key is accepted then.
         """
         try:
             found = self.path.stat()
@@ -47,10 +47,10 @@ class KeyFile:
         return self._keyring
 
     def update(self, change: Callable[[Keyring], tuple[Keyring, Result]]) -> Result:
-        """Apply a change to the keys as they are now, and write them.
+        """Apply a change to the current keys, and write the result.
 
         Raises:
-            IntegrityError: the file is there but cannot be used.
+            IntegrityError: the file exists but cannot be used.
         """
         folder = self.path.parent
         durable.make_folder(folder)

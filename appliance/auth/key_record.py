@@ -1,4 +1,4 @@
-"""What is stored of one API key: everything but its secret. It does no I/O."""
+"""The stored record of one API key: all fields but the secret. It does no I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLOCK_SLACK_S = 86_400
 
 
 class KeyState(enum.Enum):
-    """Whether a key opens anything."""
+    """Whether a key is accepted."""
 
     LIVE = "live"
     EXPIRED = "expired"
@@ -25,17 +25,17 @@ class KeyState(enum.Enum):
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """One key as the box remembers it. Times are Unix seconds.
+    """The stored record of one key. Times are Unix seconds.
 
     Attributes:
         key_id: see ApiKey.
-        name: what it is for, in the operator's words.
+        name: the operator's description of its purpose.
         digest: SHA-256 of its secret, hexadecimal.
         scopes: what its holder may do.
-        principal: the key id that its holder is known by: its own, or that of the first key of a rotation, so that
-            the holder keeps its place in queues, its limits and its cached prefixes.
-        created: when it was made.
-        expires: when it ends; None means never.
+        principal: the key id that identifies its holder. It is the key's own id, or the id of the first key of a
+            rotation, so that the holder keeps its place in queues, its limits and its cached prefixes.
+        created: when it was created.
+        expires: when it expires; None means never.
         revoked: when it was revoked; None if it was not.
     """
 
@@ -49,10 +49,11 @@ class KeyRecord:
     revoked: int | None = None
 
     def state(self, now: float) -> KeyState:
-        """Its state at the Unix time `now`.
+        """The state of the key at the Unix time `now`.
 
-        A clock that stands long before the key was made is wrong, as a board's without a clock chip is after its start.
-        It cannot tell whether the key has ended, so a key with an end counts as expired.
+        If the clock is far behind the time at which the key was created, the clock is wrong. This happens after the
+        start of a board without a clock chip. The clock then cannot show whether the key has expired, so a key with an
+        expiry time counts as expired.
         """
         if self.revoked is not None:
             return KeyState.REVOKED
@@ -61,7 +62,7 @@ class KeyRecord:
         return KeyState.EXPIRED
 
     def to_fields(self) -> dict[str, Any]:
-        """As JSON fields."""
+        """The record as JSON fields."""
         return {
             "id": self.key_id,
             "name": self.name,
@@ -78,7 +79,7 @@ class KeyRecord:
         """Read what `to_fields` wrote.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the fields have another format.
         """
         try:
             record = cls(
@@ -100,7 +101,7 @@ class KeyRecord:
 
 
 def instant(seconds: int) -> str:
-    """A time for people and files: '2026-11-24T12:00:00Z'."""
+    """A time as people and files read it: '2026-11-24T12:00:00Z'."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

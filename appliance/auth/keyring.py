@@ -1,4 +1,4 @@
-"""All keys of a box, as a value: the rules of making, finding, revoking and rotating them. It does no I/O."""
+"""All keys of a box, as a value: the rules for creating, finding, revoking and rotating keys. It does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_NAME_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class Keyring:
-    """Every key that was ever made here, oldest first; revoked ones stay, so that a list says what happened."""
+    """Every key that was ever created on this box, oldest first. Revoked keys stay, so a list shows the history."""
 
     records: tuple[KeyRecord, ...] = ()
 
@@ -28,7 +28,7 @@ class Keyring:
         """Return the keyring with this key in it, and its record.
 
         Raises:
-            UsageError: the name is not fit to be printed, or the key would never be live.
+            UsageError: the name is empty, too long or not printable, or the key would already be expired.
         """
         if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
             raise UsageError(f"the name of a key must have 1 to {_MAX_NAME_CHARACTERS} printable characters")
@@ -37,10 +37,10 @@ class Keyring:
         return Keyring((*self.records, record)), record
 
     def get(self, key_id: str) -> KeyRecord:
-        """Return the record of this id.
+        """Return the record with this id.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no such key.
         """
         found = self._find(key_id)
         if found is None:
@@ -48,7 +48,7 @@ class Keyring:
         return found
 
     def revoke(self, key_id: str, now: int) -> tuple[Keyring, KeyRecord]:
-        """Return the keyring in which this key opens nothing any more, and its record.
+        """Return the keyring with this key revoked, and the key's record.
 
         Raises:
             UsageError: there is no such key.
@@ -62,7 +62,7 @@ class Keyring:
     ) -> tuple[Keyring, KeyRecord]:
         """Return the keyring with a successor of this key, and the successor's record.
 
-        The old key lives for another `grace_s` seconds at most. The successor has its name, scopes and principal.
+        The old key stays live for at most `grace_s` seconds. The successor has its name, scopes and principal.
 
         Raises:
             UsageError: there is no such key, it is not live, or it has a live successor already.
@@ -86,7 +86,7 @@ class Keyring:
         return Keyring((*self._with(dataclasses.replace(old, expires=ends)).records, record)), record
 
     def authenticate(self, key: ApiKey, now: float) -> Principal | KeyState:
-        """Return the principal, or the state of a key that is right but not live; unknown keys count as revoked."""
+        """Return the principal, or the state of a correct key that is not live; unknown keys count as revoked."""
         found = self._find(key.key_id)
         if found is None or not key.has_digest(found.digest):
             return KeyState.REVOKED
@@ -103,7 +103,7 @@ class Keyring:
         """Parse what `to_bytes` wrote.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the content has another format.
         """
         try:
             document = json.loads(content)

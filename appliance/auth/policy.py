@@ -1,4 +1,4 @@
-"""Who is let in and with which certificates, read out of configuration and folders. It checks no request."""
+"""The access policy of a box: keys, certificates and scopes, from configuration and folders. It checks no request."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Policy:
     """The rules of one box.
 
     Attributes:
-        keys: the file of API keys; None: there are none, and never will be.
-        require_keys: demand a key or client certificate even where the file is absent.
-        tls: the server's certificate; None: it speaks in the clear.
-        certificates: name in a client certificate → scopes; "*" stands for every other name.
+        keys: the file of API keys; None: the box never has API keys.
+        require_keys: require a key or client certificate even if the file does not exist.
+        tls: the server's certificate; None: the server uses no TLS.
+        certificates: name in a client certificate → scopes; "*" stands for all names that are not listed.
     """
 
     keys: Path | None = None
@@ -39,10 +39,10 @@ class Policy:
 
     @classmethod
     def from_config(cls, access: AccessConfig, layout: Layout) -> Policy:
-        """Resolve what is absent in the configuration.
+        """Create the policy; add defaults for what the configuration omits.
 
         Raises:
-            UsageError: parts of it contradict each other, or a file is missing.
+            UsageError: parts of the configuration contradict each other, or a file is missing.
         """
         found = access.certificates or {}
         certificates = {name: parse_scopes(words) for name, words in found.items()}
@@ -64,7 +64,7 @@ class Policy:
         """Return the policy for a box that listens at these addresses.
 
         Raises:
-            UsageError: one can be reached from outside, and TLS or authentication is missing.
+            UsageError: other machines can reach an address, and TLS or authentication is missing.
             IntegrityError: the file of keys cannot be used.
         """
         has_keys = self.require_keys or (self.keys is not None and KeyFile(self.keys).keyring() is not None)

@@ -1,4 +1,4 @@
-"""Who asks, as a value. It proves nothing: whoever makes one has checked a key or a certificate."""
+"""The authenticated principal of a request, as a value. The code that creates it has checked a key or a certificate."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from appliance.auth.scope import Scope
 
 @dataclass(frozen=True)
 class Principal:
-    """One who asks.
+    """A client that the box has identified.
 
     Attributes:
         name: unique on this box, and safe in logs: "key:<id>", "cert:<name>" or "local".
-        scopes: what it may do.
+        scopes: what the principal may do.
     """
 
     name: str
     scopes: frozenset[Scope]
 
     def may(self, any_of: Iterable[Scope]) -> bool:
-        """Whether one of these scopes is among its own."""
+        """Whether the principal has at least one of these scopes."""
         return Scope.ADMIN in self.scopes or not self.scopes.isdisjoint(any_of)
 
 
-# Everybody on this machine, while the box demands no key.
+# Every client on this machine, while the box requires no key.
 LOCAL = Principal("local", frozenset(Scope))

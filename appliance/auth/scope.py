@@ -1,4 +1,4 @@
-"""What a principal may do. Values only."""
+"""The permissions of a principal. Values only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from appliance.errors import UsageError
 class Scope(enum.Enum):
     """One kind of permission.
 
-    A principal with `admin` may do everything. The other two are apart: a key for a dashboard reads and never asks the
-    model, and a key for an application sees no other's figures.
+    A principal with `admin` may do everything. `infer` and `read` are separate: a key for a dashboard reads metrics but
+    cannot use the model; a key for an application cannot read the metrics of other clients.
     """
 
     INFER = "infer"
@@ -28,10 +28,10 @@ MEANINGS = {
 
 
 def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
-    """Return the scopes of these names.
+    """Return the scopes with these names.
 
     Raises:
-        UsageError: one is not known, or there is none.
+        UsageError: a name is unknown, or no name is given.
     """
     known = {scope.value: scope for scope in Scope}
     found = set()
@@ -45,6 +45,6 @@ def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:
 
 
 def scope_words(scopes: Iterable[Scope]) -> list[str]:
-    """Their names, in the order of the enumeration."""
+    """The names of the scopes, in the order of the enumeration."""
     given = set(scopes)
     return [scope.value for scope in Scope if scope in given]

@@ -1,6 +1,6 @@
-"""Makes the site's own certificate authority and the certificates that it signs. It writes no file.
+"""Creates the site's own certificate authority and the certificates that it signs. It writes no file.
 
-Form: RFC 5280 with the CA/Browser Forum's habits (names in the subject alternative name, P-256, at most 398 days).
+Format: RFC 5280 with the CA/Browser Forum's practice (names in the subject alternative name, P-256, at most 398 days).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from appliance.errors import IntegrityError, UsageError
 
 CA_DAYS = 3650
 MAX_DAYS = 397
-# Clocks of clients may be behind ours.
+# Clients' clocks may be behind the box's clock.
 _BACKDATE = timedelta(hours=1)
 _MAX_COMMON_NAME = 64
-# RFC 1035's lengths, and the underscore that many sites have in their names.
+# The lengths are RFC 1035's. The underscore is allowed because many sites use it in host names.
 _MAX_HOST = 253
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -46,12 +46,12 @@ class SiteCa:
 
     @classmethod
     def new(cls, now: datetime) -> SiteCa:
-        """Make one."""
+        """Create an authority with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name(
             [
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Edge inference appliance"),
-                # Two boxes' authorities must not have one name: clients look an issuer up by it.
+                # The authorities of two boxes need different names, because clients look up an issuer by name.
                 x509.NameAttribute(NameOID.COMMON_NAME, f"Site CA {x509.random_serial_number() % 16**8:08x}"),
             ]
         )
@@ -63,10 +63,10 @@ class SiteCa:
 
     @classmethod
     def from_issued(cls, pair: Issued) -> SiteCa:
-        """Read one.
+        """Load an authority from PEM.
 
         Raises:
-            IntegrityError: the bytes are something else.
+            IntegrityError: the certificate or key cannot be read, or they do not belong together.
         """
         try:
             certificate = x509.load_pem_x509_certificate(pair.certificate)
@@ -78,28 +78,28 @@ class SiteCa:
         return cls(certificate, key)
 
     def to_issued(self) -> Issued:
-        """As PEM."""
+        """The authority as PEM."""
         return Issued(self._certificate.public_bytes(serialization.Encoding.PEM), _key_pem(self._key))
 
     def issue_server(self, names: Sequence[str], now: datetime, days: int) -> Issued:
         """Sign a certificate for a server.
 
         Args:
-            names: host names and IP addresses that clients know it by, at least one.
-            now: the beginning of its validity.
+            names: host names and IP addresses by which clients reach the server, at least one.
+            now: the start of its validity.
             days: how long it is valid, at most MAX_DAYS.
 
         Raises:
-            UsageError: a name cannot stand in a certificate.
+            UsageError: a name is neither a host name nor an IP address.
         """
         alternatives = [_alternative(name) for name in names]
         return self._issue(names[0], alternatives, ExtendedKeyUsageOID.SERVER_AUTH, now, days)
 
     def issue_client(self, name: str, now: datetime, days: int) -> Issued:
-        """Sign a certificate for a client, known by `name`.
+        """Sign a certificate for the client `name`.
 
         Raises:
-            UsageError: the name cannot stand in a certificate.
+            UsageError: the name is neither a host name nor an IP address.
         """
         return self._issue(name, [_alternative(name)], ExtendedKeyUsageOID.CLIENT_AUTH, now, days)
 

@@ -1,4 +1,4 @@
-"""Which certificate files a server uses, and whether they changed. It parses none of them."""
+"""The certificate files of a server, and whether they changed. It does not parse them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """A server's certificate, all PEM.
+    """The paths of a server's TLS files, all PEM.
 
     Attributes:
-        certificate: the server's certificate, and what leads from it to its CA.
+        certificate: the server's certificate, and the chain from it to its CA.
         private_key: its key.
-        client_ca: who signs clients' certificates; None: clients are not asked for one.
-        requires_client: whether a client without a certificate is refused at the handshake.
+        client_ca: the CA that signs clients' certificates; None: the server does not ask clients for a certificate.
+        requires_client: whether the TLS handshake fails for a client without a certificate.
     """
 
     certificate: Path
@@ -23,10 +23,10 @@ class TlsFiles:
     requires_client: bool = False
 
     def mark(self) -> tuple[tuple[int, int, int], ...]:
-        """A value that differs after any of the files was replaced or written.
+        """A value that changes when any of the files is replaced or written.
 
         Raises:
-            OSError: one is absent.
+            OSError: a file is absent.
         """
         paths = [self.certificate, self.private_key, *([self.client_ca] if self.client_ca else [])]
         found = [path.stat() for path in paths]

@@ -1,4 +1,4 @@
-"""The front door: one asyncio process that speaks OpenAI's HTTP API and a gRPC API, and asks Triton for tokens.
+"""The gateway: one asyncio process that serves the HTTP and gRPC APIs and sends requests to Triton.
 
 It tokenises, renders chat templates and maps errors. It runs no model and imports neither the engine nor ONNX Runtime.
 """

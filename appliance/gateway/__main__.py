@@ -110,7 +110,7 @@ def _limits(config: Config) -> DoorLimits:
             each.max_requests,
             each.requests_per_minute,
             each.tokens_per_minute,
-            # So that no one of them can have all of it.
+            # By default, no single principal can use all of it.
             each.max_held_bytes or limits.max_held_bytes // 2,
             each.max_streams or max(1, limits.max_streams // 2),
         ),
@@ -124,7 +124,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(settings)
-    # What is loaded now stays: the collector must not walk through it again while streams wait.
+    # Loaded objects stay in memory: the garbage collector must not scan them again while streams wait.
     gc.collect()
     gc.freeze()
     async with gateway.serving():

@@ -1,4 +1,4 @@
-"""One JSON line a request on standard error, and a request id for the client. Never a prompt or an answer."""
+"""Writes one JSON line per request to standard error, and sets the request id. It never logs a prompt or an answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,96}")
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one JSON object; `fields` of the record come beside the standard ones."""
+    """Formats a log record as one JSON object; the record's `fields` are added to the standard fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
         line = {
             "time": f"{seconds}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
-            # What a library puts into its line may be what a client wrote.
+            # A library's arguments may contain text that a client wrote.
             "event": record.getMessage() if ours else str(record.msg).partition("\n")[0],
             **({} if ours else {"logger": record.name}),
             **getattr(record, "fields", {}),
@@ -51,7 +51,7 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def configure() -> None:
-    """Send our lines to standard error as JSON; libraries' lines only from warnings on."""
+    """Write our log to standard error as JSON; from libraries, only warnings and errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -59,21 +59,21 @@ def configure() -> None:
 
 
 def request_id(given: str | None) -> str:
-    """The client's own id if it is short and plain, else a new one."""
+    """The client's own id if it is short and has only plain characters, else a new id."""
     return given if given and _ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
 class Record:
-    """What one request's log line will say."""
+    """The log line of one request."""
 
     def __init__(self, identity: str, count: Count | None = None, event: str = "request", **fields: Any) -> None:
         """Begin a request.
 
         Args:
-            identity: its id.
-            count: told what the line says, once.
-            event: what the line is called.
-            fields: what is known already.
+            identity: the request's id.
+            count: called once, with the fields of the line.
+            event: the name of the line.
+            fields: fields that are already known.
         """
         self.request_id = identity
         self.fields: dict[str, Any] = fields
@@ -82,11 +82,11 @@ class Record:
         self._began = time.monotonic()
 
     def first_token(self) -> None:
-        """Note that the first piece of the answer arrived."""
+        """Record that the first piece of the answer arrived."""
         self.fields.setdefault("ttft_ms", self._elapsed_ms())
 
     def used(self, usage: Usage) -> None:
-        """Note what the engine says that it cost."""
+        """Record the usage that the engine reported."""
         self.fields |= {
             "prompt_tokens": usage.prompt_tokens,
             "cached_tokens": usage.cached_tokens,

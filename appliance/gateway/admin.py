@@ -1,4 +1,4 @@
-"""The gateway's Unix socket, for the operator of this machine: its status, and drain. The kernel says who connects."""
+"""The gateway's Unix socket for this machine's operator: status and drain. The kernel reports the connecting user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROOT = 0
 
 
 class AdminConnection(H11Protocol):
-    """HTTP with our own user or root; anybody else is hung up on."""
+    """HTTP for our own user or root; connections of other users are closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -59,7 +59,7 @@ class AdminApi:
         return JSONResponse({"status": "live"})
 
     async def ready(self, _request: Request) -> Response:
-        """`GET /health/ready`: a request would be taken now. The supervisor waits for it, so Triton itself is asked."""
+        """`GET /health/ready`: a request would be accepted now. The supervisor waits for this, so it asks Triton."""
         try:
             self._services.in_flight.check_open()
         except ApplianceError as error:
@@ -74,7 +74,7 @@ class AdminApi:
         return JSONResponse(self._status())
 
     async def drain(self, _request: Request) -> Response:
-        """`POST /drain`: as SIGTERM. Whoever supervises the gateway starts it again."""
+        """`POST /drain`: like SIGTERM. The supervisor starts the gateway again."""
         log.info("drain was asked for")
         self._drain()
         return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)

@@ -1,4 +1,4 @@
-"""The one table from our errors to HTTP and gRPC statuses and OpenAI's error codes. It formats no response."""
+"""The table that maps our errors to HTTP and gRPC statuses and OpenAI's error codes. It formats no response."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from appliance.gateway.refusals import (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an error looks from outside.
+    """How clients see an error.
 
     Attributes:
         http: status code.
         grpc: status code.
         kind: OpenAI's `type`.
         code: OpenAI's `code`; empty means null.
-        retry_after_s: seconds after which trying again makes sense; None when it does not.
-        closes: whether the HTTP connection ends with the answer, because the rest of the body is not read.
+        retry_after_s: seconds after which a retry makes sense; None if a retry does not help.
+        closes: whether the HTTP connection closes after the answer, because the rest of the body is not read.
     """
 
     http: int
@@ -58,7 +58,7 @@ class Outcome:
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
 
-# A class covers its subclasses; the nearest ancestor in the table counts.
+# A class covers its subclasses; the nearest ancestor in the table applies.
 TABLE: dict[type[ApplianceError], Outcome] = {
     RequestError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID),
     PromptTooLongError: Outcome(400, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "context_length_exceeded"),
@@ -76,7 +76,7 @@ TABLE: dict[type[ApplianceError], Outcome] = {
     ForbiddenError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, "permission_error", "insufficient_scope"),
     LimitError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "rate_limit_exceeded", 1),
     OverloadedError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "overloaded", 1),
-    # 499 is nginx's: it is logged, nobody is left to receive it.
+    # 499 is nginx's status; it is only logged, because the client no longer receives answers.
     ClientGoneError: Outcome(499, grpc.StatusCode.CANCELLED, _INVALID, "client_gone"),
     ApplianceError: Outcome(500, grpc.StatusCode.INTERNAL, _SERVER),
     EngineError: Outcome(500, grpc.StatusCode.INTERNAL, _SERVER, "engine_error"),
@@ -87,17 +87,17 @@ TABLE: dict[type[ApplianceError], Outcome] = {
 
 
 def outcome(error: ApplianceError) -> Outcome:
-    """Return the row of the nearest class."""
+    """Return the row of the nearest ancestor class."""
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
 def param(error: ApplianceError) -> str:
-    """Return the request field at fault, or an empty string."""
+    """Return the invalid request field, or an empty string."""
     if isinstance(error, UnknownModelError):
         return "model"
     return error.param if isinstance(error, RequestError) else ""
 
 
 def retry_after_s(error: ApplianceError) -> int | None:
-    """Return the seconds after which trying again makes sense; None when it does not."""
+    """Return the seconds after which a retry makes sense; None if a retry does not help."""
     return error.retry_after_s if isinstance(error, LimitError) else outcome(error).retry_after_s

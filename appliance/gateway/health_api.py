@@ -1,4 +1,4 @@
-"""The health checks: whether the gateway runs, and whether a request would be taken now."""
+"""The health checks: whether the gateway runs, and whether it would accept a request now."""
 
 from __future__ import annotations
 

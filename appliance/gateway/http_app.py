@@ -1,4 +1,4 @@
-"""The HTTP applications: which APIs are at which listener. What is around them is the same for all."""
+"""The HTTP applications: the APIs of each listener. The layers around them are the same for all listeners."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
-    """The application of `main_routes`; `more` are endpoints that are no API's."""
+    """The application of `main_routes`; `more` are endpoints that belong to no API."""
     return _application([*main_routes(services), *more], services, services.settings.http.host)
 
 
 def main_routes(services: Services) -> list[BaseRoute]:
-    """The APIs for language models, the health checks and the page."""
+    """The routes of the APIs for language models, the health checks and the chat page."""
 
     async def description(_request: Request) -> Response:
         """`GET /openapi.json`."""
@@ -55,7 +55,7 @@ def main_routes(services: Services) -> list[BaseRoute]:
 
 
 def triton_application(services: Services, host: str) -> ASGIApp:
-    """Triton's HTTP API, at a listener of its own at `host`."""
+    """Triton's HTTP API, with its own listener at `host`."""
     return _application(TritonHttpApi(services).routes(), services, host)
 
 

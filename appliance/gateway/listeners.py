@@ -1,4 +1,4 @@
-"""Sockets and servers: opens the HTTP and gRPC listeners, and closes them. It answers nothing itself."""
+"""Opens and closes the HTTP and gRPC listeners. It answers no requests."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from appliance.gateway.tls import grpc_credentials
 from appliance.gateway.triton import methods as kserve
 
 _BACKLOG = 1024
-# gRPC calls beside the requests that are under way: health, reflection, refusals.
+# gRPC calls in addition to the running requests: health checks, reflection, rejected calls.
 _OTHER_CALLS = 256
 MAX_WATCHERS = 64
-# Of an answer that its client does not read, what the kernel may hold; it doubles the figure for its own use.
+# How much of an unread answer the kernel may hold; the kernel doubles the value for its own use.
 _SEND_BUFFER_BYTES = 128 << 10
 _HEALTH_NAMES = ("", SERVICE, kserve.SERVICE)
 
@@ -47,7 +47,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's, but for a limit on the time that a TLS handshake takes, which it cannot be given."""
+        """Start as uvicorn does, with a time limit for the TLS handshake, which uvicorn cannot configure."""
         await self.lifespan.startup()
         loop = asyncio.get_running_loop()
 
@@ -69,7 +69,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpListener:
-    """An HTTP server on a socket that is bound already."""
+    """An HTTP server on a socket that is already bound."""
 
     def __init__(
         self,
@@ -81,22 +81,22 @@ class HttpListener:
         idle_timeout_s: float = 30.0,
         handshake_timeout_s: float | None = None,
     ) -> None:
-        """Take the socket.
+        """Configure the server.
 
         Args:
-            app: what answers.
+            app: the application.
             listener: see `bind`.
-            connection: makes the protocol of one connection, with uvicorn's arguments.
-            tls: None speaks in the clear.
-            idle_timeout_s: seconds between two requests.
-            handshake_timeout_s: seconds for TLS's handshake.
+            connection: creates the protocol of one connection, with uvicorn's arguments.
+            tls: None: no TLS.
+            idle_timeout_s: maximum seconds between two requests.
+            handshake_timeout_s: maximum seconds for the TLS handshake.
         """
         self._socket = listener
         config = uvicorn.Config(
             app,
             http=connection,  # type: ignore[arg-type]  # a class or whatever makes one
             log_config=None,
-            # Our rim logs requests and bugs; what is left are complaints about connections that we end on purpose.
+            # `HttpRim` logs requests and bugs; uvicorn's other messages are about connections that we close on purpose.
             log_level="critical",
             access_log=False,
             lifespan="off",
@@ -113,20 +113,20 @@ class HttpListener:
 
     @property
     def address(self) -> Address:
-        """Where it listens, for a TCP socket."""
+        """The address of a TCP listener."""
         host, port = self._socket.getsockname()[:2]
         return Address(host, port)
 
     async def start(self) -> None:
-        """Accept from now on."""
+        """Start accepting connections."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
 
     def stop_accepting(self) -> None:
-        """Close the listening socket and idle connections; running answers go on."""
+        """Close the listening socket and idle connections; running answers continue."""
         self._server.should_exit = True
 
     async def close(self, limit_s: float) -> None:
-        """Wait for the connections to end, at most `limit_s` seconds, then cut them."""
+        """Wait at most `limit_s` seconds for the connections to end, then close them."""
         self.stop_accepting()
         if self._task is not None:
             done, _ = await asyncio.wait({self._task}, timeout=limit_s)
@@ -136,9 +136,9 @@ class HttpListener:
 
 
 class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # the library has no types
-    """The standard service, open to all: for names that exist, and for so many watchers.
+    """The standard health service, open to all. It accepts only existing names and a limited number of watchers.
 
-    The library keeps every name that it is asked for, and each watcher as long as it likes to stay.
+    The library keeps every requested name, and keeps each watcher until it disconnects.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # the library h
         self._watchers = 0
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  the schema's name
-        """See the protocol; an unknown name is an error at once."""
+        """See the protocol; an unknown name is an immediate error."""
         if request.service not in _HEALTH_NAMES:
             await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
         if self._watchers >= MAX_WATCHERS:
@@ -172,12 +172,12 @@ class GrpcListener:
         """Bind the address.
 
         Raises:
-            PortTakenError: another process listens there.
+            PortTakenError: another process listens on the address.
             UsageError: the certificate cannot be used.
         """
         options = [
             ("grpc.so_reuseport", 0),
-            # Windows that grow with the speed of a connection would let a client send many MB that nobody reads yet.
+            # With windows that grow with the throughput, a client could send many MB before the gateway reads them.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
@@ -205,42 +205,42 @@ class GrpcListener:
         self.address = Address(address.host, port)
 
     async def start(self) -> None:
-        """Accept from now on, not yet serving."""
+        """Start accepting calls; health checks report NOT_SERVING."""
         await self.set_serving(serving=False)
         await self._server.start()
 
     async def set_serving(self, *, serving: bool) -> None:
-        """Tell health checks, for the server as a whole and for both services."""
+        """Set the result of health checks, for the server as a whole and for both services."""
         states = health_pb2.HealthCheckResponse
         for name in _HEALTH_NAMES:
             await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def close(self, limit_s: float) -> None:
-        """Refuse new calls at once, wait for the running ones at most `limit_s` seconds, then cut them."""
+        """Reject new calls, wait at most `limit_s` seconds for the running ones, then cancel them."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(limit_s)
 
 
 def bind(address: Address, write_timeout_s: float) -> socket.socket:
-    """Return a socket that listens at the address; connections wait in its queue until a server takes them.
+    """Return a listening socket; connections wait in its queue until a server accepts them.
 
     Raises:
-        PortTakenError: another process listens there.
-        UsageError: the address is not of this machine.
+        PortTakenError: another process listens on the address.
+        UsageError: the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # With its protocol named: asyncio switches Nagle's algorithm off only for sockets that say they are TCP. Otherwise
-    # the next piece of an answer waits 40 ms for the client's delayed acknowledgement of what came before it.
+    # The protocol is explicit: asyncio disables Nagle's algorithm only for sockets whose protocol is TCP. Otherwise
+    # the next piece of an answer waits 40 ms for the client's delayed acknowledgement of the earlier piece.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         # A client that stops reading would keep its connection's buffers for hours: the server can stop writing but
-        # cannot drop what is written. Accepted sockets inherit this; it covers a peer that answers only "no room".
+        # cannot discard what it wrote. Accepted sockets inherit this option; it also covers a peer with a zero window.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout_s * 1000))
-        # Otherwise the kernel grows it to several MB a connection.
+        # Otherwise the kernel increases the buffer to several MB per connection.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         listener.bind((address.host, address.port))
-        # uvicorn starts listening a moment later; until then a second process could still bind.
+        # uvicorn starts listening later; until then a second process could bind the same address.
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()

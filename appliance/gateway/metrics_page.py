@@ -1,4 +1,4 @@
-"""The page that Prometheus scrapes: the gateway's metrics, and Triton's with the engine's as Triton wrote them."""
+"""The page that Prometheus scrapes: the gateway's metrics, then Triton's and the engine's as Triton returned them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class MetricsPage:
     """See the module."""
 
     def __init__(self, ledger: Ledger, triton: Path) -> None:
-        """Take the gateway's own figures, and the folder of Triton's sockets."""
+        """`ledger` has the gateway's own metrics; `triton` is the folder of Triton's sockets."""
         self._ledger = ledger
         self._triton = triton / sockets.METRICS
 
     def routes(self) -> list[BaseRoute]:
-        """Its one path, for an application that asks for keys."""
+        """Its route, for an application that requires keys."""
         return [Route("/metrics", self.metrics, methods=["GET"])]
 
     def application(self, host: str) -> ASGIApp:
-        """The ASGI application of a listener of its own at `host`, which asks for no key."""
+        """The ASGI application for a separate listener at `host`, which requires no key."""
         return KnownHosts(Starlette(routes=self.routes()), host, _refuse)
 
     async def metrics(self, _request: Request) -> Response:

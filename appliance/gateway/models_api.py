@@ -1,4 +1,4 @@
-"""`/v1/models`, in the form of the client's API: OpenAI's and Anthropic's clients ask at the same paths."""
+"""`/v1/models`, in the format of the client's API: OpenAI's and Anthropic's clients use the same paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ModelsApi:
         self._started = int(time.time())
 
     def routes(self) -> list[BaseRoute]:
-        """The list, and each model."""
+        """The routes of the list and of each model."""
         return [
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/{name:path}", self.model, methods=["GET"]),

@@ -1,4 +1,4 @@
-"""The HTTP API described in OpenAPI's form, made from the bodies that the gateway checks. It serves nothing."""
+"""The HTTP API's description in OpenAPI's format, generated from the checked bodies. It serves nothing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingB
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
-# Of a stream, the schema is each event's.
+# OpenAPI has no schema for a stream, so this is the schema of one event.
 _EVENT = {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "required": ["data"]}
 _COUNT = {"type": "integer", "minimum": 0}
-# Nobody is left to receive it.
+# Only logged: the client no longer receives answers with this status.
 _UNSEEN = 499
 _NO_POLICY = ParameterPolicy()
 
@@ -37,14 +37,14 @@ class Endpoint:
     """One path with one method.
 
     Attributes:
-        method: in small letters.
+        method: in lower case.
         path: with its parameters in braces.
         summary: one line for people.
         answer: name of the answer's schema.
-        body: what is sent; None for nothing.
+        body: the request body; None: the request has no body.
         streams: whether the answer may be server-sent events.
-        policy: which of its parameters are refused and ignored.
-        failure: name of the schema of what goes wrong.
+        policy: which of its parameters are rejected and ignored.
+        failure: name of the schema of errors.
     """
 
     method: Literal["get", "post", "delete"]
@@ -110,7 +110,7 @@ ENDPOINTS = (
 
 
 def document(models: Sequence[str]) -> dict[str, Any]:
-    """Return the description for a gateway that offers these models."""
+    """Return the description for a gateway that serves these models."""
     bodies = [endpoint.body for endpoint in ENDPOINTS if endpoint.body is not None]
     _, definitions = models_json_schema([(body, "validation") for body in bodies], ref_template=_TEMPLATE)
     schemas = {**definitions["$defs"], **_answers()}
@@ -149,7 +149,7 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_effect(policy: ParameterPolicy) -> dict[str, Any]:
-    """The parameters that are ignored, and those that only pass with a value that asks for nothing."""
+    """The ignored parameters, and the unsupported parameters with their accepted values."""
     ignored = {name: {"description": why} for name, why in policy.ignored.items()}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"other values are errors: {one.why}"}
@@ -165,7 +165,7 @@ def _failures(name: str) -> dict[str, Any]:
 
 
 def _answers() -> dict[str, Any]:
-    """Schemas of what is sent back; clients know more than this, so they are open."""
+    """Schemas of the answers. Answers have more fields than these, so the schemas allow additional fields."""
     usage = _object(prompt_tokens=_COUNT, completion_tokens=_COUNT, total_tokens=_COUNT)
     choice = _object(index=_COUNT, finish_reason={"enum": ["stop", "length", "tool_calls"]})
     answer = {"id": _TEXT, "created": _COUNT, "model": _TEXT, "usage": usage}

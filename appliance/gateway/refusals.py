@@ -1,4 +1,4 @@
-"""What only a front door refuses: branches of the error tree that no other part can raise."""
+"""Errors that only the gateway raises; no other part of the box can raise them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LostConversationError(RequestError):
 
 
 class UnsupportedThreadError(RequestError):
-    """The request would have the box keep a conversation in the form of Anthropic's threads."""
+    """The request asks the box to store a conversation as one of Anthropic's threads."""
 
 
 class ForbiddenMethodError(RequestError):
@@ -56,7 +56,7 @@ class ForbiddenMethodError(RequestError):
 
 
 class PassedOnError(ApplianceError):
-    """The model server's own answer to a call that was passed on to it.
+    """Triton's own error for a call that was forwarded to it.
 
     Attributes:
         status: its gRPC status.
@@ -79,7 +79,7 @@ class LimitError(OverloadedError):
     """The request exceeds a limit of its principal or of the box.
 
     Attributes:
-        retry_after_s: seconds after which trying again makes sense.
+        retry_after_s: seconds after which a retry makes sense.
     """
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:

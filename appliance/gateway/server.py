@@ -1,4 +1,4 @@
-"""The gateway as a whole: builds its parts, serves until told to stop, drains."""
+"""The gateway: creates its parts, serves until it is stopped, drains."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from appliance.gateway.triton.inference import Inference
 from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
 
-# After the drain's limit the remaining requests are told; this long they have to pass it on.
+# After the drain's time limit, the remaining requests get an error; this is the time to send it.
 _LAST_WORDS_S = 3.0
 _METRICS_CONNECTIONS = 64
 
 
 class Gateway:
-    """One running gateway; made inside the event loop that serves it."""
+    """One running gateway; create it inside the event loop that serves it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read the artefacts and bind both addresses.
+        """Load the artefacts and bind all addresses.
 
         Raises:
-            ApplianceError: an artefact cannot be read, an address not be used, or it is open to strangers.
+            ApplianceError: an artefact cannot be read, an address cannot be used or needs TLS and authentication.
         """
         settings.policy.check(*settings.addresses)
         models = ServedModels.load([offered.artefact for offered in settings.models])
@@ -61,7 +61,7 @@ class Gateway:
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
         answering = Answering(Inference(self._triton), in_flight, waits)
         self._services = Services(settings, models, questions, answering, in_flight, readiness, waits, ledger, door)
-        # Set when the operator asks for a drain over the Unix socket.
+        # Set when the operator requests a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
         limit = ConnectionLimit(settings.max_connections, settings.header_timeout_s)
@@ -108,7 +108,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Serve inside the block; leaving it drains."""
+        """Serve inside the block; the end of the block drains."""
         watchers = [
             asyncio.create_task(self._services.readiness.watch(self._tell_health)),
             asyncio.create_task(self._services.in_flight.watch_stalls()),
@@ -142,7 +142,7 @@ class Gateway:
         await self.grpc.set_serving(serving=not waiting)
 
     async def _drain(self) -> None:
-        """1. Accept nothing more. 2. Let running requests finish. 3. Tell the rest. 4. Close what is left."""
+        """1. Accept no more requests. 2. Let running requests finish. 3. Send the rest an error. 4. Close the rest."""
         limit_s = self._services.settings.drain_s
         log.info("draining", extra={"fields": {"requests": len(self._services.in_flight), "limit_s": limit_s}})
         for listener in self._http_listeners:
@@ -150,10 +150,10 @@ class Gateway:
         grpc_closed = asyncio.create_task(self.grpc.close(limit_s + _LAST_WORDS_S))
         await self._services.in_flight.drain(limit_s)
         await asyncio.gather(*(listener.close(_LAST_WORDS_S) for listener in self._http_listeners))
-        # What is still open there waits for news that will not come: somebody watching the health, say.
+        # Calls that are still open, such as watchers of the health service, would never end by themselves.
         await self.grpc.close(_LAST_WORDS_S)
         await grpc_closed
-        # Last: whoever watches the box sees the end of the drain.
+        # The metrics close last, so that monitoring sees the end of the drain.
         await self.metrics.close(_LAST_WORDS_S)
         if self._admin is not None and self._services.settings.socket is not None:
             await self._admin.close(_LAST_WORDS_S)

@@ -1,4 +1,4 @@
-"""What all APIs share: the models on offer, the way to their answers, the requests under way, the limits."""
+"""The services that all APIs share: models, answering, running requests, limits."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Services:
     door: Door
 
     def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
-        """Begin a request whose end is logged and counted; `path` is of a closed set."""
+        """Create the record of a request, which logs and counts it at its end; `path` has a closed set of values."""
         return Record(request_id, self.ledger.count, path=path, **fields)
 
     def check_ready(self) -> None:
-        """Pass if a request would be taken now.
+        """Check that a request would be accepted now.
 
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.

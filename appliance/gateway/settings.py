@@ -1,4 +1,4 @@
-"""Where the gateway listens, whom it asks, and its limits. Values only."""
+"""The gateway's addresses, models and limits. Values only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from appliance.gateway.access.door import DoorLimits
 
 @dataclass(frozen=True)
 class OfferedModel:
-    """One model to offer.
+    """One model to serve.
 
     Attributes:
-        artefact: its folder.
-        slots: sequences that it runs at the same time; only for estimates of how long a request would wait.
+        artefact: the artefact's folder.
+        slots: sequences that the engine runs at the same time; used only to estimate the wait of a request.
     """
 
     artefact: Path
@@ -25,27 +25,27 @@ class OfferedModel:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the gateway is told at start.
+    """The settings of the gateway at its start.
 
     Attributes:
         triton: the folder of Triton's sockets.
-        http: where the OpenAI API listens.
-        grpc: where our gRPC API and KServe's listen.
-        metrics: where Prometheus scrapes.
-        triton_http: where Triton's own HTTP API is served; None leaves it off.
-        models: what to offer.
-        drain_s: seconds that running requests get to finish after SIGTERM.
-        timeout_s: seconds that any one request may take.
-        max_body_bytes: a larger HTTP body or gRPC message is refused.
-        max_requests: requests under way at once; more are refused before they cost anything.
-        body_timeout_s: seconds a client has to send its body.
-        write_timeout_s: seconds a client may leave its answer unread before its request is cancelled.
-        header_timeout_s: seconds a connection has for its handshake, and for the head of each request.
-        idle_timeout_s: seconds a connection may stay open between two requests.
-        max_connections: HTTP connections at once; one more closes the one that has been idle longest.
-        policy: who is let in, and with which certificates.
-        limits: how much of it.
-        socket: where the operator's Unix socket goes; None: there is none.
+        http: address of the HTTP API.
+        grpc: address of our gRPC API and KServe's.
+        metrics: address of the page that Prometheus scrapes.
+        triton_http: address of Triton's own HTTP API; None: it is off.
+        models: the models to serve.
+        drain_s: seconds that running requests have to finish after SIGTERM.
+        timeout_s: maximum seconds of one request.
+        max_body_bytes: maximum size of an HTTP body or gRPC message.
+        max_requests: concurrent requests; more requests are rejected before they use resources.
+        body_timeout_s: seconds that a client has to send its body.
+        write_timeout_s: seconds that a client may leave its answer unread; then its request is cancelled.
+        header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
+        idle_timeout_s: seconds that a connection may stay open between two requests.
+        max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
+        policy: the access policy: keys and certificates.
+        limits: the limits of access control.
+        socket: path of the operator's Unix socket; None: there is none.
     """
 
     triton: Path
@@ -69,10 +69,10 @@ class Settings:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether others than this machine reach it."""
+        """Whether other machines can reach the gateway."""
         return not all(address.is_loopback for address in self.addresses)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where clients ask."""
+        """The addresses for clients."""
         return (self.http, self.grpc, *([self.triton_http] if self.triton_http else []))

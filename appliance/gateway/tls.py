@@ -1,6 +1,7 @@
-"""The server's certificate for HTTP and gRPC: read at start, and read again for the next handshake once files change.
+"""The server's certificate for HTTP and gRPC. After the files change, the next handshake uses the new certificate.
 
-A replacement that cannot be used is refused and logged, and the one before stays: a half-copied file cuts nobody off.
+If a new certificate cannot be used, the error is logged and the old certificate stays in use. So a half-copied file
+does not interrupt service.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ Made = TypeVar("Made")
 
 
 class _Current(Generic[Made]):
-    """What was made of the files as they are now."""
+    """The value that was created from the current files."""
 
     def __init__(self, files: TlsFiles, make: Callable[[TlsFiles], Made]) -> None:
-        """Make the first one.
+        """Create the first value.
 
         Raises:
             UsageError: the files cannot be used.
@@ -38,12 +39,12 @@ class _Current(Generic[Made]):
             ) from error
 
     def has_changed(self) -> bool:
-        """Look at the files, and make a new value if they differ and are good."""
+        """Check the files. If they changed and are valid, create a new value."""
         try:
             mark = self._files.mark()
             if mark == self._mark:
                 return False
-            # Noted before it is tried: a bad file is complained about once.
+            # The mark is stored before the attempt, so that an invalid file is logged only once.
             self._mark = mark
             self.value = self._make(self._files)
         except (OSError, ValueError) as error:
@@ -54,7 +55,7 @@ class _Current(Generic[Made]):
 
 
 def http_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return the context for the HTTP server; each handshake takes the certificate as it is then.
+    """Return the context for the HTTP server; each handshake uses the current certificate.
 
     Raises:
         UsageError: the files cannot be used.
@@ -63,7 +64,7 @@ def http_context(files: TlsFiles) -> ssl.SSLContext:
     outer = _context(files)
 
     def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        # Called for each handshake, whether or not the client names a server.
+        # OpenSSL calls it for each handshake, whether or not the client names a server.
         current.has_changed()
         connection.context = current.value
 
@@ -72,16 +73,16 @@ def http_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def grpc_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Return the credentials for the gRPC server, with the same behaviour.
+    """Return the credentials for the gRPC server; the certificate is replaced as in `http_context`.
 
-    gRPC in Python either insists on a client certificate or does not ask for one.
+    gRPC in Python either requires a client certificate or does not request it; it cannot be optional.
 
     Raises:
         UsageError: the files cannot be used.
     """
     current = _Current(files, _configuration)
 
-    # None says "as before", which the library's stubs do not know.
+    # None means "unchanged", which the library's stubs do not declare.
     def fetch() -> Any:
         return current.value if current.has_changed() else None
 
@@ -92,8 +93,8 @@ def grpc_credentials(files: TlsFiles) -> grpc.ServerCredentials:
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # Without resumption every client proves itself against the authority of today. In TLS 1.2 sessions are resumed by
-    # their ids too, which nothing here switches off.
+    # Without session resumption, every client is verified against the current authority. TLS 1.2 also resumes sessions
+    # by their ids, which cannot be disabled here.
     context.minimum_version = ssl.TLSVersion.TLSv1_2 if files.client_ca is None else ssl.TLSVersion.TLSv1_3
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
@@ -105,7 +106,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
-    # gRPC checks the files at the handshake only; a pair that OpenSSL refuses must not replace a good one.
+    # gRPC checks the files only at the handshake; files that OpenSSL rejects must not replace valid ones.
     _context(files)
     authority = files.client_ca.read_bytes() if files.client_ca and files.requires_client else None
     pair = (files.private_key.read_bytes(), files.certificate.read_bytes())

@@ -1,1 +1,1 @@
-"""The door of the gateway: who asks, what they may do, how much of it. Both front ends go through it."""
+"""Access control of the gateway: authentication, scopes, limits. Both the HTTP and the gRPC server use it."""

@@ -1,4 +1,4 @@
-"""What one principal, or the whole box, has used of its limits. Rules alone: `now` is given, nothing is awaited."""
+"""What a principal, or the whole box, has used of its limits. Pure rules: the caller passes `now`; nothing awaits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from appliance.gateway.refusals import LimitError
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one account; None is no limit.
+    """Limits of one account; None means no limit.
 
     Attributes:
-        whose: what messages call the account.
-        max_requests: requests under way at once.
+        whose: the name of the account in error messages.
+        max_requests: concurrent requests.
         requests_per_minute: requests that begin in a minute.
         tokens_per_minute: tokens of prompts and completions.
-        max_held_bytes: bytes of the bodies of requests under way, from the first that comes to the answer's end.
-        max_streams: gRPC calls open at once whose client may send one message after the other.
+        max_held_bytes: bytes of the bodies of concurrent requests, from the first byte to the end of the answer.
+        max_streams: concurrent gRPC calls whose client may send several messages.
     """
 
     whose: str
@@ -36,9 +36,9 @@ class Account:
 
     Attributes:
         limits: see Limits.
-        active: requests under way.
-        held_bytes: what their bodies have.
-        streams: see Limits.
+        active: concurrent requests.
+        held_bytes: bytes that their bodies hold.
+        streams: open streams; see `Limits.max_streams`.
     """
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -50,20 +50,20 @@ class Account:
         self.tokens = Rate(limits.tokens_per_minute, now) if limits.tokens_per_minute else None
 
     def check_more(self, count: int) -> None:
-        """Pass if `count` more requests may be under way.
+        """Check that `count` more requests may run.
 
         Raises:
-            LimitError: that would be too many under way at once.
+            LimitError: there would be too many concurrent requests.
         """
         most = self.limits.max_requests
         if most is not None and self.active + count > most:
             raise LimitError(self._over("max_requests", most, "concurrent requests"), retry_after_s=1)
 
     def check_bytes(self, count: int) -> None:
-        """Pass if so many more bytes may be held.
+        """Check that `count` more bytes may be held.
 
         Raises:
-            LimitError: not now.
+            LimitError: they exceed the limit now.
         """
         most = self.limits.max_held_bytes
         if most is not None and self.held_bytes + count > most:
@@ -72,32 +72,32 @@ class Account:
             )
 
     def check_stream(self) -> None:
-        """Pass if one more stream may be opened.
+        """Check that one more stream may be opened.
 
         Raises:
-            LimitError: not now.
+            LimitError: too many streams are open now.
         """
         most = self.limits.max_streams
         if most is not None and self.streams >= most:
             raise LimitError(self._over("max_streams", most, "concurrent gRPC streams"), retry_after_s=1)
 
     def check_request(self, now: float) -> None:
-        """Pass if one more request may begin. Nothing is counted yet.
+        """Check that one more request may begin. This counts nothing.
 
         Raises:
-            LimitError: it would be over a limit; it says which.
+            LimitError: the request would exceed a limit; the message names the limit.
         """
         self.check_more(1)
         self._check(self.requests, 1, "requests_per_minute", "requests per minute", now)
-        # In debt for earlier answers, or one token short: whatever this one asks, it would be over.
+        # The account is in debt for earlier answers, or has no token left: any prompt would exceed the limit.
         self._check(self.tokens, 1, "tokens_per_minute", "tokens per minute", now)
 
     def check_tokens(self, amount: int, param: str, now: float) -> None:
-        """Pass if a prompt of so many tokens may be computed.
+        """Check that a prompt of `amount` tokens may be computed.
 
         Raises:
-            LimitError: not now.
-            PromptTooLongError: not in any minute; `param` is what the client calls the prompt.
+            LimitError: the prompt exceeds the limit now.
+            PromptTooLongError: the prompt exceeds the limit of any minute; `param` is the client's name for the prompt.
         """
         if self.tokens is not None and amount > self.tokens.per_minute:
             raise PromptTooLongError(
@@ -114,20 +114,20 @@ class Account:
             self.requests.take(1, now)
 
     def begin_more(self, count: int) -> None:
-        """Count that one that has begun became `count` more."""
+        """Count `count` more concurrent requests, for a request that has already begun."""
         self.active += count
 
     def end(self, count: int = 1) -> None:
-        """Count that it ended, with what it became."""
+        """Count that a request ended; `count` includes what `begin_more` added."""
         self.active -= count
 
     def take_tokens(self, amount: int, now: float) -> None:
-        """Count tokens, even over the limit; a negative amount gives back."""
+        """Count tokens, even over the limit; a negative amount gives tokens back."""
         if self.tokens is not None:
             self.tokens.take(amount, now)
 
     def is_untouched(self, now: float) -> bool:
-        """Whether a new account would be the same."""
+        """Whether the account is in the same state as a new account."""
         rates = [rate for rate in (self.requests, self.tokens) if rate is not None]
         return self.active == 0 and all(rate.full_s(now) == 0 for rate in rates)
 

@@ -1,4 +1,4 @@
-"""Finds what a client shows of itself: the key in its headers, the names in its certificate. It judges no identity."""
+"""Extracts a client's credentials: the key in its headers, the names in its certificate. It checks none of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _BEARER = "bearer "
 def key_in(headers: Iterable[tuple[str, str]]) -> str | None:
     """The API key in HTTP headers or gRPC metadata, both with names in lower case.
 
-    OpenAI's clients send `Authorization: Bearer KEY`, Anthropic's `x-api-key: KEY`; the first counts where both are.
+    OpenAI's clients send `Authorization: Bearer KEY`, Anthropic's `x-api-key: KEY`. If both exist, the first counts.
 
     Raises:
-        UnauthenticatedError: one of the two has two values; a proxy in front may have looked at the other.
+        UnauthenticatedError: one of the two has two values; a proxy in front may have checked the other value.
     """
     found: dict[str, str] = {}
     for name, value in headers:
@@ -31,7 +31,7 @@ def key_in(headers: Iterable[tuple[str, str]]) -> str | None:
 
 
 def names_in_peercert(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The names in what `ssl.SSLSocket.getpeercert` gives: common name first, then the alternative ones."""
+    """The names in the result of `ssl.SSLSocket.getpeercert`: the common name first, then the alternative names."""
     if not certificate:
         return ()
     common = [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]

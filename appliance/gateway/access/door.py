@@ -1,4 +1,4 @@
-"""Decides who comes in: from a key or a certificate to a principal, its scopes and its limits. It reads no request."""
+"""Access control: maps a key or a certificate to a principal, its scopes and its limits. It reads no request."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from appliance.gateway.access_log import log
 from appliance.gateway.refusals import ForbiddenError, UnauthenticatedError
 
 _EVERY_OTHER = "*"
-# Accounts that are as new are forgotten beyond this many: certificates may bring any number of names.
+# Above this number, unused accounts are deleted: certificates may bring any number of names.
 _MANY_ACCOUNTS = 4096
 
 
 @dataclass(frozen=True)
 class DoorLimits:
-    """What is allowed past the door.
+    """The limits of access control.
 
     Attributes:
         box: limits of all principals together.
-        principal: limits of each.
-        max_prompt_tokens: tokens of one prompt; None is no limit.
+        principal: limits of each principal.
+        max_prompt_tokens: tokens of one prompt; None means no limit.
     """
 
     box: Limits = field(default_factory=lambda: Limits("the box"))
@@ -42,12 +42,12 @@ class DoorLimits:
 
 
 class Door:
-    """One gateway's door.
+    """The access control of one gateway.
 
     Attributes:
-        limits: how much each may do.
-        takes_certificates: whether a client certificate may stand for a key.
-        clock: seconds by which rates are counted.
+        limits: how much each principal may do.
+        takes_certificates: whether a client certificate can replace a key.
+        clock: returns the seconds by which rates are counted.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Door:
         is_exposed: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the rules.
+        """Create the access control.
 
         Args:
-            policy: who is let in.
-            limits: how much of it.
-            is_exposed: whether others than this machine reach the gateway; then nobody is let in unknown, ever.
+            policy: which keys and certificates are accepted.
+            limits: see the attribute.
+            is_exposed: whether other machines can reach the gateway; then every request needs authentication.
             clock: see the attribute.
         """
         self.limits = limits
         self._policy = policy
         self._keys = KeyFile(policy.keys) if policy.keys else None
-        # Once demanded, keys stay demanded: a deleted file must not open the box.
+        # Once keys are required, they stay required: a deleted file must not open the box.
         has_certificates = bool(policy.certificates) or (policy.tls is not None and policy.tls.requires_client)
         self._demands = is_exposed or policy.require_keys or has_certificates
         self.takes_certificates = has_certificates
@@ -83,20 +83,20 @@ class Door:
         return self._accounts
 
     def identify(self, key: str | None, names: Sequence[str] = ()) -> Principal:
-        """Return who asks.
+        """Return the principal of a request.
 
         Args:
-            key: what was sent as a key, if anything.
-            names: those in the client's certificate, which TLS has verified.
+            key: the text that the client sent as a key, if any.
+            names: the names in the client's certificate, which TLS has verified.
 
         Raises:
-            UnauthenticatedError: neither is good.
+            UnauthenticatedError: neither the key nor the certificate is accepted.
             UnavailableError: the keys cannot be read.
         """
         keyring = self._keyring()
         if not self._demands:
             return LOCAL
-        # OpenAI's clients always send something as a key: what is none of ours does not outdo a certificate.
+        # OpenAI's clients always send a key. A text without our key format does not override a certificate.
         if key is not None and (not names or ApiKey.from_text(key) is not None):
             return self._holder(keyring, key)
         for name in names:
@@ -114,7 +114,7 @@ class Door:
 
         Raises:
             ForbiddenError: the principal has none of these scopes.
-            LimitError: it is over a limit.
+            LimitError: the request exceeds a limit.
         """
         wanted = list(any_of)
         if not principal.may(wanted):
@@ -122,7 +122,7 @@ class Door:
             raise ForbiddenError(f"this needs the scope {words}, which {principal.name} does not have")
         now = self.clock()
         accounts = (self._account(principal.name, now), self._box)
-        # All are asked before any is charged.
+        # All accounts are checked before any account is charged.
         for account in accounts:
             account.check_request(now)
         for account in accounts:

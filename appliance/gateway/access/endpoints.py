@@ -1,4 +1,4 @@
-"""Which scope each HTTP path and gRPC service needs. What is not named here needs `infer`: none is open by mistake."""
+"""The scopes that each HTTP path and gRPC service needs. Unlisted ones need `infer`, so none is open by mistake."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from appliance.auth.scope import Scope
 _INFER = frozenset({Scope.INFER})
 _SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
 
-# For load balancers, and the page that asks its reader for a key.
+# For load balancers, and for the chat page, which asks its user for a key.
 _OPEN_PATHS = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/")
 _OPEN_FOLDER = "/page/"
 _OPEN_SERVICES = ("grpc.health.v1.Health",)
-# The figures tell what all clients do: a key that may ask models does not see them.
+# The metrics show what all clients do: a key with only `infer` cannot read them.
 _PATHS = {"/v1/models": _SEE_MODELS, "/openapi.json": _SEE_MODELS, "/metrics": frozenset({Scope.READ})}
 _METHODS = {"appliance.v1.InferenceService/ListModels": _SEE_MODELS}
 _SERVICES = {"grpc.reflection.v1alpha.ServerReflection": _SEE_MODELS}
 
 
 def path_scopes(path: str) -> frozenset[Scope] | None:
-    """Scopes of which one is enough for an HTTP path; None: it is open to all."""
+    """The scopes of an HTTP path: a principal needs one of them; None: the path is open to all."""
     if path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER):
         return None
     return next((scopes for start, scopes in _PATHS.items() if path == start or path.startswith(f"{start}/")), _INFER)
 
 
 def method_scopes(method: str) -> frozenset[Scope] | None:
-    """The same for a gRPC method, "/package.Service/Method"."""
+    """The scopes of a gRPC method, "/package.Service/Method"; see `path_scopes`."""
     name = method.removeprefix("/")
     service = name.partition("/")[0]
     return None if service in _OPEN_SERVICES else _METHODS.get(name) or _SERVICES.get(service, _INFER)

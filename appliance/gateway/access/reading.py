@@ -1,7 +1,8 @@
-"""Receives the one message of a gRPC call, with a bound on what all that are still coming may take of the memory.
+"""Receives the one message of a unary gRPC call, and limits the memory of all messages that are being received.
 
-gRPC tells nobody how long a message will be, and keeps it until it is complete. So only so many are received at once
-that all of them may have the largest size; the others wait with what their stream's window holds.
+gRPC does not announce the length of a message, and keeps a message in memory until it is complete. Therefore the number
+of concurrent receives is limited so that all of them may have the largest size. The other calls wait; meanwhile their
+flow-control window limits what they hold.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from appliance.within import within
 
 
 class Reading:
-    """Every message that is being received by calls with one message."""
+    """All messages that unary calls are receiving."""
 
     def __init__(self, box: Limits, principal: Limits, *, max_message_bytes: int, timeout_s: float) -> None:
-        """Take the limits.
+        """Set the limits.
 
         Args:
             box: `max_held_bytes` of all principals together.
-            principal: the same of each.
-            max_message_bytes: what gRPC takes for one message.
-            timeout_s: seconds for a message to arrive, its wait for its turn among them.
+            principal: `max_held_bytes` of each principal.
+            max_message_bytes: the largest message that gRPC accepts.
+            timeout_s: seconds for a message to arrive, including the time in the queue.
         """
         self._timeout_s = timeout_s
         self._all = asyncio.Semaphore(_at_once(box, max_message_bytes))
@@ -37,15 +38,15 @@ class Reading:
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def message(self, who: str, context: Any) -> bytes:
-        """Return a call's message.
+        """Return the message of a call.
 
         Args:
-            who: the principal's name; empty for the calls that are open to all.
+            who: the principal's name; empty for calls that are open to all.
             context: the call's servicer context.
 
         Raises:
-            BodyTimeoutError: it did not arrive in time.
-            RequestError: the call has none.
+            BodyTimeoutError: the message did not arrive in time.
+            RequestError: the call has no message.
         """
         own = self._own.setdefault(who, asyncio.Semaphore(self._each))
         try:

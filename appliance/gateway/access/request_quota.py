@@ -1,7 +1,7 @@
-"""One request past the door: whose it is, and what it may still use. It lasts as long as the request.
+"""The quota of one admitted request: its principal, and what it may still use. It lasts as long as the request.
 
-The current quota travels in a context variable, from the door to the services: a front end cannot forget to pass it on,
-and what asks a model without having come through the door fails.
+The current quota is in a context variable, set by access control and read by the services. So no front end can forget
+to pass it on, and a request that did not pass access control fails.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class RequestQuota:
     """See the module.
 
     Attributes:
-        principal: who asks.
-        accounts: what is counted against: the principal's own and the box's.
-        weight: as how many requests under way it counts.
-        held_bytes: what it has of the box's memory for bodies.
+        principal: who sent the request.
+        accounts: the accounts that it counts against: the principal's and the box's.
+        weight: as how many concurrent requests it counts.
+        held_bytes: bytes that its body holds of the box's memory.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class RequestQuota:
         self.held_bytes = 0
 
     def widen(self, choices: int) -> None:
-        """Count a request for several answers as so many under way.
+        """Count a request for `choices` answers as that many concurrent requests.
 
         Raises:
-            LimitError: they are too many at once.
+            LimitError: there would be too many concurrent requests.
         """
         for account in self.accounts:
             account.check_more(choices - 1)
@@ -55,25 +55,25 @@ class RequestQuota:
         self.weight += choices - 1
 
     def check_room(self, count: int) -> None:
-        """Pass if there is room for so many more bytes of the request's body.
+        """Check that `count` more bytes of the request's body fit.
 
         Raises:
-            LimitError: not now.
+            LimitError: they do not fit now.
         """
         for account in self.accounts:
             account.check_bytes(count)
 
     def hold(self, count: int) -> None:
-        """Count bytes of the request's body that came, until the request is over; raises as `check_room` does.
+        """Count received bytes of the request's body until the request ends; raises as `check_room` does.
 
-        They stay counted while it is answered: what was made of them is in memory as long.
+        They stay counted while the request is answered, because the parsed body stays in memory as long.
         """
         self.check_room(count)
         self._hold(count)
 
     @contextlib.contextmanager
     def holding(self, count: int) -> Iterator[None]:
-        """Count them inside the block alone; raises as `check_room` does."""
+        """Count `count` bytes only inside the block; raises as `check_room` does."""
         self.hold(count)
         try:
             yield
@@ -82,10 +82,10 @@ class RequestQuota:
 
     @contextlib.contextmanager
     def streaming(self) -> Iterator[None]:
-        """Count it as a stream of requests inside the block.
+        """Count the request as a stream inside the block.
 
         Raises:
-            LimitError: too many are open.
+            LimitError: too many streams are open.
         """
         for account in self.accounts:
             account.check_stream()
@@ -98,7 +98,7 @@ class RequestQuota:
                 account.streams -= 1
 
     def end(self) -> None:
-        """Count that it is over."""
+        """Count that the request has ended."""
         self._hold(-self.held_bytes)
         for account in self.accounts:
             account.end(self.weight)
@@ -112,8 +112,8 @@ class RequestQuota:
         """Count a prompt before it is computed.
 
         Raises:
-            PromptTooLongError: it is longer than any prompt may be; `param` is what the client calls it.
-            LimitError: too many tokens in this minute.
+            PromptTooLongError: the prompt exceeds the limit of any prompt; `param` is the client's name for the prompt.
+            LimitError: there were too many tokens in this minute.
         """
         most = self._max_prompt_tokens
         if most is not None and prompt_tokens > most:
@@ -128,12 +128,12 @@ class RequestQuota:
         self._reserved += prompt_tokens
 
     def spend(self, tokens: int) -> None:
-        """Count tokens of the answer as they come."""
+        """Count the answer's tokens as they arrive."""
         self._reserved = 0
         self._take(tokens, self._clock())
 
     def give_back(self) -> None:
-        """Take back what was reserved, because the engine refused the work; without effect after the first token."""
+        """Give back the reserved tokens after the engine rejected the request; no effect after the first token."""
         self._take(-self._reserved, self._clock())
         self._reserved = 0
 
@@ -151,11 +151,11 @@ def current() -> RequestQuota:
     """The quota of the request that this task serves.
 
     Raises:
-        LookupError: it did not come through the door.
+        LookupError: the request did not pass access control.
     """
     return _CURRENT.get()
 
 
 def begin(quota: RequestQuota) -> None:
-    """Make it the current quota of this task and of those it starts."""
+    """Make `quota` the current quota of this task and of the tasks that it starts."""
     _CURRENT.set(quota)

@@ -1,1 +1,1 @@
-"""The one way from an API to a model's answer."""
+"""The path from every API to a model's answer."""

@@ -1,4 +1,4 @@
-"""One model's answer under way: read by an API, written to its client, and ended whatever happens."""
+"""One running answer of a model: an API reads it and writes it to the client. It always ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Piece_co = TypeVar("Piece_co", covariant=True)
 
 
 class Source(Protocol[Piece_co]):
-    """What Triton answers, while it comes."""
+    """The stream of what Triton answers."""
 
     async def read(self) -> Piece_co | None:
         """Return the next piece, or None after the last."""
 
     def cancel(self) -> None:
-        """End the work. Has no effect after the end."""
+        """Stop the work. Has no effect after the end."""
 
 
 class Answer(Generic[Piece]):
@@ -27,18 +27,18 @@ class Answer(Generic[Piece]):
 
     Attributes:
         reason: why it was interrupted, if it was.
-        writing_since: loop time at which a write to the client began that is not yet done; None between writes.
+        writing_since: loop time at which the current write to the client began; None between writes.
     """
 
     def __init__(
         self, source: Source[Piece], count: Callable[[Piece], None], refused: Callable[[], None] | None = None
     ) -> None:
-        """Take an answer.
+        """Wrap a source.
 
         Args:
-            source: where it comes from.
-            count: is told of every piece.
-            refused: is told if Triton or the engine fails.
+            source: where the answer comes from.
+            count: called with every piece.
+            refused: called if Triton or the engine fails.
         """
         self.reason: ApplianceError | None = None
         self.writing_since: float | None = None
@@ -52,7 +52,7 @@ class Answer(Generic[Piece]):
         """Return the next piece, or None after the last.
 
         Raises:
-            ApplianceError: the engine refused or failed, Triton went away, or the answer was interrupted.
+            ApplianceError: the engine rejected the request or failed, Triton ended, or the answer was interrupted.
         """
         try:
             piece = await self._source.read()
@@ -71,14 +71,14 @@ class Answer(Generic[Piece]):
         return piece
 
     async def only(self) -> Piece:
-        """Return the first piece, of an answer that has one; raises as `read` does."""
+        """Return the first piece of an answer that has exactly one piece; raises as `read` does."""
         piece = await self.read()
         if piece is None:
             raise EngineError("the engine ended the answer without saying why")
         return piece
 
     async def write(self, writing: Awaitable[object]) -> None:
-        """Await a write to the client; one that hangs for long ends the answer.
+        """Await a write to the client; a write that takes too long ends the answer.
 
         Raises:
             ApplianceError: the client stopped reading.
@@ -93,12 +93,12 @@ class Answer(Generic[Piece]):
         self.writing_since = None
 
     def interrupt(self, reason: ApplianceError) -> None:
-        """Free the slot; whoever reads gets `reason`. Has no effect after the end."""
+        """Free the slot; a reader gets the error `reason`. Has no effect after the end."""
         self.reason = self.reason or reason
         self._source.cancel()
 
     def abandon(self, reason: ApplianceError) -> None:
-        """Interrupt although a write hangs; the task that waits for the write is cancelled."""
+        """Interrupt during a write that does not finish; the task that waits for the write is cancelled."""
         self.interrupt(reason)
         if self._task is not None:
             self._task.cancel()

@@ -1,6 +1,6 @@
-"""The one way from an API to a model: admits a request, counts it against its principal, sends it and ends it.
+"""The path from every API to a model: admits a request, counts it against its principal, sends it and ends it.
 
-HTTP, gRPC and KServe all answer through it, so whatever must hold for every answer has its place here.
+HTTP, gRPC and KServe all use it, so rules for every answer belong here.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Answering:
 
     @contextlib.contextmanager
     def complete(self, record: Record, request: CompletionRequest) -> Iterator[Answer[Delta]]:
-        """Answer a completion request inside the block, in the name of whose request this task serves.
+        """Answer a completion request inside the block, as the principal of the current request.
 
         Args:
             record: the request's log line.
-            request: what is asked.
+            request: the completion request.
 
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
-            PromptTooLongError: the prompt is over a limit.
-            LimitError: too many tokens in this minute, or too many choices at once.
+            PromptTooLongError: the prompt exceeds a limit.
+            LimitError: there were too many tokens in this minute, or there are too many choices at once.
         """
         record.fields |= {
             "model": request.model,
@@ -78,7 +78,7 @@ class Answering:
 
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
-            ForbiddenMethodError: the principal's tokens are limited, and here nobody counts them.
+            ForbiddenMethodError: the principal's tokens are limited, and forwarded calls cannot be counted in tokens.
         """
         self._in_flight.check_open()
         quota = current()

@@ -1,4 +1,4 @@
-"""The requests under way: limits their number, cancels those whose client stopped reading, drains. No protocol."""
+"""The running requests: limits their number, cancels those whose client stopped reading, drains. It has no protocol."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _STALL_CHECK_S = 0.5
 
 
 class Exchange(Protocol):
-    """One request under way.
+    """One running request.
 
     Attributes:
-        writing_since: loop time at which a write to the client began that is not yet done; None between writes.
+        writing_since: loop time at which the current write to the client began; None between writes.
     """
 
     writing_since: float | None
 
     def interrupt(self, reason: ApplianceError) -> None:
-        """End the model's work; whoever reads its answer gets `reason`. Has no effect after the end."""
+        """Stop the model's work; a reader of the answer gets the error `reason`. Has no effect after the end."""
 
     def abandon(self, reason: ApplianceError) -> None:
-        """Interrupt it although a write to its client hangs."""
+        """Interrupt the exchange during a write to its client that does not finish."""
 
 
 class InFlight:
-    """Every exchange that is open."""
+    """All open exchanges."""
 
     def __init__(self, max_requests: int, write_timeout_s: float) -> None:
         self._max_requests = max_requests
@@ -47,15 +47,15 @@ class InFlight:
 
     @property
     def is_draining(self) -> bool:
-        """Whether nothing more is admitted, because the gateway ends."""
+        """Whether no more requests are admitted, because the gateway is stopping."""
         return self._draining.is_set()
 
     def check_open(self) -> None:
-        """Pass if a new request would be admitted now.
+        """Check that a new request would be admitted now.
 
         Raises:
             ShuttingDownError: the gateway is draining.
-            OverloadedError: too many are under way.
+            OverloadedError: too many requests are running.
         """
         if self._draining.is_set():
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
@@ -64,7 +64,7 @@ class InFlight:
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[None]:
-        """Hold a place while a body arrives, so that bodies do not fill the memory; raises as `check_open`."""
+        """Count a request while its body arrives: bodies must not fill the memory. Raises as `check_open` does."""
         self.check_open()
         self._receiving += 1
         try:
@@ -74,13 +74,13 @@ class InFlight:
 
     @contextlib.contextmanager
     def holding(self, exchange: Exchange) -> Iterator[None]:
-        """Hold a place for a request, after `check_open`; what it has open at the end of the block is interrupted."""
+        """Count a request inside the block, after `check_open`; at the end of the block the exchange is interrupted."""
         self._exchanges.add(exchange)
         self._idle.clear()
         try:
             yield
         finally:
-            # Without effect on a stream that ended; otherwise nobody reads it any more.
+            # This has no effect on a stream that ended. Any other stream has no reader left.
             exchange.interrupt(ClientGoneError("the request was abandoned"))
             self._exchanges.discard(exchange)
             if not self._exchanges:
@@ -97,11 +97,11 @@ class InFlight:
                     exchange.abandon(ClientGoneError("the client stopped reading"))
 
     async def wait_draining(self) -> None:
-        """Return when nothing more is admitted."""
+        """Return when no more requests are admitted."""
         await self._draining.wait()
 
     async def drain(self, limit_s: float) -> None:
-        """Admit nothing more; wait for what is under way, and after `limit_s` seconds tell the rest."""
+        """Admit no more requests and wait for the running ones; interrupt the rest after `limit_s` seconds."""
         self._draining.set()
         try:
             await within(limit_s, self._idle.wait())

@@ -1,6 +1,7 @@
-"""What the gateway has seen of each model's requests: how many are out, and how long finished ones held a slot.
+"""Estimates how long a new request of a model would wait.
 
-It estimates how long a new request would wait. It asks nobody, so an answer costs nothing.
+The estimate uses only what the gateway has seen: the number of running requests, and how long finished requests held
+a slot. It sends no request to Triton, so it costs nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _REMEMBERED = 64
 
 @dataclass(frozen=True)
 class WaitEstimate:
-    """How long a request that comes now would wait for a slot, and what that is concluded from.
+    """How long a new request would wait for a slot, and the figures behind the estimate.
 
     Attributes:
-        requests: sent to the model and not yet over.
+        requests: requests that were sent to the model and have not ended.
         slots: sequences that the engine runs at the same time.
-        wait_s: the estimate; None when no slot is free and nothing has finished yet to conclude from.
-        finished: how many finished requests it rests on.
-        service_s: the median time that those held a slot; None without any.
+        wait_s: the estimate; None if no slot is free and no request has finished yet.
+        finished: the number of finished requests that the estimate uses.
+        service_s: the median time that those requests held a slot; None if there are none.
     """
 
     requests: int
@@ -34,7 +35,7 @@ class WaitEstimate:
 
 @dataclass
 class _Seen:
-    """Of one model."""
+    """What was seen of one model."""
 
     requests: int = 0
     service_s: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -44,14 +45,14 @@ class WaitEstimator:
     """See the module."""
 
     def __init__(self, slots: Mapping[str, int]) -> None:
-        """`slots` of each model by its name; no other is asked for."""
+        """`slots` maps each model's name to its slots; `estimate` accepts only these models."""
         self._slots = slots
         self._models: dict[str, _Seen] = {}
 
     def begin(self, model: str) -> Callable[[float | None], None]:
-        """A request is sent. Call what is returned when it is over; more than once does not matter.
+        """Count that a request is sent. Call the returned function when the request ends; a second call has no effect.
 
-        It takes the seconds that the request held a slot, by the engine's account, or None if it did not end well.
+        The function takes the seconds that the request held a slot, as the engine reports them, or None if it failed.
         """
         seen = self._models.setdefault(model, _Seen())
         seen.requests += 1
@@ -71,8 +72,8 @@ class WaitEstimator:
     def estimate(self, model: str) -> WaitEstimate:
         """See WaitEstimate.
 
-        The engine keeps its slots busy, so one becomes free every `service_s / slots` seconds, and the request stands
-        behind those that have none.
+        All slots are busy, so one becomes free every `service_s / slots` seconds. The new request waits behind the
+        requests that have no slot yet.
         """
         seen = self._models.get(model, _Seen())
         service_s = statistics.median(seen.service_s) if seen.service_s else None

@@ -1,1 +1,1 @@
-"""Anthropic's Messages API: what it accepts, and the bytes of its answers."""
+"""Anthropic's Messages API: its request bodies, and the bytes of its answers."""

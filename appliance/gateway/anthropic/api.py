@@ -26,13 +26,13 @@ from appliance.gateway.services import Services
 
 
 class MessagesApi:
-    """The endpoints. Any `anthropic-version` is taken: this is one version of the API for all clients."""
+    """The endpoints. They accept any `anthropic-version`: all clients get the same version of the API."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def routes(self) -> list[Route]:
-        """Where they are."""
+        """The routes."""
         return [
             Route(PATH, self.create, methods=["POST"]),
             Route(f"{PATH}/count_tokens", self.count, methods=["POST"]),
@@ -57,7 +57,7 @@ class MessagesApi:
             length_reason="max_tokens" if asked.max_tokens <= left else "model_context_window_exceeded",
         )
         if asked.max_tokens <= left:
-            # Without it the engine takes what the context leaves: Anthropic's rule for a larger one.
+            # Without max_tokens the engine uses the remaining context: Anthropic's rule for a larger max_tokens.
             settings["max_tokens"] = asked.max_tokens
         completion = services.request(
             message_id,
@@ -82,7 +82,7 @@ class MessagesApi:
 
 
 def _sampling(asked: MessagesBody, defaults: Generation) -> dict[str, Any]:
-    """The engine's settings, with the publisher's defaults, but for `max_tokens`."""
+    """The engine's settings except `max_tokens`, with the publisher's defaults."""
     own = {"temperature", "top_p", "top_k", "seed", "min_tokens", "ignore_eos"}
     return sampling(SamplingBody(**asked.model_dump(include=own), stop=asked.stop_sequences or None), defaults)
 

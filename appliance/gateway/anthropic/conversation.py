@@ -1,4 +1,4 @@
-"""From the messages of Anthropic's API to a conversation in no protocol's words. It knows no model."""
+"""Converts the messages of Anthropic's API to a `ChatRequest`, which is the same for all protocols and models."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _NAMES = ClientNames(response_format="output_config.format", thinking="thinking"
 
 
 def chat_request(body: CountBody) -> ChatRequest:
-    """The conversation that the body asks to go on with.
+    """The conversation that the model should continue.
 
     Raises:
-        RequestError: a result belongs to no call, the last message is an assistant's that cannot go on, or a choice has
-            no tools.
+        RequestError: a tool result belongs to no call, the last message is an assistant's that cannot be continued, or
+            a tool choice has no tools.
     """
     choice = body.tool_choice
     if choice is not None and not isinstance(choice, NoChoice) and not body.tools:
@@ -55,14 +55,14 @@ def chat_request(body: CountBody) -> ChatRequest:
         thinking=None if body.thinking is None else body.thinking.type != "disabled",
         response_format={"json": config.format.schema_} if config and config.format else None,
         continues=continues,
-        # Anthropic's formats have no other kind.
+        # Anthropic's formats are always strict.
         format_is_strict=True,
         client_names=_NAMES,
     )
 
 
 def _check_continuable(turns: Sequence[Turn]) -> None:
-    """Pass if the answer can go on with the last turn, by Anthropic's rules."""
+    """Check, by Anthropic's rules, that the answer can continue the last turn."""
     if not is_continuable(turns):
         raise RequestError(
             "messages: the last message is an assistant's and does not end with a text that the model can continue",
@@ -90,7 +90,7 @@ def _turns(body: CountBody) -> list[Turn]:
         turns.append({"role": "system", "content": _text(body.system)})
     known: set[str] = set()
     numbered = enumerate(body.messages)
-    # Turns of one role in a row are one turn: Anthropic's rule.
+    # Consecutive turns of one role are one turn: Anthropic's rule.
     for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].role):
         messages = list(group)
         if isinstance(messages[0][1], AssistantMessage):
@@ -118,7 +118,7 @@ def _assistant_turn(blocks: Sequence[AssistantBlock]) -> Turn:
 
 
 def _other_turns(messages: Sequence[tuple[int, Message]], known: set[str]) -> Iterator[Turn]:
-    """The turns of a user or of the system: results one by one, texts that follow each other as one."""
+    """The turns of a user or of the system: one turn for each result; consecutive texts become one turn."""
     role = "system" if isinstance(messages[0][1], SystemMessage) else "user"
     texts: list[str] = []
     for position, message in messages:
@@ -138,12 +138,12 @@ def _result(block: ToolResultBlock, known: set[str], where: str) -> Turn:
     if block.tool_use_id not in known:
         raise RequestError(f"{where}: no earlier tool_use block has this id", param=where)
     text = _text(block.content or "")
-    # Templates have no word for a failed call; the model should know all the same.
+    # Templates have no field for a failed call, but the model needs to see the failure.
     return {"role": "tool", "tool_call_id": block.tool_use_id, "content": f"Error: {text}" if block.is_error else text}
 
 
 def _call(block: ToolUseBlock) -> dict[str, Any]:
-    # With the separators that models write, so that a turn sent back is the turn that was made.
+    # With the separators that models write, so that a turn that the client sends back equals the original turn.
     arguments = json.dumps(block.input, ensure_ascii=False)
     return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
 

@@ -1,4 +1,4 @@
-"""Errors in Anthropic's shape."""
+"""Errors in Anthropic's format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from appliance.gateway.http.json_text import encode
 from appliance.gateway.refusals import UnsupportedThreadError
 
 PATH = "/v1/messages"
-# Every client of Anthropic's API sends it, and no client of OpenAI's.
+# Every client of Anthropic's API sends this header; no client of OpenAI's API does.
 VERSION = "anthropic-version"
 
-# What Anthropic answers when it has no room, as different from a client's own limits.
+# Anthropic's status for an overloaded server, which differs from the status for the client's own limits.
 OVERLOADED_STATUS = 529
 _KINDS = {
     401: "authentication_error",
@@ -29,12 +29,12 @@ _KINDS = {
     OVERLOADED_STATUS: "overloaded_error",
 }
 _FIRST_SERVER_STATUS = 500
-# What Anthropic's clients react to by themselves; the codes are of their `ErrorDetails`.
+# Errors to which Anthropic's clients react automatically; the codes are from their `ErrorDetails`.
 _CODES: dict[type[ApplianceError], str] = {UnsupportedThreadError: "thread_unsupported_request"}
 
 
 def status_of(error: ApplianceError) -> int:
-    """The HTTP status: the error table's, but for a box without room."""
+    """The HTTP status: the error table's, except for an overloaded box."""
     row = outcome(error)
     return OVERLOADED_STATUS if row.code == "overloaded" else row.http
 
@@ -50,7 +50,7 @@ def failure_fields(error: ApplianceError, request_id: str) -> dict[str, Any]:
 
 
 def is_anthropic(request: Request) -> bool:
-    """Whether a client of Anthropic's API asks: by what it asks for, or by its header where both APIs have a path."""
+    """Whether the request is of Anthropic's API: by its path, or by its header where both APIs have the path."""
     path = request.url.path
     return path == PATH or path.startswith(f"{PATH}/") or VERSION in request.headers
 
@@ -62,7 +62,7 @@ def _failure_response(error: ApplianceError, request_id: str) -> Response:
 
 
 def failure_event(error: ApplianceError, request_id: str) -> bytes:
-    """The error as the last event of a stream whose status is long sent."""
+    """The error as the last event of a stream whose status was already sent."""
     return f"event: error\ndata: {encode(failure_fields(error, request_id))}\n\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""Answers of `/v1/messages`: one document, or events. Both come from the same assembly of content blocks."""
+"""Encodes answers of `/v1/messages`: one document, or events. Both use the same content blocks."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _PING = {"type": "ping"}
 
 @dataclass
 class _Open:
-    """The block that is being written: its JSON so far, and the text that arrives."""
+    """The block that is being written: its JSON so far, and its text so far."""
 
     block: dict[str, Any]
     text: list[str] = field(default_factory=list)
 
 
 class MessageEncoder:
-    """One answer in the making.
+    """Encodes one answer.
 
     Args:
         message_id: the answer's id.
-        request_id: goes into an error in the midst of the stream.
+        request_id: goes into an error event in the middle of the stream.
         model: the model's name.
-        prompt_tokens: known before the model answers, how many of them were cached is not.
-        length_reason: what it means when the completion ends for its length.
+        prompt_tokens: known before the model answers; the number of cached tokens is not.
+        length_reason: the stop reason of a completion that ends because of its length.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MessageEncoder:
         return self._taken()
 
     def events(self, piece: Piece) -> bytes:
-        """Events for one piece; empty if there is nothing to say."""
+        """Events for one piece; empty if the piece adds nothing."""
         self._take(piece)
         return self._taken()
 
@@ -71,7 +71,7 @@ class MessageEncoder:
         """The whole answer.
 
         Raises:
-            EngineError: a call's arguments, which this API gives as an object, are none.
+            EngineError: a call's arguments are not a JSON object, as this API requires.
         """
         for piece in pieces:
             self._take(piece)
@@ -86,7 +86,7 @@ class MessageEncoder:
         return encode(message).encode()
 
     def failure(self, error: ApplianceError) -> bytes:
-        """The last event of a stream whose status is long sent."""
+        """The last event of a stream whose status was already sent."""
         return failure_event(error, self._request_id)
 
     def _take(self, piece: Piece) -> None:
@@ -97,7 +97,7 @@ class MessageEncoder:
             self._stop = self._stop_fields(piece.finish_reason, piece.stop_reason)
 
     def _stop_fields(self, finish_reason: str, stop: str | int | None) -> dict[str, str | None]:
-        # A token that ended it has a number.
+        # If a token ended the answer, `stop` is its number.
         stop_string = stop if isinstance(stop, str) else None
         if finish_reason == "length":
             reason = self._length_reason
@@ -121,7 +121,7 @@ class MessageEncoder:
             self._delta({"type": "input_json_delta", "partial_json": part.text}, part.text)
 
     def _at(self, block: dict[str, Any]) -> None:
-        """Have a block of this kind open."""
+        """Make sure that a block of this kind is open."""
         if self._open is None or self._open.block["type"] != block["type"]:
             self._close()
             self._begin(block)
@@ -141,7 +141,7 @@ class MessageEncoder:
         opened, self._open = self._open, None
         text = "".join(opened.text)
         if opened.block["type"] == "tool_use":
-            # Calls before the last one end before the reason is known, and they are whole.
+            # Calls before the last one end before the reason is known, and their arguments are complete.
             is_cut = self._stop["stop_reason"] not in {None, "tool_use"}
             opened.block["input"] = _object(text, is_cut=is_cut) if text else {}
         else:
@@ -152,7 +152,7 @@ class MessageEncoder:
     def _usage_fields(self) -> dict[str, Any]:
         usage = self._usage
         return {
-            # Anthropic counts the cached tokens apart.
+            # Anthropic counts the cached tokens separately.
             "input_tokens": usage.prompt_tokens - usage.cached_tokens,
             "cache_read_input_tokens": usage.cached_tokens,
             "cache_creation_input_tokens": 0,
@@ -163,13 +163,13 @@ class MessageEncoder:
         self._events.append(f"event: {event['type']}\ndata: {encode(event)}\n\n")
 
     def _taken(self) -> bytes:
-        """Everything that was emitted since the last time."""
+        """All events since the last call."""
         events, self._events = self._events, []
         return "".join(events).encode()
 
 
 def _object(text: str, *, is_cut: bool) -> dict[str, Any] | None:
-    """The arguments; what is complete of them in an answer that was cut, as Anthropic's clients read a stream's."""
+    """The arguments; of an answer that was cut, the complete part, as Anthropic's clients parse a stream."""
     try:
         value = pydantic_core.from_json(text, allow_inf_nan=False, allow_partial=is_cut)
     except ValueError:

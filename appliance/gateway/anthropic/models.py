@@ -1,4 +1,4 @@
-"""The models on offer as Anthropic's API describes and lists them, page by page."""
+"""The served models in the format of Anthropic's API, page by page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from appliance.gateway.chat.served_model import ServedModel
 
 
 class ModelQuery(Strict):
-    """Query of `/v1/models`. Clients add parameters of their own, such as `beta`."""
+    """Query of `/v1/models`. Clients add their own parameters, such as `beta`; these are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -38,10 +38,10 @@ def model_info(model: ServedModel, created: int) -> dict[str, Any]:
 
 
 def model_page(models: Sequence[ServedModel], query: ModelQuery, created: int) -> dict[str, Any]:
-    """The page of models after one of them, or before one; without either, the first page.
+    """The page of models after or before a given model; with neither, the first page.
 
     Raises:
-        RequestError: there is no such model, or both are given.
+        RequestError: there is no such model, or both parameters are given.
     """
     if query.after_id is not None and query.before_id is not None:
         raise RequestError("after_id and before_id cannot be used together", param="before_id")

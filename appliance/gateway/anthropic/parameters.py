@@ -1,4 +1,4 @@
-"""Parameters of Anthropic's Messages API that are not honoured: which are refused, and which are ignored."""
+"""Parameters of Anthropic's Messages API that the gateway does not support: which it rejects, and which it ignores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = ParameterPolicy(
         "compaction": Refused("the box does not compact the context"),
         "fallbacks": Refused("the box has no fallback models", ([],)),
         "fallback_credit_token": Refused("the box has no fallback models"),
-        # The tool runner of Anthropic's clients asks for one, and goes on without it after this refusal.
+        # The tool runner of Anthropic's clients sends this parameter, and continues without it after this error.
         "thread": Refused("the box does not store conversations; send all messages", error=UnsupportedThreadError),
     },
     ignored={

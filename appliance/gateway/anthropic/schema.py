@@ -1,4 +1,4 @@
-"""The request bodies of Anthropic's Messages API as far as they are honoured. Other fields are refused by name."""
+"""The supported fields of request bodies of Anthropic's Messages API. Other fields cause an error that names them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _tag(value: Any) -> str:
 
 
 class Block(Strict):
-    """What every content block may carry: marks for a cache that works by content here, so they have no effect."""
+    """A content block. Cache marks are accepted but have no effect, because the prefix cache works by content."""
 
     cache_control: Any = None
 
@@ -31,7 +31,7 @@ class TextBlock(Block):
 
 
 class ThinkingBlock(Strict):
-    """The thinking of an earlier answer; the signature is not checked, the box signs none."""
+    """The thinking of an earlier answer. The signature is not checked, because the box signs no thinking."""
 
     type: Literal["thinking"]
     thinking: str
@@ -45,13 +45,13 @@ class ToolUseBlock(Block):
     id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     name: str
     input: dict[str, Any]
-    # Clients send these back with what they had from us: nothing.
+    # Clients send these fields back as they received them from us: as null.
     caller: None = None
     toolset_name: None = None
 
 
 class ToolResultBlock(Block):
-    """What the application's tool answered."""
+    """The result of the application's tool."""
 
     type: Literal["tool_result"]
     tool_use_id: str
@@ -87,7 +87,7 @@ class AssistantMessage(Strict):
 
 
 class SystemMessage(Strict):
-    """Instructions in the midst of a conversation."""
+    """Instructions in the middle of a conversation."""
 
     role: Literal["system"]
     content: str | Many[TextBlock]
@@ -117,7 +117,7 @@ class Tool(Strict):
     cache_control: Any = None
     allowed_callers: list[Literal["direct"]] | None = None
     defer_loading: OnlyFalse | None = None
-    # Arguments are streamed as they are written, in either case.
+    # Arguments are always streamed as the model writes them.
     eager_input_streaming: bool | None = None
 
 
@@ -129,7 +129,7 @@ class AutoChoice(Strict):
 
 
 class AnyChoice(Strict):
-    """The model calls some tool."""
+    """The model calls at least one tool."""
 
     type: Literal["any"]
     disable_parallel_tool_use: bool | None = None
@@ -159,7 +159,7 @@ Choice = Annotated[
 
 
 class ThinkingOn(Strict):
-    """Thinking; the budget is a target in Anthropic's words too, and only `max_tokens` is a limit."""
+    """Thinking. As in Anthropic's API, the budget is only a target; only `max_tokens` is a limit."""
 
     type: Literal["enabled"]
     budget_tokens: int = Field(ge=1, le=MAX_COUNT)
@@ -167,7 +167,7 @@ class ThinkingOn(Strict):
 
 
 class ThinkingAdaptive(Strict):
-    """The model thinks as much as it finds right."""
+    """The model decides how much it thinks."""
 
     type: Literal["adaptive"]
     display: Literal["summarized"] | None = None
@@ -188,10 +188,10 @@ Thinking = Annotated[
 
 
 class OutputFormat(Strict):
-    """A JSON schema that the answer obeys."""
+    """A JSON schema that the answer follows."""
 
     type: Literal["json_schema"]
-    # `schema` is a method of pydantic's models.
+    # `schema` is already a method of pydantic's models.
     schema_: dict[str, Any] = Field(alias="schema")
 
 
@@ -203,7 +203,7 @@ class OutputConfiguration(Strict):
 
 
 class CountBody(Strict):
-    """Body of `/v1/messages/count_tokens`: what makes the prompt."""
+    """Body of `/v1/messages/count_tokens`: the fields that determine the prompt."""
 
     model: str = Field(description="required; a name from `/v1/models`")
     messages: Many[Message] = Field(

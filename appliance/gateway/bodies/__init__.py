@@ -1,1 +1,1 @@
-"""The parts of request bodies that APIs have in common, checked once; and how a body becomes a checked value."""
+"""Parts of request bodies that several APIs share, and the check that turns a body into a value."""

@@ -1,4 +1,4 @@
-"""From the bytes of a request body to a checked value. It refuses what it does not understand, and names it."""
+"""Turns the bytes of a request body into a checked value. Unsupported content causes an error that names it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Body = TypeVar("Body", bound=Strict)
 
 _LIMIT_DIGITS = 9
 _MAX_FIELDS = 128
-# A turn or a tool, and what stands in it.
+# The checked depth: a turn or a tool, and the objects in it.
 _LEVELS = 1
 _UNKNOWN = "extra_forbidden"
 _ONLY_NULL = frozenset({"none_required"})
 _TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
 _FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
-# Tags of our own unions stand in angle brackets.
+# The tags of our own unions are in angle brackets.
 _FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-", "<")
 
 
 def read_object(content: bytes) -> dict[str, Any]:
     """Parse a JSON body.
 
-    NaN and Infinity pass the parser, so that the check can name the parameter that has them.
+    The parser accepts NaN and Infinity, so that the later check can name the parameter that has them.
 
     Raises:
-        RequestError: not UTF-8, not JSON, nested too deeply, not an object.
+        RequestError: the body is not UTF-8, not JSON, not an object, or nested too deeply.
     """
     try:
         value = pydantic_core.from_json(content, allow_inf_nan=True)
@@ -47,7 +47,7 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
     """Check parsed values.
 
     Raises:
-        RequestError: a parameter is unknown or has a wrong value; it is named.
+        RequestError: a parameter is unknown or has a wrong value; the error names it.
     """
     _check_fields(value)
     try:
@@ -57,7 +57,7 @@ def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
 
 
 def query_fields(given: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of a query; numbers are texts in an address, and long ones stay so: no limit is as large."""
+    """The parameters of a query, with `limit` as a number. A long `limit` stays a text: no valid limit is as large."""
     found: dict[str, Any] = dict(given)
     limit = given.get("limit", "")
     if limit.isascii() and limit.isdigit() and len(limit) <= _LIMIT_DIGITS:
@@ -66,9 +66,9 @@ def query_fields(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _check_fields(body: Mapping[str, Any]) -> None:
-    """Refuse an object with thousands of unknown fields at once: the check would make an error for each.
+    """Reject an object with thousands of unknown fields before the check, which would create an error for each field.
 
-    Schemas, which may have as many, are deeper.
+    Schemas may have as many fields, but they are nested deeper.
     """
     if len(body) > _MAX_FIELDS:
         raise RequestError("the object has too many fields")
@@ -89,9 +89,9 @@ def _check_items(values: Collection[Any], name: str, levels: int) -> None:
 
 
 def _explained(error: pydantic.ValidationError) -> RequestError:
-    """One message for the error that is deepest in the body: where a value may have several types, that one knows most.
+    """One message, for the error that is deepest in the body: if a value may have several types, it is most precise.
 
-    The value itself is not repeated: messages are logged nowhere, but clients may log them.
+    The message does not repeat the value: the gateway does not log messages, but clients may do so.
     """
     found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
     param = _path(found["loc"])
@@ -118,7 +118,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _is_form(part: str, before: int | str) -> bool:
-    """Whether a part of a path only names the form that a value was checked as; the client knows nothing of it."""
+    """Whether a part of a path only names the type that a value was checked as, which the client cannot see."""
     if part in _FORMS or part.startswith(_FORM_BEGINNINGS):
         return True
     return (part in ROLES and isinstance(before, int)) or before == "response_format"

@@ -1,4 +1,4 @@
-"""The turns of a conversation in OpenAI's form, tools' calls and results among them, and what templates get of them."""
+"""The turns of a conversation in OpenAI's format, with tool calls and results, and their conversion for templates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CalledFunction(Strict):
 
 
 class CallParam(Strict):
-    """A call of a tool in an assistant's turn; clients that gather a stream's deltas leave its `index` in it."""
+    """A tool call in an assistant's turn. Clients that merge a stream's deltas keep the `index`, so it is accepted."""
 
     id: str
     type: Literal["function"] = "function"
@@ -44,13 +44,13 @@ class _Turn(Strict):
     name: str | None = None
 
     def _fields(self, role: str, content: Content | None) -> dict[str, Any]:
-        """What chat templates expect of every turn."""
+        """The fields that chat templates expect in every turn."""
         message = {"role": role, "content": _text(content)}
         return message if self.name is None else {**message, "name": self.name}
 
 
 class SystemMessage(_Turn):
-    """What the application tells the model; `developer` is OpenAI's newer word for `system`."""
+    """The application's instructions for the model; `developer` is OpenAI's newer name for `system`."""
 
     role: Literal["system", "developer"]
 
@@ -60,7 +60,7 @@ class SystemMessage(_Turn):
 
 
 class UserMessage(_Turn):
-    """What the user says."""
+    """The user's turn."""
 
     role: Literal["user"]
 
@@ -70,7 +70,7 @@ class UserMessage(_Turn):
 
 
 class AssistantMessage(_Turn):
-    """What the model said. Fields that may only be null come from clients that send our own answers back."""
+    """The model's turn. Fields that may only be null come from clients that send our own answers back."""
 
     role: Literal["assistant"]
     content: Content | None = None  # type: ignore[assignment]
@@ -100,7 +100,7 @@ class AssistantMessage(_Turn):
 
 
 class ToolMessage(_Turn):
-    """What a tool answered."""
+    """The result of a tool call."""
 
     role: Literal["tool"]
     tool_call_id: str

@@ -1,4 +1,4 @@
-"""How an API's parameters that are no fields of its schema are treated: refused by name, or ignored. Tables, no I/O."""
+"""The rules for API parameters that are not in the schema: rejected with an error, or ignored. Tables, no I/O."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from appliance.errors import RequestError
 
 @dataclass(frozen=True)
 class Refused:
-    """A parameter that would change the answer and cannot be honoured.
+    """A parameter that would change the answer and is not supported.
 
     Attributes:
-        why: for the client's eyes.
-        neutral: values beside null that ask for nothing and therefore pass.
-        error: the refusal's class, where a client knows this refusal by a code of its own.
+        why: the reason, for the client.
+        neutral: values, besides null, that request nothing and are therefore accepted.
+        error: the class of the error, if clients expect a special code for this error.
     """
 
     why: str
@@ -26,10 +26,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class ParameterPolicy:
-    """One API's parameters beside those that its schema honours.
+    """The parameters of one API that its schema does not contain.
 
     Attributes:
-        refused: parameter → why, and what passes.
+        refused: parameter → the reason, and the accepted values.
         ignored: parameter → why it cannot change the answer.
     """
 
@@ -37,10 +37,10 @@ class ParameterPolicy:
     ignored: Mapping[str, str] = field(default_factory=dict)
 
     def honoured(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the body without the parameters that ask for nothing.
+        """Return the body without the parameters that have no effect.
 
         Raises:
-            RequestError: a parameter asks for what cannot be honoured; it is named.
+            RequestError: a parameter has an unsupported value; the error names the parameter.
         """
         kept = {}
         for key, value in body.items():
@@ -53,5 +53,5 @@ class ParameterPolicy:
 
 
 def _is_same(value: Any, neutral: Any) -> bool:
-    """Whether two JSON values are equal: to Python 0.0 is False too."""
+    """Whether two JSON values are equal: Python's == treats 0.0 and False as equal."""
     return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)

@@ -1,4 +1,4 @@
-"""What every API understands about choosing tokens, checked here once; and the engine's settings for it."""
+"""The sampling parameters of all APIs, checked in one place, and their conversion to the engine's settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from appliance.artefact.manifest import Generation
 from appliance.gateway.bodies.strict import Strict
 
-# The engine's own bounds of factors and of counts of tokens.
+# The engine's own bounds for factors and for numbers of tokens.
 _MAX_FACTOR = 1e6
 _INT64 = 1 << 63
 MAX_COUNT = (1 << 31) - 1
@@ -27,7 +27,7 @@ Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
 
 
 class SamplingBody(Strict):
-    """What both endpoints and the gRPC service understand about choosing tokens; the descriptions go to docs/api.md."""
+    """The sampling parameters that OpenAI's endpoints and the gRPC service share; docs/api.md has the descriptions."""
 
     temperature: float | None = Field(
         None, ge=0, le=_MAX_FACTOR, description="0 is greedy; default: the publisher's value"
@@ -61,7 +61,7 @@ class SamplingBody(Strict):
 
 
 def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
-    """Return the settings by the engine's names; what the client left out has the publisher's or engine's default."""
+    """Return the settings by the engine's names; omitted values get the publisher's or the engine's default."""
     given = body.model_dump(include=set(SamplingBody.model_fields), exclude_none=True)
     if "seed" in given:
         # OpenAI allows negative seeds, the engine does not.

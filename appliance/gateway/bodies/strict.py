@@ -1,4 +1,4 @@
-"""What all request bodies have in common: exact types, and no field that is not understood."""
+"""The base of all request bodies: exact types, no unknown fields."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Item = TypeVar("Item")
-# A list that may be long: its first wrong item is told, not each of thousands.
+# A list that may be long: only its first wrong item is reported, not thousands of items.
 Many = Annotated[list[Item], Field(fail_fast=True)]
 
 
 class Strict(BaseModel):
     """No conversions between types, no NaN, no unknown field; null means that a field is absent.
 
-    Many clients dump whole models, with null for all that was never set: such a field asks for nothing, known or not.
+    Many clients send whole models with null for all unset fields: such a field has no effect, even if it is unknown.
     """
 
     model_config = ConfigDict(
@@ -33,7 +33,7 @@ class Strict(BaseModel):
 
 
 def _boolean(value: Any) -> Any:
-    """To Python, and so to pydantic's literals, 0.0 is False and 1 is True."""
+    """Accept only booleans: in Python, and in pydantic's literals, 0.0 equals False and 1 equals True."""
     if not isinstance(value, bool):
         raise ValueError("must be true or false")  # noqa: TRY004  what pydantic takes for a refusal
     return value

@@ -1,4 +1,4 @@
-"""Tools, the choice among them, and formats of answers, in OpenAI's form, and as the values that they mean."""
+"""Tools, tool choice and response formats in OpenAI's format, and their conversion to the gateway's values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$"
 
 
 class FunctionParam(Strict):
-    """A function on offer."""
+    """A function that the model may call."""
 
     name: FunctionName
     description: str | None = None
@@ -24,7 +24,7 @@ class FunctionParam(Strict):
 
 
 class ToolParam(Strict):
-    """A tool on offer; there are no other kinds than functions."""
+    """A tool that the model may call; functions are the only kind."""
 
     type: Literal["function"]
     function: FunctionParam
@@ -35,7 +35,7 @@ class _Named(Strict):
 
 
 class NamedTool(Strict):
-    """The one tool to call."""
+    """The tool that the model must call."""
 
     type: Literal["function"]
     function: _Named
@@ -57,7 +57,7 @@ class JsonObjectFormat(Strict):
 
 
 class JsonSchema(Strict):
-    """A schema with its name; a strict one is held in full or refused."""
+    """A schema with its name. If it is strict, the answer follows all of it; otherwise the request fails."""
 
     name: FunctionName
     description: str | None = None
@@ -76,25 +76,25 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 
 
 def tools_of(params: Sequence[ToolParam] | None) -> tuple[Tool, ...]:
-    """The tools on offer."""
+    """The tools that the model may call."""
     functions = [param.function for param in params or ()]
     return tuple(Tool(one.name, one.description or "", one.parameters, bool(one.strict)) for one in functions)
 
 
 def choice_of(param: ToolChoiceParam | None) -> ToolChoice:
-    """The choice among them."""
+    """The choice among the tools."""
     if isinstance(param, NamedTool):
         return ToolChoice("named", param.function.name)
     return ToolChoice(param or "auto")
 
 
 def is_strict(param: ResponseFormat | None) -> bool:
-    """Whether a format that cannot be held in full is refused."""
+    """Whether the request fails if the grammar cannot enforce all of the format."""
     return isinstance(param, JsonSchemaFormat) and param.json_schema.strict is True
 
 
 def structure_of(param: ResponseFormat | None) -> dict[str, Any] | None:
-    """The format in the engine's words; None for a free answer."""
+    """The format as the engine's `structured_outputs`; None for a free answer."""
     if isinstance(param, JsonSchemaFormat) and param.json_schema.schema_ is not None:
         return {"json": param.json_schema.schema_}
     return None if param is None or isinstance(param, TextFormat) else {"json_object": True}

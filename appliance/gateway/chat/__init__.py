@@ -1,4 +1,5 @@
-"""Conversations as values, whatever protocol brought them: into a prompt, and the model's words back into parts.
+"""Conversations, independent of any protocol: from turns to a prompt, and from the model's text to parts of an answer.
 
-It knows how models write tool calls and thoughts. It knows no client's API and opens no connection.
+This package contains the formats in which models write tool calls and thoughts. It contains no client API and opens no
+connection.
 """

@@ -1,4 +1,4 @@
-"""What the parsers of tool calls have in common: the text around calls. The dialects say what is inside of one."""
+"""The common base of the parsers of tool calls: it parses the text around calls; the dialects parse the calls."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ NewId = Callable[[], str]
 
 
 class Calls(abc.ABC):
-    """Parts an answer into text and calls, the same wherever its pieces are cut.
+    """Splits an answer into text and calls. The result does not depend on how the answer is cut into pieces.
 
-    A call that does not begin as the dialect writes it, or asks for a tool that is not on offer, is text. One newline
-    before a call, and white space between calls and after the last, belong to the calls: templates write them.
+    If a call does not begin in the dialect's format, or names a tool that the request does not have, it is text. One
+    newline before a call, and white space between calls and after the last call, belong to the calls, because templates
+    write them.
 
-    An answer that was cut ends with what is certain: what may be the beginning of a mark or of a call is left out, and
-    a call's arguments end where the model's did.
+    The parser of a cut answer returns only what is certain: it omits a possible beginning of a mark or of a call, and a
+    call's arguments end where the model stopped.
     """
 
     def __init__(self, tools: Mapping[str, Tool], new_id: NewId) -> None:
-        """`tools` are those on offer, by name; `new_id` names a call."""
+        """`tools` maps names to the tools that may be called; `new_id` creates the id of a call."""
         self.tools = tools
         self.count = 0
         self._new_id = new_id
         self._buffer = ""
-        # The newline before a mark, until it is known that the mark begins a call.
+        # The newline before a mark, until it is certain that the mark begins a call.
         self._newline = ""
         self._state: Callable[[list[Part]], None] = self._text
 
     def feed(self, text: str) -> list[Part]:
-        """Return what is certain now."""
+        """Return the parts that are certain now."""
         self._buffer += text
         parts: list[Part] = []
         while True:
@@ -44,11 +45,11 @@ class Calls(abc.ABC):
 
     @property
     def is_midway(self) -> bool:
-        """Whether a call has begun whose arguments are not over."""
+        """Whether a call has begun whose arguments have not ended."""
         return self._state not in {self._text, self._between, self._inside, self._leave}
 
     def end(self, *, is_cut: bool) -> list[Part]:
-        """Return what was held back; the text is over. `is_cut` when the model would have gone on."""
+        """Return the held-back text at the end of the answer. `is_cut`: the model would have continued."""
         parts: list[Part] = []
         if self._state == self._text:
             parts.append(Text(without_begun(self._buffer, CALL_OPEN) if is_cut else self._buffer))
@@ -72,11 +73,11 @@ class Calls(abc.ABC):
 
     @abc.abstractmethod
     def _read_unclosed(self, parts: list[Part]) -> bool:
-        """The text ended after an opening mark, before it was certain that a call follows: whether one does."""
+        """Read a call whose closing mark is missing, at the end of the text. Return whether there is a call."""
 
     @abc.abstractmethod
     def _cut_short(self, parts: list[Part]) -> None:
-        """The text ended inside of a call's arguments."""
+        """The text ended inside a call's arguments."""
 
     def _begin(self, parts: list[Part], name: str) -> None:
         parts.append(ToolCall(self.count, self._new_id(), name))
@@ -86,17 +87,17 @@ class Calls(abc.ABC):
         parts.append(ToolArguments(self.count - 1, text))
 
     def _take(self, length: int) -> str:
-        """Remove so many characters from the front of the buffer, and return them."""
+        """Remove `length` characters from the front of the buffer, and return them."""
         taken, self._buffer = self._buffer[:length], self._buffer[length:]
         return taken
 
     def _refuse(self, parts: list[Part]) -> None:
-        """What follows the mark is no call: the mark is text."""
+        """There is no call after the mark: the mark is text."""
         parts.append(Text(self._newline + CALL_OPEN))
         self._state = self._text
 
     def _leave(self, parts: list[Part]) -> None:
-        """Behind the arguments: wait for the closing mark."""
+        """After the arguments: wait for the closing mark."""
         close = self._buffer.find(CALL_CLOSE)
         if close >= 0:
             self._remainder(parts, self._take(close))
@@ -104,7 +105,7 @@ class Calls(abc.ABC):
             self._state = self._between
 
     def _remainder(self, parts: list[Part], text: str) -> None:
-        """What stood between a call's arguments and its closing mark; nothing that the model says is lost."""
+        """Keep the text between a call's arguments and its closing mark, so that no text of the model is lost."""
         if text.strip() not in {"", "}"}:
             parts.append(Text(text))
 

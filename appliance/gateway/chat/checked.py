@@ -1,4 +1,4 @@
-"""Looks at finished answers beside the schemas that their grammar does not hold in full."""
+"""Checks finished answers against schemas that the grammar does not enforce completely."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from appliance.json_schema import is_broken
 
 
 class Unheld:
-    """What the answers to one request may break, and what they broke.
+    """The schema keywords that the answers to one request may break, and the schemas that they broke.
 
     Attributes:
-        places: of keywords: "response_format#/properties/a/uniqueItems"; empty where everything is held.
-        broken: names of formats and tools whose schemas a finished answer certainly broke.
+        places: paths of the keywords: "response_format#/properties/a/uniqueItems"; empty if all are enforced.
+        broken: names of the formats and tools whose schemas a finished answer certainly broke.
     """
 
     def __init__(self, places: tuple[str, ...] = (), schemas: Mapping[str, Any] | None = None, text: str = "") -> None:
-        """Take the client's schemas by what they are called, and which of them the answer's text has to match."""
+        """`schemas` maps names to the client's schemas; `text` names the schema of the answer's text."""
         self.places = places
         self.broken: list[str] = []
         self._schemas = schemas or {}
         self._text = text
 
     def check(self, called: str, text: str) -> None:
-        """Look at a finished text beside the schema that is called so, if there is one."""
+        """Check a finished text against the schema of this name, if there is one."""
         if called not in self._schemas or called in self.broken:
             return
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            return  # an answer that was cut, or a call that was written freely
+            return  # an answer that was cut, or a call without a grammar
         if is_broken(self._schemas[called], value):
             self.broken.append(called)
 
     def check_text(self, text: str) -> None:
-        """Look at the text of an answer without calls."""
+        """Check the text of an answer without calls."""
         self.check(self._text, text)
 
 
 class CheckedReader(Reader):
-    """A reader that hands whole texts and arguments to `Unheld`."""
+    """A reader that passes complete texts and arguments to `Unheld`."""
 
     def __init__(self, unheld: Unheld, *how: Any, **more: Any) -> None:
-        """Take what a reader takes, after what looks at its answer."""
+        """`unheld` checks the answer; `Reader` gets the other arguments."""
         super().__init__(*how, **more)
         self._unheld = unheld
         self._texts: list[str] = []

@@ -1,6 +1,6 @@
-"""Tool calls as Qwen3-Coder writes them: `<function=name>` with a `<parameter=x>` for each argument, values unquoted.
+"""Tool calls in Qwen3-Coder's format: `<function=name>` with a `<parameter=x>` for each argument, values unquoted.
 
-What a value is, the tool's schema says; arguments come out as one JSON object, texts in it piece by piece.
+The tool's schema decides the type of a value. The arguments become one JSON object; texts in it are streamed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARAMETER_CLOSE = "</parameter>"
 _FUNCTION = re.compile(r"\s*<function=([^>\n]+)>")
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>")
 _HEAD = "<function="
-# What templates write for the values that JSON calls otherwise.
+# What templates write for values that have another spelling in JSON.
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "none": None}
 _KINDS: Mapping[type, str] = {bool: "boolean", type(None): "null", int: "integer", float: "number"}
 
@@ -51,7 +51,7 @@ class CoderCalls(Calls):
             self._refuse(parts)
 
     def _in_function(self, parts: list[Part]) -> None:
-        """Between parameters: only a parameter or an end means something here."""
+        """Between parameters: only a parameter or an end has a meaning here."""
         parameter = _PARAMETER.search(self._buffer)
         ends = [(at, mark) for mark in (FUNCTION_CLOSE, CALL_CLOSE) if (at := self._buffer.find(mark)) >= 0]
         at, mark = min(ends, default=(-1, ""))
@@ -103,7 +103,7 @@ def _properties(tool: Tool) -> Mapping[str, Any]:
 
 
 def kinds(schema: Any) -> set[str]:
-    """The JSON types that a property's schema names; empty when it names none. References are not followed."""
+    """The JSON types that a property's schema names; empty if it names none. References are not followed."""
     if not isinstance(schema, Mapping):
         return set()
     named = schema.get("type", [])
@@ -121,11 +121,11 @@ def _list(value: Any) -> Iterable[Any]:
 
 
 def _json(text: str, schema: Any) -> str:
-    """The value as JSON: what its schema allows, else what it looks like, else a text."""
+    """The value as JSON: by the types that its schema allows, else by how the value looks, else as a text."""
     allowed = kinds(schema)
     word = text.strip()
     try:
-        # It refuses half a surrogate pair, which no answer could carry.
+        # The parser rejects unpaired surrogates, which no answer could contain.
         value = pydantic_core.from_json(word, allow_inf_nan=False)
         if "string" in allowed and (isinstance(value, str) or not _is_of(value, allowed)):
             return _quoted(text)
@@ -144,7 +144,7 @@ def _is_of(value: Any, allowed: set[str]) -> bool:
 
 
 def _escaped(text: str) -> str:
-    """The text inside of a JSON string."""
+    """The text as it appears inside a JSON string."""
     return _quoted(text)[1:-1]
 
 

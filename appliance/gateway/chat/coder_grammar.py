@@ -1,4 +1,4 @@
-"""The parameters of one call in Qwen3-Coder's form, as rules of a grammar. What it cannot say by rules it refuses."""
+"""The parameters of a call in Qwen3-Coder's format, as rules of a grammar. It rejects what rules cannot express."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from appliance.gateway.chat.request import Tool
 from appliance.json_schema import ARGUMENTS
 
 _END = '"\\n</parameter>\\n"'
-# A text up to the mark that ends it; any parameter of any name.
+# A text up to the mark that ends it, and any parameter of any name.
 SHARED = (
     "parameter_text[lazy]: /(.|\\n)*\\n<\\/parameter>\\n/",
     'parameter_any: "<parameter=" /[^>\\n]+/ ">\\n" parameter_text',
@@ -25,7 +25,7 @@ _OBJECT = frozenset({"type", "properties", "required", "additionalProperties", "
 
 @dataclass(frozen=True)
 class Parameter:
-    """The right side of a parameter's rule, and how often it comes: "", "?" or "*"."""
+    """The right side of a parameter's rule, and how often the parameter may occur: "", "?" or "*"."""
 
     content: str
     count: str
@@ -35,12 +35,12 @@ def parameters(tool: Tool, schema: Mapping[str, Any], unheld: list[str]) -> Iter
     """Yield the rules of a call's parameters, in the order of the lowered schema.
 
     Args:
-        tool: the one to call.
-        schema: of its arguments.
-        unheld: takes where the schema says what this form cannot.
+        tool: the tool to call.
+        schema: the schema of its arguments.
+        unheld: this function adds the paths of schema parts that this format cannot express.
 
     Raises:
-        RequestError: it says so, and the tool is strict.
+        RequestError: the schema has such a part, and the tool is strict.
     """
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or not set(schema) <= _OBJECT:

@@ -1,4 +1,4 @@
-"""The texts that a model's tokenizer reads as control tokens, and where content has them. It encodes nothing."""
+"""Finds the texts that a model's tokenizer reads as control tokens. It encodes nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import tokenizers
 
 from appliance.chat_template.json_text import JsonText
 
-# Private use, planes 15 and 16: no letters, no spaces, unchanged by filters such as `upper` and by normal forms.
+# Private use, planes 15 and 16: no letters, no spaces; filters such as `upper` and normal forms do not change them.
 _SIGNS = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
-# Shorter than this an end of a text is no sign of a control text: any "<" would be.
+# A shorter end of a text is no sign of a control text: every "<" would be.
 _LEAST_PART = 2
 _MARK = re.compile(r"\S{3,}")
 
@@ -24,9 +24,9 @@ class Marked:
     """A conversation whose content cannot be read as control tokens.
 
     Attributes:
-        messages, tools, options: as the template gets them.
-        sign: a character that stands inside of each text that would be a control token, and nowhere else; empty if
-            there is none.
+        messages, tools, options: the template's input.
+        sign: a character that was inserted into each text that would be a control token, and occurs nowhere else;
+            empty if there is no such text.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -38,8 +38,9 @@ class Marked:
 class ControlTexts:
     """The control texts of one model.
 
-    Special tokens are, whoever wrote them. Other added tokens that the template itself writes (`<tool_call>`,
-    `<think>`) are in what users and tools say; the model and the application write them with good reason.
+    Special tokens are control texts in all content. Other added tokens that the template itself writes (`<tool_call>`,
+    `<think>`) are control texts only in content of users and tools; the model and the application have reasons to write
+    them.
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, template: str = "") -> None:
@@ -57,7 +58,7 @@ class ControlTexts:
         tools: Sequence[Mapping[str, Any]],
         options: Mapping[str, Any],
     ) -> Marked:
-        """Put a sign into each control text of the content; without any the conversation is what it was."""
+        """Insert a sign into each control text of the content; a conversation without control texts stays unchanged."""
         parts = (
             *((_content(message), self._finder(message)) for message in messages),
             *((tool, self._all) for tool in tools),
@@ -78,7 +79,7 @@ class ControlTexts:
 
 
 class _Finder:
-    """Finds texts of a set in others: whole, or a part of one at an end, which a neighbour could complete."""
+    """Finds texts of a set in other texts: whole, or a part at an end, which the neighbouring text could complete."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         wanted = [text for text in texts if len(text) >= _LEAST_PART]
@@ -86,16 +87,16 @@ class _Finder:
         self._heads = {text[:length] for text in wanted for length in range(_LEAST_PART, len(text))}
         self._tails = {text[-length:] for text in wanted for length in range(_LEAST_PART, len(text))}
         self._lengths = sorted({len(part) for part in self._heads})
-        # Most texts are done with after a look at two characters.
+        # For most texts, a check of two characters is enough.
         self._head_ends = {part[-_LEAST_PART:] for part in self._heads}
         self._tail_begins = {part[:_LEAST_PART] for part in self._tails}
 
     def is_in(self, text: str) -> bool:
-        """Whether there is one."""
+        """Whether the text contains one of the set, whole or in part."""
         return self._whole.search(text) is not None or self._begins(text) or self._ends(text)
 
     def signed(self, text: str, sign: str) -> str:
-        """The text with the sign in each."""
+        """The text with the sign inserted into each control text."""
         begins, ends = self._begins(text), self._ends(text)
         found = self._whole.sub(lambda first: first[0] + sign, text)
         if ends:
@@ -107,14 +108,14 @@ class _Finder:
         return found
 
     def _begins(self, text: str) -> bool:
-        """Whether it begins with the last characters of one, white space aside: templates trim."""
+        """Whether the text begins with the end of a control text. Templates trim, so white space is ignored."""
         content = text.lstrip() if text[:1].isspace() else text
         if content[:_LEAST_PART] not in self._tail_begins:
             return False
         return any(content[:length] in self._tails for length in self._lengths)
 
     def _ends(self, text: str) -> bool:
-        """Whether it ends with the first characters of one."""
+        """Whether the text ends with the beginning of a control text."""
         content = text.rstrip() if text[-1:].isspace() else text
         if content[-_LEAST_PART:] not in self._head_ends:
             return False
@@ -122,7 +123,7 @@ class _Finder:
 
 
 def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
-    """An expression for the first character of each of them, so that those that overlap are found too."""
+    """A pattern for the first character of each text, so that overlapping texts are found too."""
     if not texts:
         return re.compile(r"(?!)")
     firsts: dict[str, list[str]] = {}
@@ -132,7 +133,7 @@ def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
 
 
 def _content(message: Mapping[str, Any]) -> dict[str, Any]:
-    """What a client writes freely: all but the role, which templates compare."""
+    """The fields that a client writes freely: all but the role, which templates compare."""
     return {name: value for name, value in message.items() if name != "role"}
 
 
@@ -165,7 +166,7 @@ def _changed(value: Any, finder: _Finder, sign: str) -> Any:
 
 
 def unsigned_json(text: str, sign: str) -> str:
-    """The text with the sign itself where a template has written it as JSON in ASCII."""
+    """The text with the plain sign where a template has written the sign as JSON in ASCII."""
     return text.replace(_in_json(sign), sign)
 
 
@@ -174,7 +175,7 @@ def _in_json(sign: str) -> str:
 
 
 def _unused_sign(texts: Sequence[str]) -> str:
-    """The first private character that no text has, not even as JSON."""
+    """The first private character that no text contains, not even in a JSON escape."""
     used: set[str] = set()
     for text in texts:
         if not text.isascii():

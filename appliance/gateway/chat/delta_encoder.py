@@ -1,4 +1,4 @@
-"""Lets a form of parts answer a model that speaks in text: a reader stands between them."""
+"""Connects an encoder of parts with a model that writes text: a reader turns the text into parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PartEncoder(Protocol):
         """Events before the first piece."""
 
     def events(self, piece: Piece) -> bytes:
-        """Events for one piece; empty if there is nothing to say."""
+        """Events for one piece; empty if the piece adds nothing."""
 
     def tail(self) -> bytes:
         """Events after the last piece."""
@@ -27,7 +27,7 @@ class PartEncoder(Protocol):
 
 
 class DeltaEncoder:
-    """A form of deltas, see `HttpAnswer`."""
+    """An encoder of deltas; see `AnswerEncoder`."""
 
     def __init__(self, encoder: PartEncoder, reader: Reader) -> None:
         self._encoder = encoder

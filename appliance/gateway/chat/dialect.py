@@ -1,4 +1,4 @@
-"""How a model writes tool calls and whether it thinks, by the words of its manifest. An unknown word is refused."""
+"""How a model writes tool calls and whether it thinks, from its manifest. Unknown formats cause an error."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PARSERS: Mapping[str, type[Calls]] = {"hermes": HermesCalls, "qwen3-coder": Code
 
 @dataclass(frozen=True)
 class Dialect:
-    """One model's ways.
+    """The output conventions of one model.
 
     Attributes:
-        tools: the form of its calls, one of PARSERS; empty when it was not trained to call tools.
+        tools: the format of its tool calls, a key of PARSERS; empty if the model was not trained to call tools.
         thinks: whether it can think before it answers.
     """
 
@@ -30,10 +30,10 @@ class Dialect:
 
     @classmethod
     def from_manifest(cls, conversation: Conversation) -> Dialect:
-        """Read the manifest's words.
+        """Read the manifest's section.
 
         Raises:
-            UnsupportedError: it names a form of calls that this program does not know.
+            UnsupportedError: the manifest names a format of tool calls that this version does not support.
         """
         if conversation.tools and conversation.tools not in PARSERS:
             raise UnsupportedError(
@@ -46,7 +46,7 @@ class Dialect:
         """Return the tokens of the marks that this model writes.
 
         Raises:
-            UnsupportedError: the tokenizer does not have one of them.
+            UnsupportedError: the tokenizer lacks one of them.
         """
         found: dict[str, int] = {}
         for text in Conversation(self.tools, self.thinks).marks:

@@ -1,6 +1,6 @@
-"""Texts to tokens and back with the library's tokenizer, so that no call holds the interpreter's lock for long.
+"""Encodes and decodes text with the tokenizers library. No call holds the interpreter's lock (GIL) for long.
 
-The library releases the lock in its calls for batches alone; a long text goes through these, on a thread of our own.
+The library releases the lock only in its batch calls. Long texts use these calls, on a separate thread.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import TypeVar
 
 import tokenizers
 
-# Below this many characters or tokens the work takes less than a thread switch is worth.
+# Below this number of characters or tokens, the work takes less time than a thread switch.
 _INLINE = 2048
-# Long texts of all requests together use this many processors at most: streams go on beside them.
+# Long texts of all requests together use at most this many processors, so that streams continue meanwhile.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="encoder")
-# No client can know it.
+# It is random, so clients cannot guess it.
 _SEPARATOR = f"\U0010fffd{secrets.token_hex(16)}\U0010fffd"
 Result = TypeVar("Result")
 
 
 class Encoder:
-    """One tokenizer; safe to use by several requests at once."""
+    """One tokenizer; several requests can use it at once."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._plain = _without_added_tokens(tokenizer)
         self._splitter = _of_added_tokens_alone(tokenizer)
         added = tokenizer.get_added_tokens_decoder()
-        # The splitter numbers them anew.
+        # The splitter gives the added tokens new numbers.
         self._numbers = {self._splitter.token_to_id(token.content): number for number, token in added.items()}
 
     async def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
@@ -46,14 +46,14 @@ class Encoder:
 
         Args:
             text: the prompt, with the sign in each text that must not become a control token.
-            sign: see `Marked`; it is no part of the prompt. Empty: nothing has to be kept from becoming one.
+            sign: see `Marked`; it is not part of the prompt. Empty if no text has to be kept from becoming one.
         """
         if not sign:
             return await self.encode(text)
         return await _run(lambda: self._encode_signed(text, sign), len(text))
 
     async def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of tokens, special ones written out."""
+        """Return the text of tokens; special tokens are included."""
 
         def decode() -> str:
             return str(self._tokenizer.decode_batch([list(ids)], skip_special_tokens=False)[0])
@@ -61,25 +61,25 @@ class Encoder:
         return await _run(decode, len(ids))
 
     def _encode_signed(self, text: str, sign: str) -> list[int]:
-        """The template's control tokens as they are, and the text between them by the tokenizer's other rules."""
+        """Keep the template's control tokens, and encode the text between them by the tokenizer's other rules."""
         controls = self._controls(text)
         clean = text.replace(sign, "")
         unsigned = [(token, _without(text, sign, span)) for token, span in controls]
         if self._controls(clean) == unsigned:
-            # The signs were at ends that no neighbour completed.
+            # The signs were at ends of texts, and no neighbouring text completed a control text.
             return self._fast(self._tokenizer, clean)
         pieces, end = [], 0
         for _, (begin, after) in unsigned:
             pieces.append(clean[end:begin])
             end = after
-        # One call for all pieces: each stands after an added token, as in the prompt itself.
+        # One call for all pieces: each piece follows an added token, as in the prompt itself.
         joined = _SEPARATOR.join([*pieces, clean[end:]])
         numbers = iter(token for token, _ in controls)
         separator = self._plain.token_to_id(_SEPARATOR)
         return [next(numbers) if token == separator else token for token in self._fast(self._plain, joined)]
 
     def _controls(self, text: str) -> list[tuple[int, tuple[int, int]]]:
-        """The added tokens of a text, each with where it begins and ends."""
+        """The added tokens of a text, each with its start and end."""
         encoding = self._splitter.encode_batch([text], add_special_tokens=False)[0]
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         return [(self._numbers[token], span) for token, span in pairs if token in self._numbers]
@@ -91,7 +91,7 @@ class Encoder:
 
 
 def _without_added_tokens(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """The same model, shared, to which every text is a text but one: the separator of pieces."""
+    """The same model (shared), but without control texts. The separator of pieces is the only added token."""
     plain = tokenizers.Tokenizer(tokenizer.model)
     if tokenizer.normalizer is not None:
         plain.normalizer = tokenizer.normalizer
@@ -102,7 +102,7 @@ def _without_added_tokens(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokeniz
 
 
 def _of_added_tokens_alone(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """Finds added tokens by the tokenizer's own rules; all that is between two of them is one token, 0."""
+    """A tokenizer that finds added tokens by the original rules; the text between two of them is one token, 0."""
     splitter = tokenizers.Tokenizer(tokenizers.models.WordLevel({"": 0}, unk_token=""))
     if tokenizer.normalizer is not None:
         splitter.normalizer = tokenizer.normalizer
@@ -113,7 +113,7 @@ def _of_added_tokens_alone(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokeni
 
 
 def _without(text: str, sign: str, span: tuple[int, int]) -> tuple[int, int]:
-    """Where a span is once the signs are gone."""
+    """The position of a span after the signs are removed."""
     begin, end = span
     before = text.count(sign, 0, begin)
     return begin - before, end - before - text.count(sign, begin, end)

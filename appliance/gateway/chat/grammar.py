@@ -1,7 +1,7 @@
-"""Grammars that an answer must follow: calls with their arguments, thoughts before them. It writes them, no more.
+"""Writes the grammar that an answer must follow: calls with their arguments, and thoughts before them.
 
-They are in llguidance's Lark dialect (its docs/syntax.md). A lazy text ends with the first mark in it, so that what
-follows a mark is bound whatever stood before.
+The grammars are in llguidance's Lark dialect (its docs/syntax.md). A lazy text ends with the first mark in it, so the
+rules after a mark apply whatever text came before it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from appliance.gateway.chat.marks import CALL_CLOSE, CALL_OPEN, THINK_CLOSE, THI
 from appliance.gateway.chat.request import Tool
 from appliance.json_schema import ARGUMENTS, FREELY_SPACED
 
-# By the tool's name, what its arguments must be: lowered schemas. Those of other tools are free.
+# Tool name → lowered schema of its arguments. The arguments of other tools are free.
 Schemas = Mapping[str, Mapping[str, Any]]
 _NO_LETTERS = re.compile("[^a-z0-9_]")
 _NEWLINE = '"\\n"'
 
 
 class Grammar:
-    """One answer's grammar, put together rule by rule; `form` is how the model writes calls, one of `PARSERS`."""
+    """The grammar of one answer, built rule by rule; `form` is the model's format of calls, a key of `PARSERS`."""
 
     def __init__(self, form: str) -> None:
         self._form = form
@@ -33,24 +33,24 @@ class Grammar:
 
     @property
     def unheld(self) -> tuple[str, ...]:
-        """Where tools' schemas say what this form of calls cannot hold: "tool#/properties/a"."""
+        """Paths of tool schema parts that this format of calls cannot enforce: "tool#/properties/a"."""
         return tuple(self._unheld)
 
     def text(self, *, thought: str, answer: str) -> str:
-        """Return the grammar: a thought (see `thought`) or nothing, then the answer; both are right sides of rules."""
+        """Return the grammar: `thought` (may be empty), then `answer`; both are right sides of rules."""
         return "\n".join([f"start: {thought} ({answer})", *self._rules]) + "\n"
 
     def thought(self, *, is_open: bool) -> str:
-        """A thought, as templates write it; `is_open` when the prompt has its opening mark already."""
+        """A thought in the templates' format; `is_open`: the prompt already contains its opening mark."""
         close = f"{self._text_to(THINK_CLOSE)} {_NEWLINE} {_NEWLINE}"
         return close if is_open else f"{_literal(THINK_OPEN)} {_NEWLINE} {close}"
 
     def format(self, lowered: Mapping[str, Any]) -> str:
-        """A JSON answer of this schema."""
+        """A JSON answer that follows this schema."""
         return self._rule("format", json_rule(lowered, FREELY_SPACED))
 
     def text_or_calls(self, tools: Sequence[Tool], schemas: Schemas, *, several: bool) -> str:
-        """Words, calls, or words and then calls. See `calls`."""
+        """Text, calls, or text and then calls. See `calls`."""
         inside, more = self._inside(tools, schemas, several=several)
         plain = self._rule("plain", "/(.|\\n)+/")
         return f"{plain}? | {self._text_to(CALL_OPEN)} {inside}{more}"
@@ -59,18 +59,18 @@ class Grammar:
         """Calls of the tools.
 
         Args:
-            tools: those that may be called.
+            tools: the tools that may be called.
             schemas: see Schemas.
-            several: one or more; otherwise exactly one.
+            several: allow several calls; otherwise exactly one.
 
         Raises:
-            RequestError: a strict tool's schema cannot be written as this form of calls.
+            RequestError: this format of calls cannot express a strict tool's schema.
         """
         inside, more = self._inside(tools, schemas, several=several)
         return f"{_literal(CALL_OPEN)} {inside}{more}"
 
     def _inside(self, tools: Sequence[Tool], schemas: Schemas, *, several: bool) -> tuple[str, str]:
-        """What follows a call's opening mark, and what may follow that."""
+        """The rule after a call's opening mark, and the rule for further calls."""
         free = {"type": "object"}
         rules = [self._call(index, tool, schemas.get(tool.name, free)) for index, tool in enumerate(tools)]
         inside = self._rule("inside", " | ".join(rules))
@@ -98,9 +98,9 @@ class Grammar:
         return " ".join([_literal(f"\n<function={tool.name}>\n"), *parameters, end])
 
     def _text_to(self, mark: str) -> str:
-        """Any text up to the first such mark, with it."""
+        """Any text up to the first mark, including the mark."""
         name = f"text_to_{'call' if mark == CALL_OPEN else 'thought'}"
-        # A slash would end the expression.
+        # A slash would end the regular expression.
         self._rule(f"{name}[lazy]", "/(.|\\n)*" + mark.replace("/", "\\/") + "/")
         return name
 

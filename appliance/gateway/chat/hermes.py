@@ -1,6 +1,6 @@
-"""Tool calls as Qwen2.5 and Qwen3 write them: `<tool_call>` around a JSON object with `name` and `arguments`.
+"""Tool calls in the format of Qwen2.5 and Qwen3: `<tool_call>` around a JSON object with `name` and `arguments`.
 
-Hermes 2 Pro's form. The arguments go on as they come, in the model's own characters.
+This is Hermes 2 Pro's format. The arguments are streamed unchanged, in the model's own characters.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HermesCalls(Calls):
             self._object = JsonObject()
             self._state = self._in_arguments
         elif close >= 0:
-            # Other keys, or in another order: it can only be read whole.
+            # Other keys, or another order of keys: the object can only be parsed as a whole.
             if self._read_whole(parts, self._buffer[:close]):
                 self._take(close + len(CALL_CLOSE))
                 self._state = self._between
@@ -57,7 +57,7 @@ class HermesCalls(Calls):
             self._state = self._leave
 
     def _in_broken(self, parts: list[Part]) -> None:
-        """The arguments are not JSON. The client has their beginning; it gets the rest as the model wrote it."""
+        """The arguments are not JSON. The client already has their beginning, so it gets the rest unchanged."""
         close = self._buffer.find(CALL_CLOSE)
         if close >= 0:
             self._arguments(parts, _without_brace(self._take(close)))
@@ -73,7 +73,7 @@ class HermesCalls(Calls):
 
     def _read_whole(self, parts: list[Part], text: str) -> bool:
         try:
-            # It refuses half a surrogate pair, which no answer could carry.
+            # The parser rejects unpaired surrogates, which no answer could contain.
             call = pydantic_core.from_json(text, allow_inf_nan=False)
             if not isinstance(call, dict) or not isinstance(call.get("name"), str) or call["name"] not in self.tools:
                 return False
@@ -89,7 +89,7 @@ class HermesCalls(Calls):
 
 
 def _text(literal: str) -> str:
-    """The text of a JSON string; an empty one, which names no tool, if it is none."""
+    """The text of a JSON string; if it is invalid, an empty text, which names no tool."""
     try:
         return str(json.loads(literal))
     except ValueError:
@@ -97,5 +97,5 @@ def _text(literal: str) -> str:
 
 
 def _without_brace(text: str) -> str:
-    """Without the brace that closes the call itself."""
+    """Remove the brace that closes the call itself."""
     return text.rstrip().removesuffix("}").rstrip()

@@ -1,4 +1,4 @@
-"""A conversation's messages as the template gets them: calls with their arguments as objects, byte by byte as sent."""
+"""A conversation's messages for the template: arguments of calls become objects that keep their original text."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from appliance.chat_template.json_text import JsonText
 from appliance.errors import RequestError
 from appliance.gateway.chat.request import Tool
 
-# What a function without parameters takes.
+# The schema of a function without parameters.
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
 def for_template(messages: Sequence[Mapping[str, Any]], param: str) -> list[dict[str, Any]]:
-    """Return the messages with every call's arguments parsed: templates write objects, not texts.
+    """Return the messages with the arguments of all calls parsed, because templates expect objects, not texts.
 
-    The objects keep the text they were parsed from, so that a template renders the very characters that the model
-    wrote, and a growing conversation keeps its prefix. That text may be the beginning of an object alone, or one with
-    a fault: an answer that was cut, or a model that erred, is sent back as it was.
+    The objects keep the text from which they were parsed. So a template renders exactly the characters that the model
+    wrote, and a growing conversation keeps its prefix. The text may be incomplete or invalid JSON: an answer that was
+    cut, or a model's error, is sent back unchanged.
 
     Raises:
-        RequestError: arguments do not begin as a JSON object; `param` is what the client calls the messages.
+        RequestError: arguments do not begin like a JSON object; `param` is the client's name for the messages.
     """
     return [_message(message, f"{param}[{index}]") for index, message in enumerate(messages)]
 
 
 def uses_tools(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the conversation has calls or their results in it."""
+    """Whether the conversation contains calls or their results."""
     return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
 
 
 def tool_for_template(tool: Tool) -> dict[str, Any]:
-    """Return the tool in the form that OpenAI and Hugging Face document; keys always in the same order."""
+    """Return the tool in the format that OpenAI and Hugging Face document; the keys are always in the same order."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters or _NO_PARAMETERS}
     return {"type": "function", "function": function}
 
@@ -50,7 +50,7 @@ def _call(call: Mapping[str, Any], where: str) -> dict[str, Any]:
     function = call["function"]
     text = function["arguments"]
     param = f"{where}.function.arguments"
-    # An empty text is what some clients make of no arguments.
+    # Some clients send an empty text for no arguments.
     source = text if text.strip() else "{}"
     if not source.lstrip().startswith("{"):
         raise RequestError(f"{param} must be a JSON object", param=param)
@@ -58,9 +58,9 @@ def _call(call: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _object(source: str) -> JsonText:
-    """The object; of one that was cut, what stands before the cut; of one with a fault, nothing."""
+    """The object; if it was cut, the part before the cut; if it is invalid, an empty object."""
     try:
-        # White space around a whole object is the client's, not the model's.
+        # White space around a complete object comes from the client, not from the model.
         return JsonText(_read(source, partly=False), source.strip())
     except ValueError:
         pass
@@ -71,7 +71,7 @@ def _object(source: str) -> JsonText:
 
 
 def _read(source: str, *, partly: bool) -> dict[str, Any]:
-    """Parse what begins with a brace; raises ValueError."""
+    """Parse a text that begins with a brace; raises ValueError."""
     found: dict[str, Any] = pydantic_core.from_json(
         source, allow_inf_nan=False, allow_partial="trailing-strings" if partly else False
     )

@@ -1,4 +1,4 @@
-"""Fill-in-the-middle: a prompt from what stands before and after a gap, for models that have the tokens for it."""
+"""Fill-in-the-middle: builds a prompt from the text before and after a gap, for models with the tokens for this."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MARKS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
 async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suffix: str) -> Sequence[int]:
-    """Return the prompt's token ids; `prefix` is text or tokens, and either may be empty. Neither writes a token.
+    """Return the prompt's token ids. `prefix` is text or tokens; each part may be empty. Control texts stay text.
 
     Raises:
-        RequestError: the model has no tokens for it, or the prefix has an id that it does not know.
+        RequestError: the model has no fill-in-the-middle tokens, or the prefix has an unknown token id.
         PromptTooLongError: see `ServedModel.check_length`.
     """
     before, after, middle = (model.tokenizer.token_to_id(mark) for mark in _MARKS)

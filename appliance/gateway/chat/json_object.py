@@ -1,4 +1,4 @@
-"""Follows a JSON object through pieces of text to its last brace. It looks at strings and brackets, not at the rest."""
+"""Finds the end of a JSON object in pieces of text. It checks only strings and brackets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ _CLOSER = {"{": "}", "[": "]"}
 
 
 class JsonObject:
-    """Where an object that begins with the first character scanned is over.
+    """The state of one object, which begins with the first scanned character.
 
     Attributes:
-        is_whole: its last brace was seen.
-        is_broken: a bracket does not fit, or a string has a raw control character.
+        is_whole: the last brace was scanned.
+        is_broken: a bracket does not match, or a string has a raw control character.
     """
 
     def __init__(self) -> None:

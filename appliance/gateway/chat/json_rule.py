@@ -10,5 +10,5 @@ from appliance.json_schema import compiler_schema
 
 
 def json_rule(lowered: Mapping[str, Any], spacing: Mapping[str, Any]) -> str:
-    """Return the rule of a lowered schema; `spacing` is one of the options in `appliance.json_schema`."""
+    """Return the rule for a lowered schema; `spacing` is one of the options in `appliance.json_schema`."""
     return f"%json {json.dumps(compiler_schema(lowered, spacing))}"

@@ -1,4 +1,4 @@
-"""The marks that models put around thoughts and calls, and how much of one may be at the end of a text."""
+"""The marks that models put around thoughts and calls, and the search for a partial mark at the end of a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["CALL_CLOSE", "CALL_OPEN", "THINK_CLOSE", "THINK_OPEN", "held_back"]
 
 
 def held_back(text: str, mark: str) -> int:
-    """Characters at the end of `text` that may be the beginning of `mark`; the whole mark does not count."""
+    """The number of characters at the end of `text` that may begin `mark`; a complete mark does not count."""
     for length in range(min(len(mark) - 1, len(text)), 0, -1):
         if text.endswith(mark[:length]):
             return length
@@ -16,6 +16,6 @@ def held_back(text: str, mark: str) -> int:
 
 
 def without_begun(text: str, mark: str) -> str:
-    """The text without what may be the beginning of `mark` at its end, and without a newline before that."""
+    """The text without a possible beginning of `mark` at its end, and without a newline before it."""
     length = held_back(text, mark)
     return text[:-length].removesuffix("\n") if length else text

@@ -1,4 +1,4 @@
-"""What an answer is made of, piece by piece. Values only."""
+"""The parts of an answer. Values only."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from appliance.inference.events import TokenLogprob, Usage
 
 @dataclass(frozen=True)
 class Text:
-    """Words for the user."""
+    """Text for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Reasoning:
-    """Words that the model thinks before it answers."""
+    """Text that the model thinks before it answers."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call begins.
+    """The beginning of a call.
 
     Attributes:
-        index: its place among the calls of the answer, from 0.
-        call_id: its name in the conversation; the tool's result refers to it.
-        name: the tool's.
+        index: its position among the calls of the answer, from 0.
+        call_id: its id in the conversation; the tool's result refers to it.
+        name: the tool's name.
     """
 
     index: int
@@ -38,7 +38,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolArguments:
-    """More of a call's arguments: all of them together are one JSON object, if the model wrote one."""
+    """More of a call's arguments; together they are one JSON object, if the model wrote valid JSON."""
 
     index: int
     text: str
@@ -49,12 +49,12 @@ Part = Text | Reasoning | ToolCall | ToolArguments
 
 @dataclass(frozen=True)
 class Piece:
-    """What one response of the model adds to the answer.
+    """What one delta of the model adds to the answer.
 
     Attributes:
         parts: in order; empty while characters are held back.
-        token_ids: the tokens that came with it.
-        logprobs: one entry a token if they were asked for.
+        token_ids: the tokens of the delta.
+        logprobs: one entry per token if the client requested them.
         finish_reason: "stop", "length" or "tool_calls" with the last piece, else empty.
         usage: with the last piece.
         stop_reason: see Delta.
@@ -69,7 +69,7 @@ class Piece:
 
 
 def joined(parts: list[Part]) -> tuple[Part, ...]:
-    """The same parts with neighbours of one kind made one, and empty ones left out."""
+    """The parts, with neighbours of the same kind merged and empty parts omitted."""
     found: list[Part] = []
     for part in parts:
         if isinstance(part, ToolCall):

@@ -1,4 +1,4 @@
-"""From a conversation to what the engine is asked: prompt, grammar, and a reader for the answer. It samples nothing."""
+"""Turns a conversation into a prompt, a grammar and a reader for the answer. It samples nothing."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.chat.structure import Bound
 
 _SWITCH = "enable_thinking"
-# The template's own; a client's options replace none of them.
+# The template's own variables; a client's options cannot replace them.
 _RESERVED = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token", "raise_exception"}
     | {"strftime_now", "namespace", "range", "dict", "lipsum", "cycler", "joiner", _SWITCH}
 )
 _INLINE_MESSAGES = 32
-# The engine's limit of what a bias can do; it makes a token unlikely beyond all others.
+# The engine's lowest bias; it makes a token less likely than all others.
 _NEVER = -100.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A conversation, ready to be asked.
+    """A conversation that is ready for the engine.
 
     Attributes:
         prompt_ids: the prompt's tokens.
         structure: the engine's `structured_outputs`; None for a free answer.
-        logit_bias: token id → bias that comes to the client's own.
-        client_names: what the client calls the prompt and that which `structured_outputs` comes from, by those names.
-        model: whose answer it will be.
-        tools: those that the answer may call.
-        is_thinking: the prompt ends inside of a thought.
-        continues: the answer goes on with a turn that was begun: the time to think is over.
-        unheld: what of its schemas the answer may break.
+        logit_bias: token id → bias, added to the client's own.
+        client_names: "prompt" and "structured_outputs" → the client's names of the parameters from which they come.
+        model: the model that answers.
+        tools: the tools that the answer may call.
+        is_thinking: the prompt ends inside a thought.
+        continues: the answer continues a turn that was begun, so the model cannot think first.
+        unheld: the schema keywords that the answer may break.
     """
 
     prompt_ids: Sequence[int]
@@ -58,14 +58,14 @@ class Prepared:
     unheld: Unheld = field(default_factory=Unheld)
 
     def settings(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the client's sampling settings, by the engine's names, with what this conversation adds."""
+        """Return the client's sampling settings, by the engine's names, with this conversation's additions."""
         added: dict[str, Any] = {} if self.structure is None else {"structured_outputs": self.structure}
         if self.logit_bias:
             added["logit_bias"] = {**sampling.get("logit_bias", {}), **self.logit_bias}
         return {**sampling, **added}
 
     def reader(self, new_id: NewId = new_call_id) -> Reader:
-        """A reader for one answer; `new_id` names its calls."""
+        """A reader for one answer; `new_id` creates the ids of its calls."""
         dialect = replace(self.model.dialect, thinks=False) if self.continues else self.model.dialect
         kind = functools.partial(CheckedReader, self.unheld) if self.unheld.places else Reader
         return kind(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
@@ -75,7 +75,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
     """Check, render and encode a conversation.
 
     Raises:
-        RequestError: the model cannot do what is asked; the client's own name of it is `param`.
+        RequestError: the model does not support the request; `param` is the client's name for the parameter.
         PromptTooLongError: the conversation does not fit the model's context.
     """
     names = request.client_names
@@ -86,7 +86,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
     return Prepared(
         prompt_ids=ids,
         structure=structure,
-        # The prompt still lists the tools, so that a conversation that goes on with them keeps its prefix.
+        # The prompt still lists the tools, so that a conversation that uses them later keeps its prefix.
         logit_bias={str(model.marks[CALL_OPEN]): _NEVER} if request.tools and not callable_tools else {},
         client_names={
             "prompt": names.messages,
@@ -101,12 +101,12 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
 
 
 async def tokenize(model: ServedModel, request: ChatRequest) -> list[int]:
-    """Return the tokens of a conversation's prompt, also if it is too long; raises as `prepare` does otherwise."""
+    """Return the tokens of a conversation's prompt, even if it is too long; otherwise raises as `prepare` does."""
     return (await _encoded(model, request))[1]
 
 
 async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[int]]:
-    """The prompt's text, with signs where content could be taken for control tokens, and its tokens."""
+    """The prompt's text, with signs where content could be read as control tokens, and its tokens."""
     template = model.chat_template
     param = request.client_names.messages
     _check_tools(model, request)
@@ -127,7 +127,7 @@ async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[
 
 
 def _content(model: ServedModel, request: ChatRequest, options: Mapping[str, Any]) -> Marked:
-    """The conversation as the template gets it."""
+    """The conversation as the template's input."""
     messages = history.for_template(request.messages, request.client_names.messages)
     tools = [history.tool_for_template(tool) for tool in request.tools]
     marked = model.controls.mark(messages, tools, options)
@@ -135,7 +135,7 @@ def _content(model: ServedModel, request: ChatRequest, options: Mapping[str, Any
 
 
 async def _apart(request: ChatRequest, work: Callable[[], Marked]) -> Marked:
-    """Do it on a thread if it is long: Python's own code lets the event loop run between its steps."""
+    """Run `work`, on a thread if it is long: Python code lets the event loop run between its steps."""
     if request.tools or len(request.messages) > _INLINE_MESSAGES:
         return await asyncio.to_thread(work)
     return work()
@@ -166,7 +166,7 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
 
 
 def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
-    """The template's variables: the client's own, and the switch for thinking."""
+    """The template's variables: the client's options, and the switch for thinking."""
     names = request.client_names
     variables = model.chat_template.variables
     for key in request.template_options:
@@ -195,9 +195,9 @@ def _callable(request: ChatRequest) -> tuple[Tool, ...]:
 def _structure(
     model: ServedModel, request: ChatRequest, tools: Sequence[Tool], prompt: str
 ) -> tuple[Mapping[str, Any] | None, Unheld]:
-    """What the engine is told about the answer's form, and what of it the answer may break.
+    """The engine's `structured_outputs`, and the schema keywords that the answer may break.
 
-    None where the answer is free and only parsed.
+    The first is None if the answer is free and is only parsed.
     """
     is_forced = request.tool_choice.mode in {"required", "named"}
     several = request.parallel_tool_calls and request.tool_choice.mode != "named"

@@ -1,4 +1,4 @@
-"""Turns the model's deltas into the parts of an answer, by the model's dialect. One reader an answer."""
+"""Turns the model's deltas into the parts of an answer, by the model's dialect. Each answer has its own reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from appliance.gateway.triton.completion import Delta
 
 
 def new_call_id() -> str:
-    """A call's name, in OpenAI's form."""
+    """A new id of a call, in OpenAI's format."""
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
@@ -22,10 +22,10 @@ class Reader:
     """Reads one answer.
 
     Args:
-        dialect: the model's.
-        tools: those that it may call; without any, marks of calls are text.
-        is_thinking: the prompt ends inside of a thought.
-        new_id: names a call.
+        dialect: the model's dialect.
+        tools: the tools that the model may call; without tools, the marks of calls are text.
+        is_thinking: the prompt ends inside a thought.
+        new_id: creates the id of a call.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Reader:
         self._thoughts = Thoughts(is_open=is_thinking) if dialect.thinks else None
 
     def read(self, delta: Delta) -> Piece:
-        """Return what the delta adds to the answer; the last one brings what was held back."""
+        """Return what the delta adds to the answer; the last delta also releases held-back text."""
         if self._calls is None and self._thoughts is None:
             plain = (Text(delta.text),) if delta.text else ()
             return Piece(plain, delta.token_ids, delta.logprobs, delta.finish_reason, delta.usage, delta.stop_reason)
         parts = self._feed(delta.text)
         reason = delta.finish_reason
         if reason:
-            # The engine names what of the request ended the answer; an end of the model's own has no name.
+            # The engine gives a stop reason only if the request's settings ended the answer, not if the model ended it.
             is_cut = reason == "length" or delta.stop_reason is not None
             parts += self._end(is_cut=is_cut)
             if reason == "stop" and self._calls is not None and self._calls.count:

@@ -1,4 +1,4 @@
-"""What a client wants of a conversation, in no protocol's words. Values only; `prepare` says what is refused."""
+"""A conversation request, independent of any protocol. Values only; `prepare` rejects unsupported requests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that the model may ask for.
+    """A function that the model may call.
 
     Attributes:
         name: letters, digits, "_" and "-".
         description: what it does, for the model; may be empty.
-        parameters: JSON schema of its arguments; None takes none.
-        strict: the arguments must follow the schema, by construction.
+        parameters: JSON schema of its arguments; None: it takes no arguments.
+        strict: a grammar enforces the schema of the arguments.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether the model calls tools: as it likes, never, at least one, or the one of this name."""
+    """Whether the model calls tools: if it decides so, never, at least one, or the one with this name."""
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str = ""
@@ -34,7 +34,7 @@ class ToolChoice:
 
 @dataclass(frozen=True)
 class ClientNames:
-    """What the client's API calls the parts of a conversation, for errors about them."""
+    """The client API's names for the parts of a conversation, for error messages."""
 
     messages: str = "messages"
     tools: str = "tools"
@@ -49,18 +49,18 @@ class ChatRequest:
     """One turn of a conversation.
 
     Attributes:
-        messages: as chat templates take them, in Hugging Face's form: `role`, `content` (a text), and where they apply
+        messages: the input of chat templates, in Hugging Face's format: `role`, `content` (a text), and optionally
             `name`, `reasoning_content`, `tool_call_id`, `tool_calls` (a list of `{"id", "type": "function",
             "function": {"name", "arguments"}}` with the arguments as the JSON text that the model wrote).
-        tools: on offer.
+        tools: the tools that the model may call.
         tool_choice: see ToolChoice.
-        parallel_tool_calls: False allows one call an answer.
-        thinking: whether the model thinks first; None leaves it to the model's template.
-        response_format: what the answer's text must be, in the engine's words: an object with one of "json" (a schema)
+        parallel_tool_calls: False allows only one call per answer.
+        thinking: whether the model thinks first; None: the model's template decides.
+        response_format: the format of the answer's text, as for the engine: an object with one of "json" (a schema)
             and "json_object" (true); None for free text.
-        format_is_strict: whether a format that cannot be held in full is refused.
-        template_options: more variables for the template; one that it does not read is refused.
-        continues: the answer goes on with the last message, see `continuation`; otherwise it is a turn of its own.
+        format_is_strict: whether the request fails if not all of the format can be enforced.
+        template_options: more variables for the template; one that the template does not read causes an error.
+        continues: the answer continues the last message, see `continuation`; otherwise it is a new turn.
         client_names: see ClientNames.
     """
 

@@ -1,4 +1,4 @@
-"""One model that the gateway offers: its manifest, tokenizer and chat template, read once and checked by digest."""
+"""One served model: its manifest, tokenizer and chat template, read once and checked by digest."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from appliance.token_bytes import TokenBytes
 _Ids = TypeVar("_Ids", bound=Sequence[int])
 
 
-# Written out, it would be the whole vocabulary.
+# No repr: it would contain the whole vocabulary.
 @dataclass(frozen=True, repr=False)
 class ServedModel:
-    """What turns a client's words into a prompt for this model.
+    """Turns a client's text into a prompt for this model.
 
     Attributes:
         manifest: the artefact's table of contents.
         tokenizer: the library's tokenizer, for its vocabulary.
-        token_bytes: what each token stands for.
-        encoder: turns texts into tokens and back with it.
+        token_bytes: the bytes of each token.
+        encoder: encodes and decodes text with the tokenizer.
         template: None for a base model.
-        controls: the texts that content must not have as they are.
-        fingerprint: changes whenever any byte of the artefact does.
-        dialect: how it writes tool calls and thoughts.
-        marks: the tokens that it puts around them, by their texts.
+        controls: the control texts that content must not contain unmarked.
+        fingerprint: changes whenever any byte of the artefact changes.
+        dialect: how the model writes tool calls and thoughts.
+        marks: the tokens of the marks around calls and thoughts, by their texts.
     """
 
     manifest: Manifest
@@ -53,13 +53,13 @@ class ServedModel:
 
     @classmethod
     def load(cls, folder: Path) -> ServedModel:
-        """Read an artefact's folder; the graph and the weights are not touched.
+        """Read an artefact's folder; the graph and the weights are not read.
 
         Raises:
-            UnknownModelError: the folder holds no artefact.
+            UnknownModelError: the folder contains no artefact.
             IntegrityError: a file is missing or damaged.
-            UnsupportedError: the manifest's schema, its form of tool calls, the chat template or the tokenizer's
-                decoder is not known.
+            UnsupportedError: the manifest's schema, its format of tool calls, the chat template or the tokenizer's
+                decoder is not supported.
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)
@@ -93,7 +93,7 @@ class ServedModel:
         """The model's template.
 
         Raises:
-            RequestError: it is a base model.
+            RequestError: the model is a base model.
         """
         if self.template is None:
             raise RequestError(
@@ -102,10 +102,10 @@ class ServedModel:
         return self.template
 
     def check_characters(self, text: str, param: str) -> None:
-        """Pass if the text may fit the context.
+        """Check that the text may fit the context.
 
         Raises:
-            PromptTooLongError: it has more characters than are looked at; `param` names it.
+            PromptTooLongError: the text has more characters than the limit; `param` names the text.
         """
         if len(text) > self.manifest.shape.max_characters:
             raise PromptTooLongError(
@@ -115,7 +115,7 @@ class ServedModel:
             )
 
     async def tokenize_rendered(self, text: str, sign: str, param: str) -> list[int]:
-        """Return the tokens of what the chat template rendered; `sign` stands inside of what is no control token.
+        """Return the tokens of a rendered chat template; `sign` marks the texts that must not become control tokens.
 
         Raises:
             PromptTooLongError: see `check_characters`.
@@ -127,7 +127,7 @@ class ServedModel:
     async def encode_text(self, text: str) -> list[int]:
         """Return the token ids of a plain prompt, with the model's own prefix if it has one.
 
-        Control texts in it become control tokens: whoever writes a plain prompt writes the template.
+        Control texts in it become control tokens: the client of a plain prompt writes the template itself.
 
         Raises:
             RequestError: the prompt is empty.
@@ -136,7 +136,7 @@ class ServedModel:
         return self.check_length(await self.tokenize_text(text), "prompt")
 
     async def tokenize_text(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the token ids of a plain prompt, with the model's own prefix if it has one and is wanted.
+        """Return the token ids of a plain prompt; `add_special_tokens` adds the model's own prefix, if it has one.
 
         Raises:
             PromptTooLongError: see `check_characters`.
@@ -145,10 +145,10 @@ class ServedModel:
         return await self.encoder.encode(text, add_special_tokens=add_special_tokens) if text else []
 
     async def detokenize(self, ids: Sequence[int], param: str) -> str:
-        """Return the text of tokens, special ones written out.
+        """Return the text of tokens; special tokens are included.
 
         Raises:
-            RequestError: an id is not of this model, or there are too many; `param` names the ids.
+            RequestError: an id is unknown to this model, or there are too many ids; `param` names the ids.
         """
         if len(ids) > self.manifest.shape.max_characters:
             raise RequestError(
@@ -158,7 +158,7 @@ class ServedModel:
         return await self.encoder.decode(ids)
 
     async def encode_content(self, text: str, param: str) -> list[int]:
-        """Return the tokens of a text that is only a part of a prompt: without a prefix or control tokens.
+        """Return the tokens of a text that is only a part of a prompt: without prefix and control tokens.
 
         Raises:
             PromptTooLongError: see `check_characters`; `param` names the text.
@@ -170,19 +170,19 @@ class ServedModel:
         """Return a prompt that the client tokenised itself.
 
         Raises:
-            RequestError: it is empty or has an id that the model does not know.
+            RequestError: the prompt is empty or has an id that is unknown to this model.
             PromptTooLongError: see `check_length`.
         """
-        # The length first: there may be millions.
+        # The length is checked first, because there may be millions of ids.
         self.check_length(ids, "prompt")
         self.check_known(ids, "prompt")
         return ids
 
     def check_known(self, ids: Sequence[int], param: str) -> None:
-        """Pass if the model knows every id.
+        """Check that the model has every id.
 
         Raises:
-            RequestError: it does not; `param` names the ids.
+            RequestError: an id is unknown; `param` names the ids.
         """
         tokens = self.manifest.shape.tokens
         for token in (min(ids), max(ids)) if ids else ():
@@ -193,8 +193,8 @@ class ServedModel:
         """Return the prompt if it is neither empty nor longer than the model's context.
 
         Raises:
-            RequestError: empty.
-            PromptTooLongError: no room is left for even one completion token.
+            RequestError: the prompt is empty.
+            PromptTooLongError: the context has no space for even one completion token.
         """
         limit = self.manifest.shape.context_tokens
         if not ids:
@@ -207,10 +207,10 @@ class ServedModel:
 
 
 class ServedModels:
-    """The models on offer, by name."""
+    """The served models, by name."""
 
     def __init__(self, models: Iterable[ServedModel]) -> None:
-        """Take the set.
+        """Create the set.
 
         Raises:
             UsageError: two of them have the same name.
@@ -223,11 +223,11 @@ class ServedModels:
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> ServedModels:
-        """Read every artefact; see `ServedModel.load` for what is raised."""
+        """Load all artefacts; raises as `ServedModel.load` does."""
         return cls(ServedModel.load(folder) for folder in folders)
 
     def close(self) -> None:
-        """End the processes of the chat templates."""
+        """End the subprocesses of the chat templates."""
         for model in self.all:
             if model.template is not None:
                 model.template.close()
@@ -238,14 +238,14 @@ class ServedModels:
         return list(self._models.values())
 
     def label(self, name: str) -> dict[str, str]:
-        """Return the log's field for a name: none if it is not on offer, because clients can write anything there."""
+        """Return the log's field for a model name; empty if the model is not served: clients can send any text."""
         return {"model": name} if name in self._models else {}
 
     def get(self, name: str) -> ServedModel:
-        """Return the model of this name.
+        """Return the model with this name.
 
         Raises:
-            UnknownModelError: it is not on offer.
+            UnknownModelError: this model is not served.
         """
         try:
             return self._models[name]
@@ -263,7 +263,7 @@ def _text(content: bytes) -> str:
 
 
 def _read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """Return the file's bytes, the same that were digested."""
+    """Return the file's bytes; these bytes were checked against the digest."""
     entry = manifest.file(name)
     try:
         content = (folder / name).read_bytes()

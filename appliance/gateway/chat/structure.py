@@ -1,4 +1,4 @@
-"""What the grammar of one answer has to hold: the format and the tools' schemas, lowered. It writes no grammar."""
+"""The lowered schemas that the grammar of one answer enforces: the format's and the tools'. It writes no grammar."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
 class Bound:
-    """What binds an answer."""
+    """The schemas for one answer."""
 
     def __init__(self, request: ChatRequest, tools: Sequence[Tool], *, is_forced: bool) -> None:
         """Lower the schemas.
 
         Args:
-            request: the conversation's.
-            tools: those that may be called.
-            is_forced: every tool's arguments follow its schema, not only a strict one's.
+            request: the conversation's request.
+            tools: the tools that may be called.
+            is_forced: the arguments of every tool follow its schema, not only those of strict tools.
 
         Raises:
-            RequestError: a schema cannot be honoured; it is named by its tool and path.
+            RequestError: a schema is not supported; the error names its tool and path.
         """
         names = request.client_names
         self._document = (request.response_format or {}).get("json", _ANY_OBJECT)
-        # Arguments are an object, whatever else a schema without a type would allow.
+        # Arguments are always an object, even if a schema without a type would allow other values.
         self._parameters = {tool.name: {**(tool.parameters or _NO_ARGUMENTS), "type": "object"} for tool in tools}
         self._format_name = names.response_format
         self._format: Lowered | None = None
@@ -51,16 +51,16 @@ class Bound:
 
     @property
     def format(self) -> Mapping[str, Any] | None:
-        """The lowered schema of the answer's text; None where it is free."""
+        """The lowered schema of the answer's text; None if the text is free."""
         return None if self._format is None else self._format.schema
 
     @property
     def tools(self) -> dict[str, Mapping[str, Any]]:
-        """The lowered schemas of arguments, by tool; those of other tools are free."""
+        """The lowered schemas of arguments, by tool; other tools have free arguments."""
         return {name: lowered.schema for name, lowered in self._tools.items()}
 
     def unheld(self, of_calls: Sequence[str] = ()) -> Unheld:
-        """What the answer may break; `of_calls` are places that the form of calls cannot hold."""
+        """The keywords that the answer may break; `of_calls` are paths that the format of calls cannot enforce."""
         of_format = self._format.unheld if self._format is not None else ()
         of_tools = [f"{name}{at}" for name, lowered in self._tools.items() for at in lowered.unheld]
         schemas = {name: self._parameters[name] for name in self._tools}

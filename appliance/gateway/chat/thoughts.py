@@ -1,4 +1,4 @@
-"""Parts a thinking model's words into thoughts and answer, wherever the pieces are cut. It changes no word."""
+"""Splits a thinking model's text into thoughts and answer, however it is cut into pieces. It changes no text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from appliance.gateway.chat.parts import Reasoning, Text
 
 
 class Thoughts:
-    """`<think>…</think>` at the beginning of an answer; later ones are words like others.
+    """`<think>…</think>` at the beginning of an answer; later marks are text.
 
-    Newlines around the marks belong to the marks: templates write them.
+    Newlines around the marks belong to the marks, because templates write them.
     """
 
     def __init__(self, *, is_open: bool) -> None:
-        """`is_open` says that the template has written the opening mark already."""
+        """`is_open`: the template has already written the opening mark."""
         self._buffer = ""
         self._state = self._thinking if is_open else self._start
         self._has_begun = False
 
     def feed(self, text: str) -> list[Text | Reasoning]:
-        """Return what is certain now."""
+        """Return the parts that are certain now."""
         self._buffer += text
         parts: list[Text | Reasoning] = []
         while True:
@@ -29,9 +29,9 @@ class Thoughts:
                 return parts
 
     def end(self, *, is_cut: bool) -> list[Text | Reasoning]:
-        """Return what was held back; the text is over.
+        """Return the held-back text at the end of the answer.
 
-        `is_cut` when the model would have gone on: what may be the beginning of a mark is left out then.
+        `is_cut`: the model would have continued; a possible beginning of a mark is then omitted.
         """
         rest, self._buffer = self._buffer, ""
         if self._state == self._start and is_cut and rest.strip():

@@ -1,4 +1,4 @@
-"""A token's log-probability as OpenAI's chats and responses tell it: with the bytes that the token stands for."""
+"""A token's log-probability in the format of OpenAI's chats and responses, with the token's bytes."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def token_figures(tokens: TokenBytes, token: int, logprob: float) -> dict[str, A
 
 
 def text_of_bytes(content: bytes) -> str:
-    r"""The text; bytes of a character that is not whole are written as OpenAI writes them, such as `\xf0\x9f`."""
+    r"""The text; the bytes of an incomplete character are escaped as OpenAI does, for example `\xf0\x9f`."""
     return content.decode("utf-8", "backslashreplace")

@@ -1,1 +1,1 @@
-"""HTTP as such: connections, heads, bodies, keys, errors and answers, whatever the API."""
+"""HTTP, independent of any API: connections, headers, bodies, keys, errors and answers."""

@@ -1,4 +1,4 @@
-"""Carries one answer of a model to an HTTP client: streamed or whole. A client that goes away frees its slot."""
+"""Sends one answer of a model to an HTTP client: streamed or whole. A disconnect of the client frees the slot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from appliance.gateway.refusals import ClientGoneError
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
-    # nginx would otherwise collect the events.
+    # Otherwise nginx would buffer the events.
     (b"x-accel-buffering", b"no"),
 ]
 _DOCUMENT = [(b"content-type", b"application/json")]
@@ -28,13 +28,13 @@ Piece_contra = TypeVar("Piece_contra", contravariant=True)
 
 
 class AnswerEncoder(Protocol[Piece_contra]):
-    """The bytes of one answer in the making."""
+    """Encodes one answer as bytes."""
 
     def head(self) -> bytes:
         """Events before the first piece."""
 
     def events(self, piece: Piece_contra) -> bytes:
-        """Events for one piece; empty if there is nothing to say."""
+        """Events for one piece; empty if the piece adds nothing."""
 
     def tail(self) -> bytes:
         """Events after the last piece."""
@@ -56,15 +56,15 @@ class HttpAnswer(Generic[Piece]):
         streams: bool,
         unheld: Unheld | None = None,
     ) -> None:
-        """Take a request.
+        """Create the answer to a request.
 
         Args:
-            answering: admits it and gives the model's answer; see `Answering`.
-            encoder: makes the answer's bytes.
-            record: its log line.
-            failure: the event of an error in the midst of a stream.
+            answering: admits the request and returns the model's answer; see `Answering`.
+            encoder: encodes the answer.
+            record: the request's log line.
+            failure: encodes an error in the middle of a stream as an event.
             streams: whether each piece becomes an event.
-            unheld: what of its schemas the answer may break.
+            unheld: the schema keywords that the answer may break.
         """
         self._answering = answering
         self._encoder = encoder
@@ -74,7 +74,7 @@ class HttpAnswer(Generic[Piece]):
         self._unheld = unheld or Unheld()
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; errors before the first byte of the answer are raised, later ones become its last event."""
+        """Answer; an error before the first byte of the answer is raised, a later error becomes the last event."""
         with self._answering as answer:
             watcher = asyncio.create_task(_watch_client(receive, answer))
             writer = _Writer(answer, send)
@@ -88,11 +88,11 @@ class HttpAnswer(Generic[Piece]):
             finally:
                 watcher.cancel()
                 if self._unheld.broken:
-                    # Their names are a client's own.
+                    # Only the number is logged: clients choose the names of their schemas.
                     self._record.fields["schema_broken"] = len(self._unheld.broken)
 
     async def _stream(self, answer: Answer[Piece], writer: _Writer) -> None:
-        # The first piece comes before the status, so that a refusal by the engine still has a status of its own.
+        # The status is sent after the first piece, so that an error of the engine still gets its own status.
         piece = await answer.read()
         events = self._encoder.head() + self._events(piece)
         await writer.start([*_EVENT_STREAM, *listed(UNHELD, self._unheld.places)])
@@ -123,7 +123,7 @@ class HttpAnswer(Generic[Piece]):
 
 
 async def _watch_client(receive: Receive, answer: Answer[Piece]) -> None:
-    """Interrupt the answer when the client hangs up."""
+    """Interrupt the answer when the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
     answer.interrupt(ClientGoneError("the client hung up"))
@@ -138,10 +138,10 @@ class _Writer:
         self.has_begun = False
 
     async def start(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the answer's head."""
+        """Send the status and the headers of the answer."""
         self.has_begun = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
-        """Send a piece of its body, the last one without `more`."""
+        """Send a piece of the body; `more` is False for the last piece."""
         await self._write(self._send({"type": "http.response.body", "body": body, "more_body": more}))

@@ -14,12 +14,13 @@ from appliance.within import within
 
 
 async def body_for_model(request: Request, services: Services) -> bytes:
-    """Return the body of a request that a model is to answer.
+    """Return the body of a request for a model.
 
-    There must be room for it first of all: a request that is refused for want of room should cost nothing.
+    The number of running requests is checked first, so that a request that is rejected for overload costs almost
+    nothing.
 
     Raises:
-        ApplianceError: there is no room; or as `read_body`.
+        ApplianceError: there are too many running requests; or as `read_body`.
     """
     with services.in_flight.receiving():
         return await body_for_gateway(request, services)
@@ -34,16 +35,16 @@ async def body_for_gateway(request: Request, services: Services) -> bytes:
 async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
     """Return the whole body.
 
-    Only `application/json` is taken: browsers send other types to any address without asking it first, so a page could
-    otherwise use a box on its visitor's machine.
+    The only accepted type is `application/json`: browsers send other types to any address without a preflight request,
+    so a web page could use a box on its visitor's machine.
 
     Raises:
-        BodyTypeError: it is declared as something else.
-        BodyTooLargeError: it has more than `max_bytes`.
-        LimitError: there is no room in memory for it beside the other requests' bodies.
-        RequestError: there is more in it than is parsed.
-        BodyTimeoutError: it did not arrive within `timeout_s` seconds.
-        starlette.requests.ClientDisconnect: the client hung up.
+        BodyTypeError: the request declares another content type.
+        BodyTooLargeError: the body has more than `max_bytes`.
+        LimitError: the bodies of concurrent requests leave no memory for this body.
+        RequestError: the body contains more values than are parsed.
+        BodyTimeoutError: the body did not arrive within `timeout_s` seconds.
+        starlette.requests.ClientDisconnect: the client disconnected.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -52,7 +53,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     if declared.isdigit():
         if int(declared) > max_bytes:
             raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
-        # Only what has come is counted: others do not wait for bytes that may never come.
+        # Only received bytes are counted, so that other requests do not wait for bytes that may never arrive.
         current().check_room(int(declared))
     try:
         content = await within(timeout_s, _collect(request, max_bytes))

@@ -1,6 +1,6 @@
-"""HTTP connections: cuts those that dawdle, and makes room for new ones by closing the one that has been idle longest.
+"""HTTP connections: closes slow ones, and closes the connection that has been idle longest to accept a new one.
 
-It answers nothing. Bodies and unread answers have limits of their own (http_body.py, in_flight.py).
+It answers no requests. Bodies and unread answers have their own limits (http/body.py, answering/in_flight.py).
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from appliance.gateway.access.credentials import names_in_peercert
 from appliance.gateway.http.door import NAMES
 from appliance.gateway.http.framing import Framing
 
-# What comes before a body; a connection without a key can make us hold so much.
+# The request line and headers; a connection without a key can make us hold this much.
 MAX_HEAD_BYTES = 16 << 10
-# Of an answer; more is not taken from the model until the client reads.
+# Unsent bytes of an answer; above this, no more is read from the model until the client reads.
 _UNSENT_BYTES = 64 << 10
-# Descriptors for all that is no HTTP connection: gRPC's, Triton's, files.
+# Descriptors for everything but HTTP connections: gRPC's, Triton's, files.
 _OTHER_DESCRIPTORS = 256
 _DEFAULT_CONNECTIONS = 16384
 
 
 def connection_limit(wanted: int | None) -> int:
-    """Raise this process's limit of descriptors as far as it may, and return how many connections fit into it.
+    """Raise the process's limit of file descriptors if possible, and return how many connections fit into it.
 
-    A server that runs out of descriptors can accept nobody, so the limit on connections has to come first.
+    A server without free descriptors cannot accept connections, so the limit of connections must be reached first.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = wanted or _DEFAULT_CONNECTIONS
@@ -39,11 +39,11 @@ def connection_limit(wanted: int | None) -> int:
 
 
 class ConnectionLimit:
-    """How many connections there may be, and which of them wait for a request, longest first.
+    """The number of open connections, and the idle ones, longest idle first.
 
     Attributes:
-        idle: connections between two requests, in the order in which they became so.
-        open: how many there are in all.
+        idle: connections between two requests, in the order in which they became idle.
+        open: the number of open connections.
     """
 
     def __init__(self, max_connections: int, header_timeout_s: float) -> None:
@@ -53,7 +53,7 @@ class ConnectionLimit:
         self._max_connections = max_connections
 
     def enter(self) -> bool:
-        """Count a new connection. Over the limit, the one idle longest goes; return False if all are busy."""
+        """Count a new connection. Above the limit, close the one that is idle longest; return False if all are busy."""
         self.open += 1
         if self.open <= self._max_connections:
             return True
@@ -64,14 +64,14 @@ class ConnectionLimit:
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 with a limit on the time that a request's head takes, and with strict framing.
+    """uvicorn's HTTP/1.1 with a time limit for a request's headers, and with strict framing.
 
-    uvicorn itself limits the idle time between requests, but a client that sends a byte now and then, or nothing at all
-    after it connected, would stay for ever.
+    uvicorn itself limits only the idle time between requests. A client that sends a byte now and then, or nothing after
+    it connected, would stay connected forever.
     """
 
     def __init__(self, *, limit: ConnectionLimit, app_state: dict[str, Any], **rest: Any) -> None:
-        # A copy: it goes into each request's scope, and is this connection's alone.
+        # A copy, because it becomes part of each request's scope and belongs to this connection only.
         super().__init__(app_state=dict(app_state), **rest)
         self.conn: Framing = Framing(MAX_HEAD_BYTES)
         self._limit = limit
@@ -95,11 +95,11 @@ class Connection(H11Protocol):
         if self._is_answering:
             self._note_busy()
         else:
-            # The first bytes of a head, or the rest of a body that nobody reads.
+            # The first bytes of headers, or the rest of a body that is not read.
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, and end the connection: nobody can tell where the next request begins."""
+        """Reject invalid HTTP and close the connection, because the start of the next request is unknown."""
         if self._is_answering and self.cycle.response_started:
             self.transport.close()
         else:
@@ -118,7 +118,7 @@ class Connection(H11Protocol):
         self._limit.open -= 1
 
     def cut(self) -> None:
-        """End the connection at once."""
+        """Close the connection immediately."""
         self._note_busy()
         self.transport.abort()
 
@@ -127,7 +127,7 @@ class Connection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _expect_head(self) -> None:
-        # The first byte starts the time; later ones do not prolong it.
+        # The first byte starts the timer; later bytes do not extend it.
         if self._head_timer is None and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self._limit.header_timeout_s, self.cut)
 

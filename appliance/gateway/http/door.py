@@ -1,4 +1,4 @@
-"""The door on the HTTP side: nothing behind it runs, and no body is read, for a request that is not let in."""
+"""Access control for HTTP: a rejected request runs no code of the application, and its body is not read."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from appliance.gateway.access.door import Door
 from appliance.gateway.access.endpoints import path_scopes
 from appliance.gateway.http.rim import on_failure, record_of
 
-# Where the connection leaves the names of the client's certificate; see connections.py.
+# The key under which the connection stores the names of the client's certificate; see connections.py.
 NAMES = "certificate_names"
 
 
 class HttpDoor:
-    """Wraps an ASGI application; the rim is around it."""
+    """Wraps an ASGI application; `HttpRim` wraps this class."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request in, or answer it with what it lacks."""
+        """Admit the request, or answer with the error."""
         scopes = path_scopes(scope["path"])
         if scopes is None:
             await self._app(scope, receive, send)
@@ -40,12 +40,12 @@ class HttpDoor:
             with self._door.admitting(principal, scopes) as quota:
                 await self._app(scope, receive, _telling(quota.accounts[0], send, self._door.clock))
         except ApplianceError as error:
-            # What is raised behind the door is answered there: this one is the door's own.
+            # The application answers its own errors; this error comes from access control.
             await on_failure(request, error)(scope, receive, send)
 
 
 def _telling(account: Account, send: Send, clock: Callable[[], float]) -> Send:
-    """Add what is left of the account's rates to the head of the answer."""
+    """Add the remaining rates of the account to the headers of the answer."""
     if account.requests is None and account.tokens is None:
         return send
 

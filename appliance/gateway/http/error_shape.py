@@ -1,4 +1,4 @@
-"""How an error is answered over HTTP: its headers are the same for all clients, its body has the shape of their API."""
+"""How an error is answered over HTTP: the headers are the same for all APIs, the body has the API's format."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from appliance.gateway.error_table import outcome, retry_after_s
 
 @dataclass(frozen=True)
 class ErrorShape:
-    """The shape of one API.
+    """The error format of one API.
 
     Attributes:
-        is_meant: whether a request is one of this API.
-        response: makes the answer of an error and the request's id.
+        is_meant: whether a request belongs to this API.
+        response: creates the answer from an error and the request's id.
     """
 
     is_meant: Callable[[Request], bool]
@@ -27,7 +27,7 @@ class ErrorShape:
 
 
 def failure_headers(error: ApplianceError) -> dict[str, str]:
-    """The headers that any error answer has, whatever its body's shape."""
+    """The headers of every error answer, independent of the API."""
     headers = {}
     if (wait_s := retry_after_s(error)) is not None:
         headers["retry-after"] = str(wait_s)

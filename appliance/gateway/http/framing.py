@@ -1,7 +1,7 @@
-"""HTTP/1.1's framing without the liberties that RFC 9112 leaves: where two readers could see two ends, it is refused.
+"""Strict HTTP/1.1 framing: rejects requests that two parsers could read differently, even where RFC 9112 allows them.
 
-A proxy in front of the box and the box itself must agree where a request ends; what one takes for a body, the other
-would take for the next request.
+A proxy in front of the box and the box itself must agree where a request ends. Otherwise the box would read as the next
+request what the proxy reads as a body, or the reverse.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 import h11
 
-# RFC 9112 section 2.2 allows a recipient to take a bare LF for a line's end, and section 5.2 to unfold old folding.
+# RFC 9112 allows a recipient to accept a bare LF as a line end (section 2.2) and to unfold folded lines (section 5.2).
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLD = re.compile(rb"\n[ \t]")
 _LENGTH, _CODING = b"content-length", b"transfer-encoding"
@@ -21,7 +21,7 @@ class Framing(h11.Connection):
     """h11's server side of a connection.
 
     Attributes:
-        fault: what is wrong with the request, once `next_event` has refused one for its framing.
+        fault: the error in the request's framing, after `next_event` has rejected it.
     """
 
     def __init__(self, max_head_bytes: int) -> None:
@@ -33,13 +33,13 @@ class Framing(h11.Connection):
         """See h11.Connection.
 
         Raises:
-            h11.RemoteProtocolError: the request cannot be read, or not in one way only.
+            h11.RemoteProtocolError: the request cannot be parsed, or can be parsed in more than one way.
         """
         before = self.trailing_data[0] if self.their_state is h11.IDLE else b""
         event = super().next_event()
         if isinstance(event, h11.Request):
             head = before[: len(before) - len(self.trailing_data[0])]
-            # h11 looks at the size of what is not complete yet, and a whole head may come at once.
+            # h11 checks only the size of incomplete headers, but complete headers may arrive at once.
             self.fault = "The headers are too long." if len(head) > self._max_head_bytes else _fault(head, event)
             if self.fault:
                 raise h11.RemoteProtocolError(self.fault)
@@ -47,7 +47,7 @@ class Framing(h11.Connection):
 
 
 def _fault(head: bytes, request: h11.Request) -> str:
-    """What is wrong; empty if nothing is. h11 itself refuses lengths that differ, and codings other than chunked."""
+    """The error; empty if there is none. h11 itself rejects different lengths and codings other than chunked."""
     names = {name for name, _ in request.headers}
     if _LENGTH in names and _CODING in names:
         return "Content-Length and Transfer-Encoding cannot be used together."

@@ -1,4 +1,4 @@
-"""How every answer is written: JSON without spaces, and characters as they are."""
+"""The JSON encoder of all answers: no spaces, and characters are not escaped."""
 
 from __future__ import annotations
 

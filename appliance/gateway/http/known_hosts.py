@@ -1,6 +1,6 @@
-"""Refuses plain HTTP that is addressed to a public name: a stranger's page reaches the box of its visitor in that way.
+"""Rejects plain HTTP requests for public host names: with DNS rebinding, a web page could reach its visitor's box.
 
-It knows no keys and no certificates; see docs/decisions/known-hosts.md.
+It checks no keys and no certificates; see docs/decisions/known-hosts.md.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ class KnownHosts:
     def __init__(
         self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp] = on_failure
     ) -> None:
-        """Take what answers.
+        """Wrap an application.
 
         Args:
             app: the application.
-            configured: the host that the operator lets it listen on.
-            refuse: makes the answer to a request that is not for this box; the default is an API's behind the rim.
+            configured: the host that the operator configured for the listener.
+            refuse: creates the answer to a rejected request; the default needs `HttpRim` around it.
         """
         self._app = app
         self._configured = configured.lower()
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer that this box is not the one that was meant."""
-        # Over TLS the browser has compared the name with the certificate before it sent anything.
+        """Pass the request on, or answer that its host is not this box."""
+        # With TLS, the browser has compared the name with the certificate before it sent the request.
         if scope["scheme"] == "https":
             await self._app(scope, receive, send)
             return
@@ -52,7 +52,7 @@ class KnownHosts:
 
 
 def host_of(header: str) -> str:
-    """The host of a Host header, in lower case, without port, brackets and the root's dot."""
+    """The host of a Host header, in lower case, without port, brackets and the trailing dot."""
     text = header.strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -60,9 +60,9 @@ def host_of(header: str) -> str:
 
 
 def is_private(host: str) -> bool:
-    """Whether no stranger can have made this name resolve to us: an address, a name without a dot, a private one.
+    """Whether no attacker can make this name resolve to the box: an address, a name without a dot, a private name.
 
-    An empty host is one: browsers, whom this is about, always send it.
+    An empty host counts as private: browsers, against which this check protects, always send a host.
     """
     try:
         ipaddress.ip_address(host)

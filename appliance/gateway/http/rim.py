@@ -1,4 +1,4 @@
-"""The outermost layer of the HTTP side: a request id and a log line for each request, an answer for each failure."""
+"""The outermost layer of HTTP: gives each request an id and a log line, and answers each failure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from appliance.gateway.services import Services
 
 _RECORD = "appliance.record"
 _SHAPES = "appliance.error_shapes"
-# Asked every few seconds by whatever watches the box; lines about them would drown the others.
+# Monitors send these requests every few seconds; their log lines would hide the others.
 _QUIET = ("/health/live", "/health/ready")
-# What a client wrote is neither logged nor counted: a path or method of its own making is this.
+# Text from clients is neither logged nor counted: unknown paths and methods get this name.
 _OTHER = "other"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -32,13 +32,13 @@ class HttpRim:
     def __init__(
         self, app: ASGIApp, routes: Sequence[BaseRoute], services: Services, shapes: Sequence[ErrorShape]
     ) -> None:
-        """Take what it is around.
+        """Wrap an application.
 
         Args:
             app: the application.
-            routes: its routes, whose paths stand for those that clients ask for.
+            routes: its routes; the log contains their paths instead of the paths that clients sent.
             services: counts the requests.
-            shapes: of errors; the first that is meant for a request is its, and the last is meant for all.
+            shapes: error formats; the first that matches a request is used, and the last matches all requests.
         """
         self._app = app
         self._paths = {route.endpoint: route.path for route in routes if isinstance(route, Route)}
@@ -46,7 +46,7 @@ class HttpRim:
         self._shapes = shapes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application; one of its bugs costs one request a 500, never the process."""
+        """Run the application; a bug in it fails one request, never the process."""
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         record = self._services.record(request_id(given), method=method, path=_OTHER)
@@ -59,7 +59,7 @@ class HttpRim:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = record.request_id.encode()
-                # OpenAI's name of it, and Anthropic's.
+                # OpenAI's name of the header, and Anthropic's.
                 message["headers"] = [*message["headers"], (b"x-request-id", own), (b"request-id", own)]
             await send(message)
 
@@ -68,20 +68,20 @@ class HttpRim:
         except Exception:  # noqa: BLE001  the process boundary
             log.exception("bug", extra={"fields": {"request_id": record.request_id}})
         finally:
-            # The router leaves it in the scope.
+            # The router stores the endpoint in the scope.
             record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
             if scope["path"] not in _QUIET:
                 record.close(status=status)
 
 
 def record_of(request: Request) -> Record:
-    """The record that the rim opened for this request."""
+    """The record that `HttpRim` created for this request."""
     record: Record = request.scope[_RECORD]
     return record
 
 
 def on_failure(request: Request, error: Exception) -> Response:
-    """Starlette's handler for our errors and for bugs; the latter go on to the rim, which logs them."""
+    """Starlette's handler for our errors and for bugs; `HttpRim` logs the bugs."""
     failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log has the reason")
     record = record_of(request)
     record.fields["error"] = type(failure).__name__
@@ -91,12 +91,12 @@ def on_failure(request: Request, error: Exception) -> Response:
 
 
 def on_client_gone(request: Request, error: Exception) -> Response:
-    """Starlette's handler for a client that hangs up while it sends its body."""
+    """Starlette's handler for a client that disconnects while it sends its body."""
     return on_failure(request, ClientGoneError(f"the client hung up ({type(error).__name__})"))
 
 
 def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's handler for its router's own refusals."""
+    """Starlette's handler for errors of its own router."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.NOT_FOUND:
         return on_failure(request, UnknownPathError("this path does not exist", hint="see docs/api.md"))

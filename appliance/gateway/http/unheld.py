@@ -1,4 +1,4 @@
-"""The headers that say which keywords of a request's schemas its answer may break, and which schemas it broke."""
+"""Headers that name the schema keywords that an answer may break, and the schemas that it broke."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 UNHELD = b"appliance-schema-unheld"
 BROKEN = b"appliance-schema-broken"
-# Clients and proxies take heads of a few kilobytes.
+# Clients and proxies accept headers of a few kilobytes.
 _MAX_NAMED = 16
 _MAX_CHARACTERS = 160
-# Names in a path are percent-encoded already, and tools' names are plain: nothing else is expected.
+# Names in a path are already percent-encoded, and tools' names are plain: other characters are not expected.
 _NOT_IN_HEADERS = re.compile("[^ -~]")
 
 
 def listed(name: bytes, entries: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """Return the header with its entries, or nothing where there are none.
+    """Return the header with its entries, or nothing if there are no entries.
 
-    "..." stands for entries that are left out, and for the beginning of one that is long.
+    "..." replaces omitted entries, and the beginning of a long entry.
     """
     if not entries:
         return []

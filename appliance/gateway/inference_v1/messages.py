@@ -1,4 +1,4 @@
-"""Between our gRPC messages and the gateway's values. It refuses unknown fields: nothing a client asks is dropped."""
+"""Converts between our gRPC messages and the gateway's values. Unknown fields cause an error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from appliance.gateway.triton.completion import Delta
 from appliance.inference.events import TokenLogprob
 
 _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
-# What JSON's limit of strings leaves for turns over HTTP.
+# With more turns than this, the same request over HTTP would exceed the limit of JSON strings.
 MAX_MESSAGES = 5000
-# Those of SamplingBody, before a copy is made.
+# The limits of SamplingBody, checked before the values are copied.
 _MOST = {"logit_bias": 1024, "stop": 16, "stop_token_ids": 128}
 
 
@@ -37,7 +37,7 @@ def conversation(request: pb.ChatRequest | pb.Conversation) -> list[dict[str, st
     """Return the messages as chat templates expect them.
 
     Raises:
-        RequestError: there is none, a role is not known, or the request has a field that is not in our schema.
+        RequestError: there is no message, a role is unknown, or the request has a field that is not in our schema.
     """
     check_known(request)
     if len(request.messages) > MAX_MESSAGES:
@@ -81,10 +81,10 @@ def check_complete(request: pb.CompleteRequest) -> pb.CompleteRequest:
 
 
 def check_tokenize(request: pb.TokenizeRequest) -> None:
-    """Pass if there is something to tokenise.
+    """Check that there is something to tokenise.
 
     Raises:
-        RequestError: there is not, or the request has a field that is not in our schema.
+        RequestError: there is no input, or the request has a field that is not in our schema.
     """
     check_known(request)
     if request.WhichOneof("input") is None:
@@ -92,7 +92,7 @@ def check_tokenize(request: pb.TokenizeRequest) -> None:
 
 
 def card(model: ServedModel, *, ready: bool) -> pb.Model:
-    """Return a model as ListModels tells it."""
+    """Return the entry of a model in ListModels."""
     return pb.Model(
         name=model.name,
         context_tokens=model.manifest.shape.context_tokens,

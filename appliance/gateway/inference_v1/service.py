@@ -1,6 +1,6 @@
-"""Our gRPC API: chat and completion as server streams, and what costs nothing beside them.
+"""Our gRPC API: chat and completion as server streams, and cheap calls for tokens and models.
 
-A call that its client cancels frees its slot. Tokens are told without admission: they never wait for the model.
+If a client cancels a call, its slot becomes free. Calls for tokens need no admission: they never wait for the model.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class InferenceService(InferenceServiceServicer):
         await self._answer("Complete", prepare, context)
 
     async def Tokenize(self, request: pb.TokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
-        """Tell the tokens of a text or a conversation."""
+        """Return the tokens of a text or a conversation."""
         async with answering(self._services, context, f"{SERVICE}/Tokenize") as record:
             grpc_messages.check_tokenize(request)
             model = self._services.models.get(request.model)
@@ -76,7 +76,7 @@ class InferenceService(InferenceServiceServicer):
             return pb.TokenizeResponse(token_ids=await tokenize(model, _request(turns)))
 
     async def Detokenize(self, request: pb.DetokenizeRequest, context: Any) -> Any:  # noqa: N802  the schema's name
-        """Tell the text of tokens."""
+        """Return the text of tokens."""
         async with answering(self._services, context, f"{SERVICE}/Detokenize") as record:
             check_known(request)
             model = self._services.models.get(request.model)
@@ -84,7 +84,7 @@ class InferenceService(InferenceServiceServicer):
             return pb.DetokenizeResponse(text=await model.detokenize(request.token_ids, "token_ids"))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> Any:  # noqa: N802  the schema's name
-        """Tell the models on offer."""
+        """List the served models."""
         async with answering(self._services, context, f"{SERVICE}/ListModels"):
             check_known(request)
             ready = self._services.readiness.is_ready
@@ -103,5 +103,5 @@ class InferenceService(InferenceServiceServicer):
 
 
 def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:
-    """The conversation; the answer goes on with an assistant's text at its end, as in the HTTP API."""
+    """The conversation; if it ends with an assistant's text, the answer continues that text, as in the HTTP API."""
     return ChatRequest(messages, continues=is_continuable(messages))

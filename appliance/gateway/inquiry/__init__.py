@@ -1,1 +1,1 @@
-"""Cheap questions: tokens of a text, and how long a request would wait. They never stand in a queue behind answers."""
+"""Cheap requests: the tokens of a text, and the estimated wait of a request. They never queue behind completions."""

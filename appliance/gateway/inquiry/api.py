@@ -1,4 +1,4 @@
-"""The cheap endpoints: tokens, and how long a request would wait. They ask no model, and need no room in a queue."""
+"""The cheap endpoints: tokens, and the estimated wait of a request. They use no model and no queue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class InquiryApi:
         self._services = services
 
     def routes(self) -> list[Route]:
-        """Where they are; vLLM's own paths too."""
+        """The routes, including vLLM's own paths."""
         return [
             *(Route(path, self.tokenize, methods=["POST"]) for path in ("/tokenize", "/v1/tokenize")),
             *(Route(path, self.detokenize, methods=["POST"]) for path in ("/detokenize", "/v1/detokenize")),
@@ -76,10 +76,10 @@ class InquiryApi:
 
 
 async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
-    """The prompt's or the conversation's tokens.
+    """The tokens of the prompt or the conversation.
 
     Raises:
-        RequestError: neither is given, or both, or one with what belongs to the other.
+        RequestError: neither is given, or both, or a parameter that belongs to the other.
     """
     if asked.messages is None:
         if asked.prompt is None:
@@ -101,7 +101,7 @@ async def _tokens(model: ServedModel, asked: TokenizeBody) -> list[int]:
 
 
 def _tokens_document(model: ServedModel, ids: list[int], *, with_texts: bool) -> bytes:
-    """The answer in JSON, written piece by piece: there may be half a million tokens, and other streams go on."""
+    """The answer in JSON, encoded in pieces so that other streams continue: there may be half a million tokens."""
     most = model.manifest.shape.context_tokens
     texts = _json_list(ids, model.tokenizer.id_to_token) if with_texts else "null"
     tokens = _json_list(ids, int)

@@ -1,4 +1,4 @@
-"""The request bodies of the tokeniser's endpoints, in vLLM's shapes. What is not a field here is refused by name."""
+"""The request bodies of the tokeniser's endpoints, in vLLM's format. Other fields cause an error that names them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""KServe v2's gRPC service in front of Triton: inference passes through checked, administration does not."""
+"""KServe v2's gRPC service in front of Triton: forwards checked inference requests, and rejects administration."""

@@ -1,6 +1,7 @@
-"""What no message of a client may hold, whatever its type: unknown fields, NUL within a text, thousands of parts.
+"""Rejects content that no client message may have: unknown fields, NUL within a text, thousands of parts.
 
-Triton reads texts as C strings: what stands behind a NUL is there for us alone, so two readers would see two names.
+Triton reads texts as C strings, so it ignores the text after a NUL, which the gateway would read: the two would see
+different names.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from google.protobuf.message import DecodeError, Message
 from appliance.errors import RequestError
 from appliance.gateway.rpc.known_fields import check_known
 
-# Messages and texts within one message: each is looked at, and nothing else runs meanwhile.
+# Messages and texts within one message: all are checked, and nothing else runs meanwhile.
 _MAX_PARTS = 4096
 
 
 def parse(kind: type[Message], content: bytes) -> Any:
-    """Return the message of this type.
+    """Return the parsed message.
 
     Raises:
-        RequestError: the bytes are none, or it holds what the module names.
+        RequestError: the bytes are not a message of this type, or contain what the module rejects.
     """
     try:
         message = kind.FromString(content)
@@ -55,5 +56,5 @@ def _parts(name: str, message: Message) -> Iterator[tuple[str, Message | str]]:
 
 
 def _is_map(field: FieldDescriptor) -> bool:
-    """Whether it is a map from texts to messages, the only kind that these messages have."""
+    """Whether the field is a map from texts to messages, the only kind of map in these messages."""
     return field.message_type is not None and field.message_type.GetOptions().map_entry

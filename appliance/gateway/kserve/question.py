@@ -1,7 +1,7 @@
-"""The questions that Triton answers at once: written anew on the way there, and on the way back without the box's own.
+"""Calls that Triton answers immediately: re-encodes the request, and removes the box's own settings from the answer.
 
-A model's configuration names folders of this machine and settings of the engine, which are the operator's. What a
-client of Triton needs of it to ask the model stays.
+A model's configuration contains folders of this machine and settings of the engine, which are only for the operator.
+The parts that a Triton client needs to use the model stay.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _SHOWN = frozenset(
 
 
 def asked(method: str, content: bytes) -> bytes:
-    """Return a client's question as it goes on.
+    """Return the client's request, re-encoded for Triton.
 
     Raises:
-        RequestError: it is none of this method.
+        RequestError: the bytes are not a request of this method.
     """
     question: Message = plain.parse(GetMessageClass(_METHODS[method].input_type), content)
     return question.SerializeToString()
 
 
 def answered(method: str, content: bytes) -> bytes:
-    """Return Triton's answer as the client gets it."""
+    """Return Triton's answer for the client."""
     if method != _CONFIGURATION:
         return content
     answer = service_pb2.ModelConfigResponse.FromString(content)

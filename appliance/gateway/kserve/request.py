@@ -1,6 +1,6 @@
-"""A request that is passed on to Triton: read, checked, and written anew. Whose it is comes later, see `Inference`.
+"""A request that is forwarded to Triton: parsed, checked and re-encoded. `Inference` adds the principal later.
 
-Nothing that a client encoded goes on: what Triton reads is what was checked here.
+No bytes that a client encoded are forwarded: Triton reads exactly what was checked here.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from appliance.gateway.triton.forwarded import ForwardedRequest
 
 @dataclass(frozen=True)
 class PassedRequest:
-    """A ModelInferRequest that can be read in one way.
+    """A ModelInferRequest that can be read in only one way.
 
     Attributes:
-        parsed: it, without fields that we do not know.
+        parsed: the message, without unknown fields.
     """
 
     parsed: Any
 
     @classmethod
     def from_bytes(cls, message: bytes) -> PassedRequest:
-        """Read a client's message.
+        """Parse a client's message.
 
         Raises:
-            RequestError: it is something else, or `check_tensors` refuses it.
+            RequestError: the bytes are not such a message, or `check_tensors` rejects it.
         """
         parsed = plain.parse(service_pb2.ModelInferRequest, message)
         check_tensors(parsed)
@@ -38,27 +38,27 @@ class PassedRequest:
 
     @property
     def request_id(self) -> str:
-        """The client's id for it; may be empty."""
+        """The client's id for the request; may be empty."""
         return str(self.parsed.id)
 
     @property
     def model(self) -> str:
-        """The model's name, whatever the client wrote there."""
+        """The model's name as the client sent it."""
         return str(self.parsed.model_name)
 
     def forwarded(self, served: str | None, timeout_s: float, *, is_unary: bool) -> ForwardedRequest:
-        """Return the request as it goes on to Triton; `served` is the model's name if it is one that we serve.
+        """Return the request for Triton; `served` is the model's name if the gateway serves this model.
 
         Raises:
-            RequestError: the model is one that we serve, and `check_contract` refuses the tensors.
+            RequestError: the gateway serves the model, and `check_contract` rejects the tensors.
         """
-        # Other models of the same Triton have inputs of their own.
+        # Other models of the same Triton have other inputs.
         if served is not None:
             check_contract(self.parsed)
         return ForwardedRequest(self._rebuilt(), served, timeout_s, is_unary)
 
     def _rebuilt(self) -> Any:
-        """The parts that were checked, and no others."""
+        """A new message with only the checked parts."""
         given = self.parsed
         message = service_pb2.ModelInferRequest(
             model_name=given.model_name,
@@ -80,16 +80,16 @@ class PassedRequest:
 
 
 def failed_response(text: str, request_id: str) -> bytes:
-    """Return the answer within a stream that Triton gives to a request that it refuses."""
+    """Return the error response within a stream, as Triton sends it for a rejected request."""
     response = service_pb2.ModelStreamInferResponse(error_message=text)
     response.infer_response.id = request_id
     return bytes(response.SerializeToString())
 
 
 def error_text(response: bytes) -> str | None:
-    """Return the error of an answer within a stream, or None.
+    """Return the error of a response within a stream, or None.
 
-    Protobuf writes fields in order and the error is the first: only an answer that has one is decoded.
+    Protobuf writes fields in order and the error is the first field, so only responses with an error are decoded.
     """
     if not response.startswith(b"\x0a"):
         return None

@@ -1,7 +1,7 @@
-"""Serves `inference.GRPCInferenceService` by passing calls on to Triton, within the gateway's own limits.
+"""Serves `inference.GRPCInferenceService`: forwards calls to Triton, within the gateway's own limits.
 
-It is a generic handler: messages come as bytes and are written anew on the way to Triton; models' answers pass as they
-come. Interceptors of the server see every call.
+It is a generic handler: requests arrive as bytes and are re-encoded for Triton; answers of models are forwarded
+unchanged. The server's interceptors see every call.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from appliance.gateway.triton.methods import ADMINISTRATION, INFER, QUESTIONS, S
 
 
 class KServeService(grpc.GenericRpcHandler):
-    """Every method of the service, known or not."""
+    """All methods of the service, including unknown ones."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def service(self, handler_call_details: Any) -> Any:
-        """Return the handler of a call, or None for another service's."""
+        """Return the handler of a call, or None if the call belongs to another service."""
         service, _, method = handler_call_details.method.removeprefix("/").rpartition("/")
         if service != SERVICE:
             return None
@@ -37,7 +37,7 @@ class KServeService(grpc.GenericRpcHandler):
             return grpc.unary_unary_rpc_method_handler(self._infer)
         if method == STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream)
-        # A stream, whatever the method is: a refusal does not wait for the client's message.
+        # A stream handler, whatever the method is: it can reject the call before the client's message arrives.
         return grpc.stream_stream_rpc_method_handler(functools.partial(self._refuse, method))
 
     async def _ask(self, method: str, message: bytes, context: Any) -> Any:

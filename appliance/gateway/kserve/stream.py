@@ -1,6 +1,7 @@
-"""One ModelStreamInfer call: each of its requests goes to Triton as a stream of its own.
+"""One ModelStreamInfer call: each of its requests becomes a separate stream to Triton.
 
-So each is admitted, counted, cancelled and ended alone, and one connection cannot hold more of the box than many.
+So each request is admitted, counted, cancelled and ended separately. One connection cannot use more of the box than
+many connections can.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from appliance.gateway.triton.methods import SERVICE, STREAM
 from appliance.gateway.triton.tensors import error as error_of
 from appliance.within import within
 
-# Beside the requests that run: more than these are not read from a client that does not read its refusals.
+# In addition to the running requests: the limit of requests from a client that does not read its error responses.
 _UNREAD_REFUSALS = 64
 
 
@@ -32,13 +33,13 @@ class Stream:
     """See the module."""
 
     def __init__(self, services: Services, context: Any, request_id: str, timeout_s: float) -> None:
-        """Take a call.
+        """Create the stream of a call.
 
         Args:
             services: what the front ends share.
             context: the call's servicer context.
             request_id: the call's id in the log.
-            timeout_s: seconds that any of its requests may take.
+            timeout_s: seconds that each of its requests may take.
         """
         self._services = services
         self._context = context
@@ -46,17 +47,17 @@ class Stream:
         self._timeout_s = timeout_s
         self._running: set[asyncio.Task[None]] = set()
         self._unanswered_bytes = 0
-        # gRPC takes one message at a time.
+        # gRPC accepts only one message at a time.
         self._writing = asyncio.Lock()
         self._stalled = asyncio.Event()
         self._is_first = True
 
     async def run(self, requests: Any) -> None:
-        """Answer until the client has sent its last request and has the last answer.
+        """Answer until the client has sent its last request and received the last answer.
 
         Raises:
             ClientGoneError: the client stopped reading.
-            ShuttingDownError: the gateway drains; what was running is finished or told.
+            ShuttingDownError: the gateway drains; running requests have finished or received the error.
         """
         reader = asyncio.create_task(self._read(requests))
         stalled = asyncio.create_task(self._stalled.wait())
@@ -67,7 +68,7 @@ class Stream:
                 raise ClientGoneError("the client stopped reading")
             if reader.done():
                 return reader.result()
-            # The drain ends these itself when their time is up.
+            # The drain itself ends these when their time is over.
             await asyncio.gather(*self._running)
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
         finally:
@@ -80,7 +81,7 @@ class Stream:
         limit = self._services.settings.max_requests + _UNREAD_REFUSALS
         limit_bytes = self._services.settings.max_body_bytes
         async for message in requests:
-            # A refusal that is not read keeps its message too: together they have no more than one may have.
+            # Unread error responses keep their requests in memory: together they may hold only as much as one message.
             while self._running and (
                 len(self._running) >= limit or self._unanswered_bytes + len(message) > limit_bytes
             ):
@@ -96,7 +97,7 @@ class Stream:
         self._unanswered_bytes -= size_bytes
 
     async def _carry(self, message: bytes) -> None:
-        """Answer one request; its errors are told within the stream, as Triton does it."""
+        """Answer one request; errors are sent within the stream, as Triton does."""
         record = self._services.record(self._request_id, method="grpc", path=f"{SERVICE}/{STREAM}", stream=True)
         failure: ApplianceError | None
         request_id = ""
@@ -126,9 +127,9 @@ class Stream:
             record.close(status=status_of(failure).name, error=type(failure).__name__)
 
     def _counted(self, record: Record) -> contextlib.AbstractContextManager[Any]:
-        """Count a request against the limits of who asks: the door has counted the call, which stands for the first.
+        """Count a request against the principal's limits. Access control has counted the call as its first request.
 
-        Who asks is asked again for each: a key may have been revoked while the stream was open.
+        Each request is authenticated again: a key may have been revoked while the stream was open.
         """
         principal = identify(self._services.door, self._context)
         record.fields["principal"] = principal.name
@@ -138,7 +139,7 @@ class Stream:
         return self._services.door.admitting(principal, (Scope.INFER,))
 
     async def _pass_on(self, answer: Answer[bytes]) -> ApplianceError | None:
-        """Carry the answer; returns the error that Triton put into it, which the client has then."""
+        """Forward the answer; return the error that Triton put into it, which the client has already received."""
         failure = None
         while (response := await answer.read()) is not None:
             if (text := error_text(response)) is not None:
@@ -146,7 +147,7 @@ class Stream:
             try:
                 await answer.write(self._write_alone(response))
             except ClientGoneError:
-                # The write hung: the client is lost for the other requests too.
+                # The write did not finish, so the client cannot receive the answers to its other requests either.
                 self._stalled.set()
                 raise
         return failure
@@ -156,7 +157,7 @@ class Stream:
             await self._context.write(response)
 
     async def _tell(self, error: ApplianceError, request_id: str) -> None:
-        """Write a refusal; it holds no place in which a stall would be noticed."""
+        """Write an error response, with a time limit: `InFlight` does not watch this write."""
         if isinstance(error, ClientGoneError):
             return
         try:

@@ -1,7 +1,7 @@
-"""Checks the tensors of a ModelInferRequest: that they can be read in one way, and that ours are our contract's.
+"""Checks the tensors of a ModelInferRequest: all parsers read the same contents, and our models get their contract.
 
-Source: KServe's v2 protocol, and Triton's extensions of it. Raw contents belong to the inputs by their order alone, so
-one too many or too few gives every later input another's contents.
+Source: KServe's v2 protocol, and Triton's extensions of it. Raw contents belong to the inputs only by their order, so a
+missing or additional entry would give every later input the contents of another input.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ITEM_BYTES = {
     **dict.fromkeys(("INT32", "UINT32", "FP32"), 4),
     **dict.fromkeys(("INT64", "UINT64", "FP64"), 8),
 }
-# Which field of InferTensorContents holds elements of a type; half precision has none.
+# The field of InferTensorContents for each type; half precision has no field.
 _TYPED = {
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
     **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
@@ -29,16 +29,16 @@ _TYPED = {
 _MAX_DIMENSIONS = 16
 _OURS = {tensor.name: tensor for tensor in INPUTS if tensor.name != PRINCIPAL}
 _ANSWERS = {tensor.name for tensor in OUTPUTS}
-# How Triton is asked for the likeliest classes of an output. Its other parameter names shared memory of this machine.
+# Requests the likeliest classes of an output. Triton's other parameter names shared memory of this machine.
 _CLASSES = "classification"
 
 
 def check_tensors(message: Any) -> None:
-    """Pass if every reader finds the same contents for each input of the ModelInferRequest.
+    """Check that every parser finds the same contents for each input of the ModelInferRequest.
 
     Raises:
-        RequestError: names are repeated or empty, contents are missing, left over, of two kinds or of a wrong size, a
-            tensor names shared memory, or one claims to be the principal.
+        RequestError: names are repeated or empty; contents are missing, left over, of two kinds or of a wrong size; a
+            tensor names shared memory; or a tensor claims to be the principal.
     """
     _check_names([one.name for one in message.inputs], "inputs")
     _check_names([one.name for one in message.outputs], "outputs")
@@ -63,10 +63,10 @@ def check_tensors(message: Any) -> None:
 
 
 def check_contract(message: Any) -> None:
-    """Pass if the inputs and outputs are those of our own models, after `check_tensors`.
+    """Check that the inputs and outputs are those of our own models, after `check_tensors`.
 
     Raises:
-        RequestError: one is not known, or has another type, shape or size.
+        RequestError: a tensor is unknown, or has another type, shape or size.
     """
     for number, one in enumerate(message.inputs):
         tensor = _OURS.get(one.name)
@@ -86,7 +86,7 @@ def _check_names(names: Sequence[str], field: str) -> None:
     for name in names:
         if not name:
             raise RequestError(f"one of the {field} has no name", param=field)
-        # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
+        # Cached prefixes are reused within one principal. Only authentication decides the principal, never the request.
         if name == PRINCIPAL:
             raise RequestError(f"{name!r} can be set only by the gateway", param=name)
         if name in seen:
@@ -104,7 +104,7 @@ def _count(tensor: Any) -> int:
     """The number of elements.
 
     Raises:
-        RequestError: a dimension is negative, there are too many, or the type is not known.
+        RequestError: a dimension is negative, there are too many dimensions, or the type is unknown.
     """
     if tensor.datatype != _BYTES and tensor.datatype not in _ITEM_BYTES:
         raise RequestError(f"{tensor.name}: the datatype {tensor.datatype!r} is not known", param=tensor.name)
@@ -117,7 +117,7 @@ def _count(tensor: Any) -> int:
 
 def _check_raw(tensor: Any, content: bytes) -> None:
     count = _count(tensor)
-    # The elements of a BYTES tensor have lengths of their own.
+    # Each element of a BYTES tensor contains its own length.
     if tensor.datatype != _BYTES and len(content) != count * _ITEM_BYTES[tensor.datatype]:
         raise RequestError(f"{tensor.name}: {len(content)} bytes are not {count} elements", param=tensor.name)
 

@@ -1,1 +1,1 @@
-"""What the gateway counts and measures, and the page that Prometheus scrapes."""
+"""The gateway's metrics, and the page that Prometheus scrapes."""

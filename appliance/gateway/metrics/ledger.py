@@ -1,4 +1,4 @@
-"""Counts what the access log says of each request. It sees no prompt, no answer and no client's words."""
+"""Counts requests from their access log lines. It reads no prompt, no answer and no text from clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.gateway.metrics.table import Measure
 from appliance.metrics.names import Kind
 
 OTHER = "other"
-# What OpenTelemetry calls the operation of an endpoint that asks a model for tokens.
+# OpenTelemetry's names for the operations of the endpoints that generate tokens.
 _CHAT, _TEXT = "chat", "text_completion"
 OPERATIONS = {
     "/v1/chat/completions": _CHAT,
@@ -29,20 +29,20 @@ _FAILED = {"INTERNAL", "UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED", "DATA_LOSS
 _CLIENT_GONE = "ClientGoneError"
 _CLIENT_ERRORS, _SERVER_ERRORS = 400, 500
 
-# Series with the time of their creation would double the page.
+# Without this, the creation time of each series would double the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Ledger:
-    """The gateway's figures since its start, in a registry of their own."""
+    """The gateway's metrics since its start, in a separate registry."""
 
     def __init__(self, models: Iterable[str], in_flight: Callable[[], int], is_ready: Callable[[str], bool]) -> None:
         """Start at zero.
 
         Args:
-            models: names on offer; no other becomes a label.
-            in_flight: tells how many requests are under way.
-            is_ready: tells whether a model is.
+            models: names of the served models; no other name becomes a label.
+            in_flight: returns the number of running requests.
+            is_ready: returns whether a model is ready.
         """
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -53,14 +53,14 @@ class Ledger:
             self._made[table.READY.name].labels(model).set_function(lambda model=model: is_ready(model))
 
     def tell_triton(self, *, up: bool) -> None:
-        """Note whether Triton's metrics could be read."""
+        """Record whether Triton's metrics could be read."""
         self._made[table.TRITON_UP.name].set(up)
 
     def count(self, line: Mapping[str, Any]) -> None:
         """Count one request.
 
         Args:
-            line: what the access log says of it; its `path` is of a closed set.
+            line: the fields of its access log line; `path` has a closed set of values.
         """
         endpoint, error = line["path"], line.get("error", "")
         self._made[table.REQUESTS.name].labels(endpoint, outcome(line)).inc()
@@ -77,7 +77,7 @@ class Ledger:
         if line.get("stream") and "ttft_ms" in line:
             self._made[table.FIRST_TOKEN.name].labels(operation, model).observe(line["ttft_ms"] / 1000)
         if "queue_ms" not in line:
-            # It did not come to its end: the engine has not told what it cost.
+            # The request did not finish, so the engine reported no usage.
             return
         made = line["completion_tokens"]
         self._made[table.TOKENS.name].labels(operation, model, "input").observe(line["prompt_tokens"])
@@ -89,7 +89,7 @@ class Ledger:
 
 
 def outcome(line: Mapping[str, Any]) -> str:
-    """How a request ended, from the access log's words about it."""
+    """How a request ended, from the fields of its access log line."""
     status, error = line.get("status", 0), line.get("error", "")
     if error == _CLIENT_GONE or (not error and status in _CANCELLED):
         return "cancelled"
@@ -97,7 +97,7 @@ def outcome(line: Mapping[str, Any]) -> str:
         return "ok" if status == "OK" else "failed" if status in _FAILED else "refused"
     if _CLIENT_ERRORS <= status < _SERVER_ERRORS:
         return "refused"
-    # A stream that failed after its status was sent has an error beside a 200.
+    # If a stream fails after its status was sent, the line has both an error and the status 200.
     return "failed" if error or status >= _SERVER_ERRORS else "ok"
 
 

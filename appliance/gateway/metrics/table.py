@@ -1,7 +1,7 @@
 """Every metric of the gateway: name, kind, labels, meaning. It counts nothing.
 
-Names, labels and buckets are those of OpenTelemetry's semantic conventions for generative AI, metrics, where there are
-any, in Prometheus' form: dots become underscores, and the unit is appended.
+Names, labels and buckets follow OpenTelemetry's semantic conventions for generative AI, if these define the metric, in
+Prometheus' format: dots become underscores, and the unit is appended.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Measure:
     """One metric.
 
     Attributes:
-        name: in the exposition.
+        name: the name in Prometheus' format.
         kind: see Kind.
         meaning: one line.
-        labels: their names; every value comes from a closed set.
-        buckets: upper bounds of a histogram's.
+        labels: names of the labels; every value comes from a closed set.
+        buckets: upper bounds of the buckets, for a histogram.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""OpenAI's HTTP API: what it accepts, and the bytes of its answers."""
+"""OpenAI's HTTP API: its request bodies, and the bytes of its answers."""

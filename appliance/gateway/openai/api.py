@@ -1,4 +1,4 @@
-"""OpenAI's chat, completions and embeddings: routes, and what each of them does with a request."""
+"""The endpoints of OpenAI's chat, completions and embeddings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OpenAiApi:
         self._services = services
 
     def routes(self) -> list[BaseRoute]:
-        """Chat, completions and embeddings."""
+        """The routes of chat, completions and embeddings."""
         return [
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.completions, methods=["POST"]),
@@ -118,15 +118,15 @@ class OpenAiApi:
 
 
 def _new_id(kind: type[ChoiceEncoder]) -> str:
-    """A name for an answer of this kind."""
+    """A new id of an answer of this kind."""
     return kind.ID_PREFIX + uuid.uuid4().hex
 
 
 def _one_prompt(prompt: str | list[str] | list[int] | list[list[int]]) -> str | Sequence[int]:
-    """The one prompt, as text or token ids.
+    """The prompt, as text or token ids.
 
     Raises:
-        RequestError: there are several.
+        RequestError: there are several prompts.
     """
     if isinstance(prompt, str):
         return prompt

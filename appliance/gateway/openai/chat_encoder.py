@@ -12,14 +12,14 @@ from appliance.inference.events import TokenLogprob
 
 
 class ChatEncoder(ChoiceEncoder):
-    """A chat answer."""
+    """Encodes a chat answer."""
 
     ID_PREFIX = "chatcmpl-"
     EVENT = "chat.completion.chunk"
     DOCUMENT = "chat.completion"
 
     def head(self) -> bytes:
-        """The events that name the speaker."""
+        """The events with the assistant's role, one for each choice."""
         delta = {"role": "assistant", "content": "", "refusal": None}
         return b"".join(self._event(choice, {"delta": delta}) for choice in range(len(self._readers)))
 

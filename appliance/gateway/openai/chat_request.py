@@ -1,4 +1,4 @@
-"""From a chat's checked body to the conversation that it means. What the model cannot do is refused by `prepare`."""
+"""Converts a checked chat body to a conversation. `prepare` rejects what the model does not support."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def chat_request(body: ChatBody) -> ChatRequest:
 
 
 def _continues(body: ChatBody, is_possible: bool) -> bool:
-    """Whether the answer goes on with the last message.
+    """Whether the answer continues the last message.
 
     Raises:
-        RequestError: two parameters contradict each other, or it is asked for and not possible.
+        RequestError: two parameters contradict each other, or the last message cannot be continued as requested.
     """
     wanted, separate = body.continue_final_message, body.add_generation_prompt
     if wanted is not None and wanted is separate:

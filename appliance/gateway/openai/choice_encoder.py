@@ -1,4 +1,4 @@
-"""The bytes of an answer: one JSON document, or server-sent events. What is the same in every event is encoded once."""
+"""Encodes an answer as one JSON document or as server-sent events. Repeated parts of events are encoded only once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
 DONE = b"data: [DONE]\n\n"
-# Stands for the text while an event is encoded once and cut in two.
+# A placeholder for the text: the event is encoded once and split at it.
 _MARK = "\0"
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """What every part of an answer repeats."""
+    """The fields that every part of an answer repeats."""
 
     answer_id: str
     created: int
@@ -40,13 +40,13 @@ class Envelope:
 
 
 class ChoiceEncoder(abc.ABC):
-    """One answer in the making; the subclasses say where text and log-probabilities stand in it.
+    """Encodes one answer; subclasses place the text and the log-probabilities.
 
     Args:
-        readers: one for each choice.
-        include_usage: whether a stream ends with an event that holds the usage.
-        alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
-        tokens: what each token stands for.
+        readers: one reader for each choice.
+        include_usage: whether a stream ends with an event that contains the usage.
+        alternatives: number of likeliest tokens beside each chosen token; None: no log-probabilities.
+        tokens: the bytes of each token.
     """
 
     ID_PREFIX: ClassVar[str]
@@ -72,7 +72,7 @@ class ChoiceEncoder(abc.ABC):
 
     @property
     def _usage(self) -> Usage:
-        """What the answer has cost: all choices' tokens and the slowest one's seconds; the prompt counts once."""
+        """The usage of the answer: all choices' tokens and the slowest choice's seconds; the prompt counts once."""
         return combined(list(self._usages.values()))
 
     def head(self) -> bytes:
@@ -80,10 +80,10 @@ class ChoiceEncoder(abc.ABC):
         return b""
 
     def events(self, delta: Delta) -> bytes:
-        """Events for one piece; empty if there is nothing to say."""
+        """Events for one piece; empty if the piece adds nothing."""
         choice = delta.choice
         piece = self._readers[choice].read(delta)
-        # One event has the log-probabilities of all of the piece's tokens.
+        # The first event contains the log-probabilities of all tokens of the piece.
         logprobs = self._logprobs(choice, piece.logprobs) if self.alternatives is not None and piece.logprobs else None
         events = b""
         for part in piece.parts or ((Text(""),) if logprobs else ()):
@@ -129,7 +129,7 @@ class ChoiceEncoder(abc.ABC):
             self._usages[last.choice] = last.usage
 
     def _frame(self, choice: int) -> tuple[bytes, bytes]:
-        """What stands before and after the text in an event that has nothing else."""
+        """The bytes before and after the text in an event that contains only text."""
         before, after = self._event(choice, self._part(Text(_MARK))).split(encode(_MARK).encode())
         return before, after
 
@@ -146,7 +146,7 @@ class ChoiceEncoder(abc.ABC):
 
     @abc.abstractmethod
     def _nothing(self) -> dict[str, Any]:
-        """Fields of an event's choice that adds none."""
+        """Fields of an event's choice that adds no part."""
 
     @abc.abstractmethod
     def _whole(self, parts: Sequence[Part]) -> dict[str, Any]:
@@ -158,12 +158,12 @@ class ChoiceEncoder(abc.ABC):
 
 
 def text_of(parts: Sequence[Part]) -> str:
-    """The words for the user."""
+    """The text for the user."""
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """OpenAI's `usage`, with the seconds."""
+    """OpenAI's `usage`, with the seconds of each phase."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -174,7 +174,7 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
 
 
 def seconds_fields(usage: Usage) -> dict[str, float]:
-    """Where a request's time went, under the names that Groq's API gives them."""
+    """The seconds of each phase of a request, by the names of Groq's API."""
     return {
         "queue_time": _seconds(usage.queue_s),
         "prompt_time": _seconds(usage.prefill_s),

@@ -13,7 +13,7 @@ from appliance.inference.events import TokenLogprob
 
 
 class CompletionEncoder(ChoiceEncoder):
-    """A plain completion's answer."""
+    """Encodes the answer of a plain completion."""
 
     ID_PREFIX = "cmpl-"
     EVENT = "text_completion"
@@ -21,7 +21,7 @@ class CompletionEncoder(ChoiceEncoder):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        # Of each completion: its characters before its next token, for `text_offset`.
+        # For each choice: the number of characters before its next token, for `text_offset`.
         self._offsets = [0] * len(self._readers)
         self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in self._readers]
 
@@ -37,7 +37,7 @@ class CompletionEncoder(ChoiceEncoder):
     def _logprobs(self, choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         offsets = []
         for token in tokens:
-            # A token within a character stands where the character begins.
+            # The offset of a token within a character is the start of the character.
             offsets.append(self._offsets[choice])
             self._offsets[choice] += len(self._decoders[choice].decode(self.tokens.of(token.token_id)))
         return {
@@ -50,7 +50,7 @@ class CompletionEncoder(ChoiceEncoder):
         }
 
     def _name(self, token: int) -> str:
-        r"""The token's text, or as OpenAI calls one that has none of its own: `bytes:\xf0\x9f`."""
+        r"""The token's text; if the bytes are not a text, OpenAI's notation for them: `bytes:\xf0\x9f`."""
         content = self.tokens.name(token)
         text = text_of_bytes(content)
         return text if text.encode() == content else f"bytes:{text}"

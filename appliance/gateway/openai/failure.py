@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape."""
+"""Errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _failure_response(error: ApplianceError, _request_id: str) -> Response:
 
 
 def failure_event(error: ApplianceError) -> bytes:
-    """The error as the last event of a stream whose status is long sent. No [DONE] follows: it is not done."""
+    """The error as the last event of a stream whose status was already sent. No [DONE] follows, because it failed."""
     return f"data: {encode(failure_fields(error))}\n\n".encode()
 
 
-# Whoever names no other API reads this shape.
+# The default format: it matches all requests that belong to no other API.
 SHAPE = ErrorShape(lambda _request: True, _failure_response)

@@ -1,4 +1,4 @@
-"""OpenAI's parameters that are not honoured: which are refused, with which values they pass, and which are ignored."""
+"""OpenAI's unsupported parameters: which are rejected, which of their values are accepted, and which are ignored."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BOTH = frozenset({CHAT, COMPLETIONS})
 
 @dataclass(frozen=True)
 class Refused(parameter_policy.Refused):
-    """A parameter that would change the answer and cannot be honoured.
+    """A parameter that would change the answer and is not supported.
 
     Attributes:
-        endpoints: where OpenAI has it.
+        endpoints: the endpoints for which OpenAI defines it.
     """
 
     endpoints: frozenset[str] = frozenset({CHAT})
@@ -26,7 +26,7 @@ class Refused(parameter_policy.Refused):
 
 @dataclass(frozen=True)
 class Ignored:
-    """A parameter that does not change the answer: it passes and has no effect."""
+    """A parameter that does not change the answer: it is accepted and has no effect."""
 
     why: str
     endpoints: frozenset[str] = frozenset({CHAT})
@@ -68,9 +68,9 @@ POLICIES = {
 
 
 def honoured(body: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
-    """Return the body without the parameters that ask for nothing.
+    """Return the body without the parameters that have no effect.
 
     Raises:
-        RequestError: a parameter asks for what cannot be honoured; it is named.
+        RequestError: a parameter has an unsupported value; the error names the parameter.
     """
     return POLICIES[endpoint].honoured(body)

@@ -1,4 +1,4 @@
-"""From checked parameters to the engine's sampling settings, with the publisher's defaults. It checks nothing again."""
+"""Converts checked parameters to the engine's sampling settings, with the publisher's defaults. It checks no ranges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
 
 def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
-    """The same for a chat's own names of two settings.
+    """Return the settings for a chat, which has its own names for two parameters.
 
     Raises:
         RequestError: two parameters contradict each other.
@@ -30,7 +30,7 @@ def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
 
 
 def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str, Any]:
-    """The same for a plain completion.
+    """Return the settings for a plain completion.
 
     Raises:
         RequestError: two parameters contradict each other.
@@ -43,6 +43,6 @@ def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str,
 
 
 def check_stream_options(body: ChatBody | CompletionBody) -> None:
-    """Raise RequestError if there are stream options for an answer that is not streamed."""
+    """Raise RequestError if a request without streaming has stream options."""
     if body.stream_options is not None and not body.stream:
         raise RequestError("stream_options needs stream", param="stream_options")

@@ -1,4 +1,4 @@
-"""The request bodies of OpenAI's API as far as they are honoured. What is not a field here is refused by name."""
+"""The supported fields of the request bodies of OpenAI's API. Other fields cause an error that names them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ChatBody(SamplingBody):
 
 
 class EmbeddingBody(Strict):
-    """Body of `/v1/embeddings`, as far as it is looked at."""
+    """The checked part of the body of `/v1/embeddings`."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -1,1 +1,1 @@
-"""The page for people: a chat in the browser, made of the files beside this one. It stands on the API alone."""
+"""The chat page for the browser, made of the files in this package. It uses only the public API."""

@@ -1,4 +1,4 @@
-"""Serves the page's files, each with headers that keep the browser from letting anything else in."""
+"""Serves the page's files, with headers that make the browser load nothing else."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FILES = Path(__file__).parent / "files"
 _INDEX = "index.html"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-# Nothing but the page's own files and its own API; no inline script or style, no frame around it, no form that leaves
-# it; and no string becomes markup, not even by a bug of ours (`require-trusted-types-for`).
+# The page may load only its own files and use only its own API: no inline scripts or styles, no frames around it, no
+# forms to other addresses. No string can become markup, not even through our own bug (`require-trusted-types-for`).
 _RULES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -31,13 +31,13 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
-    # Asked again each time: a box that was updated shows the page that belongs to its API.
+    # The browser revalidates each time, so an updated box shows the page that belongs to its API.
     "cache-control": "no-cache",
 }
 
 
 def page_routes() -> list[Route]:
-    """Routes of the page, `/` and its parts under `/page/`. None of them needs a key: the files hold no secret."""
+    """Routes of the page: `/` and its parts under `/page/`. They need no key, because the files contain no secret."""
     names = sorted(path.name for path in _FILES.iterdir())
     return [Route("/" if name == _INDEX else f"/page/{name}", _endpoint(name), methods=["GET"]) for name in names]
 

@@ -1,1 +1,1 @@
-"""gRPC as such: keys, records and errors, whatever the service."""
+"""gRPC, independent of any service: keys, records and errors."""

@@ -1,4 +1,4 @@
-"""The door on the gRPC side: an interceptor, so that a service that is added later is behind it too."""
+"""Access control for gRPC: an interceptor, so that it also covers services that are added later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from appliance.gateway.rpc.failure import status_of, text_of, trailers
 
 
 def identify(door: Door, context: Any) -> Principal:
-    """Return who makes a call.
+    """Return the principal of a call.
 
     Raises:
         UnauthenticatedError, UnavailableError: see `Door.identify`.
@@ -35,14 +35,14 @@ def identify(door: Door, context: Any) -> Principal:
 
 
 class GrpcDoor(grpc.aio.ServerInterceptor):
-    """Wraps the handler of every method. Those that are open to all are only read within the limits of memory."""
+    """Wraps the handler of every method. For methods that are open to all, only the memory limits apply."""
 
     def __init__(self, door: Door, begin: Callable[..., Record], reading: Reading) -> None:
-        """Take its parts.
+        """Create the interceptor.
 
         Args:
-            door: decides.
-            begin: begins the record of a request that is not let in.
+            door: the access control.
+            begin: creates the record of a rejected request.
             reading: receives messages.
         """
         self._door = door
@@ -54,7 +54,7 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
         continuation: Callable[[Any], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: Any,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the method's handler, behind the door."""
+        """Return the method's handler, wrapped in access control."""
         handler = await continuation(handler_call_details)
         scopes = method_scopes(handler_call_details.method)
         if handler is None:
@@ -62,7 +62,7 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
         service = handler_call_details.method.removeprefix("/").partition("/")[0]
         guarded = _Guarded(handler, self._door, scopes, self._begin, service, self._reading)
         if scopes is None or self._door.takes_certificates:
-            # Which one the client has shown is known to the call alone.
+            # The client's certificate is only available during the call.
             return guarded.handler()
         try:
             self._door.identify(key_in(handler_call_details.invocation_metadata or ()))
@@ -73,13 +73,13 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
 
 @dataclass
 class _Entry:
-    """Who came in with a call; None while nobody is known."""
+    """The principal of a call; None before authentication."""
 
     principal: Principal | None = None
 
 
 class _Guarded:
-    """One method behind the door; without scopes, one that is open to all."""
+    """One method behind access control; a method without scopes is open to all."""
 
     def __init__(
         self,
@@ -98,9 +98,10 @@ class _Guarded:
         self._reading = reading
 
     def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
-        """A handler with ours in front of its behaviour.
+        """A handler that runs access control before the method.
 
-        To gRPC every one takes a stream of requests: otherwise it would receive a message before we are asked.
+        To gRPC, every such handler takes a stream of requests. Otherwise gRPC would receive a message before access
+        control runs.
         """
         inner = self._handler
         behaviour = next(
@@ -116,7 +117,7 @@ class _Guarded:
         )
 
     def refusal(self, error: ApplianceError) -> grpc.RpcMethodHandler[Any, Any]:
-        """A handler that ends the call with the error: a stream, which does not wait for the client's message."""
+        """A handler that ends the call with the error. It is a stream, so it does not wait for the client's message."""
 
         async def run(_requests: Any, context: Any) -> None:
             await self._refuse(error, context, None)
@@ -148,7 +149,7 @@ class _Guarded:
 
     @contextlib.asynccontextmanager
     async def _entered(self, entry: _Entry, requests: Any, context: Any) -> AsyncIterator[Any]:
-        """Let the call in for as long as the block runs, and give what the inner handler takes."""
+        """Admit the call while the block runs, and yield the argument of the inner handler."""
         if self._scopes is None:
             yield await self._request(requests, context, None)
             return
@@ -175,7 +176,7 @@ class _Guarded:
 
     async def _refuse(self, error: ApplianceError, context: Any, principal: Principal | None) -> None:
         metadata = dict(context.invocation_metadata() or ())
-        # What a client calls a method is neither logged nor counted: the service is one of ours.
+        # Method names from clients are neither logged nor counted; the service is one of ours.
         record = self._begin(request_id(metadata.get("x-request-id")), method="grpc", path=self._service)
         if principal is not None:
             record.fields["principal"] = principal.name

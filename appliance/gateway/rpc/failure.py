@@ -1,4 +1,4 @@
-"""Our errors as gRPC's rich statuses: `google.rpc.Status` in the trailers (AIP-193). It sends nothing."""
+"""Converts our errors to gRPC's rich statuses: `google.rpc.Status` in the trailers (AIP-193). It sends nothing."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from appliance.gateway.error_table import outcome, param, retry_after_s
 from appliance.gateway.refusals import PassedOnError
 
 DOMAIN = "appliance"
-# Clients take 8 kB of trailers by default; the text is in them twice, and escaped in one of the two.
+# Clients accept 8 kB of trailers by default. The trailers contain the text twice, once of them escaped.
 _MAX_CHARACTERS = 512
-# gRPC sends no other characters, and fails a call that is to end with one.
+# gRPC sends only these characters; a call that should end with other characters fails.
 _NOT_PRINTABLE = re.compile(r"[^ -~]")
 _WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def status_of(error: ApplianceError) -> grpc.StatusCode:
-    """Return the code that the call ends with."""
+    """Return the status code of the call."""
     return error.status if isinstance(error, PassedOnError) else outcome(error).grpc
 
 
 def text_of(error: ApplianceError) -> str:
-    """Return the message, cut to what trailers hold: it may quote what the client sent."""
+    """Return the message, shortened to fit into trailers: it may quote text from the client."""
     text = str(error)
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
@@ -51,7 +51,7 @@ def trailers(error: ApplianceError, request_id: str) -> tuple[tuple[str, str | b
 
 
 def reason(error: ApplianceError) -> str:
-    """Return `ErrorInfo.reason`: the HTTP API's `code` in capitals, or the name of the error where it has none."""
+    """Return `ErrorInfo.reason`: the HTTP API's `code` in capitals, or the error's name if it has no code."""
     name = outcome(error).code or _WORD_BEGINS.sub("_", type(error).__name__)
     return name.upper()
 

@@ -1,4 +1,4 @@
-"""A message with fields that we do not know asks for something that would be dropped."""
+"""Rejects messages with unknown fields: the gateway would otherwise ignore part of the request."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from appliance.errors import RequestError
 
 
 def check_known(message: Message) -> None:
-    """Pass if the message has no field beyond our schema; messages inside it are not looked at.
+    """Check that the message has only fields of our schema; nested messages are not checked.
 
     Raises:
-        RequestError: it has one.
+        RequestError: the message has an unknown field.
     """
     unknown = UnknownFieldSet(message)
     if len(unknown):

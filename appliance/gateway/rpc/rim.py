@@ -1,4 +1,4 @@
-"""The outermost layer of every gRPC call: request id, log line, errors as statuses. It knows no method."""
+"""The outermost layer of every gRPC call: request id, log line, errors as statuses. It is the same for all methods."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from appliance.gateway.services import Services
 async def answering(
     services: Services, context: Any, path: str, *, carries_requests: bool = False
 ) -> AsyncIterator[Record]:
-    """Run one call inside the block: its errors become a status, and its request id comes back in the trailers.
+    """Run one call inside the block: errors become a status, and the trailers contain the request id.
 
     Args:
-        services: what the front ends share.
+        services: the services that all front ends share.
         context: the call's servicer context.
         path: service and method, for log and metrics.
-        carries_requests: it is no request itself, but each of its messages is.
+        carries_requests: the call itself is not a request, but each of its messages is.
     """
     metadata = dict(context.invocation_metadata() or ())
     identity = request_id(metadata.get("x-request-id"))

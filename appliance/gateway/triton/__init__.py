@@ -1,1 +1,1 @@
-"""Requests to Triton and its answers."""
+"""The gateway's client of Triton."""

@@ -1,4 +1,4 @@
-"""Why a call to Triton ended, as one of our errors; and how a stream is let end."""
+"""Converts the end of a call to Triton to one of our errors, and reads a failed stream to its end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import grpc.aio
 from appliance.errors import ApplianceError, DeadlineError, UnavailableError
 from appliance.gateway.triton import tensors
 
-# What grpc.aio says of a message that it could not write, in place of the status that the call had ended with.
+# If a message could not be written, grpc.aio reports this text instead of the status with which the call ended.
 _UNWRITTEN = "Internal error from Core"
 
 
 async def read_to_end(call: Any) -> None:
-    """Let a stream end by itself after an error, which is its last response.
+    """Read a stream to its end after an error, which is its last response.
 
-    Triton (2.51) never lets go of a stream that is cancelled between such a response and its end, and then waits for it
-    when it is to stop.
+    If a stream is cancelled between the error and its end, Triton (2.51) never releases it, and waits for it when
+    Triton is stopped.
     """
     with suppress(grpc.aio.AioRpcError):
         while await call.read() is not grpc.aio.EOF:
@@ -27,7 +27,7 @@ async def read_to_end(call: Any) -> None:
 
 
 def true_code(call: Any, error: Any) -> grpc.StatusCode:
-    """Return why a call ended, also where a message could not be written because it had ended."""
+    """Return why a call ended, even if grpc.aio reports only that a message could not be written."""
     code: grpc.StatusCode = error.code()
     if code is grpc.StatusCode.INTERNAL and error.details() == _UNWRITTEN:
         is_late = call.time_remaining() == 0
@@ -36,12 +36,12 @@ def true_code(call: Any, error: Any) -> grpc.StatusCode:
 
 
 def rpc_error(call: Any, error: Any) -> ApplianceError:
-    """Return the error that a call to Triton ended with, from what grpc.aio raised."""
+    """Return our error for a call to Triton that raised an error of grpc.aio."""
     return status_error(true_code(call, error), error.details() or "")
 
 
 def status_error(code: grpc.StatusCode, details: str) -> ApplianceError:
-    """Return the error that a call to Triton ended with."""
+    """Return our error for a call to Triton that ended with this status."""
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return UnavailableError("the model server is not reachable", hint="it is restarted when it crashes; try again")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

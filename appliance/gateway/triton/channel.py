@@ -1,4 +1,4 @@
-"""The gateway's one connection to Triton's gRPC socket. It knows no method's meaning."""
+"""The gateway's one connection to Triton's gRPC socket. It interprets no messages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     ("grpc.max_receive_message_length", -1),
-    # Windows that grow would let Triton send many MB of an answer that its client does not read.
+    # With growing flow-control windows, Triton could send many MB of an answer that its client does not read.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.max_send_message_length", -1),
-    # After a restart of Triton the next request should not wait for a back-off of minutes.
+    # After a restart of Triton, the next request should not wait for a back-off of minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -30,10 +30,10 @@ class TritonChannel:
     """One channel that all requests share. Messages are bytes in both directions."""
 
     def __init__(self, sockets: Path) -> None:
-        """Make a channel to Triton's sockets in this folder; it connects with the first call.
+        """Create a channel to Triton's sockets in this folder; it connects at the first call.
 
         Raises:
-            UnavailableError: there is no such folder.
+            UnavailableError: the folder does not exist.
         """
         self._held = ExitStack()
         try:

@@ -1,4 +1,4 @@
-"""Several answers to one prompt, read as one stream whose deltas say whose they are. Each has a seed of its own."""
+"""Several answers to one prompt, read as one stream whose deltas name their choice. Each answer has its own seed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SEED_MASK = (1 << 63) - 1
 
 
 class DeltaStream(Protocol):
-    """An answer, piece by piece."""
+    """An answer, as a stream of deltas."""
 
     async def read(self) -> Delta | None:
         """Return the next piece, or None after the last."""
 
     def cancel(self) -> None:
-        """Give the slot back. Has no effect after the end."""
+        """Free the slot. Has no effect after the end."""
 
 
 def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
-    """Return one request for each choice, with ids and seeds that follow from the request's own.
+    """Return one request for each choice; ids and seeds are derived from the request's own.
 
-    The first choice has the client's seed, so that it is the answer that one choice alone would be.
+    The first choice uses the client's seed, so it equals the answer of a request with only one choice.
     """
     return [
         replace(
@@ -43,7 +43,7 @@ def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
 
 
 class ChoiceStream:
-    """Reads several streams at once; the deltas come as they arrive."""
+    """Reads several streams at once; returns deltas in the order in which they arrive."""
 
     def __init__(self, streams: Sequence[DeltaStream]) -> None:
         self._streams = streams
@@ -51,10 +51,10 @@ class ChoiceStream:
         self._has_begun = False
 
     async def read(self) -> Delta | None:
-        """Return the next piece of any choice, or None after the last of all.
+        """Return the next delta of any choice, or None after the last delta of all choices.
 
         Raises:
-            ApplianceError: one of the choices failed.
+            ApplianceError: a choice failed.
         """
         if not self._has_begun:
             self._has_begun = True
@@ -62,7 +62,7 @@ class ChoiceStream:
                 self._begin(index)
         while self._reads:
             done, _ = await asyncio.wait(self._reads, return_when=asyncio.FIRST_COMPLETED)
-            # The one that has waited longest.
+            # The read that has waited longest.
             read = next(task for task in self._reads if task in done)
             index = self._reads.pop(read)
             delta = read.result()
@@ -72,13 +72,13 @@ class ChoiceStream:
         return None
 
     def cancel(self) -> None:
-        """Give all slots back at once. Has no effect after the end."""
+        """Free all slots immediately. Has no effect after the end."""
         for stream in self._streams:
             stream.cancel()
 
     def _begin(self, index: int) -> None:
         task = asyncio.ensure_future(self._streams[index].read())
-        # After a failure nobody asks the others for theirs.
+        # After a failure, the results of the other reads are not used; this prevents warnings about their errors.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._reads[task] = index
 

@@ -1,4 +1,4 @@
-"""A completion as values: what is asked of Triton, and the pieces that come back. It does no I/O."""
+"""A completion as values: the request to Triton, and the deltas of the answer. It does no I/O."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class CompletionRequest:
     """One request to a model.
 
     Attributes:
-        request_id: unique among those under way; also Triton's request id.
+        request_id: unique among running requests; also Triton's request id.
         model: the model's name in Triton.
         prompt_ids: the prompt's tokens.
-        sampling: the engine's sampling settings by their names; absent ones have the engine's defaults.
-        stream: False asks for the completion in one piece.
-        timeout_s: seconds from now after which the engine gives up.
-        client_names: what the client's API calls parameters, by the engine's names, for errors about them; "prompt" is
-            the prompt's. Names that are the same are left out.
-        choices: how many answers are wanted.
+        sampling: the engine's sampling settings by their names; absent settings have the engine's defaults.
+        stream: False requests the completion in one piece.
+        timeout_s: seconds from now after which the engine stops.
+        client_names: engine's parameter name → name in the client's API, for error messages; "prompt" is the prompt's.
+            Names that are equal are omitted.
+        choices: number of answers.
     """
 
     request_id: str
@@ -42,11 +42,11 @@ class Delta:
     Attributes:
         text: new text; may be empty while characters are held back.
         token_ids: new tokens.
-        logprobs: one entry a token if they were asked for.
+        logprobs: one entry per token if the client requested them.
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
-        stop_reason: with the last piece, the stop string or stop token of the request that ended the completion.
-        choice: which of several answers it belongs to, from 0.
+        stop_reason: with the last piece, the request's stop string or stop token that ended the completion.
+        choice: the answer to which it belongs, from 0.
     """
 
     text: str
@@ -59,7 +59,7 @@ class Delta:
 
 
 def combined(usages: Sequence[Usage]) -> Usage:
-    """Return what several choices cost together: all tokens, the slowest choice's seconds; the prompt counts once."""
+    """Return the usage of several choices: all tokens, the slowest choice's seconds; the prompt counts once."""
     if not usages:
         return Usage()
     return Usage(

@@ -1,4 +1,4 @@
-"""The answer to one completion request, read from Triton piece by piece."""
+"""The answer to one completion request, read from Triton delta by delta."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TritonStream:
     """See the module."""
 
     def __init__(self, call: Any, client_names: Mapping[str, str]) -> None:
-        """Take a call of grpc.aio without serializers, and what the client calls parameters; see CompletionRequest."""
+        """`call` is a call of grpc.aio without serializers; for `client_names` see CompletionRequest."""
         self._call = call
         self._client_names = client_names
         self._finished = False
@@ -28,7 +28,7 @@ class TritonStream:
         """Return the next piece, or None after the last.
 
         Raises:
-            ApplianceError: the engine refused or failed, or Triton went away.
+            ApplianceError: the engine rejected the request or failed, or Triton ended.
         """
         try:
             response = await self._next()
@@ -47,20 +47,20 @@ class TritonStream:
         return piece
 
     def cancel(self) -> None:
-        """Give the slot back at once. Has no effect after the end."""
+        """Free the slot immediately. Has no effect after the end."""
         self._call.cancel()
 
     async def _next(self) -> Any:
-        """The next response that says something, or None after the last."""
+        """The next response with content, or None after the last."""
         while (message := await self._call.read()) is not grpc.aio.EOF:
             response = service_pb2.ModelStreamInferResponse.FromString(message)
-            # An empty one with `triton_final_response` ends a decoupled answer.
+            # An empty response with `triton_final_response` ends a decoupled answer.
             if response.error_message or response.infer_response.outputs:
                 return response
         return None
 
     def _check_finished(self, error: ApplianceError | None) -> None:
-        """The stream is over: fine after a finish reason, an error otherwise."""
+        """The stream has ended: raise an error unless there was a finish reason."""
         if not self._finished:
             raise error or EngineError("the engine ended the completion without saying why")
 

@@ -1,4 +1,4 @@
-"""A request of Triton's own protocol that goes on to Triton. Values only."""
+"""A request of Triton's own protocol that is forwarded to Triton. Values only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ForwardedRequest:
-    """One inference, checked and without a principal: whose it is comes from who is authenticated.
+    """One checked inference request, without a principal: the principal comes from authentication.
 
     Attributes:
         message: the ModelInferRequest.
-        served: the name of the model if it is one that we serve; None for another model of the same Triton.
+        served: the model's name if the gateway serves it; None for another model of the same Triton.
         timeout_s: seconds after which the call ends.
-        is_unary: whether it is asked with ModelInfer, which has one answer, and not with ModelStreamInfer.
+        is_unary: whether it is sent with ModelInfer, which has one answer, instead of ModelStreamInfer.
     """
 
     message: Any

@@ -1,4 +1,4 @@
-"""One call to Triton whose messages are bytes in both directions. It judges nothing."""
+"""One call to Triton whose messages are bytes in both directions. It does not check the messages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from appliance.gateway.refusals import PassedOnError
 from appliance.gateway.triton.call_end import read_to_end, status_error, true_code
 from appliance.gateway.triton.tensors import NOT_LOADED
 
-# What a ModelStreamInferResponse with an error begins with: its field 1, which is text.
+# The first byte of a ModelStreamInferResponse with an error: field 1, which is text.
 _ERROR_FIELD = b"\x0a"
-# These come from our own end of the connection; whatever else is Triton's answer, for the client to read.
+# These statuses come from our own end of the connection. All others are Triton's answer, for the client.
 _OURS = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 class ForwardedCall:
-    """Triton's answer to a call, while it comes."""
+    """The stream of Triton's answers to a call."""
 
     def __init__(self, call: Any, *, is_unary: bool) -> None:
-        """Take a call of grpc.aio without serializers; a unary one has exactly one message."""
+        """`call` is a call of grpc.aio without serializers; a unary call has exactly one message."""
         self._call = call
         self._is_unary = is_unary
         self._is_over = False
@@ -33,7 +33,7 @@ class ForwardedCall:
         """Return the next message, or None after the last.
 
         Raises:
-            ApplianceError: Triton refused or went away.
+            ApplianceError: Triton rejected the call or ended.
         """
         with self._translated():
             if self._is_unary:
@@ -49,14 +49,14 @@ class ForwardedCall:
             return None
 
     async def only(self) -> bytes:
-        """Return the first message, of a call that has one; raises as `read` does."""
+        """Return the first message of a call that has exactly one; raises as `read` does."""
         message = await self.read()
         if message is None:
             raise EngineError("Triton ended the call without an answer")
         return message
 
     def cancel(self) -> None:
-        """End it in Triton too. Has no effect after the end."""
+        """Cancel the call in Triton too. Has no effect after the end."""
         self._call.cancel()
 
     async def _read_only(self) -> bytes | None:

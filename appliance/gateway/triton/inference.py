@@ -1,6 +1,6 @@
-"""Sends requests for a model's work to Triton, each as a KServe stream of its own, so that it is cancelled alone.
+"""Sends inference requests to Triton. Each request is a separate KServe stream, so it can be cancelled separately.
 
-It uses the generated messages directly: tritonclient's own layer copies every tensor through numpy.
+It uses the generated messages directly, because tritonclient's own layer copies every tensor through numpy.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton.forwarded_call import ForwardedCall
 from appliance.gateway.triton.methods import INFER, STREAM
 
-# The engine ends a request at its deadline; this much later the gateway stops waiting for it.
+# The engine ends a request at its deadline; the gateway waits this much longer.
 _DEADLINE_GRACE_S = 5.0
 
 
 class Inference:
-    """Sends over one channel, in the name of a principal that the caller has authenticated."""
+    """Sends over one channel, for a principal that the caller has authenticated."""
 
     def __init__(self, channel: TritonChannel) -> None:
         self._channel = channel
 
     def complete(self, request: CompletionRequest, principal: str) -> DeltaStream:
-        """Send the request and return its stream, which is to be cancelled when nobody reads it any more.
+        """Send the request and return its stream; the caller must cancel a stream that is no longer read.
 
-        Several choices are requests of their own, read as one. Whatever goes wrong, the first read tells.
+        Several choices are separate requests, read as one stream. All errors are raised by reads.
         """
         if request.choices == 1:
             return self._complete_one(request, principal)

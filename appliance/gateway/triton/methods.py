@@ -1,4 +1,4 @@
-"""Which methods of `inference.GRPCInferenceService` are open to clients. Values only."""
+"""The methods of `inference.GRPCInferenceService` that clients may call. Values only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SERVICE: str = _DESCRIPTOR.full_name
 
 INFER = "ModelInfer"
 STREAM = "ModelStreamInfer"
-# Answered at once: they pass on without admission.
+# Triton answers these immediately, so they need no admission.
 QUESTIONS = frozenset({"ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelConfig"})
-# All others that Triton has: they load models, map memory, trace, and tell what other clients do.
+# All other methods of Triton: they load models, map memory, trace, and show what other clients do.
 ADMINISTRATION = frozenset(method.name for method in _DESCRIPTOR.methods) - QUESTIONS - {INFER, STREAM}

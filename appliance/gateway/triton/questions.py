@@ -1,4 +1,4 @@
-"""What is asked of Triton that it answers at once, without a model's work."""
+"""Requests that Triton answers immediately, without inference."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.forwarded_call import ForwardedCall
 from appliance.gateway.triton.methods import QUESTIONS
 
-# What is answered from memory takes no longer, unless Triton hangs.
+# Triton answers from memory, so it only takes longer if Triton hangs.
 _TIMEOUT_S = 10.0
 _READY_TIMEOUT_S = 2.0
 
 
 class Questions:
-    """Asks over one channel."""
+    """Sends such requests over one channel."""
 
     def __init__(self, channel: TritonChannel) -> None:
         self._channel = channel
 
     async def ask(self, method: str, message: bytes, timeout_s: float = _TIMEOUT_S) -> bytes:
-        """Return the answer to a question, both encoded.
+        """Return the answer to a request, both encoded.
 
         Args:
             method: one of `QUESTIONS`.
-            message: what it takes.
-            timeout_s: the longest wait, if it is shorter than ours.
+            message: the method's request.
+            timeout_s: the longest wait, if shorter than the default.
 
         Raises:
-            ApplianceError: Triton refused or went away.
-            ValueError: the method is no question.
+            ApplianceError: Triton rejected the call or ended.
+            ValueError: the method is not one of `QUESTIONS`.
         """
         if method not in QUESTIONS:
             raise ValueError(f"{method} is no question")
@@ -38,11 +38,11 @@ class Questions:
         try:
             return await call.only()
         finally:
-            # Without effect after the answer.
+            # This has no effect after the answer.
             call.cancel()
 
     async def is_ready(self, model: str) -> bool:
-        """Whether Triton answers and has this model loaded."""
+        """Whether Triton answers and has loaded this model."""
         asked = service_pb2.ModelReadyRequest(name=model).SerializeToString()
         try:
             answer = await self._channel.unary("ModelReady", asked, _READY_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Whether each model can answer, asked of Triton once a second, so that health checks cost it nothing."""
+"""Whether each model is ready. Triton is asked once a second, so health checks send no requests to Triton."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTERVAL_S = 1.0
 
 
 class Readiness:
-    """The last known state of every model; not ready until Triton has said otherwise."""
+    """The last known state of every model; models are not ready until Triton has reported that they are."""
 
     def __init__(self, questions: Questions, models: Sequence[str]) -> None:
         self._questions = questions
@@ -22,16 +22,16 @@ class Readiness:
         self._new = asyncio.Event()
 
     def is_ready(self, model: str) -> bool:
-        """Whether this model answered the last time."""
+        """Whether this model was ready at the last check."""
         return self._ready[model]
 
     @property
     def waiting_for(self) -> list[str]:
-        """What keeps the box from being ready; only here is it said that each model of the set must be."""
+        """The models that are not ready. Only this property defines that the box is ready if all models are."""
         return [model for model, ready in self._ready.items() if not ready]
 
     async def ask(self) -> None:
-        """Ask now. A Triton that was started again within a second leaves an answer that no longer holds."""
+        """Check now. The last result may be wrong if Triton has restarted within the last second."""
         async with self._asking:
             ready = {model: await self._questions.is_ready(model) for model in self._ready}
             if ready != self._ready:
@@ -39,7 +39,7 @@ class Readiness:
                 self._new.set()
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Ask again and again until cancelled; awaits `changed` after every change, whoever asked."""
+        """Check once a second until cancelled; await `changed` after every change, even if `ask` found it elsewhere."""
         while True:
             await self.ask()
             if self._new.is_set():

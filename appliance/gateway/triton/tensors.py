@@ -1,6 +1,6 @@
-"""The lean form of our Triton tensor contract as bytes: requests out, deltas in. It opens no connection.
+"""Encodes requests and decodes deltas of our Triton tensor contract, as bytes. It opens no connection.
 
-Tensors travel in `raw_*_contents`, little-endian; a BYTES element is a 4-byte length and that many bytes
+Tensors are sent in `raw_*_contents`, little-endian; a BYTES element is a 4-byte length and that many bytes
 (KServe v2 protocol, "binary tensor data" extension).
 """
 
@@ -21,19 +21,19 @@ from appliance.inference.tensors import OPENS_STREAM, PRINCIPAL, element, elemen
 
 _TRUE = b"\x01"
 _FALSE = b"\x00"
-# How Triton says that it does not have a model, or not yet.
+# Parts of Triton's messages for a model that is not loaded, or not yet loaded.
 NOT_LOADED = ("unknown model", "is not ready", "is not found", "has no available versions")
 
 
 def opening_message(model: str) -> Any:
-    """Return the ModelInferRequest that opens a stream to this model, and that gets no answer."""
+    """Return the ModelInferRequest that opens a stream to this model, and has no response."""
     message = service_pb2.ModelInferRequest(model_name=model)
     message.parameters[OPENS_STREAM].bool_param = True
     return message
 
 
 def request_message(request: CompletionRequest, principal: str) -> Any:
-    """Return the ModelInferRequest that asks for this completion in the name of this principal."""
+    """Return the ModelInferRequest for this completion and this principal."""
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request.request_id)
     count = len(request.prompt_ids)
     _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *request.prompt_ids))
@@ -48,10 +48,10 @@ def request_message(request: CompletionRequest, principal: str) -> Any:
 
 
 def in_name_of(principal: str, message: Any) -> Any:
-    """Return the ModelInferRequest, which names no principal, with this one as its first input."""
+    """Return the ModelInferRequest, which names no principal, with the given principal as its first input."""
     named = service_pb2.ModelInferRequest()
     first = named.inputs.add(name=PRINCIPAL, datatype="BYTES", shape=[1])
-    # Triton takes the contents of all inputs in one of the two ways.
+    # Triton requires that the contents of all inputs are sent in the same way.
     if any(one.HasField("contents") for one in message.inputs):
         first.contents.bytes_contents.append(principal.encode())
     else:
@@ -61,10 +61,10 @@ def in_name_of(principal: str, message: Any) -> Any:
 
 
 def delta(response: Any) -> Delta:
-    """Read one ModelInferResponse; the outputs that it does not have count as empty.
+    """Decode one ModelInferResponse; outputs that it lacks count as empty.
 
     Raises:
-        EngineError: the model answered in a form that is not the contract's.
+        EngineError: the model's answer does not follow the contract.
     """
     raw = {out.name: content for out, content in zip(response.outputs, response.raw_output_contents, strict=False)}
     try:
@@ -85,9 +85,9 @@ def delta(response: Any) -> Delta:
 
 
 def error(message: str, client_names: Mapping[str, str] | None = None) -> ApplianceError:
-    """Turn an error that came through Triton back into ours; one of unknown origin becomes an EngineError.
+    """Convert an error that Triton returned to ours; an error of unknown origin becomes an EngineError.
 
-    A parameter that is in `client_names` is named as it says there.
+    Parameters in `client_names` get the client's names.
     """
     found = error_text.read(message)
     if isinstance(found, RequestError):
@@ -113,12 +113,12 @@ def _json_element(value: Any) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    """Concatenate the elements of a BYTES tensor; there is nearly always one."""
+    """Concatenate the elements of a BYTES tensor; usually there is only one."""
     return b"".join(elements(raw)).decode()
 
 
 def _usage(value: dict[str, Any]) -> Usage:
-    """Another backend's answer need not have the seconds."""
+    """Answers of other backends may lack the seconds."""
     counts = (int(value[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
     seconds = (float(value.get(name, 0.0)) for name in ("queue_s", "prefill_s", "decode_s"))
     return Usage(*counts, *seconds)

@@ -1,1 +1,1 @@
-"""Triton's own HTTP API for clients, within the gateway's rules. Triton's own server for it is off."""
+"""Triton's own HTTP API for clients, with the gateway's access control and limits. Triton's own HTTP server is off."""

@@ -1,4 +1,4 @@
-"""The endpoints of Triton's HTTP API that clients have: generate, health and questions. The rest is refused by name."""
+"""The endpoints of Triton's HTTP API: generate, health and metadata. All others cause an error that names them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from appliance.triton.model_process import VERSION
 
 Answer = TypeVar("Answer", bound=Message)
 _METHODS = ["GET", "POST"]
-# They load models, map memory, trace, set the log, and tell what other clients do.
+# These load models, map memory, trace, change the log, and show what other clients do.
 _ADMINISTRATION = (
     "/v2/repository/{rest:path}",
     "/v2/systemsharedmemory/{rest:path}",
@@ -46,7 +46,7 @@ class TritonHttpApi:
         self._services = services
 
     def routes(self) -> list[BaseRoute]:
-        """All that Triton has, of which the administration is refused."""
+        """All endpoints of Triton; those for administration are rejected."""
         routes: list[BaseRoute] = [Route(path, self.administration, methods=_METHODS) for path in _ADMINISTRATION]
         routes += [
             Route("/v2", self.server, methods=["GET"]),
@@ -69,7 +69,7 @@ class TritonHttpApi:
         return Response()
 
     async def ready(self, _request: Request) -> Response:
-        """`GET /v2/health/ready`: a request would be taken now."""
+        """`GET /v2/health/ready`: a request would be accepted now."""
         self._services.check_ready()
         return Response()
 
@@ -100,13 +100,13 @@ class TritonHttpApi:
         )
 
     async def config(self, request: Request) -> Response:
-        """`GET /v2/models/{model}/config`, without the parameters, which tell where things lie on the box."""
+        """`GET /v2/models/{model}/config`, without the parameters, which contain paths of the box."""
         asked = pb.ModelConfigRequest(name=self._model(request))
         config = (await self._ask("ModelConfig", asked, pb.ModelConfigResponse)).config
         config.ClearField("parameters")
         fields = MessageToDict(config, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
         for tensor in (*fields["input"], *fields["output"]):
-            # Protobuf writes 64 bits as strings, Triton as numbers.
+            # Protobuf writes 64-bit integers as strings, Triton as numbers.
             tensor["dims"] = [int(size) for size in tensor["dims"]]
         return JSONResponse(fields)
 
@@ -119,14 +119,14 @@ class TritonHttpApi:
         return await self._generate(request, streams=True)
 
     async def infer(self, request: Request) -> Response:
-        """`POST /v2/models/{model}/infer`: Triton itself has no such call for models that answer in pieces."""
+        """`POST /v2/models/{model}/infer`: Triton itself does not support it for decoupled models."""
         raise RequestError(
             f"{self._model(request)} is a decoupled model, which infer does not support",
             hint="use generate, generate_stream, or gRPC's ModelStreamInfer",
         )
 
     async def administration(self, request: Request) -> Response:
-        """Everything that administers Triton."""
+        """Reject all requests that administer Triton."""
         raise ForbiddenMethodError(
             f"{request.url.path} is not available to clients",
             hint="only the operator can change models and settings: see appliance --help",
@@ -145,7 +145,7 @@ class TritonHttpApi:
         """The name of the model in the path.
 
         Raises:
-            UnknownModelError: there is none of that name, or not in that version.
+            UnknownModelError: there is no model of this name, or not in this version.
         """
         name = self._services.models.get(request.path_params["model"]).name
         version = request.path_params.get("version", VERSION)

@@ -1,4 +1,4 @@
-"""Errors in the shape of Triton's HTTP API: `{"error": "…"}` (KServe v2, Triton's extensions)."""
+"""Errors in the format of Triton's HTTP API: `{"error": "…"}` (KServe v2, Triton's extensions)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATH = "/v2"
 
 
 def _is_triton(request: Request) -> bool:
-    """Whether a client of Triton's HTTP API asks."""
+    """Whether the request belongs to Triton's HTTP API."""
     path = request.url.path
     return path == PATH or path.startswith(f"{PATH}/")
 
@@ -26,7 +26,7 @@ def _failure_response(error: ApplianceError, _request_id: str) -> Response:
 
 
 def failure_event(error: ApplianceError) -> bytes:
-    """The error as the last event of a stream whose status is long sent."""
+    """The error as the last event of a stream whose status was already sent."""
     return f"data: {encode({'error': str(error)})}\n\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""Triton's answers as its HTTP API writes them: names of model and version, and each output by its name."""
+"""Encodes Triton's answers as its HTTP API does: names of model and version, and each output by its name."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _FORMATS = {"INT32": "i", "UINT32": "I", "FP32": "f"}
 
 
 class GenerateEncoder:
-    """The bytes of one answer in the making, of messages of ModelStreamInfer."""
+    """Encodes one answer, from messages of ModelStreamInfer."""
 
     def head(self) -> bytes:
         """Nothing: events begin with the first piece."""
         return b""
 
     def events(self, message: bytes) -> bytes:
-        """One event; nothing for the empty message that ends an answer."""
+        """One event; empty for the empty message that ends an answer."""
         fields = _fields(message)
         return b"" if fields is None else f"data: {encode(fields)}\n\n".encode()
 
     def tail(self) -> bytes:
-        """Nothing: the connection's end is the answer's."""
+        """Nothing: the answer ends with the connection."""
         return b""
 
     def document(self, messages: Sequence[bytes]) -> bytes:
         """The whole answer.
 
         Raises:
-            ApplianceError: it is the model's error.
+            ApplianceError: the model returned this error.
             EngineError: the model did not answer in one piece.
         """
         answers = [fields for fields in map(_fields, messages) if fields is not None]
@@ -46,11 +46,11 @@ class GenerateEncoder:
 
 
 def _fields(message: bytes) -> dict[str, Any] | None:
-    """Read one message of a stream; None for the empty one that ends an answer.
+    """Decode one message of a stream; None for the empty message that ends an answer.
 
     Raises:
-        ApplianceError: it is the model's error.
-        EngineError: it has another form than agreed.
+        ApplianceError: the model returned this error.
+        EngineError: the answer has an unexpected format.
     """
     response = service_pb2.ModelStreamInferResponse.FromString(message)
     if response.error_message:
@@ -62,7 +62,7 @@ def _fields(message: bytes) -> dict[str, Any] | None:
     try:
         for output, content in zip(answer.outputs, answer.raw_output_contents, strict=True):
             values = _values(output.datatype, content)
-            # As Triton writes it: one element stands alone.
+            # Like Triton: a single element is written without a list.
             fields[output.name] = values[0] if len(values) == 1 else values
     except (struct.error, ValueError, KeyError) as failure:
         raise EngineError(f"the model's answer has an unexpected format: {failure}") from failure

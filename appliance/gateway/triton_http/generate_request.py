@@ -1,7 +1,7 @@
-"""From the body of `generate` and `generate_stream` to Triton's request.
+"""Converts the body of `generate` and `generate_stream` to Triton's request.
 
-A key of the body, or of its `parameters`, is an input if the model has one of that name, else a parameter (Triton's
-generate extension). The request is made of what was checked; no byte of the body goes on as it came.
+A key of the body, or of its `parameters`, is an input if the model has an input of that name, else a parameter
+(Triton's generate extension). The request is built from the checked values; no byte of the body is forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def generate_request(model: str, content: bytes, *, streams: bool) -> Any:
 
     Args:
         model: the model's name.
-        content: what the client sent.
-        streams: whether the answer may come in pieces.
+        content: the request body.
+        streams: whether the answer may have several pieces.
 
     Raises:
-        RequestError: it is no JSON object, a value has a wrong type, a name comes twice, it names a principal, or it
-            asks for pieces where the answer comes whole.
+        RequestError: the body is not a JSON object, a value has a wrong type, a name occurs twice, the body names a
+            principal, or it requests a stream from `generate`.
     """
     asked = read_object(content)
     parameters = asked.pop(_PARAMETERS, {})
@@ -43,7 +43,7 @@ def generate_request(model: str, content: bytes, *, streams: bool) -> Any:
     for name in asked.keys() & parameters.keys():
         raise RequestError(f"{name} is given twice: in the body and in {_PARAMETERS}", param=name)
     asked |= parameters
-    # Whose prefixes are shared is decided by who is authenticated, never by what a request says.
+    # Cached prefixes are reused within one principal. Only authentication decides the principal, never the request.
     if PRINCIPAL in asked:
         raise RequestError(f"the input {PRINCIPAL!r} is the gateway's to set", param=PRINCIPAL)
     if asked.get(_STREAM) in _ASKS_FOR_PIECES and not streams:
@@ -71,7 +71,7 @@ def _add(message: Any, tensor: Tensor, value: Any) -> None:
     pieces = [piece for one in values if (piece := encode(one)) is not None]
     if len(pieces) != len(values):
         raise RequestError(f"{tensor.name} must be {kind}, one value or a list of values", param=tensor.name)
-    # Triton refuses another shape too, but as a fault of its own.
+    # Triton rejects another shape too, but reports it as an internal error.
     if tensor.size not in {-1, len(values)}:
         raise RequestError(f"{tensor.name} must be {tensor.size} value, not {len(values)}", param=tensor.name)
     datatype = "BYTES" if kind == "STRING" else kind
@@ -93,7 +93,7 @@ def _int32(value: Any) -> bytes | None:
 
 
 def _set(parameter: Any, name: str, value: Any) -> None:
-    """Set a parameter of the request; a fraction goes as a string, which the model takes as well."""
+    """Set a parameter of the request; a fraction is sent as a string, which the model also accepts."""
     if isinstance(value, bool):
         parameter.bool_param = value
     elif isinstance(value, int) and value in _INT64:

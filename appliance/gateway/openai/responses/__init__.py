@@ -1,1 +1,1 @@
-"""OpenAI's Responses API: what it accepts, the bytes of its answers, and the memory of them."""
+"""OpenAI's Responses API: its request bodies, the bytes of its answers, and the store of its answers."""

@@ -1,4 +1,4 @@
-"""The endpoints of OpenAI's Responses API: answers, and what is kept of them."""
+"""The endpoints of OpenAI's Responses API: answers, and stored answers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _PATH = "/v1/responses"
 
 
 class ResponsesApi:
-    """The endpoints, and the memory of their answers."""
+    """The endpoints, and the store of their answers."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = ResponseStore(Bounds(), time.monotonic)
 
     def routes(self) -> list[Route]:
-        """Where they are."""
+        """The routes."""
         return [
             Route(_PATH, self.create, methods=["POST"]),
             Route(f"{_PATH}/input_tokens", self.count, methods=["POST"]),
@@ -89,7 +89,7 @@ class ResponsesApi:
         )
 
     async def count(self, request: Request) -> Response:
-        """`POST /v1/responses/input_tokens`: how many tokens an input has. It does not wait for the model."""
+        """`POST /v1/responses/input_tokens`: the number of tokens of an input. It does not wait for the model."""
         content = await body_for_gateway(request, self._services)
         asked = body.check(PromptFields, POLICY.honoured(body.read_object(content)))
         model = self._services.models.get(asked.model)
@@ -129,7 +129,7 @@ class ResponsesApi:
         """The whole conversation.
 
         Raises:
-            LostConversationError: the answer that it goes on from is not kept.
+            LostConversationError: the previous answer is not stored.
             RequestError: see `turns_of`.
         """
         return turns_of(asked.input, self._earlier(asked.previous_response_id))
@@ -144,5 +144,5 @@ class ResponsesApi:
 
 
 def _principal() -> str:
-    """Whose answers these are."""
+    """The name of the principal to which the answers belong."""
     return current().principal.name

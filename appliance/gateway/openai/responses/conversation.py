@@ -1,4 +1,4 @@
-"""From the items of OpenAI's Responses API to turns as chat templates take them, and back to items that are listed."""
+"""Converts items of OpenAI's Responses API to turns for chat templates, and the input to listed items."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def items_of(value: str | Sequence[InputItem]) -> list[dict[str, Any]]:
 
 
 def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> list[Turn]:
-    """The conversation: `earlier` turns, which are not changed, and the input's.
+    """The conversation: the `earlier` turns, unchanged, and the input's turns.
 
     Raises:
-        RequestError: an output belongs to no call.
+        RequestError: a function output belongs to no call.
     """
     if isinstance(value, str):
         return [*earlier, {"role": "user", "content": value}]
     turns = [*earlier]
     known = {call["id"] for turn in earlier for call in turn.get("tool_calls", ())}
-    # The assistant's turn that thoughts, text and calls in a row make up together.
+    # The assistant's turn, made of consecutive thoughts, texts and calls.
     current: Turn | None = None
     for position, item in enumerate(value):
         if isinstance(item, FunctionOutputItem):
@@ -62,7 +62,7 @@ def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> 
 
 
 def turns_of_output(output: Sequence[dict[str, Any]]) -> list[Turn]:
-    """The assistant's turn that the items of an answer make up."""
+    """The assistant's turn, made of the items of an answer."""
     turn: Turn = {"role": "assistant", "content": ""}
     for item in output:
         if item["type"] == "reasoning":
@@ -75,7 +75,7 @@ def turns_of_output(output: Sequence[dict[str, Any]]) -> list[Turn]:
 
 
 def with_output(turns: Sequence[Turn], output: Sequence[dict[str, Any]], *, continues: bool) -> list[Turn]:
-    """The conversation with an answer, which went on with the last turn if it `continues`."""
+    """The conversation with an answer; if `continues`, the answer is appended to the last turn."""
     (turn,) = turns_of_output(output)
     if not continues:
         return [*turns, turn]
@@ -84,7 +84,7 @@ def with_output(turns: Sequence[Turn], output: Sequence[dict[str, Any]], *, cont
 
 
 def new_id(prefix: str) -> str:
-    """An id of its own for an item."""
+    """A new id of an item."""
     return f"{prefix}_{uuid.uuid4().hex}"
 
 

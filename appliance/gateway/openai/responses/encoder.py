@@ -1,4 +1,4 @@
-"""Answers of `/v1/responses`: one document, or events with sequence numbers. Both come from the same assembly."""
+"""Encodes answers of `/v1/responses`: one document, or events with sequence numbers. Both use the same items."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from appliance.token_bytes import TokenBytes
 
 
 class ResponseEncoder:
-    """One answer in the making.
+    """Encodes one answer.
 
     Args:
         response_id: the answer's id.
         created: seconds since 1970.
-        echo: what the answer repeats of its request, in OpenAI's fields.
-        alternatives: likeliest tokens to show beside each chosen one; None without log-probabilities.
-        tokens: what each token stands for.
-        count_tokens: gives the number of a text's tokens.
-        keep: gets the finished answer, in JSON fields and in the bytes that are sent; before they are.
+        echo: the fields of the request that the answer repeats, by OpenAI's names.
+        alternatives: number of likeliest tokens beside each chosen token; None: no log-probabilities.
+        tokens: the bytes of each token.
+        count_tokens: returns the number of tokens of a text.
+        keep: called with the finished answer, as JSON fields and as bytes, before the answer is sent.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ResponseEncoder:
         return self._taken()
 
     def events(self, piece: Piece) -> bytes:
-        """Events for one piece; empty if there is nothing to say."""
+        """Events for one piece; empty if the piece adds nothing."""
         self._take(piece)
         return self._taken()
 
@@ -77,10 +77,10 @@ class ResponseEncoder:
         return self._finish()[1]
 
     def failure(self, error: ApplianceError) -> bytes:
-        """The last events of a stream whose status is long sent."""
+        """The last events of a stream whose status was already sent."""
         row = outcome(error)
         self._emit("error", code=row.code or row.kind, message=str(error), param=param(error) or None)
-        # The code is one of OpenAI's list.
+        # The code must be from OpenAI's list.
         self._items.close(cut=True)
         failed = {"error": {"code": "server_error", "message": str(error)}, "output": self._items.done}
         self._emit("response.failed", response=self._response("failed", **failed))
@@ -89,7 +89,7 @@ class ResponseEncoder:
     def _take(self, piece: Piece) -> None:
         thoughts = [part.text for part in piece.parts if isinstance(part, Reasoning)]
         if len(thoughts) < len(piece.parts):
-            # It has other parts too, and its tokens do not say whose they are.
+            # The piece has other parts too, and its tokens are not assigned to parts.
             self._thoughts += sum(self._count_tokens(text) for text in thoughts)
         elif thoughts:
             self._thoughts += len(piece.token_ids)
@@ -100,7 +100,7 @@ class ResponseEncoder:
             self._usage = piece.usage or self._usage
 
     def _finish(self) -> tuple[dict[str, Any], bytes]:
-        """Close what is open, and return the answer in fields and in bytes."""
+        """Close the open item, and return the answer as fields and as bytes."""
         cut = self._finish_reason == "length"
         self._items.close(cut=cut)
         fields: dict[str, Any] = {"output": self._items.done, "usage": self._usage_fields()}
@@ -144,6 +144,6 @@ class ResponseEncoder:
         self._number += 1
 
     def _taken(self) -> bytes:
-        """Everything that was emitted since the last time."""
+        """All events since the last call."""
         events, self._events = self._events, []
         return "".join(events).encode()

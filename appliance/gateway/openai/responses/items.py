@@ -1,4 +1,4 @@
-"""The output items of a response in the making, and the events that tell of each change. It knows no transport."""
+"""Builds the output items of a response, and an event for each change. It is independent of the transport."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Emit = Callable[..., None]
 
 @dataclass
 class _Open:
-    """The item that is being written: its place, its JSON so far, the text that arrives."""
+    """The item that is being written: its position, its JSON so far, its text so far."""
 
     position: int
     item: dict[str, Any]
@@ -23,14 +23,14 @@ class _Open:
 
     @property
     def place(self) -> dict[str, Any]:
-        """How events name it."""
+        """The fields by which events refer to the item."""
         return {"item_id": self.item["id"], "output_index": self.position}
 
 
 class ResponseItems:
-    """Turns parts of an answer into items; `emit(type, **fields)` gets every event in its order.
+    """Turns parts of an answer into items; `emit(type, **fields)` receives the events in order.
 
-    Items follow each other and are never open together: a part of another kind closes the open one.
+    Only one item is open at a time: a part of another kind closes the open item.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -39,7 +39,7 @@ class ResponseItems:
         self._open: _Open | None = None
 
     def add(self, parts: Iterable[Part], logprobs: list[Any]) -> None:
-        """Take the next parts, with the log-probabilities of their tokens in JSON."""
+        """Add the next parts; `logprobs` are the log-probabilities of their tokens, in JSON."""
         for part in parts:
             if isinstance(part, Text):
                 self._text(part.text, logprobs)
@@ -52,11 +52,11 @@ class ResponseItems:
                 self._open.text.append(part.text)
                 self._emit("response.function_call_arguments.delta", **self._open.place, delta=part.text)
         if logprobs and self._open is not None and self._open.item["type"] == "message":
-            # Tokens whose characters are held back still count.
+            # The log-probabilities of tokens whose characters are held back are included.
             self._open.logprobs += logprobs
 
     def close(self, *, cut: bool = False) -> None:
-        """End the open item, if there is one; `cut` when the answer ended in its midst."""
+        """Close the open item, if there is one; `cut`: the answer ended inside it."""
         if self._open is None:
             return
         opened, self._open = self._open, None
@@ -97,7 +97,7 @@ class ResponseItems:
         self._begin("function_call", fields)
 
     def _at(self, kind: str, fields: dict[str, Any], part: dict[str, Any]) -> _Open:
-        """The open item if it is of this kind, else a new one with its one part."""
+        """The open item if it is of this kind, else a new item with one part."""
         if self._open is not None and self._open.item["type"] == kind:
             return self._open
         self.close()

@@ -1,4 +1,4 @@
-"""Parameters of OpenAI's Responses API that are not honoured: which are refused, and which are ignored."""
+"""Unsupported parameters of OpenAI's Responses API: which are rejected, and which are ignored."""
 
 from __future__ import annotations
 

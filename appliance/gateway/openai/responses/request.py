@@ -1,4 +1,4 @@
-"""From a checked body of OpenAI's Responses API to a conversation, sampling settings, and what the answer repeats."""
+"""Converts a checked body of OpenAI's Responses API to a conversation, sampling settings, and repeated fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMES = ClientNames(messages="input", response_format="text.format", thinking="
 
 
 def chat_request(asked: PromptFields, turns: Sequence[Turn]) -> ChatRequest:
-    """The conversation that the body asks to go on with; `turns` are the earlier ones and the input's."""
+    """The conversation that the model should continue; `turns` are the earlier turns and the input's."""
     instructions = [{"role": "system", "content": asked.instructions}] if asked.instructions else []
     choice = asked.tool_choice
     effort = asked.reasoning.effort if asked.reasoning else None
@@ -63,7 +63,7 @@ def response_sampling(asked: ResponseBody, defaults: Generation) -> dict[str, An
 
 
 def echo(asked: ResponseBody, settings: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """What an answer repeats of its request, in OpenAI's fields, with the values that were in force."""
+    """The request fields that an answer repeats, by OpenAI's names, with the values that were used."""
     effort = asked.reasoning.effort if asked.reasoning else None
     form = asked.text.format if asked.text else None
     return {
@@ -101,7 +101,7 @@ def _echoed(tool: FunctionTool) -> dict[str, Any]:
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
-        # What was in force: rules only where they were asked for.
+        # The value that was used: a schema is enforced only if the client asked for it.
         "strict": bool(tool.strict),
     }
 

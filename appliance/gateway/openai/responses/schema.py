@@ -1,4 +1,4 @@
-"""The request body of OpenAI's Responses API as far as it is honoured. What is not a field here is refused by name."""
+"""The supported fields of the request body of OpenAI's Responses API. Other fields cause an error that names them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _part_tag(value: Any) -> str:
 
 
 def _item_tag(value: Any) -> str:
-    # OpenAI lets a message leave its type out.
+    # OpenAI allows a message without a type.
     return f"<{_type_of(value) or 'message'}>"
 
 
@@ -42,7 +42,7 @@ class OutputText(Strict):
     text: str
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
     logprobs: list[Any] | None = None
-    # OpenAI's Python client adds what it made of the text.
+    # OpenAI's Python client adds the result of parsing the text.
     parsed: Any = None
 
 
@@ -83,17 +83,17 @@ class FunctionCallItem(Strict):
     arguments: str
     id: str | None = None
     status: Status | None = None
-    # Clients send these back with what they had from us: nothing.
+    # Clients send these fields back as they received them from us: as null.
     namespace: None = None
     caller: None = None
-    # OpenAI's Python client adds what it made of the arguments.
+    # OpenAI's Python client adds the result of parsing the arguments.
     parsed_arguments: Any = None
-    # The API's name is a keyword.
+    # The API's name is a keyword in Python.
     async_: OnlyFalse | None = Field(None, alias="async")
 
 
 class FunctionOutputItem(Strict):
-    """What the application's function answered."""
+    """The result of the application's function."""
 
     type: Literal["function_call_output"]
     call_id: str
@@ -113,7 +113,7 @@ class ReasoningText(Strict):
 
 
 class SummaryText(Strict):
-    """A summary of thoughts; ours are never summarised, but other servers' answers are sent to us too."""
+    """A summary of thoughts. The box creates none, but clients may send answers of other servers."""
 
     type: Literal["summary_text"]
     text: str
@@ -157,30 +157,30 @@ class FunctionTool(Strict):
 
 
 class NamedFunction(Strict):
-    """`tool_choice` that asks for one function."""
+    """`tool_choice` that names one function."""
 
     type: Literal["function"]
     name: str
 
 
 class TextFormat(Strict):
-    """`text.format` without rules."""
+    """`text.format` for free text."""
 
     type: Literal["text"]
 
 
 class ObjectFormat(Strict):
-    """`text.format` of any JSON object."""
+    """`text.format` for any JSON object."""
 
     type: Literal["json_object"]
 
 
 class SchemaFormat(Strict):
-    """`text.format` of a JSON schema."""
+    """`text.format` for a JSON schema."""
 
     type: Literal["json_schema"]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    # `schema` is a method of pydantic's models.
+    # `schema` is already a method of pydantic's models.
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
     strict: bool | None = None
@@ -207,7 +207,7 @@ class Reasoning(Strict):
     """`reasoning`."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    # Thoughts come whole, in the item's content.
+    # The item's content has the complete thoughts, so a summary has no effect.
     summary: Literal["auto"] | None = None
     generate_summary: Literal["auto"] | None = None
     context: Literal["auto"] | None = None
@@ -221,7 +221,7 @@ class ResponseStreamOptions(Strict):
 
 
 class PromptFields(Strict):
-    """What makes the prompt; also the body of `/v1/responses/input_tokens`."""
+    """The fields that determine the prompt; also the body of `/v1/responses/input_tokens`."""
 
     model: str = Field(description="required; a name from `/v1/models`")
     input: str | Many[InputItem] = Field(

@@ -1,6 +1,6 @@
-"""Answers that can be asked for again or gone on from: in memory, each principal's own, bounded in time, number, bytes.
+"""Stored answers, which clients can read or continue: in memory, separate for each principal, with limits.
 
-They are never written anywhere, and end with the process.
+The limits are time, number and bytes. Answers are never written to disk, and are lost when the process ends.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from appliance.gateway.refusals import UnknownResponseError
 
 @dataclass(frozen=True)
 class KeptResponse:
-    """One answer.
+    """One stored answer.
 
     Attributes:
         document: the answer as it was sent, in JSON.
-        input_items: the items of its own input, oldest first.
-        turns: the whole conversation with this answer, without instructions.
+        input_items: the items of the request's own input, oldest first.
+        turns: the whole conversation including this answer, without instructions.
     """
 
     document: bytes
@@ -30,19 +30,19 @@ class KeptResponse:
 
     @property
     def size_bytes(self) -> int:
-        """What it holds as JSON. Turns that a chain shares count in each link: the bound errs to the safe side."""
+        """Its size as JSON. Shared turns count in each answer of a chain, so the limit is reached early, not late."""
         return len(self.document) + sum(len(json.dumps(one)) for one in (*self.input_items, *self.turns))
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much is kept.
+    """The limits of the store.
 
     Attributes:
-        ttl_s: seconds that an answer is kept.
-        answers: of one principal.
-        principal_bytes: of one principal.
-        total_bytes: of all.
+        ttl_s: seconds that an answer is stored.
+        answers: number of answers of one principal.
+        principal_bytes: bytes of one principal.
+        total_bytes: bytes of all principals.
     """
 
     ttl_s: float = 3600.0
@@ -59,13 +59,13 @@ class _Entry:
 
 
 class ResponseStore:
-    """See the module. When a bound is reached the oldest go: a principal's own first."""
+    """See the module. When a limit is reached, the oldest answers are deleted, the principal's own first."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds that never go back."""
+        """`clock` returns monotonic seconds."""
         self._bounds = bounds
         self._clock = clock
-        # Oldest first, since all are kept equally long.
+        # Oldest first, because all entries have the same lifetime.
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self.size_bytes = 0
 
@@ -73,7 +73,7 @@ class ResponseStore:
         return len(self._entries)
 
     def keep(self, principal: str, response_id: str, response: KeptResponse) -> None:
-        """Keep an answer; one that is larger than a principal's share is not kept."""
+        """Store an answer; an answer above the limit of one principal is not stored."""
         self._forget_old()
         bounds = self._bounds
         size = response.size_bytes
@@ -92,7 +92,7 @@ class ResponseStore:
         """Return an answer.
 
         Raises:
-            UnknownResponseError: it never was, is somebody else's, was deleted, or is kept no longer.
+            UnknownResponseError: it never existed, belongs to another principal, was deleted or has expired.
         """
         self._forget_old()
         try:
@@ -105,12 +105,12 @@ class ResponseStore:
             ) from None
 
     def delete(self, principal: str, response_id: str) -> None:
-        """Forget an answer; raises as `get` does."""
+        """Delete an answer; raises as `get` does."""
         self.get(principal, response_id)
         self._forget((principal, response_id))
 
     def _forget(self, key: tuple[str, str]) -> int:
-        """Return how many bytes that freed."""
+        """Delete an entry, and return the number of freed bytes."""
         freed = self._entries.pop(key).size_bytes
         self.size_bytes -= freed
         return freed

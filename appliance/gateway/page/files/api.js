@@ -1,8 +1,8 @@
-// Asks the box over its HTTP API, with the key if there is one. The key lives in this tab's session storage alone.
+// Sends requests to the box's HTTP API, with the key if there is one. Only the tab's session storage has the key.
 
 const STORED_KEY = "appliance.key";
 
-/** What the box, or the way to it, said no with. `status` is 0 when nobody answered. */
+/** The error of a request that failed. `status` is 0 when there was no response. */
 export class Refusal extends Error {
   constructor(status, message) {
     super(message);
@@ -16,7 +16,7 @@ export const key = {
   forget: () => sessionStorage.removeItem(STORED_KEY),
 };
 
-/** The answer to a request whose status says yes; `body` makes it a POST. Throws Refusal, or AbortError by `signal`. */
+/** Returns the response of a successful request; `body` makes it a POST. Throws Refusal, or AbortError by `signal`. */
 async function ask(path, { body, signal } = {}) {
   const headers = {};
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
@@ -42,17 +42,17 @@ async function ask(path, { body, signal } = {}) {
   throw new Refusal(response.status, sentence(error?.message ?? `The box answered with status ${response.status}`) + again);
 }
 
-/** The models on offer: [{id, max_model_len}]. */
+/** The served models: [{id, max_model_len}]. */
 export async function models() {
   return (await (await ask("/v1/models")).json()).data;
 }
 
-/** Returns when the box says that it would take a request now; throws Refusal with the reason when it would not. */
+/** Returns if the box would accept a request now; otherwise throws Refusal with the reason. */
 export async function ready() {
   await ask("/health/ready");
 }
 
-/** Yields what an answer is made of: {text}, {thinking}, {finish}, {usage}. Throws Refusal when it breaks off. */
+/** Yields the parts of an answer: {text}, {thinking}, {finish}, {usage}. Throws Refusal if the stream breaks off. */
 export async function* chat(model, messages, signal) {
   const body = { model, messages, stream: true, stream_options: { include_usage: true } };
   const response = await ask("/v1/chat/completions", { body, signal });

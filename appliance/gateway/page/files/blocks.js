@@ -1,9 +1,9 @@
-// Shows an answer as prose and blocks of code. What the model writes only ever goes in as text, never as markup.
+// Shows an answer as prose and blocks of code. The model's text is inserted only as text, never as markup.
 
 const FENCE = /^(\s*)(`{3,}|~{3,})([^`]*)$/;
 const shown = new WeakMap();
 
-/** Splits text into blocks: {code: boolean, language: string, text: string}. A fence that is not closed runs to the end. */
+/** Splits text into blocks: {code: boolean, language: string, text: string}. An unclosed fence continues to the end. */
 export function blocksOf(text) {
   const blocks = [];
   let block = { code: false, language: "", lines: [] };
@@ -24,7 +24,7 @@ export function blocksOf(text) {
       fence = { mark: match[2], indent: match[1].length };
       block = { code: true, language: match[3].trim().split(/\s/)[0], lines: [] };
     } else {
-      // Code in a list is indented as a whole.
+      // Code in a list is indented as a whole, so the fence's indentation is removed from each line.
       const indent = fence ? Math.min(fence.indent, line.length - line.trimStart().length) : 0;
       block.lines.push(line.slice(indent));
     }
@@ -33,7 +33,7 @@ export function blocksOf(text) {
   return blocks;
 }
 
-/** Makes `container` show `text`; nodes of blocks that did not change stay, so that a selection in them stays too. */
+/** Makes `container` show `text`. Nodes of unchanged blocks are kept, so that the user's selection in them is kept. */
 export function show(container, text) {
   const blocks = blocksOf(text);
   blocks.forEach((block, index) => {
@@ -57,19 +57,19 @@ function fill(node, block) {
     node.querySelector("code").textContent = block.text;
     return;
   }
-  // Every second piece stood between backticks.
+  // Every second piece was between backticks.
   const pieces = block.text.split(/`([^`\n]+)`/);
   node.replaceChildren(...pieces.map((piece, index) => (index % 2 ? inlineCode(piece) : piece)));
 }
 
-/** Prose runs as its own letters do: from the right in Arabic and Hebrew. */
+/** The direction of prose follows its letters: right to left in Arabic and Hebrew. */
 function proseNode() {
   const node = element("div", "prose");
   node.dir = "auto";
   return node;
 }
 
-/** Code runs from the left, whatever stands around it. */
+/** Code is always left to right. */
 function inlineCode(text) {
   const node = element("code", "", text);
   node.dir = "ltr";
@@ -81,10 +81,10 @@ function codeNode(block) {
   node.dir = "ltr";
   const top = element("div", "top");
   top.append(element("span", "", block.language || "code"));
-  // Browsers lend the clipboard only to pages that came over TLS or from the same machine.
+  // Browsers allow the clipboard only for pages over TLS or from the same machine.
   if (navigator.clipboard) top.append(copyButton(node));
   const pre = element("pre");
-  // What scrolls sideways must be reachable by keyboard.
+  // Content that scrolls sideways must be reachable by keyboard.
   pre.tabIndex = 0;
   pre.append(element("code"));
   node.append(top, pre);
@@ -106,7 +106,7 @@ function copyButton(node) {
   return button;
 }
 
-/** A new element with a class and a text. */
+/** Creates an element with a class and a text. */
 export function element(name, className = "", text = "") {
   const node = document.createElement(name);
   if (className) node.className = className;

@@ -1,4 +1,4 @@
-// The page: what is pressed and typed, and what is shown for it. The conversation lives in this page's memory alone.
+// The page: handles input and shows the results. The conversation exists only in the memory of this page.
 
 import { chat, key, models, ready, Refusal } from "./api.js";
 import { element, show } from "./blocks.js";
@@ -10,16 +10,16 @@ const NEAR_END_PX = 80;
 const at = (id) => document.getElementById(id);
 const number = (count) => count.toLocaleString("en");
 
-/** What is sent with the next question: [{role, content}]. A new conversation is a new array. */
+/** The messages to send before the next question: [{role, content}]. A new conversation is a new array. */
 let conversation = [];
-/** The answer under way: an AbortController; null between answers. */
+/** The AbortController of the running answer; null between answers. */
 let running = null;
-/** The models: [{id, max_model_len}]. */
+/** The served models: [{id, max_model_len}]. */
 let offered = [];
-/** Takes whether a key was given, while the page asks for one. */
+/** While the page asks for a key: the function that is called with whether a key was given; otherwise null. */
 let answerKey = null;
 
-// The question.
+// The question field.
 
 at("ask").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -27,7 +27,7 @@ at("ask").addEventListener("submit", (event) => {
   else send();
 });
 at("question").addEventListener("keydown", (event) => {
-  // While an input method composes a character, Enter belongs to it.
+  // While an input method composes a character, the input method needs the Enter key.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   if (!running) send();
@@ -79,7 +79,7 @@ async function send() {
   if (outcome.kept) {
     mine.push({ role: "user", content: question }, { role: "assistant", content: outcome.text });
   } else {
-    // Nothing came: the question goes back where it can be changed and sent again.
+    // No answer came: put the question back into the field, so that the user can change it and send it again.
     asked.node.remove();
     answer.node.remove();
     at("empty").hidden = Boolean(mine.length);
@@ -89,7 +89,7 @@ async function send() {
   if (outcome.error) say(outcome.error);
 }
 
-/** Streams one answer into its turn. Returns {text, kept, error}: a stopped answer has no error, one without text is not kept. */
+/** Streams one answer into its turn. Returns {text, kept, error}: a stopped answer has no error, an empty one is not kept. */
 async function receive(answer, model, messages) {
   const control = new AbortController();
   const began = performance.now();
@@ -156,7 +156,7 @@ function setRunning(control) {
   at("send").textContent = control ? "Stop" : "Send";
 }
 
-/** Changes what is shown; who was reading the end still sees it, who scrolled away is left where he is. */
+/** Changes the page. If the end was visible, scrolls to the new end; if the user scrolled away, does not scroll. */
 function keepEnd(change) {
   const page = document.documentElement;
   const wasNear = innerHeight + scrollY > page.scrollHeight - NEAR_END_PX;
@@ -188,7 +188,7 @@ function addTurn(className, who) {
   };
 }
 
-/** Shows one line about what went wrong; an empty one takes it away. */
+/** Shows an error in one line; an empty message hides it. */
 function say(message) {
   at("error").textContent = message;
   at("error").hidden = !message;
@@ -196,7 +196,7 @@ function say(message) {
 
 // The key.
 
-/** Runs `call`, and again with another key as long as the box asks for one and the person gives one. */
+/** Runs `call`. While the box rejects the key and the user enters another one, runs it again. */
 async function withKey(call) {
   for (;;) {
     try {
@@ -212,7 +212,7 @@ async function withKey(call) {
   }
 }
 
-/** Shows the field, and resolves to whether a key was given. */
+/** Shows the key field, and resolves to whether a key was given. */
 function askForKey(why) {
   at("key-why").textContent = `${why}It stays in this tab, and is forgotten when you close it.`;
   at("key-form").hidden = false;
@@ -279,7 +279,7 @@ document.addEventListener("visibilitychange", () => {
 
 let meeting = null;
 
-/** Learns which models there are; whoever asks meanwhile waits for the same answer. */
+/** Loads the list of models; concurrent callers wait for the same request. */
 function meet() {
   meeting ??= learnModels().finally(() => (meeting = null));
   return meeting;
@@ -314,7 +314,7 @@ function showModel() {
 
 let nextWatch = 0;
 
-/** Asks how the box is, and again after a while; a page that nobody looks at does not ask. */
+/** Checks the state of the box, and repeats this after a pause; a hidden page does not check. */
 async function watch() {
   clearTimeout(nextWatch);
   if (document.hidden) return;
