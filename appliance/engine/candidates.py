@@ -76,7 +76,7 @@ class Shortlist:
         return min(limit, params.top_k) if params.top_k else limit
 
     def _nucleus(self, cumulative: Weights, params: SamplingParams) -> int | None:
-        """The number of tokens of the whole row that top_p keeps; None if the bounds of the mass give two numbers."""
+        """The number of tokens of the whole row that top_p keeps; None if the bounds of the mass leave it uncertain."""
         least, most = (
             int(np.searchsorted(cumulative, params.top_p * mass)) + 1 for mass in self._mass(params.temperature)
         )

@@ -52,7 +52,7 @@ class Executor(Protocol):
         """Copy the first `rows` rows of slot `source` to slot `target`."""
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
-        """Exchange `first_rows` rows of one slot and `second_rows` of another."""
+        """Exchange the first `first_rows` rows of slot `first` and the first `second_rows` rows of slot `second`."""
 
     def clear(self, slot: int, from_row: int) -> None:
         """Set all rows of a slot from `from_row` to zero."""
