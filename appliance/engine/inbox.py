@@ -79,7 +79,7 @@ class Inbox:
                 self._changed.notify()
 
     def close(self, refusal: UnavailableError, drain_until: float | None = None) -> None:
-        """Reject new requests with `refusal` (the first one, after several calls).
+        """Reject new requests with `refusal`; after several calls, with the first refusal.
 
         `drain_until`, if given, is the time in monotonic seconds at which the engine stops.
         """

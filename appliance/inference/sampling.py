@@ -47,7 +47,8 @@ class SamplingParams:
         min_tokens: minimum number of completion tokens before an end token.
         logprobs: None for no log-probabilities; n for those of the chosen token and the n likeliest, n in [0, 20].
         structured_outputs: the grammar that the text must match; None for any text. `min_tokens` and `ignore_eos`
-            exclude end tokens only while the grammar allows another token; otherwise the completion ends.
+            exclude end tokens only while the grammar allows other tokens; if it allows only the end, the completion
+            ends.
             `max_tokens`, `stop` and `stop_token_ids` may end a completion before it matches.
 
     Raises:

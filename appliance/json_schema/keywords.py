@@ -32,7 +32,7 @@ _NEVER_HELD: Mapping[str, frozenset[str]] = {
 
 
 class KeywordLowering:
-    """Lowers one object of a schema. Each method named after a keyword lowers that keyword."""
+    """Lowers one object of a schema. Each public method except `lowered` lowers one or several keywords."""
 
     def __init__(self, whole: Whole, node: Mapping[str, Any], at: str, base: str) -> None:
         self._whole = whole

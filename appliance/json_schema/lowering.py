@@ -61,7 +61,7 @@ def lower(document: Any, *, is_strict: bool, param: str, whose: str, max_schemas
 
 
 class Whole:
-    """Lowers one document: the state that its parts share."""
+    """Lowers one document, and keeps the state that its parts share."""
 
     def __init__(self, document: Any, *, is_strict: bool, param: str, whose: str, max_schemas: int) -> None:
         self._document = document
