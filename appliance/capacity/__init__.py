@@ -1,7 +1,7 @@
-"""What a served model takes of a machine's memory, and whether that holds it: pure rules, nothing is measured here.
+"""Calculates the memory that a served model needs, and whether it fits. This package measures nothing.
 
-`appliance plan`, `appliance tensorrt build` and the engine ask the same calculator, each with the memory that it has
-found, so they never disagree. docs/prediction.md has the formulae.
+`appliance plan`, `appliance tensorrt build` and the engine use the same calculation, each with the memory that it
+measured, so their results never differ. docs/prediction.md has the formulae.
 """
 
 from appliance.capacity.cache import Cache, cache_slots

@@ -1,4 +1,4 @@
-"""Whether a model and its cache fit a GPU's memory, and what would."""
+"""Calculates whether a model and its cache fit a GPU's memory, and which cache would fit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from appliance.sizes import size
 
 @dataclass(frozen=True)
 class Fit:
-    """A model that is to be served from a GPU's memory.
+    """A model, its cache and the memory of a GPU.
 
     Attributes:
-        memory: what there is.
-        weights_bytes: of the model as it is loaded.
-        cache_bytes_per_token: key and value cache of one token over all layers.
-        cache: its slots.
+        memory: the GPU's memory.
+        weights_bytes: size of the loaded model's weights.
+        cache_bytes_per_token: size of the keys and values of one token over all layers.
+        cache: the model's cache.
     """
 
     memory: GpuMemory
@@ -28,43 +28,43 @@ class Fit:
 
     @property
     def needs(self) -> MemoryNeeds:
-        """What it takes."""
+        """The memory that the model needs."""
         return self.memory.needs(self.weights_bytes, self.cache.size_bytes(self.cache_bytes_per_token))
 
     @property
     def fits(self) -> bool:
-        """Whether the memory holds it."""
+        """Whether the model fits the memory."""
         return self.needs.total_bytes <= self.memory.size_bytes
 
     @property
     def most_slots(self) -> int:
-        """Slots of the cache that fit with its rows; 0 where none does."""
+        """Maximum number of slots with the cache's rows per slot; 0 if no slot fits."""
         return max(0, self._most_rows // self.cache.rows - self.cache.filling_slots)
 
     @property
     def most_context_tokens(self) -> int:
-        """The longest context that fits with its slots; 0 where none does."""
+        """Maximum context tokens with the cache's number of slots; 0 if no context fits."""
         return max(0, self._most_rows // self.cache.all_slots - self.cache.spare_rows)
 
     def with_cache(self, **changes: int) -> Fit:
-        """The same model with another cache; `changes` are those of its attributes."""
+        """The same model with another cache; `changes` are the changed attributes of Cache."""
         return replace(self, cache=replace(self.cache, **changes))
 
     def check(self, what: str, hint: str) -> None:
-        """Refuse what does not fit.
+        """Check that the model fits.
 
         Args:
-            what: for the message, up to its verb: "tiny does not fit NVIDIA L4".
+            what: the beginning of the message: "tiny does not fit NVIDIA L4".
             hint: what to do.
 
         Raises:
-            NoSpaceError: it shows the arithmetic.
+            NoSpaceError: the model does not fit; the message contains the calculation.
         """
         if not self.fits:
             raise NoSpaceError(f"{what}: {self}", hint=hint)
 
     def __str__(self) -> str:
-        """The arithmetic, for people."""
+        """The calculation, as text for people."""
         needs = self.needs
         parts = [
             f"{size(needs.weights_bytes)} of weights",

@@ -1,27 +1,27 @@
-"""The parts of memory that serving takes, each defined once, and the memory of a GPU that must hold them."""
+"""The parts of the memory that serving needs, each defined once, and the memory of a GPU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# On a GPU beside weights and cache: CUDA's context, the kernels' code, working memory, logits. An allowance. It is as
-# much as a TensorRT plan's layers may have for their working memory.
+# Allowance on a GPU in addition to weights and cache: CUDA's context, kernel code, working memory, logits. It equals
+# the limit for the working memory of a TensorRT plan's layers.
 RUNTIME_BYTES = 1 << 30
-# Where the CPU has the same memory, one part in five of weights and cache more: so the peaks that were published for
-# AGX Orin are covered (docs/prediction.md).
+# If GPU and CPU share the memory, add one fifth of weights and cache: this covers the published peaks of AGX Orin
+# (docs/prediction.md).
 SHARED_PART = 5
-# An allowance on boards with shared memory for Linux without a desktop, Triton and the gateway.
+# Allowance on boards with shared memory: for Linux without a desktop, Triton and the gateway.
 SYSTEM_BYTES = 1_500_000_000
-# Main memory that building a TensorRT plan takes, in times the weights: TensorRT-Edge-LLM issue 30 says three to four,
+# Main memory for building a TensorRT plan, as a multiple of the weights: three to four in TensorRT-Edge-LLM issue 30;
 # TensorRT-Model-Connect pull request 1085 measured 200 GB for a plan of 51 GB.
 BUILD_TIMES = (3, 4)
-# The engine on a CPU beside weights and cache: a little more than the most in docs/performance.md.
+# Memory of the engine on a CPU in addition to weights and cache: slightly above the maximum in docs/performance.md.
 CPU_RUNTIME_BYTES = 600_000_000
 
 
 @dataclass(frozen=True)
 class MemoryNeeds:
-    """What serving takes when every slot is full, in bytes."""
+    """The memory for serving when every slot is full, in bytes."""
 
     weights_bytes: int
     cache_bytes: int
@@ -30,23 +30,23 @@ class MemoryNeeds:
 
     @classmethod
     def on_cpu(cls, weights_bytes: int, cache_bytes: int) -> MemoryNeeds:
-        """In main memory, beside whatever else the machine does."""
+        """The needs in main memory, without other programs of the machine."""
         return cls(weights_bytes, cache_bytes, CPU_RUNTIME_BYTES, 0)
 
     @property
     def total_bytes(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.weights_bytes + self.cache_bytes + self.runtime_bytes + self.system_bytes
 
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """The memory that a GPU computes in.
+    """The memory of a GPU.
 
     Attributes:
-        size_bytes: how much may be taken.
-        shared: the CPU uses the same.
-        system_bytes: what of it the system takes beside the engine.
+        size_bytes: memory that may be used.
+        shared: whether the CPU uses the same memory.
+        system_bytes: part of the memory that the system uses in addition to the engine.
     """
 
     size_bytes: int
@@ -55,20 +55,20 @@ class GpuMemory:
 
     @classmethod
     def whole(cls, size_bytes: int, *, shared: bool) -> GpuMemory:
-        """All memory of a GPU or a board, whatever is in use now."""
+        """All memory of a GPU or a board, used or not."""
         return cls(size_bytes, shared, SYSTEM_BYTES if shared else 0)
 
     @classmethod
     def free(cls, size_bytes: int, *, shared: bool) -> GpuMemory:
-        """What is free while the system runs."""
+        """The free memory of a running system."""
         return cls(size_bytes, shared, 0)
 
     def needs(self, weights_bytes: int, cache_bytes: int) -> MemoryNeeds:
-        """What a model takes of it."""
+        """The memory that a model needs."""
         extra = -(-(weights_bytes + cache_bytes) // SHARED_PART) if self.shared else 0
         return MemoryNeeds(weights_bytes, cache_bytes, RUNTIME_BYTES + extra, self.system_bytes)
 
     def most_cache_bytes(self, weights_bytes: int) -> int:
-        """The most that a cache may take beside weights; less than nothing where these do not fit themselves."""
+        """Maximum size of a cache in addition to the weights; negative if the weights alone do not fit."""
         left = self.size_bytes - RUNTIME_BYTES - self.system_bytes
         return (left * SHARED_PART // (SHARED_PART + 1) if self.shared else left) - weights_bytes

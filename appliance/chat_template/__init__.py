@@ -1,4 +1,5 @@
-"""A model's own chat template: compiled, tried and rendered, always in a process that can be ended.
+"""Compiles and renders a model's own chat template, always in a separate process that can be ended.
 
-A template is a program of whoever published the model. Nothing here tokenises or knows a client's API.
+A template is a program written by the model's publisher. This package does not tokenise and is independent of the
+clients' APIs.
 """

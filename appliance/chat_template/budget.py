@@ -1,31 +1,31 @@
-"""What one rendering may cost. Only the process that renders is bound by it, so it can hold nobody else up."""
+"""The resource limits of one rendering. They apply only to the process that renders."""
 
 from __future__ import annotations
 
 import resource
 import signal
 
-# Real templates need milliseconds. It is time of the processor, which a busy machine does not use up.
+# Real templates need milliseconds. This is CPU time, so a busy machine does not use it up.
 CPU_S = 1.0
 MEMORY_BYTES = 512 << 20
 
 
 def bind_memory() -> None:
-    """Refuse this process more memory than the budget, and a core file."""
+    """Limit the memory of this process to the budget, and disable core files."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def begin() -> None:
-    """From now on count the time; when it is used up the kernel ends this process, whatever it does."""
+    """Start the CPU time limit. If it is exceeded, the kernel ends this process."""
     signal.setitimer(signal.ITIMER_PROF, CPU_S)
 
 
 def end() -> None:
-    """Count no more."""
+    """Stop the CPU time limit."""
     signal.setitimer(signal.ITIMER_PROF, 0.0)
 
 
 def exceeded(returncode: int) -> bool:
-    """Whether a process ended because its time was used up."""
+    """Whether a process ended because it exceeded the CPU time limit."""
     return returncode == -signal.SIGPROF

@@ -1,4 +1,4 @@
-"""Messages between the gateway and a template's process: a length, then as many bytes."""
+"""Messages between the gateway and a template's process: a length, then that number of bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import socket
 import struct
 
-# How an answer begins: it is the text; the reason of a refusal; too much for the budget, or this many characters.
+# The first byte of an answer: the text follows; or the reason of a refusal follows; or the answer is too large, and
+# the number of characters follows (nothing follows if the budget was exceeded).
 DONE = b"T"
 REFUSED = b"R"
 TOO_LARGE = b"M"
@@ -17,19 +18,19 @@ def send(connection: socket.socket, content: bytes) -> None:
     """Send one message.
 
     Raises:
-        OSError: the other end is gone.
+        OSError: the other end has closed the socket.
     """
     connection.sendall(_LENGTH.pack(len(content)) + content)
 
 
 def receive(connection: socket.socket) -> bytes | None:
-    """Return the next message; None when the other end is gone."""
+    """Return the next message; None if the other end has closed the socket."""
     head = _exactly(connection, _LENGTH.size)
     return None if head is None else _exactly(connection, _LENGTH.unpack(head)[0])
 
 
 async def exchange(connection: socket.socket, content: bytes) -> bytes | None:
-    """Send one message and return the answer; None when the other end is gone. The socket does not block."""
+    """Send one message on a non-blocking socket and return the answer; None if the other end has closed the socket."""
     loop = asyncio.get_running_loop()
     try:
         await loop.sock_sendall(connection, _LENGTH.pack(len(content)) + content)

@@ -1,4 +1,4 @@
-"""A JSON object with the text that it was parsed from. It parses nothing."""
+"""A parsed JSON object together with its source text. This module parses nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class JsonText(dict[str, Any]):
-    """An object whose JSON is written as its author wrote it, so that a history is rendered byte by byte the same.
+    """An object that keeps its original JSON text, so that a conversation's history is rendered byte for byte the same.
 
     Attributes:
-        source: the JSON text that it was parsed from.
+        source: the JSON text from which the object was parsed.
     """
 
     def __init__(self, value: Mapping[str, Any], source: str) -> None:

@@ -1,4 +1,4 @@
-"""Renders one model's conversations, each in one of a few processes of its template. It keeps the event loop free."""
+"""Renders one model's conversations in a few template processes, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from appliance.chat_template.running import RunningTemplate, TemplateSource
 
-# Two, so that one costly conversation does not hold the others up.
+# Two, so that one costly conversation does not delay the others.
 _PROCESSES = 2
 
 
@@ -23,7 +23,7 @@ class Renderer:
         """Compile the template in a first process.
 
         Raises:
-            UnsupportedError: it cannot be compiled, or not within the budget.
+            UnsupportedError: the template cannot be compiled, or compiling it exceeds the budget.
         """
         self._template = TemplateSource(source, bos_token, eos_token)
         first = RunningTemplate(self._template)
@@ -39,17 +39,17 @@ class Renderer:
         options: Mapping[str, Any] | None = None,
         max_characters: int,
     ) -> str:
-        """Return the prompt text, ending where the assistant's answer begins.
+        """Return the prompt text, up to the start of the assistant's answer.
 
         Args:
             messages: the conversation.
-            tools: those on offer, as OpenAI and Hugging Face write them.
-            options: more variables; they replace none of the template's own.
-            max_characters: the longest text that can be of use.
+            tools: the available tools, in the format of OpenAI and Hugging Face.
+            options: further variables; they do not replace the template's standard variables.
+            max_characters: maximum characters of the text.
 
         Raises:
-            RequestError: the template does not accept this conversation, or it costs more than the budget.
-            PromptTooLongError: the text would be longer.
+            RequestError: the template does not accept this conversation, or rendering exceeds the budget.
+            PromptTooLongError: the text is longer than `max_characters`.
         """
         asked = {"messages": messages, "tools": tools, "options": options, "max_characters": max_characters}
         async with self._places:
@@ -65,7 +65,7 @@ class Renderer:
                     running.end()
 
     def _taken(self) -> RunningTemplate | None:
-        """One that runs and is idle."""
+        """Take an idle process that still runs; None if there is none."""
         while self._idle:
             running = self._idle.pop()
             if running.is_alive:

@@ -1,4 +1,4 @@
-"""One process that runs a template, seen from outside: started, asked, ended. It judges no conversation."""
+"""The caller's side of one template process: starts it, sends it requests, ends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COSTLY = f"more than {budget.CPU_S:g} s of CPU time or {budget.MEMORY_BYTES // 
 
 @dataclass(frozen=True)
 class TemplateSource:
-    """A template as published, with the two tokens that it may write."""
+    """A template as published, with the BOS and EOS tokens that it may write."""
 
     source: str
     bos_token: str
@@ -34,19 +34,19 @@ class RunningTemplate:
     """A started process whose template is compiled.
 
     Attributes:
-        connection: to it; it does not block.
+        connection: non-blocking socket to the process.
         variables: names of the variables that the template reads.
-        is_usable: it waits for the next question: it has not ended, and owes no answer to the last one.
+        is_usable: whether the process can take the next request: it has answered the last request and has not ended.
     """
 
     def __init__(self, template: TemplateSource) -> None:
-        """Start it and compile the template; this takes as long as a program's start, so it is no work for a loop.
+        """Start the process and compile the template. This blocks too long for an event loop.
 
         Raises:
-            UnsupportedError: the template cannot be compiled, or not within the budget.
+            UnsupportedError: the template cannot be compiled, or compiling it exceeds the budget.
         """
         self.connection, theirs = socket.socketpair()
-        # -I: nothing of the folder that we were started in, or of PYTHON* variables.
+        # -I: Python ignores the current folder and the PYTHON* variables.
         command = [sys.executable, "-I", "-m", "appliance.chat_template.worker", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
@@ -56,7 +56,7 @@ class RunningTemplate:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        # It ends when its socket does: with us, however we end.
+        # The process ends when its socket closes, so also when this process ends for any reason.
         self.end = weakref.finalize(self, _end, self._process, self.connection)
         try:
             answer = self._ask(dataclasses.asdict(template))
@@ -72,17 +72,17 @@ class RunningTemplate:
         return self._process.poll() is None
 
     async def render(self, asked: Mapping[str, Any]) -> str:
-        """Return the prompt's text; the arguments are those of `ChatTemplate.render`, and `max_characters`.
+        """Return the prompt's text. `asked` contains the arguments of `ChatTemplate.render` and `max_characters`.
 
         Raises:
-            RequestError: the template does not accept the conversation, or it costs more than the budget.
-            PromptTooLongError: the text has more than `max_characters`.
+            RequestError: the template does not accept the conversation, or rendering exceeds the budget.
+            PromptTooLongError: the text has more than `max_characters` characters.
         """
         self.is_usable = False
         return self._read(await frames.exchange(self.connection, pickle.dumps(asked)))
 
     def render_now(self, asked: Mapping[str, Any]) -> str:
-        """The same, where there is no loop to keep free."""
+        """Render as `render` does, but block. For callers without an event loop."""
         self.connection.setblocking(True)
         return self._ask(asked)
 

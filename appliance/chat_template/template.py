@@ -1,6 +1,6 @@
-"""Renders a conversation with the model's own chat template, in Jinja's sandbox, and refuses what it refuses.
+"""Renders a conversation with the model's own chat template, in Jinja's sandbox. The template may reject it.
 
-The sandbox keeps a template from files and code; it does not bound what it costs. See `worker`.
+The sandbox denies a template access to files and code. It does not limit CPU time or memory: see `worker`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import jinja2.sandbox
 from appliance.chat_template.json_text import JsonText
 from appliance.errors import RequestError, UnsupportedError
 
-# What template code can raise besides Jinja's own errors: it concatenates, indexes and calls filters.
+# Jinja's errors, and the errors that template code can raise when it concatenates, indexes and calls filters.
 _TEMPLATE_FAILURES = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -35,17 +35,17 @@ _TEMPLATE_FAILURES = (
 
 
 class ChatTemplate:
-    """A compiled template with the environment that Hugging Face's `apply_chat_template` documents.
+    """A compiled template in the environment that Hugging Face documents for `apply_chat_template`.
 
     Attributes:
-        variables: names of the variables that it reads.
+        variables: names of the variables that the template reads.
     """
 
     def __init__(self, source: str, *, bos_token: str, eos_token: str) -> None:
         """Compile the template.
 
         Raises:
-            UnsupportedError: its syntax is wrong or uses an extension that we do not have.
+            UnsupportedError: the template's syntax is invalid or uses an unsupported extension.
         """
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationMark]
@@ -67,12 +67,12 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> str:
-        """Return the prompt text, ending where the assistant's answer begins.
+        """Return the prompt text, up to the start of the assistant's answer.
 
         Args:
             messages: the conversation.
-            tools: those on offer, as OpenAI and Hugging Face write them.
-            options: more variables; they replace none of ours.
+            tools: the available tools, in the format of OpenAI and Hugging Face.
+            options: further variables; they do not replace the standard variables.
 
         Raises:
             RequestError: the template does not accept this conversation.
@@ -95,14 +95,14 @@ class ChatTemplate:
 
 
 class _GenerationMark(jinja2.ext.Extension):
-    """`{% generation %}…{% endgeneration %}`: publishers mark what is trained on; it changes no text."""
+    """`{% generation %}…{% endgeneration %}`: publishers mark text for training. The tag does not change the output."""
 
     tags = {"generation"}  # noqa: RUF012 - the library's own type
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        # As in transformers, whose mark is a block of its own: what is set in it is not seen after it.
+        # As in transformers, the tag is a scope: variables that are set inside are not visible after it.
         return jinja2.nodes.Scope(body, lineno=line)
 
 
@@ -121,7 +121,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON without the HTML escapes of Jinja's own filter: models were trained without them."""
+    """JSON without the HTML escapes of Jinja's own filter, because models were trained without these escapes."""
     if isinstance(value, JsonText):
         return value.source
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

@@ -1,6 +1,6 @@
 """`python -m appliance.chat_template.worker FD`: compiles one template, then renders conversations until FD is closed.
 
-It is the only place where a template runs. Answers are a letter and a text: no template can make its reader run code.
+Templates run only in this program. An answer is one letter and a text, so no template can make the caller run code.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from appliance.errors import RequestError, UnsupportedError
 def main(descriptor: int) -> None:
     """Serve the socket."""
     budget.bind_memory()
-    # No question to a terminal, nothing in a log: a template's errors go to whoever asked.
+    # Use no terminal and no log: a template's errors are sent to the caller.
     with socket.socket(fileno=descriptor) as connection:
         template = None
-        # What arrives is the gateway's own.
+        # Pickle is safe here: only the gateway sends messages.
         while (message := frames.receive(connection)) is not None:
             asked = pickle.loads(message)  # noqa: S301
             budget.begin()

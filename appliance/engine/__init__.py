@@ -1,1 +1,1 @@
-"""Continuous batching of one exported model: requests in, tokens out. It knows no Triton, HTTP or torch."""
+"""Continuous batching for one exported model: requests in, tokens out. Independent of Triton, HTTP and torch."""

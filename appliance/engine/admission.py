@@ -1,4 +1,4 @@
-"""Whether a request can be honoured at all, decided at submission from the model's shape. It queues nothing."""
+"""Checks at submission whether the model's shape allows a request. This module queues nothing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from appliance.errors import PromptTooLongError, RequestError
 
 
 def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> int:
-    """Return how many completion tokens the request may get at most.
+    """Return the maximum number of completion tokens of the request.
 
     Args:
-        request: what was asked.
+        request: the request to check.
         tokens: token ids of the model are below this number.
-        max_context_tokens: longest prompt plus completion.
+        max_context_tokens: maximum tokens of prompt plus completion.
 
     Raises:
-        RequestError: no prompt, or an adapter or a token id that the model does not have.
+        RequestError: the prompt is empty, or the model does not have the adapter or a token id.
         PromptTooLongError: the prompt, or the prompt with max_tokens, does not fit.
     """
     prompt = len(request.prompt_ids)

@@ -1,4 +1,4 @@
-"""What the engine's limits mean for one model: bytes become tokens. It refuses limits that the model cannot meet."""
+"""Converts the engine's limits from bytes to tokens for one model. Rejects limits that the model cannot meet."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from appliance.inference.config import EngineConfig
 
 
 def context_tokens(manifest: Manifest, config: EngineConfig) -> int:
-    """Return the longest prompt plus completion: what was asked for, else the model's context or what memory holds.
+    """Return the maximum tokens of prompt plus completion: the configured value, else what model and memory allow.
 
-    In main memory a slot costs what was written to it, so one sequence may use all of `cache_bytes`. A GPU's memory is
-    taken at once for all slots, so each has its share.
+    In main memory, a slot takes memory only for the rows that were written, so one sequence may use all of
+    `cache_bytes`. On a GPU, the memory of all slots is allocated at once, so each slot has an equal share.
 
     Raises:
-        UsageError: more was asked for than the model's context or `cache_bytes` allow.
+        UsageError: the configured value is larger than the model's context or `cache_bytes` allow.
     """
     shape = manifest.shape
     budget = config.cache_bytes // shape.cache_bytes_per_token

@@ -1,7 +1,7 @@
-"""The likeliest tokens of each row, as a device computed them, and what may be concluded from them alone.
+"""The likeliest tokens of each row, computed by a device, and the results that follow from these tokens alone.
 
-Whatever is answered here is what the whole row would have answered. Where that cannot be shown, None is answered and
-the caller looks at the whole row.
+Each result equals the result from the whole row. If this module cannot prove that, it returns None, and the caller
+reads the whole row.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from appliance.inference.events import TokenLogprob
 from appliance.inference.sampling import SamplingParams
 
 Weights = NDArray[np.float64]
-# How far two sums of a row's probabilities may be apart that were rounded in different ways, as a share: a normaliser
-# below 100 has float32 steps of 8e-6 at most, and sums of 10^6 float32 terms, in a tree, err by less.
+# Maximum relative difference between two sums of a row's probabilities that were rounded differently. A normaliser
+# below 100 has float32 steps of at most 8e-6; a tree sum of 10^6 float32 terms has a smaller error.
 _ROUNDING = 3e-5
 
 
@@ -26,11 +26,12 @@ class Shortlist:
     """The likeliest tokens of one row.
 
     Attributes:
-        values: their logits, float32, descending.
-        ids: the tokens; of equal logits the lesser id comes first.
-        sure: so many of them are the row's likeliest in this very order. The rest may have equals that are not listed.
+        values: logits of the tokens, float32, descending.
+        ids: ids of the tokens; among equal logits, the smallest id comes first.
+        sure: the first `sure` tokens are certainly the row's likeliest, in this order. The logits of the remaining
+            tokens may equal those of tokens that are not listed.
         log_normaliser: logarithm of the sum of the exponentials of all logits of the row.
-        tokens: how many tokens the row has.
+        tokens: number of tokens in the row.
     """
 
     values: NDArray[np.float32]
@@ -42,10 +43,10 @@ class Shortlist:
     def kept(self, params: SamplingParams) -> tuple[NDArray[np.int64], Weights] | None:
         """Return the tokens that min_p, top_k and top_p keep, descending, and their cumulative weights.
 
-        None where they may reach beyond the list. The weights are unnormalised: the likeliest token has 1.
+        Return None if tokens beyond the list may be kept. The weights are unnormalised: the likeliest token has 1.
         """
         limit = self._limit(params)
-        # Of a limited set that is not all listed, the mass is not known; of the whole row, where nothing limits, it is.
+        # The mass of the whole row is known. The mass of a limited set is known only if the whole set is listed.
         if not self.sure or (params.top_p == 1.0 if limit == self.tokens else limit > self.sure):
             return None
         cumulative = np.cumsum(weights(self.values[: min(limit, self.sure)], params.temperature))
@@ -57,25 +58,25 @@ class Shortlist:
         return None if kept is None else (self.ids[:kept], cumulative[:kept])
 
     def logprob(self, token: int, wanted: int) -> TokenLogprob:
-        """The log-probability of a token of the list, and of the `wanted` likeliest ones: `sure` of them at most."""
+        """The log-probability of a listed token, and of the `wanted` likeliest tokens; `wanted` is at most `sure`."""
         (place,) = np.flatnonzero(self.ids == token)
         pairs = zip(self.ids[:wanted], self.values[:wanted], strict=True)
         top = tuple((int(i), float(value) - self.log_normaliser) for i, value in pairs)
         return TokenLogprob(token, float(self.values[place]) - self.log_normaliser, top)
 
     def _limit(self, params: SamplingParams) -> int:
-        """How many tokens min_p and top_k leave: exactly, where it is as many as are sure or fewer."""
+        """The number of tokens that min_p and top_k keep. It is exact if it is at most `sure`."""
         limit = self.tokens
         if params.min_p > 0.0:
             least = self.values.max() + params.temperature * np.log(params.min_p)
             limit = int(np.count_nonzero(self.values >= least))
             if limit == self.values.size < self.tokens:
-                # Others that are not listed may be likely enough too.
+                # Tokens that are not listed may reach min_p too.
                 limit = self.tokens - 1
         return min(limit, params.top_k) if params.top_k else limit
 
     def _nucleus(self, cumulative: Weights, params: SamplingParams) -> int | None:
-        """How many tokens top_p keeps of the whole row: sure only when both bounds of its mass say the same."""
+        """The number of tokens of the whole row that top_p keeps; None if the bounds of the mass leave it uncertain."""
         least, most = (
             int(np.searchsorted(cumulative, params.top_p * mass)) + 1 for mass in self._mass(params.temperature)
         )
@@ -84,10 +85,11 @@ class Shortlist:
     def _mass(self, temperature: float) -> tuple[float, float]:
         """Bounds of the sum of all the row's weights at a temperature.
 
-        Those of the list are known. The others weigh together, at temperature 1, what the normaliser leaves, and each
-        at most as much as the last one listed, whose logit is `last` from the greatest. A weight at temperature t is
-        one at temperature 1 times exp(logit * (1 / t - 1)). Below 1 that factor is the last one's at most. Above 1 it
-        is 1 at least, and the sum of n powers 1 / t is greatest when all are equal.
+        The weights of the listed tokens are known. At temperature 1, the unlisted weights sum to the normaliser minus
+        the listed weights, and none exceeds the weight of the last listed token, whose logit is `last` relative to
+        the greatest. A weight at temperature t is the weight at temperature 1 times exp(logit * (1 / t - 1)). For t
+        below 1, this factor is at most that of the last listed token. For t above 1, it is at least 1, and the sum of
+        n powers 1 / t is greatest when all weights are equal.
         """
         top, last = float(self.values[0]), float(self.values[-1]) - float(self.values[0])
         listed, everything = float(weights(self.values, 1.0).sum()), math.exp(self.log_normaliser - top)
@@ -110,10 +112,10 @@ class Candidates:
 
     Attributes:
         logits: [rows, count] float32, each row descending.
-        ids: [rows, count] int64, the tokens; equal logits in any order.
-        log_normaliser: [rows] float32, logarithm of the sum of the exponentials of all tokens' logits; no finite number
-            where a logit is none.
-        tokens: how many tokens a whole row has.
+        ids: [rows, count] int64, the tokens; tokens with equal logits in any order.
+        log_normaliser: [rows] float32, logarithm of the sum of the exponentials of all tokens' logits; not finite
+            if a logit is not finite.
+        tokens: number of tokens in a whole row.
     """
 
     logits: NDArray[np.float32]
@@ -122,18 +124,18 @@ class Candidates:
     tokens: int
 
     def usable(self) -> list[bool]:
-        """Whether each row's logits are numbers."""
+        """For each row, whether its logits are finite."""
         return [bool(sound) for sound in np.isfinite(self.log_normaliser)]
 
     def likeliest(self) -> list[int | None]:
-        """The likeliest token of each row, of equal ones the one with the least id; None where that is not sure."""
+        """The likeliest token of each row, the smallest id among equal logits; None where it is not certain."""
         best = np.where(self.logits == self.logits[:, :1], self.ids, self.tokens).min(axis=1)
         whole = self.logits.shape[1] >= self.tokens
         sure = (self.logits[:, -1] < self.logits[:, 0]) | whole
         return [int(token) if certain else None for token, certain in zip(best, sure, strict=True)]
 
     def shortlist(self, row: int) -> Shortlist:
-        """One row's candidates, equal ones in order of id."""
+        """The candidates of one row; tokens with equal logits are in order of id."""
         order = np.lexsort((self.ids[row], -self.logits[row]))
         values = self.logits[row][order]
         whole = values.size >= self.tokens
@@ -142,7 +144,7 @@ class Candidates:
 
 
 def weights(values: NDArray[np.float32], temperature: float) -> Weights:
-    """Unnormalised probabilities of tokens with these logits, of which the first is the greatest of the whole row."""
+    """Unnormalised probabilities of these logits; the first logit must be the greatest of the whole row."""
     exact = values.astype(np.float64)
     result: Weights = np.exp((exact - exact[0]) / temperature)
     return result

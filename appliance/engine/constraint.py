@@ -1,4 +1,4 @@
-"""What a completion's text must match, as the engine's steps see it: asked, and answered later. It computes nothing."""
+"""The engine's asynchronous interface to the grammar of one completion. This module computes nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from appliance.inference.structured_output import StructuredOutput
 
 
 class Constraint(Protocol):
-    """Where one completion stands in its grammar. For one thread; no call waits.
+    """The state of one completion in its grammar. For one thread; no call blocks.
 
     Attributes:
-        error: why nothing can come next any more; None while all is well.
+        error: why the grammar allows no further token; None without an error.
         is_complete: the text matches, and nothing can be added to it.
     """
 
@@ -23,30 +23,30 @@ class Constraint(Protocol):
     is_complete: bool
 
     def open(self) -> None:
-        """Begin to compile the grammar."""
+        """Start to compile the grammar."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the answer to `open`, or to the last `accept`, has come. The rest says what it was."""
+        """Whether the answer to `open` or to the last `accept` has arrived. The other members hold its content."""
 
     def forbidden(self) -> NDArray[np.bool_]:
-        """Which tokens may not come next, [tokens]; a copy."""
+        """Which tokens may not come next: [tokens], a copy."""
 
     def accept(self, token: int) -> None:
-        """Ask what may come after a token that was chosen."""
+        """Send the chosen token and request the mask for the next token."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
 
     def fileno(self) -> int:
-        """A descriptor that can be read once the answer has come."""
+        """A file descriptor that becomes readable when the answer arrives."""
 
 
 class ConstraintSource(Protocol):
-    """What makes the constraints of an engine's requests."""
+    """Creates the constraints of an engine's requests."""
 
     def matcher(self, wanted: StructuredOutput) -> Constraint:
         """Return a constraint that has not been opened. Thread-safe."""
 
     def close(self) -> None:
-        """Give everything back, after the constraints."""
+        """Release all resources. Close the constraints first."""

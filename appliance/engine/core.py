@@ -1,7 +1,7 @@
 """The engine without its thread: plans a step, runs it, chooses tokens, ends sequences. One caller at a time.
 
-A fault of a step ends the sequences in it. Faults in a row mean that the session cannot go on: the last is raised. A
-lost device is raised at once: it fails every step from then on.
+A fault in a step ends the sequences of this step. After several consecutive faults the session cannot continue: the
+last fault is raised. A lost device is raised immediately, because every later step would fail.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from appliance.errors import ApplianceError, DeadlineError, DeviceLostError, Eng
 from appliance.inference.events import FinishEvent, FinishReason
 
 MAX_FAULTS_IN_A_ROW = 3
-# Most grammars answer within a tenth of this; whoever takes longer sits out the next step.
+# Most grammars answer within a tenth of this time. A sequence whose grammar takes longer skips the next step.
 _GRAMMAR_S = 0.005
-# While nothing can be computed, callers are heard so often.
+# While the engine waits for grammars, it handles new requests and cancellations at this interval.
 _IDLE_S = 0.02
 _log = logging.getLogger(__name__)
 
 
 class EngineCore:
-    """Scheduler, runner and streams put together.
+    """Combines scheduler, runner and streams.
 
     Attributes:
         scheduler: see Scheduler.
@@ -50,15 +50,15 @@ class EngineCore:
         on_finish: Callable[[str], None],
         allowance: Callable[[], int] | None = None,
     ) -> None:
-        """Put an engine together.
+        """Combine the parts.
 
         Args:
             runner: has at least `scheduler.limits.slots` slots.
-            scheduler: an empty one.
-            tokens: logits at or beyond this column are never looked at.
-            clock: seconds, monotonic.
-            on_finish: told a request's id just before its sink gets the last event.
-            allowance: asked before each step how many sequences may run; None lets all slots be filled.
+            scheduler: an empty scheduler.
+            tokens: logits at or beyond this column are ignored.
+            clock: returns monotonic seconds.
+            on_finish: called with a request's id immediately before its sink gets the last event.
+            allowance: called before each step, returns how many sequences may run; None allows all slots.
         """
         self.scheduler = scheduler
         self.counters = Counters(clock())
@@ -69,18 +69,18 @@ class EngineCore:
         self._allowance = allowance or (lambda: scheduler.limits.max_running)
         self._streams: dict[Sequence, Stream] = {}
         self._preparation = Preparation(scheduler.limits.max_running)
-        # Tokens that are chosen and wait for what their grammars say of them.
+        # Chosen tokens whose grammars have not answered yet.
         self._chosen: dict[Sequence, Choice] = {}
         self._faults = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits or runs."""
+        """Whether no sequence waits or runs."""
         return not self._streams
 
     @property
     def queue_length(self) -> int:
-        """Sequences that wait, for a slot or for their grammar."""
+        """Number of sequences that wait for a slot or for their grammar."""
         return self.scheduler.queue_length + len(self._preparation)
 
     def add(self, stream: Stream) -> None:
@@ -103,10 +103,10 @@ class EngineCore:
                 self._finish(stream, FinishReason.DEADLINE, error)
 
     def step(self) -> None:
-        """Plan one step, run it, choose tokens, tell the sinks.
+        """Plan one step, run it, choose tokens, and send events to the sinks.
 
         Raises:
-            EngineError: the runner cannot go on.
+            EngineError: the runner cannot continue.
         """
         self._take_answers()
         if self._is_held_up:
@@ -123,7 +123,7 @@ class EngineCore:
             self._fail(step, fault)
 
     def end_all(self, error: ApplianceError) -> None:
-        """End every request with an error. The runner is not touched: it may be the cause."""
+        """End every request with an error. Do not use the runner: it may be the cause."""
         for stream in tuple(self._streams.values()):
             del self._streams[stream.sequence]
             self._preparation.end(stream.sequence)
@@ -149,7 +149,7 @@ class EngineCore:
         self._faults = 0
 
     def _choose(self, streams: list[Stream], logits: Logits, rows: list[int]) -> None:
-        """Choose a token for each row; those without a grammar get it at once."""
+        """Choose a token for each row. Sequences without a grammar accept it immediately."""
         choices = choose(logits, rows, [stream.sampler for stream in streams], self._tokens)
         asked: list[Constraint] = []
         for stream, choice in zip(streams, choices, strict=True):
@@ -166,7 +166,7 @@ class EngineCore:
         _wait_for_all(asked, _GRAMMAR_S)
 
     def _accept_if_certain(self, sequence: Sequence) -> bool:
-        """Hand the chosen token on, unless its grammar has not answered yet."""
+        """Pass the chosen token to the stream, unless its grammar has not answered yet."""
         stream, choice = self._streams[sequence], self._chosen[sequence]
         matcher = stream.sampler.matcher
         if choice.token is None or (matcher is not None and not matcher.is_ready):
@@ -179,11 +179,11 @@ class EngineCore:
         return True
 
     def _take_answers(self) -> None:
-        """Go on with the sequences whose grammars have answered since the last step."""
+        """Resume the sequences whose grammars have answered since the last step."""
         for sequence in self._preparation.take_ready():
             stream = self._streams[sequence]
             matcher = stream.sampler.matcher
-            # The scheduler sees it first, so that it ends as all others do.
+            # Also add a failed sequence to the scheduler, so that all sequences end in the same way.
             self.scheduler.add(sequence)
             if matcher is not None and matcher.error is not None:
                 self._finish(stream, FinishReason.ERROR, matcher.error)
@@ -195,7 +195,7 @@ class EngineCore:
 
     @property
     def _is_held_up(self) -> bool:
-        """Whether grammars must answer before anything can be computed."""
+        """Whether no step can run until a grammar answers."""
         running = self.scheduler.running
         if not self.scheduler.queue_length or len(running) >= self.scheduler.limits.max_running:
             return bool(self._streams) and all(sequence in self._chosen for sequence in running)
@@ -215,7 +215,7 @@ class EngineCore:
             raise fault
 
     def _finish(self, stream: Stream, reason: FinishReason, error: ApplianceError | None = None) -> None:
-        """Take a request out. After an error its rows are not trusted for later prompts."""
+        """Remove a request. After an error, its rows are not kept for later prompts."""
         sequence = stream.sequence
         del self._streams[sequence]
         self._chosen.pop(sequence, None)
@@ -243,7 +243,7 @@ class EngineCore:
 
 
 def _wait_for_all(asked: Iterable[Constraint], seconds: float) -> None:
-    """Wait until all have answered, but no longer than that."""
+    """Wait until all constraints have answered, for at most `seconds`."""
     end = time.monotonic() + seconds
     while late := [matcher for matcher in asked if not matcher.is_ready]:
         left = end - time.monotonic()
@@ -253,5 +253,5 @@ def _wait_for_all(asked: Iterable[Constraint], seconds: float) -> None:
 
 
 def _wait(constraints: Iterable[Constraint], seconds: float) -> None:
-    """Wait until one has answered, but no longer than that."""
+    """Wait until one constraint has answered, for at most `seconds`."""
     wait([constraint.fileno() for constraint in constraints], seconds)

@@ -1,7 +1,7 @@
-"""A GPU's memory, through CUDA's runtime API. It is as thin as can be: what it does is in `Memory`.
+"""A GPU's memory, through CUDA's runtime API: a thin wrapper that implements `Memory`.
 
-Everything happens on one stream, on which the graph runs too, so nothing overtakes anything. Fetching waits for the
-stream; storing and copying do not.
+All operations and the graph run on one stream, so they run in the order of the calls. `fetch` waits for the stream;
+`store` and `copy` do not.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class CudaMemory:
     device_type = "cuda"
 
     def __init__(self, ordinal: int = 0) -> None:
-        """Make the process's context on the GPU that CUDA counts as `ordinal`.
+        """Create the process's context on the GPU with CUDA's device number `ordinal`.
 
         Raises:
-            EngineError: CUDA refuses.
+            EngineError: CUDA fails.
         """
         self._ordinal = ordinal
         self._regions: set[int] = set()
-        # At the process's end the driver does it.
+        # When the process ends, the driver frees the memory.
         weakref.finalize(self, _free_all, cuda.cudaFree, self._regions).atexit = False
         self._enter()
         self._stream = ask(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
         self.stream = int(self._stream)
 
     def free_bytes(self) -> int:
-        """How much is free, whoever holds the rest.
+        """Free memory of the GPU in bytes, over all processes.
 
         Raises:
             EngineError: CUDA fails.
@@ -56,8 +56,8 @@ class CudaMemory:
         self._enter()
         return int(ask(cuda.cudaMemGetInfo()))
 
-    def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:  # noqa: ARG002 - the seam's form
-        """See `Memory`. All of it is taken at once, and holds zeros: a GPU has no pages that cost nothing."""
+    def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:  # noqa: ARG002 - signature of `Memory`
+        """See `Memory`. All memory is allocated at once and zeroed: a GPU does not allocate pages on first write."""
         self._enter()
         error, address = cuda.cudaMalloc(size_bytes)
         if int(error) == _NO_MEMORY:
@@ -74,7 +74,7 @@ class CudaMemory:
         ask(cuda.cudaFree(region.address))
 
     def store(self, address: int, values: NDArray[Any]) -> None:
-        """See `Memory`. The array may be changed afterwards: pageable memory is copied before the call returns."""
+        """See `Memory`. The caller may change the array afterwards: CUDA copies pageable memory before returning."""
         self._enter()
         ask(cuda.cudaMemcpyAsync(address, values.ctypes.data, values.nbytes, _TO_DEVICE, self._stream))
 
@@ -109,10 +109,10 @@ class CudaMemory:
         )
 
     def give_back(self, region: Region, pieces: Pieces) -> None:
-        """See `Memory`. A GPU takes no pieces back."""
+        """See `Memory`. Does nothing: a GPU cannot free part of a region."""
 
     def _enter(self) -> None:
-        """The engine's thread is not the one that loaded the graph, and a thread's device is its own."""
+        """Select the GPU for this thread: CUDA keeps the device per thread, and the engine's thread differs."""
         ask(cuda.cudaSetDevice(self._ordinal))
 
 
@@ -122,11 +122,11 @@ def _free_all(free: Callable[[int], Any], addresses: set[int]) -> None:
 
 
 def ask(answer: tuple[Any, ...]) -> Any:
-    """The first value of an answer of CUDA, whose result code comes before it; None where there is no value.
+    """Check the result code of a CUDA call and return the first value after it; None if there is no value.
 
     Raises:
         DeviceLostError: the code means that every later call fails too.
-        EngineError: it means anything else but success.
+        EngineError: the code is any other error.
     """
     _check(answer[0])
     return answer[1] if len(answer) > 1 else None
@@ -144,5 +144,5 @@ def _check(error: Any) -> None:
 
 
 def forget_error() -> None:
-    """Clear the thread's last error, or the next kernel's launch, by whatever library, would be taken for failed."""
+    """Clear the thread's last error; otherwise the next kernel launch of any library would report it as its own."""
     cuda.cudaGetLastError()

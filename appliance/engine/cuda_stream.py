@@ -1,4 +1,4 @@
-"""A CUDA stream for launches, some of which are captured and launched again as one. It is as thin as can be."""
+"""A CUDA stream that can capture launches as a CUDA graph and replay them: a thin wrapper."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from cuda.bindings import runtime as cuda
 
 from appliance.engine.cuda_memory import ask, forget_error
 
-# Of this thread alone: another one may reserve memory meanwhile.
+# Restrict only this thread during a capture: another thread may allocate memory.
 _MODE = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
 
 
 class CudaStream:
-    """The stream that a CudaMemory has. See `LaunchStream`."""
+    """The stream of a CudaMemory. See `LaunchStream`."""
 
     def __init__(self, address: int) -> None:
-        """Take `CudaMemory.stream`."""
+        """Wrap the stream at `CudaMemory.stream`."""
         self.address = address
         self._stream = cuda.cudaStream_t(address)
 
@@ -43,6 +43,6 @@ class CudaStream:
         def replay() -> None:
             ask(cuda.cudaGraphLaunch(executable, self._stream))
 
-        # At the process's end the driver does it.
+        # When the process ends, the driver destroys the graph.
         weakref.finalize(replay, cuda.cudaGraphExecDestroy, executable).atexit = False
         return replay

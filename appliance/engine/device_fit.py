@@ -1,4 +1,4 @@
-"""A model before a device's free memory: what is free is measured here, whether it fits is the calculator's rule."""
+"""Measures a device's free memory and checks whether a model fits. `appliance.capacity` computes the fit."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from appliance.memory import available_bytes
 
 
 class FiniteMemory(Protocol):
-    """A memory that can run out."""
+    """A memory of limited size."""
 
     def free_bytes(self) -> int:
-        """How much is free, whoever holds the rest."""
+        """Free memory in bytes, over all processes."""
 
 
 def free_memory(memory: FiniteMemory, *, shared: bool) -> GpuMemory:
-    """What a GPU has free now.
+    """The GPU's free memory now.
 
-    Where the CPU has the same memory, CUDA leaves out what the kernel would give: pages that it keeps of files that
-    were read, such as the model's own (issue 2279 of ollama, pull request 17368 of llama.cpp).
+    If GPU and CPU share the memory, CUDA does not count reclaimable memory as free: the kernel's page cache, which
+    also holds the model's files (issue 2279 of ollama, pull request 17368 of llama.cpp).
     """
     return GpuMemory.free(available_bytes() if shared else memory.free_bytes(), shared=shared)
 
 
 @dataclass(frozen=True)
 class DeviceFit:
-    """A model that is about to be loaded.
+    """Check that a model fits the device's free memory before it is loaded.
 
     Attributes:
-        fit: into what is free.
-        remedy: what makes the cache smaller.
+        fit: the model's memory compared with the free memory.
+        remedy: how to make the cache smaller, as an instruction for the hint.
     """
 
     fit: Fit
     remedy: str = "lower max_context_tokens or slots"
 
     def check(self) -> None:
-        """Accept what fits.
+        """Check that the model fits.
 
         Raises:
-            NoSpaceError: it does not; the message has the arithmetic, the hint what would fit.
+            NoSpaceError: it does not fit; the message contains the calculation, and the hint contains what would fit.
         """
         self.fit.check("the model does not fit the GPU's free memory", self._what_fits())
 
     def refused(self, error: NoSpaceError) -> NoSpaceError:
-        """The error for memory that was not given although so much was free."""
+        """The error for an allocation that failed although enough memory was free."""
         return NoSpaceError(
             f"the GPU's memory is fragmented, or was taken meanwhile ({self.fit}): {error.message}",
             hint=f"end other programs that use the GPU, or {self.remedy}",

@@ -1,7 +1,7 @@
-"""The engine's public face: thread-safe submission and cancelling around one thread that steps the core.
+"""The engine's public interface: thread-safe submission and cancellation; one thread runs the core's steps.
 
-A fault that the core cannot contain ends the engine: every live request gets the error, and new ones are refused. So
-nobody ever waits for something that will not come.
+A fault that the core cannot handle ends the engine: every live request gets the error, and new requests are rejected.
+So no client waits for an answer that never comes.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Engine:
     """Runs one artefact.
 
     Attributes:
-        manifest: the artefact's.
+        manifest: manifest of the artefact.
         tokenizer: see Tokenizer.
-        max_context_tokens: longest prompt plus completion.
+        max_context_tokens: maximum tokens of prompt plus completion.
     """
 
     def __init__(
@@ -63,15 +63,15 @@ class Engine:
         allowance: Callable[[], int] | None = None,
         watch: ArtefactWatch | None = None,
     ) -> None:
-        """Start the engine's thread over a runner with as many slots as `scheduler_limits` says; see `load`."""
+        """Start the engine's thread. The runner has the number of slots in `scheduler_limits`; see `load`."""
         self.manifest = manifest
         self.tokenizer = tokenizer
         self._grammars = grammars
         self._watch = watch
         self.max_context_tokens = context_tokens(manifest, config)
         self._config = config
-        # The thread and its callback know the inbox and the core but not this object, so that dropping a closed engine
-        # frees the model's memory at once.
+        # The thread and its callback hold the inbox and the core but not this object, so that deleting a closed engine
+        # frees the model's memory immediately.
         self._inbox = Inbox(config.slots + config.max_queue)
         self._core = EngineCore(
             runner,
@@ -90,17 +90,17 @@ class Engine:
         """Verify an artefact, load its graph, and start.
 
         Args:
-            artefact: the folder.
+            artefact: the artefact's folder.
             config: see EngineConfig.
-            allowance: tells at once how many sequences may run now; None lets all slots be filled.
+            allowance: returns, without blocking, how many sequences may run now; None allows all slots.
 
         Raises:
             UnknownModelError: the folder holds no artefact.
             IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
             UsageError: the configuration does not fit the model.
-            MissingProgramError: what computes the graph is not installed on this box.
+            MissingProgramError: the runtime for the graph is not installed on this box.
             NoSpaceError: no address space for the cache, or not enough memory on the device.
-            EngineError: the runtime refuses the graph, or the program that compiles grammars does not start.
+            EngineError: the runtime rejects the graph, or the program that compiles grammars does not start.
         """
         manifest = read_manifest(artefact)
         capacity = context_tokens(manifest, config)
@@ -123,12 +123,12 @@ class Engine:
         return engine
 
     def submit(self, request: Request, sink: Sink) -> None:
-        """Queue a request. Thread-safe. What its text must match is compiled later: a refusal of it is an event.
+        """Queue a request. Thread-safe. Its grammar is compiled later: an error of the grammar arrives as an event.
 
         Args:
             request: see Request.
-            sink: called on the engine's thread with each event; it must return at once. The last event is a
-                FinishEvent, and there is exactly one.
+            sink: called on the engine's thread with each event; it must not block. The last event is a FinishEvent,
+                and there is exactly one FinishEvent.
 
         Raises:
             RequestError, PromptTooLongError: see `check_request`.
@@ -143,11 +143,11 @@ class Engine:
         self._inbox.put(stream)
 
     def cancel(self, request_id: str) -> None:
-        """End a request before the next step. Thread-safe; a request that is not alive is ignored."""
+        """End a request before the next step. Thread-safe. An unknown or ended request is ignored."""
         self._inbox.cancel(request_id)
 
     def stats(self) -> EngineStats:
-        """A snapshot of what the engine holds and has done. Thread-safe."""
+        """A snapshot of the engine's state and counters. Thread-safe."""
         scheduler, counters = self._core.scheduler, self._core.counters
         return EngineStats(
             accepts_requests=self._inbox.is_open,
@@ -169,7 +169,7 @@ class Engine:
         )
 
     def close(self, drain_s: float = 0.0) -> None:
-        """Refuse new requests, let live ones go on for `drain_s` seconds, end the rest with an error."""
+        """Reject new requests, let live requests continue for `drain_s` seconds, end the rest with an error."""
         if self._watch:
             self._watch.close()
         refusal = UnavailableError("the engine is shutting down", hint="try again later")
@@ -179,7 +179,7 @@ class Engine:
 
 
 def _run(core: EngineCore, inbox: Inbox) -> None:
-    """The engine's thread: steps until it is told to close or cannot go on, then ends whatever is alive."""
+    """The engine's thread: run steps until the engine closes or cannot continue, then end all live requests."""
     error: ApplianceError
     try:
         while _take_mail(core, inbox):
@@ -188,7 +188,7 @@ def _run(core: EngineCore, inbox: Inbox) -> None:
     except EngineError as fault:
         _log.critical("the engine ends: %s", fault)
         error = fault
-    except Exception as fault:  # noqa: BLE001 - the thread's rim: whatever it is, nobody may be left waiting
+    except Exception as fault:  # noqa: BLE001 - the thread's outermost handler: every request must get an end
         _log.critical("the engine ends", exc_info=True)
         error = EngineError(f"the engine failed: {fault!r}", hint="see the log; restart the model")
     inbox.close(UnavailableError(f"the engine has stopped: {error.message}", hint="restart the model"))
@@ -198,7 +198,7 @@ def _run(core: EngineCore, inbox: Inbox) -> None:
 
 
 def _take_mail(core: EngineCore, inbox: Inbox) -> bool:
-    """Take in new requests and endings, waiting if nothing is alive. Returns whether there is a step to make."""
+    """Handle new requests and cancellations; wait if no request is live. Return False if the engine is to stop."""
     mail = inbox.collect(wait=core.is_idle)
     for stream in mail.streams:
         core.add(stream)

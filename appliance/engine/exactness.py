@@ -1,20 +1,20 @@
-"""What makes a greedy answer the same alone, in any batch, in any chunks, and with or without a cached prefix.
+"""Rules that make a greedy completion the same alone, in any batch, in any chunks, and with or without cached prefix.
 
-Floating-point kernels round differently for different shapes. Matrix kernels compute rows in tiles (of two with most
-n-bit formats on x86-64) and the rows left over in another way; ONNX Runtime's attention has one kernel for a row alone
-and one for several. Within each kind, a row's result depends on nothing else, bit for bit. So every row keeps to one
-kind:
+Floating-point kernels round differently for different shapes. Matrix kernels compute rows in tiles (of two rows with
+most n-bit formats on x86-64) and the remaining rows in another way. ONNX Runtime's attention has one kernel for a
+single row and one for several rows. Within one kernel, a row's result is bit-identical whatever the other rows are.
+So each row is always computed by the same kernel:
 
-1. Prompt rows are computed by prefill: chunks begin where tiles do, and none but a whole prompt is one row long.
-2. Completion rows are computed by decoding, in batches that the runner fills up to whole tiles. That also holds when a
-   sequence was set back: its completion is replayed, not computed as a prompt.
+1. Prefill computes prompt rows. Chunks begin at tile boundaries, and a chunk of one row is always a whole prompt.
+2. Decoding computes completion rows, in batches that the runner pads to whole tiles. This also holds for a preempted
+   sequence: its completion is decoded again, not computed as a prompt.
 3. Only prompt rows are shared with later prompts, up to the end of a tile.
 
-On a GPU a short chunk of a prompt has a kernel of its own, too. There the runner fills every chunk up to the least
-number of rows that it found to be computed as a long chunk is.
+On a GPU, a short chunk of a prompt has its own kernel too. The runner measures the least number of rows that are
+computed like a long chunk, and pads every chunk to this number.
 
-Rule 3 costs the next turn of a conversation the recomputation of the last answer, and buys that no answer depends on
-what happened to be cached.
+Rule 3 has a price: the next turn of a conversation computes the last answer again. In return, no answer depends on
+the content of the cache.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from appliance.capacity import Cache
 
 LARGEST_TILE = 8
 LEAST_CHUNK = 2
-# Chunks of a prompt on a GPU are compared up to this many rows.
+# On a GPU, the runner compares prompt chunks of up to this many rows.
 LONGEST_TRIAL = 64
 
 
 def graph_cache(slots: int, context_tokens: int) -> Cache:
-    """The cache of a graph that ONNX Runtime computes on a GPU: chunks are filled up, and batches up to whole tiles.
+    """The cache of a graph that ONNX Runtime computes on a GPU, with the padding of chunks and batches.
 
-    How large the tiles are, the loaded graph alone can tell: the largest are counted.
+    The tile size is known only after the graph is loaded, so the largest tile size is assumed.
     """
     return Cache(slots, context_tokens, spare_rows=LONGEST_TRIAL, filling_slots=LARGEST_TILE - 1)
 
 
 def align_down(rows: int) -> int:
-    """The greatest number of rows, at most `rows`, after which a chunk may begin."""
+    """The greatest row number, at most `rows`, at which a chunk may begin."""
     return rows - rows % LARGEST_TILE
 
 
 def chunk_rows(missing: int, limit: int) -> int:
-    """Rows of the next chunk of a prompt of which `missing` rows are not computed.
+    """Number of rows of the next chunk of a prompt that has `missing` rows to compute.
 
-    A last chunk may exceed `limit` by a quarter: that saves a step that would read all weights for a few rows.
+    The last chunk may exceed `limit` by a quarter. This avoids a step that would read all weights for a few rows.
     """
     limit = max(align_down(limit), LARGEST_TILE)
     return missing if missing <= limit + limit // 4 else limit
 
 
 def find_tile(run: Callable[[int], NDArray[np.float32]]) -> int:
-    """Return the least number of rows whose results are those of the same rows in a larger batch.
+    """Return the least number of rows whose results equal the results of the same rows in a larger batch.
 
     Args:
-        run: computes a batch of that many rows, which always begins with the same ones; returns [rows, columns].
+        run: computes a batch of the given number of rows, always with the same first rows; returns [rows, columns].
     """
     whole = run(LARGEST_TILE).copy()
     tile = 1
@@ -68,13 +68,13 @@ def find_tile(run: Callable[[int], NDArray[np.float32]]) -> int:
 
 
 def least_alike(sizes: Sequence[int], is_alike: Callable[[int], bool]) -> int:
-    """Return the least size from which on every size computes its rows as the last does.
+    """Return the least size such that it and all larger sizes compute their rows like the last size.
 
-    For runtimes that launch few sizes only, so that each can be tried; nothing is concluded about other sizes.
+    For runtimes that launch only a few sizes, so that each size can be tried. The result holds only for `sizes`.
 
     Args:
         sizes: ascending, not empty.
-        is_alike: whether a size's rows have the very bits that they have in a launch of the last size.
+        is_alike: whether the rows of a size are bit-identical to the same rows in a launch of the last size.
     """
     least = sizes[-1]
     for size in reversed(sizes[:-1]):
@@ -85,7 +85,7 @@ def least_alike(sizes: Sequence[int], is_alike: Callable[[int], bool]) -> int:
 
 
 def doubling(least: int, most: int) -> tuple[int, ...]:
-    """Sizes from `least` on, each twice the one before, and `most` at the end."""
+    """Sizes that start at `least` and double, with `most` as the last size."""
     sizes = []
     while least < most:
         sizes.append(least)

@@ -1,6 +1,6 @@
-"""The seam between the TensorRT runner and what launches a plan: the rules are on the one side, the calls on the other.
+"""The interface between the TensorRT runner, which has the rules, and the executor, which launches a plan.
 
-docs/graph-tensorrt.md has the graph's contract. The cache's capacity is fixed, and so is what a launch may be.
+docs/graph-tensorrt.md defines the graph's inputs and outputs. The plan fixes the cache's capacity and the launch sizes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from appliance.engine.logits import Logits
 
 @dataclass(frozen=True)
 class PlanLimits:
-    """What a plan's profiles allow.
+    """The limits of a plan's profiles.
 
     Attributes:
         capacity: rows of a slot.
-        least_chunk: fewest tokens of a prefill.
-        most_chunk: most tokens of a prefill.
-        batch: most slots of a decode launch; the least is one.
+        least_chunk: minimum tokens of a prefill launch.
+        most_chunk: maximum tokens of a prefill launch.
+        batch: maximum slots of a decode launch; the minimum is one.
     """
 
     capacity: int
@@ -32,7 +32,7 @@ class PlanLimits:
 
 
 class Executor(Protocol):
-    """Owns the cache of some slots, which begins as zeros, and the buffers of one launch. One caller at a time.
+    """Owns the cache, which is zero at first, and the buffers of one launch. One caller at a time.
 
     Every method may raise EngineError. Logits are valid until the next launch.
 
@@ -43,16 +43,16 @@ class Executor(Protocol):
     limits: PlanLimits
 
     def prefill(self, slot: int, start: int, ids: NDArray[np.int64], wanted: int) -> Logits:
-        """Launch on one slot: ids [length] go to its rows from `start` on. Return the logits of the token `wanted`."""
+        """Launch on one slot: write ids [length] to its rows from `start`. Return the logits of the token `wanted`."""
 
     def decode(self, ids: NDArray[np.int64], write_indices: NDArray[np.int64]) -> Logits:
-        """Launch on the first slots: ids [batch], one row of each at its write index [batch]. Return all logits."""
+        """Launch on the first slots: ids [batch], each written at its row write_indices [batch]. Return all logits."""
 
     def copy(self, source: int, target: int, rows: int) -> None:
-        """Copy the first `rows` rows of a slot over those of another."""
+        """Copy the first `rows` rows of slot `source` to slot `target`."""
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
-        """Exchange `first_rows` rows of one slot and `second_rows` of another."""
+        """Exchange the first `first_rows` rows of slot `first` and the first `second_rows` rows of slot `second`."""
 
     def clear(self, slot: int, from_row: int) -> None:
-        """Make all rows of a slot from `from_row` on zero."""
+        """Set all rows of a slot from `from_row` to zero."""

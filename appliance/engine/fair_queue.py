@@ -1,4 +1,4 @@
-"""Requests that wait for a slot: principals take turns, each one's own requests stay in order. It admits nobody."""
+"""The queue of requests that wait for a slot: principals take turns; requests of one principal stay in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.engine.sequence import Sequence
 class FairQueue:
     """First come first served within a principal, round robin between principals.
 
-    Sequences that were set back to make room come before everybody, oldest first: they have waited already.
+    Preempted sequences come before all others, oldest first: they have waited already.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class FairQueue:
             yield from waiting
 
     def push(self, sequence: Sequence) -> None:
-        """Add a new request behind its principal's others."""
+        """Add a new request after its principal's other requests."""
         self._by_principal.setdefault(sequence.principal, deque()).append(sequence)
 
     def push_back(self, sequence: Sequence) -> None:
-        """Return a sequence that ran already."""
+        """Add a sequence that ran already and was preempted."""
         self._set_back.append(sequence)
         self._set_back.sort(key=lambda waiting: waiting.order)
 
@@ -50,7 +50,7 @@ class FairQueue:
         return sequence
 
     def remove(self, sequence: Sequence) -> None:
-        """Take out a sequence that waits here."""
+        """Remove a waiting sequence."""
         if sequence in self._set_back:
             self._set_back.remove(sequence)
             return

@@ -1,7 +1,8 @@
-"""Which tokens may come next so that a completion matches a description: llguidance, compiled for a model's tokens.
+"""Computes which tokens may come next so that a completion matches a grammar, with llguidance.
 
-It chooses no token. What the library cannot promise is refused when it is compiled, before the first token. Nothing
-bounds what one grammar costs: it runs in a process that can be ended (`grammar_process.py`).
+This module chooses no token. A grammar that the library cannot enforce fails at compile time, before the first token.
+The library does not limit the cost of a grammar, so a grammar runs in a process that can be ended
+(`grammar_process.py`).
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from appliance.inference.structured_output import PARAM, ConstraintKind, Structu
 from appliance.json_schema import MAX_OPTIONAL_PROPERTIES
 
 _MAX_REASON_CHARACTERS = 300
-# Four for each property that may be left out, and as many for what else is possible at the same place.
+# Four items for each optional property, and as many for the alternatives at the same position.
 _MAX_ROW_ITEMS = 8 * MAX_OPTIONAL_PROPERTIES
 _MAX_DICTATED_CHARACTERS = 512
 _PROBED_TOKENS = 4
 _WORD = re.compile(r"\s*\S+|\s+")
-# Where in a grammar an error is, and the lines that the library quotes after it.
+# The position of an error in a grammar, and the lines that the library quotes after it.
 _PLACE = re.compile(r"(?:at )?(\d+)\(\d+\): ")
 _QUOTED = re.compile(r"\n *\d+ \| ")
 _RULE = re.compile(r"\w+")
 
 
 class Matcher:
-    """Where one completion stands in a grammar. It belongs to one sequence and is used by one thread at a time."""
+    """The state of one completion in a grammar. It belongs to one sequence; one thread at a time may use it."""
 
     def __init__(self, state: llguidance.LLMatcher, tokens: int) -> None:
         self._state = state
@@ -46,13 +47,13 @@ class Matcher:
 
     @property
     def error(self) -> str:
-        """Why nothing can be said any more, for people; empty while all is well."""
+        """Why the grammar cannot continue, as text for people; empty without an error."""
         return _first_line(self._state.get_error()) if self._state.is_error() else ""
 
     def mask(self) -> NDArray[np.uint8]:
-        """Which tokens may come next, a bit for each: see `forbidden_by`. It is valid until the next call.
+        """Which tokens may come next, one bit per token: see `forbidden_by`. Valid until the next call.
 
-        The model's ends may where the text matches. None may once there is an error.
+        The model's end tokens are allowed where the text matches. After an error, no token is allowed.
         """
         self._state.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._state.is_error():
@@ -64,26 +65,26 @@ class Matcher:
         return forbidden_by(self.mask(), self._tokens)
 
     def accept(self, token: int) -> None:
-        """The token was chosen; it was not forbidden."""
+        """Advance by a chosen token, which must be allowed."""
         self._state.consume_token(token)
 
 
 def forbidden_by(mask: NDArray[np.uint8], tokens: int) -> NDArray[np.bool_]:
     """Which of the first `tokens` tokens may not come next, [tokens]."""
-    # Among the thousands that a string allows, the few that it forbids are quicker to deal with.
+    # Callers use the forbidden tokens: inside a string, few tokens are forbidden and thousands are allowed.
     return np.unpackbits(~mask, count=tokens, bitorder="little").view(np.bool_)
 
 
 class Grammars:
-    """Compiles descriptions for one model's tokens."""
+    """Compiles grammars for one model's tokens."""
 
     def __init__(self, tokenizer: Tokenizer, tokens: int, end_tokens: Collection[int]) -> None:
-        """Index the tokens: about half a second and 50 MB for 150,000 of them.
+        """Index the tokens: this takes about half a second and 50 MB for 150,000 tokens.
 
         Args:
-            tokenizer: the model's.
+            tokenizer: the model's tokenizer.
             tokens: token ids are below this number.
-            end_tokens: the model's own ends, at least one.
+            end_tokens: the model's end tokens, at least one.
         """
         self._tokens = tokens
         self._library = llguidance.LLTokenizer(
@@ -94,10 +95,10 @@ class Grammars:
         self._limits = llguidance.LLParserLimits(max_items_in_row=_MAX_ROW_ITEMS, verbose_errors=False)
 
     def matcher(self, wanted: StructuredOutput) -> Matcher:
-        """Compile a description and return the beginning of its grammar.
+        """Compile a grammar and return a matcher at its start.
 
         Raises:
-            RequestError: it cannot be honoured; the message says why.
+            RequestError: the grammar cannot be enforced; the message contains the reason.
         """
         try:
             compiled = llguidance.LLMatcher(self._library, _grammar(wanted), limits=self._limits, log_level=0)
@@ -105,12 +106,12 @@ class Grammars:
             raise _refusal(str(error)) from error
         if compiled.is_error():
             raise _refusal(_without_grammar(compiled.get_error(), wanted.text))
-        # A copy shares what the steps make the grammar compute.
+        # The copy shares the compiled grammar's caches, so the work of the trial steps is reused.
         self._check_beginning(Matcher(compiled.deep_copy(), self._tokens))
         return Matcher(compiled, self._tokens)
 
     def _check_beginning(self, matcher: Matcher) -> None:
-        """Take a few steps: only they show that nothing matches, or that it is too large for the limits."""
+        """Try a few tokens: only this shows that no text matches, or that the grammar exceeds the limits."""
         for _ in range(_PROBED_TOKENS):
             forbidden = matcher.forbidden()
             if forbidden.all():
@@ -123,7 +124,7 @@ class Grammars:
 
 
 class _Vocabulary:
-    """The model's tokens as llguidance wants to have them told (`TokenizerWrapper`)."""
+    """The model's tokens in the form that llguidance requires (`TokenizerWrapper`)."""
 
     def __init__(self, tokenizer: Tokenizer, tokens: int, end_tokens: Collection[int]) -> None:
         specials = tokenizer.special_tokens
@@ -137,12 +138,12 @@ class _Vocabulary:
         self._bytes = {known: token for token, known in enumerate(self.tokens) if len(known) == 1}
 
     def __call__(self, text: str) -> list[int]:
-        """Encode text that a grammar dictates into tokens that stand for exactly its bytes.
+        """Encode text that a grammar requires into tokens that stand for exactly its bytes.
 
-        The tokenizer's own answer does not where it normalises Unicode or takes a name for a special token. There the
-        word is spelt byte by byte.
+        The tokenizer's result is not exact where it normalises Unicode or reads a name as a special token. There, the
+        word is encoded byte by byte.
         """
-        # The library asks again after each token, and uses the first.
+        # The library calls this again after each token and uses only the first token.
         text = text[:_MAX_DICTATED_CHARACTERS]
         ids = self._tokenizer.encode(text, add_special_tokens=False)
         if self._is_exact(ids, text):
@@ -161,7 +162,7 @@ class _Vocabulary:
 
 
 def _grammar(wanted: StructuredOutput) -> str:
-    """The library's own form of a description."""
+    """The grammar in the library's own form."""
     if wanted.kind is ConstraintKind.REGEX:
         return llguidance.LLMatcher.grammar_from_regex(wanted.text)
     if wanted.kind is ConstraintKind.GRAMMAR:
@@ -177,7 +178,7 @@ def _refusal(reason: str) -> RequestError:
 
 
 def _without_grammar(reason: str, text: str) -> str:
-    """The reason, with the name of the rule in place of the grammar's lines."""
+    """The reason, with the rule's name instead of the quoted lines of the grammar."""
     reason = _QUOTED.split(reason)[0]
     place = _PLACE.match(reason)
     if place is None:
@@ -188,7 +189,7 @@ def _without_grammar(reason: str, text: str) -> str:
 
 
 def _first_line(reason: str) -> str:
-    """The library's own words, short, without text of the completion."""
+    """The library's message, shortened, without text of the completion."""
     if reason.startswith("NoExtension"):
         return "no text can match it"
     if reason.startswith("Parser Error"):

@@ -1,4 +1,4 @@
-"""What one grammar may cost, and what the end of its process says of it. The kernel counts; nothing here watches."""
+"""The resource limits of one grammar's process, and the errors for exceeding them. The kernel enforces the limits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from appliance.inference.structured_output import PARAM
 
 COMPILE_CPU_S = 3.0
 STEP_CPU_S = 1.0
-# A busy machine gives a process little of its time: this bounds what hangs without computing.
+# Limits a process that hangs without computing. It is long, because on a busy machine a process gets little CPU time.
 WALL_S = 60.0
 MEMORY_BYTES = 256 << 20
 _HINT = "use a simpler schema or grammar"
 
 
 def bound_memory() -> None:
-    """Let this process, as it is now, take `MEMORY_BYTES` more; out of memory, the system ends it before others."""
+    """Limit this process to `MEMORY_BYTES` more memory than now, and let the kernel end it first if memory runs out."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES, size + MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -28,23 +28,23 @@ def bound_memory() -> None:
 
 
 def bound_time(cpu_s: float) -> None:
-    """Let the kernel end this process after so many seconds of processor time, or `WALL_S` of any."""
+    """Let the kernel end this process after `cpu_s` seconds of processor time, or `WALL_S` seconds of real time."""
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     signal.setitimer(signal.ITIMER_REAL, WALL_S)
 
 
 def unbound_time() -> None:
-    """The bounded work is done."""
+    """Remove the time limits."""
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def why_ended(status: int, *, is_compiled: bool) -> ApplianceError:
-    """The error of a completion whose grammar's process ended by itself.
+    """The error of a completion whose grammar's process ended unexpectedly.
 
     Args:
-        status: an exit status, or the negative number of the signal that ended it.
-        is_compiled: whether it had begun to make masks.
+        status: an exit status, or the negative number of the signal that ended the process.
+        is_compiled: whether the process had compiled the grammar and computed a mask.
     """
     work, cpu_s = ("a token", STEP_CPU_S) if is_compiled else ("to compile it", COMPILE_CPU_S)
     if status == -signal.SIGPROF:

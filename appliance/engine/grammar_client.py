@@ -1,6 +1,6 @@
-"""The engine's side of grammars: starts the host of their processes, and speaks with one for each completion.
+"""The engine's side of grammars: starts the grammar host, and exchanges messages with one process per completion.
 
-Nothing here waits: opening, telling a token and asking for the answer return at once, whatever the grammar costs.
+`open`, `accept` and `is_ready` return immediately, whatever the grammar costs.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ _log = logging.getLogger(__name__)
 
 
 class GrammarHost:
-    """The program that grammars' processes come from. It is started again when it has ended. For one thread."""
+    """The program that forks the grammars' processes. It is restarted if it has ended. For one thread."""
 
     def __init__(self, tokenizer: Path, tokens: int, end_tokens: Collection[int]) -> None:
-        """Start it; see `check`.
+        """Start the program; see `check`.
 
         Args:
-            tokenizer: the model's tokenizer.json.
+            tokenizer: path of the model's tokenizer.json.
             tokens: token ids are below this number.
-            end_tokens: the model's own ends, at least one.
+            end_tokens: the model's end tokens, at least one.
         """
         self._words = [str(tokenizer), str(tokens), *map(str, sorted(end_tokens))]
         self._tokens = tokens
         self._start()
 
     def check(self) -> None:
-        """Wait until it has indexed the tokens.
+        """Wait until the program has indexed the tokens.
 
         Raises:
-            EngineError: it cannot.
+            EngineError: the program failed.
         """
         if self._control.recv(len(READY)) != READY:
             self.close()
             raise EngineError("the process that compiles grammars does not start", hint="see the log")
 
     def matcher(self, wanted: StructuredOutput) -> RemoteMatcher:
-        """A matcher that has not been opened; it costs nothing yet."""
+        """A matcher that has not been opened; it uses no resources yet."""
         return RemoteMatcher(self, wanted, self._tokens)
 
     def connect(self, wanted: StructuredOutput) -> socket.socket:
-        """Have a process forked that compiles what is wanted, and return our end of its socket.
+        """Let the host fork a process that compiles the grammar, and return the engine's end of its socket.
 
         Raises:
-            OSError: no descriptors or memory are left.
+            OSError: no file descriptors or memory are left.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         text = os.memfd_create("grammar")
@@ -80,7 +80,7 @@ class GrammarHost:
         return ours
 
     def close(self) -> None:
-        """End it with all its processes."""
+        """End the program and all its processes."""
         self._control.close()
         try:
             self._running.wait(_END_S)
@@ -91,7 +91,7 @@ class GrammarHost:
     def _start(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [_python(), "-m", "appliance.engine.grammar_host", str(theirs.fileno()), *self._words]
-        # Threads of a library would be missing in a forked process.
+        # A fork does not copy threads, so the libraries must not start any.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         with theirs:
             self._running = subprocess.Popen(
@@ -109,7 +109,7 @@ class GrammarHost:
 
 
 class RemoteMatcher:
-    """Where one completion stands in a grammar that another process computes. See `Constraint`."""
+    """The state of one completion in a grammar that another process computes. See `Constraint`."""
 
     def __init__(self, host: GrammarHost, wanted: StructuredOutput, tokens: int) -> None:
         self.error: ApplianceError | None = None
@@ -122,7 +122,7 @@ class RemoteMatcher:
         self._waits = True
 
     def fileno(self) -> int:
-        """What becomes readable when the answer comes."""
+        """The socket's descriptor, which becomes readable when the answer arrives; -1 before `open`."""
         return -1 if self._socket is None else self._socket.fileno()
 
     def open(self) -> None:
@@ -150,7 +150,7 @@ class RemoteMatcher:
         """See `Constraint`."""
         self._waits = True
         if self._socket is not None:
-            # A process that has ended is heard of at the next look.
+            # If the process has ended, the next `is_ready` detects it.
             with suppress(OSError):
                 self._socket.send(number_to_bytes(token))
 
@@ -186,7 +186,7 @@ class RemoteMatcher:
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """The next message; an empty one where the other side has gone, with or without our last message."""
+    """The next message; empty if the other side has closed the socket, whether or not it read our last message."""
     try:
         return connection.recv(MAX_MESSAGE_BYTES)
     except ConnectionError:
@@ -194,7 +194,7 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def _python() -> str:
-    """Our own interpreter; inside a program that holds one, the interpreter whose packages it uses."""
+    """The Python interpreter of this process; if a program embeds Python, the `python3` on the path."""
     if Path(sys.executable or "").name.startswith("python"):
         return sys.executable
     return shutil.which("python3") or "python3"

@@ -1,8 +1,9 @@
-"""The program that grammars' processes are forked from: it has indexed the model's tokens, and does little else.
+"""The grammar host: a program that indexes the model's tokens once, then forks one process per grammar.
 
-It is started by the engine, with a socket of its own: each message on it brings the socket of a new grammar, for which
-one process is forked. When the engine closes that socket, the process is ended; when the process ends, the engine is
-told how. When the engine has gone, everything here ends. It compiles nothing itself.
+The engine starts this program with a control socket. Each message on the control socket contains the socket of a new
+grammar, and the host forks one process for it. If the engine closes a grammar's socket, the host ends its process. If
+a process ends, the host sends its exit status to the engine. If the engine ends, the host and all its processes end.
+The host itself compiles nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from appliance.inference.structured_output import ConstraintKind, StructuredOutp
 
 READY = b"ready"
 _PERIOD_S = 0.05
-# A process that used more of a period than this is put behind the others: steps of the model do not wait for it.
+# A process that used more than this share of a period gets a lower priority, so that it does not slow the model.
 _BUSY_SHARE = 0.5
 _NICENESS = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -37,7 +38,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class _Process:
-    """A grammar's process, and our end of its socket: for the last message, and to see that the engine has gone."""
+    """A grammar's process and the host's copy of its socket: to send the exit status and to detect the engine's end."""
 
     pid: int
     session: socket.socket
@@ -56,7 +57,7 @@ class _Host:
         self._poll.register(control, select.POLLIN)
 
     def run(self) -> None:
-        """Serve until the engine has gone."""
+        """Serve until the engine closes the control socket."""
         while True:
             ready = dict(self._poll.poll(_PERIOD_S * 1000 if self._processes else None))
             control = ready.pop(self._control.fileno(), 0)
@@ -70,7 +71,7 @@ class _Host:
                 return
 
     def _start(self) -> bool:
-        """Fork one process; False when the engine has gone."""
+        """Fork one process. Return False if the engine has closed the control socket."""
         message, descriptors, _, _ = socket.recv_fds(self._control, 64, 2)
         if not message:
             return False
@@ -80,7 +81,7 @@ class _Host:
             self._become_process(session, ConstraintKind(message.decode()), text)
         os.close(text)
         self._processes[session.fileno()] = _Process(pid, session, looked_at=time.monotonic())
-        self._poll.register(session, 0)  # it reports a hang-up unasked
+        self._poll.register(session, 0)  # a poll always reports a hang-up
         return True
 
     def _become_process(self, session: socket.socket, kind: ConstraintKind, text: int) -> NoReturn:
@@ -96,7 +97,7 @@ class _Host:
             serve(session, wanted, self._grammars)
             status = 0
         except OSError:
-            status = 0  # the engine has gone
+            status = 0  # the engine has closed the socket
         finally:
             os._exit(status)
 
@@ -129,13 +130,13 @@ def _put_behind_if_busy(process: _Process) -> None:
 def main(words: list[str]) -> None:
     """Run as `<control descriptor> <tokenizer.json> <tokens> <end token>...`."""
     control = socket.socket(fileno=int(words[0]))
-    # Ctrl-C at a terminal reaches the whole group: the engine says when we end.
+    # Ctrl-C at a terminal signals the whole process group. The host ignores it and ends when the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     grammars = Grammars(Tokenizer.load(Path(words[1])), int(words[2]), [int(word) for word in words[3:]])
     give_back_free_memory()
     gc.collect()
-    # What a forked process only reads it shares with us.
+    # Keep the garbage collector from writing to existing objects: forked processes then share their memory pages.
     gc.freeze()
     control.send(READY)
     _Host(control, grammars).run()

@@ -1,4 +1,4 @@
-"""What the process of one completion's grammar does: compile, then a mask for each token. It ends with its request."""
+"""The process of one completion's grammar: compiles the grammar, then computes a mask after each token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from appliance.inference.structured_output import StructuredOutput
 
 
 def serve(session: socket.socket, wanted: StructuredOutput, grammars: Grammars) -> None:
-    """Compile what is wanted and answer tokens until the engine has gone. The kernel ends us over the budget."""
+    """Compile the grammar and answer each token until the engine closes the socket.
+
+    The kernel ends this process if it exceeds the limits of `grammar_budget`.
+    """
     budget.bound_memory()
     budget.bound_time(budget.COMPILE_CPU_S)
     try:
@@ -24,7 +27,7 @@ def serve(session: socket.socket, wanted: StructuredOutput, grammars: Grammars) 
         _send(session, Reply(Kind.ERROR, error.message.encode()))
         return
     except MemoryError:
-        # Where the library itself finds no memory it ends the process in the same way.
+        # The library ends the process in the same way if its own allocation fails.
         signal.signal(signal.SIGABRT, signal.SIG_DFL)
         os.abort()
     _send(session, reply)

@@ -1,4 +1,4 @@
-"""What callers' threads hand to the engine's thread: requests, cancellations, the wish to close. It runs nothing."""
+"""Passes requests, cancellations and the order to close from callers' threads to the engine's thread."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from appliance.errors import OverloadedError, RequestError, UnavailableError
 
 @dataclass(frozen=True)
 class Mail:
-    """What came in since the last time.
+    """The content of the inbox since the last `collect`.
 
     Attributes:
         streams: new requests, oldest first.
         cancelled: ids of requests to end.
-        drain_until: monotonic seconds at which to stop, if the engine is to close.
+        drain_until: monotonic seconds at which the engine stops; None if it is not to close.
     """
 
     streams: tuple[Stream, ...]
@@ -26,13 +26,13 @@ class Mail:
 
 
 class Inbox:
-    """Guards what several threads share; every method is thread-safe.
+    """A thread-safe queue between callers and the engine; every method is thread-safe.
 
-    A request is alive from `put` until `forget`, and its id is taken so long.
+    A request is live from `put` until `forget`. No other request can use its id in this time.
     """
 
     def __init__(self, max_live: int) -> None:
-        """Accept at most `max_live` requests that are alive."""
+        """Accept at most `max_live` live requests."""
         self._max_live = max_live
         self._changed = threading.Condition()
         self._streams: deque[Stream] = deque()
@@ -46,16 +46,16 @@ class Inbox:
 
     @property
     def is_open(self) -> bool:
-        """Whether new requests are taken."""
+        """Whether the inbox accepts new requests."""
         return self._refusal is None
 
     def put(self, stream: Stream) -> None:
-        """Hand over a request.
+        """Add a request.
 
         Raises:
             UnavailableError: the inbox is closed.
             RequestError: the request's id is in use.
-            OverloadedError: too many requests are alive.
+            OverloadedError: too many requests are live.
         """
         request_id = stream.sequence.request.request_id
         with self._changed:
@@ -72,21 +72,24 @@ class Inbox:
             self._changed.notify()
 
     def cancel(self, request_id: str) -> None:
-        """Ask for the end of a request; nothing happens if it is not alive."""
+        """Cancel a request; a request that is not live is ignored."""
         with self._changed:
             if request_id in self._live:
                 self._cancelled.add(request_id)
                 self._changed.notify()
 
     def close(self, refusal: UnavailableError, drain_until: float | None = None) -> None:
-        """Refuse new requests with the first error given; go on until `drain_until` (monotonic seconds) if given."""
+        """Reject new requests with `refusal`; after several calls, with the first refusal.
+
+        `drain_until`, if given, is the time in monotonic seconds at which the engine stops.
+        """
         with self._changed:
             self._refusal = self._refusal or refusal
             self._drain_until = self._drain_until if drain_until is None else drain_until
             self._changed.notify()
 
     def collect(self, *, wait: bool) -> Mail:
-        """Take everything out; if `wait`, block until there is something or the engine is to close."""
+        """Remove and return everything. If `wait`, block until there is a request or the engine is to close."""
         with self._changed:
             while wait and not self._streams and self._drain_until is None:
                 self._changed.wait()
@@ -96,7 +99,7 @@ class Inbox:
             return mail
 
     def forget(self, request_id: str) -> None:
-        """The request has ended."""
+        """Mark a request as ended."""
         with self._changed:
             self._live.discard(request_id)
             self._cancelled.discard(request_id)

@@ -1,8 +1,8 @@
-"""Keys and values of all slots. It moves rows; which rows mean what is the slot table's business.
+"""Keys and values of all slots. This module moves rows; the slot table records which sequence owns them.
 
-One buffer a layer and kind, [slots, kv_heads, capacity, head_dim]. A slot is contiguous, so the graph can be given one
-slot or the first n without a copy. In main memory, pages that were never written cost nothing, so capacity may be
-generous there.
+There is one buffer for each layer and kind (key or value): [slots, kv_heads, capacity, head_dim]. A slot is
+contiguous, so the graph can use one slot or the first n slots without a copy. In main memory, pages that were never
+written take no memory, so the capacity may be large.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ class KVCache:
     """The memory behind the slots.
 
     Attributes:
-        names: the graph's name part of each buffer: "0.key", "0.value", "1.key", ...
-        slots: how many there are.
-        dimensions: of one slot of one buffer: [kv_heads, capacity, head_dim].
+        names: each buffer's part of the graph's tensor names: "0.key", "0.value", "1.key", ...
+        slots: number of slots.
+        dimensions: dimensions of one slot of one buffer: [kv_heads, capacity, head_dim].
     """
 
     def __init__(self, shape: ModelShape, slots: int, capacity: int, memory: Memory) -> None:
         """Reserve memory for `slots` times `capacity` tokens.
 
         Raises:
-            NoSpaceError: there is not so much.
+            NoSpaceError: there is not enough memory.
         """
         self.names = tuple(f"{layer}.{kind}" for layer in range(shape.layers) for kind in ("key", "value"))
         self.slots = slots
@@ -37,7 +37,7 @@ class KVCache:
         try:
             for _ in self.names:
                 self._regions.append(memory.reserve(slots * self._slot_bytes, sparse=True))
-            # What a swap sets aside: one slot of one buffer.
+            # Temporary memory for a swap: one slot of one buffer.
             self._spare = memory.reserve(self._slot_bytes, sparse=True)
         except NoSpaceError as error:
             for region in self._regions:
@@ -48,16 +48,16 @@ class KVCache:
             ) from error
 
     def addresses(self, slot: int) -> list[int]:
-        """Where each buffer's part for a slot begins; the next slots' follow."""
+        """For each buffer, the address of a slot. The next slots follow directly."""
         return [region.address + slot * self._slot_bytes for region in self._regions]
 
     def copy(self, source: int, target: int, rows: int) -> None:
-        """Copy the first `rows` rows of a slot over those of another."""
+        """Copy the first `rows` rows of slot `source` to slot `target`."""
         for region in self._regions:
             self._memory.copy(self._rows(region, source, 0, rows), region.address + target * self._slot_bytes)
 
     def swap(self, first: int, first_rows: int, second: int, second_rows: int) -> None:
-        """Exchange `first_rows` rows of one slot and `second_rows` of another."""
+        """Exchange the first `first_rows` rows of slot `first` and the first `second_rows` rows of slot `second`."""
         for region in self._regions:
             ones = self._rows(region, first, 0, first_rows)
             others = self._rows(region, second, 0, second_rows)
@@ -66,24 +66,24 @@ class KVCache:
             self._memory.copy(self._rows(self._spare, 0, 0, second_rows), ones.address)
 
     def clear(self, slot: int, from_row: int) -> None:
-        """Make all rows of a slot from `from_row` on zero."""
+        """Set all rows of a slot from `from_row` to zero."""
         _, capacity, _ = self.dimensions
         for region in self._regions:
             self._memory.clear(self._rows(region, slot, from_row, capacity - from_row))
 
     def release(self, slot: int, keep_rows: int) -> None:
-        """Give the memory of all rows of `slot` from `keep_rows` on back, where the memory can."""
+        """Free the memory of all rows of `slot` from `keep_rows`, if the memory supports it."""
         _, capacity, _ = self.dimensions
         for region in self._regions:
             self._memory.give_back(region, self._rows(region, slot, keep_rows, capacity - keep_rows))
 
     def free(self) -> None:
-        """Give all memory back; the cache is of no use then."""
+        """Free all memory; the cache cannot be used afterwards."""
         for region in (*self._regions, self._spare):
             self._memory.free(region)
 
     def _rows(self, region: Region, slot: int, start: int, rows: int) -> Pieces:
-        """Rows of a slot, from `start` on: a piece a head."""
+        """`rows` rows of a slot from `start`: one piece for each head."""
         heads, capacity, _ = self.dimensions
         address = region.address + slot * self._slot_bytes + start * self._row_bytes
         return Pieces(address, heads, rows * self._row_bytes, capacity * self._row_bytes)

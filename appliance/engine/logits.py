@@ -1,4 +1,4 @@
-"""What a step of the graph computed, wherever it lies. Only what is asked for is brought to main memory."""
+"""The logits of a step, in main memory or on a device. Only the requested rows are copied to main memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from appliance.engine.candidates import Candidates
 class Logits(Protocol):
     """Logits of a step's rows, valid until the runner's next call.
 
-    Both methods may raise EngineError: a device reports here what went wrong in the step.
+    Both methods may raise EngineError: a device may report an error of the step only here.
     """
 
     def rows(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """Return whole rows, [len(indices), vocabulary], which the caller may change; a row is asked for once."""
+        """Return whole rows, [len(indices), vocabulary]. The caller may change them and requests each row only once."""
 
     def candidates(self, indices: Sequence[int]) -> Candidates | None:
-        """Return the likeliest tokens of these rows; None where nothing but whole rows was computed."""
+        """Return the likeliest tokens of these rows; None if the graph computes only whole rows."""

@@ -1,6 +1,6 @@
-"""Memory that a runner's tensors live in: the machine's own, or a device's. It knows no tensors, only bytes.
+"""The interface between a runner and the memory of its tensors: main memory or a device's memory, as bytes.
 
-The seam between a runner and a device. `HostMemory` is here; a device's memory has a file of its own.
+`HostMemory` is in this file. A device's memory has its own file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Region:
     """A reserved piece of memory.
 
     Attributes:
-        address: of its first byte.
-        size_bytes: how long it is.
+        address: address of the first byte.
+        size_bytes: size of the region.
     """
 
     address: int
@@ -32,13 +32,13 @@ class Region:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Equal pieces of memory at equal distances.
+    """Pieces of memory of equal size at equal distances.
 
     Attributes:
-        address: of the first one.
-        count: how many there are.
-        size_bytes: of each.
-        pitch_bytes: from the beginning of one to the beginning of the next.
+        address: address of the first piece.
+        count: number of pieces.
+        size_bytes: size of each piece.
+        pitch_bytes: distance from the start of a piece to the start of the next.
     """
 
     address: int
@@ -50,38 +50,38 @@ class Pieces:
 class Memory(Protocol):
     """Reserves, fills, reads and copies memory. All methods but `reserve` may raise EngineError.
 
-    What is asked for happens in the order of the calls, and before a graph that runs afterwards.
+    Operations take effect in the order of the calls, and before a graph that is run afterwards.
 
     Attributes:
-        device_type: ONNX Runtime's name for where it is.
+        device_type: ONNX Runtime's name of the device.
     """
 
     device_type: str
 
     def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:
-        """Reserve memory until this object goes; if `sparse`, what is never written should cost nothing.
+        """Reserve memory for the life of this object. If `sparse`, pages that are never written should take no memory.
 
         Raises:
-            NoSpaceError: there is not so much.
+            NoSpaceError: there is not enough memory.
         """
 
     def free(self, region: Region) -> None:
-        """Give a whole region back."""
+        """Free a whole region."""
 
     def store(self, address: int, values: NDArray[Any]) -> None:
-        """Copy an array, C-contiguous, to an address."""
+        """Copy a C-contiguous array to an address."""
 
     def fetch(self, region: Region, offset: int, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Return the array that begins `offset` bytes into a region: the memory itself where it is main memory."""
+        """Return the array at `offset` bytes in a region: in main memory a view, else a copy."""
 
     def copy(self, source: Pieces, target: int) -> None:
-        """Copy pieces to a place that does not overlap with theirs, where they are at the same distances."""
+        """Copy pieces to `target`, with the same pitch. Source and target must not overlap."""
 
     def clear(self, pieces: Pieces) -> None:
         """Fill pieces with zeros."""
 
     def give_back(self, region: Region, pieces: Pieces) -> None:
-        """Give the memory of pieces of a sparse region back to the system where that is possible."""
+        """Free the memory of pieces of a sparse region, if the memory supports it."""
 
 
 class HostMemory:
@@ -93,7 +93,7 @@ class HostMemory:
         self._maps: dict[int, mmap.mmap] = {}
 
     def reserve(self, size_bytes: int, *, sparse: bool = False) -> Region:
-        """See `Memory`. With huge pages, each of a sparse region's many short pieces would cost 2 MB."""
+        """See `Memory`. A sparse region uses no huge pages: each of its many short pieces would take 2 MB."""
         try:
             memory = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
@@ -105,7 +105,7 @@ class HostMemory:
         return Region(address, size_bytes)
 
     def free(self, region: Region) -> None:
-        """See `Memory`. Arrays that were fetched keep their memory."""
+        """See `Memory`. Arrays from `fetch` keep their memory."""
         del self._maps[region.address]
 
     def store(self, address: int, values: NDArray[Any]) -> None:
@@ -129,7 +129,7 @@ class HostMemory:
             ctypes.memset(pieces.address + place, 0, pieces.size_bytes)
 
     def give_back(self, region: Region, pieces: Pieces) -> None:
-        """See `Memory`. Only whole pages are given back; they read as zero then."""
+        """See `Memory`. Frees only whole pages, which then read as zero."""
         memory = self._maps[region.address]
         first = pieces.address - region.address
         for start in range(first, first + pieces.count * pieces.pitch_bytes, pieces.pitch_bytes):

@@ -1,6 +1,6 @@
-"""Opens a graph on the GPU with ONNX Runtime's CUDA provider. What runs it is the same runner as on the CPU.
+"""Opens a graph on the GPU with ONNX Runtime's CUDA provider. The same runner as on the CPU runs the graph.
 
-It is imported only for an artefact that wants it: a box without a GPU has neither the package nor the libraries.
+Import this module only for an artefact that needs it: a box without a GPU has neither the package nor the libraries.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from appliance.onnx_runtime import ort
 
 
 def open_cuda_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, shared: bool) -> OrtRunner:
-    """Load an artefact's graph, already through the gate, on the first GPU.
+    """Load an artefact's graph on the first GPU. The caller has checked the graph with `check_graph`.
 
     Args:
-        artefact: its folder.
-        manifest: what is in it.
+        artefact: the artefact's folder.
+        manifest: the artefact's manifest.
         slots: slots of the cache.
         capacity: tokens that a slot must hold.
-        shared: the GPU uses the processor's memory.
+        shared: whether GPU and CPU share the memory.
 
     Raises:
-        MissingProgramError: ONNX Runtime or a library of CUDA is absent or unfit.
+        MissingProgramError: ONNX Runtime or a CUDA library is missing or unsuitable.
         NoSpaceError: the model and its cache do not fit the GPU's free memory.
-        EngineError: ONNX Runtime refuses the graph, or CUDA fails.
+        EngineError: ONNX Runtime rejects the graph, or CUDA fails.
     """
     check_provider()
     memory = CudaMemory()
@@ -54,27 +54,27 @@ def check_provider() -> None:
     """Raise MissingProgramError unless ONNX Runtime was built for CUDA."""
     if CUDA not in ort.get_available_providers():
         raise MissingProgramError("the installed ONNX Runtime supports only the CPU", hint=_hint())
-    # CUDA's libraries are found where pip put them, else where the system has them.
+    # Load CUDA's libraries from pip's packages, else from the system.
     ort.preload_dlls(directory="")
 
 
 def providers(stream: int) -> list[Provider]:
-    """ONNX Runtime's providers, with the CUDA stream that everything runs on."""
+    """ONNX Runtime's providers, with the CUDA stream for all operations."""
     options = {
         "device_id": "0",
         "user_compute_stream": str(stream),
-        # Working memory grows by what is needed; the default doubles it.
+        # Working memory grows only by the required size; the default doubles it.
         "arena_extend_strategy": "kSameAsRequested",
-        # What the graph has in float32 is meant: TF32 keeps 10 bits of the mantissa.
+        # Compute float32 operations in float32: TF32 keeps only 10 bits of the mantissa.
         "use_tf32": "0",
-        # Squares of 16-bit activations are summed in 32 bits.
+        # Sum the squares of 16-bit activations in 32 bits.
         "enable_skip_layer_norm_strict_mode": "1",
     }
     return [(CUDA, options), CPU]
 
 
 def check_computes_on_gpu(session: Any) -> None:
-    """Raise MissingProgramError when ONNX Runtime fell back to the CPU: it does so with no more than a log line."""
+    """Raise MissingProgramError if ONNX Runtime fell back to the CPU: it only writes a log line in that case."""
     if session.get_providers()[0] != CUDA:
         raise MissingProgramError(
             "ONNX Runtime cannot compute on the GPU: a library of CUDA or cuDNN is missing or has another version",

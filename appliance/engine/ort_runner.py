@@ -1,10 +1,11 @@
-"""Runs the artefact's graph with ONNX Runtime, on the CPU or on a device: the session and the memory say which.
+"""Runs the artefact's graph with ONNX Runtime, on the CPU or on a device: the session and the memory determine which.
 
-Past and present are bound to the same memory, so a step writes its rows in place and copies nothing. A binding holds
-its tensors' addresses, so each is made once: one a batch size for decoding, one a slot for prefill.
+Past and present of the cache are bound to the same memory, so a step writes its rows in place and copies nothing. A
+binding holds the addresses of its tensors, so each binding is created once: for decoding one per batch size, for
+prefill one per slot.
 
-The cache may have some slots more than the engine knows of, in front of the others: they fill a batch up to whole
-tiles of rows (see exactness.py). They stay empty: their single row is overwritten each time.
+The cache may have padding slots in front of the engine's slots. They pad a batch to whole tiles of rows (see
+exactness.py). A padding slot stays empty: each step overwrites its single row.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
 
-_INT32, _INT64 = 6, 7  # ONNX's numbers of element types
+_INT32, _INT64 = 6, 7  # ONNX's numbers for element types
 _log = logging.getLogger(__name__)
 _CACHE_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}
 
@@ -44,27 +45,27 @@ class OrtRunner:
         capacity: int,
         on_device: bool = False,
     ) -> None:
-        """Reserve the cache, and find the tile.
+        """Reserve the cache and measure the tile size.
 
         Args:
-            session: ONNX Runtime's, with the graph.
-            memory: where the session computes.
+            session: ONNX Runtime's session with the graph.
+            memory: the memory of the session's device.
             shape: sizes of the cache and the logits.
             slots: slots of the cache.
             capacity: tokens that a slot can hold.
-            on_device: the kernels are a GPU's. Their attention may divide the work of a decode step by its longest
-                content, and a row must not depend on its neighbours' lengths: it is told the length of a slot. Short
-                chunks of a prompt may have kernels of their own: they are filled up.
+            on_device: whether a GPU computes the graph. A GPU's attention may split a decode step by the longest
+                sequence in it, but a row must not depend on the lengths of other sequences: so the attention gets
+                the size of a slot as the length. Short prompt chunks may have their own kernels: they are padded.
 
         Raises:
-            EngineError: the graph does not run.
-            NoSpaceError: no memory for the cache.
+            EngineError: the graph fails.
+            NoSpaceError: there is not enough memory for the cache.
         """
         self._session = session
         self._memory = memory
         self._shape = shape
         self._capacity = capacity
-        # Of a slot: its tokens, and what the last chunk may be filled up to.
+        # Rows of a slot: its tokens, and the padding of the last chunk.
         self._slot_rows = graph_cache(slots, capacity).rows if on_device else capacity
         self._on_device = on_device
         rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
@@ -85,7 +86,7 @@ class OrtRunner:
         self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory)
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
-        """See `Runner`. Rows that fill a chunk up come after its own, which do not see them; the next replace them."""
+        """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""
         return self._prefill(slot, start, tokens, self._least_chunk)
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
@@ -122,7 +123,7 @@ class OrtRunner:
         return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(rows)), cache)
 
     def _try_batch(self, rows: int) -> NDArray[np.float32]:
-        """Decode `rows` different tokens, each behind a row of zeros: the cache has not been used yet."""
+        """Decode `rows` different tokens, each after one row of zeros. The cache must not have been used yet."""
         tokens = [self._shape.tokens * row // LARGEST_TILE for row in range(rows)]
         return self.decode(tokens, [1] * rows).rows(range(rows))
 
@@ -136,13 +137,13 @@ class OrtRunner:
         return self._outputs.logits(1, 0)
 
     def _is_chunk_alike(self, rows: int) -> bool:
-        """Whether the last row of so many has the very bits that it has in the longest trial."""
+        """Whether the last row of a chunk of `rows` rows is bit-identical if the chunk is padded to LONGEST_TRIAL."""
         tokens = [self._shape.tokens * row // rows for row in range(rows)]
         row, same = (self._prefill(0, 0, tokens, least).rows([0]).copy() for least in (1, LONGEST_TRIAL))
         return np.array_equal(row, same)
 
     def _check_step(self, tokens: Sequence[int], rows: int) -> None:
-        """The kernels would write past the slot and read past the embedding table: they check neither."""
+        """Check slot size and token ids: the kernels do not, and would write or read out of bounds."""
         if not 0 < rows <= self._capacity:
             raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
         if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
@@ -163,12 +164,12 @@ class OrtRunner:
             binding.run(int(totals.max()) if longest is None else longest)
         except EngineError:
             raise
-        except Exception as error:  # ONNX Runtime's errors share no narrower base
+        except Exception as error:  # ONNX Runtime's errors have no narrower base class
             raise step_error(error) from error
 
 
 class _Inputs:
-    """The memory of a step's inputs: one step runs at a time, so every binding has the same."""
+    """The memory of a step's inputs. One step runs at a time, so all bindings share this memory."""
 
     def __init__(self, memory: Memory, rows: int, capacity: int) -> None:
         self._memory = memory
@@ -177,7 +178,7 @@ class _Inputs:
         self._wanted = memory.reserve(8 * rows).address
 
     def store(self, ids: NDArray[np.int64], totals: NDArray[np.int32], wanted: NDArray[np.int64]) -> None:
-        """Write a step's inputs. `totals` are the rows of each slot after the step."""
+        """Write a step's inputs. `totals` is the number of rows of each slot after the step."""
         self._memory.store(self._ids, ids)
         self._memory.store(self._lengths, totals - np.int32(1))
         self._memory.store(self._wanted, wanted)
@@ -192,10 +193,10 @@ class _Inputs:
 
 
 class _Binding:
-    """The tensors of one kind of launch, bound once; only inputs of a new shape are bound again.
+    """The tensors of one kind of launch, bound once. Only inputs of a new shape are bound again.
 
     Attributes:
-        shape: of the token ids that are bound; empty at first.
+        shape: shape of the bound token ids; empty at first.
     """
 
     def __init__(self, session: Any, device_type: str, outputs: Sequence[Tensor], cache: Sequence[Tensor]) -> None:
@@ -203,11 +204,11 @@ class _Binding:
         self._binding = session.io_binding()
         self._device_type = device_type
         self.shape: tuple[int, ...] = ()
-        # The attention reads this number on the CPU, wherever it computes. What is bound is this very memory, which
-        # not every ONNX Runtime keeps alive.
+        # The attention reads this number on the CPU, also on a GPU. The binding refers to this array's memory, and not
+        # every version of ONNX Runtime keeps the array alive.
         self._longest = np.zeros((), np.int32)
         self._binding.bind_ortvalue_input("total_sequence_length", ort.OrtValue.ortvalue_from_numpy(self._longest))
-        # The logits come first: bound after the cache they would be missing from the outputs.
+        # Bind the logits first: if they are bound after the cache, they are missing from the outputs.
         for tensor in outputs:
             self._bind_output(tensor.name, tensor)
         for tensor in cache:
@@ -221,7 +222,7 @@ class _Binding:
         self.shape = shape
 
     def run(self, longest: int) -> None:
-        """Run the graph; `longest` is the most rows that a slot may hold after the step."""
+        """Run the graph; `longest` is the maximum number of rows of a slot after the step."""
         self._longest[...] = longest
         self._session.run_with_iobinding(self._binding)
 
@@ -233,6 +234,6 @@ class _Binding:
 
 
 def _listed(session: Any) -> int:
-    """How many of each row's likeliest tokens the graph lists; 0 for none."""
+    """Number of likeliest tokens that the graph lists for each row; 0 if it lists none."""
     shapes = {output.name: output.shape for output in session.get_outputs()}
     return int(shapes[IDS][1]) if IDS in shapes else 0

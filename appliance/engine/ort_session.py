@@ -1,4 +1,4 @@
-"""Opens a graph with ONNX Runtime, and says what its failures mean. It checks no artefact: the gate comes first."""
+"""Opens a graph with ONNX Runtime and converts its errors. The caller checks the artefact first (`check_graph`)."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
     """Load a graph.
 
     Args:
-        graph: the ONNX file, already through the gate.
-        providers: ONNX Runtime's names, with their options, in the order of preference.
-        threads: threads of the operators on the CPU; None takes the physical cores this process may use.
+        graph: the ONNX file, already checked.
+        providers: ONNX Runtime's names of the providers with their options, in order of preference.
+        threads: threads for operators on the CPU; None uses all physical cores that this process may use.
 
     Raises:
-        NoSpaceError: there is not enough memory for its weights.
-        EngineError: ONNX Runtime refuses the graph.
+        NoSpaceError: there is not enough memory for the weights.
+        EngineError: ONNX Runtime rejects the graph.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or _physical_cores()
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_mem_pattern = False  # it would keep a plan for every prompt length ever seen
+    options.enable_mem_pattern = False  # it would keep a memory plan for every prompt length
     if providers[0] != CPU:
-        # A device's memory is dear: weights are not taken from the arena of working memory, which rounds sizes up.
+        # Save device memory: allocate weights outside the arena of working memory, because the arena rounds sizes up.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     try:
         return ort.InferenceSession(str(graph), options, providers=list(providers))
-    except Exception as error:  # ONNX Runtime's errors share no narrower base
+    except Exception as error:  # ONNX Runtime's errors have no narrower base class
         if _NO_MEMORY.search(str(error)):
             raise NoSpaceError(f"not enough memory for the weights of {graph.name}: {error}") from error
         raise EngineError(f"ONNX Runtime cannot load {graph.name}: {error}", hint="export the model again") from error
 
 
 def step_error(error: Exception) -> EngineError:
-    """What a failed run means: most faults concern one step, after some the device answers nothing any more."""
+    """The error of a failed run. Most faults concern one step; after some, the device fails every later call."""
     found = _CUDA_FAILURE.search(str(error))
     if found and is_lasting(int(found[1])):
         return lost(str(error))

@@ -1,6 +1,6 @@
-"""Whether a plan answers like the checkpoint that it comes from: what is read, what is expected, how far off it is.
+"""Compares a TensorRT plan's logits with the unquantised checkpoint's: the texts, the reference, the divergence.
 
-A smoke test for what a compiler made of a graph on this box. How good the preset is was measured by the export.
+This is a smoke test of the plan that TensorRT built on this box. The export measured the quality of the preset.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from appliance.errors import IntegrityError, QualityError
 
 Floats = NDArray[np.float64]
 PARITY = "parity.json"
-# Where a preset promises more than this, its rounding need not be the only one: the kernels' comes on top.
+# Minimum of the allowed divergence: the kernels' rounding adds to that of a preset with a smaller limit.
 LEAST_ALLOWED_KL = 0.02
-# Of the file.
+# Version of the file's format.
 FORMAT = 1
-# What is left for all other tokens where rounding leaves nothing.
+# Minimum probability of all unlisted tokens together, where rounding would leave none.
 _SMALLEST = 1e-9
 
 
 @dataclass(frozen=True)
 class ParityCase:
-    """A text, read as a prompt at first and then token by token.
+    """A text, of which the first part is read as a prompt and the rest token by token.
 
     Attributes:
-        tokens: the text.
-        prompt_tokens: how many of them are the prompt.
+        tokens: the token ids of the text.
+        prompt_tokens: number of tokens in the prompt.
         likeliest: int64 [rows, count], the reference's likeliest tokens after the prompt and after each further token.
-        log_probabilities: float32 [rows, count], what the reference gives them.
+        log_probabilities: float32 [rows, count], the reference's log-probabilities of these tokens.
     """
 
     tokens: tuple[int, ...]
@@ -43,7 +43,7 @@ class ParityCase:
     log_probabilities: NDArray[np.float32]
 
     def cut(self, most_tokens: int) -> ParityCase:
-        """The text's beginning; `most_tokens` must hold the prompt."""
+        """The first `most_tokens` tokens of the text; they must include the whole prompt."""
         rows = most_tokens - self.prompt_tokens + 1
         return ParityCase(
             self.tokens[:most_tokens], self.prompt_tokens, self.likeliest[:rows], self.log_probabilities[:rows]
@@ -52,14 +52,14 @@ class ParityCase:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far answers are from the reference.
+    """The difference between answers and the reference.
 
     Attributes:
-        mean_kl: mean divergence of the answers from the reference, in nats a row. The reference's likeliest tokens
-            count one by one, all others together, so it is at most the whole divergence.
-        worst_kl: that of the worst row.
-        top1_agreement: share of the rows whose likeliest token is the reference's.
-        rows: how many there were.
+        mean_kl: mean KL divergence of the answers from the reference, in nats per row. The reference's likeliest
+            tokens count separately, all other tokens as one, so the value is at most the full divergence.
+        worst_kl: KL divergence of the worst row.
+        top1_agreement: share of the rows whose likeliest token equals the reference's.
+        rows: number of rows.
     """
 
     mean_kl: float
@@ -69,7 +69,7 @@ class Parity:
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """For the record of a plan."""
+        """The rounded values for the record of a plan."""
         return {
             "mean_kl": round(self.mean_kl, 6),
             "worst_kl": round(self.worst_kl, 6),
@@ -78,7 +78,7 @@ class Parity:
         }
 
     def check(self, allowed_kl: float) -> None:
-        """Raise QualityError where the mean divergence is above what is allowed, or no number."""
+        """Raise QualityError if the mean divergence exceeds `allowed_kl` or is not a number."""
         if not self.mean_kl <= allowed_kl:
             raise QualityError(
                 f"the TensorRT plan differs from the model: its mean KL divergence from the reference is "
@@ -88,7 +88,7 @@ class Parity:
 
 
 def allowed_kl(max_mean_kl: float) -> float:
-    """The mean divergence that is allowed for a preset: twice what the export allows it, as the rows are few."""
+    """The allowed mean divergence of a preset: twice the export's limit, because there are only a few rows."""
     return max(LEAST_ALLOWED_KL, 2 * max_mean_kl)
 
 
@@ -107,10 +107,10 @@ def to_bytes(cases: Iterable[ParityCase]) -> bytes:
 
 
 def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
-    """Parse what `to_bytes` gave.
+    """Parse the output of `to_bytes`.
 
     Raises:
-        IntegrityError: it is something else.
+        IntegrityError: the content is not in this format.
     """
     try:
         document = json.loads(content)
@@ -132,13 +132,13 @@ def from_bytes(content: bytes) -> tuple[ParityCase, ...]:
 
 
 def answers(runner: Runner, cases: Sequence[ParityCase]) -> list[NDArray[np.float32]]:
-    """Read all cases with a runner, together as the engine does; return the logits of each, [rows, vocabulary].
+    """Run all cases in one batch, as the engine does. Return the logits of each case, [rows, vocabulary].
 
-    Prompts are computed in two chunks where they are long enough, and each further token in a batch of all cases.
+    A prompt is computed in two chunks if it is long enough, and each further token in a batch of all cases.
 
     Args:
         runner: has a slot for each case, long enough for its text.
-        cases: all with equally many tokens after the prompt.
+        cases: all cases have the same number of tokens after the prompt.
 
     Raises:
         EngineError: the runner failed.
@@ -164,11 +164,11 @@ def compare(cases: Sequence[ParityCase], found: Sequence[NDArray[np.float32]], t
 
     Args:
         cases: see ParityCase.
-        found: of each case, float32 [rows, at least `tokens`].
-        tokens: entries of the tokenizer.
+        found: logits of each case, float32 [rows, at least `tokens`].
+        tokens: number of tokens of the tokenizer.
     """
     divergences, agreed = [], []
-    with np.errstate(all="ignore"):  # garbage is what is looked for
+    with np.errstate(all="ignore"):  # a bad plan's logits may overflow or be NaN
         for case, logits in zip(cases, found, strict=True):
             own = _log_softmax(logits[:, :tokens].astype(np.float64))
             listed = np.take_along_axis(own, case.likeliest, axis=1)
@@ -185,7 +185,7 @@ def _log_softmax(logits: Floats) -> Floats:
 
 
 def _divergence(expected: Floats, found: Floats) -> Floats:
-    """KL(expected || found) of each row over the listed tokens and the rest as one."""
+    """KL(expected || found) of each row over the listed tokens, with all other tokens as one."""
     left, other = (np.clip(1 - np.exp(listed).sum(axis=1), _SMALLEST, None) for listed in (expected, found))
     result: Floats = (np.exp(expected) * (expected - found)).sum(axis=1) + left * (np.log(left) - np.log(other))
     return result

@@ -1,4 +1,4 @@
-"""Tries a plan that was built this moment: opened and run as the engine will, on the texts that its artefact brings."""
+"""Tests a newly built plan: opens and runs it as the engine does, on the texts in its artefact."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def smoke(plan: Path, artefact: Path, manifest: Manifest) -> Mapping[str, float]
     """Run a plan and compare its answers with those of the unquantised checkpoint.
 
     Args:
-        plan: its folder, with a record.
-        artefact: the folder that it was built from, which has been through the gate.
-        manifest: what is in it.
+        plan: the plan's folder, with a record.
+        artefact: the folder of the artefact from which the plan was built, already checked.
+        manifest: the artefact's manifest.
 
     Returns:
-        "mean_kl" and "worst_kl" in nats, "top1_agreement", and over how many "rows".
+        "mean_kl" and "worst_kl" in nats, "top1_agreement", and the number of "rows".
 
     Raises:
-        IntegrityError: the artefact brings no texts, or they cannot be read.
-        QualityError: the answers are not those of the model.
+        IntegrityError: the artefact contains no texts, or they cannot be read.
+        QualityError: the answers differ from the checkpoint's by more than is allowed.
         ApplianceError: the plan cannot be opened or run; see `open_runner`.
     """
     manifest.file(PARITY)
     cases = from_bytes((artefact / PARITY).read_bytes())
     profile = read_record(plan).key.profile
-    # In a plan for short contexts, the shortest text is read as far as it goes.
+    # If the plan's context is shorter than every text, cut the first text, which is the shortest, to the context.
     fitting = [case for case in cases if len(case.tokens) <= profile.context_tokens]
     tried = fitting or [cases[0].cut(profile.context_tokens)]
     slots = min(profile.slots, len(tried))

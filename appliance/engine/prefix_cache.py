@@ -1,4 +1,4 @@
-"""Finds keys and values that a new prompt can share. It compares tokens, not digests, and never across salts."""
+"""Finds cached keys and values for a new prompt. Compares tokens, not digests, and only within one salt."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MIN_SHARED_ROWS = 16
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """`rows` first tokens of a new prompt have keys and values in the slot of `donor`."""
+    """The first `rows` tokens of a new prompt have keys and values in the slot of `donor`."""
 
     donor: Sequence
     rows: int
 
 
 def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPrefix | None:
-    """Return the longest prefix that a sequence in some slot shares with this one, if it is worth taking.
+    """Return the longest prefix that this sequence shares with a sequence in a slot, if it is long enough to use.
 
-    Only sequences of the same salt are looked at: neither a hit nor its timing tells one principal what another has
-    asked, and no adapter gets keys and values of other weights. With a few dozen slots, comparing the tokens themselves
-    costs microseconds and can mistake nothing. The last tokens are always computed anew: the last one's logits are
-    needed. Rows of a completion are not shared, see exactness.py.
+    Only sequences with the same salt are compared. So neither a hit nor its timing shows a principal what another
+    principal asked, and no adapter gets keys and values of other weights. With a few dozen slots, comparing the tokens
+    takes microseconds and is exact. The last tokens of a prompt are always computed again, because the last token's
+    logits are needed. Rows of a completion are not shared: see exactness.py.
     """
     best: SharedPrefix | None = None
     for donor in held:
@@ -40,7 +40,7 @@ def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPr
 
 
 def common_prefix(first: list[int], second: list[int], limit: int) -> int:
-    """Length of the common beginning of two lists, at most `limit`, found by halving slices (compared in C)."""
+    """Length of the common prefix of two lists, at most `limit`: a binary search over slices (compared in C)."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,6 +1,6 @@
-"""Sequences whose grammars are still compiled, and how many grammars may live at a time. Rules; it starts no process.
+"""Sequences whose grammars are being compiled, and the limits on open grammars. Rules only: starts no process.
 
-A principal's grammars wait for each other, and for nobody else's.
+A limit per principal keeps the grammars of one principal from delaying those of others.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from appliance.engine.sequence import Sequence
 
 MAX_COMPILING = 8
 MAX_COMPILING_OF_A_PRINCIPAL = 2
-# Ready sequences that wait for a slot, beyond those that can run: more would only hold memory.
+# Per principal, sequences with an open grammar beyond those that can run: more would only use memory.
 _SPARE = 2
 _PRINCIPALS = 4
 
 
 class Preparation:
-    """Sequences with a grammar, from their arrival until their end."""
+    """The sequences with a grammar, from arrival to end."""
 
     def __init__(self, max_running: int) -> None:
-        """Expect that `max_running` sequences run at the same time at most."""
+        """Set the limits for at most `max_running` sequences that run at the same time."""
         self._most_of_a_principal = max_running + _SPARE
         self._most = _PRINCIPALS * self._most_of_a_principal
         self._queue = FairQueue()
@@ -33,25 +33,25 @@ class Preparation:
         self._open_of: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Sequences that are not ready yet."""
+        """Number of sequences whose grammars are not ready yet."""
         return len(self._queue) + len(self._compiling)
 
     def __contains__(self, sequence: Sequence) -> bool:
-        """Whether it is not ready yet."""
+        """Whether the sequence has a grammar that is not ready yet."""
         return sequence in self._constraints and (sequence in self._compiling or sequence not in self._open)
 
     @property
     def compiling(self) -> list[Constraint]:
-        """The grammars that are compiled now."""
+        """The grammars that are being compiled now."""
         return [self._constraints[sequence] for sequence in self._compiling]
 
     def add(self, sequence: Sequence, constraint: Constraint) -> None:
-        """Queue a sequence for compiling its grammar."""
+        """Queue a sequence until its grammar can be compiled."""
         self._constraints[sequence] = constraint
         self._queue.push(sequence)
 
     def take_ready(self) -> list[Sequence]:
-        """Begin to compile what may be, and return the sequences whose grammars have become ready or failed."""
+        """Start to compile grammars within the limits; return the sequences whose grammars are now ready or failed."""
         for sequence in tuple(self._queue):
             if self._may_open(sequence.principal):
                 self._queue.remove(sequence)
@@ -62,7 +62,7 @@ class Preparation:
         return ready
 
     def end(self, sequence: Sequence) -> None:
-        """The sequence has ended, wherever it was; one without a grammar is ignored."""
+        """Remove a sequence that has ended, in any state. A sequence without a grammar is ignored."""
         constraint = self._constraints.pop(sequence, None)
         if constraint is None:
             return
@@ -92,5 +92,5 @@ class Preparation:
 
     def _stop_compiling(self, sequence: Sequence) -> None:
         self._compiling.remove(sequence)
-        # Names of principals that are gone are not kept.
+        # The subtraction removes principals whose count is zero.
         self._compiling_of -= Counter([sequence.principal])

@@ -1,4 +1,4 @@
-"""One client's request to the engine, as a value. It refuses nothing by itself: the engine knows the context."""
+"""A client's request to the engine, as a value. This class checks nothing: the engine does (see `check_request`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from appliance.inference.sampling import SamplingParams
 
 @dataclass(frozen=True)
 class Request:
-    """What to complete and how.
+    """A prompt and the parameters of its completion.
 
     Attributes:
-        request_id: unique among the requests that are alive.
+        request_id: unique among the live requests.
         prompt_ids: the prompt's tokens, at least one.
         sampling: see SamplingParams.
-        principal: who asks; cached prefixes are never shared between principals, and admission takes turns by it.
-        adapter: name of what changes the model's weights for this request; None for the model as it is.
+        principal: who sent the request. Principals never share cached prefixes, and they take turns at admission.
+        adapter: name of an adapter of the model's weights; None for the model without an adapter.
         deadline: seconds of `time.monotonic()` after which the request ends; None means never.
     """
 
@@ -29,5 +29,5 @@ class Request:
 
     @property
     def prefix_salt(self) -> tuple[str, str | None]:
-        """Keys and values are shared between requests of the same salt alone: the principal and the adapter."""
+        """Principal and adapter. Only requests with the same salt share keys and values."""
         return self.principal, self.adapter

@@ -1,4 +1,4 @@
-"""Opens the runner that an artefact was exported for. It decides by the manifest alone, never by what is installed."""
+"""Opens the runner for an artefact. Only the manifest determines the runner, never the installed packages."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from appliance.inference.config import EngineConfig
 
 
 def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:
-    """Load the artefact's graph, already through the gate, with a cache of `slots` slots of `capacity` tokens.
+    """Load the artefact's checked graph, with a cache of `slots` slots of `capacity` tokens.
 
     Raises:
-        UsageError: the artefact is computed by a plan, and none is named, or it is too small for what is asked.
+        UsageError: the artefact needs a plan, and the configuration names none, or the plan is too small.
         UnknownModelError, IntegrityError: see `open_plan`.
-        UnsupportedError: this program has no runner for it, or the box no GPU.
-        MissingProgramError: what computes it is not installed.
+        UnsupportedError: this program has no runner for the artefact, or the box has no GPU.
+        MissingProgramError: the runtime for the artefact is not installed.
         EngineError, NoSpaceError: see the runner.
     """
     if manifest.runtime == ORT_CPU:
         session = open_session(artefact / GRAPH, [CPU], config.threads)
         return OrtRunner(session, HostMemory(), manifest.shape, slots=slots, capacity=capacity)
     if manifest.runtime == ORT_CUDA:
-        gpu = find_gpu()  # it says best what is missing
+        gpu = find_gpu()  # its error is the clearest if the driver or the GPU is missing
         from appliance.engine.ort_cuda import open_cuda_runner  # noqa: PLC0415 - a box without a GPU lacks its packages
 
         return open_cuda_runner(artefact, manifest, slots=slots, capacity=capacity, shared=gpu.integrated)

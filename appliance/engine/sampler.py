@@ -1,7 +1,7 @@
-"""Chooses next tokens from logits, a batch at a time. It draws from each sequence's own generator and keeps no order.
+"""Chooses the next tokens of a batch from its logits. Each sequence has its own random generator.
 
-Every truncation (min_p, top_k, top_p) keeps a beginning of the descending order, so only as many of the likeliest
-tokens are sorted as it keeps.
+Each truncation (min_p, top_k, top_p) keeps the first tokens in descending order of probability, so only the kept tokens
+are sorted.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _LEAST_TEMPERATURE = 1e-5
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen token; None when the logits hold no usable number, or the grammar allows no token."""
+    """A chosen token; None if the logits are not finite or the grammar allows no token."""
 
     token: int | None
     logprob: TokenLogprob | None = None
 
 
 class SamplerState:
-    """One sequence's generator, where it stands in its grammar, and the tokens that its penalties look at."""
+    """The sampling state of one sequence: random generator, grammar state, and token counts for the penalties."""
 
     def __init__(self, request: Request, end_tokens: Sequence[int], matcher: Constraint | None = None) -> None:
         self.params = request.sampling
@@ -59,19 +59,19 @@ class SamplerState:
 
     @property
     def is_shaped(self) -> bool:
-        """Whether anything but temperature and truncations stands between the logits and the answer."""
+        """Whether anything other than temperature and truncations changes the choice of a token."""
         params = self.params
         return params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
 
     @property
     def is_plain(self) -> bool:
-        """Whether the answer is the likeliest token of the logits as they are."""
+        """Whether the choice is the likeliest token of the unchanged logits."""
         return self.params.logprobs is None and not self.is_shaped and _is_greedy(self)
 
     def forbidden(self) -> NDArray[np.bool_] | None:
-        """The tokens that the grammar forbids, [tokens], or None for none.
+        """The tokens that the grammar forbids, [tokens]; None without a grammar.
 
-        Ends that are not wanted yet are forbidden too, unless nothing would be left.
+        End tokens that min_tokens or ignore_eos exclude are forbidden too, unless no token would be left.
         """
         if self.matcher is None:
             return None
@@ -85,20 +85,20 @@ class SamplerState:
         return forbidden
 
     def accept(self, token: int) -> None:
-        """The token was appended to the completion."""
+        """Count a token that was appended to the completion."""
         self.chosen += 1
         if self.params.has_penalties:
             self.counts[token] += 1
 
 
 def choose(logits: Logits, rows: Sequence[int], states: Sequence[SamplerState], tokens: int) -> list[Choice]:
-    """Choose a token for each of some rows. Whole rows are asked for only where their likeliest tokens do not suffice.
+    """Choose a token for each of the given rows. Read whole rows only if their likeliest tokens do not suffice.
 
     Args:
         logits: see Logits.
-        rows: which rows of them.
-        states: one a row.
-        tokens: logits at or beyond this column are never looked at.
+        rows: indices of the rows.
+        states: one state for each row.
+        tokens: logits at or beyond this column are ignored.
     """
     candidates = logits.candidates(rows)
     if candidates is None:
@@ -113,7 +113,7 @@ def choose(logits: Logits, rows: Sequence[int], states: Sequence[SamplerState], 
 
 
 def _choose_among(candidates: Candidates, states: Sequence[SamplerState]) -> list[Choice | None]:
-    """Choose from the likeliest tokens where that is what the whole row gives; None, and no draw, elsewhere."""
+    """Choose from the likeliest tokens if the whole row would give the same; else None, without a random draw."""
     choices: list[Choice | None] = []
     for row, (best, usable, state) in enumerate(zip(candidates.likeliest(), candidates.usable(), states, strict=True)):
         if state.is_shaped:
@@ -144,7 +144,7 @@ def _choose_listed(listed: Shortlist, state: SamplerState) -> Choice | None:
 
 
 def _choose_whole(logits: NDArray[np.float32], states: Sequence[SamplerState]) -> list[Choice]:
-    """Choose a token for each row of [rows, tokens], which are changed."""
+    """Choose a token for each row of `logits` [rows, tokens]. Changes `logits`."""
     if all(state.is_plain for state in states):
         best = logits.argmax(axis=1)
         sound = np.isfinite(logits[np.arange(len(states)), best])
@@ -165,7 +165,7 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
             return Choice(None)
     token = int(row.argmax()) if _is_greedy(state) else _draw(row, state)
     if forbidden is not None and forbidden[token]:
-        # Rounding took the draw past all the weight there is.
+        # Rounding moved the draw beyond the total weight.
         token = int(row.argmax())
     return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
 
@@ -175,7 +175,7 @@ def _is_greedy(state: SamplerState) -> bool:
 
 
 def _shape(row: Row, state: SamplerState) -> None:
-    """Apply logit bias, held-back ends and penalties in place."""
+    """Apply logit bias, min_tokens and penalties in place."""
     params = state.params
     row[state.bias_ids] += state.bias
     if state.holds_back_ends and state.matcher is None:
@@ -193,7 +193,7 @@ def _shape(row: Row, state: SamplerState) -> None:
 
 
 def _draw(row: Row, state: SamplerState) -> int:
-    """Draw a token by inverting the cumulative distribution of those that the truncations keep."""
+    """Draw a token by inverting the cumulative distribution of the tokens that the truncations keep."""
     params = state.params
     position = state.generator.random()
     limit = row.size
@@ -219,13 +219,13 @@ def _draw(row: Row, state: SamplerState) -> int:
 
 
 def _invert(ids: Ids, cumulative: NDArray[np.float64], position: float) -> int:
-    """The token at a position, in [0, 1), of a cumulative distribution."""
+    """The token at `position`, in [0, 1), of a cumulative distribution."""
     index = int(np.searchsorted(cumulative, position * cumulative[-1], side="right"))
     return int(ids[min(index, ids.size - 1)])
 
 
 def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np.float64]]:
-    """Return the likeliest tokens, descending, and their cumulative weights: so many that these exceed `needed`."""
+    """Return the likeliest tokens, descending, and their cumulative weights, until the weights exceed `needed`."""
     for count in _GROWTH:
         if count < row.size:
             ids = likeliest(row, count)
@@ -247,8 +247,8 @@ def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:
 def likeliest(row: Row, count: int) -> Ids:
     """Return the indices of the `count` greatest values, descending; equal values in order of index.
 
-    So a longer answer always continues a shorter one. The k-th greatest of the blocks' maxima bounds the k-th greatest
-    value from below, so one pass for the maxima leaves only the blocks that reach it to be partitioned.
+    So a larger `count` only extends the result. The k-th greatest block maximum is a lower bound of the k-th greatest
+    value, so after one pass for the maxima, only the blocks whose maximum reaches this bound are partitioned.
     """
     blocks = row.size // _BLOCK
     if count < blocks:

@@ -1,14 +1,15 @@
-"""Which sequences run in the next step. Rules without I/O: no clock, no tensors, no thread; the caller passes `now`.
+"""Decides which sequences run in the next step. Rules without I/O, clock, tensors or threads; the caller passes `now`.
 
-- At most `max_running` sequences run. Waiting ones are admitted in the order of the fair queue and never overtake.
-- The caller may allow fewer for a while, as on a hot board. Then none is admitted beyond; those that run go on.
-- A prompt is computed in chunks. While others decode, prefill and decode steps alternate, so a long prompt delays
-  running streams by one small chunk at a time; and chunks go in turn to the oldest and to the shortest prompt, so a
-  long prompt does not hold up a short one, nor short ones starve it.
-- Memory is promised late: a sequence is admitted when what runs, with some headroom, fits the budget, and the youngest
-  running sequence is set back (computed again later, its text is not repeated) when the others outgrow it. Setting
-  max_tokens aside at admission instead would let a few clients that ask for "as many as fit" block everybody. The
-  oldest sequence is never set back and always fits, so every sequence ends.
+- At most `max_running` sequences run. Waiting sequences are admitted strictly in the order of the fair queue.
+- The caller may allow fewer sequences for a while, for example on a hot board. Then no further sequence is admitted,
+  and running sequences continue.
+- A prompt is computed in chunks. While other sequences decode, prefill and decode steps alternate, so a long prompt
+  delays running streams by one small chunk at a time. Chunks go alternately to the oldest and the shortest prompt, so
+  a long prompt does not delay a short prompt much, and short prompts do not starve a long prompt.
+- Memory is reserved late. A sequence is admitted if it and the running sequences, with some headroom, fit the budget.
+  If the running sequences outgrow the budget, the youngest is preempted: it is computed again later, and its text is
+  not sent twice. Reserving max_tokens at admission instead would let a few clients with a large max_tokens block all
+  others. The oldest sequence is never preempted and always fits, so every sequence ends.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HEADROOM_ROWS = 64
 
 @dataclass(frozen=True)
 class Prefill:
-    """Compute `length` more rows of one sequence, in its slot, beginning at its row `start`."""
+    """Compute `length` more rows of one sequence in its slot, starting at row `start`."""
 
     sequence: Sequence
     slot: int
@@ -51,12 +52,12 @@ Step = Prefill | Decode
 
 @dataclass(frozen=True)
 class SchedulerLimits:
-    """What the scheduler keeps to; see EngineConfig for the meaning of the chunks.
+    """The scheduler's limits; see EngineConfig for the meaning of the chunks.
 
     Attributes:
-        max_running: sequences that run at the same time.
-        budget_rows: rows of cache over all slots; at least one sequence of full length fits.
-        prefill_chunk: rows of a prefill step while nothing decodes.
+        max_running: maximum number of sequences that run at the same time.
+        budget_rows: cache rows over all slots; at least one sequence of full length fits.
+        prefill_chunk: rows of a prefill step while no sequence decodes.
         interleaved_chunk: rows of prefill between two decode steps.
         keep_prefixes: whether a finished sequence's rows stay in its slot, and prompts share rows.
     """
@@ -69,7 +70,7 @@ class SchedulerLimits:
 
     @property
     def slots(self) -> int:
-        """Slots of the cache. Untouched ones cost no main memory."""
+        """Number of slots of the cache. An unused slot takes no main memory."""
         return cache_slots(self.max_running, keeps_prefixes=self.keep_prefixes)
 
 
@@ -77,8 +78,8 @@ class Scheduler:
     """Holds all live sequences and plans one step at a time.
 
     Attributes:
-        slots: see SlotTable; its operations are to be carried out before the step.
-        preemptions: how often a sequence was set back.
+        slots: see SlotTable; the caller must run its operations before the step.
+        preemptions: number of preemptions.
     """
 
     def __init__(self, limits: SchedulerLimits) -> None:
@@ -92,7 +93,7 @@ class Scheduler:
 
     @property
     def queue_length(self) -> int:
-        """Sequences that wait."""
+        """Number of sequences that wait."""
         return len(self._queue)
 
     @property
@@ -110,7 +111,7 @@ class Scheduler:
         self._queue.push(sequence)
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
-        """Take a sequence out, wherever it is. Its rows stay for later prompts if `keep` and they are sound."""
+        """Remove a running or waiting sequence. If `keep`, its rows stay in the slot for later prompts."""
         if sequence.status is Status.WAITING:
             self._queue.remove(sequence)
         else:
@@ -123,7 +124,7 @@ class Scheduler:
 
         Args:
             now: seconds of the caller's clock.
-            allowed: sequences that may run now; one may always, and never more than `max_running`.
+            allowed: sequences that may run now, limited to 1 to `max_running`.
         """
         self._admit(now, min(max(allowed, 1), self.limits.max_running))
         while any(sequence.status is not Status.HELD for sequence in self._running):
@@ -133,7 +134,7 @@ class Scheduler:
         return None
 
     def advance(self, step: Step) -> None:
-        """The step was carried out: its rows hold keys and values now."""
+        """Record that a step was run: its rows now have keys and values."""
         if isinstance(step, Prefill):
             step.sequence.rows = step.start + step.length
             if step.sequence.missing_prompt_rows == 0:
@@ -145,10 +146,10 @@ class Scheduler:
             self._chunk_left = self.limits.interleaved_chunk
 
     def hold(self, step: Step, sequence: Sequence) -> None:
-        """A sequence of a step that was carried out got no next token: its grammar has not answered yet.
+        """Record that a sequence of a finished step has no next token yet: its grammar has not answered.
 
-        In a batch it stays where it is, and its last row is computed again with each step, to the same numbers.
-        Taking its slot out of the batch and in again would copy all its rows.
+        A decoding sequence stays in the batch, and each step computes its last row again with the same result.
+        Removing its slot from the batch and adding it again would copy all its rows.
         """
         if isinstance(step, Prefill):
             sequence.status = Status.HELD
@@ -156,7 +157,7 @@ class Scheduler:
             sequence.rows -= 1
 
     def resume(self, sequence: Sequence) -> None:
-        """A sequence that was held gets its token now. One that was set back meanwhile is computed again anyway."""
+        """Continue a held sequence whose token is certain now. A sequence that was preempted meanwhile is unchanged."""
         if sequence.status is Status.HELD:
             sequence.status = Status.DECODE
         elif sequence.status is Status.DECODE:
@@ -175,7 +176,7 @@ class Scheduler:
         return not self._running or wanted <= self.limits.budget_rows
 
     def _plan(self) -> Step | None:
-        """Plan a step; None when a sequence was set back instead, so that another plan is needed."""
+        """Plan a step. Return None if a sequence was preempted instead; then plan again."""
         waiting = [s for s in self._running if s.status is Status.PREFILL]
         decoding = any(s.status is Status.DECODE for s in self._running)
         if not waiting or (decoding and self._chunk_left <= 0):
@@ -214,7 +215,7 @@ class Scheduler:
         return Decode(tuple(sequence for sequence in held if sequence is not None))
 
     def _make_room(self, sequence: Sequence, rows: int) -> bool:
-        """Set rows aside for `sequence`. Returns False if a sequence had to be set back for it."""
+        """Reserve rows for `sequence`. Return False if a sequence was preempted instead."""
         if self.slots.reserve(sequence, rows):
             return True
         self._set_back(max(self._running, key=lambda running: running.order))
@@ -229,5 +230,5 @@ class Scheduler:
 
 
 def _wanted_rows(sequence: Sequence) -> int:
-    """Rows that a running sequence will have soon."""
+    """Number of rows that a running sequence will soon need."""
     return min(len(sequence.tokens) + HEADROOM_ROWS, sequence.limit_rows)

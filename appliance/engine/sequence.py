@@ -1,4 +1,4 @@
-"""One request's progress: its tokens, the cache rows they have, and when things happened. It decides nothing."""
+"""The progress of one request: its tokens, its cache rows and its times. This module decides nothing."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from appliance.inference.events import Usage
 
 
 class Status(enum.Enum):
-    """Where a sequence stands."""
+    """The state of a sequence."""
 
     WAITING = "waiting"
     PREFILL = "prefill"
     DECODE = "decode"
-    HELD = "held"  # its prompt is computed, and its next token is chosen but not certain yet
+    HELD = "held"  # its prompt is computed, and its next token is chosen, but the grammar has not answered yet
     FINISHED = "finished"
 
 
 class Sequence:
-    """A request while it waits, runs, and afterwards lies in its slot as a cached prefix.
+    """A request while it waits, while it runs, and while its rows stay in a slot as a cached prefix.
 
     Attributes:
-        request: what was asked.
-        order: position among all requests; less is older.
+        request: the request.
+        order: number in the order of arrival; a smaller number is older.
         tokens: prompt and completion so far.
-        max_tokens: completion tokens at most.
+        max_tokens: maximum number of completion tokens.
         status: see Status.
-        slot: where its keys and values are; None while it has none.
-        rows: how many of its first tokens have keys and values in the slot.
-        reserved_rows: rows of the slot that are set aside for it.
-        last_used: the slot table's clock when its rows last served; less is longer ago.
+        slot: the slot with its keys and values; None without a slot.
+        rows: number of its first tokens that have keys and values in the slot.
+        reserved_rows: rows of the slot that are reserved for it.
+        last_used: the slot table's clock when its rows were last used; smaller is longer ago.
         cached_tokens: prompt tokens that the prefix cache saved at the first admission.
     """
 
@@ -51,46 +51,46 @@ class Sequence:
 
     @property
     def principal(self) -> str:
-        """Who asked."""
+        """The principal of the request."""
         return self.request.principal
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the prompt."""
+        """Number of tokens of the prompt."""
         return len(self.request.prompt_ids)
 
     @property
     def completion_tokens(self) -> int:
-        """Tokens generated so far."""
+        """Number of tokens generated so far."""
         return len(self.tokens) - self.prompt_tokens
 
     @property
     def missing_prompt_rows(self) -> int:
-        """Prompt tokens whose keys and values are still to be computed."""
+        """Number of prompt tokens whose keys and values are not computed yet."""
         return self.prompt_tokens - self.rows
 
     @property
     def awaits_token(self) -> bool:
-        """Whether every token has been computed, so that the next one can be chosen."""
+        """Whether all tokens have been computed, so that the next token can be chosen."""
         return self.rows == len(self.tokens)
 
     @property
     def limit_rows(self) -> int:
-        """Rows it can ever need: the last token of a completion is never fed back."""
+        """Maximum rows that it can need: the last token of a completion is never computed."""
         return self.prompt_tokens + self.max_tokens - 1
 
     def admit(self, now: float) -> None:
-        """It got its place among the running ones (perhaps again, after it was set back)."""
+        """Record the admission (possibly a second one, after a preemption)."""
         self.status = Status.PREFILL
         self._admitted_at = now if self._admitted_at is None else self._admitted_at
 
     def append(self, token: int, now: float) -> None:
-        """A token of the completion was chosen."""
+        """Append a chosen token to the completion."""
         self.tokens.append(token)
         self._first_token_at = now if self._first_token_at is None else self._first_token_at
 
     def usage(self, now: float) -> Usage:
-        """What it cost until now."""
+        """The usage until now."""
         admitted = now if self._admitted_at is None else self._admitted_at
         first = now if self._first_token_at is None else self._first_token_at
         return Usage(

@@ -1,8 +1,9 @@
-"""Which sequence's keys and values are in which slot. Pure bookkeeping: it says what to move, the runner moves it.
+"""Records which sequence's keys and values are in which slot. The table lists the moves; the runner makes them.
 
-Decoding sequences are always in the first slots, because one launch of the graph sees the first n slots as its batch.
-All others hold sequences in prefill, finished sequences (cached prefixes), or nothing. When a decoding sequence ends,
-the last one takes its place: copying used rows costs less than one step with an idle row in the batch.
+Decoding sequences are always in the first slots, because one launch of the graph uses the first n slots as its batch.
+The other slots hold sequences in prefill, finished sequences (cached prefixes), or nothing. When a decoding sequence
+ends, the last decoding sequence moves to its slot: copying its rows costs less than one step with an idle row in the
+batch.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MUCH_SLACK_ROWS = 512
 
 @dataclass(frozen=True)
 class Copy:
-    """Copy the first `rows` rows of slot `source` over those of `target`."""
+    """Copy the first `rows` rows of slot `source` to slot `target`."""
 
     source: int
     target: int
@@ -26,7 +27,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Swap:
-    """Exchange what two slots hold: `first_rows` rows of the one, `second_rows` of the other."""
+    """Exchange the content of two slots: `first_rows` rows of slot `first`, `second_rows` rows of slot `second`."""
 
     first: int
     first_rows: int
@@ -36,7 +37,7 @@ class Swap:
 
 @dataclass(frozen=True)
 class Release:
-    """Give the memory of all rows of `slot` from `keep_rows` on back to the system."""
+    """Free the memory of all rows of `slot` from `keep_rows`."""
 
     slot: int
     keep_rows: int
@@ -49,7 +50,7 @@ class SlotTable:
     """Slots, their contents, and the budget of rows whose memory is in use.
 
     Attributes:
-        decoding: sequences in the first slots, which decode.
+        decoding: number of decoding sequences; they are in the first slots.
     """
 
     def __init__(self, count: int, budget_rows: int, *, share_prefixes: bool) -> None:
@@ -63,23 +64,24 @@ class SlotTable:
 
     @property
     def used_rows(self) -> int:
-        """Rows whose memory is in use, over all slots."""
+        """Number of rows whose memory is in use, over all slots."""
         return sum(self._touched)
 
     @property
     def held(self) -> tuple[Sequence | None, ...]:
-        """What each slot holds."""
+        """The sequence in each slot; None for an empty slot."""
         return tuple(self._held)
 
     def take_operations(self) -> list[CacheOperation]:
-        """Return what the runner must carry out, in order, before the next step; it is not returned again."""
+        """Remove and return the operations that the runner must run, in order, before the next step."""
         operations, self._operations = self._operations, []
         return operations
 
     def place(self, sequence: Sequence) -> int:
-        """Give a sequence a slot, with as much of its beginning in it as is cached; return the slot.
+        """Give a sequence a slot that contains its longest cached prefix; return the slot.
 
-        A finished sequence of which the new one uses at least half gives up its slot; of any other the rows are copied.
+        If the sequence uses at least half of a finished sequence's rows, it takes over that slot. Otherwise, the rows
+        are copied.
         """
         candidates = [held for held in self._held if held is not None] if self._share_prefixes else []
         shared = find_shared_prefix(sequence, candidates)
@@ -100,9 +102,9 @@ class SlotTable:
         return target
 
     def reserve(self, sequence: Sequence, rows: int) -> bool:
-        """Set `rows` rows of its slot aside for a running sequence, at the cost of cached prefixes if need be.
+        """Reserve `rows` rows in a running sequence's slot. Evict cached prefixes if necessary.
 
-        Returns whether they fit beside the other running sequences.
+        Returns whether the rows fit beside the other running sequences.
         """
         slot = _slot_of(sequence)
         if self.used_rows + max(0, rows - self._touched[slot]) > self._budget_rows:
@@ -115,7 +117,7 @@ class SlotTable:
         return True
 
     def start_decoding(self, sequence: Sequence) -> None:
-        """Move a sequence behind the decoding ones."""
+        """Move a sequence to the slot after the decoding sequences, and count it as decoding."""
         slot = _slot_of(sequence)
         if slot != self.decoding:
             self._bring(slot, self.decoding)
@@ -123,7 +125,7 @@ class SlotTable:
         self._settle()
 
     def stop(self, sequence: Sequence, *, keep: bool) -> None:
-        """End a sequence; its prompt's rows stay as a cached prefix if `keep`."""
+        """End a sequence. If `keep`, its prompt's rows stay as a cached prefix."""
         slot = sequence.slot
         if slot is None:
             return
@@ -140,7 +142,7 @@ class SlotTable:
         self._settle()
 
     def _bring(self, source: int, target: int) -> None:
-        """Move the sequence in `source` to `target`, and what is in `target`, if anything, to `source`."""
+        """Move the sequence in `source` to `target`, and a sequence in `target` to `source`."""
         mover, other = self._held[source], self._held[target]
         mover_rows = mover.rows if mover else 0
         if other is None:
@@ -155,7 +157,7 @@ class SlotTable:
             mover.slot = target
 
     def _free_slot(self, donor: Sequence | None) -> int:
-        """An empty slot, or that of the cached prefix used longest ago; the donor's own as the last resort."""
+        """An empty slot, else that of the least recently used cached prefix; the donor's slot only as a last resort."""
         for slot in range(self.decoding, len(self._held)):
             if self._held[slot] is None:
                 return slot
@@ -165,7 +167,7 @@ class SlotTable:
         return [held for held in self._held if held is not None and held.status is Status.FINISHED]
 
     def _evict(self) -> bool:
-        """Drop the cached prefix that was used longest ago, if there is one."""
+        """Drop the least recently used cached prefix. Return False if there is none."""
         oldest = min(self._cached(), key=lambda cached: cached.last_used, default=None)
         if oldest is None:
             return False
@@ -181,7 +183,7 @@ class SlotTable:
             self._held[slot] = None
 
     def _settle(self) -> None:
-        """Moving leaves memory behind in the slots moved from; give it back when it is much or breaks the budget."""
+        """Free the memory that moves left in their source slots, if it is large or exceeds the budget."""
         self._release_slack(MUCH_SLACK_ROWS)
         if self.used_rows > self._budget_rows:
             self._release_slack(1)

@@ -1,4 +1,4 @@
-"""What the engine has done and holds now: a value for status pages and metrics, and the counters behind it."""
+"""The engine's state and counters: a snapshot for status pages and metrics, and the counters that it is made of."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ RATE_WINDOW_S = 10.0
 
 @dataclass(frozen=True)
 class EngineStats:
-    """A snapshot.
+    """A snapshot of the engine.
 
     Attributes:
-        accepts_requests: False while the engine closes and once a fault has ended it.
-        slots: sequences that may run at the same time.
-        slots_busy: sequences that run now.
-        queue_length: requests that wait for a slot.
-        cache_tokens_used: tokens whose keys and values are held, for running sequences and cached prefixes.
-        cache_tokens_total: tokens that may be held.
-        max_context_tokens: longest prompt plus completion.
+        accepts_requests: False while the engine closes and after a fault has ended it.
+        slots: number of sequences that may run at the same time.
+        slots_busy: number of sequences that run now.
+        queue_length: number of requests that wait for a slot.
+        cache_tokens_used: tokens whose keys and values are in the cache, of running sequences and cached prefixes.
+        cache_tokens_total: maximum number of tokens in the cache.
+        max_context_tokens: maximum tokens of prompt plus completion.
         prompt_tokens_total: prompt tokens of finished requests.
         completion_tokens_total: generated tokens.
-        cached_tokens_total: of these, how many the prefix cache saved.
+        cached_tokens_total: prompt tokens of finished requests that the prefix cache saved.
         steps_total: runs of the graph.
-        preemptions_total: sequences that were set back because the cache was full.
+        preemptions_total: preemptions because the cache was full.
         requests_total: finished requests by reason.
-        tokens_per_second: generated tokens over the last 10 s.
-        files_changed: files of the artefact that are no longer what its manifest lists.
+        tokens_per_second: generated tokens per second over the last 10 s.
+        files_changed: number of the artefact's files that differ from its manifest.
         rss_bytes: resident memory of this process.
     """
 
@@ -53,7 +53,7 @@ class EngineStats:
 
 
 class Counters:
-    """Totals since the engine started, and the completion rate of the last seconds."""
+    """Totals since the engine started, and the completion rate of the last 10 s."""
 
     def __init__(self, now: float) -> None:
         self.prompt_tokens = 0
@@ -65,7 +65,7 @@ class Counters:
         self._recent: deque[tuple[float, int]] = deque()
 
     def count_step(self, now: float, new_tokens: int) -> None:
-        """One run of the graph gave `new_tokens` completion tokens."""
+        """Count one run of the graph that generated `new_tokens` completion tokens."""
         self.steps += 1
         self.completion_tokens += new_tokens
         self._recent.append((now, new_tokens))
@@ -73,12 +73,12 @@ class Counters:
             self._recent.popleft()
 
     def count_finish(self, reason: FinishReason, usage: Usage) -> None:
-        """A request ended."""
+        """Count an ended request."""
         self.finished[reason] += 1
         self.prompt_tokens += usage.prompt_tokens
         self.cached_tokens += usage.cached_tokens
 
     def tokens_per_second(self, now: float) -> float:
-        """Completion tokens a second over the last 10 s, or since the start if that is shorter."""
+        """Completion tokens per second over the last 10 s, or since the start if that is shorter."""
         recent = sum(count for at, count in tuple(self._recent) if at >= now - RATE_WINDOW_S)
         return recent / max(min(RATE_WINDOW_S, now - self._started), 1e-3)

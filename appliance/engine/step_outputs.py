@@ -1,7 +1,7 @@
-"""Where a graph writes the logits of a step, and what is read of them. It runs nothing.
+"""The memory for the outputs of a step, and the methods that read them. This module runs nothing.
 
-A graph may list each row's likeliest tokens beside the whole rows. What it lists lies together, so that one copy
-brings it to main memory.
+A graph may list the likeliest tokens of each row in addition to the whole rows. The lists are contiguous, so that one
+copy brings all of them to main memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from appliance.engine.candidates import Candidates
 from appliance.engine.memory import Memory, Region
 
 LOGITS, IDS, LISTED, NORMALISER = "logits", "candidate_ids", "candidate_logits", "log_normaliser"
-_FLOAT, _INT64 = 1, 7  # ONNX's numbers of element types
+_FLOAT, _INT64 = 1, 7  # ONNX's numbers for element types
 _ALIGNMENT = 256
 
 
@@ -26,10 +26,10 @@ class Tensor:
     """A tensor in a runner's memory.
 
     Attributes:
-        name: the graph's name for it.
-        element_type: ONNX's number.
-        shape: its dimensions.
-        address: where it begins.
+        name: the tensor's name in the graph.
+        element_type: ONNX's number for the element type.
+        shape: dimensions of the tensor.
+        address: address of the first element.
     """
 
     name: str
@@ -42,16 +42,16 @@ class StepOutputs:
     """The memory of a step's outputs, for batches of up to `rows` rows."""
 
     def __init__(self, memory: Memory, shape: ModelShape, rows: int, listed: int) -> None:
-        """Reserve it.
+        """Reserve the memory.
 
         Args:
-            memory: where.
-            shape: of the model.
-            rows: rows of a step at most.
-            listed: likeliest tokens that the graph lists a row; 0 for a graph that lists none.
+            memory: the memory to reserve from.
+            shape: shape of the model.
+            rows: maximum number of rows of a step.
+            listed: number of likeliest tokens that the graph lists for each row; 0 if it lists none.
 
         Raises:
-            NoSpaceError: there is not so much.
+            NoSpaceError: there is not enough memory.
         """
         self._memory = memory
         self._shape = shape
@@ -60,7 +60,7 @@ class StepOutputs:
         self._list = memory.reserve(_Layout(rows, listed).size_bytes) if listed else None
 
     def tensors(self, rows: int) -> Iterator[Tensor]:
-        """The outputs of a step of so many rows."""
+        """The output tensors of a step with `rows` rows."""
         yield Tensor(LOGITS, _FLOAT, (rows, self._shape.vocabulary), self._logits.address)
         if self._list is not None:
             layout, start = _Layout(rows, self._listed), self._list.address
@@ -69,12 +69,12 @@ class StepOutputs:
             yield Tensor(NORMALISER, _FLOAT, (rows,), start + layout.normaliser)
 
     def logits(self, rows: int, skip: int) -> StepLogits:
-        """What a step of `rows` rows computed, without the first `skip` ones."""
+        """The logits of a step with `rows` rows, without the first `skip` rows."""
         return StepLogits(self._memory, self._shape, self._logits, rows, skip, self._list, self._listed)
 
 
 class StepLogits:
-    """Logits that lie in a runner's memory. See `Logits`."""
+    """Logits in a runner's memory. See `Logits`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class StepLogits:
         self._listed = listed
 
     def rows(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """See `Logits`. Rows that follow each other are read at once, in main memory without a copy."""
+        """See `Logits`. Consecutive rows are read at once; in main memory, without a copy."""
         wanted = list(indices)
         if wanted == list(range(wanted[0], wanted[0] + len(wanted))):
             return self._read(wanted[0], len(wanted))
@@ -124,7 +124,7 @@ class StepLogits:
 
 
 class _Layout:
-    """Where the parts of a step's listing begin; the ids come first."""
+    """The offsets of the parts of a step's lists, in bytes; the ids come first."""
 
     def __init__(self, rows: int, listed: int) -> None:
         self.logits = _aligned(rows * listed * 8)

@@ -1,4 +1,4 @@
-"""Stop strings over streamed text: they may span tokens, so text that could begin one is held back."""
+"""Stop strings in streamed text. They may span tokens, so text that may be the start of a stop string is held back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class StopMatcher:
         self._held = ""
 
     def push(self, text: str) -> tuple[str, str | None]:
-        """Take new text; return the text that is now certain, and the stop string that was completed, if one was.
+        """Add new text. Return the text that is now certain, and the completed stop string, or None.
 
-        After a completed stop string the certain text ends before it, and nothing is held any more.
+        If a stop string was completed, the certain text ends before the stop string, and no text is held back.
         """
         if not self._stops:
             return text, None
@@ -30,13 +30,13 @@ class StopMatcher:
         return text[: len(text) - keep], None
 
     def flush(self) -> str:
-        """Return the held text: the completion ended, so it begins no stop string."""
+        """Return the text that was held back. The completion has ended, so this text begins no stop string."""
         held, self._held = self._held, ""
         return held
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that is a proper beginning of `stop`."""
+    """Length of the longest suffix of `text` that is a proper prefix of `stop`."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length

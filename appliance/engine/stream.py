@@ -1,4 +1,4 @@
-"""One request's way back to its client: chosen tokens become text, text becomes events, and an end is recognised."""
+"""The output of one request: converts chosen tokens to text and events, and detects the end of the completion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stream:
     Attributes:
         sequence: see Sequence.
         sampler: see SamplerState.
-        is_deaf: the sink has failed; nothing more is sent to it.
+        is_deaf: True after the sink has failed; no more events are sent to it.
         stop_reason: see FinishEvent.
     """
 
@@ -40,7 +40,7 @@ class Stream:
         self.is_deaf = False
         self.stop_reason: str | int | None = None
         self._sink = sink
-        # With a grammar, an end that is to be ignored is only chosen where nothing else is possible.
+        # With a grammar, ignore_eos forbids end tokens unless no other token is possible, so a chosen end token counts.
         ignored = params.ignore_eos and matcher is None
         self._own_ends = frozenset() if ignored else frozenset(end_tokens)
         self._stop_tokens = frozenset(params.stop_token_ids)
@@ -48,7 +48,7 @@ class Stream:
         self._stop = StopMatcher(params.stop)
 
     def accept(self, token: int, logprob: TokenLogprob | None, now: float) -> FinishReason | None:
-        """Append the chosen token, send what became certain, and return why the completion ends, if it does."""
+        """Append the chosen token and send the certain text. Return why the completion ends, or None."""
         self.sequence.append(token, now)
         self.sampler.accept(token)
         text, reason = self._advance(token)
@@ -60,7 +60,7 @@ class Stream:
         self._tell(event)
 
     def _advance(self, token: int) -> tuple[str, FinishReason | None]:
-        """Return the text that became certain with `token`, and why the completion ends."""
+        """Return the text that became certain with `token`, and why the completion ends, or None."""
         sequence, params, matcher = self.sequence, self.sequence.request.sampling, self.sampler.matcher
         reason = self._end_of(token)
         if reason is not None:
@@ -75,17 +75,17 @@ class Stream:
         if sequence.completion_tokens >= sequence.max_tokens:
             return text + self._stop.flush(), FinishReason.LENGTH
         if matcher is not None and matcher.error is not None:
-            # The token is text, but none can follow it.
+            # The token is text, but no token can follow it.
             return text + self._stop.flush(), FinishReason.ERROR
         return text, None
 
     def _end_of(self, token: int) -> FinishReason | None:
-        """Why `token` ends the completion without being text of it, if it does."""
+        """Why `token` ends the completion without adding text; None if it does not."""
         matcher = self.sampler.matcher
         if token in self._own_ends:
-            # Where no token can write what must follow, the grammar offers the end, and then refuses it.
+            # If no token can produce the required text, the grammar allows the end token and then reports an error.
             return FinishReason.STOP if matcher is None or matcher.error is None else FinishReason.ERROR
-        # A grammar may leave nothing but a stop token that is to be held back: it is text then.
+        # If a grammar allows only a stop token before min_tokens is reached, the stop token counts as text.
         if token in self._stop_tokens and self.sequence.completion_tokens > self.sequence.request.sampling.min_tokens:
             self.stop_reason = token
             return FinishReason.STOP
@@ -96,6 +96,6 @@ class Stream:
             return
         try:
             self._sink(event)
-        except Exception:  # noqa: BLE001 - another component's code: its fault ends one request, not the engine
+        except Exception:  # noqa: BLE001 - a fault of the sink, another component's code, ends only one request
             self.is_deaf = True
             _log.exception("the sink of request %r failed; the request is cancelled", self.sequence.request.request_id)

@@ -1,4 +1,4 @@
-"""Text to token ids and back, from the artefact's tokenizer.json. It refuses tokenizers whose bytes it cannot name."""
+"""Converts text to token ids and back, with the artefact's tokenizer.json. Each token must stand for known bytes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from appliance.token_bytes import TokenBytes
 
 
 class Tokenizer:
-    """A Hugging Face tokenizer whose every token stands for known bytes.
+    """A Hugging Face tokenizer in which every token stands for known bytes.
 
-    Knowing the bytes (instead of asking the library for text) makes incremental decoding exact and cheap: a token's
-    bytes never depend on its neighbours, and only UTF-8 decides where a character ends.
+    With known bytes (instead of the library's text), incremental decoding is exact and cheap: a token's bytes never
+    depend on other tokens, and UTF-8 alone determines where a character ends.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        """Take over a loaded tokenizer.
+        """Wrap a loaded tokenizer.
 
         Raises:
-            UnsupportedError: its decoder is neither byte-level BPE nor SentencePiece with byte fallback.
+            UnsupportedError: the decoder is neither byte-level BPE nor SentencePiece with byte fallback.
         """
         self._backend = backend
         self._bytes = TokenBytes(backend)
@@ -34,7 +34,7 @@ class Tokenizer:
         """Read tokenizer.json.
 
         Raises:
-            IntegrityError: the file is absent or damaged.
+            IntegrityError: the file is missing or damaged.
             UnsupportedError: see the constructor.
         """
         try:
@@ -45,7 +45,7 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """Number of tokens, added ones included."""
+        """Number of tokens, including added tokens."""
         return int(self._backend.get_vocab_size())
 
     @property
@@ -54,34 +54,34 @@ class Tokenizer:
         return self._bytes.specials
 
     def vocabulary(self, tokens: int) -> list[bytes]:
-        """Return what `token_bytes` says of the first `tokens` ids, without keeping it."""
+        """Return `token_bytes` of the first `tokens` ids, without caching."""
         return self._bytes.first(tokens)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the token ids of `text`; the model's own prefix (such as `<bos>`) comes first if it has one.
+        """Return the token ids of `text`, after the model's own prefix (such as `<bos>`) if it has one.
 
         Raises:
-            RequestError: the text holds half a surrogate pair, which no UTF-8 can.
+            RequestError: the text contains half a surrogate pair, which UTF-8 cannot encode.
         """
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise RequestError(f"the text is not valid Unicode at character {error.start}", param="prompt") from error
-        # Its `encode` keeps the interpreter's lock, and every slot would wait; the calls for batches give it back.
+        # The library's `encode` holds the interpreter's lock, which would stop all slots; its batch calls release it.
         ids: list[int] = self._backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of `ids`; special tokens have none, bytes that are no character become U+FFFD."""
+        """Return the text of `ids`. Special tokens have no text; bytes that are not valid UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
     def token_bytes(self, token: int) -> bytes:
-        """Return the UTF-8 bytes that `token` stands for; none for special tokens and unused ids."""
+        """Return the UTF-8 bytes of `token`; empty for special tokens and unused ids."""
         return self._bytes.of(token)
 
 
 class Detokeniser:
-    """Turns tokens into text one by one and never emits half a character."""
+    """Converts tokens to text one by one and never returns part of a character."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

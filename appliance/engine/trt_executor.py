@@ -1,11 +1,11 @@
-"""Launches a TensorRT plan on a GPU. It decides nothing: trt_runner.py does, and a plan has been verified before.
+"""Launches a verified TensorRT plan on a GPU. This module decides nothing: trt_runner.py does.
 
-A launch captured as a CUDA graph belongs to the state of the execution context that it was captured from, so each batch
-size has a context of its own, whose shapes and addresses never change; prefill has one that is never captured. All of
-them take turns with one piece of working memory, since launches follow one another on one stream.
+A launch captured as a CUDA graph depends on the state of its execution context. So each batch size has its own context,
+whose shapes and addresses never change; prefill has a context that is never captured. All contexts share one piece of
+working memory, because launches run one after another on one stream.
 
-TensorRT for RTX compiles kernels for the shapes that it meets. It is told to do so before the launch and not beside it:
-a kernel that is exchanged later would round otherwise in the midst of an answer.
+TensorRT for RTX compiles kernels for new shapes. It is configured to compile before the launch, not in the background:
+replacing a kernel later would change the rounding in the middle of an answer.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ _log = logging.getLogger(__name__)
 
 
 class LaunchStream(Protocol):
-    """The stream that a memory's work happens on, as TensorRT's launches do.
+    """The stream for a memory's operations and TensorRT's launches.
 
     Attributes:
-        address: what TensorRT calls the stream's handle.
+        address: the stream's handle for TensorRT.
     """
 
     address: int
 
     def wait(self) -> None:
-        """Return when all that was launched is done.
+        """Wait until all launches have finished.
 
         Raises:
-            EngineError: something of it failed.
+            EngineError: a launch failed.
         """
 
     def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
-        """Record what `launch` launches, which does not happen now, and return what launches it.
+        """Record the launches of `launch` without running them, and return a function that runs them.
 
         Raises:
-            EngineError: it does what cannot be recorded.
+            EngineError: an operation cannot be recorded.
         """
 
 
@@ -65,19 +65,19 @@ class TrtExecutor:
     def __init__(
         self, trt: Any, memory: Memory, stream: LaunchStream, plan: bytes, shape: ModelShape, slots: int
     ) -> None:
-        """Load a plan and take the memory that it needs.
+        """Load a plan and reserve its memory.
 
         Args:
             trt: the module of TensorRT, or of TensorRT for RTX, that built the plan.
-            memory: of the device.
-            stream: the memory's.
-            plan: the verified file's content.
-            shape: what the plan must agree with.
+            memory: memory of the device.
+            stream: stream of the memory.
+            plan: content of the verified file.
+            shape: the model's shape, which the plan must match.
             slots: slots of the cache.
 
         Raises:
-            NoSpaceError: the device's memory is too small for it.
-            EngineError: TensorRT rejects the plan, or the plan is of another graph.
+            NoSpaceError: the device does not have enough memory for the plan.
+            EngineError: TensorRT rejects the plan, or the plan belongs to another graph.
         """
         self._trt = trt
         self._memory = memory
@@ -101,7 +101,7 @@ class TrtExecutor:
         self._cache = KVCache(shape, slots, self.limits.capacity, memory)
         self._prefill = self._context(self._prefill_profile, 1)
         self._decoders: dict[int, Callable[[], None]] = {}
-        # A captured launch reads what its context holds on the device, and does not keep it.
+        # Keep the contexts alive: a captured launch reads its context's device memory but does not own it.
         self._contexts: list[Any] = []
 
     def prefill(self, slot: int, start: int, ids: NDArray[np.int64], wanted: int) -> Logits:
@@ -113,7 +113,7 @@ class TrtExecutor:
         return self._outputs.logits(1, 0)
 
     def decode(self, ids: NDArray[np.int64], write_indices: NDArray[np.int64]) -> Logits:
-        """See `Executor`. A batch size's first launch prepares the captured one that all others use."""
+        """See `Executor`. The first launch of a batch size captures the launch for all later ones."""
         batch = len(ids)
         self._feed(ids, write_indices, np.arange(batch, dtype=np.int64))
         decoder = self._decoders.get(batch)
@@ -136,7 +136,7 @@ class TrtExecutor:
         self._cache.clear(slot, from_row)
 
     def _first_decode(self, batch: int) -> Callable[[], None]:
-        """Launch, and return what launches again. TensorRT captures no launch of shapes that are new to it."""
+        """Launch, and return a function that launches again. TensorRT can capture only shapes that ran before."""
         context = self._context(self._decode_profile, batch)
         self._contexts.append(context)
         self._set_cache(context, 0)
@@ -152,11 +152,11 @@ class TrtExecutor:
             return lambda: self._launch(context)
 
     def _context(self, profile: int, rows: int) -> Any:
-        """A context over the shared working memory, with every address but the cache's; `rows` rows of logits."""
+        """Create a context in the shared working memory for `rows` rows of logits, without the cache's addresses."""
         trt = self._trt
         config = self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):  # TensorRT for RTX alone
+        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):  # only in TensorRT for RTX
             config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
         context = self._engine.create_execution_context(config)
         if context is None:
@@ -202,17 +202,17 @@ class TrtExecutor:
 
 
 def _refused(complaint: str) -> EngineError | NoSpaceError:
-    """Why a plan is not loaded: TensorRT has words for it, but no kinds."""
+    """The error for a plan that TensorRT did not load. TensorRT gives a message but no error code."""
     if "out of memory" in complaint.lower() or "outofmemory" in complaint.lower():
         return NoSpaceError(f"TensorRT does not have enough memory for the plan: {complaint}")
     return EngineError(f"TensorRT rejects the plan: {complaint}", hint=_REBUILD)
 
 
 def _profiles(engine: Any) -> tuple[int, int, PlanLimits]:
-    """Tell the profiles apart by what they allow: indices of prefill's and decoding's, and their limits.
+    """Identify the profiles by their shapes. Return the indices of prefill's and decoding's profiles, and the limits.
 
     Raises:
-        EngineError: the plan has other profiles, or none of fixed capacity.
+        EngineError: the plan has other profiles, or its capacity is not fixed.
     """
     found = {}
     for index in range(engine.num_optimization_profiles):
@@ -227,10 +227,10 @@ def _profiles(engine: Any) -> tuple[int, int, PlanLimits]:
 
 
 def _check_alignment(capacity: int, shape: ModelShape) -> None:
-    """TensorRT takes no address between these, and a slot begins where the one before it ends.
+    """Check that every slot begins at an address that TensorRT accepts: a slot begins where the previous one ends.
 
     Raises:
-        EngineError: it would begin between them.
+        EngineError: the size of a slot is not a multiple of the alignment.
     """
     if capacity * shape.cache_bytes_per_token // (2 * shape.layers) % _ALIGNMENT_BYTES:
         raise EngineError(
@@ -240,10 +240,10 @@ def _check_alignment(capacity: int, shape: ModelShape) -> None:
 
 
 def _check_tensors(trt: Any, engine: Any, shape: ModelShape) -> None:
-    """Compare the plan's inputs and outputs with what the manifest promises.
+    """Compare the plan's inputs and outputs with the manifest.
 
     Raises:
-        EngineError: they are others.
+        EngineError: they differ.
     """
     cache_type = {
         "float32": trt.DataType.FLOAT,
@@ -270,9 +270,9 @@ def _check_tensors(trt: Any, engine: Any, shape: ModelShape) -> None:
 
 
 def _complaints(trt: Any) -> Any:
-    """A logger that keeps the first error until it is taken: it is the cause of those that follow."""
+    """A logger that keeps the first error until `take`: the first error is the cause of the later ones."""
 
-    class Complaints(trt.ILogger):  # type: ignore[misc]  # TensorRT calls what derives from its own class
+    class Complaints(trt.ILogger):  # type: ignore[misc]  # TensorRT requires a subclass of its own class
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self._first = ""

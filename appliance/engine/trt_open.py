@@ -1,4 +1,4 @@
-"""Opens a plan on the GPU. Imported for an artefact that wants it alone: a box without a GPU lacks its packages."""
+"""Opens a plan on the GPU. Import only for an artefact that needs it: a box without a GPU lacks the packages."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from appliance.tensorrt.open_plan import open_plan
 
 
 def open_trt_runner(plan: Path, manifest: Manifest, gpu: Gpu, *, slots: int, running: int, capacity: int) -> TrtRunner:
-    """Prove a plan of an artefact's graph, and load it on the first GPU.
+    """Verify a plan of an artefact's graph, and load it on the first GPU.
 
     Args:
-        plan: its folder.
-        manifest: of the artefact.
-        gpu: the first one.
+        plan: the plan's folder.
+        manifest: manifest of the artefact.
+        gpu: the first GPU.
         slots: slots of the cache.
-        running: how many of them decode at the same time at most.
+        running: maximum number of slots that decode at the same time.
         capacity: tokens that a slot must hold.
 
     Raises:
         UnknownModelError, IntegrityError, UnsupportedError, MissingProgramError: see `open_plan`.
-        UsageError: the plan's profiles are too small for that.
+        UsageError: the plan's profiles are too small for `running` or `capacity`.
         NoSpaceError: the plan and its cache do not fit the GPU's free memory.
-        EngineError: TensorRT refuses the plan, or CUDA fails.
+        EngineError: TensorRT rejects the plan, or CUDA fails.
     """
     memory = CudaMemory()
-    free = free_memory(memory, shared=gpu.integrated)  # before the plan's bytes are in memory, perhaps the same
+    free = free_memory(memory, shared=gpu.integrated)  # before the plan's bytes take memory, which may be shared
     opened = open_plan(plan, manifest, gpu)
     cache = opened.record.key.profile.cache(slots)
     fit = Fit(free, len(opened.content), manifest.shape.cache_bytes_per_token, cache)
@@ -48,7 +48,7 @@ def open_trt_runner(plan: Path, manifest: Manifest, gpu: Gpu, *, slots: int, run
 def load_executor(
     trt: Any, memory: Memory, stream: LaunchStream, plan: bytes, shape: ModelShape, fit: Fit
 ) -> TrtExecutor:
-    """Load a plan if it fits; see `open_trt_runner`. Its capacity is built into it, whatever the configuration says.
+    """Load a plan if it fits; see `open_trt_runner`. The plan fixes the capacity, not the configuration.
 
     Raises:
         NoSpaceError, EngineError: see `open_trt_runner`.

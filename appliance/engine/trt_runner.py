@@ -1,13 +1,13 @@
-"""Runs a TensorRT plan behind the engine's seam. It decides what is launched; an executor launches it.
+"""Runs a TensorRT plan as a `Runner`. This module decides what to launch; an executor launches it.
 
-A plan's graph looks at a slot's whole capacity behind a mask, where ONNX Runtime's looks at the rows that are there.
-Three rules follow from that:
+A plan's attention reads the whole capacity of a slot with a mask; ONNX Runtime's attention reads only the existing
+rows. Three rules follow:
 
-1. Rows that a slot does not hold are finite numbers: a masked row counts zero times, and zero times NaN is NaN. So
-   whatever an earlier sequence left behind is cleared before the next one's rows come.
-2. A launch may have more rows than are wanted. Tokens behind a chunk's end write rows that later ones overwrite before
-   they are seen. Slots behind the decoding ones write to the last row of the capacity, which no sequence ever holds.
-3. Only a few sizes are launched, so that each can be tried when a plan is loaded, and captured (see exactness.py).
+1. Unused rows of a slot must be finite numbers: a masked row has the weight zero, and zero times NaN is NaN. So the
+   rows of an earlier sequence are cleared before the next sequence uses the slot.
+2. A launch may be padded. Padding tokens after a chunk write rows that later tokens overwrite before they are read.
+   Padding slots after the decoding slots write to the last row of the capacity, which no sequence ever uses.
+3. Only a few sizes are launched, so each size can be tested when the plan is loaded, and captured (see exactness.py).
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from appliance.engine.executor import Executor
 from appliance.engine.logits import Logits
 from appliance.errors import EngineError, UsageError
 
-# A prime, so that tokens repeat late.
+# A prime, so that tokens repeat only after many steps.
 _STRIDE = 7919
 _log = logging.getLogger(__name__)
 
 
 class TrtRunner:
-    """Chunks, batches and slots over an executor. See `Runner`.
+    """Splits and pads chunks and batches for an executor. See `Runner`.
 
     Attributes:
-        lengths: tokens of a prefill launch, ascending: a chunk is filled up to one of them.
-        batches: slots of a decode launch, ascending: likewise.
+        lengths: possible numbers of tokens of a prefill launch, ascending; a chunk is padded to one of them.
+        batches: possible numbers of slots of a decode launch, ascending; a batch is padded to one of them.
     """
 
     def __init__(self, executor: Executor, shape: ModelShape, *, slots: int, running: int, capacity: int) -> None:
-        """Launch every size once, to find those whose rows agree to the last bit.
+        """Launch every size once, to find the sizes whose rows are bit-identical.
 
         Args:
-            executor: its cache has not been used yet.
+            executor: an executor whose cache has not been used yet.
             shape: sizes of the vocabulary.
             slots: slots of the cache.
-            running: how many of them decode at the same time at most.
+            running: maximum number of slots that decode at the same time.
             capacity: tokens that a slot must hold.
 
         Raises:
-            UsageError: the plan's profiles are too small for that.
+            UsageError: the plan's profiles are too small for `running` or `capacity`.
             EngineError: a launch failed.
         """
         limits = executor.limits
@@ -71,9 +71,9 @@ class TrtRunner:
         self.lengths = _from_least_alike(doubling(LARGEST_TILE, longest), self._try_length)
         self.batches = _from_least_alike(doubling(1, running), self._try_batch)
         for slot in range(running):
-            executor.clear(slot, 0)  # of what the trials wrote
+            executor.clear(slot, 0)  # remove the rows of the trials
         _log.info("prompts in launches of %s tokens, completions in launches of %s slots", self.lengths, self.batches)
-        # The least launch at the last row a chunk may begin at must fit; that also keeps the capacity's last row free.
+        # The shortest launch must fit at the last row where a chunk may begin. This also keeps a slot's last row free.
         room = limits.capacity - self.lengths[0]
         if capacity > room:
             raise UsageError(
@@ -82,9 +82,9 @@ class TrtRunner:
             )
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
-        """See `Runner`. A chunk beyond the plan's is computed in pieces."""
+        """See `Runner`. A chunk that is longer than the plan's largest launch is split."""
         self._check(tokens, start + len(tokens))
-        if start != self._ends[slot]:  # it does not go on where the slot's last rows ended
+        if start != self._ends[slot]:  # the chunk does not continue the slot's rows
             self._executor.clear(slot, start)
         self._ends[slot] = start + len(tokens)
         ids = np.asarray(tokens, np.int64)
@@ -108,7 +108,7 @@ class TrtRunner:
             raise EngineError(f"a step of {count} sequences is beyond the {self.batches[-1]} that were announced")
         ids = np.zeros(batch, np.int64)
         ids[:count] = tokens
-        # The slots behind the wanted ones write where nobody looks.
+        # Padding slots write to the last row, which is never read.
         write_indices = np.full(batch, self._executor.limits.capacity - 1, np.int64)
         write_indices[:count] = lengths
         return self._executor.decode(ids, write_indices)
@@ -125,27 +125,27 @@ class TrtRunner:
         self._end_at(second, first_rows)
 
     def release(self, slot: int, keep_rows: int) -> None:
-        """See `Runner`. The device's memory is one piece for all slots, so there is none to give back."""
+        """See `Runner`. Does nothing: all slots share one piece of device memory, which cannot be freed in part."""
 
     def _end_at(self, slot: int, rows: int) -> None:
         self._executor.clear(slot, rows)
         self._ends[slot] = rows
 
     def _check(self, tokens: Sequence[int], rows: int) -> None:
-        """The kernels would write past the slot and read past the embedding table: they check neither."""
+        """Check slot size and token ids: the kernels do not, and would write or read out of bounds."""
         if not 0 < rows <= self._capacity:
             raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
         if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
             raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
 
     def _try_length(self, length: int, longest: int) -> bool:
-        """Whether a chunk's last token gets the very logits that it gets in the midst of the longest chunk."""
+        """Whether the last token of a chunk gets bit-identical logits inside the longest chunk."""
         ids = self._different_tokens(longest)
         last = self._executor.prefill(0, 0, ids[:length], length - 1).rows([0]).copy()
         return np.array_equal(last, self._executor.prefill(0, 0, ids, length - 1).rows([0]))
 
     def _try_batch(self, batch: int, largest: int) -> bool:
-        """Whether slots get the very logits that they get in the largest batch, each behind a row of zeros."""
+        """Whether slots, each with one row of zeros, get bit-identical logits in this and in the largest batch."""
         ids, behind_one = self._different_tokens(largest), np.ones(largest, np.int64)
         for slot in range(largest):
             self._executor.clear(slot, 0)
@@ -153,7 +153,7 @@ class TrtRunner:
         return np.array_equal(few, self._executor.decode(ids, behind_one).rows(range(batch)))
 
     def _different_tokens(self, count: int) -> NDArray[np.int64]:
-        """Tokens spread over the vocabulary, which begin alike for any count."""
+        """Tokens spread over the vocabulary; a larger count only extends the sequence."""
         return np.arange(count, dtype=np.int64) * _STRIDE % self._shape.tokens
 
 
@@ -163,14 +163,14 @@ def _from_least_alike(sizes: tuple[int, ...], is_alike: Callable[[int, int], boo
 
 
 def _pieces(count: int, room: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split a chunk into launches: for each, how many of its tokens it takes and how long it is.
+    """Split a chunk into launches. Yield for each launch the number of the chunk's tokens and the launch's length.
 
-    Only the last may be longer than what it takes: elsewhere the largest length that fits is taken.
+    Only the last launch is padded. All earlier launches have the largest length that fits.
 
     Args:
         count: tokens of the chunk.
-        room: rows from the chunk's first on to the end of the capacity; the least length more than `count` at least.
-        lengths: what a launch may be long, ascending; multiples of a tile all.
+        room: rows from the chunk's first row to the end of the capacity; at least `count` plus the least length.
+        lengths: possible lengths of a launch, ascending, all multiples of a tile.
     """
     while count > 0:
         fitting = [length for length in lengths if length <= room]

@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of the box: what it is, and what its errors mean. It computes nothing."""
+"""The NVIDIA GPU of the box: its properties, and the meaning of its errors. This package computes nothing."""
 
 from appliance.gpu.failure import is_lasting, lost
 from appliance.gpu.gpu import Gpu

@@ -1,12 +1,12 @@
-"""What CUDA's error numbers mean for a process that goes on. It calls nothing."""
+"""Tells which CUDA errors are permanent for the process. This module calls nothing."""
 
 from __future__ import annotations
 
 from appliance.errors import DeviceLostError
 
-# After these a CUDA context works as before: a wrong argument, no memory, no kernel for this GPU, too many resources
-# asked of one launch, a launch that cannot be captured (900 to 908). Source: cudaError_t in the CUDA Runtime API's
-# manual, which says of the others that the process must be ended, or which mean that there is no device.
+# After these errors, a CUDA context still works: invalid argument, no memory, no kernel for this GPU, too many
+# resources for one launch, a launch that cannot be captured (900 to 908). After all other errors, the process must be
+# ended, or there is no device. Source: cudaError_t in the manual of the CUDA Runtime API.
 _PASSING = frozenset({1, 2, 9, 98, 209, 222, 400, 600, 701, 801, *range(900, 909)})
 
 
@@ -16,7 +16,7 @@ def is_lasting(error: int) -> bool:
 
 
 def lost(what: str) -> DeviceLostError:
-    """The error for a GPU that failed for good, as far as this process is concerned."""
+    """The error for a GPU that this process can no longer use."""
     return DeviceLostError(
         f"the GPU failed: {what}",
         hint="the box restarts the engine; the kernel log (dmesg, lines with NVRM) has details",

@@ -1,4 +1,4 @@
-"""A GPU as a value: what it is called and what it can do."""
+"""A GPU as a value: its name and properties."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Gpu:
     """An NVIDIA GPU.
 
     Attributes:
-        name: the maker's, such as "NVIDIA H100 80GB HBM3".
-        compute_capability: such as "9.0".
-        memory_bytes: all of its memory, in use or not.
-        driver_version: the newest CUDA that the driver serves, such as "13.0".
-        uuid: "GPU-" and the number that it keeps in whatever machine it is.
-        integrated: it has no memory of its own but uses the processor's, as on Jetson.
+        name: NVIDIA's name of the GPU, such as "NVIDIA H100 80GB HBM3".
+        compute_capability: CUDA compute capability, such as "9.0".
+        memory_bytes: total memory, used or not.
+        driver_version: the newest CUDA version that the driver supports, such as "13.0".
+        uuid: "GPU-" and the GPU's number, which is the same in every machine.
+        integrated: whether the GPU has no own memory and uses the CPU's memory, as on Jetson.
     """
 
     name: str

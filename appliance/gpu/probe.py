@@ -1,7 +1,7 @@
-"""Asks NVIDIA's driver what GPU there is. It makes no context, so it costs no memory on the device.
+"""Reads the properties of a GPU from NVIDIA's driver. It creates no context, so it uses no memory on the device.
 
-CUDA's driver API, through the cuda-bindings package, which is imported at the first question: a box without a GPU
-needs neither.
+This module uses CUDA's driver API through the cuda-bindings package. It imports the package only at the first call,
+because a box without a GPU needs neither package nor driver.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from appliance.extras import install_command
 from appliance.gpu.gpu import Gpu
 
 _NAME_BYTES = 256
-# CUresult: what cuInit answers.
+# CUresult: error codes of cuInit.
 _NO_DEVICE, _DEVICE_UNAVAILABLE, _STUB = 100, 46, 34
-_OLD_DRIVER = {35, 803, 804}  # for this API; its parts do not fit each other; forward compatibility not served
+_OLD_DRIVER = {35, 803, 804}  # too old for this API; parts do not match; no forward compatibility
 
 
 def find_gpu(ordinal: int = 0) -> Gpu:
-    """Return the GPU that CUDA counts as `ordinal`; CUDA_VISIBLE_DEVICES chooses which ones it counts.
+    """Return the GPU with CUDA's device number `ordinal`. CUDA_VISIBLE_DEVICES determines which GPUs CUDA numbers.
 
     Raises:
-        MissingProgramError: the cuda-bindings package or the driver is absent, or the driver is too old.
-        UnsupportedError: the driver finds no such GPU.
+        MissingProgramError: the cuda-bindings package or the driver is missing, or the driver is too old.
+        UnsupportedError: the driver finds no GPU with this number.
         EngineError: the driver fails.
     """
     driver = _driver()
@@ -62,7 +62,7 @@ def _driver() -> Any:
 def _initialise(driver: Any) -> None:
     try:
         (result,) = driver.cuInit(0)
-    except (RuntimeError, OSError) as error:  # the library is looked for at the first call
+    except (RuntimeError, OSError) as error:  # the package loads the driver's library at the first call
         raise _no_driver() from error
     code = int(result)
     if code == 0:
@@ -82,7 +82,7 @@ def _initialise(driver: Any) -> None:
 
 
 def _ask(answer: tuple[Any, ...]) -> Any:
-    """The value of an answer of the driver: its result code comes first."""
+    """Check the result code of a driver call and return the value after it."""
     if int(answer[0]) != 0:
         raise _failure(answer[0])
     return answer[1]

@@ -1,4 +1,4 @@
-"""The engine's limits, each with its unit. It checks ranges; what fits the model is checked at load."""
+"""The engine's limits, each with its unit. Values are checked for their range here, and for the model at load."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from appliance.errors import UsageError
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How much the engine may use and hold.
+    """The limits and settings of one engine.
 
     Attributes:
-        slots: sequences that run at the same time at most.
-        max_context_tokens: longest prompt plus completion; None takes the lesser of the model's context and what fits
-            `cache_bytes`.
-        cache_bytes: memory for keys and values of running sequences and cached prefixes together; on a GPU, its own.
-        prefill_chunk_tokens: prompt tokens computed in one step while nothing else runs.
-        interleaved_chunk_tokens: prompt tokens computed between two decode steps; bounds how long running streams
-            wait for a newcomer.
-        max_queue: requests that wait for a slot at most; 0 lets none wait.
-        threads: threads of the graph's operators; None takes the physical cores.
-        prefix_cache: keep the keys and values of finished sequences for later prompts that begin alike.
-        plan: folder of the TensorRT plan that computes the artefact; None where another runtime does.
+        slots: maximum number of sequences that run at the same time.
+        max_context_tokens: maximum tokens of prompt plus completion; None uses the smaller of the model's context and
+            the tokens that fit `cache_bytes`.
+        cache_bytes: memory for the keys and values of running sequences and cached prefixes together; on a GPU, GPU
+            memory.
+        prefill_chunk_tokens: prompt tokens per step while no sequence decodes.
+        interleaved_chunk_tokens: prompt tokens computed between two decode steps; limits how long a new prompt delays
+            running streams.
+        max_queue: maximum number of requests that wait for a slot; with 0, no request waits.
+        threads: threads of the graph's operators; None uses all physical cores.
+        prefix_cache: whether to keep the keys and values of finished sequences for later prompts with the same prefix.
+        plan: folder of the TensorRT plan for the artefact; None for other runtimes.
 
     Raises:
         UsageError: a value is out of its range.
@@ -42,10 +43,10 @@ class EngineConfig:
 
     @classmethod
     def from_json(cls, text: str) -> EngineConfig:
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            UsageError: it is something else, or a value is out of its range.
+            UsageError: the text is not in this format, or a value is out of its range.
         """
         try:
             return cls(**json.loads(text))
@@ -53,7 +54,7 @@ class EngineConfig:
             raise UsageError(f"the engine's settings are not those of this version: {error}") from error
 
     def to_json(self) -> str:
-        """All settings as text: how they travel to the process that runs the engine."""
+        """All settings as JSON, to pass them to the process that runs the engine."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""An error of ours as the one line that Triton carries, and the way back: "ErrorClassName[param]: message (hint)"."""
+"""Writes and reads an ApplianceError as one line of text for Triton: "ErrorClassName[param]: message (hint)"."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from appliance import errors
 from appliance.errors import ApplianceError, RequestError
 
 _NAME = re.compile(r"[\w.]{1,64}")
-# With whatever Triton puts in front of it; "[param]" may be absent.
+# Triton may add text before the error; "[param]" may be absent.
 _WRITTEN = re.compile(r"\b([A-Z][A-Za-z]*Error)(?:\[([^\]]*)\])?: (.*)", re.DOTALL)
 
 
 def write(error: ApplianceError) -> str:
-    """The line; "[param]" is there where a field of the request is at fault."""
+    """The error as one line; it contains "[param]" if a field of the request is invalid."""
     param = error.param if isinstance(error, RequestError) else ""
-    # What a client made up may hold brackets, and the reader must find the end of it.
+    # A client's own name may contain brackets; then omit it, because `read` could not find its end.
     named = f"[{param}]" if param and _NAME.fullmatch(param) else ""
     return f"{type(error).__name__}{named}: {error}"
 
 
 def read(text: str) -> ApplianceError | None:
-    """The error that the text has in it; None where it has none of ours.
+    """The error in the text; None if the text contains no ApplianceError.
 
-    The hint stays in the message. Whether a name is that of an error is asked of `appliance.errors` alone.
+    The hint stays in the message. Only class names in `appliance.errors` are accepted.
     """
     found = _WRITTEN.search(text)
     kind = getattr(errors, found[1], None) if found else None

@@ -1,4 +1,4 @@
-"""What the engine tells a request's sink: tokens as they come, then exactly one finish. Values only."""
+"""The events that the engine sends to a request's sink: token events, then exactly one finish event. Values only."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TokenLogprob:
 
     Attributes:
         token_id: the chosen token.
-        logprob: its natural log-probability.
-        top: (token id, log-probability) of the likeliest tokens, likeliest first; as many as were asked for. Of another
-            engine's answer the chosen token is among them, too.
+        logprob: natural log-probability of the chosen token.
+        top: (token id, log-probability) of the likeliest tokens, likeliest first, as many as were requested. In answers
+            of other engines, the list also contains the chosen token.
     """
 
     token_id: int
@@ -36,12 +36,12 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a request cost.
+    """The tokens and times of a request.
 
     Attributes:
-        prompt_tokens: tokens of the prompt, the cached ones among them.
-        cached_tokens: of these, how many were found in the prefix cache at the first admission.
-        completion_tokens: generated tokens, an end token included.
+        prompt_tokens: tokens of the prompt, including cached tokens.
+        cached_tokens: prompt tokens that were found in the prefix cache at the first admission.
+        completion_tokens: generated tokens, including an end token.
         queue_s: seconds from submission to admission.
         prefill_s: seconds from admission to the first token.
         decode_s: seconds from the first token to the end.
@@ -60,9 +60,10 @@ class TokenEvent:
     """New tokens of a completion.
 
     Attributes:
-        token_ids: the tokens, in order; an end token is among them although it has no text.
-        text: the text that became certain with them: whole characters, never a part of a stop string. May be empty.
-        logprobs: one entry a token when the request asked for them.
+        token_ids: the tokens, in order, including an end token, which has no text.
+        text: the text that became certain with these tokens: whole characters, never a part of a stop string. May be
+            empty.
+        logprobs: one entry for each token, if the request asked for log-probabilities.
     """
 
     token_ids: tuple[int, ...]
@@ -72,15 +73,15 @@ class TokenEvent:
 
 @dataclass(frozen=True)
 class FinishEvent:
-    """The end of a request: always sent, once, last.
+    """The end of a request: always sent exactly once, as the last event.
 
     Attributes:
         reason: see FinishReason.
         usage: see Usage.
-        error: what went wrong; set for ERROR (an EngineError, or a RequestError where the grammar cannot go on) and
-            DEADLINE (a DeadlineError) alone.
-        stop_reason: with STOP, the stop string or stop token of the request that ended the completion; None where it
-            was the model's own end or the grammar's.
+        error: the error; set only for ERROR (an EngineError, or a RequestError if the grammar cannot continue) and
+            DEADLINE (a DeadlineError).
+        stop_reason: with STOP, the request's stop string or stop token that ended the completion; None if the model's
+            end token or the grammar ended it.
     """
 
     reason: FinishReason

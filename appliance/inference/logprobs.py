@@ -1,6 +1,6 @@
-"""Log-probabilities as JSON, in the form of Triton's vLLM backend: for each token an object from token ids to figures.
+"""Log-probabilities as JSON, in the format of Triton's vLLM backend: for each token an object with token ids as keys.
 
-The object of a token holds the likeliest tokens and the chosen one, whether or not it is among them.
+The object contains the likeliest tokens and the chosen token, even if the chosen token is not among the likeliest.
 Source: triton-inference-server/vllm_backend, docs/additional_outputs.md.
 """
 
@@ -14,22 +14,22 @@ from appliance.inference.events import TokenLogprob
 
 
 def write(tokens: Iterable[TokenLogprob], decode: Callable[[int], str]) -> str:
-    """The JSON text of some tokens; `decode` gives the text of one token id."""
+    """The JSON text of the given tokens; `decode` returns the text of one token id."""
     return json.dumps([_figures(token, decode) for token in tokens])
 
 
 def read(token_ids: Sequence[int], text: str) -> tuple[TokenLogprob, ...]:
-    """Read what `write` wrote for these chosen tokens; another backend may leave the ranks out.
+    """Parse the output of `write` for the chosen tokens `token_ids`; other backends may omit the ranks.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it has another form.
+        ValueError, KeyError, TypeError, AttributeError: the text is not in this format.
     """
     return tuple(_token(chosen, entry) for chosen, entry in zip(token_ids, json.loads(text or "[]"), strict=True))
 
 
 def _figures(token: TokenLogprob, decode: Callable[[int], str]) -> dict[int, dict[str, Any]]:
     ranks = {one: (rank, logprob) for rank, (one, logprob) in enumerate(token.top, start=1)}
-    # The rank of a chosen token that is not among the likeliest is not known.
+    # The rank of a chosen token is unknown if it is not among the likeliest.
     ranks.setdefault(token.token_id, (0, token.logprob))
     return {
         one: {"logprob": logprob, "rank": rank or None, "decoded_token": decode(one)}

@@ -1,4 +1,4 @@
-"""How a client wants the next token chosen and when to end. It checks values; it samples nothing."""
+"""A request's parameters for sampling and for the end of a completion. This module checks values only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_STOP_CHARACTERS = 1024
 MAX_STOP_TOKENS = 128
 MAX_BIASED_TOKENS = 1024
 MAX_LOGPROBS = 20
-# What all arithmetic with single precision and with counts of tokens can hold.
+# Limits that are safe for float32 arithmetic and for token counts.
 MAX_FACTOR = 1e6
 MAX_COUNT = (1 << 31) - 1
 _SEED_BITS = 64
@@ -23,32 +23,33 @@ _SEED_BITS = 64
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """One request's sampling settings; names and meanings are vLLM's.
+    """The sampling parameters of one request, with vLLM's names and meanings.
 
-    The order of application is vLLM's too: logit bias, penalties, temperature, min_p, top_k, top_p; all of them only
-    among the tokens that `structured_outputs` allows.
+    They are applied in vLLM's order: logit bias, penalties, temperature, min_p, top_k, top_p. All of them apply only to
+    the tokens that `structured_outputs` allows.
 
     Attributes:
-        max_tokens: completion tokens at most; None means as many as the context holds.
+        max_tokens: maximum number of completion tokens; None means as many as fit the context.
         temperature: 0 is greedy; at most 1e6.
-        top_k: keep the k most likely tokens; 0 keeps all. No count is above 2^31 - 1.
-        top_p: keep the smallest set of likeliest tokens with this much probability, in (0, 1].
-        min_p: drop tokens less likely than this share of the likeliest one, in [0, 1].
+        top_k: keep the k likeliest tokens; 0 keeps all. All counts are at most 2^31 - 1.
+        top_p: keep the smallest set of likeliest tokens with at least this total probability, in (0, 1].
+        min_p: drop tokens whose probability is below this share of the likeliest token's, in [0, 1].
         repetition_penalty: divides positive and multiplies negative logits of tokens in prompt or completion; in
             [1e-6, 1e6].
         presence_penalty: subtracted once from tokens of the completion, in [-2, 2].
         frequency_penalty: subtracted from tokens of the completion once per occurrence, in [-2, 2].
         logit_bias: added to the logits of these token ids, each in [-100, 100].
-        seed: the same seed gives the same tokens, alone or in a batch; None draws a fresh one. 64 bits, with or without
-            a sign.
+        seed: the same seed gives the same tokens, alone or in a batch; None draws a random seed. A signed or unsigned
+            64-bit integer.
         stop: strings that end the completion; they are not part of its text.
-        stop_token_ids: tokens that end the completion, beside the model's own; no token is above 2^31 - 1.
-        ignore_eos: go on past the model's own end tokens.
-        min_tokens: no end token before this many completion tokens.
-        logprobs: None for none; n for the chosen token's and the n likeliest ones' log-probability, n in [0, 20].
-        structured_outputs: what the text must match; None for anything. Where it leaves only the end, the completion
-            ends whatever `min_tokens` and `ignore_eos` say; where it leaves a choice, they keep the end out of it.
-            `max_tokens` and the request's own stops end a completion in the middle of it.
+        stop_token_ids: tokens that end the completion, in addition to the model's own; at most 2^31 - 1.
+        ignore_eos: continue after the model's own end tokens.
+        min_tokens: minimum number of completion tokens before an end token.
+        logprobs: None for no log-probabilities; n for those of the chosen token and the n likeliest, n in [0, 20].
+        structured_outputs: the grammar that the text must match; None for any text. `min_tokens` and `ignore_eos`
+            exclude end tokens only while the grammar allows other tokens; if it allows only the end, the completion
+            ends.
+            `max_tokens`, `stop` and `stop_token_ids` may end a completion before it matches.
 
     Raises:
         RequestError: a value is out of its range; `param` names it.
@@ -80,11 +81,11 @@ class SamplingParams:
     def from_mapping(cls, value: Mapping[str, Any]) -> SamplingParams:
         """Read a parsed JSON object whose keys are this class's fields.
 
-        As clients of Triton's vLLM backend send them, numbers may be strings, `stop` may be one string, and `top_k`
-        may be -1 for "all".
+        Numbers may be strings, `stop` may be one string, and `top_k` may be -1 for "all", because clients of Triton's
+        vLLM backend send such values.
 
         Raises:
-            RequestError: an unknown key, a value of the wrong type or out of range; `param` names it.
+            RequestError: a key is unknown, or a value has the wrong type or is out of range; `param` names the key.
         """
         for key in value:
             if key not in _READERS:
@@ -105,7 +106,7 @@ class SamplingParams:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether the likeliest token is taken without a draw."""
+        """Whether the likeliest token is always chosen, without random numbers."""
         return self.temperature == 0.0 or self.top_k == 1
 
     @property
@@ -157,7 +158,7 @@ class SamplingParams:
 
 
 def _check_range(name: str, value: float, *, low: float, high: float, open_low: bool = False, param: str = "") -> None:
-    """Raise RequestError unless `value` is a number within the bounds (NaN never is)."""
+    """Raise RequestError unless `value` is a number within the bounds. NaN is always rejected."""
     inside = low < value <= high if open_low else low <= value <= high
     if not inside:
         above = "greater than" if open_low else "at least"

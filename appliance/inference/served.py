@@ -1,4 +1,4 @@
-"""One model of the set that a box serves, as a value that Triton and the gateway are started with."""
+"""The settings of one served model. Triton and the gateway are started with these values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from appliance.inference.config import EngineConfig
 
 @dataclass(frozen=True)
 class ServedModelSettings:
-    """What is served under one name, and within which limits.
+    """The artefact and the limits of one served model.
 
     Attributes:
-        name: the model's name for clients and in Triton, unique in the set.
-        artefact: its folder.
-        engine: its own slots, threads, cache and further limits.
+        name: the model's name for clients and in Triton, unique on the box.
+        artefact: folder of the artefact.
+        engine: slots, threads, cache and other limits of this model.
     """
 
     name: str

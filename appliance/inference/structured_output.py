@@ -1,4 +1,4 @@
-"""What a completion's text must match, as clients name it (vLLM's `structured_outputs`). It compiles nothing."""
+"""The grammar of a completion as clients send it (vLLM's `structured_outputs`). This module compiles nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_CHARACTERS = 1 << 17
 
 
 class ConstraintKind(enum.Enum):
-    """How the text is described; the value is the client's key."""
+    """The kind of a grammar; the value is the client's key."""
 
     JSON = "json"
     JSON_OBJECT = "json_object"
@@ -27,15 +27,15 @@ class ConstraintKind(enum.Enum):
 
 @dataclass(frozen=True)
 class StructuredOutput:
-    """A description of texts.
+    """A grammar for the text of a completion.
 
     Attributes:
-        kind: how `text` is to be read; never JSON_OBJECT, which is a schema too.
+        kind: the format of `text`; never JSON_OBJECT, which is converted to a schema.
         text: a JSON schema for the compiler, with its options (see `appliance.json_schema`), a regular expression, or a
             grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
 
     Raises:
-        RequestError: the description is too long.
+        RequestError: the text is too long.
     """
 
     kind: ConstraintKind
@@ -53,10 +53,10 @@ class StructuredOutput:
     def from_mapping(cls, value: Any) -> StructuredOutput:
         """Read a parsed JSON object with exactly one of the keys of `ConstraintKind`; null counts as absent.
 
-        A string that holds such an object will do: Triton's `generate` lets nothing else through.
+        A string that contains such an object is accepted too, because Triton's `generate` accepts only strings.
 
         Raises:
-            RequestError: it is another thing, has no or several keys, or one with a value of the wrong type.
+            RequestError: the value is not an object, has no key or several keys, or a value has the wrong type.
         """
         if isinstance(value, str):
             value = _parse(PARAM, value)
@@ -85,7 +85,7 @@ def _parse(what: str, text: str) -> Any:
 
 
 def _read_schema(value: Any) -> StructuredOutput:
-    """Read a schema, strictly: an object, true or false, or a string that holds one."""
+    """Read a strict schema: an object, true or false, or a string that contains one of these."""
     if isinstance(value, str):
         value = _parse("the schema", value)
     if not isinstance(value, bool | Mapping):

@@ -1,7 +1,7 @@
-"""The tensors of a text-generation model: those of Triton's vLLM backend, and our lean form beside them.
+"""The tensors of a text-generation model: those of Triton's vLLM backend, and the compact form.
 
-`text_input` in, text out is what clients written for that backend send. `input_ids` in, `token_ids` and text out is
-what the gateway sends. Exactly one of the two inputs is given. docs/triton-contract.md explains each.
+Clients of the vLLM backend send `text_input` and get text. In the compact form, the gateway sends `input_ids` and gets
+`token_ids` and text. A request has exactly one of the two inputs. docs/triton-contract.md explains each tensor.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import struct
 from dataclasses import dataclass
 
 _LENGTH = struct.Struct("<I")
-# A parameter of Triton's request: it has no inputs and gets no answer. The gateway opens each of its streams with such
-# a request. Clients cannot send it through the gateway, which gives each of their requests the input `principal`.
+# A parameter of a Triton request without inputs, which gets no answer. The gateway opens each of its streams with this
+# request. Clients cannot send it through the gateway: the gateway adds the input `principal` to each client's request.
 OPENS_STREAM = "opens_stream"
-# The input that says whose request it is. The gateway sets it, from who is authenticated.
+# The input with the request's principal. The gateway sets it to the authenticated client.
 PRINCIPAL = "principal"
 
 
@@ -22,7 +22,7 @@ class Tensor:
     """One input or output.
 
     Attributes:
-        name: as clients send it.
+        name: the tensor's name in requests and responses.
         data_type: Triton's name of the element type.
         size: number of elements; -1 means any.
         meaning: one line for the documentation.
@@ -76,23 +76,24 @@ OUTPUTS = (
 
 
 def element(content: bytes) -> bytes:
-    """One element of a BYTES tensor in raw contents.
+    """Encode one element of a BYTES tensor for raw contents.
 
-    Source: KServe's v2 protocol, extension "binary tensor data": four bytes of length, little-endian, before each.
+    Source: KServe's v2 protocol, extension "binary tensor data": each element follows its length in four bytes,
+    little-endian.
     """
     return _LENGTH.pack(len(content)) + content
 
 
 def is_one_element(raw: bytes) -> bool:
-    """Whether the raw contents are one element, and nothing else."""
+    """Whether the raw contents are exactly one element."""
     return raw == element(raw[_LENGTH.size :])
 
 
 def elements(raw: bytes) -> list[bytes]:
-    """The elements of a BYTES tensor.
+    """Decode the elements of a BYTES tensor.
 
     Raises:
-        struct.error, ValueError: the content ends within one.
+        struct.error, ValueError: the content ends within an element.
     """
     found = []
     start = 0
@@ -106,7 +107,7 @@ def elements(raw: bytes) -> list[bytes]:
 
 
 def reference() -> str:
-    """The tables of tensors as Markdown; `docs/triton-contract.md` holds them."""
+    """The tables of tensors as Markdown, for `docs/triton-contract.md`."""
     return f"{_table('Inputs, all optional', INPUTS)}\n{_table('Outputs', OUTPUTS)}"
 
 

@@ -1,4 +1,4 @@
-"""What a Jetson board says about its heat and power, and how many sequences may run in that heat. It sets nothing."""
+"""Reads temperature and power of a Jetson board, and limits the running sequences. It changes no board settings."""
 
 from appliance.jetson.board import Board, Trip, Zone
 from appliance.jetson.figures import figures

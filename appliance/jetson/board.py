@@ -1,23 +1,23 @@
-"""The values of one look at a board. They do no I/O; a figure that could not be read is None."""
+"""The values of one reading of a board. These classes do no I/O; a value that could not be read is None."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 PASSIVE, CRITICAL = "passive", "critical"
-# Where nobody says at what temperature the clock is lowered: so far before the shutdown. It is the distance on Jetson
-# Orin (99 and 104.5 degrees).
+# If no trip for throttling is known, assume throttling this many degrees below the shutdown. This is the distance on
+# Jetson Orin (99 and 104.5 degrees).
 SHUTDOWN_RESERVE_C = 5.5
 
 
 @dataclass(frozen=True)
 class Trip:
-    """A temperature at which the kernel does something.
+    """A trip point: a temperature at which the kernel acts.
 
     Attributes:
-        kind: the kernel's word ("passive", "active", "hot", "critical").
-        celsius: where.
-        devices: types of the cooling devices that it sets in motion; None if the zone does not tell.
+        kind: the kernel's type of the trip ("passive", "active", "hot", "critical").
+        celsius: the temperature.
+        devices: types of the cooling devices that the trip starts; None if the zone does not list them.
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Trip:
 
     @property
     def lowers_clock(self) -> bool:
-        """Whether a clock is lowered here. On Jetson Orin a passive trip at 70 degrees only warns of a hot surface."""
+        """Whether the trip throttles a clock. On Jetson Orin, a passive trip at 70 degrees only warns: hot surface."""
         return self.kind == PASSIVE and (self.devices is None or any(map(is_throttle, self.devices)))
 
 
@@ -39,28 +39,29 @@ class Zone:
     trips: tuple[Trip, ...] = ()
 
     def limit_c(self) -> float | None:
-        """The lowest temperature at which it lowers a clock; None if it never does."""
+        """The lowest temperature at which the zone throttles a clock; None if it never does."""
         return min((trip.celsius for trip in self.trips if trip.lowers_clock), default=None)
 
     def shutdown_c(self) -> float | None:
-        """The temperature at which it shuts the board down; None if it never does."""
+        """The temperature at which the zone shuts the board down; None if it never does."""
         return min((trip.celsius for trip in self.trips if trip.kind == CRITICAL), default=None)
 
 
 @dataclass(frozen=True)
 class Board:
-    """One look at a Jetson.
+    """One reading of a Jetson board.
 
     Attributes:
-        model: as its device tree names it.
+        model: name of the board in its device tree.
         l4t: release of Jetson Linux, such as "36.4.3".
-        power_mode: the name that nvpmodel has for it, such as "15W".
-        zones: thermal zones in the kernel's order, those without a temperature too.
-        gpu_hz: the GPU's clock now.
-        gpu_max_hz: what it may be in this power mode.
-        throttled_by: types of the cooling devices that lower a clock now.
-        overcurrent_events: how often the hardware throttled for current or voltage since the board started.
-        power_w: what the module draws.
+        power_mode: nvpmodel's name of the power mode, such as "15W".
+        zones: thermal zones in the kernel's order, including zones without a temperature.
+        gpu_hz: current clock frequency of the GPU.
+        gpu_max_hz: maximum clock frequency of the GPU in this power mode.
+        throttled_by: types of the cooling devices that throttle a clock now.
+        overcurrent_events: number of times that the hardware throttled because of current or voltage since the board
+            started.
+        power_w: power consumption of the module.
     """
 
     model: str | None
@@ -80,9 +81,9 @@ class Board:
 
     @property
     def headroom_c(self) -> float | None:
-        """Degrees until the first zone lowers a clock; negative beyond, None if nothing tells.
+        """Degrees until the first zone throttles a clock; negative above that temperature, None if unknown.
 
-        Where no zone has a trip that lowers a clock, it is taken to happen SHUTDOWN_RESERVE_C before the shutdown.
+        If no zone has a trip that throttles a clock, throttling is assumed SHUTDOWN_RESERVE_C below the shutdown.
         """
         limits = [(zone.celsius, zone.limit_c()) for zone in self.zones]
         if all(limit is None for _, limit in limits):
@@ -93,7 +94,7 @@ class Board:
 
 
 def is_throttle(device: str) -> bool:
-    """Whether a cooling device of this type lowers a clock, as the fan and the hot-surface warning do not."""
+    """Whether a cooling device of this type throttles a clock. The fan and the hot-surface warning do not."""
     return device.endswith("-throttle-alert") or "cpufreq" in device or "devfreq" in device
 
 

@@ -1,4 +1,4 @@
-"""A board's figures by the names under which they are measured. What is not known is left out."""
+"""The values of a board by the names of their metrics. Unknown values are omitted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from appliance.jetson.board import Board
 
 
 def figures(board: Board, allowed: int) -> dict[str, float | Mapping[str, float]]:
-    """The fields of `appliance.metrics.names.BOARD`; those with a further label map its values to numbers.
+    """The fields of `appliance.metrics.names.BOARD`. A field with a further label maps the label's values to numbers.
 
     Args:
-        board: a look at the board.
-        allowed: sequences that may run in its heat.
+        board: a reading of the board.
+        allowed: number of sequences that may run at the board's temperature.
     """
     throttled = None if board.throttled_by is None else float(bool(board.throttled_by))
     known: dict[str, float | None] = {

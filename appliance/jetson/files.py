@@ -1,4 +1,4 @@
-"""Reads single files below a root, the way kernel files want to be read. What is absent or unreadable is None."""
+"""Reads single kernel files below a root folder. A file that is absent or unreadable gives None."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _AT_MOST = 1 << 16
 
 
 def text(path: Path) -> str | None:
-    """The content without the zero byte and white space at its end; None if it cannot be had."""
-    # A sensor whose part of the chip is off answers EAGAIN, which Python's own file objects take for an empty read.
+    """The content without the zero byte and white space at its end; None if it cannot be read."""
+    # A sensor in a part of the chip that is off returns EAGAIN. Python's file objects treat EAGAIN as an empty read.
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -22,14 +22,14 @@ def text(path: Path) -> str | None:
 
 
 def number(path: Path) -> int | None:
-    """The whole number that the file holds; None if it holds none."""
+    """The integer in the file; None if the file contains no integer."""
     with suppress(ValueError):
         return int(text(path) or "")
     return None
 
 
 def folders(parent: Path, pattern: str) -> list[Path]:
-    """Folders below `parent` whose name matches, by the number at the end of their names."""
+    """Folders in `parent` whose names match, sorted by the number at the end of the name."""
     with suppress(OSError):
         return sorted((path for path in parent.glob(pattern) if path.is_dir()), key=_by_number)
     return []

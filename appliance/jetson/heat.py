@@ -1,12 +1,12 @@
-"""How many sequences may run in the heat: a rule over values, without clock or file.
+"""The rule for how many sequences may run at a temperature: a function of values, without clock or file.
 
-Fewer sequences are let in before the board lowers its clocks, because a lowered clock makes every stream slower, those
-that run already too. The numbers:
+The rule admits fewer sequences before the board throttles its clocks, because a throttled clock slows every stream,
+including running streams. The headroom is the number of degrees until throttling:
 
-- with MARGIN_C or more degrees to go, all slots may be filled;
-- with LEAST_C or fewer, one; in between their number falls evenly with the temperature;
-- fewer count at once; one more counts when it would be allowed HYSTERESIS_C hotter too, and RECOVERY_S after the last
-  change, so that what one sequence heats is seen before the next is let in.
+- With a headroom of MARGIN_C or more, all slots may be used.
+- With LEAST_C or less, one slot may be used. Between the two, the number falls linearly with the temperature.
+- A smaller number applies immediately. The number rises by one if it would also be allowed HYSTERESIS_C hotter, and
+  RECOVERY_S after the last change, so that the heat of one sequence is measured before the next is admitted.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ RECOVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is allowed, and since when (seconds of any clock that does not jump)."""
+    """The number of allowed sequences, and since when it applies (seconds of a monotonic clock)."""
 
     slots: int
     since: float
 
 
 def capacity(headroom_c: float, slots: int) -> int:
-    """Sequences that may run with so many degrees to go, at least 1 and at most `slots`."""
+    """Number of sequences that may run with this headroom, at least 1 and at most `slots`."""
     share = (headroom_c - LEAST_C) / (MARGIN_C - LEAST_C)
     return 1 + math.floor(min(max(share, 0.0), 1.0) * (slots - 1))
 
 
 def allow(before: Allowance, headroom_c: float | None, slots: int, now: float) -> Allowance:
-    """The allowance after a look at the board; without a temperature it stays as it is.
+    """The allowance after a reading of the board; unchanged if the headroom is unknown.
 
     Args:
-        before: the one so far; at the start, all slots.
-        headroom_c: degrees until a clock is lowered.
-        slots: of the engine, at least 1.
-        now: seconds of the clock of `before.since`.
+        before: the previous allowance; at the start, all slots.
+        headroom_c: degrees until a clock is throttled.
+        slots: slots of the engine, at least 1.
+        now: seconds of the same clock as `before.since`.
     """
     if headroom_c is None:
         return before

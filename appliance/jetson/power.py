@@ -1,4 +1,4 @@
-"""The power mode out of nvpmodel's own files, clocks out of devfreq, current and power out of hwmon."""
+"""Reads the power mode from nvpmodel's files, clocks from devfreq, and current and power from hwmon."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from appliance.jetson import files
 
 _MODE = re.compile(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>", re.MULTILINE)
-# The GPU's clock domain: named after its address, with the chip's name before JetPack 6; on Thor, "gpu-gpc-0".
+# Name of the GPU's clock domain: its address and "gpu", or the chip's name before JetPack 6; on Thor, "gpu-gpc-0".
 _GPU = re.compile(r".*\.(gpu|ga10b|gv11b|gp10b)|gpu-gpc-0")
-# Rails that together are the module's input: one rail on Orin Nano and NX; three on AGX Orin, and on Thor.
+# Power rails that together are the module's input: one rail on Orin Nano and NX; three on AGX Orin, and on Thor.
 # Source: NVIDIA Jetson Linux Developer Guide, "Platform Power and Performance", tables of the INA3221's channels.
 _INPUTS = (
     ("VDD_IN",),
@@ -20,9 +20,9 @@ _INPUTS = (
 
 
 def power_mode(root: Path) -> str | None:
-    """The name of the mode that nvpmodel says it has set, or its number where no name is known.
+    """The name of the power mode that nvpmodel has set, or its number if no name is known.
 
-    nvpmodel writes "pmode:0002 fmode:fanNull" when it sets a mode, and knows the names from its configuration.
+    nvpmodel writes "pmode:0002 fmode:fanNull" when it sets a mode. The names are in its configuration.
     """
     found = re.search(r"pmode:(\d+)", files.text(root / "var/lib/nvpmodel/status") or "")
     if found is None:
@@ -34,7 +34,7 @@ def power_mode(root: Path) -> str | None:
 
 
 def gpu_clock(root: Path) -> tuple[int | None, int | None]:
-    """(the GPU's clock now, the highest that the power mode allows), in hertz."""
+    """(current clock frequency of the GPU, maximum in this power mode), in hertz."""
     for folder in files.folders(root / "sys/class/devfreq", "*"):
         if _GPU.fullmatch(folder.name):
             return files.number(folder / "cur_freq"), files.number(folder / "max_freq")
@@ -42,7 +42,7 @@ def gpu_clock(root: Path) -> tuple[int | None, int | None]:
 
 
 def overcurrent_events(root: Path) -> int | None:
-    """How often the hardware throttled for low voltage or high current since the board started."""
+    """Number of times that the hardware throttled because of low voltage or high current since the board started."""
     counts = [
         files.number(path)
         for folder in _hwmon(root, "soctherm_oc")
@@ -53,7 +53,7 @@ def overcurrent_events(root: Path) -> int | None:
 
 
 def power_w(root: Path) -> float | None:
-    """What the module draws, in watts; None where its input rails are not known."""
+    """Power consumption of the module in watts; None if its input rails are not known."""
     rails: dict[str, float] = {}
     for folder in _hwmon(root, "ina3221"):
         for path in sorted(folder.glob("in[1-3]_label")):
@@ -69,7 +69,7 @@ def power_w(root: Path) -> float | None:
 
 
 def _hwmon(root: Path, name: str) -> list[Path]:
-    # Their numbers change from start to start.
+    # Find the folders by name: their numbers may change at each boot.
     return [
         folder for folder in files.folders(root / "sys/class/hwmon", "hwmon*") if files.text(folder / "name") == name
     ]

@@ -1,4 +1,4 @@
-"""Looks at the board through the kernel's and Jetson Linux' files. It starts no program and writes nothing."""
+"""Reads the board's values from files of the kernel and of Jetson Linux. It starts no program and writes nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from appliance.jetson.board import Board
 
 
 def read_board(root: Path = Path("/")) -> Board | None:
-    """Take one look; None if this machine is no Jetson. A figure that is absent or unreadable is None in it.
+    """Read the board once; None if this machine is no Jetson. A value that is absent or unreadable is None.
 
     Args:
-        root: the folder below which the files are looked for.
+        root: root folder of the files.
     """
-    # A virtual machine on a board has no device tree, but the name.
+    # A virtual machine on a board has no device tree, but the DMI product name.
     model = files.text(root / "proc/device-tree/model") or files.text(root / "sys/class/dmi/id/product_name")
     release = files.text(root / "etc/nv_tegra_release")
     if release is None and "Jetson" not in (model or ""):
@@ -35,6 +35,6 @@ def read_board(root: Path = Path("/")) -> Board | None:
 
 
 def _l4t(release: str) -> str | None:
-    """Read "# R36 (release), REVISION: 4.3, GCID: …" as "36.4.3"."""
+    """Convert "# R36 (release), REVISION: 4.3, GCID: …" to "36.4.3"."""
     found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release)
     return f"{found[1]}.{found[2]}" if found else None

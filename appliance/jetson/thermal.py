@@ -1,4 +1,4 @@
-"""Thermal zones and cooling devices out of `sys/class/thermal`.
+"""Reads thermal zones and cooling devices from `sys/class/thermal`.
 
 Source: Linux, Documentation/ABI/testing/sysfs-class-thermal and Documentation/driver-api/thermal/sysfs-api.rst.
 """
@@ -11,17 +11,17 @@ from pathlib import Path
 from appliance.jetson import files
 from appliance.jetson.board import Trip, Zone, is_throttle
 
-# Below it no sensor measures: the Tegra firmware writes -256 degrees for a sensor that is off.
+# Lower values are invalid: the Tegra firmware writes -256 degrees for a sensor that is off.
 _COLDEST_C = -100.0
 
 
 def zones(thermal: Path) -> tuple[Zone, ...]:
-    """Every zone, in the kernel's order."""
+    """All zones, in the kernel's order."""
     return tuple(_zone(folder) for folder in files.folders(thermal, "thermal_zone*"))
 
 
 def throttled_by(thermal: Path) -> tuple[str, ...] | None:
-    """Types of the devices that lower a clock now; None if there is no such device."""
+    """Types of the devices that throttle a clock now; None if no device can throttle."""
     found = []
     for folder in files.folders(thermal, "cooling_device*"):
         kind, state = files.text(folder / "type"), files.number(folder / "cur_state")
@@ -42,7 +42,7 @@ def _zone(folder: Path) -> Zone:
 
 
 def _bindings(folder: Path) -> dict[int, list[str]]:
-    """Index of a trip -> types of the devices that the zone binds to it."""
+    """Map from the index of a trip to the types of the devices that the zone binds to the trip."""
     found: dict[int, list[str]] = {}
     for path in sorted(folder.glob("cdev*")):
         if re.fullmatch(r"cdev\d+", path.name):

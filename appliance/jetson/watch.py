@@ -1,4 +1,4 @@
-"""Looks at the board once a second on a thread of its own, and keeps what the rule says. The engine only reads it."""
+"""Reads the board once a second in a separate thread, and keeps the allowance. The engine only reads the allowance."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PERIOD_S = 1.0
 
 
 class HeatWatch:
-    """Knows how many sequences may run now.
+    """Keeps the number of sequences that may run now.
 
     Attributes:
-        board: the last look.
+        board: the last reading.
     """
 
     def __init__(self, slots: int, board: Board, read: Callable[[], Board | None], clock: Callable[[], float]) -> None:
-        """Begin with a first look at the board; `look` takes the next ones."""
+        """Start with a first reading of the board; `look` makes the next readings."""
         self.board = board
         self._slots = slots
         self._read = read
@@ -33,11 +33,11 @@ class HeatWatch:
 
     @classmethod
     def open(cls, slots: int, root: Path = Path("/")) -> HeatWatch | None:
-        """Begin to watch; None if this machine is no Jetson.
+        """Start to watch the board; None if this machine is no Jetson.
 
         Args:
-            slots: what the engine may fill on a cool board.
-            root: the folder below which the board's files lie.
+            slots: slots that the engine may use on a cool board.
+            root: root folder of the board's files.
         """
         board = read_board(root)
         if board is None:
@@ -47,11 +47,11 @@ class HeatWatch:
         return watch
 
     def allowed(self) -> int:
-        """How many sequences may run now. It reads no file."""
+        """Number of sequences that may run now. This method reads no file."""
         return self._allowance.slots
 
     def look(self) -> None:
-        """Take another look at the board."""
+        """Read the board again and update the allowance."""
         board = self._read()
         if board is not None:
             self.board = board

@@ -1,4 +1,4 @@
-"""What of a client's JSON schema an answer is held to, token by token, and whether a whole answer breaks the rest."""
+"""Converts a client's JSON schema to one that is enforced token by token; checks whole answers against the rest."""
 
 from appliance.json_schema.keywords import MAX_OPTIONAL_PROPERTIES
 from appliance.json_schema.lowering import MAX_SCHEMAS, Lowered, lower

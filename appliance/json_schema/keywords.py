@@ -1,4 +1,4 @@
-"""One object of a schema: each keyword is rewritten for the compiler, dropped if it asks nothing, or listed."""
+"""Lowers one object of a schema: each keyword is rewritten for the compiler, dropped if it has no effect, or listed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MAX_OPTIONAL_PROPERTIES = 1000
 _MAX_SHOWN = 120
-# A longer path loses its beginning.
+# The beginning of a longer path is cut off.
 _MAX_PATH = 1000
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
-# Keywords that ask something which no grammar of ours holds, by the kind of value that they ask it of.
+# Keywords that the compiler cannot enforce, with the kinds of values to which they apply.
 _NEVER_HELD: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("contains", "unevaluatedItems"), frozenset({"array"})),
     **dict.fromkeys(
@@ -32,7 +32,7 @@ _NEVER_HELD: Mapping[str, frozenset[str]] = {
 
 
 class KeywordLowering:
-    """One object of a schema on its way."""
+    """Lowers one object of a schema. Each public method except `lowered` lowers one or several keywords."""
 
     def __init__(self, whole: Whole, node: Mapping[str, Any], at: str, base: str) -> None:
         self._whole = whole
@@ -45,7 +45,7 @@ class KeywordLowering:
         self._further: list[Any] = []
 
     def lowered(self) -> dict[str, Any]:
-        """The object for the compiler."""
+        """Return the lowered object."""
         for key, value in self._node.items():
             if key in _NEVER_HELD:
                 self._never_held(key, value)
@@ -75,7 +75,7 @@ class KeywordLowering:
         self._whole.cannot_hold(f"{self._at}/{key}", why)
 
     def _also(self, schema: Mapping[str, Any]) -> None:
-        """Ask a second thing of the same values."""
+        """Add a further schema that the same values must match."""
         own = {"type": self._node["type"]} if "type" in self._node else {}
         self._further.append({**own, **schema})
 
@@ -89,7 +89,7 @@ class KeywordLowering:
             self._cannot_hold(key)
 
     def type(self, key: str, value: Any) -> None:
-        """`type`, which was checked."""
+        """`type`, already checked."""
         self._out[key] = value
 
     def required(self, key: str, value: Any) -> None:
@@ -126,7 +126,7 @@ class KeywordLowering:
     def additional_properties(self, key: str, value: Any) -> None:
         """`additionalProperties`."""
         lowered = self._inner(value, key)
-        # Which names are additional is not known without the patterns.
+        # The patterns determine which names are additional.
         reason = self._reason_against(self._node.get("patternProperties"))
         if reason:
             self._cannot_hold(key, reason)
@@ -134,7 +134,7 @@ class KeywordLowering:
             self._out[key] = lowered
 
     def _reason_against(self, patterns: Any) -> str:
-        """Why names cannot be held to these patterns; empty if they can."""
+        """Why these patterns for names cannot be enforced; empty if they can."""
         try:
             for pattern in patterns if isinstance(patterns, Mapping) else ():
                 self._whole.pattern(pattern)
@@ -152,7 +152,7 @@ class KeywordLowering:
         return [self._inner(each, key, str(index)) for index, each in enumerate(value)]
 
     def one_of(self, key: str, value: Any) -> None:
-        """`oneOf`, as `anyOf`: where its branches exclude each other, that is the same."""
+        """`oneOf`, as `anyOf`: both are equivalent if the branches exclude each other."""
         branches = self._branches(key, value)
         if not self._whole.are_apart(branches, self._kinds):
             self._cannot_hold(key, "nothing shows that its branches exclude each other")
@@ -162,7 +162,7 @@ class KeywordLowering:
             self._out["anyOf"] = branches
 
     def items(self, key: str, value: Any) -> None:
-        """`items`, or before draft 2020-12 what is now `prefixItems` and `items`."""
+        """`items`. Its list form, before draft 2020-12, becomes `prefixItems` and `items`."""
         if isinstance(value, list):
             if value:
                 self._out["prefixItems"] = self._branches(key, value)
@@ -181,17 +181,17 @@ class KeywordLowering:
         self._out[key] = self._whole.reference(value, f"{self._at}/{key}", self._base)
 
     def count(self, key: str, value: Any) -> None:
-        """A count, which may be written as 2.0."""
+        """A count, such as `minLength`; it may be written as 2.0."""
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 0:
             raise self._broken(key, "must be a whole number, not below 0")
         self._out[key] = int(value)
 
     def bound(self, key: str, value: Any) -> None:
-        """A bound of a number, drawn inwards to one that the compiler reads exactly."""
+        """A bound of a number, rounded inwards to a number that the compiler represents exactly."""
         up = key.endswith("inimum")
         is_open = self._node.get("exclusiveMinimum" if up else "exclusiveMaximum") is True
         if isinstance(value, bool):
-            return  # draft 4's, which says how the other is meant
+            return  # the boolean form of draft 4, which modifies `minimum` or `maximum`
         if not isinstance(value, int | float):
             raise self._broken(key, "must be a number")
         if abs(value) > LARGEST:
@@ -211,7 +211,7 @@ class KeywordLowering:
             self._cannot_hold(key, str(error))
 
     def format(self, key: str, value: Any) -> None:
-        """`format`, which without a type is of texts alone."""
+        """`format`; without a type, it applies only to strings."""
         if "string" not in self._kinds:
             return
         if not isinstance(value, str):
@@ -230,7 +230,7 @@ class KeywordLowering:
             self._cannot_hold(key)
 
     def property_names(self, key: str, value: Any) -> None:
-        """`propertyNames`, as properties that may or may not be there."""
+        """`propertyNames`, as optional properties."""
         if "object" not in self._kinds:
             return
         lowered = self._inner(value, key)
@@ -264,7 +264,7 @@ class KeywordLowering:
 
 
 def shortened(at: str) -> str:
-    """A place in a schema, short enough for a message."""
+    """The path of a place in a schema, shortened for a message."""
     return at if len(at) <= _MAX_SHOWN else f"…{at[-_MAX_SHOWN:]}"
 
 

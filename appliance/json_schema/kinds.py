@@ -1,4 +1,4 @@
-"""Which kinds of values a schema lets pass, and whether two schemas have a value in common, as far as is certain."""
+"""Determines which kinds of values a schema allows, and whether it is certain that no value matches two schemas."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Resolve = Callable[[str], Any]
 
 
 def kinds_of(schema: Mapping[str, Any]) -> frozenset[str]:
-    """The kinds that `type` lets pass; integers are numbers."""
+    """The kinds that `type` allows; integers are numbers."""
     types = schema.get("type", ())
     named = {types} if isinstance(types, str) else {each for each in types if isinstance(each, str)}
     return frozenset("number" if each == "integer" else each for each in named) if "type" in schema else KINDS
 
 
 class Comparison:
-    """Compares the branches of one `oneOf`, with a bound on the work."""
+    """Compares the branches of one `oneOf`, with a limit on the work."""
 
     def __init__(self, resolve: Resolve) -> None:
-        """Take what finds the target of a lowered reference; None where it is not known yet."""
+        """Set the function that returns the target of a lowered reference, or None if it is not known yet."""
         self._resolve = resolve
         self._left = _MAX_COMPARISONS
 
@@ -53,7 +53,7 @@ class Comparison:
         return not common or (common == {"object"} and self._objects_apart(one, other, depth))
 
     def _alternatives(self, schema: Any) -> list[list[Any]]:
-        """Lists of schemas; a value of the schema matches one of each list."""
+        """Lists of schemas; a value that matches the schema matches at least one schema in each list."""
         if not isinstance(schema, Mapping):
             return []
         found = [schema["anyOf"]] if isinstance(schema.get("anyOf"), list) else []
@@ -76,7 +76,7 @@ def _property(schema: Mapping[str, Any], name: str) -> Any:
 
 
 def _values(schema: Mapping[str, Any]) -> frozenset[tuple[str, Any]] | None:
-    """The values that the schema lists, if they are all plain ones."""
+    """The values that the schema lists; None if it lists none, or one of them is a list or an object."""
     listed = [schema["const"]] if "const" in schema else schema.get("enum")
     if listed is None or any(isinstance(value, list | Mapping) for value in listed):
         return None
@@ -89,7 +89,7 @@ def _kinds(schema: Mapping[str, Any], values: frozenset[tuple[str, Any]] | None)
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value."""
+    """The kind of a JSON value."""
     if value is None:
         return "null"
     if isinstance(value, bool):

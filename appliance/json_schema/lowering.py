@@ -1,8 +1,8 @@
-"""Rewrites a client's schema into what the compiler holds exactly, and lists what it cannot hold.
+"""Lowers a client's schema to a schema that the compiler enforces exactly, and lists the keywords that it cannot.
 
-Whatever an answer to the lowered schema is, the client's schema asks no more of it than the listed keywords do. A
-lowered schema comes out of a second pass unchanged in meaning, with nothing to list. It has no keyword that the
-compiler could read otherwise than JSON Schema does.
+An answer that matches the lowered schema can break the client's schema only at the listed keywords. Lowering a lowered
+schema again does not change its meaning and lists nothing. The compiler interprets every keyword of a lowered schema
+as JSON Schema does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _HINT = "remove the keyword, or do not use a strict schema"
 
 @dataclass(frozen=True)
 class Lowered:
-    """A schema for the compiler.
+    """A lowered schema.
 
     Attributes:
-        schema: an object; see the module.
-        size: how many schemas there are in it.
-        unheld: where the keywords stand that an answer may break, as URI fragments: "#/properties/a/uniqueItems".
+        schema: the schema, an object; see the module.
+        size: number of schemas in it.
+        unheld: keywords that an answer may break, as URI fragments: "#/properties/a/uniqueItems".
     """
 
     schema: Mapping[str, Any]
@@ -40,18 +40,18 @@ class Lowered:
 
 
 def lower(document: Any, *, is_strict: bool, param: str, whose: str, max_schemas: int = MAX_SCHEMAS) -> Lowered:
-    """Rewrite a parsed schema.
+    """Lower a parsed schema.
 
     Args:
-        document: the client's.
-        is_strict: a keyword that cannot be held is refused, not listed.
-        param: what the client calls the parameter that the schema is in.
-        whose: what the schema belongs to, for errors: "the tool 'x'".
-        max_schemas: how many schemas it may hold.
+        document: the client's schema.
+        is_strict: whether a keyword that cannot be enforced is an error; otherwise it is listed.
+        param: the client's name of the parameter that contains the schema.
+        whose: the owner of the schema, for errors: "the tool 'x'".
+        max_schemas: maximum number of schemas in the document.
 
     Raises:
-        RequestError: nothing satisfies it, it is no schema, it is too large, it is strict and cannot be held, or it
-            has so many optional properties in an object that each token would cost milliseconds.
+        RequestError: no value satisfies the schema, it is not a schema, it is too large, it is strict and cannot be
+            enforced, or an object has so many optional properties that each token would take milliseconds.
     """
     whole = Whole(document, is_strict=is_strict, param=param, whose=whose, max_schemas=max_schemas)
     try:
@@ -61,7 +61,7 @@ def lower(document: Any, *, is_strict: bool, param: str, whose: str, max_schemas
 
 
 class Whole:
-    """A document on its way: what its parts share."""
+    """Lowers one document, and keeps the state that its parts share."""
 
     def __init__(self, document: Any, *, is_strict: bool, param: str, whose: str, max_schemas: int) -> None:
         self._document = document
@@ -95,7 +95,7 @@ class Whole:
         return Lowered(whole, self._schemas, tuple(dict.fromkeys(self._unheld)))
 
     def schema(self, node: Any, at: str, base: str) -> Any:
-        """Lower a schema and all in it; `at` is where it stands, `base` the address of its references."""
+        """Lower a schema and all schemas in it; `at` is its path, `base` the base URI of its references."""
         if isinstance(node, bool):
             return node
         if not isinstance(node, Mapping):
@@ -111,11 +111,11 @@ class Whole:
         return lowered
 
     def inner(self, node: Any, at: str, base: str) -> Any:
-        """Lower a schema within one with that address."""
+        """Lower a schema inside a schema with the base URI `base`."""
         return self.schema(node, at, self._references.base_in(node, base))
 
     def cannot_hold(self, at: str, why: str = "") -> None:
-        """Note a keyword that an answer may break.
+        """List a keyword that an answer may break.
 
         Raises:
             RequestError: the schema is strict.
@@ -130,7 +130,7 @@ class Whole:
         """Return the lowered reference; its target is lowered later.
 
         Raises:
-            RequestError: it leads out of the document.
+            RequestError: the reference leads outside the document.
         """
         place = self._references.find(value, base) if isinstance(value, str) else None
         if place is None:
@@ -143,7 +143,7 @@ class Whole:
         return f"#/$defs/{self._names[key]}"
 
     def refuse(self, problem: str) -> RequestError:
-        """A refusal of a schema that is broken."""
+        """The error for an invalid schema."""
         return self._refusal(problem, "correct the schema")
 
     def _refusal(self, problem: str, hint: str) -> RequestError:
@@ -153,8 +153,8 @@ class Whole:
         """Return the lowered pattern.
 
         Raises:
-            PatternError: it cannot be held.
-            RequestError: the patterns of the document have too many characters together.
+            PatternError: the pattern cannot be enforced.
+            RequestError: the patterns of the document together have too many characters.
         """
         if pattern not in self._patterns:
             self._pattern_characters += len(pattern)
@@ -166,11 +166,11 @@ class Whole:
         return self._patterns[pattern]
 
     def are_apart(self, branches: list[Any], within: frozenset[str]) -> bool:
-        """Whether no value matches two of the branches."""
+        """Whether it is certain that no value of these kinds matches two of the branches."""
         return Comparison(self._target).are_apart(branches, within)
 
     def _target(self, reference: str) -> Any:
-        """A lowered reference's target: lowered already, or now."""
+        """The target of a lowered reference, lowered now if necessary; None while it is not known."""
         name = reference.rsplit("/", 1)[-1]
         for index, (waiting, place, at) in enumerate(self._waiting):
             if waiting == name and self._level < MAX_DEPTH // 2:

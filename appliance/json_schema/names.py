@@ -1,4 +1,4 @@
-"""What a grammar holds of the names in an object: what they look like, and how many there are."""
+"""Which rules about the names in an object a grammar can enforce: their pattern and their number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ANY = "[\\u{0}-\\u{10FFFF}]"
 
 
 def pattern_of_names(rule: Mapping[str, Any]) -> str:
-    """A lowered schema of names as one pattern; empty if it is none."""
+    """A lowered schema of names as one pattern; empty if it cannot be written as a pattern."""
     if rule.keys() == {"pattern"}:
         return str(rule["pattern"])
     if rule.keys() <= {"minLength", "maxLength"}:
@@ -18,16 +18,16 @@ def pattern_of_names(rule: Mapping[str, Any]) -> str:
 
 
 def uncounted(schema: Mapping[str, Any], required: int, optional: int) -> dict[str, str]:
-    """Return which of `minProperties` and `maxProperties` the compiler is not to see, and why.
+    """Return which of `minProperties` and `maxProperties` must be removed for the compiler, and why.
 
-    The reason is empty where the keyword holds whatever the object is. The compiler sees to it that names which the
-    schema lists come once, not that others differ from each other; and it does not count optional properties but for
+    The reason is empty if every possible object satisfies the keyword. The compiler guarantees that each listed name
+    occurs at most once, but not that unlisted names differ from each other. It can count optional properties only up to
     one.
 
     Args:
-        schema: lowered, and of objects.
-        required: how many names are required.
-        optional: how many other names are listed.
+        schema: a lowered schema that allows objects.
+        required: number of required names.
+        optional: number of other listed names.
     """
     is_closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
     least, most = schema.get("minProperties", 0), schema.get("maxProperties")

@@ -1,4 +1,4 @@
-"""The numbers of a schema as the compiler's arithmetic has them: floats."""
+"""Numbers of a schema, which the compiler represents as floats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST = sys.float_info.max
 
 
 def is_exact(value: Any) -> bool:
-    """Whether every number in a value is the same number as a float."""
+    """Whether every number in a value can be represented exactly as a float."""
     if isinstance(value, list):
         return all(map(is_exact, value))
     if isinstance(value, Mapping):
@@ -20,7 +20,7 @@ def is_exact(value: Any) -> bool:
 
 
 def drawn_inwards(bound: float, *, up: bool) -> float:
-    """The nearest exact number that is not below the bound, or with `up` false not above it."""
+    """The nearest exact number at or above the bound; with `up` false, at or below the bound."""
     near = float(bound)
     if is_exact(bound) or near == bound or (near > bound) == up:
         return bound if is_exact(bound) else int(near)

@@ -1,6 +1,6 @@
-"""Patterns of ECMA 262 in the dialect that the compiler reads alike. What the two read differently is refused.
+"""Converts ECMA 262 patterns to the subset that the compiler reads in the same way. The rest is rejected.
 
-What comes out is a pattern of ECMA 262 with the same meaning, and comes out of a second pass unchanged.
+The result is an ECMA 262 pattern with the same meaning. Converting the result again does not change it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _GROUP = re.compile(r"\((?:\?:|\?<[A-Za-z_][A-Za-z0-9_]*>|(?!\?))")
 
 
 class PatternError(ValueError):
-    """A pattern that is broken, or that the compiler cannot hold; the message says which."""
+    """A pattern is invalid, or the compiler cannot enforce it; the message contains the reason."""
 
 
 def lower_pattern(pattern: str) -> str:
     """Return the pattern for the compiler.
 
     Raises:
-        PatternError: see there.
+        PatternError: see PatternError.
     """
     if len(pattern) > MAX_CHARACTERS:
         raise PatternError(f"it has more than {MAX_CHARACTERS} characters")
@@ -46,7 +46,7 @@ def lower_pattern(pattern: str) -> str:
 
 
 def _element(pattern: str, at: int, out: list[str]) -> int:
-    """Translate what stands at a place; return the place after it."""
+    """Convert the element at the index `at`; return the index after it."""
     letter = pattern[at]
     if letter == "\\":
         at, point, piece = _escape(pattern, at, in_class=False)
@@ -58,7 +58,7 @@ def _element(pattern: str, at: int, out: list[str]) -> int:
         group = _GROUP.match(pattern, at)
         if group is None:
             raise PatternError("look-around, modifiers and other groups that begin with (? cannot be enforced")
-        # A name says nothing here, and the compiler minds one that comes twice.
+        # Remove a group's name: it has no effect here, and the compiler rejects duplicate names.
         out.append("(" if group[0] == "(" else "(?:")
         return group.end()
     if quantifier := _QUANTIFIER.match(pattern, at):
@@ -72,7 +72,7 @@ def _element(pattern: str, at: int, out: list[str]) -> int:
 
 
 def _escape(pattern: str, at: int, *, in_class: bool) -> tuple[int, int | None, str]:
-    """Read an escape: the place after it, and the character that it stands for or, where it is none, what to write."""
+    """Read an escape. Return the index after it, its character if it stands for one, else the text to write."""
     found = _ESCAPE.match(pattern, at)
     if found is None:
         raise PatternError("it ends within an escape")
@@ -106,7 +106,7 @@ def _letter_escape(letter: str, after: str, *, in_class: bool) -> tuple[int | No
 
 
 def _class(pattern: str, at: int, out: list[str]) -> int:
-    """Translate a class from behind its bracket; return the place after it."""
+    """Convert a class; `at` is the index after its opening bracket. Return the index after the class."""
     is_negated = pattern.startswith("^", at)
     at += is_negated
     members: list[str] = []
@@ -136,7 +136,7 @@ def _member(pattern: str, at: int) -> tuple[int, int | None, str]:
 
 
 def _spelt(point: int) -> str:
-    """A character as both dialects read it, within a class and outside."""
+    """The spelling of a character that both dialects read in the same way, inside and outside a class."""
     if point > _LAST or point in _HALVES:
         raise PatternError("half of a surrogate pair, or a number that is not a character, cannot be enforced")
     letter = chr(point)
@@ -147,7 +147,7 @@ def _spelt(point: int) -> str:
 
 @functools.cache
 def _space_ranges(*, negated: bool) -> str:
-    """White space as ECMA 262 has it, or all else, as the members of a class."""
+    """The white space of ECMA 262, or all other characters, as members of a class."""
     ranges = [(point, point) for point in _SPACES]
     if negated:
         edges = [-1, *_SPACES, _LAST + 1]

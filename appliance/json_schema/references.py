@@ -1,4 +1,4 @@
-"""Where the references of one schema document lead. It reads nothing but the document."""
+"""Resolves the references of one schema document, only within the document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
-# Keywords with schemas in them: elsewhere, what looks like an address is none.
+# Keywords that contain schemas. Identifiers and anchors elsewhere are ignored.
 _MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
 _MAX_SCANNED = 20_000
 _SCHEMAS = frozenset(
@@ -21,8 +21,8 @@ class Place:
     """A schema in the document.
 
     Attributes:
-        schema: what stands there.
-        base: the address against which references in it are read, its own if it has one.
+        schema: the schema.
+        base: base URI of the references in it: its own identifier, or that of a schema around it.
     """
 
     schema: Any
@@ -30,17 +30,17 @@ class Place:
 
 
 class References:
-    """The document's addresses."""
+    """The URIs of the document's schemas."""
 
     def __init__(self, document: Any) -> None:
-        """Take a document; its addresses are looked for when a reference asks for one."""
+        """Set the document. It is searched for identifiers when a reference first needs one."""
         self._document = document
         self._is_scanned = False
         self._resources: dict[str, Any] = {"": document}
         self._anchors: dict[tuple[str, str], Any] = {}
         draft = str(document.get("$schema", "")) if isinstance(document, Mapping) else ""
         self._id = "id" if "draft-04" in draft else "$id"
-        # Up to draft 7, what stands beside a reference says nothing.
+        # Up to draft 7, keywords beside a reference are ignored.
         self.ref_hides_siblings = any(old in draft for old in ("draft-04", "draft-06", "draft-07"))
 
     def _scan(self) -> None:
@@ -70,14 +70,14 @@ class References:
                 self._anchors.setdefault((base, node[key]), node)
 
     def base_in(self, node: Any, base: str) -> str:
-        """The address of a schema's own references, from that of the schema around it."""
+        """The base URI of a schema's references, given the base URI of the schema around it."""
         identity = node.get(self._id) if isinstance(node, Mapping) else None
         if not isinstance(identity, str) or identity.startswith("#") or (self.ref_hides_siblings and "$ref" in node):
             return base
         return _joined(base, identity)[0]
 
     def find(self, reference: str, base: str) -> Place | None:
-        """Return where a reference leads, or None when the document has no such place."""
+        """Return the target of a reference; None if it is not in the document."""
         address, fragment = (base, reference[1:]) if reference.startswith("#") else _joined(base, reference)
         is_path = fragment == "" or fragment.startswith("/")
         if (address or not is_path) and not self._is_scanned:
@@ -101,9 +101,9 @@ class References:
 
 
 def _joined(base: str, reference: str) -> tuple[str, str]:
-    """A reference's whole address, without its fragment, and the fragment."""
+    """The absolute URI of a reference without the fragment, and the fragment."""
     try:
         address, fragment = urldefrag(urljoin(base, reference))
     except ValueError:
-        return "invalid:", ""  # a scheme that no schema has
+        return "invalid:", ""  # a URI that matches no schema
     return address, fragment

@@ -1,6 +1,6 @@
-"""Whether a finished value certainly breaks a schema. It looks at no pattern and no format, and stops after some steps.
+"""Checks whether a complete value certainly breaks a schema. Ignores patterns and formats; the work is limited.
 
-A result is True, False, or None where it is not known.
+A result is True if the value matches, False if it does not, None if it is unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = bool | None
 
 
 class _StepsSpentError(Exception):
-    """There was more to look at than is looked at."""
+    """The check needs more than MAX_STEPS steps or MAX_DEPTH levels."""
 
 
 def is_broken(document: Any, value: Any) -> bool:
@@ -28,7 +28,7 @@ def is_broken(document: Any, value: Any) -> bool:
     except (_StepsSpentError, RecursionError):
         return False
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):
-        return False  # a keyword whose value is of another type than it has to be, below one that was not lowered
+        return False  # a keyword has a value of the wrong type, inside a keyword that was not lowered
 
 
 class _Look:
@@ -40,7 +40,7 @@ class _Look:
         self._depth = 0
 
     def at(self, schema: Any, value: Any) -> Result:
-        """Look at a value beside a schema."""
+        """Check a value against a schema."""
         self.spend(1)
         if isinstance(schema, bool):
             return schema
@@ -57,14 +57,14 @@ class _Look:
         """Count steps.
 
         Raises:
-            _StepsSpentError: they were too many.
+            _StepsSpentError: the limit is exceeded.
         """
         self._left -= steps
         if self._left < 0:
             raise _StepsSpentError
 
     def target(self, reference: str, value: Any) -> Result:
-        """Look at a value beside what a reference leads to."""
+        """Check a value against the target of a reference."""
         place = self._references.find(reference, self._base)
         if place is None:
             return None
@@ -74,7 +74,7 @@ class _Look:
         return found
 
     def key_of(self, value: Any) -> str:
-        """A text that equal values have in common."""
+        """A text that is the same for equal values."""
         text = json.dumps(_plain(value), sort_keys=True)
         self.spend(len(text) // 16)
         return text
@@ -88,7 +88,7 @@ class _Look:
 
 
 def every(results: Iterable[Result]) -> Result:
-    """False if one is, else None if one is."""
+    """False if any result is False, else None if any is None, else True."""
     is_known = True
     for result in results:
         if result is False:
@@ -102,7 +102,7 @@ def _opposite(result: Result) -> Result:
 
 
 def _among(results: Iterable[Result], least: int, most: float) -> Result:
-    """Whether so many are true."""
+    """Whether at least `least` and at most `most` results are True."""
     found = list(results)
     surely, perhaps = found.count(True), found.count(None)
     if surely > most or surely + perhaps < least:
@@ -111,7 +111,7 @@ def _among(results: Iterable[Result], least: int, most: float) -> Result:
 
 
 def _plain(value: Any) -> Any:
-    """The value with whole floats as integers: JSON has one kind of number."""
+    """The value with integral floats as integers: JSON has only one kind of number."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -163,7 +163,7 @@ def _dependent(look: _Look, rules: Mapping[str, Any], value: Any) -> Result:
 
 
 def _old_dependencies(look: _Look, schema: Mapping[str, Any], value: Any) -> Result:
-    """`dependencies`, which asks nothing in the newer drafts."""
+    """`dependencies`, which has no meaning in newer drafts."""
     return _dependent(look, schema["dependencies"], value) if look.is_old else None
 
 
@@ -177,7 +177,7 @@ def _is_multiple(_: _Look, schema: Mapping[str, Any], value: Any) -> Result:
 
 
 def _above(key: str) -> Callable[[_Look, Mapping[str, Any], Any], Result]:
-    """`minimum` and `maximum`, and draft 4's way to exclude them; and those of our drafts that exclude."""
+    """`minimum`, `maximum` and their exclusive forms, including the boolean form of draft 4."""
     up, excludes = key.endswith("inimum"), key.startswith("ex")
     other = "exclusiveMinimum" if up else "exclusiveMaximum"
 
@@ -191,7 +191,7 @@ def _above(key: str) -> Callable[[_Look, Mapping[str, Any], Any], Result]:
     return look
 
 
-# What only the grammar, or nothing, can say of a text or of names.
+# Keywords that this check cannot decide: only the grammar, or nothing, enforces them.
 _UNKNOWN = frozenset(
     {"pattern", "format", "$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"}
     | {"extends", "disallow", "divisibleBy"}

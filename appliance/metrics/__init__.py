@@ -1,4 +1,4 @@
-"""Names of what the appliance measures, and the text format in which the figures travel. It measures nothing itself."""
+"""The names of the appliance's metrics, and Prometheus' text format. This package measures nothing."""
 
 from appliance.metrics.exposition import Sample, parse
 from appliance.metrics.names import BOARD, METRICS, Kind, Metric, reference

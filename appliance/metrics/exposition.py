@@ -1,4 +1,4 @@
-"""Reads Prometheus' text format as far as Triton writes it. It fetches nothing."""
+"""Parses the part of Prometheus' text format that Triton writes. This module fetches nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Sample:
-    """One line: a name, its labels, a value."""
+    """One line: a name, labels and a value."""
 
     name: str
     labels: Mapping[str, str]
@@ -20,7 +20,7 @@ class Sample:
 
 
 def parse(text: str) -> tuple[Sample, ...]:
-    """Return the samples of an exposition; comments and lines that are no samples are passed over.
+    """Return the samples of an exposition. Skip comments and lines that are not samples.
 
     Source: Prometheus documentation, "Exposition formats", text-based format 0.0.4.
     """

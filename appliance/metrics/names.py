@@ -1,4 +1,4 @@
-"""Every metric of the engine: its name, kind and meaning. They leave the box through Triton's metrics port."""
+"""All metrics of the engine: name, kind and meaning. Triton's metrics port publishes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PREFIX = "appliance_"
 
 
 class Kind(enum.Enum):
-    """Prometheus' kinds that we use; the engine has no histograms."""
+    """The Prometheus metric types that the appliance uses. The engine has no histograms."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -19,14 +19,14 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure; each carries the label `model`.
+    """One metric. Every metric has the label `model`.
 
     Attributes:
-        field: its name in the engine's statistics.
+        field: name of the value in the engine's statistics.
         kind: see Kind.
-        meaning: one line.
-        label: a further label, one time series a value of it; empty for none.
-        total: makes one figure of the box from those of its models.
+        meaning: one line of help.
+        label: a further label, with one time series for each of its values; empty for none.
+        total: combines the values of all models into one value for the box.
     """
 
     field: str
@@ -37,11 +37,11 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The name in the exposition."""
+        """The metric's name in the exposition."""
         return PREFIX + self.field
 
 
-# Not a figure of the engine: when the process beside it last wrote these, so that a reader sees a hung one.
+# Not a value of the engine: the time of the last write, so that a reader can detect a process that hangs.
 UPDATED = Metric("updated_seconds", Kind.GAUGE, "Unix time of the last update of the engine's metrics")
 
 METRICS = (
@@ -68,7 +68,7 @@ METRICS = (
     Metric("requests_total", Kind.COUNTER, "Finished requests", label="reason"),
 )
 
-# Of the board below the engine: on a Jetson alone, and each only where the board tells it.
+# Metrics of the board: only on a Jetson, and only values that the board reports.
 SLOTS_ALLOWED = Metric("slots_allowed", Kind.GAUGE, "Sequences that may run at the current temperature of the board")
 BOARD = (
     SLOTS_ALLOWED,
@@ -83,7 +83,7 @@ BOARD = (
 
 
 def reference() -> str:
-    """The tables of the engine and the board as Markdown; `docs/metrics.md` holds them."""
+    """The tables of the engine and the board as Markdown, for `docs/metrics.md`."""
     lines = [
         "## Metrics of the engine",
         "",

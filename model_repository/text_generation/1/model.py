@@ -1,4 +1,4 @@
-"""Triton's Python backend on one side, the engine on the other. It computes nothing and decides nothing."""
+"""The model of Triton's Python backend: passes requests to the engine. This module computes and decides nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
 
 class TritonPythonModel:
-    """The class that the Python backend looks for."""
+    """The class that the Python backend loads by this name."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the engine; Triton refuses requests until this returns.
+        """Load the engine. Triton rejects requests until this method returns.
 
         Raises:
-            pb_utils.TritonModelException: the artefact or the settings are not usable; the text says why.
+            pb_utils.TritonModelException: the artefact or the settings are not usable; the message has the reason.
         """
         parameters = json.loads(args["model_config"])["parameters"]
         try:
@@ -45,30 +45,30 @@ class TritonPythonModel:
         self._numbers = itertools.count()
 
     def execute(self, requests: list[Any]) -> None:
-        """Hand requests to the engine; their responses leave later, from the sender's thread."""
+        """Submit requests to the engine. The sender's thread sends the responses later."""
         for request in requests:
             sender = request.get_response_sender()
             try:
-                # Clients choose their ids as they like; the engine wants each one once.
+                # Clients choose any ids; the engine requires unique ids.
                 request_id = f"{next(self._numbers)}:{request.request_id()}"
                 asked = wire.Asked.of(request)
                 if asked.opens_stream:
-                    # Triton takes its time to note it, and the request behind it waits for this thread.
+                    # Sending takes Triton some time, and the next request waits for this thread.
                     self._reader.submit(sender.send, flags=_FINAL)
                     continue
-            except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
+            except Exception as error:  # noqa: BLE001 - otherwise Triton would send no final response
                 _refuse_unread(sender, error)
                 continue
             if asked.is_long:
-                # Others follow; the text of this one takes its time without the interpreter's lock.
+                # Read a long request in the reader's thread, so that later requests do not wait for the tokenizer.
                 self._reader.submit(self._answer, asked, request_id, sender)
             else:
                 self._answer(asked, request_id, sender)
 
     def finalize(self) -> None:
-        """Close the engine, let the last responses leave, end the threads."""
+        """Close the engine, send the last responses, end the threads."""
         self._engine.close()
-        # What it has yet to read is refused by the closed engine.
+        # The closed engine rejects the requests that the reader still reads.
         self._reader.shutdown()
         self._sender.close()
         self._reporter.close()
@@ -80,7 +80,7 @@ class TritonPythonModel:
             self._submit(asked, request_id, sender)
         except ApplianceError as error:
             sender.send(wire.error_response(error), flags=_FINAL)
-        except Exception as error:  # noqa: BLE001 - the border to Triton: it would send no final response
+        except Exception as error:  # noqa: BLE001 - otherwise Triton would send no final response
             _refuse_unread(sender, error)
 
     def _submit(self, asked: wire.Asked, request_id: str, sender: Any) -> None:
@@ -100,6 +100,6 @@ class TritonPythonModel:
 
 
 def _refuse_unread(sender: Any, error: Exception) -> None:
-    # Its message may quote the prompt.
+    # Do not log the error's message: it may quote the prompt.
     pb_utils.Logger.log_error(f"a request could not be read: {type(error).__name__}")
     sender.send(wire.error_response(EngineError(f"the request could not be read: {error}")), flags=_FINAL)

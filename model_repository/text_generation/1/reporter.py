@@ -1,8 +1,8 @@
-"""Writes the engine's figures, and a Jetson's, into Triton's metrics about twice a second. It measures nothing itself.
+"""Writes the metrics of the engine and of a Jetson board to Triton about twice a second. It measures nothing itself.
 
-Each write is answered by tritonserver. When tritonserver is killed, the writer waits for that answer for ever, holds
-the interpreter's lock, and keeps this process and its memory from ending. So a timer of the kernel's, which needs no
-lock, ends the process unless the writes go on.
+Each write waits for an answer of tritonserver. If tritonserver is killed, the writer waits for ever and holds the
+interpreter's lock, so this process could not end and would keep its memory. So a kernel timer, which needs no lock,
+ends the process if the writes stop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEAD_AFTER_S = 15.0
 
 
 class Reporter:
-    """A named thread that copies `Engine.stats()`, and the board's figures if any, into Triton's metric families."""
+    """A thread that copies `Engine.stats()`, and a board's metrics if there is a board, to Triton's metric families."""
 
     def __init__(self, engine: Engine, model: str, heat: HeatWatch | None) -> None:
         self._engine = engine
@@ -42,7 +42,7 @@ class Reporter:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread and let go of Triton's objects, which must not outlive the model."""
+        """End the thread and delete Triton's objects, which must not outlive the model."""
         self._stop.set()
         self._thread.join()
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -64,7 +64,7 @@ class Reporter:
         if self._heat:
             self._report_board(self._heat)
         self._write(UPDATED, "", time.time())
-        # SIGALRM has no handler: its default is the end of the process.
+        # SIGALRM has no handler: its default action ends the process.
         signal.setitimer(signal.ITIMER_REAL, _DEAD_AFTER_S)
 
     def _report_board(self, heat: HeatWatch) -> None:
@@ -74,7 +74,7 @@ class Reporter:
             self._write_each(metric, value if isinstance(value, Mapping) else {"": float(value)})
 
     def _write_each(self, metric: Metric, values: Mapping[str, float]) -> None:
-        """Write the time series of a metric. Triton takes none away: one without a value any more is not a number."""
+        """Write the time series of a metric. Triton cannot remove a series, so a gauge without a value becomes NaN."""
         for label, value in values.items():
             self._write(metric, label, value)
         for (name, label), before in tuple(self._written.items()):
@@ -93,7 +93,7 @@ class Reporter:
         if metric.kind is Kind.GAUGE:
             self._metrics[key].set(value)
         else:
-            # Triton's counters only add.
+            # Triton's counters can only be incremented.
             self._metrics[key].increment(value - (before or 0.0))
         self._written[key] = value
 

@@ -1,6 +1,6 @@
-"""Sends responses to Triton from a thread of its own, so that the engine's thread never waits for Triton.
+"""Sends responses to Triton from a separate thread, so that the engine's thread never waits for Triton.
 
-It also asks Triton whether clients are still there. It never drops the last response of a request.
+The thread also checks whether clients have cancelled. It never drops the last response of a request.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from appliance.errors import ApplianceError
 from appliance.inference.events import Event, FinishEvent, FinishReason
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-# How often requests that get no tokens (queued, prefilled, not streaming) are asked about.
+# Interval of the cancellation checks for requests without new responses (queued, in prefill, not streaming).
 _IDLE_POLL_S = 0.05
-# What is said about a request: the engine's events, or why the engine did not take it.
+# A message about a request: an event of the engine, or the error with which the engine rejected the request.
 Said = Event | ApplianceError
 
 
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Sender:
-    """A named thread between the engine's events and Triton's response senders."""
+    """A thread that passes the engine's events to Triton's response senders."""
 
     def __init__(self, cancel: Callable[[str], None]) -> None:
         self._cancel = cancel
@@ -49,20 +49,20 @@ class Sender:
         self._thread.start()
 
     def open(self, answer: Answer) -> Callable[[Event], None]:
-        """Return the sink for the engine: it only queues."""
+        """Return the sink for the engine. The sink only queues events."""
         self._open[answer.request_id] = answer
         return lambda event: self._events.put((answer, event))
 
     def refuse(self, answer: Answer, error: ApplianceError) -> None:
-        """End an opened answer whose request the engine did not take.
+        """End an opened answer whose request the engine rejected.
 
-        The last response leaves from this thread like all others: Triton crashes when it is asked about a request
-        whose last response another thread has sent meanwhile.
+        The sender's thread also sends this last response: Triton crashes if a thread checks a request for cancellation
+        after another thread has sent its last response.
         """
         self._events.put((answer, error))
 
     def close(self) -> None:
-        """Send what is queued, then end the thread."""
+        """Send all queued responses, then end the thread."""
         self._events.put(None)
         self._thread.join()
 
@@ -76,14 +76,14 @@ class Sender:
             self._poll_idle()
 
     def _next_batch(self) -> list[tuple[Answer, Said] | None]:
-        """All events that wait now: tokens of several steps then leave in one response."""
+        """All queued events, so that the tokens of several steps can be sent in one response."""
         batch: list[tuple[Answer, Said] | None] = []
         try:
             batch.append(self._events.get(timeout=_IDLE_POLL_S))
             while True:
                 batch.append(self._events.get_nowait())
         except queue.Empty:
-            # Nothing came in time, or all that waited has been taken.
+            # The wait timed out, or the queue is empty now.
             return batch
 
     def _send(self, batch: list[tuple[Answer, Said]]) -> None:
@@ -119,7 +119,7 @@ class Sender:
     def _emit(self, answer: Answer, response: Any, flags: int) -> None:
         try:
             answer.sender.send(response, flags=flags)
-        except Exception as error:  # noqa: BLE001 - the border to Triton: one client's fault must not end all answers
+        except Exception as error:  # noqa: BLE001 - a fault of one client must not end all answers
             pb_utils.Logger.log_error(f"a response of {answer.request_id} could not be sent: {error}")
             self._cancel(answer.request_id)
 

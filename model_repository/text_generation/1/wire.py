@@ -1,7 +1,7 @@
-"""Triton's tensors to and from the engine's values. It sends nothing and knows no thread.
+"""Converts Triton's tensors to the engine's values and back. This module sends nothing and uses no threads.
 
 The tensors and their meaning are those of Triton's vLLM backend (triton-inference-server/vllm_backend, src/model.py and
-docs/additional_outputs.md) plus a lean form: `input_ids` in, `token_ids` out.
+docs/additional_outputs.md), and a compact form: `input_ids` in, `token_ids` out.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from appliance.inference.events import FinishEvent, FinishReason, TokenEvent, To
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.tensors import OPENS_STREAM
 
-# vLLM's default, which its clients count on. The lean form has none: the gateway says what it wants.
+# vLLM's default, on which its clients rely. The compact form has no default: the gateway sets max_tokens.
 _TEXT_MAX_TOKENS = 16
 _OPTIONS = {"timeout_s", "adapter"}
-# A year; nobody waits longer, and a clock can hold it.
+# One year: longer than any client waits, and within the range of a clock.
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
 _LONG = 4096
@@ -43,12 +43,12 @@ _MAX_JSON_VALUES = 1 << 16
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """How a client wants its answer.
+    """The format of the answer that a client requested.
 
     Attributes:
-        lean: token ids in and out, instead of text alone.
-        stream: a response a step, instead of one for all.
-        prefix: text to put in front of the first text output.
+        lean: the compact form: token ids in and out, instead of only text.
+        stream: one response for each step, instead of one response at the end.
+        prefix: text before the first text output.
         finish_reason, cumulative_logprob, logprobs, num_input_tokens, num_output_tokens: further outputs to send.
     """
 
@@ -64,7 +64,7 @@ class AnswerFormat:
 
 @dataclass
 class Piece:
-    """What is to be sent next: the tokens of one or more steps."""
+    """The content of the next response: the tokens of one or more steps."""
 
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
@@ -80,11 +80,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Asked:
-    """What Triton's InferenceRequest holds, copied out of Triton's memory.
+    """The content of Triton's InferenceRequest, copied out of Triton's memory.
 
     Attributes:
-        tensors: its inputs by their names.
-        parameters: its own parameters, in JSON.
+        tensors: the inputs by name.
+        parameters: the request's parameters, as JSON.
     """
 
     tensors: dict[str, Any]
@@ -92,17 +92,17 @@ class Asked:
 
     @classmethod
     def of(cls, request: Any) -> Asked:
-        """Copy a request; its senders still belong to it."""
+        """Copy a request's content. Its response sender still belongs to the request."""
         return cls({tensor.name(): tensor.as_numpy() for tensor in request.inputs()}, request.parameters())
 
     @property
     def opens_stream(self) -> bool:
-        """Whether it asks for nothing; see `OPENS_STREAM`."""
+        """Whether the request only opens a stream; see `OPENS_STREAM`."""
         return not self.tensors and OPENS_STREAM in self.parameters
 
     @property
     def is_long(self) -> bool:
-        """Whether reading it takes so long that Triton should have its thread back before."""
+        """Whether reading the request takes too long for Triton's thread."""
         given = [array.flat[0] for name, array in self.tensors.items() if name in _TEXTS and array.size]
         return len(self.parameters) + sum(len(text) for text in given) > _LONG
 
@@ -114,12 +114,12 @@ def read_request(
 
     Args:
         asked: the request.
-        request_id: the id it gets in the engine.
+        request_id: the request's id in the engine.
         tokenizer: encodes `text_input`.
-        max_characters: the longest `text_input` that is looked at.
+        max_characters: maximum characters of `text_input`.
 
     Raises:
-        RequestError: an input is missing, contradicts another, or has a wrong value.
+        RequestError: an input is missing, contradicts another input, or has an invalid value.
     """
     tensors = asked.tensors
     lean = "input_ids" in tensors
@@ -153,7 +153,7 @@ def read_request(
 
 
 def response(answer_format: AnswerFormat, piece: Piece, state: AnswerState, end: FinishEvent | None) -> Any:
-    """Build the InferenceResponse for a piece; `end` is given with the last one."""
+    """Build the InferenceResponse for a piece; `end` is given only with the last piece."""
     text = piece.text if state.is_begun else answer_format.prefix + piece.text
     state.is_begun = True
     outputs = [_strings("text_output", text)]
@@ -162,7 +162,7 @@ def response(answer_format: AnswerFormat, piece: Piece, state: AnswerState, end:
         if end is not None:
             usage = {**dataclasses.asdict(end.usage), "stop_reason": end.stop_reason}
             outputs.append(_strings("usage", json.dumps(usage)))
-    # The lean form leaves out what says nothing: one tensor less a token.
+    # The compact form omits finish_reason before the end: this saves one tensor for each token.
     if answer_format.finish_reason and (end is not None or not answer_format.lean):
         outputs.append(_strings("finish_reason", end.reason.value if end else "None"))
     if answer_format.cumulative_logprob:
@@ -178,7 +178,7 @@ def response(answer_format: AnswerFormat, piece: Piece, state: AnswerState, end:
 
 
 def error_response(error: ApplianceError) -> Any:
-    """Build the InferenceResponse for an error, in the form that the gateway reads back."""
+    """Build the InferenceResponse for an error, in the format that the gateway reads."""
     if isinstance(error, OverloadedError | UnavailableError | DeadlineError):
         code = pb_utils.TritonError.UNAVAILABLE
     elif isinstance(error, RequestError):
@@ -189,14 +189,14 @@ def error_response(error: ApplianceError) -> Any:
 
 
 def cancelled_response() -> Any:
-    """Build the last InferenceResponse of a request that its client gave up."""
+    """Build the last InferenceResponse of a request that its client cancelled."""
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError("the request was cancelled", pb_utils.TritonError.CANCELLED)
     )
 
 
 def end_error(end: FinishEvent) -> ApplianceError | None:
-    """The error that this end is, or None for an ordinary one."""
+    """The error of a FinishEvent; None for a normal end."""
     if end.reason in {FinishReason.STOP, FinishReason.LENGTH}:
         return None
     if end.error is not None:
@@ -206,7 +206,7 @@ def end_error(end: FinishEvent) -> ApplianceError | None:
 
 @dataclass
 class AnswerState:
-    """What an answer must remember from piece to piece."""
+    """The state of an answer between its pieces."""
 
     tokenizer: Tokenizer
     prompt_tokens: int
@@ -216,7 +216,7 @@ class AnswerState:
 
 
 def _prefix(tensors: dict[str, Any], *, stream: bool) -> str:
-    """Apply vLLM's rule: the prompt comes back unless it is excluded or streaming."""
+    """Apply vLLM's rule: the output begins with the prompt, unless it is excluded or the request streams."""
     name = "exclude_input_in_output"
     wanted = not _flag(tensors, name) if name in tensors else not stream
     if wanted and stream:
@@ -234,7 +234,7 @@ def _encoded(tensors: dict[str, Any], tokenizer: Tokenizer, max_characters: int)
 
 
 def _sampling(asked: Asked, answer_format: AnswerFormat) -> SamplingParams:
-    """From the tensor, or else from the request's own parameters, as `generate` sends them."""
+    """Read the sampling parameters from the tensor, else from the request's parameters (sent by `generate`)."""
     name = "sampling_parameters"
     text = _text(asked.tensors, name) if name in asked.tensors else asked.parameters
     given = _object(text or "{}", "sampling_parameters")
@@ -252,7 +252,7 @@ def _deadline(options: dict[str, Any]) -> float | None:
     timeout_s = options.get("timeout_s")
     if timeout_s is None:
         return None
-    # `not` so that NaN is refused too.
+    # With `not`, NaN is rejected too.
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _MAX_TIMEOUT_S:
         raise RequestError(f"timeout_s must be a number greater than 0 and at most {_MAX_TIMEOUT_S}", param="timeout_s")
     return time.monotonic() + timeout_s
@@ -278,7 +278,7 @@ def _text(tensors: dict[str, Any], name: str) -> str:
 
 
 def _object(text: str, name: str) -> dict[str, Any]:
-    # Parsing holds the interpreter's lock, and the engine waits for it.
+    # Limit the JSON, because parsing holds the interpreter's lock and the engine waits for the lock.
     if len(text) > _MAX_JSON or sum(map(text.count, "[{,")) > _MAX_JSON_VALUES:
         raise RequestError(f"{name} is longer than {_MAX_JSON} characters or {_MAX_JSON_VALUES} values", param=name)
     try:
@@ -295,7 +295,7 @@ def _strings(name: str, text: str) -> Any:
 
 
 def _logprobs(piece: Piece, state: AnswerState) -> str:
-    """VLLM's form; "null" if the request asked for none."""
+    """The log-probabilities in vLLM's format; "null" if the request did not ask for them."""
     if not state.with_logprobs:
         return "null"
     return logprobs.write(piece.logprobs or (), lambda token: state.tokenizer.decode([token]))
