@@ -130,7 +130,7 @@ class Releases:
             return None
         except OSError as error:
             raise IntegrityError(
-                f"{link} is not a link", hint="copy such folders with their links (rsync -a), or remove this one"
+                f"{link} is not a link", hint="copy the folder again with its links (rsync -a), or delete it"
             ) from error
         is_plain = self.plain is not None and written == os.path.relpath(self.plain, self.folder)
         target = self.plain if is_plain else self.folder / written

@@ -49,7 +49,7 @@ class DeviceFit:
     def refused(self, error: NoSpaceError) -> NoSpaceError:
         """The error for memory that was not given although so much was free."""
         return NoSpaceError(
-            f"the GPU's memory is fragmented, or was taken meanwhile ({self.fit}): {error.message}",
+            f"the GPU's memory is fragmented, or another program took it ({self.fit}): {error.message}",
             hint=f"end other programs that use the GPU, or {self.remedy}",
         )
 

@@ -144,9 +144,9 @@ class OrtRunner:
     def _check_step(self, tokens: Sequence[int], rows: int) -> None:
         """The kernels would write past the slot and read past the embedding table: they check neither."""
         if not 0 < rows <= self._capacity:
-            raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
+            raise EngineError(f"a step needs {rows} rows of a slot, but a slot has {self._capacity}")
         if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
-            raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
+            raise EngineError(f"a step has a token id outside the vocabulary of {self._shape.vocabulary}")
 
     def _run(
         self,

@@ -44,7 +44,7 @@ def configure(layout: Layout, *lines: str) -> None:
 def test_a_box_without_a_driver_says_so_and_starts_nothing(layout: Layout, capsys: pytest.CaptureFixture[str]):
     configure(layout)
     assert run(["--root", str(layout.root), "up"]) == 5
-    assert "there is no NVIDIA driver on this box" in capsys.readouterr().err
+    assert "this box has no NVIDIA driver" in capsys.readouterr().err
     assert not layout.engines.exists()
 
 
@@ -70,7 +70,7 @@ def test_the_build_is_a_process_of_its_own_whose_words_are_passed_on(
     configure(layout)
     assert build_plan(layout, manifest) == 5
     captured = capfd.readouterr()
-    assert "error: there is no NVIDIA driver on this box" in captured.err
+    assert "error: this box has no NVIDIA driver" in captured.err
     assert captured.out == ""
 
 
