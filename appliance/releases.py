@@ -1,7 +1,7 @@
 """Releases of one thing: folders that never change, and the links `current` and `previous` that choose among them.
 
 Artefacts and TensorRT plans are installed so. What is served is `current`, and it changes in one step: the rename of a
-link. docs/formats/releases.md has the laws. It proves no content.
+link. docs/formats/releases.md has the rules. It proves no content.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O.
 
-docs/formats/manifest.md has its laws.
+docs/formats/manifest.md has its rules.
 """
 
 from __future__ import annotations
