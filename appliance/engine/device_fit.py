@@ -59,7 +59,4 @@ class DeviceFit:
         ways += [f"{slots} slots of {cache.context_tokens}"] if slots else []
         if not ways:
             return "not even the weights fit: end other programs that use the GPU, or export a smaller preset"
-        return (
-            f"{', or '.join(ways)} would fit: {self.remedy} "
-            "(the cache has up to two slots for each of them that is set)"
-        )
+        return f"{', or '.join(ways)} would fit: {self.remedy} (the cache has up to two slots for each configured slot)"

@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_what_would_fit():
     )
     assert error.hint == (
         "10 slots of 2000 tokens, or 5 slots of 4000 would fit: lower max_context_tokens or slots "
-        "(the cache has up to two slots for each of them that is set)"
+        "(the cache has up to two slots for each configured slot)"
     )
 
 
