@@ -80,7 +80,7 @@ def check_space(needs: Sequence[Need], otherwise: str = "move the folders with -
             terms = " + ".join(f"{size(need.size_bytes)} to {need.what}" for need in together)
             total = f" = {size(wanted)}" if len(together) > 1 else ""
             raise NoSpaceError(
-                f"no space on the disk of {folder}: {terms}{total}, free are {size(available)}",
+                f"not enough space on the disk of {folder}: {terms}{total}, but {size(available)} are free",
                 hint=f"free {size(wanted - available)}, or {otherwise}",
             )
 

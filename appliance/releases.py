@@ -1,7 +1,7 @@
 """Releases of one thing: folders that never change, and the links `current` and `previous` that choose among them.
 
 Artefacts and TensorRT plans are installed so. What is served is `current`, and it changes in one step: the rename of a
-link. docs/formats/releases.md has the laws. It proves no content.
+link. docs/formats/releases.md has the rules. It proves no content.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Releases:
             return None
         except OSError as error:
             raise IntegrityError(
-                f"{link} is not a link", hint="copy such folders with their links (rsync -a), or remove this one"
+                f"{link} is not a link", hint="copy the folder again with its links (rsync -a), or delete it"
             ) from error
         is_plain = self.plain is not None and written == os.path.relpath(self.plain, self.folder)
         target = self.plain if is_plain else self.folder / written

@@ -1,7 +1,7 @@
 """JSON documents that carry the digest of their own content, so that no damage is read as meaning.
 
 It proves nothing about who wrote a document: whoever can write the file can write its digest. docs/formats/manifest.md
-has the laws.
+has the rules.
 """
 
 from __future__ import annotations

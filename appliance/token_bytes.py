@@ -77,7 +77,7 @@ def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
         return True
     if "ByteFallback" in kinds and kinds <= {"ByteFallback", "Fuse", "Replace"}:
         return False
-    raise UnsupportedError(f"the tokenizer's decoder {decoder.get('type')!r} is not known")
+    raise UnsupportedError(f"the tokenizer's decoder {decoder.get('type')!r} is not supported")
 
 
 def _byte_level_alphabet() -> dict[str, int]:

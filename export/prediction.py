@@ -74,8 +74,8 @@ def check_context(sizes: Sizes, use: Use) -> None:
     """
     if use.cache.context_tokens > sizes.context_tokens:
         raise UsageError(
-            f"a context of {use.cache.context_tokens:,} tokens is more than the model's {sizes.context_tokens:,}",
-            hint=f"--context {sizes.context_tokens}",
+            f"a context of {use.cache.context_tokens:,} tokens exceeds the model's limit of {sizes.context_tokens:,}",
+            hint=f"use --context {sizes.context_tokens} or less",
         )
 
 

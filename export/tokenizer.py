@@ -55,8 +55,8 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     pattern = _SPLITS.get(str(metadata.get("tokenizer.ggml.pre")))
     if kind != "gpt2" or pattern is None:
         raise UnsupportedError(
-            f"the tokenizer {kind!r} with the rules {metadata.get('tokenizer.ggml.pre')!r} is not known",
-            hint=f"known: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
+            f"the tokenizer {kind!r} with the rules {metadata.get('tokenizer.ggml.pre')!r} is not supported",
+            hint=f"supported: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
         )
     texts, types, merges = (_list(metadata, name, kind) for name, kind in _LISTS.items())
     for flag in ("add_bos_token", "add_eos_token", "add_space_prefix"):

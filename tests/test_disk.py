@@ -21,7 +21,7 @@ def test_needs_on_one_disk_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(disk, "free_bytes", lambda _folder: 10_000_000)
     with pytest.raises(NoSpaceError) as caught:
         check_space(needs, "buy a disk")
-    assert "6.0 MB to download + 5.0 MB to store = 11.0 MB, free are 10.0 MB" in caught.value.message
+    assert "6.0 MB to download + 5.0 MB to store = 11.0 MB, but 10.0 MB are free" in caught.value.message
     assert caught.value.hint == "free 1.0 MB, or buy a disk"
     assert caught.value.exit_code == 4
 

@@ -72,7 +72,7 @@ def check_graph(folder: Path, manifest: Manifest) -> None:
 
 def _parse(path: Path) -> onnx.ModelProto:
     if path.stat().st_size > MAX_GRAPH_BYTES:
-        raise UnsafeFormatError(f"{path.name} is larger than {MAX_GRAPH_BYTES} bytes: weights belong outside of it")
+        raise UnsafeFormatError(f"{path.name} is larger than {MAX_GRAPH_BYTES} bytes: it may not contain weights")
     try:
         return onnx.load_model_from_string(path.read_bytes())
     except DecodeError as error:

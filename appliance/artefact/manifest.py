@@ -1,6 +1,6 @@
 """The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O.
 
-docs/formats/manifest.md has its laws.
+docs/formats/manifest.md has its rules.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _from_fields(fields: Mapping[str, Any]) -> Manifest:
     task = text(given.pop("task"), "the task")
     if task != TEXT_GENERATION:
         raise UnsupportedError(
-            f"the model's task is {task!r}, this program serves {TEXT_GENERATION}",
-            hint="serve it with a version that has this task",
+            f"the model's task is {task!r}, but this version serves only {TEXT_GENERATION}",
+            hint="use a version that supports this task",
         )
     files = tuple(FileEntry.from_fields(entry) for entry in given.pop("files"))
     manifest = Manifest(task=TextGeneration.from_fields(given.pop(TEXT_GENERATION)), files=files, **given)

@@ -77,7 +77,8 @@ class Keyring:
         if len(live) > 1:
             names = " and ".join(one.key_id for one in live)
             raise UsageError(
-                f"{names} are both live; a principal can have two live keys", hint="revoke one: appliance key revoke ID"
+                f"{names} are both live; a principal can have at most two live keys",
+                hint="revoke one: appliance key revoke ID",
             )
         ends = now + grace_s if old.expires is None else min(old.expires, now + grace_s)
         record = KeyRecord(

@@ -73,7 +73,7 @@ class Fit:
         ]
         if needs.system_bytes:
             parts.append(f"{size(needs.system_bytes)} for the system")
-        return f"{' + '.join(parts)} = {size(needs.total_bytes)}, there are {size(self.memory.size_bytes)}"
+        return f"{' + '.join(parts)} = {size(needs.total_bytes)}, but {size(self.memory.size_bytes)} are available"
 
     @property
     def _most_rows(self) -> int:

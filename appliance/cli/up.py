@@ -69,7 +69,7 @@ def command(
     policy = Policy.from_config(box.config.access, box.layout)
     with box_lock.hold(box.layout.run) as is_stale, ExitStack() as held:
         if is_stale:
-            tell("an earlier run ended without cleaning up; starting afresh")
+            tell("the previous run did not stop cleanly; the box cleans up and starts")
         artefacts = choose_set(box.layout, model or config.model, target or config.target, preset or config.preset)
         for artefact in artefacts:
             held.enter_context(in_use(artefact.folder))

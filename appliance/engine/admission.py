@@ -25,12 +25,14 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> 
         raise RequestError("the prompt is empty", hint="send at least one token", param="prompt")
     if request.adapter is not None:
         raise RequestError(
-            f"the model has no adapter {request.adapter!r}", hint="adapters are not served yet", param="adapter"
+            f"the model has no adapter {request.adapter!r}",
+            hint="remove it: this version does not support adapters",
+            param="adapter",
         )
     room = max_context_tokens - prompt
     if room < 1:
         raise PromptTooLongError(
-            f"the prompt has {prompt} tokens; prompt plus completion can have {max_context_tokens}",
+            f"the prompt has {prompt} tokens; prompt plus completion can have at most {max_context_tokens}",
             hint="shorten the prompt",
             param="prompt",
         )

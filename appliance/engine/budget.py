@@ -20,10 +20,10 @@ def context_tokens(manifest: Manifest, config: EngineConfig) -> int:
     """
     shape = manifest.shape
     budget = config.cache_bytes // shape.cache_bytes_per_token
-    shares = f"{config.cache_bytes} bytes of cache hold {budget}"
+    shares = f"{config.cache_bytes} bytes of cache (cache_bytes) have space for {budget}"
     if manifest.runtime == ORT_CUDA:
         slots = scheduler_limits(shape, config).slots
-        shares, budget = f"{shares}, in each of {slots} slots {budget // slots}", budget // slots
+        shares, budget = f"{shares}, which is {budget // slots} for each of {slots} slots", budget // slots
     possible = min(shape.context_tokens, budget)
     wanted = possible if config.max_context_tokens is None else config.max_context_tokens
     if not 1 < wanted <= possible:

@@ -49,7 +49,7 @@ class DeviceFit:
     def refused(self, error: NoSpaceError) -> NoSpaceError:
         """The error for an allocation that failed although enough memory was free."""
         return NoSpaceError(
-            f"the GPU's memory is fragmented, or was taken meanwhile ({self.fit}): {error.message}",
+            f"the GPU's memory is fragmented, or another program took it ({self.fit}): {error.message}",
             hint=f"end other programs that use the GPU, or {self.remedy}",
         )
 
@@ -59,7 +59,4 @@ class DeviceFit:
         ways += [f"{slots} slots of {cache.context_tokens}"] if slots else []
         if not ways:
             return "not even the weights fit: end other programs that use the GPU, or export a smaller preset"
-        return (
-            f"{', or '.join(ways)} would fit: {self.remedy} "
-            "(the cache has up to two slots for each of them that is set)"
-        )
+        return f"{', or '.join(ways)} would fit: {self.remedy} (the cache has up to two slots for each configured slot)"

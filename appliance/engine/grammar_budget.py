@@ -46,7 +46,7 @@ def why_ended(status: int, *, is_compiled: bool) -> ApplianceError:
         status: an exit status, or the negative number of the signal that ended the process.
         is_compiled: whether the process had compiled the grammar and computed a mask.
     """
-    work, cpu_s = ("a token", STEP_CPU_S) if is_compiled else ("to compile it", COMPILE_CPU_S)
+    work, cpu_s = ("a token", STEP_CPU_S) if is_compiled else ("compiling it", COMPILE_CPU_S)
     if status == -signal.SIGPROF:
         return _over(f"{work} takes more than {cpu_s:g} s of processor time")
     if status == -signal.SIGALRM:

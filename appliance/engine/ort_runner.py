@@ -145,9 +145,9 @@ class OrtRunner:
     def _check_step(self, tokens: Sequence[int], rows: int) -> None:
         """Check slot size and token ids: the kernels do not, and would write or read out of bounds."""
         if not 0 < rows <= self._capacity:
-            raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
+            raise EngineError(f"a step needs {rows} rows of a slot, but a slot has {self._capacity}")
         if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
-            raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
+            raise EngineError(f"a step has a token id outside the vocabulary of {self._shape.vocabulary}")
 
     def _run(
         self,

@@ -82,7 +82,7 @@ class Parity:
         if not self.mean_kl <= allowed_kl:
             raise QualityError(
                 f"the TensorRT plan differs from the model: its mean KL divergence from the reference is "
-                f"{self.mean_kl:.4f} over {self.rows} rows, and {allowed_kl:g} is allowed",
+                f"{self.mean_kl:.4f} over {self.rows} rows, but at most {allowed_kl:g} is allowed",
                 hint="the plan is not used; report it with the versions of TensorRT and of the driver",
             )
 

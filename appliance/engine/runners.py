@@ -44,4 +44,4 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
 
         plan = Path(config.plan)
         return open_trt_runner(plan, manifest, gpu, slots=slots, running=config.slots, capacity=capacity)
-    raise UnsupportedError(f"{manifest.model} was exported for the runtime {manifest.runtime!r}, which is not known")
+    raise UnsupportedError(f"{manifest.model} was exported for the unknown runtime {manifest.runtime!r}")

@@ -60,8 +60,8 @@ class TrtRunner:
         longest = align_down(min(limits.most_chunk, limits.capacity))
         if limits.least_chunk > LARGEST_TILE or longest < LARGEST_TILE:
             raise UsageError(
-                f"the plan takes prompts in chunks of {limits.least_chunk} to {limits.most_chunk} tokens, "
-                f"and chunks of {LARGEST_TILE} must be possible",
+                f"the plan accepts prompt chunks of {limits.least_chunk} to {limits.most_chunk} tokens, "
+                f"but the engine needs chunks of {LARGEST_TILE}",
                 hint="build a plan with another profile",
             )
         self._executor = executor
@@ -105,7 +105,7 @@ class TrtRunner:
             self._ends[slot] = length + 1
         batch = next((batch for batch in self.batches if batch >= count), None)
         if batch is None:
-            raise EngineError(f"a step of {count} sequences is beyond the {self.batches[-1]} that were announced")
+            raise EngineError(f"a step has {count} sequences, but only {self.batches[-1]} were announced")
         ids = np.zeros(batch, np.int64)
         ids[:count] = tokens
         # Padding slots write to the last row, which is never read.
@@ -134,9 +134,9 @@ class TrtRunner:
     def _check(self, tokens: Sequence[int], rows: int) -> None:
         """Check slot size and token ids: the kernels do not, and would write or read out of bounds."""
         if not 0 < rows <= self._capacity:
-            raise EngineError(f"a step would need {rows} rows of a slot that holds {self._capacity}")
+            raise EngineError(f"a step needs {rows} rows of a slot, but a slot has {self._capacity}")
         if min(tokens) < 0 or max(tokens) >= self._shape.vocabulary:
-            raise EngineError(f"a step was given a token id beyond the vocabulary of {self._shape.vocabulary}")
+            raise EngineError(f"a step has a token id outside the vocabulary of {self._shape.vocabulary}")
 
     def _try_length(self, length: int, longest: int) -> bool:
         """Whether the last token of a chunk gets bit-identical logits inside the longest chunk."""

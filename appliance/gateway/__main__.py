@@ -59,7 +59,14 @@ def _settings(arguments: list[str] | None) -> Settings:
         "--timeout", type=float, default=3600.0, metavar="SECONDS", help="maximum time of one request (default: 3600)"
     )
     parser.add_argument(
-        "--slots", action="append", type=int, metavar="N", help="of a model, in the order of the artefacts (default: 8)"
+        "--slots",
+        action="append",
+        type=int,
+        metavar="N",
+        help="slots of a model, in the order of the artefacts (default: 8)",
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
     parser.add_argument(
         "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"

@@ -51,7 +51,7 @@ class EngineConfig:
         try:
             return cls(**json.loads(text))
         except (TypeError, ValueError) as error:
-            raise UsageError(f"the engine's settings are not those of this version: {error}") from error
+            raise UsageError(f"the engine's settings do not match this version: {error}") from error
 
     def to_json(self) -> str:
         """All settings as JSON, to pass them to the process that runs the engine."""

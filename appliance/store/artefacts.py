@@ -1,4 +1,4 @@
-"""Installed artefacts: which there are on the box, and the releases of each. docs/formats/releases.md has the laws."""
+"""Installed artefacts: which there are on the box, and the releases of each. docs/formats/releases.md has the rules."""
 
 from __future__ import annotations
 

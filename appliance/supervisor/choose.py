@@ -78,7 +78,7 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
         asked = f" as {target}-{wanted}" if wanted else f" for {target}"
         make = f"appliance export {name} --target {target}" + (f" --preset {wanted}" if wanted else "")
         raise UnknownModelError(
-            f"{name} is not exported{asked}; exported are: {', '.join(variants)}",
+            f"{name} is not exported{asked}; exported artefacts: {', '.join(variants)}",
             hint="choose one of these with --target and --preset" + (f", or export it: {make}" if can_be_made else ""),
         )
     releases = store.releases(name, matching[0])
@@ -106,7 +106,7 @@ def _absent(model: str | None, every: Sequence[tuple[str, str]]) -> str:
     if not every:
         return "this box has no exported model"
     there = ", ".join(f"{name} ({variant})" for name, variant in every)
-    return f"{model} is not exported on this box; exported are: {there}"
+    return f"{model} is not exported on this box; exported artefacts: {there}"
 
 
 def _how_to_make(model: str | None) -> str:

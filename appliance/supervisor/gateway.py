@@ -148,7 +148,7 @@ class GatewayServer:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = stream.read().decode(errors="replace").split("\n")
         spoken = [line.strip() for line in lines if line.strip()]
-        return spoken[-1].removeprefix("error: ") if spoken else "it said nothing"
+        return spoken[-1].removeprefix("error: ") if spoken else "it printed nothing"
 
 
 def _words(model: ServedModelSettings) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
     # An older driver does not serve a newer CUDA; the other way round it does.
     if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
         raise MissingProgramError(
-            f"the driver serves CUDA {gpu.driver_version}, {target.name} needs {target.cuda.least} or newer",
+            f"the driver supports CUDA {gpu.driver_version}, but {target.name} needs {target.cuda.least} or newer",
             hint=f"install JetPack {target.jetpack}" if target.jetpack else "update NVIDIA's driver",
         )
     return gpu

@@ -108,7 +108,8 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, slots: int) 
     """
     if profile.context_tokens > manifest.shape.context_tokens:
         raise UsageError(
-            f"a context of {profile.context_tokens} tokens is longer than the model's, {manifest.shape.context_tokens}",
+            f"a context of {profile.context_tokens} tokens exceeds the model's limit of "
+            f"{manifest.shape.context_tokens}",
             hint=f"build with --context {manifest.shape.context_tokens} or less",
         )
     check_gpu_memory(gpu, manifest, profile, slots, weights_bytes(manifest))

@@ -116,9 +116,7 @@ def _shape(name: str, shape: tuple[int, ...], batch: int, length: int, wanted: i
         return (batch, *shape[1:])
     known = {"input_ids": (batch, length), "write_indices": (batch,), "logits_rows": (wanted,)}
     if name not in known:
-        raise UnsupportedError(
-            f"the graph has an input {name!r}, which this version cannot build a plan for", hint=_EXPORT
-        )
+        raise UnsupportedError(f"the graph has the input {name!r}, which this version does not support", hint=_EXPORT)
     return known[name]
 
 

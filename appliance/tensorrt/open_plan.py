@@ -56,7 +56,7 @@ def read_record(folder: Path) -> PlanRecord:
         ) from error
     record = PlanRecord.from_bytes(content, BoxKey.open(PlanStore.of_plan(folder).box_key), str(folder / RECORD))
     if name_of(folder) != record.key.name:
-        raise IntegrityError(f"{folder} holds the plan of {record.key.name}", hint=_rebuild(record))
+        raise IntegrityError(f"{folder} contains the plan of {record.key.name}", hint=_rebuild(record))
     return record
 
 

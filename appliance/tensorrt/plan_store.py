@@ -1,4 +1,4 @@
-"""Where a box keeps its plans, and which of them are current. docs/formats/plan.md has its laws.
+"""Where a box keeps its plans, and which of them are current. docs/formats/plan.md has its rules.
 
 It proves nothing: see `open_plan`.
 """

@@ -47,8 +47,8 @@ def check_main_memory(manifest: Manifest) -> None:
     weights, available, times = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free, max(BUILD_TIMES)
     if available < times * weights:
         raise NoSpaceError(
-            f"building needs {size(times * weights)} of main memory, {times} x {size(weights)} of "
-            f"weights; {size(available)} are available, swap space included",
+            f"the build needs {size(times * weights)} of main memory ({times} x {size(weights)} of "
+            f"weights), but {size(available)} are available, including swap space",
             hint="end other programs, or add swap space for the build; "
             f"weights of {size(available // times)} could be built now",
         )

@@ -90,5 +90,5 @@ def check_shared_memory(models: int, folder: Path = SHARED_MEMORY) -> None:
         NoSpaceError: less than 32 MiB a model are free; Triton would fail at a random request.
     """
     if not folder.is_dir():
-        raise NoSpaceError(f"{folder} is absent", hint="Triton's Python backend needs it; mount a tmpfs there")
+        raise NoSpaceError(f"{folder} does not exist", hint="Triton's Python backend needs it; mount a tmpfs there")
     check_space([Need("hold tensors", folder, models * _NEEDED_BYTES_OF_A_MODEL)], _MORE)

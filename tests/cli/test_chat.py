@@ -22,7 +22,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
 def test_without_a_running_box_it_says_how_to_start_one(tmp_path: Path):
     told = RunningBox(tmp_path).call("chat", "hello")
     assert told.returncode == 13
-    assert "hint: appliance up" in told.stderr
+    assert "hint: start it: appliance up" in told.stderr
 
 
 @pytest.mark.triton

@@ -142,7 +142,7 @@ def test_no_space_exits_with_4_and_shows_the_arithmetic(model, monkeypatch: pyte
     monkeypatch.setattr(disk, "free_bytes", lambda _folder: 0)
     outcome = model("pull", "tiny-model")
     assert outcome.status == 4
-    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 0 B" in outcome.err
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, but 0 B are free" in outcome.err
 
 
 def test_a_damaged_model_fails_verification_with_8_and_names_the_file(model):

@@ -141,7 +141,7 @@ def test_without_a_driver_nothing_is_begun(tensorrt, tmp_path):
     [
         ({"compute_capability": "8.6", "name": "NVIDIA A10"}, 2, "this box has NVIDIA A10 (8.6)"),
         ({"memory_bytes": 10**9}, 4, "the plan does not fit NVIDIA L4: "),
-        ({"driver_version": "12.2"}, 5, "the driver serves CUDA 12.2"),
+        ({"driver_version": "12.2"}, 5, "the driver supports CUDA 12.2"),
     ],
 )
 @pytest.mark.usefixtures("artefact")
@@ -170,7 +170,7 @@ def test_no_tensorrt_in_the_targets_range_is_refused(tensorrt, monkeypatch):
         (("build", "tiny", "--target", "cuda-sm90"), 3, "tiny is not exported for cuda-sm90"),
         (("build", "tiny", "--target", "cuda-sm89", "--preset", "int4"), 3, "not exported as cuda-sm89-int4"),
         ((*BUILD, "--slots", "0"), 2, "--slots"),
-        ((*BUILD, "--context", "300"), 2, "a context of 300 tokens is longer than the model's, 256"),
+        ((*BUILD, "--context", "300"), 2, "a context of 300 tokens exceeds the model's limit of 256"),
         ((*BUILD, "--context", "32", "--chunk", "64"), 2, "a chunk of 64 tokens is larger than the context of 32"),
     ],
 )

@@ -25,7 +25,7 @@ def test_without_tls_and_keys_it_is_refused_with_the_way_out(tmp_path: Path):
     refused = RunningBox(tmp_path).call("up", "--http", "0.0.0.0:0")
     assert refused.returncode == 2
     assert "refusing to listen on 0.0.0.0:0: the box has no TLS and no authentication" in refused.stderr
-    assert "run: appliance tls init NAME_OR_IP_OF_THIS_BOX; appliance key create NAME. Or" in refused.stderr
+    assert "run: appliance tls init NAME_OR_IP_OF_THIS_BOX; appliance key create NAME; or" in refused.stderr
 
 
 @pytest.fixture(scope="module")

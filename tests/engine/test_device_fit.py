@@ -33,11 +33,11 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_what_would_fit():
     error = refusal(fit(NEEDED - 400_000_000))
     assert error.message == (
         "the model does not fit the GPU's free memory: 1.00 GB of weights + 800.0 MB of cache (10 slots of 4,000 rows) "
-        "+ 1.07 GB for the runtime = 2.87 GB, there are 2.47 GB"
+        "+ 1.07 GB for the runtime = 2.87 GB, but 2.47 GB are available"
     )
     assert error.hint == (
         "10 slots of 2000 tokens, or 5 slots of 4000 would fit: lower max_context_tokens or slots "
-        "(the cache has up to two slots for each of them that is set)"
+        "(the cache has up to two slots for each configured slot)"
     )
 
 

@@ -148,7 +148,7 @@ def test_a_model_that_leaves_float16_is_refused_by_the_name_of_what_does(tmp_pat
     layout = layout_in(tmp_path, scale=5e4)
     with refused(QualityError, "model.layers.1.", "65,504") as caught:
         export(layout, "fp16")
-    assert "choose the preset in bfloat16" in caught.value.hint
+    assert "bfloat16 preset" in caught.value.hint
     assert not list(layout.artefacts.rglob("manifest.json"))
     assert export(layout, "bf16").was_installed
 
@@ -157,7 +157,7 @@ def test_a_weight_that_float16_cannot_hold_is_refused_too(tmp_path: Path) -> Non
     layout = layout_in(tmp_path, scale=1e7)
     with refused(QualityError, "model.layers.1.mlp.down.weight") as caught:
         export(layout, "fp16")
-    assert "the preset in bfloat16" in caught.value.hint
+    assert "bfloat16 preset" in caught.value.hint
     assert not list(layout.artefacts.rglob("manifest.json"))
 
 

@@ -137,7 +137,7 @@ def test_a_board_too_small_to_build_on_is_told_so(call, monkeypatch: pytest.Monk
         (["absent"], 3, "'absent' is not installed"),
         (["tiny", "--target", "tpu"], 3, "no target 'tpu'"),
         (["tiny", "--target", "cuda-sm90", "--preset", "balanced"], 3, "no preset 'balanced'"),
-        (["tiny", "--context", "8193"], 2, "8,193 tokens is more than the model's 8,192"),
+        (["tiny", "--context", "8193"], 2, "8,193 tokens exceeds the model's limit of 8,192"),
         (["tiny", "--slots", "0"], 2, "0 is not in the range"),
     ],
 )

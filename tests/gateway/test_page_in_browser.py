@@ -235,9 +235,9 @@ def test_the_page_asks_for_a_key_keeps_it_in_the_tab_and_goes_on(open_page: Open
     page = open_page(guarded)
     wait_until(lambda: page.find("#key-form").is_displayed())
     assert page.focused == "key"
-    assert "asks for a key" in page.text("#key-why")
+    assert "requires a key" in page.text("#key-why")
     page.ask("wrong-key")
-    page.wait_for("#key-why", "does not take this key")
+    page.wait_for("#key-why", "does not accept this key")
     assert page.focused == "key"
     page.ask(key)
     page.wait_ready()
@@ -255,19 +255,19 @@ def test_a_key_that_was_revoked_is_asked_for_again_and_the_question_is_not_lost(
 ):
     key, newer = keys.make(), keys.make()
     page = open_page(guarded)
-    page.wait_for("#key-why", "asks for a key")
+    page.wait_for("#key-why", "requires a key")
     page.ask(key)
     page.wait_ready()
     keys.revoke(key)
     page.ask("Hello")
-    page.wait_for("#key-why", "does not take this key")
+    page.wait_for("#key-why", "does not accept this key")
     # To give up brings the question back; to give the new key answers it.
     page.type(Keys.ESCAPE)
     page.wait_for("#error", "The API key is not valid")
     assert page.find("#question").get_attribute("value") == "Hello"
     assert page.script("return sessionStorage.length") == 0
     page.type(Keys.ENTER)
-    page.wait_for("#key-why", "asks for a key")
+    page.wait_for("#key-why", "requires a key")
     page.ask(newer)
     page.wait_for(".answer .text", "Hello world")
     assert page.texts(".asked .text") == ["Hello"]
@@ -300,7 +300,7 @@ def test_an_answer_that_breaks_off_is_kept_and_said_to_be_broken(page: Browser, 
 
     harness.triton.script = script
     page.ask("Hello")
-    page.wait_for(".answer .note", "broke off")
+    page.wait_for(".answer .note", "incomplete")
     assert page.texts(".answer .text") == ["Half of"]
     assert page.find("#error").is_displayed()
 

@@ -247,7 +247,7 @@ def test_a_request_ends_at_the_boxs_time_limit(make_box, timeout_s):
     # Also where the time is over before Triton was asked.
     box = make_box(timeout_s=timeout_s)
     box.triton.script = endless()
-    assert "time ran out" in box.client.post(STREAM, json=STREAMED).text
+    assert "deadline passed" in box.client.post(STREAM, json=STREAMED).text
     wait_until(lambda: box.triton.running == 0)
 
 

@@ -120,7 +120,7 @@ def test_a_dangling_link_is_a_source_error(layout, folder, told):
 @pytest.mark.parametrize("extra", ["a.gguf", "b.gguf"])
 def test_two_editions_of_the_weights_are_refused(layout, folder, published, told, extra):
     (folder / extra).write_bytes(published.content)
-    with refused(SourceError, "editions"):
+    with refused(SourceError, "several versions"):
         pull_local(layout, folder, told.reporter, name="mine")
 
 

@@ -198,7 +198,7 @@ def test_no_space_is_told_with_the_arithmetic_before_anything_is_fetched(
     monkeypatch.setattr(disk, "free_bytes", lambda _folder: 200_000)
     with pytest.raises(NoSpaceError) as caught:
         pull(layout, published.entry, told.reporter, settings)
-    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, free are 200.0 kB" in caught.value.message
+    assert "151.6 kB to download + 150.0 kB to store = 301.6 kB, but 200.0 kB are free" in caught.value.message
     assert index.asked == []
     assert nothing_is_stored(layout)
 

@@ -280,7 +280,7 @@ class TestWhatCannotBeBuilt:
             check_buildable(self.large(site), profile, gpu, cache_slots(profile.slots))
         assert caught.value.message == (
             "the plan does not fit NVIDIA L4: 1.00 GB of weights + 1.76 GB of cache (16 slots of 1,100 rows) + "
-            f"1.07 GB for the runtime = 3.83 GB, there are {memory_mb / 1000:.2f} GB"
+            f"1.07 GB for the runtime = 3.83 GB, but {memory_mb / 1000:.2f} GB are available"
         )
         assert fits in caught.value.hint
         assert caught.value.exit_code == 4

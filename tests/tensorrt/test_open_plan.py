@@ -63,7 +63,7 @@ def test_a_truncated_or_longer_plan_is_refused(plan: Path, site: BuildInputs, ch
 
 def test_a_plan_with_a_changed_bit_is_refused(plan: Path, site: BuildInputs):
     damage(plan / PLAN, lambda content: content[:-1] + bytes([content[-1] ^ 1]))
-    with refused(IntegrityError, "built here"):
+    with refused(IntegrityError, "this box built"):
         open_plan(plan, site.manifest, L4)
 
 
@@ -71,7 +71,7 @@ def test_a_plan_in_place_of_another_is_refused(plan: Path, store: PlanStore, sit
     other = dataclasses.replace(site, profile=dataclasses.replace(site.profile, slots=2))
     second = ensure_plan(store, other, no_smoke, Heard()).folder
     # The sizes are compared first.
-    cause = "built here" if (second / PLAN).stat().st_size == (plan / PLAN).stat().st_size else "bytes"
+    cause = "this box built" if (second / PLAN).stat().st_size == (plan / PLAN).stat().st_size else "bytes"
     shutil.copyfile(second / PLAN, plan / PLAN)
     with refused(IntegrityError, cause):
         open_plan(plan, site.manifest, L4)
@@ -90,7 +90,7 @@ def test_a_link_is_refused(plan: Path, site: BuildInputs, tmp_path: Path):
 
 def test_a_plan_of_another_graph_is_refused(plan: Path, tmp_path: Path):
     other = make_plan_artefact(tmp_path / "other", seed=1)
-    with refused(UnsupportedError, "another graph"):
+    with refused(UnsupportedError, "the artefact's graph"):
         open_plan(plan, other, L4)
 
 

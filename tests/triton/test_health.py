@@ -125,7 +125,7 @@ def test_nobody_there_is_not_ready_and_has_no_version(tmp_path: Path):
             assert not await health.is_ready("tiny")
             with pytest.raises(UnavailableError):
                 await health.version()
-            with refused(EngineError, "round trip"):
+            with refused(EngineError, "test request"):
                 await health.prove_round_trip("tiny")
 
     asyncio.run(ask())

@@ -52,7 +52,7 @@ def test_a_program_that_cannot_be_linked_is_told():
 def test_a_silent_end_is_told_too_and_what_every_machine_without_a_gpu_says_is_no_reason(text: str):
     error = failure(text, "/r/triton.log")
     assert type(error) is EngineError
-    assert "it said nothing" in error.message
+    assert "it printed nothing" in error.message
     assert "/r/triton.log" in error.hint
 
 

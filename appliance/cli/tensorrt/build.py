@@ -49,7 +49,7 @@ def command(
 
     MODEL is the name of a model that was exported with a TensorRT preset. If a plan exists that fits the GPU, driver
     and options, the command builds nothing. Omitted options keep the existing plan's values, else the target's.
-    `appliance up` also builds a missing engine.
+    `appliance up` also builds a missing plan.
     """
     artefact = choose(box.layout, model, target or box.config.serve.target, preset)
     hardware = targets.get(artefact.manifest.target)

@@ -105,7 +105,7 @@ class Door:
         if names and _EVERY_OTHER in self._policy.certificates:
             return Principal(f"cert:{names[0]}", self._policy.certificates[_EVERY_OTHER])
         if names:
-            raise UnauthenticatedError("[access.certificates] lists no name of the client's certificate")
+            raise UnauthenticatedError("[access.certificates] contains no name of the client's certificate")
         raise UnauthenticatedError("the request has no API key", hint="send it as 'Authorization: Bearer KEY'")
 
     @contextlib.contextmanager

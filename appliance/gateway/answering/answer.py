@@ -74,7 +74,7 @@ class Answer(Generic[Piece]):
         """Return the first piece of an answer that has exactly one piece; raises as `read` does."""
         piece = await self.read()
         if piece is None:
-            raise EngineError("the engine ended the answer without saying why")
+            raise EngineError("the engine ended the answer and gave no reason")
         return piece
 
     async def write(self, writing: Awaitable[object]) -> None:

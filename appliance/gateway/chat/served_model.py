@@ -201,7 +201,7 @@ class ServedModel:
             raise RequestError(f"{param} is empty", param=param)
         if len(ids) >= limit:
             raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens; prompt plus completion can have {limit}", param=param
+                f"the prompt has {len(ids)} tokens; prompt plus completion can have at most {limit}", param=param
             )
         return ids
 

@@ -50,7 +50,7 @@ def check_tensors(message: Any) -> None:
     if raw:
         if len(raw) != len(message.inputs):
             raise RequestError(
-                f"{len(message.inputs)} inputs need as many raw_input_contents, not {len(raw)}",
+                f"there are {len(message.inputs)} inputs, but {len(raw)} raw_input_contents",
                 param="raw_input_contents",
             )
         for one, content in zip(message.inputs, raw, strict=True):
@@ -107,7 +107,7 @@ def _count(tensor: Any) -> int:
         RequestError: a dimension is negative, there are too many dimensions, or the type is unknown.
     """
     if tensor.datatype != _BYTES and tensor.datatype not in _ITEM_BYTES:
-        raise RequestError(f"{tensor.name}: the datatype {tensor.datatype!r} is not known", param=tensor.name)
+        raise RequestError(f"{tensor.name}: the datatype {tensor.datatype!r} is not supported", param=tensor.name)
     if len(tensor.shape) > _MAX_DIMENSIONS or any(size < 0 for size in tensor.shape):
         raise RequestError(
             f"{tensor.name}: the shape must have 0 to {_MAX_DIMENSIONS} sizes of 0 or more", param=tensor.name
@@ -119,7 +119,9 @@ def _check_raw(tensor: Any, content: bytes) -> None:
     count = _count(tensor)
     # Each element of a BYTES tensor contains its own length.
     if tensor.datatype != _BYTES and len(content) != count * _ITEM_BYTES[tensor.datatype]:
-        raise RequestError(f"{tensor.name}: {len(content)} bytes are not {count} elements", param=tensor.name)
+        raise RequestError(
+            f"{tensor.name}: the contents have {len(content)} bytes, which are not {count} elements", param=tensor.name
+        )
 
 
 def _check_typed(tensor: Any) -> None:
@@ -129,9 +131,9 @@ def _check_typed(tensor: Any) -> None:
     own = _TYPED.get(tensor.datatype)
     for field, _ in tensor.contents.ListFields():
         if field.name != own:
-            raise RequestError(f"{tensor.name}: {field.name} cannot hold {tensor.datatype}", param=tensor.name)
+            raise RequestError(f"{tensor.name}: {field.name} cannot contain {tensor.datatype}", param=tensor.name)
     if own is None or len(getattr(tensor.contents, own)) != count:
-        raise RequestError(f"{tensor.name}: the contents are not {count} elements", param=tensor.name)
+        raise RequestError(f"{tensor.name}: the contents do not have {count} elements", param=tensor.name)
 
 
 def _check_form(tensor: Any, ours: Tensor) -> None:
@@ -145,4 +147,4 @@ def _check_form(tensor: Any, ours: Tensor) -> None:
 
 def _check_element(name: str, content: bytes) -> None:
     if not is_one_element(content):
-        raise RequestError(f"{name} must be one element: a length of 4 bytes, and so many", param=name)
+        raise RequestError(f"{name} must be one element: its length as 4 bytes, then its bytes", param=name)

@@ -45,5 +45,5 @@ def status_error(code: grpc.StatusCode, details: str) -> ApplianceError:
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return UnavailableError("the model server is not reachable", hint="it is restarted when it crashes; try again")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineError("the request's time ran out")
+        return DeadlineError("the request's deadline passed")
     return tensors.error(details)

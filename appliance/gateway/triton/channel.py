@@ -39,7 +39,9 @@ class TritonChannel:
         try:
             target = self._held.enter_context(grpc_target(sockets))
         except OSError as error:
-            raise UnavailableError(f"{sockets}: {error.strerror}", hint="Triton's sockets must be there") from error
+            raise UnavailableError(
+                f"{sockets}: {error.strerror}", hint="this folder must contain Triton's sockets"
+            ) from error
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
 
     def unary(self, method: str, message: bytes, timeout_s: float) -> Any:

@@ -62,7 +62,7 @@ class TritonStream:
     def _check_finished(self, error: ApplianceError | None) -> None:
         """The stream has ended: raise an error unless there was a finish reason."""
         if not self._finished:
-            raise error or EngineError("the engine ended the completion without saying why")
+            raise error or EngineError("the engine ended the completion and gave no reason")
 
     async def _status_error(self) -> ApplianceError | None:
         code = await self._call.code()

@@ -41,7 +41,7 @@ class GenerateEncoder:
         """
         answers = [fields for fields in map(_fields, messages) if fields is not None]
         if len(answers) != 1:
-            raise EngineError(f"the model answered in {len(answers)} pieces, not in one")
+            raise EngineError(f"the model sent {len(answers)} responses, not one")
         return encode(answers[0]).encode()
 
 

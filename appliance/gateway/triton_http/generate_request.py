@@ -45,9 +45,9 @@ def generate_request(model: str, content: bytes, *, streams: bool) -> Any:
     asked |= parameters
     # Cached prefixes are reused within one principal. Only authentication decides the principal, never the request.
     if PRINCIPAL in asked:
-        raise RequestError(f"the input {PRINCIPAL!r} is the gateway's to set", param=PRINCIPAL)
+        raise RequestError(f"the input {PRINCIPAL!r} can be set only by the gateway", param=PRINCIPAL)
     if asked.get(_STREAM) in _ASKS_FOR_PIECES and not streams:
-        raise RequestError("generate answers in one piece", hint="use generate_stream", param=_STREAM)
+        raise RequestError("generate sends one response and cannot stream", hint="use generate_stream", param=_STREAM)
     message = service_pb2.ModelInferRequest(model_name=model, id=_id(asked.pop(_ID, "")))
     for name, value in asked.items():
         if name in _TENSORS:

@@ -33,7 +33,7 @@ async function ask(path, { body, signal } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, "The box does not answer. It may be restarting, or the network is gone.");
+    throw new Refusal(0, "The box does not answer. It may be restarting, or there is no network connection.");
   }
   if (response.ok) return response;
   const error = await response.json().then((said) => said.error, () => null);
@@ -66,7 +66,7 @@ export async function* chat(model, messages, signal) {
     if (choice?.finish_reason) yield { finish: choice.finish_reason };
     if (said.usage) yield { usage: said.usage };
   }
-  throw new Refusal(0, "The answer broke off: the box closed the connection.");
+  throw new Refusal(0, "The answer is incomplete: the box closed the connection.");
 }
 
 /** The data of each server-sent event. */
@@ -79,7 +79,7 @@ async function* events(stream) {
       piece = await reader.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Refusal(0, "The answer broke off: the connection was lost.");
+      throw new Refusal(0, "The answer is incomplete: the connection was lost.");
     }
     if (piece.done) return;
     const complete = (rest + piece.value).split("\n\n");

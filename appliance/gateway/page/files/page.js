@@ -120,7 +120,7 @@ async function receive(answer, model, messages) {
       }
     });
   } catch (failure) {
-    if (failure.name !== "AbortError") error = failure instanceof Refusal ? failure.message : "This page failed.";
+    if (failure.name !== "AbortError") error = failure instanceof Refusal ? failure.message : "An error occurred in this page.";
     if (failure instanceof Refusal) watch();
     else if (error) console.error(failure);
   } finally {
@@ -140,8 +140,8 @@ async function receive(answer, model, messages) {
 function noteOf({ stopped, broke, finish, usage, began }) {
   const notes = [];
   if (stopped) notes.push("stopped");
-  if (broke) notes.push("broke off");
-  if (finish === "length") notes.push("cut: the context is full");
+  if (broke) notes.push("incomplete: an error occurred");
+  if (finish === "length") notes.push("incomplete: the context is full");
   if (usage) notes.push(`${number(usage.completion_tokens)} tokens in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return notes.join(" · ");
 }
@@ -206,7 +206,7 @@ async function withKey(call) {
       const had = key.get();
       key.forget();
       showKey();
-      const why = had ? "The box does not take this key. " : "The box asks for a key. ";
+      const why = had ? "The box does not accept this key. " : "The box requires a key. ";
       if (!(await askForKey(why))) throw error;
     }
   }
@@ -214,7 +214,7 @@ async function withKey(call) {
 
 /** Shows the key field, and resolves to whether a key was given. */
 function askForKey(why) {
-  at("key-why").textContent = `${why}It stays in this tab, and is forgotten when you close it.`;
+  at("key-why").textContent = `${why}The key stays in this tab and is deleted when you close the tab.`;
   at("key-form").hidden = false;
   at("key").focus();
   answerKey?.(false);
@@ -234,8 +234,8 @@ function closeKey(given) {
 }
 
 function showKey() {
-  at("box-key").textContent = key.get() ? "in this tab" : "none";
-  at("key-enter").textContent = key.get() ? "Change it" : "Enter a key";
+  at("box-key").textContent = key.get() ? "stored in this tab" : "none";
+  at("key-enter").textContent = key.get() ? "Change the key" : "Enter a key";
   at("key-forget").hidden = !key.get();
 }
 
@@ -243,7 +243,7 @@ at("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const given = at("key").value.trim();
   if (!/^[\x21-\x7e]+$/.test(given)) {
-    at("key-why").textContent = "A key has letters, digits and signs, and no spaces.";
+    at("key-why").textContent = "A key contains only letters, digits and symbols, without spaces.";
     return;
   }
   key.set(given);
@@ -297,7 +297,7 @@ async function learnModels() {
   at("model").replaceChildren(...offered.map((model) => new Option(model.id, model.id)));
   if (offered.some((model) => model.id === chosen)) at("model").value = chosen;
   at("picker").hidden = offered.length < 2;
-  say(offered.length ? "" : "The box offers no model.");
+  say(offered.length ? "" : "The box serves no model.");
   showModel();
 }
 
