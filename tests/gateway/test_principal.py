@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2_grpc
 from appliance.errors import RequestError
 from appliance.gateway.kserve.request import PassedRequest
 from appliance.gateway.triton.tensors import in_name_of
-from appliance.inference.config import EngineConfig
+from appliance.inference.served import ServedModelSettings
 from appliance.inference.tensors import INPUTS, OUTPUTS
 from appliance.triton.repository import configuration
 from tests.gateway.harness import LoopThread
@@ -222,7 +222,7 @@ def gateway(
 ) -> Iterator[str]:
     """The address of a gateway before a real Triton, whose model tells the principal."""
     root = tmp_path_factory.mktemp("principal")
-    config = configuration(MODEL, Path("/nowhere"), EngineConfig())
+    config = configuration(ServedModelSettings(MODEL, Path("/nowhere")))
     with (
         IdentityTriton(root, MODEL, config, _PROGRAM) as server,
         gateway_before(server, loop_thread, artefacts) as address,
