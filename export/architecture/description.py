@@ -50,8 +50,8 @@ class FeedForward:
 class Layer:
     """One pre-norm decoder layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    prefix: prefix of its tensors' names, for example "model.layers.0".
-        prefix: what the names of its tensors begin with, for example "model.layers.0".
+    Attributes:
+        prefix: prefix of its tensors' names, for example "model.layers.0".
         attention: see Attention.
         feed_forward: see FeedForward.
     """

@@ -26,8 +26,8 @@ class SafetensorsCheckpoint:
         """Read the configuration and the headers of all safetensors files.
 
         Raises:
-            IntegrityError: a file is damaged or missing, or two files hold the same tensor.
             IntegrityError: a file is damaged or missing, or two files contain the same tensor.
+            UnsupportedError: the weights are not plain floats.
         """
         if CONFIG not in files:
             raise UnsupportedError(f"the model has no {CONFIG}", hint="a model with safetensors files needs this file")
