@@ -169,7 +169,7 @@ def remove_folder(folder: Path) -> None:
     """Delete the folder and its content.
 
     The folder is first renamed atomically: after a crash, the rest has a temporary name, and `folder` is never
-        incomplete.
+    incomplete.
     """
     aside = _temporary(folder)
     folder.rename(aside)

@@ -15,8 +15,7 @@ def isolate() -> None:
     """Remove PYTHONPATH's folders and the current folder from sys.path, and PYTHON* variables for child processes.
 
     Code that Python runs earlier is out of reach: PYTHONHOME, a `sitecustomize`, a folder named `appliance` with `-m`.
-        The
-    folder of this package stays on the path, because a working copy runs in place.
+    The folder of this package stays on the path, because a working copy runs in place.
     """
     ours = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib may be foreign
     foreign = {_real(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}

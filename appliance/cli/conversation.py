@@ -52,7 +52,7 @@ class Door:
         if not self.tls:
             return grpc.insecure_channel(self.address, options=_OPTIONS)
         credentials = grpc.ssl_channel_credentials(self.authority)
-        # The certificate has the machine's public name, and always localhost.
+        # The certificate has the host names that clients use, and always localhost.
         options = (*_OPTIONS, ("grpc.ssl_target_name_override", "localhost")) if self.authority else _OPTIONS
         return grpc.secure_channel(self.address, credentials, options=options)
 

@@ -75,7 +75,7 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
         )
     installed = [flavour for flavour in serving if importlib.util.find_spec(_MODULES[flavour])]
     unfit = []
-    # If none is installed, report the last one as missing: it installs from a wheel, if it serves the target.
+    # If none is installed, report the last one as missing: RTX installs from a wheel, if it serves the target.
     for flavour in installed or list(serving)[-1:]:
         found = load_tensorrt(flavour)
         if _is_within(found.version, serving[flavour]):

@@ -20,8 +20,7 @@ def prepare_backends(installation: Installation, folder: Path) -> Path:
     """Fill `folder` with links to the Python backend and the stub of the running Python; returns it.
 
     The folder contains no other backend, so Triton can load no other. A correct folder is not written again: a server
-        can
-    be restarted while the disk is full.
+    can be restarted while the disk is full.
     """
     python = folder / "python"
     links = {python / path.name: path for path in installation.backend.iterdir() if path.is_file()}

@@ -42,8 +42,7 @@ def umask_that_holds() -> Callable[[], None]:
     """Return what a child calls before its program, so that other users cannot open the files that it creates.
 
     It cannot fail: if the kernel or processor does not support the filter, it sets only the umask, and `narrow` does
-        the
-    rest.
+    the rest.
     """
     calls = _CALLS.get(platform.machine())
     program = _no_fchmod(calls[0], calls[2]) if calls else None

@@ -55,8 +55,7 @@ def render(repository: Path, models: Sequence[ServedModelSettings]) -> None:
     """Write the repository for exactly these models.
 
     A correct folder is not written again: a server can be restarted while the disk is full. The folder of a model that
-        is
-    no longer served is removed, because Triton loads all models that it finds.
+    is no longer served is removed, because Triton loads all models that it finds.
 
     Raises:
         MissingProgramError: the installation is incomplete.

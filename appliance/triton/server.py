@@ -145,8 +145,7 @@ class TritonServer:
         model_end = asyncio.create_task(self._child.wait_for_grandchild())
         try:
             await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
-            # The models of a killed server end with it, perhaps before we see the server's end. Report the server's end
-            # then.
+            # The models of a killed server end with it, perhaps before we see its own end: wait for that end briefly.
             await asyncio.wait({end}, timeout=_SERVERS_END_S)
             if end.done():
                 return str(end.result())
@@ -217,8 +216,7 @@ class TritonServer:
                 deadline = next_look + settings.start_timeout_s
                 while True:
                     loading = [model.name for model in settings.models if not await health.is_ready(model.name)]
-                    # A server that ignores our addresses never becomes ready there, and others could reach it
-                    # elsewhere.
+                    # A server that ignores our addresses never becomes ready there, and others could reach it.
                     if not loading or clock() >= next_look:
                         next_look = clock() + _LOOK_S
                         if sockets.listens_on(child.pid, paths) and not loading:

@@ -30,9 +30,8 @@ def owner(run: Path) -> str:
     """The id in the names of this root's files in /dev/shm. It is random, created once per boot, and stored in `run`.
 
     A path cannot be the id: two containers may have the same root path and share /dev/shm. The id alone is not enough:
-        a
-    copy of the root would have the same id, and would end the first box's server. So the file also stores the boot and
-    the file that it was written for, and is not valid elsewhere.
+    a copy of the root would have the same id, and would end the first box's server. So the file also stores the boot
+    and the file that it was written for, and is not valid elsewhere.
     """
     path = run / _OWNER_FILE
     with suppress(FileNotFoundError, ValueError):

@@ -55,8 +55,8 @@ class Rude:
                     for _ in range(Settings.max_body_bytes // _PIECE_BYTES):
                         writer.write(b"%x\r\n" % _PIECE_BYTES + b" " * _PIECE_BYTES + b"\r\n")
                         await writer.drain()
-                    # Only the last byte exceeds the limit: a byte that is sent after the box's answer would discard the
-                    # answer.
+                    # Only the last byte exceeds the limit: if bytes were sent after the box's answer, the client
+                    # would lose the answer.
                     writer.write(b"1\r\n \r\n")
                 self._note(what, await reader.read(_BEGINNING_BYTES))
             await asyncio.sleep(_PAUSE_S)

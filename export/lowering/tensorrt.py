@@ -63,8 +63,7 @@ class _Lowering(DecoderLowering):
         begin = self._nodes.node("Unsqueeze", [self._write_indices, self._axes(1)], "positions.begin")
         steps = self._range_over(self._ids, 1, "positions.steps")
         positions = self._nodes.node("Add", [begin, steps], "positions")
-        # A step may be padded beyond the context: padded rows have no meaning, but their positions must lie within the
-        # tables.
+        # A step may be padded beyond the context: padded rows have no meaning, but need positions within the tables.
         final = self._nodes.constant("positions.final", np.array(self._architecture.context_tokens - 1, np.int64))
         self._rotary_positions = self._nodes.node("Min", [positions, final], "positions.rotary")
         columns = self._range_over(self._pasts[0][0], 2, "mask.columns")
