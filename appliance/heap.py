@@ -1,4 +1,4 @@
-"""Settings of the C library's heap, which holds the weights that ONNX Runtime rearranged. They affect only speed."""
+"""Settings of the C library's heap, which holds weights that ONNX Runtime rearranged. They do not affect results."""
 
 from __future__ import annotations
 

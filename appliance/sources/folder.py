@@ -34,7 +34,7 @@ class LocalCheckpoint:
             extra: names of files that are needed besides the usual ones.
 
         Raises:
-            SourceError: the place does not exist, or has no weights, or has them in more than one format.
+            SourceError: the place does not exist, or has no weights, or more than one set of weights.
             UnsafeFormatError: the folder contains a pickle, code, or a link out of the folder.
         """
         if place.is_file() and place.suffix.lower() == ".gguf":

@@ -61,7 +61,7 @@ class Part:
         name: its name in messages.
         service: see Service.
         is_alive: whether it answers, for its watchdog.
-        may_be_busy: while it computes, the watchdog does not end it for missing answers at once.
+        may_be_busy: while it computes without answering, the watchdog waits longer before it ends the service.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Supervisor:
 
     async def _start_both(self) -> bool:
         """Start both parts concurrently; False when a signal came first."""
-        # Both checks come before both starts: if the gateway's port is taken, the model is not loaded for nothing.
+        # Both checks come before both starts: a taken port of the gateway fails before Triton loads the model.
         for kept in (self._triton, self._gateway):
             kept.service.check()
         starts = [asyncio.create_task(kept.service.start()) for kept in (self._triton, self._gateway)]
