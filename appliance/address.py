@@ -1,4 +1,4 @@
-"""A TCP address of ours: parsed, told from what others can reach, proved to be free. It keeps no socket open."""
+"""A TCP address: parses it, tells loopback from network addresses, checks that it is free. It keeps no socket open."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens; port 0 lets the kernel choose one."""
+    """The address of a listening server; with port 0, the kernel chooses a port."""
 
     host: str
     port: int
 
     @classmethod
     def from_text(cls, text: str) -> Address:
-        """Parse `host:port`; an IPv6 host stands in brackets.
+        """Parse `host:port`; an IPv6 host is in brackets.
 
         Raises:
-            UsageError: it has another form.
+            UsageError: the text is not such an address.
         """
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        # Digits are counted before they are a number: Python refuses some thousands of them.
+        # Limit the digits before int(): Python refuses to convert thousands of digits.
         is_port = port.isascii() and port.isdigit() and len(port) <= len(str(MAX_PORT)) and int(port) <= MAX_PORT
         if not colon or not is_port or not _is_host(host):
             raise UsageError(f"{text!r} is not a valid address", hint="write host:port, for example 127.0.0.1:8080")
@@ -38,7 +38,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the address."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -46,7 +46,7 @@ class Address:
 
     @property
     def names_a_host(self) -> bool:
-        """Whether it stands for one interface, not for all of them."""
+        """Whether the address means one interface, not all interfaces."""
         try:
             return not ipaddress.ip_address(self.host).is_unspecified
         except ValueError:
@@ -62,7 +62,7 @@ class Address:
         """Return the address if only this machine can reach it.
 
         Raises:
-            UsageError: others could reach it.
+            UsageError: other machines could reach it.
         """
         if not self.is_loopback:
             raise UsageError(
@@ -71,26 +71,26 @@ class Address:
         return self
 
     def check_free(self, purpose: str) -> Address:
-        """Return the address, with a free port in place of port 0; raises as `reserved` does."""
+        """Return the address, with a free port if the port is 0; raises as `reserved` does."""
         with self.reserved(purpose) as address:
             return address
 
     @contextlib.contextmanager
     def reserved(self, purpose: str) -> Iterator[Address]:
-        """Keep the port for a server of ours inside the block, and give the address, a free port in place of port 0.
+        """Reserve the port for our server within the block; yields the address, with a free port if the port is 0.
 
-        The socket that keeps it is bound and does not listen: the kernel gives the port to nobody who asks for any, and
-        a server that sets SO_REUSEADDR can still listen there, again and again.
+        The reserving socket is bound and does not listen. The kernel then gives the port to no program that asks for
+        any port, but a server that sets SO_REUSEADDR can listen there repeatedly.
 
         Raises:
-            PortTakenError: another process listens there; `purpose` says what we wanted it for.
-            UsageError: the address is not one of this machine.
+            PortTakenError: another process listens there; the message names `purpose`.
+            UsageError: this machine does not have the address.
         """
         with contextlib.ExitStack() as held:
             try:
                 keeper = self._bound(held)
                 address = Address(self.host, keeper.getsockname()[1])
-                # One that listens beside ours shows itself here alone.
+                # If another program also listens there, only listen() fails.
                 with contextlib.ExitStack() as briefly:
                     address._bound(briefly).listen(1)
             except OSError as error:
@@ -105,7 +105,7 @@ class Address:
     def _bound(self, held: contextlib.ExitStack) -> socket.socket:
         family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
         bound = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
-        # As servers do it: a port whose last connections are still in TIME_WAIT counts as free.
+        # Servers do the same: a port whose last connections are in TIME_WAIT is free.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((self.host, self.port))
         return bound
@@ -115,7 +115,7 @@ class Address:
 
 
 def _is_host(host: str) -> bool:
-    """Whether the resolver takes it. It raises no error of ours for what it does not take."""
+    """Whether the resolver accepts the host; it raises no ApplianceError if not."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""A log file that never grows past a limit, with the one before it beside it. A full disk loses lines, nothing else."""
+"""A log file with a size limit; the previous file is kept beside it. If the disk is full, only log lines are lost."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ LIMIT_BYTES = 16 << 20
 
 
 class BoundedLog:
-    """Takes the output of one child: at most `LIMIT_BYTES` in the file, and as many in `<name>.1`."""
+    """Stores the output of one child: at most `LIMIT_BYTES` in the file, and as many in `<name>.1`."""
 
     def __init__(self, path: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Open the file, to go on at its end.
+        """Open the file to append to it.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -24,7 +24,7 @@ class BoundedLog:
         self._descriptor: int | None = self._open()
 
     def write(self, content: bytes) -> None:
-        """Add to the file; what has no place on the disk is lost, and its size is told as soon as there is one."""
+        """Append to the file. If the disk is full, the content is lost; the number of lost bytes is logged later."""
         try:
             self._turn_over(len(content))
             if self._lost_bytes:
@@ -35,13 +35,13 @@ class BoundedLog:
             self._lost_bytes += len(content)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _turn_over(self, more_bytes: int) -> None:
-        """Put a file aside that would grow too large. One that was left closed by a fault is opened again."""
+        """Rotate the file before it exceeds the limit. If an earlier fault left it closed, open it again."""
         if self._descriptor is not None and os.fstat(self._descriptor).st_size + more_bytes > self._limit_bytes:
             self.close()
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
@@ -56,7 +56,7 @@ class BoundedLog:
             left = left[os.write(self._descriptor, left) :]
 
     def _open(self) -> int:
-        """Open it for the box's user alone, also where an earlier version left it open: it says who asked what for."""
+        """Open the file with mode 0600, also if an earlier version left it readable: the log records the requests."""
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)
         return descriptor

@@ -1,6 +1,6 @@
-"""A child process that ends with us: started in a session of its own, its output in a log, its whole group ended.
+"""A child process that ends with its parent: it has its own session and log, and its whole process group is ended.
 
-Its output comes through a pipe: the log stays bounded while it runs, and a full disk is no error of the child's.
+Its output goes through a pipe: the log has a size limit, and a full disk causes no error in the child.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from appliance.within import within
 
 _PR_SET_PDEATHSIG = 1
 _PIECE_BYTES = 64 << 10
-# As much as the kernel gives without privileges: a child that says much waits for nobody while we are busy.
+# The maximum without privileges: a child with much output does not block while we are busy.
 _PIPE_BYTES = 1 << 20
 _LAST_OUTPUT_S = 1.0
-# A program that leaves SIGTERM to the kernel ends by it.
+# A program that does not handle SIGTERM is ended by it.
 _AS_ASKED = (0, -signal.SIGTERM)
-# Looked up before any fork: the child may only call what is safe there.
+# Loaded before any fork: after a fork, the child may call only async-signal-safe functions.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,15 +64,15 @@ class Child:
         folder: Path | None = None,
         before: Callable[[], None] | None = None,
     ) -> Child:
-        """Start a program; it must be called from the main thread, whose end is the child's end.
+        """Start a program. Call this from the main thread: the child ends when that thread ends.
 
         Args:
-            name: what messages call it.
+            name: its name in messages.
             command: program and arguments.
             log: its output is appended here, see BoundedLog.
-            environment: its variables; None passes ours on.
-            folder: where it runs; None: where we do.
-            before: what it runs before its program; it must do no more than a few calls of the system.
+            environment: its environment variables; None means ours.
+            folder: its working directory; None means ours.
+            before: called in the child before its program; it must make only a few system calls.
 
         Raises:
             OSError: the program or the log cannot be opened.
@@ -86,7 +86,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.end,
                 stderr=output.end,
-                # Ctrl-C at the terminal reaches us alone: we say who ends first.
+                # Ctrl-C on the terminal reaches only the parent, which decides the order of shutdown.
                 start_new_session=True,
                 preexec_fn=dies_with(os.getpid(), before),
             )
@@ -99,23 +99,23 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also the id of its group."""
+        """The child's process id, which is also the id of its group."""
         return self._running.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended, as far as we have noticed."""
+        """Whether the child runs, as far as the parent has noticed."""
         return self._running.returncode is None
 
     async def wait(self) -> Exit:
-        """Wait for its end; what it started is ended too."""
+        """Wait until the child ends, then end the rest of its process group."""
         status = await self._running.wait()
         self._signal_group(signal.SIGKILL)
         await self._output.wait_complete()
         return Exit(status)
 
     async def wait_for_grandchild(self) -> None:
-        """Wait until one of the processes that it runs now ends; for ever if the kernel cannot tell."""
+        """Wait until one of the child's current children ends; without pidfds, wait for ever."""
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         descriptors = []
@@ -131,7 +131,7 @@ class Child:
                 os.close(descriptor)
 
     async def stop(self, grace_s: float) -> str:
-        """Ask it to end; after `grace_s` seconds end it. Returns what went wrong; empty if nothing did."""
+        """Send SIGTERM; after `grace_s` seconds, kill the group. Returns what went wrong, or an empty string."""
         if not self.is_running:
             await self.kill()
             return ""
@@ -145,7 +145,7 @@ class Child:
         return "" if ended.status in _AS_ASKED else str(ended)
 
     async def kill(self) -> Exit:
-        """End it and all that it started, at once."""
+        """Kill the child and its process group immediately."""
         self._signal_group(signal.SIGKILL)
         return await self.wait()
 
@@ -155,7 +155,7 @@ class Child:
 
 
 class _Output:
-    """The pipe from a child to its log. `end` is the child's end, which whoever started it closes here."""
+    """The pipe from a child to its log. `end` is the child's end; the parent closes its copy after the start."""
 
     def __init__(self, log: BoundedLog) -> None:
         self._log = log
@@ -168,13 +168,13 @@ class _Output:
         self._loop.add_reader(self._reading, self._read)
 
     async def wait_complete(self) -> None:
-        """Wait for the end of the output. A process that left the child's group may hold it open: that is not ours."""
+        """Wait for the end of the output, but only briefly: a process that left the child's group may hold it open."""
         with suppress(asyncio.TimeoutError):
             await within(_LAST_OUTPUT_S, self._complete.wait())
         self.close()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if not self._complete.is_set():
             self._complete.set()
             self._loop.remove_reader(self._reading)
@@ -191,17 +191,17 @@ class _Output:
 
 
 def dies_with(parent: int, before: Callable[[], None] | None = None) -> Callable[[], None]:
-    """What a child runs before its program, so that the end of our main thread is its end.
+    """Return a preexec function, which makes the child end with the parent's main thread.
 
     Args:
-        parent: our id.
-        before: what else it runs then.
+        parent: the parent's process id.
+        before: called in the child too.
     """
 
     def in_the_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            # The parent ended between the fork and the line above.
+            # The parent ended between fork and prctl.
             os._exit(1)
         if before is not None:
             before()

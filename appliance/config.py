@@ -1,4 +1,4 @@
-"""The box's configuration: one TOML file into frozen dataclasses. It refuses unknown keys and wrong types by name."""
+"""The box's configuration: reads one TOML file into frozen dataclasses. Errors name unknown keys and wrong types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from appliance.document import Bounds, from_document, from_toml
 from appliance.errors import UsageError
 
 _ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the gateway alone; delete the line"
-# Keys of earlier versions -> what to do about them.
+# Keys of earlier versions -> instruction for the user.
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
 
@@ -146,10 +146,10 @@ class Config:
 
     @classmethod
     def load(cls, path: Path) -> Config:
-        """Read the file; an absent one gives the defaults.
+        """Read the file; without a file, all values are the defaults.
 
         Raises:
-            UsageError: unreadable, not TOML, or a key or value is wrong.
+            UsageError: the file is unreadable or not TOML, or a key or value is wrong.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Config:
-        """Parse what `to_json` wrote; `origin` names it in messages.
+        """Parse the output of `to_json`; `origin` names it in messages.
 
         Raises:
             UsageError: not JSON, or a key or value is wrong.
@@ -182,7 +182,7 @@ class Config:
         return from_document(cls, document, origin)
 
     def to_json(self, *names: str) -> str:
-        """These sections for another process; keys at their defaults are left out."""
+        """Serialise these sections for another process, without keys that have their default."""
         return json.dumps({name: _given(getattr(self, name)) for name in names})
 
 
@@ -196,7 +196,7 @@ def _given(section: Any) -> dict[str, Any]:
 
 
 def reference() -> str:
-    """The configuration reference as Markdown; `docs/configuration.md` holds it."""
+    """The configuration reference in Markdown, which `docs/configuration.md` contains."""
     lines = [
         "# Configuration",
         "",

@@ -1,4 +1,4 @@
-"""What a disk has left: for a running box's small files, and for work that is about to begin. It writes nothing."""
+"""The free space of a disk: for a running box's small files, and for work that is about to start."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from appliance.errors import NoSpaceError
 from appliance.sizes import size
 
-# A state file, a socket, the end of a log: less than this is none.
+# A state file, a socket, the end of a log: a disk with less free space counts as full.
 _NEEDED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Disk:
-    """What a file system has left for users.
+    """The free space of a file system for users.
 
     Attributes:
-        free_bytes: for content.
-        is_full: no file can be made or grow.
+        free_bytes: free bytes.
+        is_full: no file can be created or grow.
     """
 
     free_bytes: int
@@ -28,14 +28,14 @@ class Disk:
 
     @classmethod
     def of(cls, folder: Path) -> Disk:
-        """The one that the folder is on.
+        """The file system of the folder.
 
         Raises:
-            OSError: the folder is absent.
+            OSError: the folder does not exist.
         """
         found = os.statvfs(folder)
         free_bytes = found.f_bavail * found.f_frsize
-        # Some file systems count no files, and say that they have none.
+        # Some file systems do not count files, and report zero.
         has_files = found.f_favail > 0 or found.f_files == 0
         return cls(free_bytes, is_full=free_bytes < _NEEDED_BYTES or not has_files)
 
@@ -46,8 +46,8 @@ class Need:
 
     Attributes:
         what: the step, as a verb: "download".
-        folder: where it writes; it may not exist yet.
-        size_bytes: how much, at most.
+        folder: the folder that it writes to; it need not exist yet.
+        size_bytes: maximum number of bytes.
     """
 
     what: str
@@ -56,16 +56,16 @@ class Need:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free to us on the disk of the folder, which must exist."""
+    """Free bytes for this user on the folder's disk; the folder must exist."""
     return Disk.of(folder).free_bytes
 
 
 def check_space(needs: Sequence[Need], otherwise: str = "move the folders with --root and APPLIANCE_CACHE") -> None:
-    """Compare what will be written with what is free, disk by disk, before any work starts.
+    """Check that the free space of each disk is enough for all needs, before any work starts.
 
     Args:
-        needs: all steps; those that write to one disk add up.
-        otherwise: what helps beside freeing space, for the hint.
+        needs: all steps; the needs on one disk are added.
+        otherwise: for the hint, what to do besides freeing space.
 
     Raises:
         NoSpaceError: a disk is too small; the message has the arithmetic.

@@ -1,7 +1,7 @@
-"""Documents into frozen dataclasses: what is unknown, missing, of a wrong type or out of range is named by its key.
+"""Parses documents into frozen dataclasses. Errors name each unknown, missing, mistyped or out-of-range key.
 
-The configuration, the catalogue and the targets are read so. docs/decisions/one-reader-of-settings.md says why it is
-our own.
+It reads the configuration, the catalogue and the targets. docs/decisions/one-reader-of-settings.md has the reason for
+our own parser.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _BOUNDS = "bounds"
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a value may be, beside its type.
+    """The limits of a value, besides its type.
 
     Attributes:
-        least, most: of a number, or of the length of a list.
-        pattern: what all of a text must match; without one it must not be blank.
-        meaning: the pattern in words.
+        least, most: limits of a number, or of the length of a list.
+        pattern: a text must match it completely; without a pattern, the text must not be blank.
+        meaning: description of the pattern for messages.
     """
 
     least: float = 1
@@ -45,7 +45,7 @@ class Bounds:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """For `dataclasses.field`."""
+        """The metadata for `dataclasses.field`."""
         return {_BOUNDS: self}
 
 
@@ -56,7 +56,7 @@ def from_toml(kind: type[Value], text: str, origin: str, former: Mapping[str, st
     """Parse TOML text; see `from_document`."""
     try:
         document = tomllib.loads(text)
-    # Besides its own error, for a number of thousands of digits and for tables without end.
+    # ValueError includes numbers of thousands of digits; RecursionError is raised for deeply nested tables.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{origin} is not TOML: {error}") from error
     return from_document(kind, document, origin, former)
@@ -65,14 +65,15 @@ def from_toml(kind: type[Value], text: str, origin: str, former: Mapping[str, st
 def from_document(
     kind: type[Value], document: Any, origin: str, former: Mapping[str, str] = MappingProxyType({})
 ) -> Value:
-    """Make a dataclass, and those in its fields, from the values of a parsed document.
+    """Create a dataclass, and the dataclasses in its fields, from a parsed document.
 
     Args:
-        kind: the dataclass. A field has a scalar, a choice (a Literal or an Enum), another dataclass, a tuple of these,
-            or a table of them by name; each may be None, too, and is so where it is absent and has no default.
+        kind: the dataclass. A field is a scalar, a choice (a Literal or an Enum), another dataclass, a tuple of these,
+            or
+            a table of them by name. Each may also be None, which is the value of a missing key without a default.
         document: plain values.
         origin: names the file in messages.
-        former: keys of earlier versions -> what to do about them.
+        former: keys of earlier versions -> instruction for the user.
 
     Raises:
         UsageError: a key or value is wrong.
@@ -105,7 +106,7 @@ def _is_required(option: Field[Any]) -> bool:
 
 
 def _optional(hint: Any) -> tuple[Any, bool]:
-    """The type of a value that is there, and whether it may be absent."""
+    """The type of a present value, and whether the value may be missing."""
     if get_origin(hint) not in {Union, types.UnionType}:
         return hint, False
     (present,) = (kind for kind in get_args(hint) if kind is not types.NoneType)
@@ -136,10 +137,10 @@ def _value(hint: Any, value: Any, bounds: Bounds, origin: str, name: str, former
 
 
 def _scalar(hint: Any, value: Any, bounds: Bounds) -> Any:
-    """A number, a text, a truth or one of a choice.
+    """Check a number, a text, a boolean or a choice.
 
     Raises:
-        ValueError: it is something else; the message reads on after the value's name.
+        ValueError: the value is something else; the message continues after the value's name.
     """
     if hint is int:
         return whole(value, least=int(bounds.least), most=bounds.most)

@@ -1,6 +1,6 @@
-"""Every durable write: create, replace, append, stream, swap a link; the file and its folder are synced.
+"""All durable writes: create, replace, append, stream, swap a link. Each syncs the file and its folder.
 
-A reader sees the old content or the new, never half of either. It refuses to overwrite where it was told to create.
+A reader sees the complete old or the complete new content. `create` does not overwrite.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
+    """Make the folder's entries durable (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -27,7 +27,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder and its missing parents, each made durable in its own parent. Existing ones are kept."""
+    """Create the folder and its missing parents durably. Existing folders are kept."""
     missing: list[Path] = []
     while not folder.exists():
         missing.append(folder)
@@ -43,10 +43,10 @@ def _temporary(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Staged:
-    """A file being written under a temporary name, which `publish` gives its own name.
+    """A file that is written under a temporary name; `publish` renames it to its final name.
 
     Attributes:
-        stream: what is written to.
+        stream: stream of the content.
         temporary: its path until it is published.
     """
 
@@ -54,10 +54,10 @@ class Staged:
     temporary: Path
 
     def publish(self, path: Path, mode: int = 0o644, *, exclusive: bool = False) -> None:
-        """Sync the content and make it appear at `path`, on the same file system.
+        """Sync the content and rename the file to `path`, on the same file system.
 
         Raises:
-            FileExistsError: `exclusive`, and `path` exists; it is left as it was.
+            FileExistsError: `exclusive`, and `path` exists; the existing file is unchanged.
         """
         self.stream.flush()
         os.fchmod(self.stream.fileno(), mode)
@@ -72,7 +72,7 @@ class Staged:
 
 @contextmanager
 def staging(path: Path) -> Iterator[Staged]:
-    """Open a temporary file beside `path`. What is not published when the block ends is gone."""
+    """Open a temporary file beside `path`. If it is not published within the block, it is deleted."""
     make_folder(path.parent)
     temporary = _temporary(path)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -86,15 +86,15 @@ def staging(path: Path) -> Iterator[Staged]:
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o644, *, exclusive: bool = False) -> Iterator[BinaryIO]:
-    """Give a stream whose content becomes `path` when the block ends, and never if it raises.
+    """Yield a stream; its content becomes `path` when the block ends, but not if the block raises.
 
     Args:
-        path: where the content goes; its folder is made when absent.
+        path: path of the content; its folder is created if missing.
         mode: the file's permission bits.
-        exclusive: refuse to replace an existing file.
+        exclusive: do not replace an existing file.
 
     Raises:
-        FileExistsError: `exclusive`, and `path` exists by the time the content is complete.
+        FileExistsError: `exclusive`, and `path` exists when the content is complete.
     """
     with staging(path) as staged:
         yield staged.stream
@@ -102,23 +102,23 @@ def replacing(path: Path, mode: int = 0o644, *, exclusive: bool = False) -> Iter
 
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` at `path` in one step, whatever was there."""
+    """Write `content` to `path` atomically, replacing an existing file."""
     with replacing(path, mode) as stream:
         stream.write(content)
 
 
 def create(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` at `path` in one step.
+    """Write `content` to a new file `path` atomically.
 
     Raises:
-        FileExistsError: `path` exists; it is left as it was.
+        FileExistsError: `path` exists; the existing file is unchanged.
     """
     with replacing(path, mode, exclusive=True) as stream:
         stream.write(content)
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add `content` at the end of `path` with one write; the file is made when absent."""
+    """Append `content` to `path` with one write; the file is created if missing."""
     make_folder(path.parent)
     is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -134,7 +134,7 @@ def append(path: Path, content: bytes) -> None:
 
 
 def swap_link(link: Path, target: str) -> None:
-    """Point the symbolic link at `target` (as written into the link) in one step."""
+    """Point the symbolic link at `target` (as written into the link) atomically."""
     make_folder(link.parent)
     temporary = _temporary(link)
     temporary.symlink_to(target)
@@ -147,10 +147,10 @@ def swap_link(link: Path, target: str) -> None:
 
 
 def publish_folder(staged: Path, folder: Path) -> None:
-    """Sync everything under `staged`, then rename it to `folder`, which must be absent or empty.
+    """Sync everything under `staged`, then rename it to `folder`, which must be missing or empty.
 
     Raises:
-        OSError: `folder` holds something, or lies on another file system than `staged`.
+        OSError: `folder` is not empty, or is on another file system than `staged`.
     """
     for parent, _, names in os.walk(staged):
         for name in names:
@@ -166,9 +166,10 @@ def publish_folder(staged: Path, folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete the folder and all in it.
+    """Delete the folder and its content.
 
-    It loses its name first, in one step: a crash leaves the rest under a temporary name, never half of it at `folder`.
+    The folder is first renamed atomically: after a crash, the rest has a temporary name, and `folder` is never
+    incomplete.
     """
     aside = _temporary(folder)
     folder.rename(aside)
@@ -177,7 +178,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete the file durably; an absent one is no error."""
+    """Delete the file durably; a missing file is no error."""
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)

@@ -1,26 +1,26 @@
-"""Every failure the appliance reports, split by who must act. It does no I/O and maps nothing to HTTP or gRPC.
+"""All failures that the appliance reports, grouped by who must act. HTTP and gRPC codes are mapped elsewhere.
 
 ApplianceError
-├── OperatorError            the person at the keyboard can mend it
-│   ├── UsageError           wrong words on the command line or in the configuration        exit 2
+├── OperatorError            the operator can mend it
+│   ├── UsageError           wrong option, argument or configuration key                    exit 2
 │   ├── UnknownModelError    no such model, artefact, target or preset                      exit 3
 │   ├── NoSpaceError         disk or memory too small for the work                          exit 4
 │   ├── MissingProgramError  Triton (or a library) is not installed, or too old             exit 5
 │   ├── PortTakenError       an address is in use                                           exit 6
 │   └── NotPermittedError    this user may not read or write a file of the box              exit 14
-├── SourceError              the place that weights come from did not deliver               exit 7
-├── IntegrityError           bytes are not what was promised; treat it as an attack         exit 8
+├── SourceError              a source of model weights is unreachable or incomplete         exit 7
+├── IntegrityError           bytes differ from the expected ones; treat it as an attack     exit 8
 │   └── UnsafeFormatError    a format that can run code or read files (pickle, external data)
-├── UnsupportedError         the checkpoint or graph has something we refuse to guess at    exit 9
+├── UnsupportedError         the checkpoint or graph has an unsupported feature             exit 9
 ├── QualityError             an export missed its preset's tolerance                        exit 10
-├── RequestError             a client's request cannot be honoured as written               exit 11
-│   ├── PromptTooLongError   prompt and completion do not fit the context
-│   └── OverloadedError      no room now; try again later
+├── RequestError             a client's request is invalid or not supported                 exit 11
+│   ├── PromptTooLongError   prompt and completion exceed the context
+│   └── OverloadedError      the box is at a limit; try again later
 └── EngineError              the engine, Triton or the gateway failed                       exit 12
-    ├── DeviceLostError      the GPU answers nothing any more, until the process is new
-    ├── UnavailableError     it is not running or not yet ready                             exit 13
+    ├── DeviceLostError      the GPU failed; only a new process can use it again
+    ├── UnavailableError     a part is not running or not yet ready                         exit 13
     ├── DeadlineError        the request's deadline passed
-    └── ForcedEndError       a part did not stop when asked and was ended                   exit 15
+    └── ForcedEndError       a process did not stop in time and was killed                  exit 15
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ApplianceError(Exception):
 
 
 def with_exit_code(status: int) -> type[ApplianceError] | None:
-    """The error that ends a program of ours with this status, the most general one; None if none does."""
+    """The most general error with this exit status of the command line; None if no error has it."""
     waiting = list(ApplianceError.__subclasses__())
     while waiting:
         kind = waiting.pop(0)

@@ -1,6 +1,6 @@
-"""How to install what an extra brings, read from the metadata of the installed appliance. It installs nothing.
+"""The commands that install an extra's packages, from the metadata of the installed appliance. It installs nothing.
 
-No command names the appliance itself: on the public index that name belongs to another project.
+The commands do not name the appliance itself: on the public index that name belongs to another project.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def install_command(extra: str, *, replaces: str = "") -> str:
     """Return the shell command that installs an extra's packages into the running Python's environment.
 
     Args:
-        extra: its name in pyproject.toml.
-        replaces: a package that must be removed first, because the extra's packages stand in for it.
+        extra: the extra's name in pyproject.toml.
+        replaces: a package to remove first, because the extra's packages replace it.
     """
     pip = shlex.join([sys.executable, "-m", "pip"])
     remove = f"{pip} uninstall --yes {replaces} && " if replaces else ""
@@ -27,7 +27,7 @@ def install_command(extra: str, *, replaces: str = "") -> str:
 
 
 def packages(extra: str) -> list[str]:
-    """Return the requirements that an extra adds on this Python, without their markers."""
+    """Return the requirements of an extra on this Python, without their markers."""
     found = map(Requirement, metadata.requires(_DISTRIBUTION) or ())
     return [f"{line.name}{line.specifier}" for line in found if _is_added(line, extra)]
 

@@ -1,4 +1,4 @@
-"""Asks a server of ours on this machine one short question over HTTP. No TLS, no redirects, no proxies, no pool."""
+"""Sends one short HTTP request to a server of ours on this machine. No TLS, no redirects, no proxies, no pool."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TIMEOUT_S = 2.0
 
 
 async def get(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str] | None:
-    """Return status and body, or None if nobody answers in time; a Path is a Unix socket's."""
+    """Return status and body, or None without an answer in time; a Path is the path of a Unix socket."""
     with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
         return await within(timeout_s, _get(address, path))
     return None
 
 
 async def status_of(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> int | None:
-    """Return the status alone, or None if nobody answers in time."""
+    """Return only the status, or None without an answer in time."""
     answer = await get(address, path, timeout_s)
     return answer[0] if answer else None
 
@@ -34,14 +34,14 @@ async def _get(address: Address | Path, path: str) -> tuple[int, str]:
     else:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
-        # HTTP/1.0: the body ends with the connection, and is never chunked.
+        # HTTP/1.0: the body ends with the connection and is never chunked.
         writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         await writer.drain()
         answer = await reader.read(_MAX_BYTES)
         while piece := await reader.read(_MAX_BYTES - len(answer)):
             answer += piece
     finally:
-        # A transport that is closed waits until all is sent, also beyond the end of its loop.
+        # close() would wait until all is sent, even beyond the end of the event loop.
         writer.transport.abort()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body.decode(errors="replace")

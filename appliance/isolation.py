@@ -1,6 +1,6 @@
-"""Keeps foreign modules out of our programs: those of PYTHONPATH and of the folder that a program was started in.
+"""Keeps foreign modules out of our programs: modules from PYTHONPATH and from the current folder.
 
-It imports only what every Python has loaded before it runs a line of ours, and must be imported before all else.
+It imports only modules that Python has already loaded at its start, and must be imported first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ _PREFIX = "PYTHON"
 
 
 def isolate() -> None:
-    """Take PYTHONPATH's folders and the current one off the path, and PYTHON* variables from our children.
+    """Remove PYTHONPATH's folders and the current folder from sys.path, and PYTHON* variables for child processes.
 
-    What Python runs before us is beyond us: PYTHONHOME, a `sitecustomize`, a folder named `appliance` with `-m`. The
-    folder that this very package comes from stays: a working copy is run in place.
+    Code that Python runs earlier is out of reach: PYTHONHOME, a `sitecustomize`, a folder named `appliance` with `-m`.
+    The folder of this package stays on the path, because a working copy runs in place.
     """
     ours = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib may be foreign
     foreign = {_real(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder}

@@ -1,4 +1,4 @@
-"""Every path the appliance uses, derived from one root. It creates nothing and reads nothing."""
+"""All paths of the appliance, derived from one root. It reads and creates nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SYSTEM_ROOT = Path("/var/lib/appliance")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lives under one root folder, and where downloads are cached.
+    """The paths under one root folder, and the cache of downloads.
 
     Attributes:
         root: state of this box.
@@ -26,7 +26,7 @@ class Layout:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], root: Path | None = None) -> Layout:
-        """Resolve the root: the argument, APPLIANCE_ROOT, /var/lib/appliance if it exists, or XDG's data home."""
+        """Choose the root: the argument, APPLIANCE_ROOT, /var/lib/appliance if it exists, or XDG's data home."""
         home = Path(environ.get("HOME") or Path("~").expanduser())
         if root is None and environ.get("APPLIANCE_ROOT"):
             root = Path(environ["APPLIANCE_ROOT"])
@@ -41,12 +41,12 @@ class Layout:
 
     @property
     def config_file(self) -> Path:
-        """The box's configuration; absent means defaults."""
+        """The box's configuration; without this file, the defaults apply."""
         return self.root / "appliance.toml"
 
     @property
     def catalogue(self) -> Path:
-        """Catalogue entries of the site's own, one TOML file a model."""
+        """The site's own catalogue entries, one TOML file per model."""
         return self.root / "catalogue"
 
     @property
@@ -56,26 +56,26 @@ class Layout:
 
     @property
     def models(self) -> Path:
-        """One JSON file a pulled model: which stored digests make it up."""
+        """One JSON file per pulled model, with the digests of its files."""
         return self.root / "models"
 
     @property
     def artefacts(self) -> Path:
-        """Installed artefacts: `<artefacts>/<model>/<target>-<preset>/` has the releases of one."""
+        """Installed artefacts: `<artefacts>/<model>/<target>-<preset>/` contains the releases of one artefact."""
         return self.root / "artefacts"
 
     @property
     def exports(self) -> Path:
-        """Artefacts in plain folders, by hand or by an earlier version: `<exports>/<model>/<target>-<preset>/`."""
+        """Artefacts in plain folders, made by hand or by an earlier version: `<exports>/<model>/<target>-<preset>/`."""
         return self.root / "exports"
 
     def plain_artefact(self, model: str, target: str, preset: str) -> Path:
-        """Where one artefact lies that came in a plain folder."""
+        """The plain folder of one artefact."""
         return self.exports / check_name(model, "model") / variant(target, preset)
 
     @property
     def engines(self) -> Path:
-        """Plans of TensorRT that were built on this box, and what building them needs."""
+        """TensorRT plans that were built on this box, and the files that builds need."""
         return self.root / "engines"
 
     @property
@@ -85,12 +85,12 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """State of the running box: pids, ports, logs. Empty when nothing runs."""
+        """State of the running box: pids, ports, logs. Empty when the box does not run."""
         return self.root / "run"
 
     @property
     def keys(self) -> Path:
-        """The API keys: ids and digests, never a secret."""
+        """The API keys: ids and digests, without the secrets."""
         return self.root / "keys" / "keys.json"
 
     @property
@@ -100,17 +100,17 @@ class Layout:
 
     @property
     def edge_llm(self) -> Path:
-        """Python of the environment that holds TensorRT Edge-LLM, if the operator made one."""
+        """The Python of TensorRT Edge-LLM's environment, if the operator created one."""
         return self.root / "edge-llm" / "bin" / "python"
 
     @property
     def gateway_socket(self) -> Path:
-        """The gateway's own Unix socket, for this machine's operator."""
+        """The gateway's Unix socket for the operator of this machine."""
         return self.run / "gateway.sock"
 
     @property
     def triton_sockets(self) -> Path:
-        """The folder of Triton's Unix sockets, closed to other users."""
+        """The folder of Triton's Unix sockets, which other users cannot enter."""
         return self.run / "triton"
 
     @property
@@ -120,5 +120,5 @@ class Layout:
 
     @property
     def stages(self) -> Path:
-        """Results of export stages, keyed by the digest of all that went into them."""
+        """Results of export stages, keyed by the digest of all their inputs."""
         return self.cache / "stages"

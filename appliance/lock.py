@@ -1,4 +1,4 @@
-"""Advisory locks between processes. The kernel drops them when their holder dies, so none is ever stale."""
+"""Advisory locks between processes. The kernel releases them when their holder dies, so no lock is ever stale."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from appliance import durable
 
 @contextmanager
 def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock file alone while the block runs.
+    """Hold the lock file exclusively while the block runs.
 
     Args:
-        path: the lock file, made when absent and left in place.
-        waiting: called once when another process has to be waited for.
+        path: the lock file, created if missing and left in place.
+        waiting: called once if another process holds the lock.
     """
     durable.make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -35,10 +35,10 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Keep the folder from being removed by `if_unused` while the block runs; any number of processes can.
+    """Prevent `if_unused` from reporting the folder as unused, while the block runs; many processes can do so.
 
     Raises:
-        FileNotFoundError: it is gone already.
+        FileNotFoundError: the folder does not exist any more.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -50,7 +50,7 @@ def in_use(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def if_unused(folder: Path) -> Iterator[bool]:
-    """Tell whether nobody uses the folder. If so, whoever wants to use it waits until the block ends."""
+    """Yield whether no process uses the folder. If so, a process that wants to use it waits until the block ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:

@@ -1,7 +1,7 @@
-"""Main memory, as Linux counts it: what a process holds, pages of mapped files included, and what it may still take.
+"""Main memory as Linux counts it: resident memory of a process, mapped files included, and available memory.
 
-The peak is of the program that runs in the process now. It is not `getrusage`'s: that one survives exec, so a program
-that a large one started begins with the peak of its parent.
+The peak is that of the program that the process runs now. `getrusage`'s peak survives exec: a program that a large
+process started would begin with its parent's peak.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-# Two files that hold the limit and the use of the control group that this process is in, by version of control groups.
+# The files with the limit and the use of this process's control group, for versions 2 and 1 of control groups.
 _GROUP_LIMITS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
@@ -18,24 +18,24 @@ _GROUP_LIMITS = (
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """What is resident now: "VmRSS" of proc_pid_status(5).
+    """Resident memory now: "VmRSS" of proc_pid_status(5).
 
     Args:
-        pid: of the process; absent: this one.
+        pid: the process; None means this process.
 
     Returns:
-        Bytes; 0 for a process that is gone.
+        Bytes; 0 if the process has ended.
     """
     return _field_bytes(pid, "VmRSS:")
 
 
 def peak_bytes(pid: int | None = None) -> int:
-    """The most that was ever resident, "VmHWM"; see `resident_bytes`."""
+    """The peak of resident memory, "VmHWM"; see `resident_bytes`."""
     return _field_bytes(pid, "VmHWM:")
 
 
 def available_bytes() -> int:
-    """Memory that this process can still take: the machine's, or its control group's where that is less."""
+    """Memory that this process can still use: the machine's, or its control group's if that is less."""
     available = int(psutil.virtual_memory().available)
     return min(available, *(_left_bytes(limit, used, available) for limit, used in _GROUP_LIMITS))
 
@@ -50,7 +50,7 @@ def _field_bytes(pid: int | None, field: str) -> int:
 
 
 def _left_bytes(limit: Path, used: Path, otherwise: int) -> int:
-    """What a control group's limit leaves; `otherwise` where there is no group of this version or no limit ("max")."""
+    """Memory left in a control group; `otherwise` without a group of this version or without a limit ("max")."""
     try:
         return max(0, int(limit.read_text()) - int(used.read_text()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Which names are allowed for models, targets and presets. It does no I/O."""
+"""The allowed names of models, targets and presets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 
 
 def check_name(name: str, what: str = "name") -> str:
-    """Return `name` if it is safe as one path component, lower case as Triton and OpenAI clients send it.
+    """Return `name` if it is safe as one path component and lower case, as Triton and OpenAI clients send it.
 
     Raises:
-        UsageError: the name has another character, or is empty or too long.
+        UsageError: the name contains another character, or is empty or too long.
     """
     if not NAME.fullmatch(name) or ".." in name:
         raise UsageError(
@@ -24,9 +24,9 @@ def check_name(name: str, what: str = "name") -> str:
 
 
 def variant(target: str, preset: str) -> str:
-    """The name of what is made of a model for a target with a preset: "cpu-balanced".
+    """The name of a model's variant for a target and a preset: "cpu-balanced".
 
     Raises:
-        UsageError: one of the names is not valid.
+        UsageError: a name is not valid.
     """
     return f"{check_name(target, 'target')}-{check_name(preset, 'preset')}"

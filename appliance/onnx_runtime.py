@@ -1,8 +1,8 @@
-"""ONNX Runtime without its telemetry. Nothing else imports the package.
+"""ONNX Runtime without its telemetry. No other module imports the package.
 
-Its wheels for Linux (1.32) note the machine, a number of their own for it, the path of the running program and each
-session. They keep that in `~/.cache/Microsoft` and send it to their maker. `disable_telemetry_events` comes too late:
-the library reads this variable while it is loaded.
+Its wheels for Linux (1.32) record the machine, an id for the machine, the path of the running program and each
+session. They store this in `~/.cache/Microsoft` and send it to their maker. `disable_telemetry_events` takes effect
+too late: the library reads this variable while it is loaded.
 """
 
 from __future__ import annotations

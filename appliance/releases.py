@@ -1,7 +1,7 @@
-"""Releases of one thing: folders that never change, and the links `current` and `previous` that choose among them.
+"""Releases: folders that never change, and the links `current` and `previous`, which select two of them.
 
-Artefacts and TensorRT plans are installed so. What is served is `current`, and it changes in one step: the rename of a
-link. docs/formats/releases.md has the rules. It proves no content.
+Artefacts and TensorRT plans are installed as releases. The box serves `current`, which changes atomically by renaming
+a link. docs/formats/releases.md specifies it. The content of releases is verified elsewhere.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from appliance.lock import if_unused
 
 CURRENT = "current"
 PREVIOUS = "previous"
-# Between a release's name and its number, where an earlier one of the same name was damaged.
+# Separates a release's name from its number, if an earlier release of the same name was damaged.
 _AGAIN = "."
 
 
 @dataclass(frozen=True)
 class Releases:
-    """One folder of releases. Whoever changes it holds a lock; reading needs none.
+    """One folder of releases. Changes need a lock, which the caller holds; reading needs none.
 
     Attributes:
-        folder: holds the releases and the links.
-        staging: where a release is made before it is one, on the same file system.
-        plain: where a release may lie that came without links, current while there are none; None where none can.
+        folder: contains the releases and the links.
+        staging: where a release is prepared, on the same file system.
+        plain: possible folder of a release without links, current if there are no links; None if there is no such
+            folder.
     """
 
     folder: Path
@@ -38,26 +39,26 @@ class Releases:
     plain: Path | None = None
 
     def current(self) -> Path | None:
-        """The folder of the release that is served; None if there is none, or the link leads nowhere.
+        """The folder of the current release; None if there is none or the link is broken.
 
         Raises:
-            IntegrityError: `current` is no link.
+            IntegrityError: `current` is not a link.
         """
         link = self.folder / CURRENT
         return self._linked(link) if os.path.lexists(link) else self._plain()
 
     def previous(self) -> Path | None:
-        """The folder of the release that was served before.
+        """The folder of the previous release; None if there is none.
 
         Raises:
-            IntegrityError: `previous` is no link.
+            IntegrityError: `previous` is not a link.
         """
         found = self._linked(self.folder / PREVIOUS)
-        # A crash between the two links leaves both at the same release.
+        # A crash between the two link changes leaves both at the same release.
         return None if found == self.current() else found
 
     def every(self) -> tuple[Path, ...]:
-        """The folders of all releases, by name; a plain one last."""
+        """The folders of all releases, sorted by name; a plain folder comes last."""
         found: list[Path] = []
         with suppress(FileNotFoundError):
             found = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink())
@@ -66,13 +67,13 @@ class Releases:
         return (*own, *([plain] if plain else ()))
 
     def find(self, name: str) -> Path | None:
-        """The release of that name: of several the current one, else the one that was installed last."""
+        """The release with this name: if there are several, the current one, else the one that was installed last."""
         found = [path for path in self.every() if path != self.plain and name_of(path) == name]
         current = self.current()
         return current if current in found else max(found, key=_number, default=None)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half-made or half-removed."""
+        """Remove what a killed process left partly written or partly removed."""
         shutil.rmtree(self.staging, ignore_errors=True)
         for folder in (self.folder, *([self.plain.parent] if self.plain else ())):
             for leftover in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):
@@ -80,7 +81,7 @@ class Releases:
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """Give an empty folder, named as the release will be, to make it in; it is gone when the block ends."""
+        """Yield an empty folder with the name of the new release; it is removed when the block ends."""
         folder = self.staging / name
         durable.make_folder(folder)
         try:
@@ -89,10 +90,10 @@ class Releases:
             shutil.rmtree(self.staging, ignore_errors=True)
 
     def publish(self, staged: Path) -> Path:
-        """Make what was staged the current release; returns its folder.
+        """Make the staged folder the current release; returns its folder.
 
-        No release is ever replaced: if one of this name is there, which the caller found damaged, the new one gets a
-        number, and the damaged one is removed last.
+        A release is never replaced. If a release with this name exists, which the caller found damaged, the new release
+        gets a number, and the damaged release is removed last.
         """
         twins = [path for path in self.every() if path != self.plain and name_of(path) == staged.name]
         number = 1 + max(map(_number, twins), default=0)
@@ -104,7 +105,7 @@ class Releases:
         return release
 
     def switch(self, release: Path) -> None:
-        """Make a release the current one; the one until now becomes the previous one, unless it was a damaged twin."""
+        """Make a release current. The former current release becomes the previous, unless it has the same name."""
         before = self.current()
         if before == release:
             return
@@ -123,7 +124,7 @@ class Releases:
         return self.plain if self.plain and self.plain.is_dir() else None
 
     def _linked(self, link: Path) -> Path | None:
-        """Where a link of ours leads. It is only read as the name of a release: it can lead nowhere else."""
+        """The target of one of our links. The link is read only as the name of a release: it cannot lead elsewhere."""
         try:
             written = str(link.readlink())
         except FileNotFoundError:
@@ -138,7 +139,7 @@ class Releases:
 
 
 def name_of(release: Path) -> str:
-    """The name that a release was staged under."""
+    """The name under which the release was staged."""
     return release.name.partition(_AGAIN)[0]
 
 
@@ -148,7 +149,7 @@ def _number(release: Path) -> int:
 
 
 def _remove_unused(release: Path) -> int | None:
-    """Remove a release that nobody uses; returns the bytes freed, or None if it stays."""
+    """Remove a release if no process uses it; returns the bytes freed, or None if it stays."""
     with if_unused(release) as is_unused:
         if not is_unused:
             return None

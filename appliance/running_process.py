@@ -1,7 +1,7 @@
-"""Which process is meant, so that no other one is mistaken for it: not after its end, a clock step or a reboot.
+"""Identifies a process, so that no other process is mistaken for it after its end, a clock change or a reboot.
 
-Process ids are given again, and times of the wall clock move with it. The kernel's count of ticks since the boot does
-not, and the boot has an id of its own. Both are read from /proc.
+The kernel reuses process ids, and start times by the wall clock change with the clock. Start times in the kernel's
+ticks since the boot do not change, and each boot has an id. Both are read from /proc.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys" / "kernel" / "random" / "boot_id"
-# proc(5): fields are counted from 1, and the second one, the program's name, may hold spaces and brackets.
+# proc(5): fields are counted from 1, and the second field, the program's name, may contain spaces and brackets.
 _FIRST_AFTER_NAME, _START_FIELD = 3, 22
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def boot_id() -> str:
-    """Drawn by the kernel at each boot."""
+    """The random id that the kernel creates at each boot."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def file_id(path: Path) -> str:
-    """Which file or folder this is, whatever its path: a copy is another one.
+    """The identity of a file or folder, independent of its path: a copy has another identity.
 
     Raises:
-        OSError: it is absent or may not be looked at.
+        OSError: the file does not exist or cannot be accessed.
     """
     status = path.stat()
     return f"{status.st_dev}:{status.st_ino}"
@@ -35,13 +35,13 @@ def file_id(path: Path) -> str:
 
 @dataclass(frozen=True)
 class RunningProcess:
-    """One process of one boot, seen from one container.
+    """One process of one boot, as seen from one container.
 
     Attributes:
-        pid: its id.
-        start_ticks: when it started, in clock ticks since the boot.
+        pid: its process id.
+        start_ticks: its start, in clock ticks since the boot.
         boot: id of the boot.
-        namespace: inode of the process ids' namespace: in another one the same id is another process.
+        namespace: inode of the pid namespace: in another namespace, the same id means another process.
     """
 
     pid: int
@@ -56,7 +56,7 @@ class RunningProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs, as far as can be seen from here."""
+        """Whether the process still runs, as far as this process can see."""
         try:
             return self == RunningProcess(self.pid, _start_ticks(self.pid), boot_id(), _namespace())
         except OSError:
@@ -64,7 +64,7 @@ class RunningProcess:
 
     @property
     def age_s(self) -> float:
-        """Seconds since its start, those of a suspended machine among them."""
+        """Seconds since its start, including the time of a suspended machine."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start_ticks / _TICKS_PER_S
 
 

@@ -1,7 +1,7 @@
-"""JSON documents that carry the digest of their own content, so that no damage is read as meaning.
+"""JSON documents that contain a digest of their own content, to detect damage.
 
-It proves nothing about who wrote a document: whoever can write the file can write its digest. docs/formats/manifest.md
-has the rules.
+The digest does not prove who wrote a document: a person who can write the file can write its digest.
+docs/formats/manifest.md specifies the format.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ def to_bytes(fields: Mapping[str, Any]) -> bytes:
     """Serialise with the digest: UTF-8 JSON, sorted keys, two spaces, one final newline. Equal fields give equal bytes.
 
     Raises:
-        ValueError: a number is not finite, or a text is no Unicode.
+        ValueError: a number is not finite, or a text is not valid Unicode.
     """
     return _canonical({**fields, DIGEST: _digest(fields)})
 
 
 def from_bytes(content: bytes) -> dict[str, Any]:
-    """Parse what `to_bytes` wrote, and return the fields without the digest.
+    """Parse the output of `to_bytes`, and return the fields without the digest.
 
-    1. It is a JSON object.
-    2. It has the digest of all its other fields.
-    3. It is written as `to_bytes` writes it, byte by byte: no field twice, no other space.
+    1. The content is a JSON object.
+    2. The digest matches all other fields.
+    3. The bytes are as `to_bytes` writes them: no duplicate field, no other space.
 
     Raises:
-        ValueError: one of these does not hold.
+        ValueError: a rule does not hold.
     """
     document = parse(content)
     stated = document.pop(DIGEST, None)
@@ -43,10 +43,10 @@ def from_bytes(content: bytes) -> dict[str, Any]:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """Parse a JSON object and prove nothing.
+    """Parse a JSON object without verifying it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the content is not a JSON object.
     """
     try:
         document = json.loads(content)

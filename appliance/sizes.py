@@ -1,4 +1,4 @@
-"""Amounts of bytes for people: the one way that all messages and tables have."""
+"""Formats numbers of bytes for all messages and tables."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ _UNITS = (("GB", 10**9, 2), ("MB", 10**6, 1), ("kB", 10**3, 1))
 
 
 def size(size_bytes: int) -> str:
-    """A size in decimal units, as data sheets and disks have them: 491400064 -> "491.4 MB".
+    """A size in decimal units, as in data sheets and for disks: 491400064 -> "491.4 MB".
 
-    Gigabytes have two decimals: whether a model fits a board of 8 GB is decided in them.
+    Gigabytes have two decimals, because they decide whether a model fits a board of 8 GB.
     """
     for unit, scale, decimals in _UNITS:
         if size_bytes >= scale:

@@ -1,4 +1,4 @@
-"""The bytes that each token of a tokenizer stands for. It refuses tokenizers whose bytes it cannot name."""
+"""The bytes of each token of a tokenizer. Tokenizers with unknown byte rules are not supported."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class TokenBytes:
-    """What the tokens of a Hugging Face tokenizer stand for.
+    """The bytes of each token of a Hugging Face tokenizer.
 
-    A token's bytes never depend on its neighbours, and only UTF-8 decides where a character ends.
+    A token's bytes never depend on the tokens beside it, and only UTF-8 decides where a character ends.
 
     Attributes:
-        specials: names of the tokens that stand for no text.
+        specials: names of the tokens without text.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -40,19 +40,19 @@ class TokenBytes:
             self._bytes[token] = b"" if added.special else added.content.encode()
 
     def of(self, token: int) -> bytes:
-        """Return the UTF-8 bytes that `token` stands for; none for special tokens and unused ids."""
+        """Return the UTF-8 bytes of `token`; empty for special tokens and unused ids."""
         known = self._bytes.get(token)
         if known is None:
             known = self._bytes[token] = self._read(token)
         return known
 
     def name(self, token: int) -> bytes:
-        """Return the bytes that `token` stands for, or the name of a special one."""
+        """Return the bytes of `token`, or the name of a special token."""
         special = self.specials.get(token)
         return self.of(token) if special is None else special.encode()
 
     def first(self, tokens: int) -> list[bytes]:
-        """Return what `of` says of the first `tokens` ids, without keeping it."""
+        """Return the result of `of` for the first `tokens` ids, without caching it."""
         return [self._read(token) if (known := self._bytes.get(token)) is None else known for token in range(tokens)]
 
     def _read(self, token: int) -> bytes:
@@ -69,7 +69,7 @@ class TokenBytes:
 
 
 def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
-    """Tell byte-level BPE (True) from SentencePiece pieces with byte fallback (False), or refuse."""
+    """Return True for byte-level BPE, False for SentencePiece with byte fallback; raises UnsupportedError otherwise."""
     decoder: dict[str, Any] = json.loads(backend.decoder.__getstate__()) if backend.decoder else {}
     parts = decoder.get("decoders", [decoder])
     kinds = {part.get("type") for part in parts}
@@ -81,7 +81,7 @@ def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
 
 
 def _byte_level_alphabet() -> dict[str, int]:
-    """GPT-2's table: printable bytes stand for themselves, the other 68 for characters from U+0100 on."""
+    """GPT-2's table: printable bytes map to themselves, the other 68 to characters from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""Unix sockets of ours: opened for their owner alone, reached by paths of any length, and who is at the other end."""
+"""Our Unix sockets: accessible only to their owner, at paths of any length, with the user id of the peer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _BACKLOG = 16
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen at `path`, in place of what a dead process left there; only its owner and root can connect.
+    """Listen at `path`, replacing the socket of a dead process; only its owner and root can connect.
 
     Raises:
-        OSError: the folder is absent or not ours.
+        OSError: the folder does not exist or belongs to another user.
     """
     with suppress(FileNotFoundError):
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with short_name(path) as short:
-            # Nobody can connect before `listen`, so the mode is set in time.
+            # No process can connect before `listen`, so the mode is set in time.
             listener.bind(short)
             path.chmod(0o600)
         listener.listen(_BACKLOG)
@@ -36,10 +36,10 @@ def listen(path: Path) -> socket.socket:
 
 
 def connect(path: Path) -> socket.socket:
-    """Connect to `path`; the socket does not block.
+    """Connect to `path`; the socket is non-blocking.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: no process listens there.
     """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -53,19 +53,19 @@ def connect(path: Path) -> socket.socket:
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user whose process connected, as the kernel noted it then (SO_PEERCRED)."""
+    """The user of the process that connected, as the kernel recorded at that time (SO_PEERCRED)."""
     _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     return int(uid)
 
 
 @contextmanager
 def short_name(path: Path) -> Iterator[str]:
-    """A name for `path` within the 107 bytes that the kernel takes, of ASCII letters alone where the last part is.
+    """A name for `path` within the kernel's limit of 107 bytes; all ASCII if the last part of `path` is.
 
-    It goes through a descriptor of the folder, so it means the same folder even after that is renamed.
+    The name uses a descriptor of the folder, so it means the same folder even if the folder is renamed.
 
     Raises:
-        OSError: there is no such folder.
+        OSError: the folder does not exist.
     """
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

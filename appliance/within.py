@@ -1,7 +1,7 @@
-"""Waits for something, but not for ever, without losing a cancellation.
+"""Waits for a coroutine with a time limit, without losing a cancellation.
 
-`asyncio.wait_for` swallows one before Python 3.12 when what it waits for ends in the same moment (bpo-37658): a task
-that was told to end goes on for ever then.
+Before Python 3.12, `asyncio.wait_for` loses a cancellation if the awaited task ends at the same moment (bpo-37658): a
+cancelled task would then run for ever.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _T = TypeVar("_T")
 
 
 async def within(limit_s: float, work: Coroutine[Any, Any, _T]) -> _T:
-    """Return what `work` returns; it runs as a task of its own.
+    """Return the result of `work`, which runs as a separate task.
 
     Raises:
-        asyncio.TimeoutError: it had not ended after `limit_s` seconds; it is cancelled then, and has cleaned up.
-        asyncio.CancelledError: whoever waits was cancelled, and so was `work`.
+        asyncio.TimeoutError: `work` had not ended after `limit_s` seconds; it was cancelled and has cleaned up.
+        asyncio.CancelledError: the caller was cancelled, and so was `work`.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -31,5 +31,5 @@ async def within(limit_s: float, work: Coroutine[Any, Any, _T]) -> _T:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         elif not task.cancelled():
-            # Whoever waits was cancelled in the moment of an error: asyncio complains about those that nobody reads.
+            # The caller was cancelled while `work` failed: read the exception, because asyncio warns about unread ones.
             task.exception()

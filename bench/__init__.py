@@ -1,1 +1,1 @@
-"""Measures the appliance and its peers on the same weights and machine: `python -m bench`. It asserts no timing."""
+"""Measures the appliance and other engines on the same weights and machine: `python -m bench`. It asserts no timing."""

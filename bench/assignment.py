@@ -1,4 +1,4 @@
-"""What one worker is to do, as a value that travels as JSON. Standard library alone: peers' interpreters read it."""
+"""A worker's assignment, sent as JSON. Standard library only, because the peers' interpreters import this file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Task(enum.Enum):
-    """What a worker does with its engine."""
+    """The kind of measurement."""
 
     SPEED = "speed"
     QUALITY = "quality"
@@ -18,18 +18,18 @@ class Task(enum.Enum):
 
 @dataclass(frozen=True)
 class Work:
-    """What to time.
+    """The settings of the measurements.
 
     Attributes:
-        streams: how many completions decode at the same time, one figure each.
-        prompt_tokens: length of the prompts of those completions.
+        streams: numbers of concurrently decoding completions, with one figure each.
+        prompt_tokens: length of these completions' prompts.
         decode_tokens: completion tokens of each.
         prefill_tokens: lengths of the prompts whose prefill is timed.
-        short_tokens: length of the prompt whose first token is waited for.
-        busy_streams: completions that decode meanwhile; 0 leaves that figure out.
-        repeats: of each first token, for the median.
+        short_tokens: length of the prompt whose TTFT is measured.
+        busy_streams: completions that decode meanwhile; 0 omits that figure.
+        repeats: number of TTFT measurements; the median counts.
         slots: sequences that the engine must be able to hold.
-        context_tokens: tokens that each of them may have.
+        context_tokens: maximum tokens of each sequence.
         schema: a JSON schema that every completion must match, for our own engine; empty for none.
     """
 
@@ -62,15 +62,15 @@ class Assignment:
     """One run of one worker.
 
     Attributes:
-        task: what to do.
+        task: the kind of measurement.
         model: the file or folder that the engine loads.
         threads: compute threads.
-        seed: decides the prompts.
-        corpus: token ids of ordinary text that prompts are cut from.
+        seed: seed of the prompts.
+        corpus: token ids of ordinary text, from which prompts are cut.
         spawned_at: `time.monotonic()` of the parent just before the worker was started.
-        work: what to time.
+        work: see Work.
         texts: for QUALITY: token ids of each text.
-        reference: for QUALITY: the folder of what the export's reference says about them.
+        reference: for QUALITY: the folder of the export's reference for these texts.
     """
 
     task: Task
@@ -89,7 +89,7 @@ class Assignment:
 
     @classmethod
     def from_text(cls, text: str) -> Assignment:
-        """Parse what `to_text` wrote."""
+        """Parse the output of `to_text`."""
         value: dict[str, Any] = json.loads(text)
         work: dict[str, Any] = {
             key: tuple(item) if isinstance(item, list) else item for key, item in value.pop("work").items()

@@ -1,4 +1,4 @@
-"""The ways to hold weights that the presets were chosen from; `python -m bench presets` measures them all."""
+"""The candidates: weight formats from which the presets were chosen. `python -m bench presets` measures all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from export.presets import BALANCED, COMPACT, PRECISE, Exemption, Preset, Weights
 
-# A candidate is measured however bad it is.
+# A candidate is measured whatever its quality.
 _ANY_KL = 100.0
 _BYTES = Weights(bits=8, block=128)
 _NIBBLES = Weights(bits=4, block=128, symmetric=False)
@@ -16,12 +16,12 @@ _ATTENTION = ".self_attn."
 
 
 def _every(name: str, summary: str, weights: Weights) -> Preset:
-    """Layers and head alike."""
+    """The same format for the layers and the head."""
     return replace(_base(name, summary), body=weights, head=weights)
 
 
 def _some(name: str, summary: str, part: str, begin: float = 0.0, end: float = 1.0) -> Preset:
-    """8 bits, and 4 bits for some matrices of some layers."""
+    """8 bits, except 4 bits for some matrices of some layers."""
     return replace(_base(name, summary), exemptions=(Exemption(part, _NIBBLES, begin, end),))
 
 

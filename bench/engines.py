@@ -1,4 +1,4 @@
-"""The engines that are measured, one row each: which worker, which interpreter, which form of the weights."""
+"""The engines to measure, each with its worker, interpreter and weight format."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from export.presets import DEFAULT, PRECISE
 
 @dataclass(frozen=True)
 class Engine:
-    """One column of the tables.
+    """One engine, a column of the tables.
 
     Attributes:
         key: its name on the command line and in the results.
-        title: for people.
-        module: the worker.
-        environment: whose interpreter runs it.
-        packages: what must be installed there.
-        note: what a reader of its figures must know.
-        preset: of ours alone: which artefact it serves; its quality is in that artefact's own report.
-        weight_format: of peers alone: see `PeerModels.weights`; their quality is measured here.
+        title: name in the tables.
+        module: module of the worker.
+        environment: environment of its interpreter.
+        packages: packages that must be installed there.
+        note: what a reader of its figures needs to know.
+        preset: only for our engine: preset of the served artefact, whose own report has its quality.
+        weight_format: only for peers: see `PeerModels.weights`; their quality is measured here.
     """
 
     key: str
@@ -123,5 +123,5 @@ ORT_K_QUANT = Engine(
 )
 
 ENGINES = (ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_INT4, ORT_INT8, ORT_INT4)
-# Prompts of thousands of tokens take long: one engine of each make.
+# Prompts of thousands of tokens take long: one configuration of each engine.
 LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8)

@@ -1,4 +1,4 @@
-"""The interpreters that workers run under: our own, and the peers' in their own environments. It installs nothing."""
+"""The Python environments of workers: our own, and separate ones of the peers. It installs nothing."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Environment:
     """One Python environment.
 
     Attributes:
-        name: its folder, for people; empty for our own.
-        python: its interpreter, which need not exist.
+        name: its folder's name, for messages; empty for our own.
+        python: path of its interpreter, which need not exist.
     """
 
     name: str
     python: Path
 
     def versions(self, packages: Sequence[str]) -> Mapping[str, str]:
-        """Versions of those packages that are installed here; empty if there is no such environment."""
+        """Versions of the given packages that are installed here; empty if the environment does not exist."""
         if not self.python.exists():
             return {}
         ran = subprocess.run([self.python, "-c", _VERSIONS, *packages], capture_output=True, text=True, check=True)
@@ -47,21 +47,21 @@ class Environment:
         return found
 
     def missing(self, packages: Sequence[str]) -> str:
-        """Why not all packages can be used, for people; empty if they can."""
+        """The reason why not all packages can be used; empty if they can."""
         absent = sorted(set(packages) - set(self.versions(packages)))
         if not absent:
             return ""
         return f"{', '.join(absent)} not installed in {self.name or 'this environment'}"
 
     def variables(self) -> Mapping[str, str]:
-        """The environment variables of its processes: they find `bench`, and report nothing to anyone.
+        """The environment variables of its processes: they can import `bench`, and telemetry is off.
 
-        What the appliance does for its own heap is done for everybody's.
+        All engines get the heap settings that the appliance uses for itself.
         """
         return with_huge_pages({**os.environ, "PYTHONPATH": str(ROOT), "NNCF_CI": "1", "HF_HUB_OFFLINE": "1"})
 
 
 OWN = Environment("", Path(sys.executable))
 PEERS = Environment(".venv-bench", ROOT / ".venv-bench" / "bin" / "python")
-# Has torch and transformers, which ONNX Runtime GenAI's Model Builder needs and no engine does.
+# Contains torch and transformers, which ONNX Runtime GenAI's Model Builder needs, and no engine.
 ORACLE = Environment(".venv-oracle", ROOT / ".venv-oracle" / "bin" / "python")

@@ -1,4 +1,4 @@
-"""The rows of the tables: which figures, in which order, how written. It knows no engine."""
+"""The rows of the tables: selection, order and formatting of figures, independent of the engine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NOTHING = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of all engines.
+    """One figure of all engines, a row of the tables.
 
     Attributes:
-        title: for people, with the unit.
+        title: title in the table, with the unit.
         figure: its name in the results.
-        scale: multiplies it.
-        digits: after the point.
-        is_quality: it is found in the quality, not in the rounds.
+        scale: factor for the printed value.
+        digits: digits after the decimal point.
+        is_quality: read the figure from the quality, not from the rounds.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Row:
     is_quality: bool = False
 
     def cell(self, engine: Measured) -> str:
-        """The median over rounds, and least to greatest if there are several."""
+        """The median over rounds, with minimum and maximum if there are several."""
         quality = engine.quality.get(self.figure) if self.is_quality else None
         values = ([] if quality is None else [quality]) if self.is_quality else engine.values(self.figure)
         found = spread([self.scale * value for value in values])
@@ -46,7 +46,7 @@ class Row:
 
 
 def main_rows(work: Mapping[str, Any]) -> list[Row]:
-    """The rows of a main table, for what its assignment measured."""
+    """The rows of a main table, for the work that was measured."""
     rows = [
         Row(f"decode, {count} stream{'s' if count > 1 else ''} (tokens/s)", f"decode_{count}", digits=1)
         for count in work["streams"]
@@ -73,7 +73,7 @@ def main_rows(work: Mapping[str, Any]) -> list[Row]:
 
 
 def preset_rows(work: Mapping[str, Any]) -> list[Row]:
-    """The figures of a table of candidates, where they are columns."""
+    """The figures of a table of candidates; there, they are the columns."""
     rates = [Row(f"decode {count} (tokens/s)", f"decode_{count}", digits=1) for count in work["streams"]]
     rates += [Row(f"prefill {length:,} (tokens/s)", f"prefill_{length}") for length in work["prefill_tokens"]]
     return [

@@ -1,6 +1,6 @@
-"""Rewrites a quantised GGUF file with 16-bit floats: the form that the peers' converters read.
+"""Rewrites a quantised GGUF file with 16-bit floats, which the peers' converters read.
 
-The values are those of the checkpoint, rounded to 16 bits, an error far below that of any quantisation.
+The values are the checkpoint's, rounded to 16 bits; this error is far below that of any quantisation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SKIPPED = ("GGUF.", "general.architecture", "general.file_type")
 
 
 def write_float_gguf(source: Path, target: Path) -> None:
-    """Write `target`: the same metadata and tensors, matrices in float16, vectors in float32."""
+    """Write `target` with the same metadata and tensors: matrices in float16, vectors in float32."""
     reader = gguf.GGUFReader(source)
     architecture = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(target, architecture)

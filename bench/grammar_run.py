@@ -1,4 +1,4 @@
-"""Measures what a grammar costs: our engine without one and with one, in turn. It compares no libraries."""
+"""Measures the cost of a grammar: our engine without and with a grammar, in turn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FREE = dataclasses.replace(ENGINE, key="free", title="free", note="any text")
 CONSTRAINED = dataclasses.replace(
     ENGINE, key="constrained", title="constrained", note="every completion must match a JSON schema"
 )
-# Records as applications ask for them, so many that no completion reaches the end.
+# Records as applications request them, so many that no completion reaches the end.
 _RECORD = {
     "type": "object",
     "properties": {
@@ -41,12 +41,12 @@ SCHEMA = json.dumps({"type": "array", "items": _RECORD, "minItems": 1000})
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What to measure.
+    """The settings of the run.
 
     Attributes:
-        model: an installed model.
-        rounds: how often each is timed.
-        quick: a smoke run: hardly any tokens.
+        model: name of an installed model.
+        rounds: number of rounds.
+        quick: smoke test with few tokens.
     """
 
     model: str
@@ -55,7 +55,7 @@ class Selection:
 
 
 def run_grammars(selection: Selection, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
-    """Measure.
+    """Measure the engine without and with a grammar.
 
     Raises:
         ApplianceError: the model is not installed or cannot be exported.

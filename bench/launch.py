@@ -1,4 +1,4 @@
-"""Runs one worker in its own process and takes its answer. One at a time: they would share the cores."""
+"""Runs one worker at a time in a separate process and returns its result. Concurrent workers would share the cores."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LAST_LINES = 12
 
 
 class WorkerFailedError(Exception):
-    """A worker ended without an answer; the message has the end of its log."""
+    """A worker ended without a result; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker found.
+    """A worker's result.
 
     Attributes:
         figures: see `measure` and `compare`.
-        versions: of the libraries that did the work.
-        others_cores: how many cores everything else on the machine kept busy meanwhile, on average.
+        versions: versions of the engine's libraries.
+        others_cores: average number of cores that the rest of the machine kept busy meanwhile.
     """
 
     figures: Figures
@@ -40,10 +40,10 @@ class Answer:
 
 
 def run_worker(engine: Engine, assignment: Assignment) -> Answer:
-    """Run a worker to its end; the model's files are in the page cache when it starts.
+    """Run a worker until it ends; the model's files are in the page cache when it starts.
 
     Raises:
-        WorkerFailedError: it failed or took too long.
+        WorkerFailedError: the worker failed or took too long.
     """
     read_through(Path(assignment.model))
     others = Others()
@@ -70,7 +70,7 @@ def run_worker(engine: Engine, assignment: Assignment) -> Answer:
 
 
 def read_through(model: Path) -> None:
-    """Read a file, or each file of a folder, so that it lies in the page cache."""
+    """Read a file, or each file of a folder, to load it into the page cache."""
     for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
         if path.is_file():
             with path.open("rb", buffering=0) as stream:

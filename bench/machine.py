@@ -1,4 +1,4 @@
-"""What the figures were measured on. It reads Linux's own files and guesses nothing."""
+"""Describes the machine of the measurements, from Linux's own files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def describe_machine() -> Mapping[str, str]:
-    """The machine, name and value of each property in the order to print."""
+    """The properties of the machine, in the order to print."""
     cpu = cpu_fields(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     flags = (cpu.get("flags") or cpu.get("Features") or "").split()
     return {
@@ -30,7 +30,7 @@ def describe_machine() -> Mapping[str, str]:
 
 
 def compute_threads() -> int:
-    """Threads that every engine gets: the physical cores that this process may use."""
+    """Number of threads of every engine: the physical cores that this process may use."""
     return max(1, min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0))))
 
 

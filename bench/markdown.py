@@ -1,4 +1,4 @@
-"""Tables as Markdown with aligned columns, so that the same text reads well in a terminal and in a page."""
+"""Markdown tables with aligned columns, readable in a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table: the first column to the left, the others to the right. Every row has as many cells as the head."""
+    """A table: the first column is left-aligned, the others right-aligned. Every row has as many cells as the head."""
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     rule = [("-" * width) if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]

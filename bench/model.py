@@ -1,4 +1,4 @@
-"""A model as the bench needs it: artefact, checkpoint file, text set, and what the reference says about the texts."""
+"""A model prepared for the benchmark: artefacts, checkpoint file, text set and the reference for these texts."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from export.stages import Stages
 
 @dataclass(frozen=True)
 class Model:
-    """A model, exported.
+    """An exported model.
 
     Attributes:
         name: its name in the catalogue.
-        artefacts: ours by preset.
+        artefacts: our artefacts by preset.
         gguf: the checkpoint's file.
-        sha256: of that file.
+        sha256: digest of that file.
         config: the checkpoint's configuration with Hugging Face's keys.
-        texts: token ids of the texts that quality is measured on.
-        reference: the folder of what the unquantised checkpoint says about them.
+        texts: token ids of the text set for quality.
+        reference: the folder of the unquantised checkpoint's output on these texts.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Model:
 
     @property
     def corpus(self) -> tuple[int, ...]:
-        """All texts, one after another."""
+        """The concatenated texts."""
         return tuple(token for ids in self.texts for token in ids)
 
 
 def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: Progress) -> Model:
-    """Export an installed model with each preset, unless that is done, and gather what belongs to it.
+    """Export an installed model with each preset, unless it is exported already, and collect its files.
 
     Raises:
-        UnknownModelError: it is not installed.
-        UnsupportedError: it is not one GGUF file, which llama.cpp needs.
+        UnknownModelError: the model is not installed.
+        UnsupportedError: the model is not one GGUF file, which llama.cpp needs.
         Others: see `export_model`.
     """
     stored = open_model(layout, name)
@@ -79,7 +79,7 @@ def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: P
 
 
 def _reference(layout: Layout, stored: StoredModel) -> Path:
-    """The folder of the reference that the export has just made or proved."""
+    """The folder of the reference, which the export has made or verified."""
     stages = Stages(layout.stages)
     inputs = {file.name: file.sha256 for file in stored.entry.files}
     words = stages.result(recipes.words(inputs), _refuse)

@@ -1,4 +1,4 @@
-"""How busy the machine was with other things while a worker ran: the first reason to distrust a figure."""
+"""Measures how busy the machine was with other processes while a worker ran, which makes figures unreliable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
 
 
 class Others:
-    """Counts from its making on. Children that are waited for, and theirs, are not others."""
+    """Counts from its creation on. Child processes that have ended, and their children, do not count as others."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._busy_s, self._own_s = _busy_s(), _own_s()
 
     def cores(self) -> float:
-        """Cores that others kept busy on average, time that a hypervisor took away included."""
+        """Average number of cores that others kept busy, including time that a hypervisor took."""
         others_s = (_busy_s() - self._busy_s) - (_own_s() - self._own_s)
         return max(0.0, others_s / (time.monotonic() - self._began))
 

@@ -35,7 +35,7 @@ class Longest:
 
 @dataclass(frozen=True)
 class Attack:
-    """One request; `send` returns what came of it."""
+    """One request; `send` returns its result."""
 
     name: str
     send: Callable[[], Awaitable[str]]
@@ -51,7 +51,7 @@ class Box:
         self.model = model
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> str:
-        """Return the status of one request, its answer read to the end."""
+        """Send a request, read the whole answer, and return the status."""
         connection = Connection(*self._http)
         answer = await connection.ask(method, path, body)
         await answer.rest()
@@ -59,7 +59,7 @@ class Box:
         return str(answer.status)
 
     async def infer(self, **texts: str) -> str:
-        """Return the status of one request over KServe."""
+        """Send a KServe request and return its status."""
         request = service_pb2.ModelInferRequest(model_name=self.model)
         for name, text in texts.items():
             request.inputs.add(name=name, datatype="BYTES", shape=[1]).contents.bytes_contents.append(text.encode())
@@ -71,7 +71,7 @@ class Box:
         return answers[0].error_message.partition(":")[0] or "OK"
 
     async def watch_questions(self, longest: Longest) -> None:
-        """Ask the cheapest question again and again."""
+        """Send the cheapest request repeatedly."""
         connection = Connection(*self._http)
         while True:
             asked = time.perf_counter()
@@ -80,7 +80,7 @@ class Box:
             await asyncio.sleep(0.002)
 
     async def watch_stream(self, longest: Longest) -> None:
-        """Read one stream after the other."""
+        """Read one stream after another."""
         wanted = {"model": self.model, "prompt": "Once", "max_tokens": 2000, "ignore_eos": True, "stream": True}
         while True:
             connection = Connection(*self._http)
@@ -98,7 +98,7 @@ class Box:
             before = now
 
     def attacks(self) -> Iterator[Attack]:
-        """Each of them."""
+        """Yield all attacks."""
         yield Attack("nothing", self._nothing)
         for name, path, fields in _bodies():
             body = json.dumps({"model": self.model, **fields}, separators=(",", ":")).encode()
@@ -148,9 +148,9 @@ def _tool(properties: int) -> dict[str, Any]:
 
 
 async def measure(box: Box) -> AsyncIterator[list[str]]:
-    """Yield a row for each attack: name, what came of it, seconds, the two longest waits in ms."""
+    """Yield a row for each attack: name, result, seconds, and the two longest waits in ms."""
     longest = Longest()
-    # Made before anything is timed: making them takes this process long.
+    # Created before the timing starts, because creating them blocks this process for long.
     attacks = list(box.attacks())
     watchers = [asyncio.create_task(watch(longest)) for watch in (box.watch_questions, box.watch_stream)]
     for attack in attacks:
@@ -158,7 +158,7 @@ async def measure(box: Box) -> AsyncIterator[list[str]]:
         began = time.perf_counter()
         outcome = await attack.send()
         took = time.perf_counter() - began
-        # What it left behind counts too.
+        # Delays after the request count too.
         await asyncio.sleep(0.5)
         yield [attack.name, outcome, f"{took:.2f}", f"{longest.question * 1000:.0f}", f"{longest.event * 1000:.0f}"]
     for watcher in watchers:
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 async def _print(box: Box) -> None:
-    """Each row as soon as it is known: a request that is accepted may take a model minutes."""
+    """Print each row immediately: an accepted request may take a model minutes."""
     for row in (["request", "outcome", "s", "question, ms", "event, ms"], ["---", "---:", "---:", "---:", "---:"]):
         print(f"| {' | '.join(row)} |")
     async for row in measure(box):

@@ -1,6 +1,6 @@
-"""The weights in the forms that the peers load, made once from the checkpoint's file and kept in the cache folder.
+"""The weights in the peers' formats, converted once from the checkpoint's file and kept in the cache folder.
 
-Converters run under the peers' own interpreters. What another version or other arguments made is made again.
+Converters run with the peers' own interpreters. A change of version or arguments causes a new conversion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.rounds import AbsentError, Say
 from export.presets import DEFAULT
 
 _KEY_DIGITS = 16
-# Prints where the Model Builder's program is: it must be run as a file to find its own modules.
+# Prints the path of the Model Builder's program, which finds its own modules only if it is run as a file.
 _FIND_BUILDER = """
 import importlib.util
 from pathlib import Path
@@ -30,7 +30,7 @@ print(Path(importlib.util.find_spec("onnxruntime_genai").origin).parent / "model
 _BUILDER = ("onnxruntime-genai",)
 _BUILDER_NEEDS = ("onnx-ir", "onnxruntime", "torch", "transformers", "gguf")
 _BUILDER_ARGUMENTS = {
-    # The settings of our precise preset; the builder's own; and those with its better quantiser.
+    # The settings of our precise preset; the builder's own; the builder's own with its better quantiser.
     "ort-genai-int8": ("int8", "block_size=64", "accuracy_level=4", "prune_lm_head=true"),
     "ort-genai-int4": ("int4", "prune_lm_head=true"),
     "ort-genai-k-quant": ("int4", "algo_config=k_quant", "prune_lm_head=true"),
@@ -39,19 +39,19 @@ _OPENVINO_MODES = {"openvino-int8": "int8", "openvino-int4": "int4"}
 
 
 class PeerModels:
-    """The forms of one model."""
+    """One model in all formats."""
 
     def __init__(self, model: Model, cache: Path, say: Say) -> None:
-        """Keep converted models in `cache`; `say` is told when one is made."""
+        """Keep converted models in `cache`; `say` receives a line for each conversion."""
         self._model = model
         self._folder = cache / "bench" / f"{model.name}-{model.sha256[:_KEY_DIGITS]}"
         self._say = say
 
     def weights(self, name: str) -> Path:
-        """The file or folder of a form, made now if it is not kept.
+        """The file or folder of a format, converted now if it is not in the cache.
 
         Raises:
-            AbsentError: what it is made with is not installed, or failed.
+            AbsentError: its converter is not installed, or failed.
         """
         if name == "gguf":
             return self._model.gguf
@@ -81,7 +81,7 @@ class PeerModels:
         _convert(PEERS, ["-m", module, str(floats), str(made), _OPENVINO_MODES[name]])
 
     def _ort_genai(self, name: str, floats: Path, made: Path) -> None:
-        """Run the Model Builder; it takes configuration and tokenizer from a folder, and weights from the file."""
+        """Run the Model Builder; it reads configuration and tokenizer from a folder, and weights from the file."""
         reason = ORACLE.missing(_BUILDER_NEEDS)
         if reason:
             raise AbsentError(f"its Model Builder cannot run: {reason}")
@@ -107,7 +107,7 @@ def _convert(environment: Environment, arguments: list[str]) -> str:
     """Run a converter; returns its standard output.
 
     Raises:
-        AbsentError: it failed; the last line of its log is in the message.
+        AbsentError: the converter failed; the message has the last line of its log.
     """
     ran = subprocess.run(
         [str(environment.python), *arguments],

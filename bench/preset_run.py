@@ -1,4 +1,4 @@
-"""Measures every candidate for a preset: size, quality, speed. What it exports is gone at the end."""
+"""Measures size, quality and throughput of every candidate for a preset. Its exports are deleted at the end."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from export.pipeline import Exported, export_as
 from export.presets import DEFAULT, Preset
 from export.progress import Progress
 
-# What others make of the same weights in 4 bits with blocks of 32: rounded to nearest, and by k-quant.
+# The peers' 4-bit formats of the same weights with blocks of 32: rounding to nearest, and k-quant.
 _OTHERS = (ORT_INT4, ORT_K_QUANT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What to measure.
+    """The settings of the run.
 
     Attributes:
-        model: an installed model.
-        rounds: how often each is timed.
-        candidates: ways to hold the weights.
-        quick: a smoke run: hardly any tokens, no peers.
+        model: name of an installed model.
+        rounds: number of rounds.
+        candidates: weight formats to measure.
+        quick: smoke test with few tokens and without peers.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Selection:
 
 
 def run_presets(selection: Selection, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
-    """Export all candidates, then time them in turn.
+    """Export all candidates, then measure them in turn.
 
     Raises:
         ApplianceError: the model is not installed or cannot be exported.
@@ -67,7 +67,7 @@ def run_presets(selection: Selection, layout: Layout, progress: Progress, say: S
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder for as long as it is needed; what a killed run left in it is gone first."""
+    """Yield an empty folder, deleted when the block ends; leftovers of a killed run are removed first."""
     shutil.rmtree(folder, ignore_errors=True)
     durable.make_folder(folder)
     try:
@@ -79,7 +79,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 def _export(
     selection: Selection, layout: Layout, scratch: Path, progress: Progress, say: Say
 ) -> Mapping[str, Exported]:
-    """Export into a root of its own that shares the installed models."""
+    """Export into a separate root that shares the installed models."""
     own = Layout(root=scratch / "root", cache=scratch / "cache")
     own.root.mkdir()
     own.store.symlink_to(layout.store)
@@ -106,7 +106,7 @@ def _measure(
 
 
 def _with_report(row: Measured, exported: Exported) -> Measured:
-    """With what the artefact's own report and files say."""
+    """The row with the figures of the artefact's own report and files."""
     manifest = exported.manifest
     quality = {key: manifest.quality[key] for key in ("mean_kl", "top1_agreement", "perplexity")}
     size_bytes = sum(entry.size_bytes for entry in manifest.files)

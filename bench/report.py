@@ -1,4 +1,4 @@
-"""Writes a run's results as Markdown, and puts them into a page between two markers. Every number is from the file."""
+"""Writes a run's results in Markdown, and inserts them into a page between two markers, without other numbers."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bench.summary import spread, standings
 
 BEGIN = "<!-- bench: begin; written by `python -m bench report FILE --into PAGE`, not by hand -->"
 END = "<!-- bench: end -->"
-# Of the cores. More than this taken by others during a round, and its figures are too low.
+# In cores. If other processes used more than this during a round, its figures are too low.
 _QUIET_CORES = 0.15
 
 
 class PageError(Exception):
-    """The page has no markers, or not in their order."""
+    """The page has no markers, or has them in the wrong order."""
 
 
 def report(results: Results) -> str:
-    """All of it as Markdown."""
+    """All tables in Markdown."""
     parts = [_head(results), *(_section(part) for part in results.tables)]
     parts += [_standing(part) for part in results.tables if part.kind == "main"]
     return "\n\n".join(parts) + "\n"
 
 
 def put_into(page: Path, text: str) -> None:
-    """Replace what stands between the markers.
+    """Replace the text between the markers.
 
     Raises:
-        PageError: see there.
+        PageError: the markers are missing or in the wrong order.
     """
     content = page.read_text(encoding="utf-8")
     before, begin, rest = content.partition(BEGIN)
@@ -73,14 +73,14 @@ def _long_grid(part: Table) -> tuple[str, str]:
 
 
 def _preset_grid(part: Table) -> tuple[str, str]:
-    """There are many candidates: they are the rows, and the figures the columns."""
+    """The table of candidates: there are many, so candidates are rows and figures are columns."""
     columns = preset_rows(part.work)
     cells = [(row.title, *(_cell(column.cell(row), row) for column in columns)) for row in part.engines]
     return ": candidates for presets", table(("", *(column.title for column in columns)), cells)
 
 
 def _grammar_grid(part: Table) -> tuple[str, str]:
-    """Below the figures, what is left of the throughput under a grammar: the medians' ratio."""
+    """The table of grammars, with the throughput relative to that without a grammar: the ratio of the medians."""
     free, constrained = part.engine(FREE.key), part.engine(CONSTRAINED.key)
     lines = [_by_figure(part, main_rows(part.work))]
     for streams in part.work["streams"]:

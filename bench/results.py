@@ -1,4 +1,4 @@
-"""What a whole run found, as values that are written to and read from one JSON file. It summarises nothing."""
+"""The results of a run, which are written to and read from one JSON file, without summaries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Measured:
     """One engine's figures.
 
     Attributes:
-        key, title, note: the engine's.
+        key, title, note: from the engine.
         rounds: the figures of each round.
-        quality: `mean_kl`, `top1_agreement` and more that does not change from round to round; empty if not measured.
-        versions: of the libraries that did the work.
-        others_cores: cores that everything else kept busy during each round.
-        why_not: why there are no figures, or not all rounds; empty if all went well.
+        quality: `mean_kl`, `top1_agreement` and other figures that are equal in all rounds; empty if not measured.
+        versions: versions of the engine's libraries.
+        others_cores: cores that other processes kept busy during each round.
+        why_not: why figures, or some rounds, are missing; empty if all were measured.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Measured:
     why_not: str = ""
 
     def values(self, figure: str) -> list[float]:
-        """The figure in each round that has it."""
+        """The figure's value in each round that has it."""
         return [value for figures in self.rounds if (value := figures.get(figure)) is not None]
 
 
@@ -45,11 +45,12 @@ class Table:
     """All engines on one model with one assignment of work.
 
     Attributes:
-        kind: "main" for everything, "long" for prefill over the prompt's length, "presets" for the candidates of
-            presets, each as an engine of its own, "grammars" for our engine without and with one.
-        model: its name.
-        checkpoint: digest of the file that all engines' weights come from.
-        work: the assignment's, as JSON values.
+        kind: "main" for all figures, "long" for prefill by prompt length, "presets" for the candidates of presets, each
+            as
+            a separate engine, "grammars" for our engine without and with a grammar.
+        model: the model's name.
+        checkpoint: digest of the file that is the source of all engines' weights.
+        work: the assignment's work, as JSON values.
         engines: in the order of the columns.
     """
 
@@ -60,19 +61,19 @@ class Table:
     engines: tuple[Measured, ...]
 
     def engine(self, key: str) -> Measured | None:
-        """The engine's figures, if it took part."""
+        """The engine's figures, if it was measured."""
         return next((engine for engine in self.engines if engine.key == key), None)
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything of one run.
+    """All results of one run.
 
     Attributes:
         started_at: UTC, ISO 8601.
-        machine: what it ran on, line by line: name and value.
-        tables: in the order measured.
-        quick: a smoke run, whose figures say nothing.
+        machine: name and value of each of the machine's properties.
+        tables: in the order of measurement.
+        quick: smoke test, whose figures are not valid.
     """
 
     started_at: str
@@ -86,10 +87,10 @@ class Results:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Results:
-        """Parse what `to_bytes` wrote.
+        """Parse the output of `to_bytes`.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the content is something else.
         """
         try:
             value = json.loads(content)

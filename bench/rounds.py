@@ -1,4 +1,4 @@
-"""The order of the measuring: every engine once, then again, so that a slow spell of the machine meets them all."""
+"""Measures all engines once, then again: a temporarily slow machine affects all engines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench.results import Measured
 
 Run = Callable[[Engine, Assignment], Answer]
 Say = Callable[[str], None]
-# The assignment for an engine; raises AbsentError.
+# Returns an engine's assignment; raises AbsentError.
 AssignmentFor = Callable[[Engine], Assignment]
 
 
 class AbsentError(Exception):
-    """An engine cannot take part; the message says why."""
+    """An engine cannot be measured; the message has the reason."""
 
 
 def measure_in_turn(
@@ -27,14 +27,14 @@ def measure_in_turn(
 
     Args:
         engines: in the order of the columns.
-        assignment_for: gives an engine's assignment of a speed round; may take long the first time, to make its model.
-        rounds: how often.
-        with_quality: afterwards, compare the logits of the engines that give them with the reference.
+        assignment_for: returns an engine's assignment for a round; the first call may take long, to convert the model.
+        rounds: number of rounds.
+        with_quality: afterwards, compare the logits with the reference, for engines that return logits.
         run: runs one worker.
-        say: told what happens.
+        say: receives messages.
 
     Returns:
-        What was measured of each engine. One that is absent or failed once is left out from then on, and says why.
+        The figures of each engine. An engine that is absent or failed is not measured again; its result has the reason.
     """
     measured = {engine.key: Measured(engine.key, engine.title, engine.note) for engine in engines}
     assignments: dict[str, Assignment] = {}
@@ -61,7 +61,7 @@ def measure_in_turn(
 
 
 def _assignment(engine: Engine, assignment_for: AssignmentFor) -> Assignment | str:
-    """The engine's assignment, or why it is absent."""
+    """The engine's assignment, or the reason why it is absent."""
     try:
         return assignment_for(engine)
     except AbsentError as error:

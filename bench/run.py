@@ -1,4 +1,4 @@
-"""One whole run: which models, which tables, in which order. It prints progress; the results are the caller's."""
+"""One whole run: its models and tables in order. It prints the progress and returns the results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MODELS = ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct")
 
 @dataclass(frozen=True)
 class Options:
-    """What to run.
+    """The settings of the run.
 
     Attributes:
-        models: names; the first gets all rounds and the table over prompt lengths, the others fewer rounds.
-        engines: keys of those that take part.
-        rounds: of the first model.
-        quick: a smoke run: one model, one round, hardly any tokens.
+        models: model names; the first gets all rounds and the table of prompt lengths, the others fewer rounds.
+        engines: keys of the engines to measure.
+        rounds: number of rounds of the first model.
+        quick: smoke test: one model, one round, few tokens.
     """
 
     models: tuple[str, ...] = MODELS
@@ -40,7 +40,7 @@ class Options:
 
 
 def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
-    """Measure everything.
+    """Measure all models and engines.
 
     Raises:
         ApplianceError: the first model is not installed, or cannot be exported.
@@ -78,7 +78,7 @@ def _main(model: Model, forms: PeerModels, options: Options, work: Work, rounds:
 
 
 def _with_report(engine: Measured, model: Model, preset: str) -> Measured:
-    """With the quality that the artefact's own report states."""
+    """The engine's figures with the quality from the artefact's own report."""
     figures = model.artefacts[preset].manifest.quality
     return dataclasses.replace(engine, quality={key: figures[key] for key in ("mean_kl", "top1_agreement")})
 
@@ -106,7 +106,7 @@ def _table(
 
 
 def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
-    """What gives each engine its assignment of a speed round."""
+    """Return a function that returns each engine's assignment for a round."""
 
     def assignment_for(engine: Engine) -> Assignment:
         reason = engine.environment.missing(engine.packages)
@@ -131,5 +131,5 @@ def _chosen(engines: Sequence[Engine], options: Options) -> tuple[Engine, ...]:
 
 
 def _presets(options: Options) -> list[str]:
-    """The presets that the chosen engines of ours serve."""
+    """The presets that the selected engines of ours serve."""
     return [engine.preset for engine in _chosen(ENGINES, options) if engine.preset]

@@ -1,4 +1,4 @@
-"""Medians over rounds, and what they say about where the appliance must stand. Arithmetic only."""
+"""Medians over rounds, and the comparison with the appliance's targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.results import Measured, Table
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over rounds."""
+    """A figure's median and range over rounds."""
 
     median: float
     low: float
@@ -20,19 +20,19 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Median, least and greatest; None of nothing."""
+    """Median, minimum and maximum; None without values."""
     return Spread(statistics.median(values), min(values), max(values)) if values else None
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One line of where it must stand.
+    """The comparison with one target.
 
     Attributes:
-        what: the line.
-        target: what it must be, in words.
-        found: what it is, in words; empty if it was not measured.
-        is_met: whether that is enough; None if it was not measured.
+        what: the compared figure.
+        target: description of the target.
+        found: description of the result; empty if it was not measured.
+        is_met: whether the target is met; None if it was not measured.
     """
 
     what: str
@@ -43,7 +43,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound, and how to find what it bounds in the main table."""
+    """A limit, and the function that computes the limited value from the main table."""
 
     what: str
     find: Callable[[Table], float | None]
@@ -52,7 +52,7 @@ class Target:
     unit: str
 
     def standing(self, table: Table) -> Standing:
-        """Compare."""
+        """Compare the value with the limit."""
         target = f"at {'least' if self.is_least else 'most'} {self.bound:g}{self.unit}"
         found = self.find(table)
         if found is None:
@@ -68,7 +68,7 @@ def median(engine: Measured | None, figure: str) -> float | None:
 
 
 def ratio(figure: str, ours: str, theirs: str) -> Callable[[Table], float | None]:
-    """The quotient of two engines' medians."""
+    """Return a function that computes the quotient of two engines' medians."""
 
     def find(table: Table) -> float | None:
         above, below = median(table.engine(ours), figure), median(table.engine(theirs), figure)
@@ -113,5 +113,5 @@ TARGETS = (
 
 
 def standings(table: Table) -> tuple[Standing, ...]:
-    """Where the appliance stands on one model."""
+    """The comparison with all targets, for one model."""
     return tuple(target.standing(table) for target in TARGETS)

@@ -1,1 +1,1 @@
-"""Turns a verified checkpoint into an optimised ONNX artefact. `appliance` never imports this package."""
+"""Exports a verified checkpoint to an optimised ONNX artefact. `appliance` never imports this package."""

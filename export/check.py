@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be exported, as far as that is known without work. It reads headers and texts alone."""
+"""Checks whether a checkpoint can be exported, from its headers and text files alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from export.words import Words
 
 
 def check_checkpoint(files: Mapping[str, Path]) -> None:
-    """Read a checkpoint's description and its words as an export does.
+    """Read a checkpoint's description, tokenizer, template and settings as an export does.
 
     Args:
-        files: published name -> where the bytes are.
+        files: published name -> path.
 
     Raises:
-        ApplianceError: what an export would refuse.
+        ApplianceError: an export would raise this error.
     """
     checkpoint = open_checkpoint(files)
     architecture = architecture_of(checkpoint)

@@ -1,4 +1,4 @@
-"""`appliance export`: turn an installed model into an artefact. It prints; the pipeline works."""
+"""`appliance export`: exports an installed model to an artefact, and prints the result of the pipeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PRESET_LINES = "\n".join(f"  {preset.name:<{_NAME_WIDTH}} {preset.summary}" for
 
 
 class Box(Protocol):
-    """What the command line's root hands to its commands."""
+    """The object that the command line's root passes to its commands."""
 
     layout: Layout
 

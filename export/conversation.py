@@ -1,7 +1,7 @@
-"""How a model converses, read from its own template and tokens: what its template shows it of its calls, it writes.
+"""Determines a model's tool call format and thinking from its own template and tokens.
 
-The template is tried with a call of a tool, so the form is what comes out and not what a name in its source suggests. A
-form that this program does not know is none.
+The template renders a conversation with a tool call: the rendered text shows the format, and names in the template's
+source do not matter. The model writes calls in the format that its template renders. An unknown format counts as none.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _TURNS = (
     {"role": "assistant", "content": "", "tool_calls": [_CALLED]},
     {"role": "tool", "tool_call_id": "call_1", "name": "get_weather", "content": "rain"},
 )
-# Of a conversation that is tried.
+# Limit of the rendered conversation.
 MAX_CHARACTERS = 1 << 20
-# The catalogue's names of the forms, and how the call above looks in each.
+# The catalogue's names of the formats, and the pattern of the call above in each.
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "hermes": re.compile(CALL_OPEN + r'\s*\{\s*"name"\s*:\s*"get_weather"'),
     "qwen3-coder": re.compile(CALL_OPEN + r"\s*<function=get_weather>"),
@@ -45,12 +45,12 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
 
 
 def conversation_of(template: RunningTemplate, source: str, tokenizer: Tokenizer) -> Conversation:
-    """Read it.
+    """Determine the model's conversation settings.
 
     Args:
         template: the running template.
         source: its text.
-        tokenizer: of the model; marks that are no tokens of it are no marks.
+        tokenizer: the model's tokenizer; marks that are not tokens are ignored.
     """
     thinking = Conversation(thinking=THINK_CLOSE in source)
     tools = Conversation(tools=_form(template))
@@ -61,10 +61,10 @@ def conversation_of(template: RunningTemplate, source: str, tokenizer: Tokenizer
 
 
 def check_marks(conversation: Conversation, tokenizer: Tokenizer) -> None:
-    """Refuse what the gateway would refuse.
+    """Check the marks as the gateway does.
 
     Raises:
-        UnsupportedError: a mark of the conversation is no token of the model.
+        UnsupportedError: a mark of the conversation is not a token of the model.
     """
     for mark in conversation.marks:
         if tokenizer.token_to_id(mark) is None:

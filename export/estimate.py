@@ -1,4 +1,4 @@
-"""What a model will take and give on a target: reads the checkpoint's shapes, and refuses what cannot fit."""
+"""Predicts memory and throughput of a model on a target from the checkpoint's shapes. A model that cannot fit fails."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from export.preflight import Needs
 from export.presets import PRESETS, Preset
 from export.reading import architecture_of
 
-# For targets without a profile: the configuration's default of slots, and the other targets' context.
+# For targets without a profile: the configuration's default number of slots, and the other targets' context.
 _SLOTS = 8
 _CONTEXT_TOKENS = 4096
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """All that is predicted.
+    """The prediction for a model on a target.
 
     Attributes:
         model, target, preset: their names.
-        use: what is to be served.
-        sizes: of the model with this preset.
-        cpu: the memory of serving, for a target without boards; a board's is in its prediction.
-        export_bytes: memory that the export takes, where it runs.
-        building_bytes: the least and the most that building a TensorRT plan takes, on the box; None without one.
+        use: the slots and cache to serve.
+        sizes: the model's sizes with this preset.
+        cpu: memory of serving, for a target without boards; a board's memory is in its prediction.
+        export_bytes: memory that the export needs on its machine.
+        building_bytes: minimum and maximum memory to build a TensorRT plan on the box; None without a plan.
         boards: see OnBoard; empty for a CPU.
     """
 
@@ -51,21 +51,21 @@ class Estimate:
 def estimate(
     layout: Layout, model: str, target: str, preset: str | None, *, context_tokens: int | None, slots: int | None
 ) -> Estimate:
-    """Predict.
+    """Predict memory and throughput.
 
     Args:
-        layout: where the model is.
-        model: its name in the store.
+        layout: the box's folders.
+        model: the model's name in the store.
         target: the name of a target.
-        preset: one of the target's presets; None takes its default.
-        context_tokens: of each slot; None takes the target's, or the model's where that is less.
-        slots: sequences that decode at once; None takes the target's.
+        preset: one of the target's presets; None means its default.
+        context_tokens: context of each slot; None means the target's, or the model's if that is less.
+        slots: sequences that decode concurrently; None means the target's.
 
     Raises:
         UnknownModelError: no such model or target, or the target has no such preset.
-        UsageError: the model has no such context.
-        NoSpaceError: no board of the target holds it.
-        UnsupportedError: something in the checkpoint is refused.
+        UsageError: the model does not support the context.
+        NoSpaceError: the model does not fit any board of the target.
+        UnsupportedError: the checkpoint has an unsupported feature.
     """
     known = targets.get(target)
     chosen = PRESETS[known.preset(preset)]
@@ -98,9 +98,9 @@ def estimate(
 
 
 def cache_of(preset: Preset, running: int, context_tokens: int, chunk_tokens: int) -> Cache:
-    """The cache that the engine reserves for so many sequences that decode at once.
+    """The cache that the engine reserves for this number of concurrently decoding sequences.
 
-    In main memory, rows that are never written cost nothing: there the rows of those that run are counted alone.
+    In main memory, rows that are never written cost nothing: there, only the rows of running sequences are counted.
     """
     if preset.runtime == TENSORRT:
         return Cache.of_plan(cache_slots(running), context_tokens, min(chunk_tokens, context_tokens))

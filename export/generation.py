@@ -1,4 +1,4 @@
-"""How the publisher means a checkpoint to be used: chat template, end tokens, sampling defaults. It invents nothing."""
+"""The publisher's chat template, end tokens and sampling defaults. Missing settings get neutral values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json
 from export.tokenizer import token_count
 
-# Kept between the stages of an export.
+# This file passes the settings between the stages of an export.
 SETTINGS = "settings.json"
 GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -27,19 +27,19 @@ _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty")
 _MAX_END_TOKENS = 64
 _MAX_TOKEN_CHARACTERS = 256
 _MEND = "correct the file and pull the model again"
-# Qwen's chat models end a turn with the first and a document with the second, whichever of them the files name.
+# Qwen's chat models end a turn with the first token and a document with the second, whatever their files state.
 _QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
 _ENDS: Mapping[str, tuple[str, ...]] = {"qwen2": _QWEN_ENDS, "qwen3": _QWEN_ENDS}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the manifest says about words.
+    """The manifest's settings of tokens, generation and conversation.
 
     Attributes:
-        tokens: of the tokenizer.
+        tokens: number of the tokenizer's tokens.
         generation: see `generation`.
-        conversation: how the model converses, by its own template and tokens.
+        conversation: what the model was trained for in conversations, by its own template and tokens.
     """
 
     tokens: int
@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Settings:
-        """Parse what `to_bytes` wrote."""
+        """Parse the output of `to_bytes`."""
         value = json.loads(content)
         ends = tuple(value["generation"].pop("eos_token_ids"))
         generation = Generation(eos_token_ids=ends, **value["generation"])
@@ -60,7 +60,7 @@ class Settings:
 
     @classmethod
     def read(cls, folder: Path) -> Settings:
-        """Read them from the stage that keeps them."""
+        """Read the settings from their stage's folder."""
         return cls.from_bytes((folder / SETTINGS).read_bytes())
 
 
@@ -68,8 +68,8 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
     """Return the chat template's Jinja source, or None for a base model.
 
     Raises:
-        IntegrityError: a file that should hold it is damaged.
-        UnsupportedError: it holds several templates and none of them is the default.
+        IntegrityError: a file that should contain the template is damaged.
+        UnsupportedError: there are several templates and none is the default.
     """
     if checkpoint.metadata:
         template = checkpoint.metadata.get("tokenizer.chat_template")
@@ -88,10 +88,10 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
 
 
 def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
-    """Return the publisher's settings; neutral ones where the files have none, as GGUF files never do.
+    """Return the publisher's settings; neutral values if the files have none, which is so for every GGUF file.
 
     Raises:
-        IntegrityError: a file that should hold them is damaged, or a value is of the wrong type.
+        IntegrityError: a file that should contain them is damaged, or a value has a wrong type.
         UnsupportedError: no token ends a completion.
     """
     published = _json(checkpoint, GENERATION_CONFIG)
@@ -99,7 +99,7 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
     ends = tuple(_end_tokens(checkpoint, published, tokenizer))
     if not ends:
         raise UnsupportedError("the model has no end token", hint=f"set eos_token_id in {GENERATION_CONFIG}")
-    # A publisher who decodes greedily by default has not chosen the sampling numbers.
+    # If the publisher's default is greedy decoding, the sampling values in the file were not chosen.
     sampling = _sampling(published if published.get("do_sample", True) else {})
     return Generation(
         eos_token_ids=ends,
@@ -107,14 +107,14 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
         eos_token=tokenizer.id_to_token(ends[0]) or "",
         temperature=sampling.temperature,
         top_p=sampling.top_p,
-        # More than there are tokens keeps all of them, as none at all does.
+        # A top_k above the number of tokens keeps all tokens, like no top_k.
         top_k=min(sampling.top_k, token_count(tokenizer)),
         repetition_penalty=sampling.repetition_penalty,
     )
 
 
 def _end_tokens(checkpoint: Checkpoint, published: Mapping[str, Any], tokenizer: Tokenizer) -> Iterable[int]:
-    """Return every token that ends a completion, the publisher's first choice first."""
+    """Return every token that ends a completion, first the publisher's first choice."""
     known = _ENDS.get(str(checkpoint.config.get("model_type")), ())
     tokens = token_count(tokenizer)
     candidates = [
@@ -136,19 +136,19 @@ def _ids(value: Any, tokens: int) -> list[int]:
 
 
 def _sampling(published: Mapping[str, Any]) -> SamplingParams:
-    """The publisher's sampling numbers, checked as a request's are: a request that names none gets these."""
+    """The publisher's sampling parameters, checked like a request's: they are the defaults of all requests."""
     given = {key: published[key] for key in _SAMPLING if published.get(key) is not None}
     for key, value in given.items():
         if type(value) not in {int, float}:
             raise IntegrityError(f"{GENERATION_CONFIG} has {key} {reprlib.repr(value)}, not a number", hint=_MEND)
     try:
         return SamplingParams.from_mapping(given)
-    except (RequestError, ValueError, OverflowError) as error:  # a number may be too long for a float, or for print
+    except (RequestError, ValueError, OverflowError) as error:  # a number may be too long to convert or to print
         raise IntegrityError(f"{GENERATION_CONFIG} has a value that cannot be used: {error}", hint=_MEND) from error
 
 
 def _token_text(value: Any) -> str:
-    """A token as tokenizer_config.json states it: a text, an object with `content`, or nothing."""
+    """A token in tokenizer_config.json: a text, an object with `content`, or nothing."""
     if isinstance(value, dict):
         value = value.get("content")
     if isinstance(value, str) and len(value) > _MAX_TOKEN_CHARACTERS:

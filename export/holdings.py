@@ -1,4 +1,4 @@
-"""What a graph holds of a checkpoint: bytes, and how many of them a decoding step reads. It reads shapes alone."""
+"""Computes from shapes the bytes of a graph's weights, and how many of them a decoding step reads."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _MATRIX = 2
 
 
 def float_bytes(preset: Preset) -> int:
-    """Bytes of one activation, scale or element of the cache."""
+    """Bytes per activation, scale or element of the cache."""
     return 4 if preset.activations == FLOAT32 else 2
 
 
 @dataclass(frozen=True)
 class Held:
-    """One tensor in one form, as the graph holds it.
+    """One tensor in one format, as stored in the graph.
 
     Attributes:
-        elements: numbers in it.
-        size_bytes: what they take, scales and zero points included.
-        read_bytes: of these, what a decoding step reads, however many sequences take part.
+        elements: number of elements.
+        size_bytes: bytes including scales and zero points.
+        read_bytes: bytes that a decoding step reads, for any number of sequences.
     """
 
     elements: int
@@ -35,7 +35,7 @@ class Held:
 
 
 def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Iterator[Held]:
-    """Yield every weight of the graph in every form it is held in, the rotary tables too."""
+    """Yield every weight of the graph in every format that is stored, including the rotary tables."""
     size = float_bytes(preset)
     for name in checkpoint.names():
         shape = checkpoint.shape(name)
@@ -46,26 +46,26 @@ def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> 
                 yield _looked_up(shape, preset.embedding, size, rows=1)
         elif name != architecture.head:
             yield _multiplied(shape, preset.weights(name, architecture.depth(name)), size)
-    # Tied or not: the table of the embedding and the matrix of the head are held apart, each in its own form, unless
+    # Tied or not: the embedding's table and the head's matrix are stored separately, each in its own format, unless
     # one table serves as both.
     head = checkpoint.shape(architecture.head)
     yield _multiplied(head, preset.head, size)
     finer = preset.rescoring
     if finer and not (architecture.tied_embeddings and finer.weights == preset.embedding):
-        # The rows that score tokens again; of tied embeddings they are the embedding's own.
+        # The rows for rescoring; with tied embeddings and equal formats, the embedding's own rows are used.
         yield _looked_up(head, finer.weights, size, rows=finer.tokens)
     for _, width in sorted({(layer.attention.rope_theta, layer.attention.head_dim) for layer in architecture.layers}):
-        # Half as many cosines, and as many sines.
+        # Cosines of half the width and sines of half the width.
         yield _looked_up((architecture.context_tokens, width), FLOAT, size, rows=1)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model takes with a preset.
+    """The sizes of a model with a preset.
 
     Attributes:
         weights_bytes: all weights in memory.
-        read_bytes: weights that a decoding step reads, however many sequences take part.
+        read_bytes: weights that a decoding step reads, for any number of sequences.
         cache_bytes_per_token: key and value cache of one token over all layers.
         context_tokens: the longest prompt plus completion that the model allows.
     """
@@ -77,7 +77,7 @@ class Sizes:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Sizes:
-        """Add up the tensors' shapes."""
+        """Compute the sizes from the tensors' shapes."""
         tensors = list(held(checkpoint, architecture, preset))
         cached = sum(2 * layer.attention.kv_width for layer in architecture.layers)
         return cls(
@@ -89,13 +89,13 @@ class Sizes:
 
 
 def _multiplied(shape: tuple[int, ...], weights: Weights, float_size: int) -> Held:
-    """A tensor that each step reads whole."""
+    """A tensor that each step reads completely."""
     size = _bytes(shape, weights, float_size, zero_points=not weights.symmetric)
     return Held(math.prod(shape), size, size)
 
 
 def _looked_up(shape: tuple[int, ...], weights: Weights, float_size: int, *, rows: int) -> Held:
-    """A table of which each step reads some rows. The operator that looks rows up takes no zero points from us."""
+    """A table of which each step reads some rows. Its lookup operator gets no zero points."""
     size = _bytes(shape, weights, float_size, zero_points=False)
     return Held(math.prod(shape), size, size // shape[0] * min(rows, shape[0]))
 

@@ -1,4 +1,4 @@
-"""From finished stages to the installed artefact: its manifest, and the one step that makes it the current one."""
+"""Creates the manifest from finished stages, and makes the artefact the current release atomically."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _NAME_DIGITS = 32
 
 
 def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], quality: Mapping[str, Any]) -> Manifest:
-    """The artefact's manifest. Equal stages give equal manifests: it holds no time, path or machine."""
+    """The artefact's manifest. Equal stages give equal manifests: it contains no time, path or machine."""
     entry = job.stored.entry
-    # The settings are part of the manifest, not a file of the artefact.
+    # The settings are a part of the manifest, not a file of the artefact.
     files = sorted((file for result in results for file in result.files), key=lambda file: file.name)
     return Manifest(
         model=job.stored.name,
@@ -55,11 +55,11 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
 
 @dataclass(frozen=True)
 class Installed:
-    """An artefact that is the current release of its kind.
+    """An artefact that is the current release of its variant.
 
     Attributes:
         folder: where it is.
-        was_there: it was the current one already.
+        was_there: it was current already.
     """
 
     folder: Path
@@ -67,12 +67,12 @@ class Installed:
 
 
 def install(store: ArtefactStore, manifest: Manifest, results: Iterable[StageResult], progress: Progress) -> Installed:
-    """Make the artefact the current release, in one step, unless the same one is there already; prune older ones.
+    """Make the artefact the current release atomically, unless it is current already; prune older releases.
 
-    The manifest must be one that can be read back: nothing is installed that serving would refuse.
+    The manifest is parsed before the installation: `up` must be able to read it.
 
     Raises:
-        IntegrityError: a stage's file changed since it was proved, or the manifest could not be read back.
+        IntegrityError: a stage's file changed since it was verified, or the manifest cannot be parsed.
     """
     content = manifest.to_bytes()
     Manifest.from_bytes(content)
@@ -83,7 +83,7 @@ def install(store: ArtefactStore, manifest: Manifest, results: Iterable[StageRes
         was_there = folder is not None and _is_whole(folder, manifest)
         if folder is None or not was_there:
             folder = _make_current(releases, name, manifest, results, progress)
-        # What an interrupted installation did not come to remove goes too.
+        # This also removes releases that an interrupted installation left.
         releases.prune()
         return Installed(folder, was_there)
 
@@ -113,13 +113,13 @@ def _fill(staged: Path, manifest: Manifest, results: Iterable[StageResult], prog
 
 
 def conversation_in(entry: ModelEntry) -> Conversation | None:
-    """What the catalogue says of the model's conversations; None where it says nothing."""
+    """The model's conversation settings in the catalogue; None if it has none."""
     known = entry.conversation
     return None if known is None else Conversation(known.tools or "", known.thinking)
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether the folder is the artefact of this manifest, byte for byte."""
+    """Whether the folder contains exactly this manifest's artefact, byte for byte."""
     try:
         if (folder / MANIFEST_NAME).read_bytes() != manifest.to_bytes():
             return False
@@ -130,7 +130,7 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
 
 
 def _copy(source: Path, copy: Path, entry: FileEntry) -> None:
-    """Copy a file, hashing what is copied. No hard link: it would tie the artefact to the cache."""
+    """Copy a file and hash the copied bytes. A hard link would connect the artefact with the cache."""
     digest = hashlib.sha256()
     with source.open("rb") as stream, copy.open("xb") as target:
         while piece := stream.read(_PIECE_BYTES):

@@ -1,4 +1,4 @@
-"""One export in progress: what is exported, for what, and where its stages are kept."""
+"""One export in progress: its model, target, preset and stages."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, in
 
 @dataclass(frozen=True)
 class Job:
-    """All that the stages share.
+    """The values that all stages share.
 
     Attributes:
-        stored: the model in the store, its files proved.
+        stored: the model in the store, with verified files.
         checkpoint: its weights.
-        architecture: what they compute.
-        target: the hardware's name.
-        build: makes the graph for that hardware.
-        preset: how the weights are held.
-        stages: results kept.
-        progress: told how far it is.
+        architecture: its description.
+        target: the name of the target.
+        build: creates the graph for the target.
+        preset: the format of the weights.
+        stages: cache of stage results.
+        progress: receives the progress.
     """
 
     stored: StoredModel
@@ -55,15 +55,15 @@ class Job:
         return lambda done, total: self.progress.step(step, done, total)
 
     def shape(self, tokens: int) -> ModelShape:
-        """What the engine must know, for a tokenizer of `tokens` tokens.
+        """The sizes that the engine needs, for a tokenizer of `tokens` tokens.
 
         Raises:
-            UnsupportedError: layers whose caches differ in shape.
+            UnsupportedError: the layers' caches differ in shape.
         """
         return model_shape(self.architecture, tokens, self.preset.activations)
 
     def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:
-        """A manifest of a graph's files alone, for the gate; it is never written."""
+        """A manifest with only the graph's files, for `check_graph`; it is never written."""
         return Manifest(
             self.stored.name,
             self.target,
@@ -76,7 +76,7 @@ class Job:
         )
 
     def source_words(self) -> str:
-        """The checkpoint in words: which files, and how they hold the weights."""
+        """A description of the checkpoint: its files, and the formats of its weights."""
         names = ", ".join(
             f"{file.name} (sha256 {file.sha256})" for file in self.stored.entry.files if _has_weights(file.name)
         )
@@ -88,7 +88,7 @@ class Job:
 
 
 def _file_type(value: Any) -> str:
-    """GGUF's name of how most tensors of a file are held. The file's number decides nothing, so any is accepted."""
+    """GGUF's name of the most frequent tensor format in a file. It is only for people, so any number is accepted."""
     try:
         return LlamaFileType(value).name.removeprefix("MOSTLY_")
     except ValueError:

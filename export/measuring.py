@@ -1,6 +1,6 @@
-"""The stages that run a model: what the reference says, how large its values become, and the quality report.
+"""The stages that run a model: the reference's output, the magnitudes of its values, and the quality report.
 
-A graph that is only measured is built for as long as it is needed; what it said is kept.
+A graph that is needed only for measuring is deleted afterwards; its results are kept.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from export.stages import StageResult, file_entry
 
 
 def make_reference(job: Job, words: StageResult, folder: Path) -> None:
-    """Read the text set with the checkpoint in 32-bit floats, and keep what it says."""
+    """Run the checkpoint in 32-bit floats on the text set, and store its output."""
     tokens = Settings.read(words.folder).tokens
     with _running(job, words, REFERENCE, "reference graph") as runner:
         write_reference(runner, _material(job, words), tokens, folder, job.advance("reference"))
 
 
 def make_magnitudes(job: Job, words: StageResult, folder: Path) -> None:
-    """Read the text set with the checkpoint in 32-bit floats, and keep how large its values become."""
+    """Run the checkpoint in 32-bit floats on the text set, and store the magnitudes of its values."""
     with _running(job, words, REFERENCE, "reference graph", add_magnitudes) as runner:
         write_magnitudes(runner, _material(job, words), folder, job.advance("magnitudes"))
 
 
 def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> None:
-    """Compare the artefact's graph, or its twin where this machine does not compute it, with the reference.
+    """Compare the artefact's graph, or its twin if this machine cannot run the graph, with the reference.
 
-    Beside the report goes what the box compares its plan with, where there will be one.
+    For a TensorRT preset, it also writes the cases with which the box compares its plan.
     """
     words, graph = results["words"], results["graph"]
     if job.preset.runtime == ORT_CPU:
@@ -88,7 +88,7 @@ def _running(
     change: Callable[[Path], None] = lambda _folder: None,
     build: Build = ort.build,
 ) -> Iterator[GraphRunner]:
-    """Build a graph for this machine's CPU, change its folder, and run it from the mapped file, for a while."""
+    """Build a graph for this machine's CPU, apply `change` to its folder, and run it until the context ends."""
     shape = job.shape(Settings.read(words.folder).tokens)
     with job.stages.temporary() as folder:
         build(job.checkpoint, job.architecture, preset, shape.tokens, folder, job.advance(step))

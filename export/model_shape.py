@@ -1,4 +1,4 @@
-"""What the engine must know of a model's sizes, from the description of its architecture."""
+"""Computes the sizes that the engine needs from the description of an architecture."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from export.architecture import Architecture
 
 
 def model_shape(architecture: Architecture, tokens: int, cache_dtype: str) -> ModelShape:
-    """The shape, for a tokenizer of `tokens` tokens and a cache of that type.
+    """The shape, for a tokenizer of `tokens` tokens and a cache of this type.
 
     Raises:
-        UnsupportedError: layers whose caches differ in shape.
+        UnsupportedError: the layers' caches differ in shape.
     """
     shapes = {(layer.attention.kv_heads, layer.attention.head_dim) for layer in architecture.layers}
     if len(shapes) != 1:

@@ -1,4 +1,4 @@
-"""An export from the stored checkpoint to the installed artefact: the order of the stages, each kept when done."""
+"""The stages of an export in order, from the stored checkpoint to the installed artefact. Finished stages are kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from export.reading import architecture_of
 from export.stages import StageResult, Stages
 from export.words import Words
 
-# How a graph is made for each runtime.
+# The lowering for each runtime.
 LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build, TENSORRT: tensorrt.build}
 
 
@@ -42,12 +42,12 @@ class Exported:
 
     Attributes:
         folder: the artefact.
-        manifest: its table of contents.
-        was_installed: False when the same artefact was already there.
-        kept_stages: names of the stages that were not made again.
-        needs: what the export was expected to take.
-        build_peak_bytes: peak memory of this process when the graph was written.
-        peak_bytes: peak memory of this process, measuring included. It counts the pages of mapped files, such as the
+        manifest: the artefact's manifest.
+        was_installed: False if the same artefact was installed already.
+        kept_stages: names of the stages whose earlier results were used.
+        needs: the expected memory and disk space.
+        build_peak_bytes: peak memory of this process after the graph was written.
+        peak_bytes: peak memory of this process, including measuring. It counts the pages of mapped files, such as the
             reference's weights, which the kernel can drop at any time.
     """
 
@@ -61,14 +61,14 @@ class Exported:
 
 
 def export_model(layout: Layout, model: str, target: str, preset: str | None, progress: Progress) -> Exported:
-    """Export an installed model with a preset by its name.
+    """Export an installed model with a named preset.
 
     Args:
-        layout: where models, stages and artefacts are.
-        model: its name in the store.
+        layout: the box's folders.
+        model: the model's name in the store.
         target: the name of a target.
-        preset: one of the target's presets; None takes its default.
-        progress: told how far it is.
+        preset: one of the target's presets; None means its default.
+        progress: receives the progress.
 
     Raises:
         UnknownModelError: no such model or target, or the target has no such preset.
@@ -79,14 +79,14 @@ def export_model(layout: Layout, model: str, target: str, preset: str | None, pr
 
 
 def export_as(layout: Layout, model: str, target: str, preset: Preset, progress: Progress) -> Exported:
-    """Export an installed model with any way to hold its weights.
+    """Export an installed model with any preset.
 
     Raises:
         UnknownModelError: no such model.
-        IntegrityError: the stored files are not what they were.
-        UnsupportedError: something in the checkpoint is refused.
+        IntegrityError: the stored files have changed.
+        UnsupportedError: the checkpoint has an unsupported feature.
         NoSpaceError: the disk or the memory is too small.
-        QualityError: the preset's tolerance was missed; nothing was installed.
+        QualityError: the preset's tolerance was missed; no artefact was installed.
     """
     build = LOWERINGS[preset.runtime]
     stored = open_model(layout, model)
@@ -156,7 +156,7 @@ def _run(job: Job, layout: Layout) -> Exported:
 
 
 def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> None:
-    """Refuse before the work when the disk or the memory is too small for what is not kept."""
+    """Check that disk and memory are large enough for the stages that are not kept, before the work starts."""
     cache_bytes = 0
     tokens = Settings.read(words.folder).tokens
     if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset, tokens)):
@@ -165,7 +165,7 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
     if not job.stages.is_kept(recipes.reference(job.inputs, words)):
         cache_bytes += needs.float_bytes + reference_bytes(tokens)
     elif cache_bytes and job.preset.runtime != ORT_CPU:
-        # The twin's graph takes no more than the reference's, and comes after that is gone.
+        # The twin's graph takes at most as much as the reference's, and is built after that graph was deleted.
         cache_bytes += needs.float_bytes
     root_bytes = 0 if cache_bytes == 0 else needs.output_bytes
     check_space([Need("export", layout.stages, cache_bytes), Need("install", layout.artefacts, root_bytes)])
@@ -178,7 +178,7 @@ def _write_words(job: Job, folder: Path) -> None:
 
 
 def _check_conversation(job: Job, words: StageResult) -> None:
-    """Refuse what the catalogue says of the model's conversations where its own words contradict it."""
+    """Check that the catalogue's conversation settings of the model agree with its tokenizer."""
     stated = conversation_in(job.stored.entry)
     if stated is not None:
         check_marks(stated, load_tokenizer(words.file(TOKENIZER).read_bytes()))

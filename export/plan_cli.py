@@ -1,4 +1,4 @@
-"""`appliance plan`: what a model will take and give on a target, before any work. It prints; `estimate` decides."""
+"""`appliance plan`: predicts memory and throughput of a model on a target. `estimate` computes the prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.prediction import EFFICIENCY, OnBoard, Speed
 
 
 class Box(Protocol):
-    """What the command line's root hands to its commands."""
+    """The object that the command line's root passes to its commands."""
 
     layout: Layout
 

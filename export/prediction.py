@@ -1,6 +1,6 @@
-"""Memory and speed of a model on a board, from the shapes of its tensors and the board's data sheet. Pure arithmetic.
+"""Predicts memory and throughput of a model on a board, from its tensors' shapes and the board's data sheet.
 
-docs/prediction.md has the formulae, and what they were compared with.
+docs/prediction.md has the formulae, and the measurements that they were compared with.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from appliance.errors import UsageError
 from appliance.targets import Board, PowerMode
 from export.holdings import Sizes
 
-# Share of the memory's bandwidth that decoding of one stream attains: TensorRT Edge-LLM 0.9.0 with Qwen3-8B in int4 on
-# AGX Orin, by its page "Performance Benchmarks". Small models attain less: starting a kernel costs the same for them.
+# Share of the memory bandwidth that decoding one stream reaches: TensorRT Edge-LLM 0.9.0 with Qwen3-8B in int4 on
+# AGX Orin, from its page "Performance Benchmarks". Small models reach less: a kernel launch costs the same for them.
 EFFICIENCY = 0.77
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a machine is to serve.
+    """The requirements of serving.
 
     Attributes:
-        slots: sequences that decode at once.
-        cache: what the engine reserves for them.
+        slots: sequences that decode concurrently.
+        cache: the cache that the engine reserves for them.
     """
 
     slots: int
@@ -33,12 +33,12 @@ class Use:
 
 @dataclass(frozen=True)
 class Speed:
-    """Decoding with every slot full, in one power mode.
+    """Throughput of decoding with every slot busy, in one power mode.
 
     Attributes:
-        mode: the power mode's name; empty where the board has one.
-        watts: the mode's limit; None where it has none.
-        one_stream, all_slots: tokens a second of all streams together; None where the memory's bandwidth is not known.
+        mode: the power mode's name; empty if the board has only one.
+        watts: the mode's power limit; None without a limit.
+        one_stream, all_slots: total tokens/s of one stream and of all slots; None if the memory bandwidth is unknown.
     """
 
     mode: str
@@ -53,9 +53,9 @@ class OnBoard:
 
     Attributes:
         board: see Board.
-        fit: whether it holds the use, and what would fit.
-        most_slots: sequences that may decode at once with the use's context; 0 when the model does not fit at all.
-        most_context_tokens: that fit with the use's slots, at most the model's; 0 likewise.
+        fit: whether the use fits the board, and what would fit.
+        most_slots: maximum of concurrently decoding sequences with the use's context; 0 if the model does not fit.
+        most_context_tokens: maximum context with the use's slots, at most the model's; 0 if the model does not fit.
         speeds: one for each power mode.
     """
 
@@ -67,10 +67,10 @@ class OnBoard:
 
 
 def check_context(sizes: Sizes, use: Use) -> None:
-    """Refuse a context that the model does not have.
+    """Check that the model supports the context.
 
     Raises:
-        UsageError: it says what the model allows.
+        UsageError: it does not; the message states the model's maximum.
     """
     if use.cache.context_tokens > sizes.context_tokens:
         raise UsageError(
@@ -80,21 +80,21 @@ def check_context(sizes: Sizes, use: Use) -> None:
 
 
 def roofline(sizes: Sizes, sequences: int, context_tokens: int, bandwidth_bytes_per_s: float) -> float:
-    """Tokens a second of all sequences together that no engine can exceed.
+    """Upper limit of the total tokens/s of all sequences, for any engine.
 
-    A step reads the weights once and each sequence's cache of `context_tokens` rows, and gives each one token.
+    A step reads the weights once, and `context_tokens` rows of each sequence's cache. It generates one token each.
     """
     step_bytes = sizes.read_bytes + sequences * context_tokens * sizes.cache_bytes_per_token
     return sequences * bandwidth_bytes_per_s / step_bytes
 
 
 def on_cpu(sizes: Sizes, use: Use) -> MemoryNeeds:
-    """What serving takes of main memory."""
+    """Main memory that serving needs."""
     return MemoryNeeds.on_cpu(sizes.weights_bytes, use.cache.size_bytes(sizes.cache_bytes_per_token))
 
 
 def on_board(sizes: Sizes, use: Use, board: Board) -> OnBoard:
-    """Predict one board."""
+    """Predict memory and throughput on one board."""
     modes = board.power_modes or (PowerMode("", bandwidth_bytes_per_s=board.bandwidth_bytes_per_s),)
     memory = GpuMemory.whole(board.memory_bytes, shared=board.shared)
     fit = Fit(memory, sizes.weights_bytes, sizes.cache_bytes_per_token, use.cache)
@@ -108,21 +108,21 @@ def on_board(sizes: Sizes, use: Use, board: Board) -> OnBoard:
 
 
 def build_bytes(sizes: Sizes) -> tuple[int, int]:
-    """The least and the most memory that building a TensorRT plan is expected to take."""
+    """Expected minimum and maximum memory to build a TensorRT plan."""
     least, most = BUILD_TIMES
     return least * sizes.weights_bytes, most * sizes.weights_bytes
 
 
 def check_fit(model: str, predicted: Sequence[OnBoard], others: Mapping[str, tuple[Sizes, Use]]) -> None:
-    """Refuse when no board holds the use.
+    """Check that at least one board is large enough.
 
     Args:
-        model: its name, for the message.
-        predicted: each board.
-        others: what the model takes and is used for with the target's other presets, by their names.
+        model: the model's name, for the message.
+        predicted: the prediction for each board.
+        others: the model's sizes and use with the target's other presets, by preset name.
 
     Raises:
-        NoSpaceError: it shows the arithmetic for the largest board, and the hint says what would fit.
+        NoSpaceError: none is; the message shows the arithmetic for the largest board, and the hint says what would fit.
     """
     if not predicted or any(each.fit.fits for each in predicted):
         return

@@ -1,4 +1,4 @@
-"""Whether a machine is large enough for an export, told before the work starts. It frees nothing."""
+"""Checks that a machine has enough memory for an export, before the work starts. It frees nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Needs:
-    """What an export takes, from the shapes of the tensors. Estimates, on the high side.
+    """The sizes that an export needs, from the tensors' shapes. They are upper estimates.
 
     Attributes:
         output_bytes: graph and weights of the artefact.
         largest_bytes: the largest tensor in 32-bit floats.
-        float_bytes: all weights in 32-bit floats, the graph of the reference.
+        float_bytes: all weights in 32-bit floats: the size of the reference's graph.
     """
 
     output_bytes: int
@@ -32,7 +32,7 @@ class Needs:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Needs:
-        """Add up the tensors."""
+        """Compute the sizes from the tensors' shapes."""
         tensors = list(held(checkpoint, architecture, preset))
         return cls(
             output_bytes=sum(tensor.size_bytes for tensor in tensors),
@@ -42,15 +42,15 @@ class Needs:
 
     @property
     def memory_bytes(self) -> int:
-        """Peak memory of the export: at most twice the largest tensor plus the output."""
+        """Peak memory of the export: at most twice the largest tensor, plus the output."""
         return 2 * self.largest_bytes + self.output_bytes
 
 
 def check_memory(needs: Needs) -> None:
-    """Refuse when less memory is available than the export takes.
+    """Check that the available memory is enough for the export.
 
     Raises:
-        NoSpaceError: it shows the arithmetic.
+        NoSpaceError: it is not; the message shows the arithmetic.
     """
     available = available_bytes()
     if available < needs.memory_bytes:

@@ -1,4 +1,4 @@
-"""The named ways to hold a model's weights. Few, and each chosen by measurement: docs/presets.md has the table."""
+"""The presets: named formats of a model's weights. Each was chosen by measurement: docs/presets.md has the table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from export.architecture import Architecture
 _FLOAT_BITS = 32
 _HALF_BITS = 16
 
-# A block as long as a matrix is wide.
+# A block is as long as the matrix is wide.
 WHOLE_ROW = 0
 
-# What activations and cache can be: names as numpy has them.
+# Types of activations and cache, by numpy's names.
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 FLOAT16 = "float16"
@@ -22,15 +22,15 @@ FLOAT16 = "float16"
 
 @dataclass(frozen=True)
 class Weights:
-    """How one matrix is held and multiplied.
+    """The format of one matrix, and how it is multiplied.
 
     Attributes:
-        bits: 32 or 16 for plain floats, of the activations' type; otherwise 8 or 4 bits an element in blocks along the
-            input dimension, their scales of the activations' type.
+        bits: 32 or 16 for plain floats of the activations' type; otherwise 8 or 4 bits per element in blocks along the
+            input dimension, with scales of the activations' type.
         block: elements that share one scale: a power of two from 16, or WHOLE_ROW.
-        symmetric: without zero points; asymmetric blocks keep one each.
-        accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised a block
-            at a time, 0 multiplies in float. It is for the CPU; a GPU multiplies in the activations' type.
+        symmetric: without zero points; an asymmetric block has one zero point.
+        accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised block by
+            block, 0 multiplies in floats. It is for the CPU; a GPU multiplies in the activations' type.
     """
 
     bits: int
@@ -40,7 +40,7 @@ class Weights:
 
     @property
     def is_float(self) -> bool:
-        """Held as floats, not in blocks."""
+        """Whether the matrix is stored as floats, not in blocks."""
         return self.bits in {_FLOAT_BITS, _HALF_BITS}
 
 
@@ -50,13 +50,13 @@ HALF = Weights(bits=_HALF_BITS)
 
 @dataclass(frozen=True)
 class Exemption:
-    """Layer matrices that are held otherwise.
+    """Layer matrices with another format.
 
     Attributes:
-        part: what a tensor's name must contain, for example ".mlp.".
-        weights: how they are held.
-        begin: the least depth of their layer, 0 to 1.
-        end: the depth that is too deep.
+        part: a tensor's name must contain this text, for example ".mlp.".
+        weights: the format.
+        begin: minimum depth of the layer, 0 to 1.
+        end: the depth must be less than this.
     """
 
     part: str
@@ -65,21 +65,20 @@ class Exemption:
     end: float = 1.0
 
     def covers(self, tensor: str, depth: float) -> bool:
-        """Whether the matrix called `tensor` in a layer at `depth` is one of them."""
+        """Whether this applies to the matrix `tensor` in a layer at `depth`."""
         return self.part in tensor and self.begin <= depth < self.end
 
 
 @dataclass(frozen=True)
 class Rescoring:
-    """A second look at the likeliest tokens: their logits are computed again, from finer weights than the head's own.
+    """Rescoring of the likeliest tokens: their logits are computed again, with finer weights than the head's.
 
-    The head is the largest matrix of a small model, and every step reads all of it. With coarse weights it is read
-    faster, and its errors matter for the few tokens that have any chance; of the finer weights, only their rows are
-    read.
+    The head is the largest matrix of a small model, and every step reads all of it. Coarse weights are read faster, and
+    their errors matter only for the few likely tokens; of the finer weights, only the rows of these tokens are read.
 
     Attributes:
-        tokens: how many of the likeliest.
-        weights: how the finer rows are held; not floats.
+        tokens: number of the likeliest tokens.
+        weights: the format of the finer rows; not floats.
     """
 
     tokens: int
@@ -88,18 +87,18 @@ class Rescoring:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named choice for every matrix of a model, and the quality it must keep.
+    """The format of every matrix of a model, and the quality that an export must keep.
 
     Attributes:
-        name: what `--preset` takes.
-        summary: one line for the help text: what it is for and what it costs.
-        max_mean_kl: the export fails above this mean KL divergence from the unquantised checkpoint, in nats a token.
-        body: the matrices of the layers.
+        name: the value of `--preset`.
+        summary: one line for the help text: its purpose and its cost.
+        max_mean_kl: the export fails above this mean KL divergence from the unquantised checkpoint, in nats per token.
+        body: the layers' matrices.
         head: the output head.
-        embedding: the token embedding, when it is a table of its own.
-        exemptions: override `body`; the first that covers a matrix counts.
-        rescoring: see Rescoring; None trusts the head.
-        runtime: what computes the graph, as in the artefact's manifest.
+        embedding: the token embedding, if it is a separate table.
+        exemptions: override `body`; the first that covers a matrix applies.
+        rescoring: see Rescoring; None for no rescoring.
+        runtime: the runtime of the graph, as in the artefact's manifest.
         activations: the type of activations and cache: FLOAT32, BFLOAT16 or FLOAT16.
         emulated: see `twin`.
     """
@@ -118,26 +117,26 @@ class Preset:
 
     @property
     def twin(self) -> Preset:
-        """The same weights for a graph that this machine's CPU computes.
+        """The same weights for a graph that this machine's CPU can run.
 
-        Every constant has the value that it has in the artefact, and every operator's result is rounded to the
-        activations' type, but each operator computes in 32-bit floats.
+        Every constant has its value in the artefact, and every operator's result is rounded to the activations' type,
+        but each operator computes in 32-bit floats.
         """
         return replace(self, runtime=ORT_CPU, emulated=True)
 
     @property
     def shares_tied_table(self) -> bool:
-        """Whether one table serves as embedding and as head where the checkpoint ties the two.
+        """Whether one table serves as embedding and as head if the checkpoint ties them.
 
-        In 32-bit floats, the reference, the head keeps a copy that is multiplied faster on a CPU. Of quantised tables,
-        ONNX Runtime has one form for rows and another for matrices.
+        In 32-bit floats, the reference, the head has a copy that a CPU multiplies faster. For quantised tables, ONNX
+        Runtime needs one format for lookups and another for matrix products.
         """
         if self.activations == FLOAT32 or self.embedding != self.head:
             return False
         return self.embedding.is_float or self.runtime == TENSORRT
 
     def held(self, matrix: str, architecture: Architecture) -> Weights:
-        """How the tensor called `matrix` is held."""
+        """The format of the tensor `matrix`."""
         if matrix == architecture.embedding:
             return self.embedding
         if matrix == architecture.head:
@@ -145,7 +144,7 @@ class Preset:
         return self.weights(matrix, architecture.depth(matrix))
 
     def weights(self, tensor: str, depth: float) -> Weights:
-        """How the layer matrix called `tensor`, in a layer at `depth` (0 to 1), is held."""
+        """The format of the layer matrix `tensor`, in a layer at `depth` (0 to 1)."""
         for exemption in self.exemptions:
             if exemption.covers(tensor, depth):
                 return exemption.weights
@@ -155,10 +154,10 @@ class Preset:
 _INT8 = Weights(bits=8, block=128)
 _INT8_TABLE = Weights(bits=8, block=32)
 
-# Fewer bytes a token than 8 bits, and fewer instructions than smaller blocks of 4 bits.
+# Fewer bytes per token than 8 bits, and fewer instructions than smaller blocks of 4 bits.
 _INT4 = Weights(bits=4, block=128, symmetric=False)
 
-# Activations are quantised in the weights' blocks: an outlier spoils fewer of its neighbours in a smaller one.
+# Activations are quantised in the weights' blocks: in a smaller block, an outlier affects fewer elements.
 _INT8_FINE = Weights(bits=8, block=64)
 PRECISE = Preset(
     name="precise",
@@ -169,7 +168,7 @@ PRECISE = Preset(
     embedding=_INT8_TABLE,
 )
 
-# The layers in the middle of a model bear coarse weights best, those at either end worst: docs/presets.md.
+# The middle layers of a model tolerate coarse weights best, the first and last worst: docs/presets.md.
 BALANCED = Preset(
     name="balanced",
     summary="8-bit weights; 4-bit in the middle layers' feed-forward and the head; fastest with mean KL up to 0.02",
@@ -200,7 +199,7 @@ REFERENCE = Preset(
     embedding=FLOAT,
 )
 
-# Presets for a GPU; docs/presets.md has what they lose. What is not quantised must be all but the checkpoint itself.
+# Presets for a GPU; docs/presets.md has their loss. An unquantised preset must be almost equal to the checkpoint.
 BF16 = Preset(
     name="bf16",
     summary="GPU: weights, activations and cache in bfloat16, as the model was trained",
@@ -223,7 +222,7 @@ FP16 = Preset(
     activations=FLOAT16,
 )
 
-# A GPU dequantises to the activations' type: blocks as fine as quality asks, whatever the CPU's arithmetic likes.
+# A GPU dequantises to the activations' type: the quality alone decides the block size, not the CPU's arithmetic.
 _GPU_INT8 = Weights(bits=8, block=128, accuracy_level=0)
 INT8 = Preset(
     name="int8",
@@ -261,7 +260,7 @@ TENSORRT_FP16 = replace(
     runtime=TENSORRT,
 )
 
-# TensorRT takes 8 bits with one scale an output, 4 bits with one a block of 64 or 128, and no zero points.
+# TensorRT supports 8 bits with one scale per output, 4 bits with one scale per block of 64 or 128, and no zero points.
 _SCALED_ROWS = Weights(bits=8, block=WHOLE_ROW)
 TENSORRT_INT8 = Preset(
     name="tensorrt-int8",
@@ -285,7 +284,7 @@ TENSORRT_INT4 = Preset(
     activations=BFLOAT16,
 )
 
-# The CPU's.
+# The default for the CPU.
 DEFAULT = BALANCED.name
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset

@@ -1,4 +1,4 @@
-"""Block-wise quantisation of matrices, as each runtime holds them. Pure arithmetic on arrays, no files."""
+"""Block-wise quantisation of matrices in the format of each runtime. Pure arithmetic on arrays."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from export.presets import WHOLE_ROW, Weights
 
 _ROWS_AT_ONCE = 2048
 _BYTE_BITS = 8
-# From blocks, bits and a clipping to the scale and the zero point of each block.
+# (blocks, bits, clipping) -> scale and zero point of each block.
 _Ranges = Callable[[npt.NDArray[np.float32], int, float], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
-# Candidate clippings of a block's range, searched for the least squared error at 4 bits, where clipping the largest
-# element often pays. At 8 bits the gain is below the noise of the measurement.
+# Candidate clippings of a block's range. The least squared error decides at 4 bits, where clipping the largest
+# element is often better. At 8 bits the gain is below the noise of the measurement.
 _CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 
 
@@ -27,7 +27,7 @@ class Blocks:
     Attributes:
         packed: uint8 [rows, blocks, block * bits / 8], low nibble first.
         scales: float32 [rows, blocks].
-        zero_points: uint8 [rows, ceil(blocks * bits / 8)], packed like the elements, or None when symmetric.
+        zero_points: uint8 [rows, ceil(blocks * bits / 8)], packed like the elements, or None if symmetric.
     """
 
     packed: npt.NDArray[np.uint8]
@@ -60,28 +60,28 @@ def quantise(matrix: npt.NDArray[np.float32], weights: Weights) -> Blocks:
 
 @dataclass(frozen=True)
 class Signed:
-    """A quantised matrix of `rows` outputs and `columns` inputs whose levels have a sign and whose scales have none.
+    """A quantised matrix of `rows` outputs and `columns` inputs, with signed levels and positive scales.
 
     Attributes:
-        elements: int8 [rows, columns]; of 4 bits -8 to 7.
-        scales: float32 [rows, blocks], above zero, values of a shorter type.
+        elements: int8 [rows, columns]; with 4 bits, -8 to 7.
+        scales: float32 [rows, blocks], positive, exact in a shorter type.
     """
 
     elements: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
 
     def floats(self) -> npt.NDArray[np.float32]:
-        """What it stands for, float32 [rows, columns]: the scale of its block times each element."""
+        """The dequantised matrix, float32 [rows, columns]: each element times the scale of its block."""
         block = self.elements.shape[1] // self.scales.shape[1]
         products: npt.NDArray[np.float32] = self.elements * self.scales.repeat(block, axis=1)
         return products
 
 
 def quantise_signed(matrix: npt.NDArray[np.float32], weights: Weights, scale_type: npt.DTypeLike, name: str) -> Signed:
-    """Quantise `matrix` [rows, columns] along its columns, with scales that are values of `scale_type`.
+    """Quantise `matrix` [rows, columns] along its columns, with scales that are exact in `scale_type`.
 
     Raises:
-        UnsupportedError: the rows are not whole blocks, as TensorRT wants them; `name` is for the message.
+        UnsupportedError: the rows are not whole blocks, which TensorRT requires; `name` is for the message.
     """
     rows, columns = matrix.shape
     block = columns if weights.block == WHOLE_ROW else weights.block
@@ -96,7 +96,7 @@ def quantise_signed(matrix: npt.NDArray[np.float32], weights: Weights, scale_typ
         blocks: npt.NDArray[np.float32], bits: int, clipping: float
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         scale, zero = _positive(blocks, bits, clipping)
-        # Rounded before the elements are, which then make up for it.
+        # The scale is rounded first, so that rounding the elements compensates for its error.
         return scale.astype(scale_type).astype(np.float32), zero
 
     for start in range(0, rows, _ROWS_AT_ONCE):
@@ -146,7 +146,7 @@ def _round(
     *,
     refine: bool,
 ) -> _Candidate:
-    """Round to levels; then, if asked, replace the scale by the least-squares one for these levels."""
+    """Round to levels; `refine` then replaces the scale by the least-squares scale for these levels."""
     safe = np.where(scale == 0, np.float32(1), scale)
     elements = np.clip(np.rint(blocks / safe[..., None]) + zero[..., None], 0, (1 << bits) - 1)
     centred = elements - zero[..., None]
@@ -161,7 +161,7 @@ def _round(
 def _symmetric(
     blocks: npt.NDArray[np.float32], bits: int, clipping: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Put the element of largest magnitude on the lowest level, so that all levels are used (as llama.cpp's Q4_0)."""
+    """Map the element of largest magnitude to the lowest level, so that all levels are used (like llama.cpp's Q4_0)."""
     half = 1 << (bits - 1)
     index = np.abs(blocks).argmax(-1)
     extreme = np.take_along_axis(blocks, index[..., None], -1)[..., 0]
@@ -172,7 +172,7 @@ def _symmetric(
 def _positive(
     blocks: npt.NDArray[np.float32], bits: int, clipping: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Put the largest magnitude on the highest level, on either side of zero."""
+    """Map the largest magnitude to the highest level, on either side of zero."""
     half = 1 << (bits - 1)
     scale = np.abs(blocks).max(-1) * np.float32(clipping / (half - 1))
     scale[scale == 0] = 1

@@ -1,4 +1,4 @@
-"""A checkpoint's description, proved by its tensors: no size that only the configuration states is computed with."""
+"""Reads a checkpoint's description and checks it against the tensors: no size is used that only the config states."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from export.checkpoint import Checkpoint
 def architecture_of(checkpoint: Checkpoint) -> Architecture:
     """Describe a checkpoint.
 
-    Every size of the description then is one of tensors that the files hold, so it is bounded by the files' own bytes.
+    Every size in the description is then a size of tensors in the files, so the files' own size limits it.
 
     Raises:
-        UnsupportedError: see `describe`; or a tensor is absent, or its shape is not what the configuration says.
+        UnsupportedError: see `describe`; or a tensor is missing, or its shape differs from the configuration.
     """
     architecture = describe(checkpoint.config)
     for name, shape in architecture.tensors():

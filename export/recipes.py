@@ -1,4 +1,4 @@
-"""What each stage of an export makes, and from what: the recipes under which their results are kept."""
+"""The recipes of the stages: all that decides each stage's result. Results are kept by the recipes' digests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.quality.text_set import text_set_digest
 from export.stages import Recipe, StageResult
 from export.versions import LOWERING, MEASURING, TOKENISING, versions
 
-# The tolerance and the words about a preset; and how it is measured, which the recipe of the quality report says.
+# Fields that do not change the weights: name, summary, tolerance, and how the preset is measured.
 _NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated"})
 _READING_CODE = ("checkpoint", "architecture")
 _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
@@ -22,7 +22,7 @@ _WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "generation", "conversation
 
 
 def graph(inputs: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:
-    """The graph and its weights. The tolerance and the words about a preset do not change them."""
+    """The graph and its weights. The preset's name, summary and tolerance do not change them."""
     options = {"target": target, "preset": weights_of(preset), "tokens": tokens}
     return Recipe("graph", _GRAPH_CODE, inputs, options, versions(LOWERING))
 
@@ -33,7 +33,7 @@ def words(inputs: Mapping[str, str]) -> Recipe:
 
 
 def reference(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
-    """What the unquantised checkpoint says about the text set."""
+    """The unquantised checkpoint's output on the text set."""
     return Recipe(
         "reference",
         (*_GRAPH_CODE, "quality"),
@@ -44,15 +44,15 @@ def reference(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
 
 
 def magnitudes(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
-    """How large the values of the unquantised checkpoint become on the text set."""
+    """The magnitudes of the unquantised checkpoint's values on the text set."""
     return replace(reference(inputs, tokenizer), name="magnitudes")
 
 
 def quality(inputs: Mapping[str, str], preset: Preset, results: Mapping[str, StageResult]) -> Recipe:
     """The quality report, from the results of earlier stages by their names.
 
-    A preset that this machine's processor does not compute is measured by its twin, which is made on the way from the
-    checkpoint: its weights and the code that makes it take part then.
+    If this machine's processor cannot run a preset's graph, its twin is measured, which is built from the checkpoint.
+    Then the checkpoint's weights and the code that builds the twin are a part of the recipe.
     """
     read = {name: digest for stage, result in results.items() for name, digest in _digests(stage, result).items()}
     read["texts"] = text_set_digest()
@@ -68,7 +68,7 @@ def quality(inputs: Mapping[str, str], preset: Preset, results: Mapping[str, Sta
 
 
 def weights_of(preset: Preset) -> dict[str, Any]:
-    """What a preset says about weights, as JSON values."""
+    """The fields of a preset that change the weights, as JSON values."""
     weights = {key: value for key, value in asdict(preset).items() if key not in _NO_WEIGHTS}
     values: dict[str, Any] = json.loads(json.dumps(weights))
     return values

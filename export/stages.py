@@ -1,4 +1,4 @@
-"""Results of export stages, kept under the digest of all that went into them, and proved before each use."""
+"""Results of export stages, kept by the digest of all their inputs, and verified before each use."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Recipe:
 
     Attributes:
         name: the stage, for people.
-        code: packages or modules of `export` whose source takes part, for example "lowering".
-        inputs: digests of what is read, by name.
+        code: packages or modules of `export` whose source affects the result, for example "lowering".
+        inputs: digests of the inputs, by name.
         options: JSON values that change the result.
         versions: versions of the libraries that change the result.
     """
@@ -40,7 +40,7 @@ class Recipe:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """The sha256 of the recipe; equal digests promise equal results."""
+        """The sha256 of the recipe; equal digests mean equal results."""
         value = {**asdict(self), "code": _code_digest(self.code)}
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -70,35 +70,35 @@ class StageResult:
 
 
 class Stages:
-    """The cache of stages in one folder. One export at a time uses it: the caller holds a lock."""
+    """The cache of stages in one folder. Only one export uses it at a time: the caller holds a lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def sweep(self) -> None:
-        """Remove what an interrupted export left half-made."""
+        """Remove the partial results of an interrupted export."""
         for leftover in self._folder.glob(f"{durable.TEMPORARY_PREFIX}*"):
             shutil.rmtree(leftover)
 
     def is_kept(self, recipe: Recipe) -> bool:
-        """Whether a result is there, proved or not."""
+        """Whether a result exists, verified or not."""
         return (self._path(recipe) / _INDEX).is_file()
 
     def result(self, recipe: Recipe, make: Callable[[Path], None]) -> StageResult:
-        """Return the stage's result, made now unless it is kept and its digests hold.
+        """Return the stage's result. It is made now, unless a kept result passes verification.
 
         Args:
-            recipe: what decides the result.
-            make: writes the result's files into the empty folder that it is given; no folders below it.
+            recipe: all that decides the result.
+            make: writes the result's files into the given empty folder, without subfolders.
 
         Raises:
-            whatever `make` raises; nothing is kept then.
+            Any error of `make`; no result is kept then.
         """
         folder = self._path(recipe)
         try:
             return StageResult(folder / _FILES, _proved(folder), was_kept=True)
         except IntegrityError:
-            # Absent or damaged: the cache may be deleted in part at any time, so both are mended by making it again.
+            # The result is missing or damaged: users may delete parts of the cache at any time, so it is made again.
             shutil.rmtree(folder, ignore_errors=True)
         durable.make_folder(self._folder)
         staged = self._folder / f"{durable.TEMPORARY_PREFIX}{folder.name}"
@@ -115,7 +115,7 @@ class Stages:
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        """An empty folder, for as long as it is needed; `sweep` removes what an interruption leaves."""
+        """Yield an empty folder, deleted when the block ends; `sweep` removes it after an interruption."""
         with tempfile.TemporaryDirectory(prefix=durable.TEMPORARY_PREFIX, dir=self._folder) as folder:
             yield Path(folder)
 
@@ -131,7 +131,7 @@ def file_entry(path: Path) -> FileEntry:
 
 
 def file_digest(stream: BinaryIO) -> str:
-    """The sha256 of what is left of a binary stream."""
+    """The sha256 of the rest of a binary stream."""
     digest = hashlib.sha256()
     while piece := stream.read(1 << 20):
         digest.update(piece)
@@ -142,7 +142,7 @@ def _proved(folder: Path) -> tuple[FileEntry, ...]:
     """Return the entries of a kept result after hashing each file.
 
     Raises:
-        IntegrityError: absent, or not what its index says.
+        IntegrityError: the result is missing, or differs from its index.
     """
     try:
         entries = tuple(FileEntry(**entry) for entry in json.loads((folder / _INDEX).read_bytes()))
@@ -155,7 +155,7 @@ def _proved(folder: Path) -> tuple[FileEntry, ...]:
 
 
 def _code_digest(names: Sequence[str]) -> str:
-    """The sha256 over the source of packages and modules of `export`."""
+    """The sha256 of the source of packages and modules of `export`."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
     for name in sorted(names):

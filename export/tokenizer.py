@@ -1,6 +1,6 @@
-"""The tokenizer of a checkpoint as a Hugging Face tokenizer.json: taken as published, or rebuilt from GGUF metadata.
+"""A checkpoint's tokenizer as a Hugging Face tokenizer.json: the published one, or one built from GGUF metadata.
 
-It refuses kinds of tokenizer whose rules a GGUF file does not hold and this program does not know.
+A GGUF tokenizer whose rules are neither in the file nor known here is not supported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from appliance.artefact.manifest import TOKENIZER
 from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint import Checkpoint
 
-# GGUF's `tokenizer.ggml.pre` names the expression that cuts a text into words before BPE; the file does not hold it.
+# GGUF's `tokenizer.ggml.pre` names the regular expression that splits a text before BPE; the file does not contain it.
 # This one is Qwen's, as published in the tokenizer.json of Qwen2, 2.5 and 3.
 _SPLITS: Mapping[str, str] = {
     "qwen2": (
@@ -22,7 +22,7 @@ _SPLITS: Mapping[str, str] = {
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
 }
-# GGUF's token types that concern us. Others are left out, as the padding (5) that fills the embedding up.
+# The GGUF token types that matter. Others are left out, for example the padding (5) at the end of the embedding.
 _WORD = 1
 _CONTROL = 3
 _USER_DEFINED = 4
@@ -33,8 +33,8 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
     """Return the content of tokenizer.json. Equal checkpoints give equal bytes.
 
     Raises:
-        UnsupportedError: the checkpoint has none, or one of an unknown kind.
-        IntegrityError: a GGUF file's is damaged.
+        UnsupportedError: the checkpoint has no tokenizer, or one of an unknown kind.
+        IntegrityError: a GGUF file's tokenizer is damaged.
     """
     if checkpoint.metadata:
         content = _from_gguf(checkpoint.metadata).to_str().encode()
@@ -46,7 +46,7 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
 
 
 def token_count(tokenizer: Tokenizer) -> int:
-    """The highest token id plus one: logits at or beyond it stand for no token."""
+    """The highest token id plus one: logits from this index on have no token."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
@@ -72,7 +72,7 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     pairs = [tuple(merge.split(" ", 1)) for merge in merges]
     try:
         tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
-    except Exception as error:  # the library raises bare Exception for a merge of unknown tokens
+    except Exception as error:  # the library raises bare Exception if a merge has unknown tokens
         raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="pull the model again") from error
     tokenizer.normalizer = normalizers.NFC()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
@@ -92,7 +92,7 @@ def _list(metadata: Mapping[str, Any], name: str, kind: type) -> list[Any]:
 
 
 def _added(texts: Sequence[str], types: Sequence[int]) -> list[tuple[int, AddedToken]]:
-    """Tokens that are cut out of a text before anything else. Control tokens have no text of their own."""
+    """Tokens that are split off a text before all others. Control tokens have no text of their own."""
     return [
         (index, AddedToken(text, special=kind == _CONTROL, normalized=False))
         for index, (text, kind) in enumerate(zip(texts, types, strict=True))

@@ -1,4 +1,4 @@
-"""Versions of the libraries that decide an artefact's bytes."""
+"""Versions of the libraries that affect an artefact's bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        # The same library with CUDA is a package of another name.
+        # The library with CUDA has another package name.
         if name not in _IN_ITS_PLACE:
             raise
         return version(_IN_ITS_PLACE[name])

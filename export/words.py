@@ -1,4 +1,4 @@
-"""A checkpoint's words: tokenizer, chat template, settings. What serving does with them at its start is tried here."""
+"""A checkpoint's tokenizer, chat template and settings. They are tested here as serving will use them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GREETING = ({"role": "user", "content": "Hello!"},)
 
 @dataclass(frozen=True)
 class Words:
-    """What goes into the artefact beside the graph.
+    """The artefact's files and settings besides the graph.
 
     Attributes:
         tokenizer: content of tokenizer.json.
@@ -37,15 +37,15 @@ class Words:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, vocabulary: int) -> Words:
-        """Read them, and try them as the engine and the gateway will use them.
+        """Read them, and test them as the engine and the gateway will use them.
 
-        1. The tokenizer loads, has no more tokens than the embedding has rows (`vocabulary`), and each has its bytes.
-        2. The settings are such that a request may have them.
-        3. The template compiles, and a greeting comes out of it as tokens.
+        1. The tokenizer loads, has at most as many tokens as the embedding has rows (`vocabulary`), and each has bytes.
+        2. The settings are valid for a request.
+        3. The template compiles, and a greeting renders to at least one token.
 
         Raises:
             IntegrityError: a file is damaged, or a value in it is wrong.
-            UnsupportedError: something in them is refused.
+            UnsupportedError: they contain an unsupported feature.
         """
         content = tokenizer_json(checkpoint)
         tokenizer = load_tokenizer(content, hint="pull the model again")
@@ -66,7 +66,7 @@ class Words:
         return cls(content, source, Settings(tokens, settings, conversation))
 
     def write(self, folder: Path) -> None:
-        """Write them into the folder."""
+        """Write the files into the folder."""
         (folder / TOKENIZER).write_bytes(self.tokenizer)
         if self.template is not None:
             (folder / CHAT_TEMPLATE).write_bytes(self.template.encode())
@@ -74,7 +74,7 @@ class Words:
 
 
 def _tried(source: str, settings: Generation, tokenizer: engine.Tokenizer) -> RunningTemplate:
-    """The template, compiled, after a greeting: in a process with a budget, as the gateway runs it."""
+    """The compiled template, after a greeting, in a process with limits as in the gateway."""
     try:
         template = RunningTemplate(TemplateSource(source, settings.bos_token, settings.eos_token))
         rendered = template.render_now({"messages": _GREETING, "max_characters": MAX_CHARACTERS})

@@ -1,4 +1,4 @@
-"""What an export produces and the engine serves: a folder of files and the manifest that pins each of them."""
+"""The output of an export, which the engine serves: a folder of files, and a manifest with the digest of each."""
 
 from appliance.artefact.manifest import FileEntry, Generation, Manifest, ModelShape, TextGeneration
 

@@ -1,4 +1,4 @@
-"""An artefact's folder on disk: reads its manifest and proves its files. It refuses links and files nobody listed."""
+"""An artefact's folder on disk: reads its manifest and verifies its files. Links and unlisted files are errors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PIECE_BYTES = 1 << 20
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Parse the folder's manifest. Nothing else is read or proved: see `check_files`.
+    """Parse the folder's manifest. It reads no other file: see `check_files`.
 
     Raises:
-        UnknownModelError: the folder or its manifest is absent.
-        IntegrityError: the manifest is damaged, or is not a regular file.
-        UnsupportedError: its schema is not known.
+        UnknownModelError: the folder or its manifest does not exist.
+        IntegrityError: the manifest is damaged or not a regular file.
+        UnsupportedError: the manifest's schema is unknown.
     """
     try:
         descriptor = open_regular(folder / MANIFEST_NAME)
@@ -35,14 +35,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Prove that the folder holds exactly the files that the manifest lists, byte for byte.
+    """Verify that the folder contains exactly the files that the manifest lists, byte for byte.
 
-    1. Every name in the folder is listed, and every listed name is there.
-    2. Each is a regular file, neither a symbolic link nor a hard link to something elsewhere.
+    1. Every file in the folder is listed, and every listed file exists.
+    2. Each is a regular file, neither a symbolic link nor a hard link to a file elsewhere.
     3. Size and sha256 are the listed ones. Each file is read once, two files at a time.
 
     Raises:
-        IntegrityError: any of these does not hold; the message names the file.
+        IntegrityError: a rule does not hold; the message names the file.
     """
     listed = {entry.name for entry in manifest.files}
     present = {path.name for path in folder.iterdir()} - {MANIFEST_NAME}
@@ -58,11 +58,11 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def check_file(folder: Path, entry: FileEntry) -> None:
-    """Prove one file: rules 2 and 3 of `check_files`.
+    """Verify one file by rules 2 and 3 of `check_files`.
 
     Raises:
-        FileNotFoundError: it is absent.
-        IntegrityError: either does not hold.
+        FileNotFoundError: the file does not exist.
+        IntegrityError: a rule does not hold.
     """
     path = folder / entry.name
     descriptor = open_regular(path)
@@ -82,14 +82,14 @@ def check_file(folder: Path, entry: FileEntry) -> None:
 
 
 def open_regular(path: Path) -> int:
-    """Open for reading without following a link; the checks are on the opened file, so it cannot change under them.
+    """Open for reading without following a link. The opened file is checked, so it cannot be exchanged meanwhile.
 
-    A second hard link is refused because whoever holds it can write into the artefact from outside, or has linked a
-    file of another owner into it.
+    A second hard link is refused: through it, somebody could write into the artefact from outside, or could have put
+    another owner's file into it.
 
     Raises:
-        FileNotFoundError: it is absent.
-        IntegrityError: it is a link or no regular file.
+        FileNotFoundError: the file does not exist.
+        IntegrityError: it is a link or not a regular file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

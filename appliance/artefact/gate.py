@@ -1,7 +1,7 @@
-"""The gate before every graph: nothing is loaded that could read a file of its own choice or run unknown operators.
+"""Checks each graph before it is loaded: a graph must not read files of its choice or use unknown operators.
 
 ONNX's external data is a file-read primitive (CVE-2022-25882, CVE-2024-27318, CVE-2026-27489, CVE-2026-34446), and some
-contributed operators open files too. It refuses; it repairs nothing.
+contributed operators open files too. The check refuses such a graph; it does not repair it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from appliance.errors import IntegrityError, UnsafeFormatError, UnsupportedError
 MAX_GRAPH_BYTES = 256 << 20
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 CONTRIBUTED_DOMAIN = "com.microsoft"
-# Pure arithmetic, with kernels inside ONNX Runtime. EPContext, which opens files, is the kind of thing kept out.
+# Pure arithmetic, with kernels inside ONNX Runtime. For example, EPContext is excluded because it opens files.
 CONTRIBUTED_OPERATORS = frozenset(
     {
         "BiasGelu",
@@ -43,12 +43,12 @@ _EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
 
 
 def check_graph(folder: Path, manifest: Manifest) -> None:
-    """Prove that the artefact's graph is safe to hand to ONNX Runtime.
+    """Check that the artefact's graph is safe to load in ONNX Runtime.
 
     1. The files are those of the manifest (`check_files`).
     2. The graph parses, and has no functions of its own.
-    3. Every operator is a standard one or on the list above.
-    4. Every tensor stored outside, wherever in the graph it hides, lies within a listed file, named plainly.
+    3. Every operator is a standard one or in the list above.
+    4. Every external tensor, anywhere in the graph, lies within a listed file with a plain name.
 
     Raises:
         IntegrityError: 1, or the graph does not parse.
@@ -80,7 +80,7 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 
 def _messages(root: Any) -> Iterator[Any]:
-    """Yield every message below `root`, whatever field it is in: no place to hide a tensor, today's or tomorrow's."""
+    """Yield every message below `root`, in any field, also a future one: no tensor escapes the check."""
     pending = [root]
     while pending:
         message = pending.pop()

@@ -1,6 +1,6 @@
-"""The artefact's manifest: which files, their digests, and what the engine must know to run them. It does no I/O.
+"""The artefact's manifest: its files, their digests, and what the engine needs to run them.
 
-docs/formats/manifest.md has its rules.
+docs/formats/manifest.md specifies it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 3
-# It named no task, and had the fields of text generation among the others. Schema 1 had no digest of its own.
+# Schema 2 had no task; the fields of text generation were among the others. Schema 1 had no digest of its own.
 _WITHOUT_TASK = 2
-# What computes a graph.
+# The runtimes, which run the graph.
 ORT_CPU = "onnxruntime-cpu"
 ORT_CUDA = "onnxruntime-cuda"
 TENSORRT = "tensorrt"
@@ -54,21 +54,21 @@ _MAX_FILES = 256
 
 @dataclass(frozen=True)
 class Manifest:
-    """The artefact's table of contents.
+    """The content of the artefact's manifest.
 
     Attributes:
         model: the model's catalogue name; also its name in Triton and for clients.
         target: the hardware it was exported for ("cpu", "cuda-sm90").
         preset: the preset's name.
         architecture: the catalogue's architecture name ("qwen2", "qwen3").
-        task: what it does, and what only that needs. Text generation is the only task yet.
-        files: every file beside the manifest, sorted by name.
-        inputs: digests of the source files that went in, by name.
-        options: every option of the export that influenced a byte.
+        task: what the model does, and the fields that only this task needs. Text generation is the only task yet.
+        files: every file except the manifest, sorted by name.
+        inputs: digests of the export's source files, by name.
+        options: every export option that influenced a byte.
         versions: library versions that influenced a byte.
         quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
-        runtime: what computes the graph: ORT_CPU, ORT_CUDA or TENSORRT.
+        runtime: the runtime of the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
 
     model: str
@@ -87,24 +87,24 @@ class Manifest:
 
     @property
     def shape(self) -> ModelShape:
-        """Of the task."""
+        """The task's shape."""
         return self.task.shape
 
     @property
     def generation(self) -> Generation:
-        """Of the task."""
+        """The task's generation settings."""
         return self.task.generation
 
     @property
     def conversation(self) -> Conversation:
-        """Of the task."""
+        """The task's conversation settings."""
         return self.task.conversation
 
     def file(self, name: str) -> FileEntry:
         """Return the entry of `name`.
 
         Raises:
-            IntegrityError: the manifest does not list it.
+            IntegrityError: the manifest does not list the file.
         """
         for entry in self.files:
             if entry.name == name:
@@ -112,22 +112,22 @@ class Manifest:
         raise IntegrityError(f"the manifest of {self.model} does not list {name!r}", hint="export the model again")
 
     def to_bytes(self) -> bytes:
-        """Serialise, with the digest of all that it says. Equal manifests give equal bytes."""
+        """Serialise, with the digest of the content. Equal manifests give equal bytes."""
         fields = dataclasses.asdict(self)
         task = {"task": TEXT_GENERATION, TEXT_GENERATION: fields.pop("task")}
         return sealed.to_bytes({"schema": SCHEMA_VERSION, **fields, **task})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Parse what `to_bytes` wrote, or what it wrote before there were tasks.
+        """Parse the output of `to_bytes`, also that of schema 2.
 
-        1. It has the digest of its content, and is written as `to_bytes` writes it.
-        2. Its schema and its task are known.
-        3. It has every field and no other, each of its type and within its bounds; no file is listed twice.
+        1. The digest matches the content, and the bytes are as `to_bytes` writes them.
+        2. The schema and the task are known.
+        3. All fields and no others are there, each of its type and within its bounds; no file is listed twice.
 
         Raises:
             IntegrityError: 1 or 3.
-            UnsupportedError: 2, or it is of a version that wrote no digest.
+            UnsupportedError: 2, or the manifest's version had no digest.
         """
         try:
             fields = sealed.from_bytes(data)
@@ -151,7 +151,7 @@ def _damaged(error: Exception) -> IntegrityError:
 
 
 def _refuse_older(data: bytes) -> None:
-    """Raise UnsupportedError if the manifest is one of schema 1."""
+    """Raise UnsupportedError if the manifest has schema 1."""
     document: Mapping[str, Any] = {}
     with suppress(ValueError):
         document = sealed.parse(data)
@@ -163,7 +163,7 @@ def _refuse_older(data: bytes) -> None:
 
 
 def _with_task(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a manifest without a task, as they are written now."""
+    """Convert the fields of schema 2, which has no task, to the current schema."""
     names = {each.name for each in dataclasses.fields(TextGeneration)}
     if fields.keys() & {"task", TEXT_GENERATION}:
         raise ValueError("it has a task, which its schema does not have")

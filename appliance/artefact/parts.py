@@ -1,4 +1,4 @@
-"""The values of a manifest. Their `from_fields` refuse what is of the wrong type or beyond any model's bounds."""
+"""The values of a manifest. Each `from_fields` rejects values of a wrong type or beyond the bounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_FILE_BYTES = 1 << 50
 _MAX_END_TOKENS = 64
 _MAX_TEXT = 1 << 16
-# The greatest of each count that a shape may state, far above every model's.
+# The maximum of each count in a shape, far above that of every model.
 _MOST: Mapping[str, int] = {
     "layers": 1 << 10,
     "kv_heads": 1 << 12,
@@ -41,7 +41,7 @@ class FileEntry:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> FileEntry:
-        """Read it from values that JSON holds.
+        """Create the entry from JSON values.
 
         Raises:
             ValueError, TypeError, KeyError: a value is wrong.
@@ -61,15 +61,15 @@ CHARACTERS_A_TOKEN = 16
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What the engine needs to allocate the KV cache and feed the graph.
+    """The sizes by which the engine allocates the KV cache and runs the graph.
 
     Attributes:
         layers: number of past/present pairs in the graph.
-        kv_heads: key/value heads a layer.
-        head_dim: elements a head.
+        kv_heads: key/value heads per layer.
+        head_dim: elements per head.
         vocabulary: columns of the logits.
         tokens: entries of the tokenizer; logits at or beyond this index are never sampled.
-        context_tokens: longest prompt plus completion the rotary tables and the training allow.
+        context_tokens: longest prompt plus completion that the rotary tables and the training allow.
         cache_dtype: element type of past/present: "float32", "float16" or "bfloat16".
     """
 
@@ -83,17 +83,17 @@ class ModelShape:
 
     @property
     def max_characters(self) -> int:
-        """The longest text that is looked at. Texts have three to five characters a token: more cannot fit."""
+        """The longest text to accept, in characters. A token has three to five characters: a longer text cannot fit."""
         return self.context_tokens * CHARACTERS_A_TOKEN
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Bytes of key and value cache that one token occupies over all layers."""
+        """Bytes of key and value cache per token, over all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * CACHE_BYTES[self.cache_dtype]
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> ModelShape:
-        """Read it from values that JSON holds.
+        """Create the shape from JSON values.
 
         Raises:
             ValueError, TypeError, KeyError: a value is wrong.
@@ -122,7 +122,7 @@ class Generation:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], tokens: int) -> Generation:
-        """Read it from values that JSON holds; the tokenizer has `tokens` tokens.
+        """Create the settings from JSON values; the tokenizer has `tokens` tokens.
 
         Raises:
             ValueError, TypeError, KeyError: a value is wrong.
@@ -144,10 +144,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class Conversation:
-    """How the model was trained to talk beyond plain turns.
+    """What the model was trained for in conversations, beyond plain turns.
 
     Attributes:
-        tools: the form in which it writes tool calls ("hermes", "qwen3-coder"); empty if it was not trained to.
+        tools: the format of its tool calls ("hermes", "qwen3-coder"); empty if it was not trained for tools.
         thinking: whether it can think before it answers.
     """
 
@@ -156,13 +156,13 @@ class Conversation:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Texts of the tokens that the model puts around its calls and thoughts."""
+        """The texts of the tokens that the model puts around its tool calls and thoughts."""
         calls = (CALL_OPEN, CALL_CLOSE) if self.tools else ()
         return (*calls, *((THINK_OPEN, THINK_CLOSE) if self.thinking else ()))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Conversation:
-        """Read it from values that JSON holds.
+        """Create the settings from JSON values.
 
         Raises:
             ValueError, TypeError: a value is wrong.
@@ -175,10 +175,10 @@ class Conversation:
 
 
 def text(value: Any, what: str) -> str:
-    """Return a text of usual length.
+    """Return a text within the length limit.
 
     Raises:
-        ValueError: it is none; `what` names it.
+        ValueError: the value is not such a text; `what` names it.
     """
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise ValueError(f"{what} is not a text of at most {_MAX_TEXT} characters")

@@ -1,4 +1,4 @@
-"""The task of a model that goes on with a text, and what only that task needs. It does no I/O."""
+"""The text generation task, and the fields that only this task needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT_GENERATION = "text-generation"
 
 @dataclass(frozen=True)
 class TextGeneration:
-    """What generating text needs.
+    """The settings of text generation.
 
     Attributes:
         shape: see ModelShape.
@@ -28,7 +28,7 @@ class TextGeneration:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> TextGeneration:
-        """Read it from values that JSON holds.
+        """Create the task from JSON values.
 
         Raises:
             ValueError, TypeError, KeyError, AttributeError: a value is wrong, or there are other fields.

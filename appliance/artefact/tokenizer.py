@@ -1,4 +1,4 @@
-"""Loads a tokenizer.json, the same way for everybody who needs one: the export, the engine, the gateway."""
+"""Loads a tokenizer.json in the same way for the export, the engine and the gateway."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from appliance.errors import IntegrityError
 
 
 def load_tokenizer(content: bytes, *, hint: str = "export the model again") -> tokenizers.Tokenizer:
-    """Load it, without the cutting and padding of texts that some publishers leave switched on.
+    """Load a tokenizer, without truncation and padding, which some publishers leave switched on.
 
     Args:
-        content: of tokenizer.json.
-        hint: what a person can do when it is damaged.
+        content: content of tokenizer.json.
+        hint: what a person can do if the content is damaged.
 
     Raises:
-        IntegrityError: it cannot be loaded, or has no tokens.
+        IntegrityError: the tokenizer cannot be loaded, or has no tokens.
     """
     try:
         tokenizer = tokenizers.Tokenizer.from_buffer(content)
         tokens = tokenizer.get_vocab_size()
-    except BaseException as error:  # the library raises bare Exception, and panics are no Exception at all
+    except BaseException as error:  # the library raises bare Exception, and its panics do not derive from Exception
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise IntegrityError(f"{TOKENIZER} cannot be read: {error}", hint=hint) from error

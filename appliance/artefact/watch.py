@@ -1,6 +1,6 @@
-"""Notices that files of an artefact are changed while an engine computes with them. It reads them only for that.
+"""Detects changes to an artefact's files while an engine uses them. It does not write to them.
 
-Weights are mapped: who overwrites them in place changes the answers of a running engine, and nothing fails.
+Weights are memory-mapped: overwriting a file in place changes the answers of a running engine, without any error.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from appliance.errors import IntegrityError
 
 _PERIOD_S = 10.0
 _log = logging.getLogger(__name__)
-# Device, inode, size, and times of content and of inode in ns.
+# Device, inode, size, and modification times of content and inode in ns.
 _Mark = tuple[int, int, int, int, int]
 
 
 class ArtefactWatch:
-    """Looks at every file again and again: at its marks, and at its digest when these differ from the last look."""
+    """Checks every file periodically: its metadata, and its digest if the metadata changed since the last check."""
 
     def __init__(self, folder: Path, manifest: Manifest, period_s: float = _PERIOD_S) -> None:
-        """Note the files as they are; begin before they are verified, so that no change falls between."""
-        # The folder may be given relative to where we run.
+        """Record the files' metadata. Create the watch before the files are verified, so that no change is missed."""
+        # The folder may be relative to the current folder.
         self._folder = folder.absolute()
         self._entries = manifest.files
         self._period_s = period_s
@@ -35,19 +35,19 @@ class ArtefactWatch:
 
     @property
     def changed(self) -> frozenset[str]:
-        """Names of the files that are not what the manifest lists."""
+        """Names of the files that differ from the manifest."""
         return self._changed
 
     def start(self) -> None:
-        """Look from now on, in a thread of our own."""
+        """Start checking, in a thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stop.set()
 
     def look(self) -> None:
-        """Look once."""
+        """Check all files once."""
         for entry in self._entries:
             mark = self._mark(entry)
             if mark == self._marks[entry]:

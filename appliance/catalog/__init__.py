@@ -1,4 +1,4 @@
-"""The catalogue of known models: what they are, whose, under which licence, and the digest of every byte."""
+"""The catalogue of known models: maker, licence, source, and the digest of every file."""
 
 from appliance.catalog.catalogue import Catalogue
 from appliance.catalog.entry import ModelEntry, ModelFile, PackageParts, Part, Trust

@@ -1,4 +1,4 @@
-"""All known models: the built-in ones and the site's own. It refuses two entries of one name."""
+"""All known models: the built-in ones and the site's own. Two entries with one name are an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.catalog.entry import ModelEntry
 from appliance.catalog.parse import entry_from_text
 from appliance.errors import UnknownModelError, UsageError
 
-# How much two names resemble each other when one may be meant for the other, and when one is likely a slip.
+# Minimum similarity of two names: of names to suggest, and of a name that is likely misspelt.
 _RESEMBLES = 0.5
 _SLIP = 0.8
 
@@ -28,7 +28,7 @@ class Catalogue:
         """Read the built-in entries and the site's own, `<site>/*.toml`.
 
         Raises:
-            UsageError: an entry is wrong, or two have one name.
+            UsageError: an entry is wrong, or two entries have one name.
             UnsafeFormatError: an entry lists a file in a format that is never opened.
         """
         built_in = files("appliance.catalog") / "models"
@@ -41,7 +41,7 @@ class Catalogue:
         """Parse entries given as (origin, TOML in UTF-8).
 
         Raises:
-            UsageError: an entry is wrong, or two have one name.
+            UsageError: an entry is wrong, or two entries have one name.
             UnsafeFormatError: an entry lists a file in a format that is never opened.
         """
         origins: dict[str, str] = {}
@@ -68,7 +68,7 @@ class Catalogue:
         """The entry of this name.
 
         Raises:
-            UnknownModelError: there is none.
+            UnknownModelError: no entry has this name.
         """
         entry = self.find(name)
         if entry is None:
@@ -83,5 +83,5 @@ class Catalogue:
         return entry
 
     def closest(self, name: str, resemblance: float = _SLIP) -> str:
-        """The name that this one resembles most, of 0 to 1 at least so much; an empty text if none does."""
+        """The most similar name with at least this resemblance (0 to 1); an empty text if there is none."""
         return next(iter(difflib.get_close_matches(name, [known.name for known in self.entries], 1, resemblance)), "")

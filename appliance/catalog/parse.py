@@ -1,6 +1,6 @@
-"""TOML or JSON documents to catalogue entries and back. Refuses unknown keys, wrong types, bad digests, unsafe names.
+"""Converts TOML or JSON documents to catalogue entries and back. Unknown keys and wrong or unsafe values are errors.
 
-The format is described in docs/formats/catalogue.md.
+docs/formats/catalogue.md specifies the format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Weights in formats that only hold numbers, and the texts that come with them.
+# Weights in formats that contain only numbers, and the text files of a checkpoint.
 SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".jinja", ".txt", ".md", ".html"})
 TEXTS_WITHOUT_SUFFIX = frozenset({"LICENSE", "NOTICE"})
 
@@ -27,7 +27,7 @@ def entry_from_text(text: str, origin: str) -> ModelEntry:
 
     Raises:
         UsageError: not TOML, or a key or value is wrong.
-        UnsafeFormatError: it lists a file in a format that is never opened.
+        UnsafeFormatError: the entry lists a file in a format that is never opened.
     """
     return _checked(from_toml(ModelEntry, text, origin), origin)
 
@@ -37,24 +37,24 @@ def entry_from_document(document: Mapping[str, Any], origin: str) -> ModelEntry:
 
     Raises:
         UsageError: a key or value is wrong.
-        UnsafeFormatError: it lists a file in a format that is never opened.
+        UnsafeFormatError: the entry lists a file in a format that is never opened.
     """
     return _checked(from_document(ModelEntry, document, origin), origin)
 
 
 def entry_to_document(entry: ModelEntry) -> dict[str, Any]:
-    """The entry as plain values, such that `entry_from_document` gives it back."""
+    """The entry as plain values, from which `entry_from_document` creates an equal entry."""
     document = asdict(entry)
     document["trust"] = entry.trust.value
     return {key: value for key, value in document.items() if value is not None}
 
 
 def check_file_name(name: str) -> str:
-    """Return `name` if it is one safe path component and a file of this kind is ever opened.
+    """Return `name` if it is a safe path component with an accepted file format.
 
     Raises:
-        UsageError: it has another character, or is too long.
-        UnsafeFormatError: it is not weights as numbers alone, and not a text.
+        UsageError: the name contains another character, or is too long.
+        UnsafeFormatError: the format is neither weights as numbers alone nor text.
     """
     if not FILE_NAME.fullmatch(name):
         raise UsageError(

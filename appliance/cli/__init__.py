@@ -1,4 +1,4 @@
-"""The command line: a package per noun, a module per verb. It holds no rules of its own, it calls the levels below."""
+"""The command line: a package for each noun, a module for each verb. The logic is in the packages that it calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.isolation import isolate
 def main() -> NoReturn:
     """Run the command line and exit the process: the `appliance` script, and `python -m appliance.cli`."""
     isolate()
-    # Only now: a foreign click would have been imported before.
+    # Imported after isolate(), which keeps a foreign click out.
     from appliance.cli import rim  # noqa: PLC0415
 
     rim.main()

@@ -1,4 +1,4 @@
-"""What every command is handed: the box it works on. It reads nothing until asked."""
+"""The object that every command receives: the box that it works on. Files are read when they are needed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from appliance.layout import Layout
 
 @dataclass
 class Box:
-    """One appliance, as the command line's global options name it; commands take it with `@click.pass_obj`."""
+    """One appliance, as selected by the command line's global options; commands get it with `@click.pass_obj`."""
 
     layout: Layout
 
     @classmethod
     def from_environment(cls, root: Path | None) -> Box:
-        """The box whose root the option, the environment or the defaults name."""
+        """The box with the root of the option, the environment or the defaults."""
         return cls(Layout.from_environment(os.environ, root))
 
     def check_readable(self) -> None:
-        """Accept a root that this user may look into, or that is absent.
+        """Check that this user may read the root, or that the root does not exist.
 
-        Looking for files in a folder that may not be read finds none: it would be told as an empty box.
+        A search in an unreadable folder finds no files: the box would appear to be empty.
 
         Raises:
-            PermissionError: this user may not.
-            NotADirectoryError: it is a file.
+            PermissionError: this user may not read the root.
+            NotADirectoryError: the root is a file.
         """
         with suppress(FileNotFoundError):
             os.scandir(self.layout.root).close()

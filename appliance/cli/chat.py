@@ -1,4 +1,4 @@
-"""`appliance chat`: talks to the model that is being served; one answer, or a conversation on a terminal."""
+"""`appliance chat`: sends one prompt to the served model, or starts a conversation on the terminal."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.supervisor import state
 from appliance.supervisor.state import UpState
 
-# A model may have learnt escape sequences; on a terminal they would act on the reader's screen.
+# The model may generate escape sequences, which would control the reader's terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# What the message's fields hold: int32 and int64.
+# The maximum values of the message's fields: int32 and int64.
 _MOST_TOKENS = (1 << 31) - 1
 _SEEDS = (-(1 << 63), (1 << 63) - 1)
-# What Python makes of a byte that is no text.
+# Python's surrogate for a byte that is not valid UTF-8.
 _NO_TEXT = "\udcff"
 _HELP = "/clear starts a new conversation, /quit or Ctrl-D exits, Ctrl-C stops an answer."
 
@@ -114,7 +114,7 @@ def _answer_once(conversation: Conversation, prompt: str, *, as_json: bool) -> N
 
 
 def _converse(conversation: Conversation) -> None:
-    # Imported for its effect: input() gains line editing and history where the library is installed.
+    # Imported for its side effect: input() gets line editing and history if the library is installed.
     importlib.import_module("readline")
     click.echo(f"{conversation.model} - {_HELP}")
     while True:
@@ -140,7 +140,7 @@ def _converse(conversation: Conversation) -> None:
 
 
 def _turn(conversation: Conversation, line: str) -> None:
-    """Print one answer. An error is said and the conversation goes on: the next turn may succeed."""
+    """Print one answer. After an error, print the error and continue: the next turn may succeed."""
     answer = conversation.ask(line)
     try:
         for chunk in answer:
@@ -154,6 +154,6 @@ def _turn(conversation: Conversation, line: str) -> None:
 
 
 def _echo(text: str) -> None:
-    """Print a piece of an answer; as it is where it goes into a file or a pipe."""
-    # With `color`, click leaves the text alone.
+    """Print a part of an answer; control characters are removed on a terminal only."""
+    # With `color`, click does not change the text.
     click.echo(_CONTROL.sub("", text) if sys.stdout.isatty() else text, nl=False, color=True)

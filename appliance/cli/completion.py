@@ -1,4 +1,4 @@
-"""`appliance completion`: the script that a shell needs to complete our commands."""
+"""`appliance completion`: prints the script with which a shell completes our commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation with the running box over its gRPC API: sends what was said, yields the answer as it comes."""
+"""A conversation with the running box over its gRPC API: sends the messages and yields the streamed answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.errors import ApplianceError, DeadlineError, EngineError, Overloa
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 
-# What the gateway's status means to the person who chats; any other is the box's own failure.
+# Errors by the gateway's status; any other status is a failure of the box itself.
 _ERRORS: dict[grpc.StatusCode, type[ApplianceError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: RequestError,
     grpc.StatusCode.NOT_FOUND: RequestError,
@@ -22,18 +22,18 @@ _ERRORS: dict[grpc.StatusCode, type[ApplianceError]] = {
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
 KEY_VARIABLE = "APPLIANCE_API_KEY"
-# The box is on this machine: a proxy that the environment names cannot reach it.
+# The box is on this machine: a proxy from the environment cannot reach it.
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 
 @dataclass(frozen=True)
 class Door:
-    """Where the gateway's gRPC API is, and how to get in.
+    """The gateway's gRPC address and credentials.
 
     Attributes:
         address: "127.0.0.1:8081".
-        tls: whether it speaks TLS.
-        authority: PEM of who signed its certificate; None: one that this machine believes anyway.
+        tls: whether the address uses TLS.
+        authority: PEM of the CA that signed the gateway's certificate; None for the CAs that this machine trusts.
         key: an API key; None sends none.
     """
 
@@ -44,28 +44,28 @@ class Door:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What every call carries."""
+        """The metadata of every call."""
         return (("authorization", f"Bearer {self.key}"),) if self.key else ()
 
     def channel(self) -> grpc.Channel:
-        """A channel there."""
+        """A channel to the address."""
         if not self.tls:
             return grpc.insecure_channel(self.address, options=_OPTIONS)
         credentials = grpc.ssl_channel_credentials(self.authority)
-        # The certificate names this machine as its clients know it, and always localhost.
+        # The certificate has the host names that clients use, and always localhost.
         options = (*_OPTIONS, ("grpc.ssl_target_name_override", "localhost")) if self.authority else _OPTIONS
         return grpc.secure_channel(self.address, credentials, options=options)
 
 
 @dataclass
 class Conversation:
-    """What was said so far, and where the next turn goes.
+    """The messages so far, the server and the settings of a conversation.
 
     Attributes:
-        door: the gateway's gRPC address, and how to get in there.
+        door: the gateway's gRPC address and credentials.
         model: the model's name.
-        sampling: settings for every answer.
-        system: the system message; empty leaves the model's own.
+        sampling: sampling parameters of every answer.
+        system: the system message; if empty, the model's default applies.
         messages: the turns, oldest first.
     """
 
@@ -76,14 +76,14 @@ class Conversation:
     messages: list[pb.Message] = field(default_factory=list)
 
     def forget(self) -> None:
-        """Begin anew, with the same system message."""
+        """Start a new conversation with the same system message."""
         self.messages.clear()
 
     def ask(self, text: str) -> Generator[pb.CompletionChunk, None, None]:
-        """Yield the answer to `text`; what came stays in the conversation even when the caller stops in the middle.
+        """Yield the answer to `text`. If the caller stops early, the partial answer stays in the conversation.
 
         Raises:
-            RequestError, OverloadedError, DeadlineError, UnavailableError, EngineError: as the gateway said.
+            RequestError, OverloadedError, DeadlineError, UnavailableError, EngineError: by the gateway's status.
         """
         self.messages.append(pb.Message(role="user", content=text))
         said: list[str] = []

@@ -1,6 +1,6 @@
-"""`python -m appliance.cli.demo MODEL`: what `make demo` does once a model is exported: serve, ask, say how to go on.
+"""`python -m appliance.cli.demo MODEL`: the part of `make demo` after the export: serve, ask, print the next steps.
 
-It runs the same commands that a person would type, and ends what it started.
+It runs the same commands that a person would type, and stops the box if it started it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ or with the openai package:
 
 
 def main(model: str) -> int:
-    """Ask the running box, or one started for the purpose. Returns the exit status of the first command that failed.
+    """Ask the running box, or start one. Returns the exit status of the first command that failed.
 
     Args:
-        model: what to serve if nothing is running; the box may have others.
+        model: the model to serve if no box runs; a running box may serve another.
     """
     run = Layout.from_environment(os.environ).run
     if state.read(run) is not None:

@@ -1,4 +1,4 @@
-"""A click group whose commands are imported when they are invoked, so that `--help` stays fast."""
+"""A click group that imports a command only when it is invoked, so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from appliance.extras import install_command
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by a table of paths and, optionally, by an entry point group.
+    """A group with commands from a table of paths and, optionally, from an entry point group.
 
     Args:
-        table: command name -> ("package.module:attribute", one line of help). An empty path: the command joins by entry
-            point, and is not imported to be listed.
-        entry_point_group: installed distributions may add commands under this entry point group; they do not replace
-            a command that has a path in the table.
-        former: names that commands had before, each with its name now. They still work, and a line says so.
+        table: command name -> ("package.module:attribute", one line of help). An empty path means that an entry point
+            provides the command, which is not imported to be listed.
+        entry_point_group: installed distributions may add commands under this entry point group; they cannot replace a
+            command that has a path in the table.
+        former: former command name -> current name. A former name still works, and prints a line about the current one.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         return sorted({*super().list_commands(ctx), *ours, *self._additions()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the command, or None if there is none of this name.
+        """Import and return the command, or None if no command has this name.
 
         Raises:
             MissingProgramError: a library that the command needs is not installed.
@@ -81,7 +81,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """See click.Group; a name that is none is told with those that are like it."""
+        """See click.Group; the error for an unknown name lists similar names."""
         if args and args[0] in self._former:
             name = self._former[args[0]]
             tell(f"{ctx.command_path} {args[0]} is now {ctx.command_path} {name}")
@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands with their help from the table; only entry points' commands are imported for it."""
+        """List the commands with their help from the table; only commands from entry points are imported."""
         rows = []
         for name in self.list_commands(ctx):
             try:
@@ -108,10 +108,10 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names of commands and options that begin so; no command is imported for it."""
+        """Names of commands and options with this prefix; no command is imported."""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         items = [CompletionItem(name, help=self.table.get(name, ("", ""))[1] or None) for name in names]
-        # Past `Group`, which would import every command to ask whether it is hidden.
+        # Bypass `Group`, which would import every command to check whether it is hidden.
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def _line(self, ctx: click.Context, name: str, width: int) -> str:

@@ -1,4 +1,4 @@
-"""What commands print: JSON for scripts, words for people. It decides nothing."""
+"""Output of commands: JSON for scripts, text for people."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def print_json(document: Any) -> None:
 
 
 def wants_json() -> bool:
-    """Whether the command that runs was asked for JSON: it says nothing else then, on standard error neither."""
+    """Whether the running command has --json: then it prints nothing else, not even on standard error."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.params.get("as_json"))
 
 
 def tell(line: str) -> None:
-    """Print a line for people on standard error. One that nobody can take, on a full disk say, stops nothing."""
+    """Print a line for people on standard error. If it cannot be written, for example on a full disk, continue."""
     if not wants_json():
         with suppress(OSError):
             click.echo(line, err=True)

@@ -1,6 +1,6 @@
 """Progress of long work: bars on a terminal, a few plain lines elsewhere, nothing with --json.
 
-All of it goes to standard error.
+All output goes to standard error.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ PLAIN_STEPS = 4
 
 @contextmanager
 def shown_progress(unit: str = "%") -> Iterator[Silence | Lines | Bars]:
-    """Give the display that suits standard error.
+    """Yield the display that fits standard error.
 
     Args:
-        unit: "bytes", "%" for steps that count in units of their own, or the plural of what is counted.
+        unit: "bytes", "%" for steps that count in different units, or the plural of what is counted.
     """
     if wants_json():
         yield Silence()
     elif not sys.stderr.isatty():
         yield Lines(unit)
     else:
-        # rich takes a tenth of a second to import: only where it is shown.
+        # rich takes a tenth of a second to import: it is imported only if it is used.
         from rich import progress as bars  # noqa: PLC0415
         from rich.console import Console  # noqa: PLC0415
 
@@ -48,10 +48,10 @@ def shown_progress(unit: str = "%") -> Iterator[Silence | Lines | Bars]:
 
 @contextmanager
 def progress(description: str, total: int, unit: str = "bytes") -> Iterator[Advance]:
-    """Show how far one step is; call what it gives with the amount done since the last call.
+    """Show the progress of one step; call the yielded function with the amount done since the last call.
 
     Args:
-        description: what is being done, a few words.
+        description: the step, in a few words.
         total: the whole amount, in `unit`.
         unit: see `shown_progress`.
     """
@@ -71,14 +71,14 @@ class Silence:
     """Shows nothing."""
 
     def step(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` units of the step `name`; a step begins with 0 and ends with its total."""
+        """Show `done` of `total` units of the step `name`; a step begins with 0 and ends with its total."""
 
     def note(self, text: str) -> None:
-        """One line about something that needs no step."""
+        """Show one line without progress."""
 
 
 class Lines:
-    """A line at each quarter of a step."""
+    """Prints a line at each quarter of a step."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
@@ -102,7 +102,7 @@ class Lines:
 
 
 class Bars:
-    """One bar a step."""
+    """Shows one bar per step."""
 
     def __init__(self, shown: bars.Progress) -> None:
         self._shown = shown

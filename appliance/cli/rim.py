@@ -1,4 +1,4 @@
-"""The command line's outer rim: one line a failure, and the exit code that belongs to it. Bugs keep their traceback."""
+"""The entry point of the command line: prints one line per failure and sets its exit code. Bugs get a traceback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # A model's answer or a folder's name may have letters that the terminal has not.
+    # A model's answer or a folder's name may contain characters that the terminal cannot encode.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status = run(words)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command line; returns the exit code and has printed any failure on standard error."""
+    """Run one command line; prints a failure on standard error and returns the exit code."""
     # Imported late so that an import error below is reported like any other failure.
     from appliance.cli.root import command  # noqa: PLC0415
 
@@ -39,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     try:
         status = command.main(args=list(words), prog_name="appliance", standalone_mode=False)
     except ApplianceError as error:
-        # Whatever was made of it on the way: a file that this user may not open is told as that.
+        # If the cause was a file that this user may not open, report that.
         cause = error.__cause__
         return _report(_not_permitted(cause) if isinstance(cause, PermissionError) else error, as_json)
     except click.Abort:
@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
     except click.ClickException as error:
         return _report(_usage_error(error), as_json)
     except BrokenPipeError:
-        # The reader went away.
+        # The reader closed the pipe.
         return 1
     except OSError as error:
         return _report(_storage_error(error), as_json)
@@ -56,7 +56,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _leave_nothing_to_flush() -> None:
-    """Python flushes once more at exit, complains of what cannot be written, and changes the exit status."""
+    """Replace streams that cannot be flushed: at exit, Python would print an error and change the exit status."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -91,7 +91,7 @@ def _not_permitted(error: PermissionError) -> ApplianceError:
 
 
 def _owner(name: object) -> str:
-    """Who owns the file, or else the nearest folder above it that can be looked at; empty if nobody can be named."""
+    """The owner of the file, or of the nearest accessible folder above it; empty if unknown."""
     if not isinstance(name, str):
         return ""
     path = Path(name).absolute()

@@ -1,4 +1,4 @@
-"""The command line's root: global options, and the table of commands. Add a command by adding its line here."""
+"""The root of the command line: global options, and the table of all commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMANDS = {
 }
 
 
-# Former name of a command -> its name now.
+# Former name of a command -> current name.
 FORMER = {"engine": "tensorrt"}
 
 

@@ -1,4 +1,4 @@
-"""`appliance status`: one page about the running box."""
+"""`appliance status`: prints the status of the running box on one page."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def page(status: BoxStatus) -> str:
 
 
 def _rows(model: ModelStatus) -> list[tuple[str, str]]:
-    """What is served under one name, and its load."""
+    """The model's name, variant and load."""
     figures, state = model.figures, model.state
     served = [("model", state.label), ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}")]
     if not figures:
@@ -127,7 +127,7 @@ def _held_back(figures: Mapping[str, float]) -> str:
 
 
 def _board(board: Board) -> list[tuple[str, str]]:
-    """What is known of a Jetson: what is not known is left out."""
+    """The known values of a Jetson's board; unknown ones are left out."""
     name = [board.model or "Jetson", *([f"Jetson Linux {board.l4t}"] if board.l4t else [])]
     power = [f"mode {board.power_mode}"] if board.power_mode else []
     power += [f"{board.power_w:.1f} W"] if board.power_w is not None else []

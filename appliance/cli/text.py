@@ -1,4 +1,4 @@
-"""Text from the command line that goes to the model: UTF-8, or refused."""
+"""Checks that text from the command line is valid UTF-8, before it goes to the model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import click
 
 
 def text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """A parameter's callback. Bytes that are no UTF-8 arrive as lone surrogates, which no message can hold."""
+    """Callback of a text parameter. Invalid UTF-8 arrives as lone surrogates, which no message can contain."""
     if value is not None and not is_text(value):
         raise click.BadParameter("the text is not valid UTF-8; convert it, for example with iconv")
     return value
 
 
 def is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8."""
+    """Whether the text can be encoded as UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:

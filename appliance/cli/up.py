@@ -114,14 +114,14 @@ def _profile(layout: Layout, manifest: Manifest) -> Profile:
 
 
 def _open_to(policy: Policy, text: str, purpose: str) -> AbstractContextManager[Address]:
-    """The address with its port, which stays ours while the gateway is started, and started again."""
+    """The address with its port, which stays reserved while the gateway is started and restarted."""
     address = Address.from_text(text)
     policy.check(address)
     return address.reserved(purpose)
 
 
 def _loopback(text: str, purpose: str) -> AbstractContextManager[Address]:
-    """The same for an address that this machine alone may reach."""
+    """The same for an address that only this machine may reach."""
     return Address.from_text(text).check_loopback().reserved(purpose)
 
 

@@ -1,6 +1,6 @@
-"""NVIDIA's TensorRT Edge-LLM beside the engine: whether it could be used here.
+"""Checks whether NVIDIA's TensorRT Edge-LLM could be used on this machine.
 
-It runs no request yet; docs/jetson.md says what is missing.
+It does not serve requests yet; docs/jetson.md lists what is missing.
 """
 
 from appliance.edgellm.probe import EdgeLlm, State, probe

@@ -1,9 +1,9 @@
-"""Runs in Edge-LLM's own environment, as a file of its own, and prints one line of JSON: how far the package comes up.
+"""A script for Edge-LLM's own environment. It prints one line of JSON that shows how far the package can be loaded.
 
 1. Is it installed, and which version?
-2. Do its server's and its runtime's modules import?
+2. Can the modules of its server and its runtime be imported?
 3. Which GPU does it find?
-4. Does its native library load?
+4. Can its native library be loaded?
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Asks Edge-LLM's own environment how far it comes up. This process imports nothing of it.
+"""Checks in Edge-LLM's own environment how far it can be loaded. This process does not import it.
 
-It must be an environment of its own: it needs numpy 2.2.6 or newer, and Triton's Python backend here an older one.
+The environment must be separate: Edge-LLM needs numpy 2.2.6 or newer, and Triton's Python backend an older numpy.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from appliance.edgellm import inside
 
-# The version that was looked at: docs/jetson.md.
+# The version that was examined: docs/jetson.md.
 KNOWN_VERSION = "0.11.0"
 TIMEOUT_S = 30.0
 
 
 class State(enum.Enum):
-    """How far it is from being used."""
+    """How far Edge-LLM can be loaded."""
 
     NOT_INSTALLED = "not installed"
     CANNOT_LOAD = "installed, cannot load"
@@ -28,13 +28,13 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class EdgeLlm:
-    """What was found.
+    """The result of the check.
 
     Attributes:
         state: see State.
-        version: of the package; empty when it is not known.
-        gpu: the GPU that it found, such as "sm_87"; empty when it found none.
-        reason: why it cannot load, one line; empty when it can.
+        version: version of the package; empty if unknown.
+        gpu: the GPU that it found, such as "sm_87"; empty if it found none.
+        reason: why it cannot be loaded, one line; empty if it can.
     """
 
     state: State
@@ -51,16 +51,16 @@ class EdgeLlm:
 
 
 def probe(python: Path) -> EdgeLlm:
-    """Look into the environment of this Python; an absent one has it not installed.
+    """Check the environment of this Python; if the Python does not exist, Edge-LLM counts as not installed.
 
-    A library that hangs or dies while it loads counts as one that cannot load.
+    A library that hangs or crashes while it is loaded counts as one that cannot be loaded.
     """
     if not python.is_file():
         return EdgeLlm(State.NOT_INSTALLED)
     command = [str(python), "-I", inside.__file__]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-        # Libraries may say something first.
+        # Libraries may print something first.
         found = json.loads(ended.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         return EdgeLlm(State.CANNOT_LOAD, reason=f"it did not load within {TIMEOUT_S:g} s")

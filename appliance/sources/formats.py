@@ -1,4 +1,4 @@
-"""Which files of a checkpoint are let in. Refuses, with the reason, whatever can run code when it is opened."""
+"""The accepted file formats of a checkpoint. A file that can run code when it is opened is rejected with the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.errors import IntegrityError, UnsafeFormatError
 
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 WEIGHT_SUFFIXES = frozenset({".gguf", ".safetensors"})
-# Texts that belong to a checkpoint; everything else in a folder is left out.
+# Text files of a checkpoint; all other files in a folder are left out.
 TEXTS = frozenset(
     {
         "LICENSE",
@@ -38,10 +38,10 @@ GGUF_VERSIONS = (2, 3)
 
 
 def check_name_is_safe(name: str) -> None:
-    """Refuse a file by its name.
+    """Check that a file's name is not that of a format that can run code.
 
     Raises:
-        UnsafeFormatError: its kind can run code.
+        UnsafeFormatError: it is.
     """
     suffix = PurePath(name).suffix.lower()
     if suffix in PICKLE_SUFFIXES:
@@ -57,11 +57,11 @@ def check_name_is_safe(name: str) -> None:
 
 
 def check_text(name: str, content: bytes) -> None:
-    """Check one of the texts: JSON must be JSON, and must not ask for code of its own.
+    """Check a text file: JSON must be valid, and must not refer to code.
 
     Raises:
-        UnsafeFormatError: it names code to run.
-        IntegrityError: it is not what its name says.
+        UnsafeFormatError: the file refers to code to run.
+        IntegrityError: the format does not match the name.
     """
     if not name.endswith(".json"):
         return
@@ -69,7 +69,7 @@ def check_text(name: str, content: bytes) -> None:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{name} is not JSON: {error}") from error
-    # A vocabulary may well hold the word `auto_map`; only settings can ask for code.
+    # A vocabulary may contain the text `auto_map`; only configuration files can refer to code.
     if name.endswith("config.json"):
         if not isinstance(document, dict):
             raise IntegrityError(f"{name} is not a JSON object")
@@ -93,11 +93,11 @@ def _check_settings(name: str, document: Any) -> None:
 
 
 def checked(name: str, size_bytes: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass weights through, once their first bytes have shown that they are what their name says.
+    """Yield the weights' chunks, after checking that the first bytes match the file's name.
 
     Raises:
-        UnsafeFormatError: they are a pickle or an archive.
-        IntegrityError: they are neither GGUF nor safetensors.
+        UnsafeFormatError: the file is a pickle or an archive.
+        IntegrityError: the file is neither GGUF nor safetensors.
     """
     rest = iter(chunks)
     head = b""
@@ -111,16 +111,16 @@ def checked(name: str, size_bytes: int, chunks: Iterable[bytes]) -> Iterator[byt
 
 
 def check_head(name: str, size_bytes: int, head: bytes) -> None:
-    """Check the first bytes of a weight file; other files pass.
+    """Check the first bytes of a weight file; other files are accepted.
 
     Args:
-        name: the file's name; its suffix says what it must be.
+        name: the file's name, whose suffix decides the expected format.
         size_bytes: size of the whole file.
-        head: its first bytes, 16 or more unless the file is shorter.
+        head: the first bytes, 16 or more unless the file is shorter.
 
     Raises:
-        UnsafeFormatError: it is a pickle or an archive.
-        IntegrityError: it is not what its name says.
+        UnsafeFormatError: the file is a pickle or an archive.
+        IntegrityError: the format does not match the name.
     """
     suffix = PurePath(name).suffix.lower()
     if suffix not in WEIGHT_SUFFIXES or (_is_gguf(head) if suffix == ".gguf" else _is_safetensors(head, size_bytes)):

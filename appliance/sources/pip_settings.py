@@ -1,4 +1,4 @@
-"""What the user has told pip about package indexes, so that ours are fetched the same way. It changes nothing."""
+"""Reads the user's pip settings for package indexes, so that wheels are downloaded in the same way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
-# As pip ranks them: the environment before a command's own section before the global one.
+# In pip's order of precedence: the environment, the command's section, the global section.
 SECTIONS = (":env:", "download", "install", "global")
 DEFAULT_TIMEOUT_S = 60.0
 PIP_TIMEOUT_S = 60
@@ -19,15 +19,15 @@ PIP_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class PipSettings:
-    """Places to look for wheels, and how to reach them.
+    """The places to search for wheels, and the connection settings.
 
     Attributes:
-        indexes: URLs of simple indexes (https, http or file), the first one first.
-        find_links: folders that hold wheels.
-        certificates: file or folder of trusted certificates; None for the usual ones.
+        indexes: URLs of simple indexes (https, http or file), in order of preference.
+        find_links: folders that contain wheels.
+        certificates: file or folder of trusted certificates; None for the default ones.
         client_certificate: file with a client certificate and its key, or None.
-        proxy: URL of the proxy; None for what the environment says.
-        timeout_s: seconds without an answer before a connection is given up.
+        proxy: URL of the proxy; None for the environment's proxy.
+        timeout_s: seconds without an answer before a connection is closed.
     """
 
     indexes: tuple[str, ...]
@@ -39,12 +39,12 @@ class PipSettings:
 
     @classmethod
     def read(cls, index_url: str | None = None) -> PipSettings:
-        """Ask pip what it is configured for; `index_url` replaces all of pip's indexes."""
+        """Read pip's configuration; `index_url` replaces all of pip's indexes."""
         return cls.from_options(read_pip_options(os.environ), index_url)
 
     @classmethod
     def from_options(cls, options: Mapping[str, str], index_url: str | None = None) -> PipSettings:
-        """Make settings of pip's options, `section.name` -> value; `index_url` replaces all of pip's indexes."""
+        """Create settings from pip's options, `section.name` -> value; `index_url` replaces all of pip's indexes."""
 
         def option(name: str) -> str:
             return next((options[f"{s}.{name}"] for s in SECTIONS if options.get(f"{s}.{name}")), "")
@@ -63,11 +63,11 @@ class PipSettings:
 
 
 def read_pip_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """All options that pip would use, from its files and the environment; only the latter where pip is missing."""
+    """All options that pip uses, from its files and the environment; without pip, only those of the environment."""
     options = {
         f":env:.{key[4:].lower().replace('_', '-')}": value for key, value in environ.items() if key.startswith("PIP_")
     }
-    # No module of the folder that we were started in.
+    # Isolated mode: no module from the current folder.
     command = [sys.executable, "-I", "-m", "pip", "config", "list", "--disable-pip-version-check"]
     try:
         done = subprocess.run(

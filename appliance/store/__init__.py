@@ -1,4 +1,4 @@
-"""What is on the box: verified files, content-addressed and read-only; the models made of them; installed artefacts."""
+"""The box's store: verified, content-addressed, read-only files, the models made of them, and installed artefacts."""
 
 from appliance.store.artefacts import ArtefactStore
 from appliance.store.blobs import Blobs

@@ -1,4 +1,4 @@
-"""Installed artefacts: which there are on the box, and the releases of each. docs/formats/releases.md has the rules."""
+"""The installed artefacts of the box, and the releases of each. docs/formats/releases.md specifies them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ArtefactStore:
     """The artefacts of one box.
 
     Attributes:
-        layout: where they are.
+        layout: the box's folders.
     """
 
     layout: Layout
@@ -28,7 +28,7 @@ class ArtefactStore:
         links = [path for path in self.layout.artefacts.glob("*/*/*") if path.name == CURRENT]
         plain = self.layout.exports.glob(f"*/*/{MANIFEST_NAME}")
         found = {(path.parent.parent.name, path.parent.name) for path in (*links, *plain)}
-        # What a killed process left under a temporary name is no artefact.
+        # A temporary name is a leftover of a killed process, not an artefact.
         return tuple(sorted(each for each in found if not each[1].startswith(durable.TEMPORARY_PREFIX)))
 
     def releases(self, model: str, variant: str) -> Releases:
@@ -39,14 +39,14 @@ class ArtefactStore:
 
     @contextmanager
     def changing(self, model: str, variant: str, waiting: Callable[[], None]) -> Iterator[Releases]:
-        """Hold all artefacts alone while one is installed; what a killed installation left is swept first.
+        """Hold the lock of all artefacts while one is installed; leftovers of a killed installation are removed first.
 
         Args:
-            model: of the artefact that is to be changed, whose releases are given.
+            model: model of the artefact to change; its releases are yielded.
             variant: its target and preset.
-            waiting: called once when another process has to be waited for.
+            waiting: called once if another process holds the lock.
         """
-        # No model can have this name.
+        # No model can have the name ".lock".
         with locked(self.layout.artefacts / ".lock", waiting=waiting):
             releases = self.releases(model, variant)
             releases.sweep()

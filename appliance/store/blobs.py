@@ -1,4 +1,4 @@
-"""Files named by the digest of their content. Nothing gets in unverified, and nothing in it is ever changed."""
+"""Files named by the digest of their content. Every file is verified before it is added, and never changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Advance = Callable[[int], None]
 class Blobs:
     """The store's files, `<store>/sha256/ab/cdef…`.
 
-    Callers hold its lock while they add files until a record names them, and while they remove.
+    Callers hold the lock while they remove files, and from adding files until a record names them.
     """
 
     def __init__(self, store: Path) -> None:
@@ -33,7 +33,7 @@ class Blobs:
         return self._store / "lock"
 
     def path(self, sha256: str) -> Path:
-        """Where the content with this digest is, or would be."""
+        """The path of the content with this digest, whether it exists or not."""
         return self._store / "sha256" / sha256[:2] / sha256[2:]
 
     def add(
@@ -48,14 +48,14 @@ class Blobs:
         Args:
             name: the file's plain name, for the result and for messages.
             chunks: the content, in order.
-            expected: what size and digest it must have; None takes it as it is.
-            advance: told the bytes written.
+            expected: the required size and digest; None accepts any content.
+            advance: receives the number of bytes written.
 
         Returns:
             The file's name, size and digest.
 
         Raises:
-            IntegrityError: the content is not what was expected; it has not entered the store.
+            IntegrityError: the content is not the expected one; it is not added.
         """
         digest, size_bytes = hashlib.sha256(), 0
         with durable.staging(self._incoming / name) as staged:
@@ -70,7 +70,7 @@ class Blobs:
             file = ModelFile(name, size_bytes, digest.hexdigest())
             if expected is not None:
                 check_same(file, expected)
-            # An existing file may have rotted; what was just hashed replaces it.
+            # Replace an existing file: it may be damaged on disk, and the new content was hashed now.
             staged.publish(self.path(file.sha256), READ_ONLY)
         return file
 
@@ -78,7 +78,7 @@ class Blobs:
         """Hash the stored file again.
 
         Raises:
-            IntegrityError: it is missing, unreadable, or not what its name says.
+            IntegrityError: the file is missing or unreadable, or its content does not match its digest.
         """
         digest, size_bytes = hashlib.sha256(), 0
         try:
@@ -92,12 +92,12 @@ class Blobs:
         check_same(ModelFile(file.name, size_bytes, digest.hexdigest()), file)
 
     def digests(self) -> Iterator[str]:
-        """Digests of all stored files."""
+        """The digests of all stored files."""
         for path in (self._store / "sha256").glob("??/*"):
             yield path.parent.name + path.name
 
     def keep_only(self, wanted: set[str]) -> int:
-        """Remove every file whose digest is not wanted, and what a killed pull left; returns the bytes freed."""
+        """Remove every file whose digest is not in `wanted`, and leftovers of a killed pull; returns bytes freed."""
         freed = 0
         for sha256 in set(self.digests()) - wanted:
             path = self.path(sha256)
@@ -109,16 +109,16 @@ class Blobs:
         return freed
 
     def sweep(self) -> None:
-        """Remove what a killed pull left half-written."""
+        """Remove the partly written files of a killed pull."""
         for leftover in self._incoming.glob("*"):
             durable.remove(leftover)
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """The file's content in pieces of a megabyte.
+    """The file's content in chunks of a megabyte.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""Installed models: open, list, record, remove. A model is visible only when all its files are in the store."""
+"""Installed models: open, list, record, remove. A model is visible only if all its files are in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from appliance.store.record import ModelRecord
 
 @dataclass(frozen=True)
 class Fault:
-    """A stored file that is not what it should be."""
+    """A stored file that is missing or changed."""
 
     file: ModelFile
     message: str
@@ -29,8 +29,8 @@ class StoredModel:
     """An installed model.
 
     Attributes:
-        record: what it is and where it came from.
-        files: its files by plain name. The paths lead into the store and are named by digest, without suffix.
+        record: the model's record, with its origin.
+        files: paths by plain name. The paths are in the store: their names are digests, without suffix.
     """
 
     record: ModelRecord
@@ -44,7 +44,7 @@ class StoredModel:
 
     @property
     def entry(self) -> ModelEntry:
-        """Architecture, licence, context, provenance, and each file's size and digest."""
+        """Architecture, licence, context and provenance of the model, and each file's size and digest."""
         return self.record.entry
 
     def faults(self, advance: Advance | None = None) -> tuple[Fault, ...]:
@@ -62,7 +62,7 @@ class StoredModel:
         """Hash every file again.
 
         Raises:
-            IntegrityError: one or more files are missing or changed; it names each.
+            IntegrityError: files are missing or changed; the message names each.
         """
         faults = self.faults(advance)
         if faults:
@@ -73,11 +73,11 @@ class StoredModel:
 
 
 def open_model(layout: Layout, name: str) -> StoredModel:
-    """Open an installed model; its files are not hashed before `verify`.
+    """Open an installed model. Only `verify` hashes its files.
 
     Raises:
-        UnknownModelError: it is not installed.
-        IntegrityError: its record cannot be read, or is another model's.
+        UnknownModelError: the model is not installed.
+        IntegrityError: the record cannot be read, or is another model's.
     """
     path = _record_path(layout, name)
     try:
@@ -95,7 +95,7 @@ def open_model(layout: Layout, name: str) -> StoredModel:
 
 
 def installed(layout: Layout) -> tuple[StoredModel, ...]:
-    """All installed models, by name.
+    """All installed models, sorted by name.
 
     Raises:
         IntegrityError: a record cannot be read.
@@ -104,16 +104,16 @@ def installed(layout: Layout) -> tuple[StoredModel, ...]:
 
 
 def record(layout: Layout, entry: ModelRecord) -> None:
-    """Make a model visible. The caller has added its files and still holds the store's lock."""
+    """Make a model visible. The caller has added its files and holds the store's lock."""
     durable.replace(_record_path(layout, entry.entry.name), entry.to_bytes())
 
 
 def remove(layout: Layout, name: str) -> int:
-    """Forget a model and delete the files that no other model has; returns the bytes freed.
+    """Remove a model and the files that no other model uses; returns the bytes freed.
 
     Raises:
-        UnknownModelError: it is not installed.
-        IntegrityError: another model's record cannot be read, so what it needs is unknown.
+        UnknownModelError: the model is not installed.
+        IntegrityError: another model's record cannot be read, so the files that it uses are unknown.
     """
     path = _record_path(layout, name)
     blobs = Blobs(layout.store)

@@ -1,4 +1,4 @@
-"""The record of one installed model, `<models>/<name>.json`: what it is, its files' digests, where it came from."""
+"""The record of one installed model, `<models>/<name>.json`: its entry, its files' digests and its origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.catalog.parse import entry_from_document, entry_to_document
 from appliance.errors import ApplianceError, IntegrityError
 
 FORMAT = 2
-# Records of format 1 had no digest; what they say is believed, because the files are proved by what they list.
+# Records of format 1 have no digest of their own. They are trusted: the digests that they list verify the files.
 _UNSEALED_FORMAT = 1
 
 
@@ -21,9 +21,9 @@ class ModelRecord:
     """One installed model.
 
     Attributes:
-        entry: what the catalogue said when it was pulled, without its source.
-        origin: where the bytes were taken from, for people.
-        pulled_at: when, in UTC.
+        entry: the catalogue's entry at the time of the pull, without its source.
+        origin: where the bytes came from, to print.
+        pulled_at: time of the pull, in UTC.
     """
 
     entry: ModelEntry
@@ -45,7 +45,7 @@ class ModelRecord:
         """Parse a record; `path` names it in messages.
 
         Raises:
-            IntegrityError: it is not a record of this format, or has another digest than it states.
+            IntegrityError: the content is not a record of this format, or does not match its own digest.
         """
         try:
             document = _document(content)

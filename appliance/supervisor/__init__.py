@@ -1,1 +1,1 @@
-"""Runs Triton and the gateway under one roof, starts them again when they crash, and drains them at the end."""
+"""Runs Triton and the gateway together, restarts them after a crash, and drains them at the end."""

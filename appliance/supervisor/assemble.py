@@ -1,4 +1,4 @@
-"""Puts a box together: from its settings to its two services, and serves until told to stop."""
+"""Builds the box from its settings, with Triton and the gateway as its two services, and serves until a signal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from appliance.triton.server import TritonServer, TritonSettings
 
 @dataclass(frozen=True)
 class BoxModel:
-    """One model of the set.
+    """One model that the box serves.
 
     Attributes:
         artefact: what to serve.
@@ -36,12 +36,12 @@ class BoxModel:
 
     @property
     def settings(self) -> ServedModelSettings:
-        """What Triton and the gateway are told of it."""
+        """The settings of this model for Triton and the gateway."""
         return ServedModelSettings(self.artefact.manifest.model, self.artefact.folder, self.engine)
 
     @property
     def state(self) -> ModelState:
-        """What the box says of it."""
+        """This model's entry in the state file."""
         manifest = self.artefact.manifest
         folder, digest = str(self.artefact.folder), self.artefact.sha256
         return ModelState(manifest.model, manifest.target, manifest.preset, folder, digest)
@@ -49,17 +49,17 @@ class BoxModel:
 
 @dataclass(frozen=True)
 class BoxSettings:
-    """What `up` was asked for, every address free.
+    """The settings of one `up`. All addresses are free.
 
     Attributes:
         layout: the box's folders.
         config: its configuration.
-        policy: who is let in, checked against the gateway's addresses.
-        models: the set to serve.
+        policy: access control, checked against the gateway's addresses.
+        models: the models to serve.
         installation: the Triton to use.
         http, grpc, metrics: the gateway's addresses.
-        triton_http: where the gateway serves Triton's own HTTP; None leaves it off.
-        refuse_old_triton: a Triton with known security holes is not started.
+        triton_http: where the gateway serves Triton's own HTTP API; None switches it off.
+        refuse_old_triton: do not start a Triton with known vulnerabilities.
     """
 
     layout: Layout
@@ -79,11 +79,11 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
 
     Args:
         settings: see BoxSettings.
-        say: gets each line that a person should read while the box runs.
-        ready: called once, when the box answers.
+        say: receives each line for the person who runs `up`.
+        ready: called once, when the box answers requests.
 
     Raises:
-        ApplianceError: it cannot be started; nothing runs then.
+        ApplianceError: the box cannot be started; no process is left running.
     """
     triton = TritonServer(settings.installation, _triton_settings(settings), say)
     gateway = GatewayServer(_gateway_settings(settings))

@@ -1,4 +1,4 @@
-"""How long to wait before a crashed child is started again. Values in, seconds out; it waits for nothing."""
+"""Computes the delay before a crashed child is restarted. It does not wait itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STEADY_S = 60.0
 
 @dataclass
 class Backoff:
-    """The first restart is immediate, each further one waits longer; a minute without a crash forgets them."""
+    """The first restart is immediate, and the delay grows with each crash. A minute without a crash resets it."""
 
     crashes: int = 0
 

@@ -1,4 +1,4 @@
-"""The lock that keeps a second supervisor out of a box."""
+"""The lock that prevents a second supervisor of the same box."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NAME = "up.lock"
 
 @contextmanager
 def hold(run: Path) -> Iterator[bool]:
-    """Hold the box's lock; gives whether an earlier run left its state behind (and removes that).
+    """Hold the box's lock; yields whether an earlier run left a state file, which is then removed.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process holds the lock.
     """
     durable.make_folder(run)
     descriptor = os.open(run / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

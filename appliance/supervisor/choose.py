@@ -1,4 +1,4 @@
-"""Picks the artefacts to serve from those that were exported. It refuses to guess between several."""
+"""Chooses the exported artefacts to serve. If several models fit, it raises an error instead of choosing one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Artefact:
     """An exported model on this box.
 
     Attributes:
-        folder: where it is; no link, so that installing another one changes nothing for who serves it.
-        manifest: what is in it.
-        sha256: digest of the manifest's bytes, which pins every other file.
+        folder: its folder, not the `current` link: the next installation does not change what is being served.
+        manifest: the content of its manifest.
+        sha256: digest of the manifest's bytes; the manifest has the digests of all other files.
     """
 
     folder: Path
@@ -31,31 +31,31 @@ class Artefact:
 
     @property
     def label(self) -> str:
-        """For people: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
+        """The name to print: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
         return f"{self.manifest.model} ({self.manifest.target}-{self.manifest.preset})"
 
 
 def choose_set(layout: Layout, model: str | None, target: str, preset: str | None) -> tuple[Artefact, ...]:
-    """Return the set to serve. Only this function says that it has one model; whoever takes the set takes several.
+    """Return the models to serve. This version chooses one model; all callers accept several.
 
-    See `choose` for the arguments and for what is raised.
+    See `choose` for the arguments and the errors.
     """
     return (choose(layout, model, target, preset),)
 
 
 def choose(layout: Layout, model: str | None, target: str, preset: str | None) -> Artefact:
-    """Return the artefact that is meant.
+    """Return the artefact to serve.
 
     Args:
-        layout: where exports are.
-        model: its name; None takes the only one.
+        layout: where the exports are.
+        model: the model's name; None chooses the only exported model.
         target: the execution target.
-        preset: its preset; None takes the only one, or the export's default.
+        preset: the preset; None chooses the only exported preset, else the export's default.
 
     Raises:
-        UnknownModelError: there is no such artefact or target.
+        UnknownModelError: no such artefact or target exists.
         UsageError: several models fit.
-        IntegrityError: its link leads nowhere, or its manifest is damaged.
+        IntegrityError: the `current` link is broken, or the manifest is damaged.
     """
     store = ArtefactStore(layout)
     every = store.every()
@@ -70,7 +70,7 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     name = models[0]
     variants = [variant for other, variant in every if other == name]
     for_target = [variant for variant in variants if variant.startswith(f"{target}-")]
-    # The export's own default: taken when a model was exported with several presets and none is named.
+    # The export's own default, if the model was exported with several presets and none is named.
     wanted = preset or (_presets(target)[0] if len(for_target) > 1 else None)
     matching = [variant for variant in for_target if wanted is None or variant == f"{target}-{wanted}"]
     if not matching:
@@ -98,7 +98,7 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
 
 
 def _presets(target: str) -> tuple[str, ...]:
-    """What can be exported for a target, its default first; a target that nobody knows is refused."""
+    """The presets of a target, the default first; raises UnknownModelError for an unknown target."""
     return targets.get(target).presets
 
 

@@ -1,4 +1,4 @@
-"""What the configuration means for the engine, alone or within what a TensorRT plan was built for."""
+"""Computes the engine's settings from the configuration and, if there is one, the limits of the TensorRT plan."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from appliance.tensorrt.plan_key import Profile
 
 
 def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig:
-    """The engine's settings; what the configuration leaves open is the engine's default or the plan's figure."""
+    """The engine's settings. For a value that the configuration omits, they have the engine's default or the plan's."""
     usual = EngineConfig()
     slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
     cache_bytes = serve.cache_bytes
     if plan is not None:
         profile, row_bytes = plan.profile, plan.cache_bytes_per_token
         slots, chunk = slots or profile.slots, chunk or profile.chunk_tokens
-        # A plan's cache is taken whole, so all of its rows may be used.
+        # The engine allocates a plan's whole cache, so it may use all rows.
         cache_bytes = cache_bytes or cache_slots(slots) * profile.context_tokens * row_bytes
         context = context or min(profile.context_tokens, cache_bytes // row_bytes)
     return EngineConfig(
@@ -34,10 +34,10 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig
 
 
 def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> None:
-    """Refuse a configuration that asks for more than a plan is built for, before it is built or loaded.
+    """Check that the configuration stays within the plan's limits, before the plan is built or loaded.
 
     Raises:
-        UsageError: it names each figure, and the command that builds a larger plan.
+        UsageError: values exceed the limits; the error names each, and the command that builds a larger plan.
     """
     asked = (
         ("slots", serve.slots, profile.slots, "--slots"),

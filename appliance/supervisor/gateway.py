@@ -1,4 +1,4 @@
-"""The gateway as a child of the supervisor: started, waited for, stopped. It never imports the gateway itself."""
+"""The gateway as a child process of the supervisor: start, wait, stop. This module does not import the gateway."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _TAIL_BYTES = 4096
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """Where it listens, whom it asks.
+    """The addresses, models and settings of the gateway.
 
     Attributes:
-        http, grpc, metrics: its own addresses.
-        triton_http: where it serves Triton's own HTTP; None leaves it off.
-        models: the set.
-        layout: the box's folders, for its keys, certificate, sockets and log.
-        config: sections of appliance.toml that concern it, as JSON.
-        drain_s: seconds that running requests get at the end.
+        http, grpc, metrics: the gateway's addresses.
+        triton_http: where it serves Triton's own HTTP API; None switches it off.
+        models: the models to serve.
+        layout: the box's folders, for keys, certificate, sockets and log.
+        config: the sections of appliance.toml for the gateway, as JSON.
+        drain_s: seconds for running requests to finish when it stops.
     """
 
     http: Address
@@ -44,7 +44,7 @@ class GatewaySettings:
 
 
 class GatewayServer:
-    """One gateway. Start it, wait for its end, start it again; one at a time."""
+    """The gateway's process. It can be started again after it ended; only one runs at a time."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class GatewayServer:
         return self._child.pid if self._child and self._child.is_running else None
 
     def check(self) -> None:
-        """Refuse what can be refused before anything is started.
+        """Check all that can be checked before the start.
 
         Raises:
             PortTakenError: another program listens on one of the addresses.
@@ -69,17 +69,17 @@ class GatewayServer:
             self._settings.triton_http.check_free("Triton's HTTP API")
 
     async def start(self) -> None:
-        """Start the gateway and return when it answers; whether Triton is there does not matter.
+        """Start the gateway and return when it answers. It does not wait for Triton.
 
         Raises:
-            ApplianceError: it ended at once, with this error; an EngineError where its status says nothing.
+            ApplianceError: it ended early; the type follows its exit status, EngineError for an unknown status.
             UnavailableError: it did not answer in time.
         """
         self.check()
         settings = self._settings
         command = [
             sys.executable,
-            # Nothing of the folder we were started in, or of PYTHON* variables, gets into the gateway.
+            # Isolated mode: the current folder and PYTHON* variables do not affect the gateway.
             "-I",
             "-m",
             "appliance.gateway",
@@ -101,29 +101,29 @@ class GatewayServer:
             raise
 
     async def wait(self) -> str:
-        """Wait until the gateway ends, and return how."""
+        """Wait until the gateway ends; returns how it ended."""
         if self._child is None:
             raise UnavailableError("the gateway has not been started")
         return str(await self._child.wait())
 
     async def stop(self) -> str:
-        """Let running requests finish, then end it. Returns what went wrong; empty if nothing did."""
+        """Let running requests finish, then end the gateway. Returns what went wrong, or an empty string."""
         if self._child is None:
             return ""
-        # The gateway itself waits `drain_s` and says goodbye; a little more for it to end.
+        # The gateway itself drains for `drain_s`; the extra time is for its shutdown.
         return await self._child.stop(self._settings.drain_s + 10.0)
 
     async def kill(self) -> None:
-        """End it at once."""
+        """End the gateway immediately."""
         if self._child is not None:
             await self._child.kill()
 
     async def is_live(self) -> bool:
-        """Whether it answers."""
+        """Whether the gateway answers."""
         return await http.status_of(self._settings.layout.gateway_socket, "/health/live") == http.OK
 
     async def is_ready(self) -> bool:
-        """Whether it would take a request: it answers, and so does Triton as far as it knows."""
+        """Whether the gateway accepts requests: it answers, and its last check of Triton succeeded."""
         return await http.status_of(self._settings.layout.gateway_socket, "/health/ready") == http.OK
 
     async def _wait_live(self, child: Child) -> None:
@@ -132,7 +132,7 @@ class GatewayServer:
         try:
             while not await self.is_live():
                 if ended.done():
-                    # What it found wrong is what is wrong with the box: the same error, the same exit status.
+                    # The gateway's error is the box's error: raise the same type, with the same exit status.
                     kind = with_exit_code(ended.result().status) or EngineError
                     raise kind(f"the gateway failed to start: {self._last_words()}", hint=f"see {self.log}")
                 if asyncio.get_running_loop().time() > deadline:

@@ -1,4 +1,4 @@
-"""Whether this box has the GPU that an artefact was exported for. It is asked before anything is started."""
+"""Checks that this box has the GPU that an artefact was exported for, before anything starts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from appliance.targets import Target
 
 
 def check_hardware(manifest: Manifest) -> Gpu | None:
-    """Return the GPU that the artefact will run on; None for one that needs none.
+    """Return the GPU for the artefact; None if the artefact needs no GPU.
 
     Raises:
-        UsageError: it was exported for another kind of GPU.
-        MissingProgramError: there is no driver, it is too old for the target, or cuda-bindings is absent.
+        UsageError: the artefact was exported for another kind of GPU.
+        MissingProgramError: the driver is missing or too old for the target, or cuda-bindings is not installed.
         UnsupportedError: there is no GPU.
-        UnknownModelError: this program does not know its target.
+        UnknownModelError: the artefact's target is unknown.
         EngineError: the driver fails.
     """
     if manifest.runtime == ORT_CPU:
@@ -31,7 +31,7 @@ def check_hardware(manifest: Manifest) -> Gpu | None:
             f"this box has {gpu.name} ({gpu.compute_capability})",
             hint=_what_to_export(manifest.model, targets.fitting(gpu.compute_capability, is_jetson=gpu.integrated)),
         )
-    # An older driver does not serve a newer CUDA; the other way round it does.
+    # A newer driver serves an older CUDA, but an older driver does not serve a newer CUDA.
     if target.cuda and not targets.VersionRange(least=target.cuda.least).covers(gpu.driver_version):
         raise MissingProgramError(
             f"the driver supports CUDA {gpu.driver_version}, but {target.name} needs {target.cuda.least} or newer",

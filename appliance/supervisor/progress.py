@@ -1,4 +1,4 @@
-"""Whether a process computes, by the kernel's account of its time. It asks the process nothing."""
+"""Detects whether a process computes, from its CPU time in the kernel. It sends the process no request."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import suppress
 
 import psutil
 
-# What a process that only waits uses between two looks is far less.
+# A process that only waits uses far less CPU time between two checks.
 _LEAST_S = 0.05
 
 
 class Progress:
-    """Looks again and again at the process that has the id of the moment; it may be started anew."""
+    """Measures the service's current process. After a restart, this is another process."""
 
     def __init__(self, pid: Callable[[], int | None]) -> None:
         self._pid = pid
         self._seen: tuple[int | None, float] = (None, 0.0)
 
     def is_busy(self) -> bool:
-        """Whether it has computed since the last look."""
+        """Whether the process has computed since the last call."""
         pid, used_s = self._pid(), 0.0
         with suppress(psutil.Error):
             if pid is not None:

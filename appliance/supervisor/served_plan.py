@@ -1,6 +1,6 @@
-"""The TensorRT plan of an artefact that is to be served: built before anything starts, in a process of its own.
+"""The TensorRT plan of an artefact to serve. A separate process builds it before anything starts.
 
-TensorRT and the GPU's driver take memory for as long as a process lives, and this one lives as long as the box.
+TensorRT and the GPU's driver hold memory until their process ends, and the supervisor runs as long as the box.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class ServedPlan:
 
     Attributes:
         folder: where it is.
-        profile: what it was built for.
-        cache_bytes_per_token: of the model that it computes.
+        profile: the limits that it was built for.
+        cache_bytes_per_token: size of one token in the model's KV cache, in bytes.
     """
 
     folder: Path
@@ -36,23 +36,23 @@ class ServedPlan:
 
 
 def build_plan(layout: Layout, manifest: Manifest) -> int:
-    """Run `appliance tensorrt build`, which builds nothing where the plan is there and fits.
+    """Run `appliance tensorrt build`, which builds nothing if a plan exists and fits.
 
-    Its words go to standard error. Returns its exit status; where that is not 0, it has said why.
+    Its output goes to standard error. Returns its exit status; if that is not 0, the command has printed the error.
     """
     words = ["tensorrt", "build", manifest.model, "--target", manifest.target, "--preset", manifest.preset]
     command = [sys.executable, "-I", "-m", "appliance.cli", "--root", str(layout.root), *words]
-    # It runs nothing but prctl in the child: an interrupted or killed `up` leaves no build behind.
+    # preexec_fn calls only prctl in the child: an interrupted or killed `up` leaves no build running.
     built = subprocess.run(command, check=False, stdout=2, preexec_fn=dies_with(os.getpid()))
     return built.returncode
 
 
 def open_served(layout: Layout, manifest: Manifest) -> ServedPlan:
-    """The artefact's current plan. Its bytes are proved where it is loaded.
+    """The artefact's current plan. The engine verifies the plan's bytes when it loads the plan.
 
     Raises:
-        UnknownModelError: there is none.
-        IntegrityError, UnsupportedError: its record is not this box's, or damaged.
+        UnknownModelError: there is no plan.
+        IntegrityError, UnsupportedError: the plan's record is damaged, or belongs to another box.
     """
     plan = PlanStore(layout.engines).current(manifest)
     if plan is None:

@@ -1,6 +1,6 @@
-"""What a running box says about itself in `run/up.json`.
+"""The state of a running box, in `run/up.json`.
 
-The lock decides who runs; this file is for readers, and one that a dead process left is recognised.
+The lock decides which supervisor runs. This file is for readers, who can detect the file of a dead supervisor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from appliance.running_process import RunningProcess, file_id
 
 STATE_NAME = "up.json"
 _SCHEMA = 3
-# Schema 2 held one model, its keys beside the box's. While there is one, they are still written, for scripts.
+# Schema 2 had one model, whose keys stood beside the box's. With one model, these keys are still written, for scripts.
 _FLAT_SCHEMA = 2
 _FLAT = {"model": "name", **{name: name for name in ("target", "preset", "artefact", "artefact_sha256")}}
 
@@ -36,9 +36,9 @@ class ModelState:
     """One model that a running box serves.
 
     Attributes:
-        name: for clients and in Triton.
-        target, preset: what it was exported as.
-        artefact: its folder.
+        name: its name for clients and in Triton.
+        target, preset: target and preset of the export.
+        artefact: the artefact's folder.
         artefact_sha256: digest of its manifest.
     """
 
@@ -50,7 +50,7 @@ class ModelState:
 
     @property
     def label(self) -> str:
-        """For people: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
+        """The name to print: "qwen2.5-coder-0.5b-instruct (cpu-balanced)"."""
         return f"{self.name} ({self.target}-{self.preset})"
 
 
@@ -60,17 +60,17 @@ class UpState:
 
     Attributes:
         phase: see Phase.
-        supervisor: which process that is.
-        models: what is served, at least one.
+        supervisor: the supervisor's process.
+        models: the models that it serves, at least one.
         http, grpc, metrics: the gateway's addresses.
-        tls: whether it speaks TLS there.
-        triton_http: where the gateway serves Triton's own HTTP; None while it does not.
-        triton_version: "2.51.0"; None until Triton said it.
-        triton_origin: which installation it is.
-        triton_warning: why it is unfit for production, or an empty string.
-        triton_pid, gateway_pid: the children; None while one does not run.
-        triton_restarts, gateway_restarts: how often each was started again.
-        run_folder: which folder the file is in, filled in by `write`: in a copied root it does not hold.
+        tls: whether the gateway uses TLS on its HTTP and gRPC addresses.
+        triton_http: where the gateway serves Triton's own HTTP API; None if it does not.
+        triton_version: "2.51.0"; None until Triton has reported its version.
+        triton_origin: which installation of Triton it is.
+        triton_warning: why this Triton is unfit for production, or an empty string.
+        triton_pid, gateway_pid: the child processes; None while a child does not run.
+        triton_restarts, gateway_restarts: how often each child was restarted.
+        run_folder: identifies the file's folder, set by `write`: the file is not valid in a copied root.
     """
 
     phase: Phase
@@ -102,7 +102,7 @@ class UpState:
 
     @property
     def default_model(self) -> ModelState:
-        """The model that is asked when a person names none: the first of the set."""
+        """The model that the command line uses if none is named: the first of the set."""
         return self.models[0]
 
     @property
@@ -112,11 +112,11 @@ class UpState:
 
     @property
     def scheme(self) -> str:
-        """How the gateway's HTTP is reached."""
+        """The URL scheme of the gateway's HTTP API."""
         return "https" if self.tls else "http"
 
     def to_mapping(self) -> dict[str, Any]:
-        """For JSON. While one model is served, its keys stand beside the box's too."""
+        """The JSON mapping. With one model, the model's keys stand beside the box's too."""
         value = {**dataclasses.asdict(self), "phase": self.phase.value}
         if len(self.models) == 1:
             value.update({key: getattr(self.models[0], attribute) for key, attribute in _FLAT.items()})
@@ -129,10 +129,10 @@ class UpState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> UpState:
-        """Parse what `to_bytes` wrote, now or in an earlier version.
+        """Parse the output of `to_bytes`, also that of an earlier version.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: it is not a state of the box.
         """
         try:
             value = json.loads(data)
@@ -151,10 +151,10 @@ class UpState:
 
 
 def read(run: Path) -> UpState | None:
-    """The state of the box that runs here; None if none does, also when a dead one or a copied root left the file.
+    """The state of the box that runs here; None if none runs, or the file is from a dead box or in a copied root.
 
     Raises:
-        PermissionError: it may not be read.
+        PermissionError: this user may not read the file.
     """
     try:
         state = UpState.from_bytes((run / STATE_NAME).read_bytes())
@@ -165,11 +165,11 @@ def read(run: Path) -> UpState | None:
 
 
 def write(run: Path, state: UpState) -> None:
-    """Replace the file."""
+    """Write the state file, replacing the old one."""
     durable.make_folder(run)
     durable.replace(run / STATE_NAME, dataclasses.replace(state, run_folder=file_id(run)).to_bytes())
 
 
 def remove(run: Path) -> None:
-    """Delete the file."""
+    """Delete the state file."""
     durable.remove(run / STATE_NAME)

@@ -1,4 +1,4 @@
-"""How the box is doing, gathered from its state file, its processes and Triton's metrics. It changes nothing."""
+"""Collects the status of the box from its state file, its processes and Triton's metrics. It changes nothing."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from appliance.supervisor.state import ModelState, Phase, UpState
 from appliance.triton import sockets
 from appliance.triton.model_process import model_processes
 
-# Figures are written twice a second; older ones mean that the engine's process hangs or is gone.
+# The engine writes its figures twice a second; older figures mean that its process hangs or has ended.
 STALE_S = 10.0
-# A person waits for this page: on a busy machine a late answer is better than a false alarm.
+# A person waits for this status: on a busy machine a late answer is better than a false alarm.
 _PATIENCE_S = 5.0
 _PLAIN = tuple(metric for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label)
 
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """One look at a model.
+    """The status of one model at one moment.
 
     Attributes:
-        state: what the supervisor says.
-        healthy: its engine wrote figures lately and takes requests.
-        figures: its engine's metrics by field; empty when they cannot be had.
+        state: the model's entry in the state file.
+        healthy: its engine wrote its figures recently and accepts requests.
+        figures: its engine's metrics by field; empty when they cannot be read.
         requests: its finished requests by reason.
-        memory_bytes: resident memory of its process; None where that cannot be had.
+        memory_bytes: resident memory of its process; None when it cannot be read.
     """
 
     state: ModelState
@@ -53,24 +53,24 @@ class ModelStatus:
 
     @property
     def files_changed(self) -> int:
-        """How many files of the model were changed under the engine."""
+        """How many of the model's files changed while the engine had them open."""
         return int(self.figures.get("files_changed", 0))
 
 
 @dataclass(frozen=True)
 class BoxStatus:
-    """One look at the box.
+    """The status of the box at one moment.
 
     Attributes:
-        up: what the supervisor says.
-        uptime_s: since the supervisor started.
-        models: each model of the set.
+        up: the content of the state file.
+        uptime_s: seconds since the supervisor started.
+        models: each model that the box serves.
         gateway_healthy: the gateway answers.
-        ready: the gateway would take a request now.
+        ready: the gateway accepts requests.
         memory_bytes: resident memory by process: "supervisor", "gateway", "triton", and "engine" for all models.
-        disk: of the root.
-        board: heat and power of a Jetson; None on another machine.
-        edge_llm: on a Jetson, how far TensorRT Edge-LLM comes up; None on another machine.
+        disk: the disk of the root folder.
+        board: temperatures and power of a Jetson; None on another machine.
+        edge_llm: on a Jetson, how far the start of TensorRT Edge-LLM succeeds; None on another machine.
     """
 
     up: UpState
@@ -91,12 +91,12 @@ class BoxStatus:
 
     @property
     def triton_healthy(self) -> bool:
-        """Whether Triton answers, and the engine of each model takes requests."""
+        """Whether Triton answers, and the engine of each model accepts requests."""
         return all(model.healthy for model in self.models)
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The metrics of all engines together, by field; empty when they cannot be had."""
+        """The metrics of all engines together, by field; empty when they cannot be read."""
         found = {}
         for metric in _PLAIN:
             if values := [model.figures[metric.field] for model in self.models if metric.field in model.figures]:
@@ -108,16 +108,16 @@ class BoxStatus:
         """Finished requests of all models by reason."""
         found: Counter[str] = Counter()
         for model in self.models:
-            # Unlike a sum, it keeps the reasons that no request had.
+            # Counter.update keeps reasons with no request; a sum of counters would drop them.
             found.update(model.requests)
         return found
 
 
 def look(layout: Layout) -> BoxStatus | None:
-    """Gather the status; None when nothing runs.
+    """Collect the status; None when no box runs.
 
     Raises:
-        PermissionError: this user may not ask the box, which says nothing of how it is.
+        PermissionError: this user may not connect to the box; the state of the box is unknown.
     """
     up = state.read(layout.run)
     if up is None:
@@ -129,13 +129,13 @@ def look(layout: Layout) -> BoxStatus | None:
 
 
 async def are_engines_alive(layout: Layout, models: Sequence[str]) -> bool:
-    """Whether Triton answers, and each engine wrote figures lately and takes requests."""
+    """Whether Triton answers, and each engine wrote its figures recently and accepts requests."""
     found = await _samples(layout.triton_sockets / sockets.METRICS, http.TIMEOUT_S)
     return all(is_alive(_of(model, found), time.time()) for model in models)
 
 
 def is_alive(samples: Sequence[Sample], now: float) -> bool:
-    """Judge the figures of one model: fresh, and of an engine that takes requests."""
+    """Whether the figures of one model are recent and its engine accepts requests."""
     values = {sample.name: sample.value for sample in samples}
     age = now - values.get(UPDATED.name, 0.0)
     return abs(age) < STALE_S and values.get("appliance_accepts_requests") == 1.0
@@ -184,7 +184,7 @@ async def _samples(metrics: Path, timeout_s: float) -> tuple[Sample, ...]:
 
 
 def _engines(triton: int | None) -> dict[str, int]:
-    """Resident memory of each model's process by the model's name, in bytes."""
+    """Resident memory of each model's process by model name, in bytes."""
     found: dict[str, int] = {}
     for model, process in model_processes(triton).items() if triton is not None else ():
         with suppress(psutil.Error):

@@ -1,6 +1,6 @@
-"""Keeps Triton and the gateway running: starts both, starts a crashed one again, drains both at the end.
+"""Keeps Triton and the gateway running: starts both, restarts a crashed one, drains both at the end.
 
-Only this file decides the order: at the end the gateway goes first, so that Triton never leaves a client without one.
+This file alone decides the order. The gateway ends first, so that no client is connected to a gateway without Triton.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _NOTE_S = 5.0
 
 
 class Service(Protocol):
-    """What the supervisor runs."""
+    """A child process that the supervisor runs."""
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """The process id while it runs."""
 
     def check(self) -> None:
-        """Refuse what can be refused before a start."""
+        """Check all that can be checked before the start."""
 
     async def start(self) -> None:
-        """Start it and return when it answers."""
+        """Start the service and return when it answers."""
 
     async def wait(self) -> str:
-        """Wait for its end and return how it ended."""
+        """Wait until the service ends; returns how it ended."""
 
     async def stop(self) -> str:
-        """Drain and end it; returns what went wrong, empty if nothing did."""
+        """Drain and end the service; returns what went wrong, or an empty string."""
 
     async def kill(self) -> None:
-        """End it at once."""
+        """End the service immediately."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Part:
     """A service of the box.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         service: see Service.
         is_alive: whether it answers, for its watchdog.
-        may_be_busy: it may compute for so long that it does not answer, and is not ended for it.
+        may_be_busy: while it computes without answering, the watchdog waits longer before it ends the service.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Part:
 
 
 class _Kept:
-    """A part that is kept running, and how often it had to be started again."""
+    """A part that the supervisor keeps running, with its number of restarts."""
 
     def __init__(self, part: Part) -> None:
         self.name = part.name
@@ -83,7 +83,7 @@ class _Kept:
 
 
 class Supervisor:
-    """One run of the box, from start to drained end."""
+    """One run of the box, from the start to the end of the drain."""
 
     def __init__(
         self,
@@ -94,15 +94,15 @@ class Supervisor:
         is_ready: Callable[[], Coroutine[Any, Any, bool]],
         say: Say,
     ) -> None:
-        """Take both parts, neither of them started.
+        """Take both parts; neither has been started.
 
         Args:
             run: folder of the state file.
-            describe: gives the state to write; what the supervisor knows itself is filled in.
-            triton: the first part to start and the last to end.
-            gateway: the other one.
-            is_ready: whether the box as a whole takes requests.
-            say: gets each line that a person should read.
+            describe: returns the state to write; the supervisor adds phase, process ids and restarts.
+            triton: the part that ends last.
+            gateway: the part that ends first.
+            is_ready: whether the box as a whole accepts requests.
+            say: receives each line for the person who runs `up`.
         """
         self._run = run
         self._describe = describe
@@ -119,16 +119,16 @@ class Supervisor:
         """Serve until a signal; returns the exit status.
 
         Args:
-            ready: called once, when both answer.
+            ready: called once, when both parts answer.
 
         Raises:
-            ApplianceError: the first start failed; nothing runs then.
-            ForcedEndError: all has ended, but a part of it not when it was asked to.
-            OSError: the first state cannot be written.
+            ApplianceError: the first start failed; no process is left running.
+            ForcedEndError: all processes have ended, but at least one had to be killed.
+            OSError: the first state file cannot be written.
         """
         loop = asyncio.get_running_loop()
         signals = [signal.SIGINT, signal.SIGTERM]
-        # Under nohup the end of the terminal is not ours.
+        # nohup ignores SIGHUP: then the box outlives the terminal.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signals.append(signal.SIGHUP)
         for number in signals:
@@ -137,7 +137,7 @@ class Supervisor:
             self._write()
             if await self._start_both():
                 self._note(Phase.SERVING)
-                # Whoever reads this may be gone, or the disk full that it goes to. The box serves all the same.
+                # The reader may have gone, or the output's disk may be full. The box continues to serve.
                 with suppress(OSError):
                     ready()
                 await self._keep_both()
@@ -146,7 +146,7 @@ class Supervisor:
             for number in signals:
                 loop.remove_signal_handler(number)
             await self._kill_both()
-            # One that is left names a process that has ended.
+            # A state file that remains names a process that has ended; readers detect this.
             with suppress(OSError):
                 state.remove(self._run)
 
@@ -156,8 +156,8 @@ class Supervisor:
         self._stop.set()
 
     async def _start_both(self) -> bool:
-        """Start both at once; False when a signal came first."""
-        # Both are asked before either is started: the second one's taken port should not cost the first one's load.
+        """Start both parts concurrently; False when a signal came first."""
+        # Both checks come before both starts: a taken port of the gateway fails before Triton loads the model.
         for kept in (self._triton, self._gateway):
             kept.service.check()
         starts = [asyncio.create_task(kept.service.start()) for kept in (self._triton, self._gateway)]
@@ -175,7 +175,7 @@ class Supervisor:
             await _cancelled(*starts, stop)
 
     async def _keep_both(self) -> None:
-        """Start again whatever ends, until a signal comes."""
+        """Restart each part that ends, until a signal comes."""
         keepers = [asyncio.create_task(self._keep(kept)) for kept in (self._triton, self._gateway)]
         keepers.append(asyncio.create_task(self._keep_noted()))
         stop = asyncio.create_task(self._stop.wait())
@@ -209,7 +209,7 @@ class Supervisor:
             self._note(Phase.SERVING)
 
     async def _until_end(self, kept: _Kept) -> str:
-        """Wait until the service ends or hangs; returns what happened."""
+        """Wait until the service ends or hangs; returns the cause."""
         end = asyncio.create_task(kept.service.wait())
         hang = asyncio.create_task(kept.watchdog.wait())
         try:
@@ -222,9 +222,9 @@ class Supervisor:
             await _cancelled(end, hang)
 
     async def _settle(self) -> None:
-        """Wait a little until the gateway has noticed that Triton answers."""
+        """Wait up to `_SETTLE_S` until the gateway has detected that Triton answers."""
         deadline = time.monotonic() + _SETTLE_S
-        # It is in another process: there is nothing to wait for but the answer.
+        # The gateway is another process: only repeated requests show its state.
         while not await self._is_ready() and not self._stop.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
 
@@ -247,7 +247,7 @@ class Supervisor:
             await _cancelled(drain, now)
 
     async def _stop_in_order(self) -> list[str]:
-        """Stop the gateway, then Triton; returns which did not stop when asked."""
+        """Stop the gateway, then Triton; returns one line for each that did not stop when asked."""
         found = {kept.name: await kept.service.stop() for kept in (self._gateway, self._triton)}
         return [f"{name} did not stop when it was asked to ({why})" for name, why in found.items() if why]
 
@@ -256,19 +256,19 @@ class Supervisor:
             await kept.service.kill()
 
     async def _keep_noted(self) -> None:
-        """Write a state that found no place on the disk as soon as there is one."""
+        """Write the state file again if the last attempt failed, for example because the disk was full."""
         while True:
             await asyncio.sleep(_NOTE_S)
             if not self._is_noted:
                 self._note(self._phase)
 
     def _tell(self, line: str) -> None:
-        """Say a line. A terminal that is gone, or a file on a full disk, is no reason to stop serving."""
+        """Report a line. If the terminal is gone or the disk of the output is full, the box continues to serve."""
         with suppress(OSError):
             self._say(line)
 
     def _note(self, phase: Phase) -> None:
-        """Write the state as far as the disk takes it: it is for readers, the box does not depend on it."""
+        """Write the state file if the disk allows it: the box itself does not depend on the file."""
         self._phase = phase
         try:
             self._write()
@@ -292,7 +292,7 @@ class Supervisor:
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until each has cleaned up after itself."""
+    """Cancel tasks and wait until each has ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Notices a service that runs and does not answer. It ends nothing itself."""
+"""Detects a service that runs and does not answer. The watchdog does not end the service."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 _PERIOD_S = 2.0
 _MISSES = 3
-# A service that computes will answer again, and ending it would end every stream; but not for ever.
+# A service that computes will answer again, and ending it would end every stream. This patience has a limit.
 _BUSY_MISSES = 30
 
 
 class Watchdog:
-    """Asks a question again and again.
+    """Checks repeatedly whether a service answers.
 
-    A busy machine may miss an answer; several in a row are a hang, if the service does not compute meanwhile.
+    A busy machine may miss one answer. Several missing answers in a row are a hang, unless the service computed
+    meanwhile.
     """
 
     def __init__(
@@ -24,13 +25,13 @@ class Watchdog:
         is_busy: Callable[[], bool] = lambda: False,
         period_s: float = _PERIOD_S,
     ) -> None:
-        """`is_busy` tells whether the service has computed since it was last called."""
+        """`is_busy` returns whether the service has computed since the previous call."""
         self._is_alive = is_alive
         self._is_busy = is_busy
         self._period_s = period_s
 
     async def wait(self) -> str:
-        """Return, with the reason, when the service has not answered several times in a row."""
+        """Wait until the service has not answered several times in a row; returns the reason."""
         misses = idle = 0
         while idle < _MISSES and misses < _BUSY_MISSES:
             await asyncio.sleep(self._period_s)

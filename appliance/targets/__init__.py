@@ -1,4 +1,4 @@
-"""The hardware that models are exported for, as data files: what it can do, what it holds, which versions it needs."""
+"""The hardware that models are exported for, as TOML files: capabilities, memory and required versions."""
 
 from appliance.targets.load import fitting, get, targets
 from appliance.targets.target import Board, PlanProfile, PowerMode, Target, VersionRange

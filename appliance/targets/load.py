@@ -1,4 +1,4 @@
-"""Reads the target files. It refuses unknown keys, missing keys and wrong types, each by the file's name."""
+"""Reads the target files. Errors name the file, and each unknown key, missing key or wrong type."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def get(name: str) -> Target:
     """The target of this name.
 
     Raises:
-        UnknownModelError: there is none.
+        UnknownModelError: no target has this name.
     """
     known = targets()
     if name not in known:
@@ -41,7 +41,7 @@ def get(name: str) -> Target:
 
 
 def fitting(compute_capability: str, *, is_jetson: bool) -> tuple[Target, ...]:
-    """The targets that a GPU of this compute capability is: those of Jetson modules, or all others."""
+    """The targets for a GPU of this compute capability: those of Jetson modules, or all others."""
     return tuple(
         target
         for target in targets().values()

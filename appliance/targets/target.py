@@ -1,4 +1,4 @@
-"""The values of a target file. They do no I/O; `load` makes them from text and refuses what is wrong."""
+"""The values of a target file. `load` reads and checks them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAY_BE_EMPTY = Bounds(least=0).metadata
 
 @dataclass(frozen=True)
 class VersionRange:
-    """Versions from `least` on and before `below`, compared number by number; an empty bound is open.
+    """The versions from `least` on and before `below`, compared number by number; an empty bound means no bound.
 
     "10.15" and "10.15.0" are the same version.
     """
@@ -24,10 +24,10 @@ class VersionRange:
     below: str = field(default="", metadata=_VERSION)
 
     def covers(self, version: str) -> bool:
-        """Whether a version such as "10.15.1" lies within.
+        """Whether the range includes a version such as "10.15.1".
 
         Raises:
-            ValueError: a part of it is not a number.
+            ValueError: a part of the version is not a number.
         """
         found = _numbers(version)
         return (not self.least or found >= _numbers(self.least)) and (not self.below or found < _numbers(self.below))
@@ -40,12 +40,12 @@ class VersionRange:
 
 @dataclass(frozen=True)
 class PowerMode:
-    """A setting of a board that trades power for speed.
+    """A setting of a board that limits its power and its throughput.
 
     Attributes:
         name: as the board's own tool calls it ("MAXN", "15W").
-        watts: its limit; None when the mode has none.
-        bandwidth_bytes_per_s: of the memory in this mode; None where no source says.
+        watts: the mode's power limit; None without a limit.
+        bandwidth_bytes_per_s: memory bandwidth in this mode; None if no source states it.
     """
 
     name: str
@@ -55,15 +55,15 @@ class PowerMode:
 
 @dataclass(frozen=True)
 class Board:
-    """A piece of hardware that one can buy, for which predictions are made.
+    """A product with this hardware, for which predictions are made.
 
     Attributes:
-        name: the maker's name for it.
-        memory_bytes: what its data sheet says, a GB being 10^9: on a Jetson, about what Linux has of the 2^30.
-        shared: the CPU uses the same memory, so a part of it is taken by the system.
-        bandwidth_bytes_per_s: of the memory, from the data sheet; in the fastest power mode.
-        source: where the figures are from.
-        power_modes: see PowerMode, the fastest first; empty when it has one.
+        name: the maker's name.
+        memory_bytes: memory by the data sheet, in GB of 10^9: on a Jetson, about what Linux has of the GiB of 2^30.
+        shared: the CPU uses the same memory, and the system needs a part of it.
+        bandwidth_bytes_per_s: memory bandwidth by the data sheet; in the fastest power mode.
+        source: the source of these figures.
+        power_modes: see PowerMode, the fastest first; empty if the board has only one.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Board:
 
 @dataclass(frozen=True)
 class PlanProfile:
-    """Shapes that a TensorRT plan is built for: a plan serves no others.
+    """The shapes that a TensorRT plan is built for; the plan serves no others.
 
     Attributes:
-        slots: sequences that decode at once at most.
+        slots: maximum number of sequences that decode concurrently.
         context_tokens: longest prompt plus completion.
-        chunk_tokens: prompt tokens of one prefill step at most.
+        chunk_tokens: maximum number of prompt tokens in one prefill step.
     """
 
     slots: int
@@ -94,16 +94,16 @@ class Target:
     """One kind of hardware.
 
     Attributes:
-        name: what `--target` takes.
+        name: the value of `--target`.
         title: one line for people.
-        precisions: number formats of weights and activations that it computes, in its matrix units or unpacked by a
+        precisions: number formats of weights and activations that it supports, in its matrix units or unpacked by a
             kernel.
-        presets: names of the presets that it can compute; the first is the default.
+        presets: names of the presets that it supports; the first is the default.
         boards: see Board; predictions are made for each.
         compute_capability: NVIDIA's, such as "9.0"; empty without a GPU.
-        cuda, tensorrt, jetpack: versions it was made for; None where it has none.
-        tensorrt_rtx: versions of TensorRT for RTX, which has numbers of its own; None where it does not serve the GPU.
-        profile: see PlanProfile; None where TensorRT is not used.
+        cuda, tensorrt, jetpack: supported versions; None if the target does not use it.
+        tensorrt_rtx: versions of TensorRT for RTX, numbered separately; None if it does not support the GPU.
+        profile: see PlanProfile; None if the target does not use TensorRT.
     """
 
     name: str
@@ -120,14 +120,14 @@ class Target:
 
     @property
     def default_preset(self) -> str:
-        """The preset that is taken when none is named."""
+        """The preset that is used if none is named."""
         return self.presets[0]
 
     def preset(self, name: str | None) -> str:
-        """Return `name` if it is one of its presets; the default for None.
+        """Return `name` if it is one of the target's presets; the default for None.
 
         Raises:
-            UnknownModelError: it has no such preset.
+            UnknownModelError: the target has no such preset.
         """
         chosen = name or self.default_preset
         if chosen not in self.presets:

@@ -1,4 +1,4 @@
-"""Plans, the files that TensorRT compiles: built on the box that runs them, kept on disk, proved before use.
+"""TensorRT's plans: built on the box that runs them, stored on disk, verified before use.
 
-It holds no model in memory and runs none: the engine does that.
+The engine loads and runs them; this package does not.
 """

@@ -1,4 +1,4 @@
-"""The box's own secret, which signs the records of plans that were built here. It never leaves the box."""
+"""The box's secret key, which signs the records of plans that were built here. It never leaves the box."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BoxKey:
         """Read the key.
 
         Raises:
-            IntegrityError: there is none, others may read it, or it is no key.
+            IntegrityError: the key is missing or malformed, or other users can read it.
         """
         try:
             descriptor = open_regular(path)
@@ -53,7 +53,7 @@ class BoxKey:
 
     @classmethod
     def open_or_create(cls, path: Path) -> BoxKey:
-        """Read the key, which is made when absent.
+        """Read the key; create it if there is none.
 
         Raises:
             IntegrityError: see `open`.
@@ -68,5 +68,5 @@ class BoxKey:
         return hmac.new(self.secret, content, hashlib.sha256).hexdigest()
 
     def is_signed(self, content: bytes, signature: str) -> bool:
-        """Whether `sign` made the signature from these bytes; takes as long whichever digit differs."""
+        """Whether `sign` made the signature from these bytes, compared in constant time."""
         return hmac.compare_digest(self.sign(content).encode(), signature.encode())

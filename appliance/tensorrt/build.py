@@ -1,4 +1,4 @@
-"""Builds a plan on the box that is to run it, and makes it the current one. Nothing half-built is ever seen."""
+"""Builds a plan on the box that will run it, and makes it current. A partly built plan is never visible."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
 from appliance.tensorrt.preflight import check_disk, check_gpu_memory, check_main_memory
 from appliance.tensorrt.record import PlanRecord
 
-# Runs a plan that was built this moment and compares what it answers with the reference; returns the figures. It is
-# given the plan's folder, whose record is written already, the artefact's, and the manifest.
+# Runs the new plan, compares its output with the reference, and returns the figures. Arguments: the plan's folder,
+# which already contains the record, the artefact's folder, and the manifest.
 Smoke = Callable[[Path, Path, Manifest], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class BuildInputs:
-    """What a plan is built from, with, and for.
+    """The inputs of a build.
 
     Attributes:
         artefact: the folder of the artefact.
-        manifest: what is in it.
+        manifest: the artefact's manifest.
         tensorrt: see TensorRt.
-        gpu: the one that is to run the plan.
+        gpu: the GPU that will run the plan.
         driver: see `installed_driver`.
         profile: see Profile.
-        slots: of the cache that the plan is served with.
+        slots: number of slots of the cache that the plan is served with.
     """
 
     artefact: Path
@@ -56,7 +56,7 @@ class BuildInputs:
 
     @property
     def key(self) -> PlanKey:
-        """What the plan depends on."""
+        """The key of the plan: all that the plan depends on."""
         return PlanKey(
             graph=graph_digests(self.manifest),
             flavour=self.tensorrt.flavour.value,
@@ -69,23 +69,23 @@ class BuildInputs:
 
 
 class Watcher(Protocol):
-    """Told about a build as it happens."""
+    """Receives messages and progress during a build."""
 
     def note(self, text: str) -> None:
-        """One line for a person."""
+        """Receive one line for the person who started the build."""
 
     def advance(self, percent: int) -> None:
-        """So much more of the plan is built, in percent; from TensorRT's threads."""
+        """Receive progress, in percent since the last call; called from TensorRT's threads."""
 
 
 @dataclass(frozen=True)
 class Ensured:
-    """A plan that is current and proved.
+    """A plan that is current and verified.
 
     Attributes:
         folder: where it is.
         record: see PlanRecord.
-        was_built: it was not there before.
+        was_built: this call built the plan.
     """
 
     folder: Path
@@ -94,13 +94,13 @@ class Ensured:
 
 
 def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, slots: int) -> None:
-    """Refuse a profile that the model does not have, or that this box cannot hold.
+    """Check that the model supports the profile, and that the GPU's memory is large enough.
 
     Args:
-        manifest: the artefact's.
-        profile: the shapes that are wanted.
-        gpu: the one that is to run the plan, of the kind that the artefact was exported for.
-        slots: of the cache that the plan is served with.
+        manifest: the artefact's manifest.
+        profile: the requested shapes.
+        gpu: the GPU that will run the plan, of the kind that the artefact was exported for.
+        slots: number of slots of the cache that the plan is served with.
 
     Raises:
         UsageError: the context is longer than the model's.
@@ -116,10 +116,10 @@ def check_buildable(manifest: Manifest, profile: Profile, gpu: Gpu, slots: int) 
 
 
 def ensure_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Watcher) -> Ensured:
-    """Return the plan from these inputs, built now unless it is there and proved; it is the current one then.
+    """Return the plan for these inputs and make it current. Builds it, unless a valid plan exists.
 
-    A plan that an upgrade made stale, or whose bytes are not those that were built, is built again. The caller has been
-    through `check_buildable`.
+    The plan is built again if an upgrade made it stale, or if its bytes changed since the build. The caller has called
+    `check_buildable`.
 
     Raises:
         ApplianceError: see `build_plan`.
@@ -140,21 +140,21 @@ def ensure_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Wa
 
 
 def build_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Watcher) -> Ensured:
-    """Build a plan and make it the current one. The store is held.
+    """Build a plan and make it current. The caller holds the store's lock.
 
-    1. The artefact goes through the gate.
-    2. The plan is compiled into the staging folder, and its signed record joins it.
-    3. The smoke test opens it as the engine will, runs it and compares it with the reference.
-    4. Its figures join the record.
-    5. The folder becomes a release, the current one: see `Releases.publish`.
+    1. `check_graph` verifies the artefact.
+    2. TensorRT compiles the plan into the staging folder; the signed record is written beside the plan.
+    3. The smoke test opens the plan as the engine will, runs it and compares it with the reference.
+    4. The smoke test's figures are added to the record.
+    5. The folder becomes the current release: see `Releases.publish`.
 
-    Until 5 nothing has changed but the timing cache.
+    Before step 5, only the timing cache changes.
 
     Raises:
-        IntegrityError, UnsafeFormatError, UnsupportedError: see the gate and `compile_plan`.
-        NoSpaceError: see `check_main_memory`, `check_disk`, and `check_gpu_memory` for the plan that was built.
+        IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph` and `compile_plan`.
+        NoSpaceError: see `check_main_memory`, `check_disk`, and `check_gpu_memory` with the size of the built plan.
         NoSpaceError, EngineError, KeyboardInterrupt: see `compile_plan`.
-        QualityError: the plan does not answer like the reference.
+        QualityError: the plan's output differs from the reference.
     """
     begun, key, manifest = time.monotonic(), inputs.key, inputs.manifest
     box = BoxKey.open_or_create(store.box_key)
@@ -167,7 +167,7 @@ def build_plan(store: PlanStore, inputs: BuildInputs, smoke: Smoke, watcher: Wat
     )
     if measured:
         durable.replace(timings, measured)
-    # A plan may hold a matrix twice, once for each profile: it is larger than the weights that were counted before.
+    # A plan may hold a matrix twice, once for each profile: it is larger than the weights of the first check.
     check_gpu_memory(inputs.gpu, manifest, inputs.profile, inputs.slots, plan.nbytes)
     record = PlanRecord(
         model=manifest.model,
@@ -202,7 +202,7 @@ def _proved(plan: Path, inputs: BuildInputs) -> PlanRecord:
 
 
 def _why(store: PlanStore, inputs: BuildInputs) -> str:
-    """Why a plan is built that was not there."""
+    """Why a missing plan must be built, for the person."""
     current = store.current(inputs.manifest)
     try:
         before = read_record(current) if current else None

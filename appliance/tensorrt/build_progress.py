@@ -1,4 +1,4 @@
-"""How far TensorRT's builder is, as one number out of its tree of phases."""
+"""Computes the progress of TensorRT's builder, in percent, from its tree of phases."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Phase:
 
 
 class BuildProgress:
-    """Adds up phases. TensorRT calls it from several threads.
+    """Sums up the phases. TensorRT calls it from several threads.
 
-    A phase within another is a part of one step of it, so the whole is known although later phases are not yet.
+    A nested phase is a part of one step of its parent, so the total is known before later phases begin.
     """
 
     def __init__(self, advance: Callable[[int], None], is_interrupted: Callable[[], bool]) -> None:
-        """Take what is called with the percent done since the last call, and what says that the build should end."""
+        """`advance` receives the percent since the last call; `is_interrupted` returns whether the build should end."""
         self._advance = advance
         self._is_interrupted = is_interrupted
         self._phases: dict[str, _Phase] = {}
@@ -32,12 +32,12 @@ class BuildProgress:
         self._lock = threading.Lock()
 
     def begin(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins, which has so many steps."""
+        """Begin a phase with this number of steps."""
         with self._lock:
             self._phases[name] = _Phase(parent, max(steps, 1))
 
     def step(self, name: str) -> bool:
-        """A step of a phase is done; returns whether the build is to go on."""
+        """Finish a step of a phase; returns whether the build should continue."""
         with self._lock:
             if name in self._phases:
                 self._phases[name].done += 1
@@ -45,7 +45,7 @@ class BuildProgress:
         return not self._is_interrupted()
 
     def end(self, name: str) -> None:
-        """A phase is over; with the outermost one, all is."""
+        """End a phase. The end of the outermost phase completes the build."""
         with self._lock:
             phase = self._phases.pop(name, None)
             if phase is not None and phase.parent is None and not self._is_interrupted():
@@ -57,7 +57,7 @@ class BuildProgress:
             self._tell_up_to(int(_WHOLE * self._share(roots[0])))
 
     def _tell_up_to(self, percent: int) -> None:
-        # Phases that run side by side may take it back a little; a bar only grows.
+        # Concurrent phases may reduce the total a little; a progress bar only grows.
         if percent > self._told:
             self._advance(percent - self._told)
             self._told = percent
@@ -69,7 +69,7 @@ class BuildProgress:
 
 
 def monitor(trt: Any, watched: BuildProgress) -> Any:
-    """TensorRT's IProgressMonitor over `watched`."""
+    """TensorRT's IProgressMonitor, which reports to `watched`."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the module is known at run time alone
         def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Compiles an artefact's graph into a plan, with whichever TensorRT it is given. It writes nothing.
+"""Compiles an artefact's graph into a plan, with the given TensorRT. It writes no file.
 
-The graph's contract, by which the shapes are found, is in docs/graph.md.
+The shapes follow from the graph's contract in docs/graph.md.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from appliance.tensorrt.plan_key import Profile
 
 Advance = Callable[[int], None]
 WORKSPACE_BYTES = 1 << 30
-# All that is set on the builder beside the profile; a part of each plan's key.
+# All builder settings except the profile; they are a part of each plan's key.
 FLAGS = ("strongly-typed", f"workspace={WORKSPACE_BYTES}", "profiles=prefill,decode")
 _CACHE_PREFIX = "past_key_values."
 _CAPACITY = "capacity"
-# What TensorRT says of an input that nothing computes with. It would go on without it.
+# TensorRT's message about an input that no node uses. TensorRT itself would continue without the input.
 _UNUSED = "unused input"
-# TensorRT's parser passes over what stands behind these inputs of `Attention` without a word.
+# TensorRT's parser silently ignores all inputs of `Attention` after these.
 _ATTENTION_INPUTS = 4
 _MOST_LINES = 4
 _EXPORT = "export the model again"
@@ -38,24 +38,24 @@ _EXPORT = "export the model again"
 def compile_plan(
     tensorrt: TensorRt, folder: Path, compute_capability: str, profile: Profile, timings: bytes, advance: Advance
 ) -> tuple[memoryview, bytes]:
-    """Compile the graph of an artefact that has been through the gate.
+    """Compile the graph of an artefact that `check_graph` has accepted.
 
     Args:
         tensorrt: see TensorRt.
-        folder: the artefact's.
-        compute_capability: of the GPU that is to run it, such as "8.9".
+        folder: the artefact's folder.
+        compute_capability: the compute capability of the GPU that will run it, such as "8.9".
         profile: the shapes to serve.
-        timings: the timing cache of an earlier build with the same TensorRT and GPU; empty when there is none.
-        advance: called with the percent done since the last call, from TensorRT's threads.
+        timings: the timing cache of an earlier build with the same TensorRT and GPU; empty if there is none.
+        advance: receives the percent since the last call, from TensorRT's threads.
 
     Returns:
-        The plan, and the timing cache after it.
+        The plan, and the updated timing cache.
 
     Raises:
-        UnsupportedError: TensorRT rejects the graph as it is meant, or does not build for this GPU.
+        UnsupportedError: TensorRT rejects the graph or would ignore a part of it, or does not build for this GPU.
         NoSpaceError: memory ran out.
-        EngineError: TensorRT failed; its own words are in the message.
-        KeyboardInterrupt: SIGINT came; it is held back until TensorRT has stopped.
+        EngineError: TensorRT failed; the message quotes it.
+        KeyboardInterrupt: SIGINT came; it is deferred until TensorRT has stopped.
     """
     trt = tensorrt.module
     logger = _logger(trt)
@@ -64,7 +64,7 @@ def compile_plan(
     builder = trt.Builder(logger)
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, logger)
-    # TensorRT wants the cache's capacity while it parses, and reads the weights beside the path that it is given.
+    # TensorRT needs the cache's capacity while it parses. It reads the weights from the folder of the given path.
     if not parser.parse(_graph_of_capacity(folder, profile.capacity_tokens), str(folder / GRAPH)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         faults = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
@@ -93,16 +93,16 @@ def compile_plan(
 def profile_shapes(
     inputs: dict[str, tuple[int, ...]], profile: Profile
 ) -> tuple[dict[str, tuple[tuple[int, ...], ...]], ...]:
-    """The shapes of the two profiles, first prefill, then decode: by input, the least, the usual and the greatest.
+    """The shapes of the two profiles, prefill and decode: for each input the minimum, optimum and maximum.
 
     Args:
-        inputs: shape of each input of the network, -1 where it is free.
+        inputs: shape of each input of the network, -1 for a dynamic dimension.
         profile: see Profile.
 
     Raises:
-        UnsupportedError: an input that the contract does not name.
+        UnsupportedError: the network has an input that the contract does not name.
     """
-    # Rows of the batch, tokens of a row, logits wanted.
+    # Rows of the batch, tokens per row, rows of logits.
     prefill = ((1, 1, 1), (1, profile.chunk_tokens, 1), (1, profile.chunk_tokens, 1))
     decode = ((1, 1, 1), (profile.slots, 1, profile.slots), (profile.slots, 1, profile.slots))
     return tuple(
@@ -126,10 +126,10 @@ def _input_shapes(network: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
-    """The graph's bytes with the cache's capacity as a number; the weights stay outside.
+    """The graph's bytes, with the cache's capacity as a constant; the weights stay in their external file.
 
     Raises:
-        UnsupportedError: TensorRT would leave out a part of it.
+        UnsupportedError: TensorRT would ignore a part of the graph.
     """
     model = onnx.load_model(folder / GRAPH, load_external_data=False)
     for node in model.graph.node:
@@ -145,16 +145,16 @@ def _graph_of_capacity(folder: Path, capacity: int) -> bytes:
 
 
 def _network_flags(trt: Any) -> int:
-    """Element types are the graph's own, never TensorRT's choice. A TensorRT without the flag knows nothing else."""
+    """Use the element types of the graph, not TensorRT's choice. A TensorRT without this flag always does so."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
 def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
-    """Have it build for one GPU. TensorRT itself builds for the GPU that is there, and for no other by default.
+    """Set the GPU to build for. By default, TensorRT builds only for the GPU of this machine.
 
     Raises:
-        UnsupportedError: TensorRT for RTX does not know the GPU.
+        UnsupportedError: TensorRT for RTX does not support the GPU.
     """
     if tensorrt.flavour is not Flavour.RTX:
         return
@@ -170,7 +170,7 @@ def _aim(tensorrt: TensorRt, config: Any, compute_capability: str) -> None:
 
 
 def _offer_timings(tensorrt: TensorRt, config: Any, timings: bytes) -> Any:
-    """Hand over what was measured before. TensorRT for RTX measures nothing when it builds, so it has no such cache."""
+    """Load the timing cache. TensorRT for RTX measures nothing when it builds, so it has no timing cache."""
     if tensorrt.flavour is Flavour.RTX:
         return None
     cache = config.create_timing_cache(timings)
@@ -182,9 +182,9 @@ def _offer_timings(tensorrt: TensorRt, config: Any, timings: bytes) -> Any:
 
 @cache
 def _logger(trt: Any) -> Any:
-    """A logger of TensorRT's that keeps warnings and errors in `heard`; its own prints them.
+    """A TensorRT logger that collects warnings and errors in `heard`; TensorRT's own logger prints them.
 
-    One for the process: while anything of TensorRT lives that was made with another, a new one hears nothing.
+    There is one per process: while objects of another logger live, TensorRT does not call a new logger.
     """
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time alone
@@ -215,7 +215,7 @@ def _short(lines: list[str]) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Hold SIGINT back while TensorRT runs: an exception raised inside its callbacks would end the process.
+    """Defer SIGINT while TensorRT runs: an exception inside its callbacks would end the process.
 
     Raises:
         KeyboardInterrupt: at the end of the block, if SIGINT came.

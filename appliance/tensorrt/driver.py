@@ -1,4 +1,4 @@
-"""The version of the GPU's driver, down to the release: what CUDA tells of it changes more seldom than the driver."""
+"""The exact release of the GPU's driver. CUDA's own driver version changes less often than the driver."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 from appliance.gpu import Gpu
 
-# NVIDIA's kernel module tells its version; a Jetson tells the release of Jetson Linux, which brings the driver.
+# NVIDIA's kernel module states its version. A Jetson states the release of Jetson Linux, which includes the driver.
 _MODULE = Path("sys/module/nvidia/version")
 _JETSON = Path("etc/nv_tegra_release")
 
 
 def installed_driver(gpu: Gpu, root: Path = Path("/")) -> str:
-    """What is installed, such as "580.95.05" or "R38 (release), REVISION: 2.0"; at least which CUDA it serves.
+    """The driver's release, such as "580.95.05" or "R38 (release), REVISION: 2.0"; else the CUDA that it serves.
 
     Args:
         gpu: see Gpu.
-        root: of the file system.
+        root: root of the file system.
     """
     cuda = f"CUDA {gpu.driver_version}"
     try:

@@ -1,7 +1,7 @@
-"""Finds TensorRT on this machine. It imports nothing of it before it is asked to: the libraries are large.
+"""Finds TensorRT on this machine. It imports TensorRT only when needed: the libraries are large.
 
-There are two: TensorRT itself, which JetPack and server installations bring, and TensorRT for RTX, which installs from
-wheels and serves the GPUs that people buy. They have one Python interface and different version numbers.
+There are two products: TensorRT itself, which JetPack and server installations include, and TensorRT for RTX, which
+installs from wheels and serves consumer GPUs. They have the same Python interface and different version numbers.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from appliance.extras import install_command
 
 
 class Flavour(Enum):
-    """Which TensorRT."""
+    """Which of the two TensorRT products."""
 
     TENSORRT = "tensorrt"
     RTX = "tensorrt-rtx"
 
     @property
     def title(self) -> str:
-        """Its maker's name for it."""
+        """The product's name."""
         return "TensorRT for RTX" if self is Flavour.RTX else "TensorRT"
 
 
-# The one that a machine was set up with is preferred to the one that came as a wheel.
+# The machine's own TensorRT is preferred to TensorRT for RTX from a wheel.
 _MODULES = {Flavour.TENSORRT: "tensorrt", Flavour.RTX: "tensorrt_rtx_bindings"}
 _FROM_NVIDIA = "it comes with JetPack on a Jetson, and from NVIDIA's packages on a server"
 
 
 class Versions(Protocol):
-    """A range of versions, as a target file has it."""
+    """A range of versions in a target file."""
 
     def covers(self, version: str) -> bool:
-        """Whether a version such as "10.15.1" lies within; ValueError where a part of it is not a number."""
+        """Whether the range includes a version such as "10.15.1"; ValueError if a part is not a number."""
 
 
 @dataclass(frozen=True)
 class TensorRt:
-    """TensorRT, loaded.
+    """A loaded TensorRT.
 
     Attributes:
         module: its Python interface.
         flavour: see Flavour.
-        version: as it tells it, "10.15.1.29".
+        version: the version that it reports, such as "10.15.1.29".
     """
 
     module: Any
@@ -60,13 +60,13 @@ class TensorRt:
 
 
 def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
-    """Load the TensorRT that a target takes.
+    """Load the TensorRT that a target needs.
 
     Args:
-        ranges: the versions of each flavour that serve the target; None, or no entry, where none does.
+        ranges: the versions of each flavour that serve the target; None or no entry if a flavour does not.
 
     Raises:
-        MissingProgramError: none of them is installed in a version that does, or it cannot be loaded.
+        MissingProgramError: no suitable version is installed, or it cannot be loaded.
     """
     serving = {flavour: versions for flavour in _MODULES if (versions := ranges.get(flavour)) is not None}
     if not serving:
@@ -75,7 +75,7 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
         )
     installed = [flavour for flavour in serving if importlib.util.find_spec(_MODULES[flavour])]
     unfit = []
-    # Without any, the last one is said to be absent: the one that installs by itself, where it serves the target.
+    # If none is installed, report the last one as missing: RTX installs from a wheel, if it serves the target.
     for flavour in installed or list(serving)[-1:]:
         found = load_tensorrt(flavour)
         if _is_within(found.version, serving[flavour]):
@@ -89,10 +89,10 @@ def find_tensorrt(ranges: Mapping[Flavour, Versions | None]) -> TensorRt:
 
 
 def load_tensorrt(flavour: Flavour) -> TensorRt:
-    """Load one flavour, whatever its version.
+    """Load one flavour, of any version.
 
     Raises:
-        MissingProgramError: it is not installed, or its libraries cannot be loaded.
+        MissingProgramError: the flavour is not installed, or its libraries cannot be loaded.
     """
     name = _MODULES[flavour]
     try:

@@ -1,6 +1,6 @@
-"""Opens a plan to run it: only one that this box built, for this artefact, this GPU and this TensorRT, byte for byte.
+"""Opens a plan to run it. The plan's bytes must be those that this box built for this artefact, GPU and TensorRT.
 
-A plan is code for the GPU. So nothing of it is handed to TensorRT before all of this is proved.
+A plan contains GPU code. TensorRT gets the plan only after all checks.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MAX_RECORD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OpenedPlan:
-    """A plan that was proved.
+    """A verified plan.
 
     Attributes:
         record: see PlanRecord.
-        tensorrt: what built it, and is to run it.
-        content: the plan itself.
+        tensorrt: the TensorRT that built it and will run it.
+        content: the plan's bytes.
     """
 
     record: PlanRecord
@@ -41,12 +41,12 @@ class OpenedPlan:
 
 
 def read_record(folder: Path) -> PlanRecord:
-    """Read the record of a plan's folder and prove that this box wrote it. Nothing of the plan is read.
+    """Read the record in a plan's folder and verify that this box signed it. The plan itself is not read.
 
     Raises:
         UnknownModelError: there is no plan.
-        IntegrityError: this box did not write the record, or it is damaged, a link, or in another plan's folder.
-        UnsupportedError: it has another format.
+        IntegrityError: this box did not sign the record, or the record is damaged, a link, or in another plan's folder.
+        UnsupportedError: the record has another format.
     """
     try:
         content = _read(folder / RECORD, MAX_RECORD_BYTES)
@@ -61,24 +61,24 @@ def read_record(folder: Path) -> PlanRecord:
 
 
 def open_plan(folder: Path, manifest: Manifest, gpu: Gpu) -> OpenedPlan:
-    """Prove a plan and return it.
+    """Verify a plan and return it.
 
-    1. Its record was written by this box (`read_record`).
-    2. It was built on this GPU: a copy of the whole store on another box is refused here.
-    3. It was built from this artefact's graph.
+    1. This box signed the plan's record (`read_record`).
+    2. The plan was built on this GPU: a copy of the whole store on another box fails here.
+    3. The plan was built from this artefact's graph.
     4. The GPU's compute capability and driver, and TensorRT's flavour and version, are those of the build.
-    5. Size and sha256 of the plan are the recorded ones, of the bytes that are returned.
+    5. Size and sha256 of the returned bytes are those in the record.
 
     Args:
-        folder: the plan's.
-        manifest: of the artefact that is to be served.
-        gpu: the one that is to run it.
+        folder: the plan's folder.
+        manifest: the manifest of the artefact to serve.
+        gpu: the GPU that will run it.
 
     Raises:
         UnknownModelError: there is no plan.
         IntegrityError: 1, 2 or 5.
-        UnsupportedError: 3 or 4; it has to be built again.
-        MissingProgramError: TensorRT is not installed any more.
+        UnsupportedError: 3 or 4; the plan must be built again.
+        MissingProgramError: TensorRT is no longer installed.
     """
     record = read_record(folder)
     check_gpu(record, gpu)
@@ -89,11 +89,11 @@ def open_plan(folder: Path, manifest: Manifest, gpu: Gpu) -> OpenedPlan:
 
 
 def check_gpu(record: PlanRecord, gpu: Gpu) -> None:
-    """Prove that the plan was built on this GPU.
+    """Check that the plan was built on this GPU.
 
     Raises:
-        UnsupportedError: on a GPU of another compute capability.
-        IntegrityError: on another one.
+        UnsupportedError: the GPU has another compute capability.
+        IntegrityError: it is another GPU of the same compute capability.
     """
     if record.key.compute_capability != gpu.compute_capability:
         raise UnsupportedError(
@@ -110,10 +110,10 @@ def check_gpu(record: PlanRecord, gpu: Gpu) -> None:
 
 
 def check_graph(record: PlanRecord, manifest: Manifest) -> None:
-    """Prove that the plan was built from the artefact's graph.
+    """Check that the plan was built from the artefact's graph.
 
     Raises:
-        UnsupportedError: it was built from another one.
+        UnsupportedError: the plan was built from another graph.
         IntegrityError: the manifest lists no graph.
     """
     if dict(record.key.graph) != graph_digests(manifest):
@@ -123,10 +123,10 @@ def check_graph(record: PlanRecord, manifest: Manifest) -> None:
 
 
 def check_versions(record: PlanRecord, tensorrt: TensorRt, driver: str) -> None:
-    """Prove that what built the plan is what is here now.
+    """Check that TensorRT and the driver are those that built the plan.
 
     Raises:
-        UnsupportedError: TensorRT or the driver is another.
+        UnsupportedError: TensorRT or the driver differs.
     """
     key = record.key
     if (key.flavour, key.version) != (tensorrt.flavour.value, tensorrt.version):
@@ -143,10 +143,10 @@ def check_versions(record: PlanRecord, tensorrt: TensorRt, driver: str) -> None:
 
 
 def read_plan(folder: Path, record: PlanRecord) -> bytes:
-    """Read the plan and prove its bytes.
+    """Read the plan and verify its bytes.
 
     Raises:
-        IntegrityError: it is missing, a link, cut short, or other bytes than those that were built.
+        IntegrityError: the plan is missing, a link or truncated, or its bytes are not those that were built.
     """
     path = folder / PLAN
     try:
@@ -163,7 +163,7 @@ def read_plan(folder: Path, record: PlanRecord) -> bytes:
 
 
 def _read(path: Path, most_bytes: int) -> bytes:
-    """Read at most one byte more than `most_bytes` of a plain file."""
+    """Read at most one byte more than `most_bytes` of a regular file."""
     with os.fdopen(open_regular(path), "rb") as stream:
         return stream.read(most_bytes + 1)
 

@@ -1,6 +1,6 @@
-"""What a plan depends on, and the digest of it that names the plan's folder. It does no I/O.
+"""The key of a plan: all that the plan depends on. Its digest names the plan's folder.
 
-Two plans whose keys differ in any part lie in two folders, so one is never taken for the other.
+Plans with different keys have different folders, so a plan cannot be mistaken for another.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Profile:
     """The shapes that a plan serves.
 
     Attributes:
-        slots: sequences that decode at once at most.
+        slots: maximum number of sequences that decode concurrently.
         context_tokens: longest prompt plus completion.
-        chunk_tokens: prompt tokens of one prefill step at most.
+        chunk_tokens: maximum number of prompt tokens in one prefill step.
 
     Raises:
-        UsageError: one is less than 1, or a chunk is longer than the context.
+        UsageError: a value is less than 1, or the chunk is longer than the context.
     """
 
     slots: int
@@ -49,11 +49,11 @@ class Profile:
 
     @property
     def capacity_tokens(self) -> int:
-        """Rows of each slot's cache."""
+        """Rows of each slot's cache, one per token."""
         return self.cache(self.slots).rows
 
     def cache(self, slots: int) -> Cache:
-        """The cache that the engine reserves for the plan, with so many slots."""
+        """The cache that the engine reserves for the plan with this number of slots."""
         return Cache.of_plan(slots, self.context_tokens, self.chunk_tokens)
 
     def __str__(self) -> str:
@@ -62,16 +62,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class PlanKey:
-    """All that decides a plan.
+    """All that a plan depends on.
 
     Attributes:
         graph: sha256 of each file of the graph, by name.
         flavour: which TensorRT, see `Flavour`.
-        version: TensorRT's.
-        compute_capability: the GPU's, such as "8.9".
-        driver: of the GPU, see `installed_driver`.
+        version: TensorRT's version.
+        compute_capability: the GPU's compute capability, such as "8.9".
+        driver: the GPU's driver, see `installed_driver`.
         profile: see Profile.
-        flags: settings of the builder, as words.
+        flags: the builder's settings, as text.
     """
 
     graph: Mapping[str, str]
@@ -83,15 +83,15 @@ class PlanKey:
     flags: tuple[str, ...]
 
     def to_fields(self) -> dict[str, Any]:
-        """Values that JSON holds; equal keys give equal ones."""
+        """The fields as JSON values; equal keys give equal fields."""
         return {**dataclasses.asdict(self), "flags": list(self.flags)}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> PlanKey:
-        """Parse what `to_fields` gave.
+        """Parse the output of `to_fields`.
 
         Raises:
-            TypeError, KeyError, AttributeError, UsageError: it is something else.
+            TypeError, KeyError, AttributeError, UsageError: the fields are not those of a key.
         """
         graph = {str(name): str(digest) for name, digest in fields["graph"].items()}
         profile = Profile(**{name: int(value) for name, value in fields["profile"].items()})
@@ -99,7 +99,7 @@ class PlanKey:
         return cls(**{**fields, "graph": graph, "profile": profile, "flags": flags})
 
     def changes_from(self, other: PlanKey) -> str:
-        """What differs from another key, for people: "driver 580.95, was 580.82"."""
+        """The differences from another key, to print: "driver 580.95, was 580.82"."""
         changes = [
             ("another graph" if self.graph != other.graph else ""),
             _change("TensorRT", f"{self.flavour} {self.version}", f"{other.flavour} {other.version}"),
@@ -112,13 +112,13 @@ class PlanKey:
 
     @property
     def name(self) -> str:
-        """The first digits of its sha256, the name of the plan's folder."""
+        """The first digits of the key's sha256, used as the name of the plan's folder."""
         text = json.dumps(self.to_fields(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
 
 
 def graph_digests(manifest: Manifest) -> dict[str, str]:
-    """The sha256 of each file that makes up the artefact's graph, by name.
+    """The sha256 of each file of the artefact's graph, by name.
 
     Raises:
         IntegrityError: the manifest lists no graph.
@@ -128,7 +128,7 @@ def graph_digests(manifest: Manifest) -> dict[str, str]:
 
 
 def weights_bytes(manifest: Manifest) -> int:
-    """Size of the graph's files together.
+    """Total size of the graph's files.
 
     Raises:
         IntegrityError: the manifest lists no graph.

@@ -1,6 +1,6 @@
-"""Where a box keeps its plans, and which of them are current. docs/formats/plan.md has its rules.
+"""The box's store of plans, which also states which plans are current. docs/formats/plan.md specifies it.
 
-It proves nothing: see `open_plan`.
+It does not verify plans: see `open_plan`.
 """
 
 from __future__ import annotations
@@ -33,44 +33,44 @@ class PlanStore:
 
     @classmethod
     def of_plan(cls, plan: Path) -> PlanStore:
-        """The store that holds the folder of a plan."""
+        """The store that contains this plan folder."""
         return cls(plan.parents[_DEPTH])
 
     @property
     def box_key(self) -> Path:
-        """The file of the box's own secret."""
+        """The path of the box's secret key."""
         return self.folder / "key"
 
     def timings(self, flavour: str, version: str, compute_capability: str) -> Path:
-        """The timing cache of builds with one TensorRT for one kind of GPU."""
+        """The path of the timing cache for one TensorRT and one kind of GPU."""
         return self.folder / "timing" / f"{flavour}-{version}-sm{compute_capability.replace('.', '')}.cache"
 
     def releases(self, manifest: Manifest) -> Releases:
-        """The plans of one artefact, each named by its key."""
+        """The plans of one artefact, each named by its key's digest."""
         return self._releases(check_name(manifest.model, "model"), variant(manifest.target, manifest.preset))
 
     def current(self, manifest: Manifest) -> Path | None:
-        """The folder of the plan that serves the artefact."""
+        """The folder of the artefact's current plan."""
         return self.releases(manifest).current()
 
     def plans(self) -> tuple[Path, ...]:
-        """The folders of all plans, in the order of their paths."""
+        """The folders of all plans, sorted by path."""
         return tuple(plan for each in self._every() for plan in each.every() if (plan / RECORD).exists())
 
     def is_current(self, plan: Path) -> bool:
-        """Whether the plan of this folder serves its artefact."""
+        """Whether this folder is the current plan of its artefact."""
         return self._releases_of(plan).current() == plan
 
     def is_previous(self, plan: Path) -> bool:
-        """Whether it is the one before."""
+        """Whether this folder is the previous plan of its artefact."""
         return self._releases_of(plan).previous() == plan
 
     @contextmanager
     def changing(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the store alone while plans are built or removed; what a killed build left is swept first.
+        """Hold the store's lock while plans are built or removed; leftovers of a killed build are removed first.
 
         Args:
-            waiting: called once when another process has to be waited for.
+            waiting: called once if another process holds the lock.
         """
         with locked(self.folder / "lock", waiting=waiting):
             for each in self._every():
@@ -81,9 +81,9 @@ class PlanStore:
                 shutil.rmtree(self._staging, ignore_errors=True)
 
     def prune(self) -> tuple[tuple[Path, ...], int]:
-        """Remove every plan that is neither current nor previous nor in use; the store is held.
+        """Remove every plan that is neither current nor previous nor in use. The caller holds the store's lock.
 
-        Returns their folders, and the bytes freed.
+        Returns the removed folders, and the bytes freed.
         """
         pruned = [each.prune() for each in self._every()]
         return tuple(plan for plans, _ in pruned for plan in plans), sum(freed for _, freed in pruned)
@@ -95,7 +95,7 @@ class PlanStore:
         return self._releases(plan.parent.parent.name, plan.parent.name)
 
     def _releases(self, model: str, name: str) -> Releases:
-        # What is staged lies as deep as a plan does, so that it can be opened there.
+        # A staged plan has the same depth of folders as an installed plan, so that it can be opened there.
         return Releases(self.folder / "plans" / model / name, self._staging / model / name)
 
     @property

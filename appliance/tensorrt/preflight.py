@@ -1,4 +1,4 @@
-"""Whether a box is large enough to build a plan and to run it, told before the work starts. It frees nothing."""
+"""Checks that a box has enough memory and disk to build and run a plan, before the work starts. It frees nothing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from appliance.tensorrt.plan_key import Profile, weights_bytes
 
 
 def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile, slots: int, plan_bytes: int) -> None:
-    """Refuse what the GPU cannot hold, as the engine would.
+    """Check that the GPU's memory can hold the plan and its cache, by the engine's own arithmetic.
 
     Args:
-        gpu: the one that is to run the plan.
-        manifest: of the artefact.
-        profile: what the plan serves.
-        slots: of the cache that it is served with.
-        plan_bytes: size of the plan; before it is built, that of the weights.
+        gpu: the GPU that will run the plan.
+        manifest: the artefact's manifest.
+        profile: the plan's profile.
+        slots: number of slots of the cache that the plan is served with.
+        plan_bytes: size of the plan; before the build, size of the weights.
 
     Raises:
-        NoSpaceError: it shows the arithmetic, and what would fit.
+        NoSpaceError: the memory is too small; the message shows the arithmetic, and what would fit.
     """
     fit = Fit(
         GpuMemory.whole(gpu.memory_bytes, shared=gpu.integrated),
@@ -39,10 +39,10 @@ def check_gpu_memory(gpu: Gpu, manifest: Manifest, profile: Profile, slots: int,
 
 
 def check_main_memory(manifest: Manifest) -> None:
-    """Refuse to build where main memory and swap space have less than four times the weights left.
+    """Check that free main memory and swap space are at least four times the weights, which a build needs.
 
     Raises:
-        NoSpaceError: it shows the arithmetic, and what could be built.
+        NoSpaceError: they are not; the message shows the arithmetic, and what could be built.
     """
     weights, available, times = weights_bytes(manifest), available_bytes() + psutil.swap_memory().free, max(BUILD_TIMES)
     if available < times * weights:
@@ -55,7 +55,7 @@ def check_main_memory(manifest: Manifest) -> None:
 
 
 def check_disk(folder: Path, manifest: Manifest) -> None:
-    """Refuse when the disk of `folder`, which may not exist yet, has no room for another plan.
+    """Check that the disk of `folder`, which need not exist yet, has space for another plan.
 
     Raises:
         NoSpaceError: see `check_space`.

@@ -1,4 +1,4 @@
-"""The record beside a plan: what it was built from, with what, where and when; signed by the box. It does no I/O."""
+"""The record beside a plan, signed by the box: inputs, tools, GPU and time of the build."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _REBUILD = "build it again: appliance tensorrt build MODEL"
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """One plan that was built on this box.
+    """The record of one plan that was built on this box.
 
     Attributes:
-        model, target, preset: the artefact that it was built from.
+        model, target, preset: the artefact that the plan was built from.
         key: see PlanKey.
-        gpu: name of the GPU that it was built on, for people.
-        gpu_uuid: which GPU that was.
-        size_bytes, sha256: of the plan.
-        seconds: what the build took.
-        peak_bytes: the most main memory that the building process held.
+        gpu: name of the GPU that the plan was built on, to print.
+        gpu_uuid: UUID of that GPU.
+        size_bytes, sha256: size and digest of the plan.
+        seconds: duration of the build.
+        peak_bytes: peak main memory of the build's process.
         smoke: figures of the comparison with the reference.
-        built_at: when, in UTC.
+        built_at: time of the build, in UTC.
     """
 
     model: str
@@ -47,28 +47,28 @@ class PlanRecord:
     built_at: datetime
 
     def to_fields(self) -> dict[str, Any]:
-        """Values that JSON holds."""
+        """The fields as JSON values."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields |= {"key": self.key.to_fields(), "smoke": dict(self.smoke), "built_at": self.built_at.isoformat()}
         return fields
 
     def to_bytes(self, box: BoxKey) -> bytes:
-        """The record as JSON, signed."""
+        """The signed record as JSON."""
         signed = {"format": FORMAT, **self.to_fields()}
         document = {**signed, "signature": box.sign(_canonical(signed))}
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, content: bytes, box: BoxKey, path: str) -> PlanRecord:
-        """Parse a record and prove that this box signed it; `path` names it in messages.
+        """Parse a record and verify that this box signed it; `path` names it in messages.
 
-        1. It is a JSON object with a signature.
-        2. The signature is this box's, over all the rest.
-        3. Its format is known, and it has every field.
+        1. The content is a JSON object with a signature.
+        2. The signature is this box's, over all the other fields.
+        3. The format is known, and all fields are there.
 
         Raises:
             IntegrityError: 1, 2, or a field is missing or wrong.
-            UnsupportedError: it has another format.
+            UnsupportedError: the record has another format.
         """
         try:
             document = json.loads(content)

@@ -1,4 +1,4 @@
-"""The profile of a plan when nobody asks for another."""
+"""The default profile of a plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.tensorrt.plan_store import PlanStore
 
 
 class Shapes(Protocol):
-    """A target's profile, as its file has it; see `Profile`."""
+    """The profile in a target file; see `Profile`."""
 
     @property
     def slots(self) -> int:
@@ -28,10 +28,10 @@ class Shapes(Protocol):
 
 
 def usual_profile(store: PlanStore, manifest: Manifest, of_target: Shapes | None) -> Profile:
-    """The profile of the current plan, which somebody asked for; else the target's, within the model's context.
+    """The profile of the current plan, which a person chose; else the target's, within the model's context.
 
     Raises:
-        UnsupportedError: the artefact is not computed by TensorRT, or its target has none.
+        UnsupportedError: the artefact does not run with TensorRT, or its target has no profile.
     """
     if manifest.runtime != TENSORRT or of_target is None:
         raise UnsupportedError(
@@ -43,7 +43,7 @@ def usual_profile(store: PlanStore, manifest: Manifest, of_target: Shapes | None
         try:
             return read_record(current).key.profile
         except ApplianceError:
-            # It is built again, and whoever does so says why.
+            # The caller will build the plan again and report why.
             pass
     context = min(of_target.context_tokens, manifest.shape.context_tokens)
     return Profile(of_target.slots, context, min(of_target.chunk_tokens, context))

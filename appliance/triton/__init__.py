@@ -1,1 +1,1 @@
-"""NVIDIA Triton on this machine: found, told what to serve, started, asked how it is. It runs no model itself."""
+"""Locates, configures, starts and monitors NVIDIA Triton on this machine. It runs no model itself."""

@@ -1,4 +1,4 @@
-"""Prepares what tritonserver finds when it starts: its backend folder and its environment variables."""
+"""Prepares tritonserver's backend folder and environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.errors import UsageError
 from appliance.heap import with_huge_pages
 from appliance.triton.locate import STUB, Installation, python_library
 
-# They would lead the Python inside the stub away from the virtual environment, or change what it does.
+# These variables could point the stub's Python outside the virtual environment, or change its behaviour.
 _DROPPED_PREFIX = "PYTHON"
 _SEPARATOR = ":"
 
@@ -19,8 +19,8 @@ _SEPARATOR = ":"
 def prepare_backends(installation: Installation, folder: Path) -> Path:
     """Fill `folder` with links to the Python backend and the stub of the running Python; returns it.
 
-    No other backend is in it, so none can be loaded. A folder that is right already is left alone: a server can be
-    started again while the disk is full.
+    The folder contains no other backend, so Triton can load no other. A correct folder is not written again: a server
+    can be restarted while the disk is full.
     """
     python = folder / "python"
     links = {python / path.name: path for path in installation.backend.iterdir() if path.is_file()}
@@ -35,17 +35,17 @@ def prepare_backends(installation: Installation, folder: Path) -> Path:
 
 
 def server_environment(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables for tritonserver.
+    """The environment variables for tritonserver.
 
-    The stub finds its packages through the `python3` that comes first on PATH, and its own libpython through
-    LD_LIBRARY_PATH. It holds the weights: its heap lies in huge pages.
+    The stub finds its packages through the first `python3` on PATH, and its libpython through LD_LIBRARY_PATH. The stub
+    holds the weights, so its heap uses huge pages.
 
     Raises:
         MissingProgramError: the running Python has no shared library.
         UsageError: one of the folders has a name that these variables cannot hold.
     """
     prepared = {name: value for name, value in environ.items() if not name.startswith(_DROPPED_PREFIX)}
-    # Whatever the locale is: names of folders are UTF-8.
+    # The names of folders are UTF-8, independent of the locale.
     prepared["PYTHONUTF8"] = "1"
     programs, libraries = Path(sys.executable).parent, [*installation.libraries, python_library().parent]
     for folder in (programs, *libraries):

@@ -1,4 +1,4 @@
-"""Asks a running Triton over gRPC: is it ready, which version is it, and does a tensor survive the way through it."""
+"""Checks a running Triton over gRPC: its readiness, its version, and whether it transports tensors undamaged."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _OPTIONS = [
 
 
 class TritonHealth:
-    """One connection for questions about health; use it as an asynchronous context."""
+    """One connection for health checks; use it as an asynchronous context."""
 
     def __init__(self, sockets: Path) -> None:
         """Take the folder of Triton's sockets.
 
         Raises:
-            OSError: there is none.
+            OSError: the folder does not exist.
         """
         self._held = ExitStack()
         target = self._held.enter_context(grpc_target(sockets))
@@ -56,7 +56,7 @@ class TritonHealth:
         self._held.close()
 
     async def is_ready(self, model: str) -> bool:
-        """Whether Triton answers and has the model loaded."""
+        """Whether Triton answers and has loaded the model."""
         try:
             answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=_CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError:
@@ -64,10 +64,10 @@ class TritonHealth:
         return bool(answer.ready)
 
     async def version(self) -> TritonVersion:
-        """The server's version, from itself.
+        """The version that the server reports.
 
         Raises:
-            UnavailableError: it does not answer.
+            UnavailableError: the server does not answer.
         """
         try:
             answer = await self._stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=_CALL_TIMEOUT_S)
@@ -76,13 +76,13 @@ class TritonHealth:
         return TritonVersion.from_text(answer.version)
 
     async def prove_round_trip(self, model: str) -> None:
-        """Have the model complete a short text by one token, and find the text and the figures in the answer.
+        """Let the model complete a short text by one token; check that text and token count come back undamaged.
 
-        The wheel's Python backend was built against numpy 1. With numpy 2 it sends every tensor empty, or dies of one
-        that it received; neither says why, this does.
+        The wheel's Python backend was built against numpy 1. With numpy 2 it sends every tensor empty, or crashes when
+        it receives a tensor. Neither fault names the cause; this check does.
 
         Raises:
-            MissingProgramError: tensors do not survive.
+            MissingProgramError: Triton damages tensors.
             EngineError: the model answered with an error.
         """
         call = self._stub.ModelStreamInfer(timeout=_ROUND_TRIP_TIMEOUT_S)
@@ -104,7 +104,7 @@ class TritonHealth:
 
 
 def raw_outputs(response: Any) -> dict[str, bytes]:
-    """The outputs of a ModelInferResponse by name, as raw bytes; an empty one has none."""
+    """The raw bytes of each output of a ModelInferResponse by name; an empty response has no outputs."""
     pairs = zip(response.outputs, response.raw_output_contents, strict=False)
     return {output.name: content for output, content in pairs}
 
@@ -142,7 +142,7 @@ def _text(raw: bytes) -> str:
     try:
         return b"".join(elements(raw)).decode(errors="replace")
     except (struct.error, ValueError):
-        return ""  # as good as not having come
+        return ""  # counts as a missing text
 
 
 def _numbers(raw: bytes) -> tuple[int, ...]:

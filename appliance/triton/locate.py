@@ -1,6 +1,6 @@
-"""Finds a real Triton: NVIDIA's own install first, then the server inside the nvidia-pytriton wheel.
+"""Finds a Triton on this machine: first NVIDIA's own installation, then the server in the nvidia-pytriton wheel.
 
-It imports nothing from the wheel and runs nothing.
+It does not import the wheel and starts no program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from appliance.triton.version import TritonVersion
 
 NVIDIA_INSTALL = Path("/opt/tritonserver")
 WHEEL = "nvidia-pytriton"
-# The wheel does not say which server it carries. Its changelog does.
+# The wheel does not state the version of its server; its changelog does.
 WHEEL_SERVERS = {"0.7.0": TritonVersion(2, 51)}
 STUB = "triton_python_backend_stub"
 BACKEND_LIBRARY = "libtriton_python.so"
@@ -37,7 +37,7 @@ class Installation:
         backend: the folder of the Python backend.
         stub: the program that runs Python models, built for the running Python.
         libraries: folders that the dynamic linker must search, beside Python's own.
-        version: the server's version; None when only the running server can tell.
+        version: the server's version; None when only the running server can report it.
     """
 
     origin: str
@@ -49,14 +49,14 @@ class Installation:
 
 
 def locate(environ: Mapping[str, str], install: Path = NVIDIA_INSTALL) -> Installation:
-    """Find a Triton that can run our models.
+    """Find a Triton that can run the box's models.
 
     Args:
-        environ: its PATH is searched.
+        environ: environment variables; PATH is searched.
         install: where NVIDIA's containers and tarballs put Triton.
 
     Raises:
-        MissingProgramError: there is none, or its Python backend does not fit the running Python.
+        MissingProgramError: there is no Triton, or its Python backend does not fit the running Python.
     """
     found = _installed(install, environ) or _from_wheel()
     if found is None:
@@ -112,7 +112,7 @@ def _installed(install: Path, environ: Mapping[str, str]) -> Installation | None
 
 
 def _installed_version(home: Path, environ: Mapping[str, str]) -> TritonVersion | None:
-    """NVIDIA's containers have the version in a file and in a variable; builds from source may have neither."""
+    """Read the version from NVIDIA's file or environment variable; builds from source may have neither."""
     try:
         return TritonVersion.from_text((home / "TRITON_VERSION").read_text(encoding="utf-8"))
     except (OSError, MissingProgramError):

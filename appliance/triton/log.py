@@ -1,4 +1,4 @@
-"""Reads tritonserver's log for the reason of a failed start. It opens nothing: text in, an error of ours out."""
+"""Finds the cause of a failed start in tritonserver's log, and returns it as an ApplianceError."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def failure(text: str, where: str) -> ApplianceError:
 
     Args:
         text: the log, or its end.
-        where: the log's path, named in the hint.
+        where: the log's path, for the hint.
     """
     hint = f"the whole log is {where}"
     found = _FAILED.search(text)
     if found:
-        # The traceback follows after an empty line; Triton writes newlines as "\n".
+        # The traceback follows after an empty line; the log escapes newlines as "\n".
         reason = found[2].split("\\n\\nAt:")[0].strip().strip('"')
         return (
             _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load {found[1]}: {reason}", hint=hint)
@@ -32,18 +32,18 @@ def failure(text: str, where: str) -> ApplianceError:
 
 
 def last_errors(text: str) -> str:
-    """The last warning or error of the log, without those that every machine without a GPU has."""
+    """The last warning or error of the log, except those that appear on every machine without a GPU."""
     lines = [line for line in text.splitlines() if line.strip()]
     logged = [found[1].strip().strip('"') for line in lines if (found := _LINE.match(line))]
     logged = [line for line in logged if not any(word in line for word in _HARMLESS)]
-    # Besides those: what Triton prints as information, its tables left out, and what others print.
+    # If there is none: Triton's informational lines, except its tables, and the output of other programs.
     other = [line.strip() for line in lines if line[0] not in "|+" and not _LINE.match(line)]
     return next(reversed(logged or other), "")
 
 
 def _ours(reason: str) -> ApplianceError | None:
     found = error_text.read(reason)
-    # A request cannot have been at fault before there was one.
+    # No client sent a request yet, so a RequestError becomes an EngineError.
     return EngineError(found.message) if isinstance(found, RequestError) else found
 
 

@@ -1,4 +1,4 @@
-"""The processes that Triton's Python backend runs, one a model: the path of its program is in the command line."""
+"""Finds the processes of Triton's Python backend, one per model, by the program's path in their command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PROGRAM = "model.py"
 
 
 def model_processes(triton: int) -> dict[str, psutil.Process]:
-    """The living processes of a server's models, by the model's name. Of a server that has ended there are none."""
+    """The living processes of a server's models by model name; empty if the server has ended."""
     found = {}
     with suppress(psutil.Error):
         for process in psutil.Process(triton).children():
-            # That of a process that has ended is empty.
+            # A process that has ended has an empty command line.
             with suppress(psutil.Error):
                 if model := _model_of(process.cmdline()):
                     found[model] = process

@@ -1,4 +1,4 @@
-"""tritonserver's command line. Options that differ by version are asked for with --help, never assumed."""
+"""tritonserver's command line. --help shows which of the version-dependent options this server has."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from appliance.triton import sockets
 
 _OPTION = re.compile(r"^\s+--([a-z0-9-]+)", re.MULTILINE)
 _HELP_TIMEOUT_S = 30.0
-# Nothing of ours uses these. They want a header that the gateway never sends and never passes on; it is no secret, for
-# whoever could send it is our own user, and past everything that Triton could ask for.
+# The box uses none of these APIs. They require a header that the gateway never sends or forwards. The header is not
+# secret: only the box's own user can reach Triton, and that user can do all that these APIs can.
 RESTRICTED = "model-repository,shared-memory,trace,logging:appliance-administration=closed"
-# Lazily allocated; one growth of a region costs more than a page that is never touched.
+# Shared memory is allocated lazily: growing a region costs more than reserving pages that are never touched.
 SHARED_MEMORY_BYTES = 16 << 20
-# More responses than any completion has tokens: bounded, and a slow reader does not hold up the sending thread.
+# More responses than any completion has tokens: bounded, and a slow reader does not block the sending thread.
 _RESPONSE_POOL = 1 << 16
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What a start of tritonserver is told.
+    """The settings of one start of tritonserver.
 
     Attributes:
         repository: the model repository.
         backends: the backend folder.
-        sockets: the folder of its Unix sockets, from the folder that it runs in: a short path of ASCII letters.
-        shared_memory_prefix: start of the names of this server's files in /dev/shm.
-        exit_timeout_s: seconds that running requests get when it ends.
+        sockets: the folder of its Unix sockets, relative to its working directory: a short path of ASCII letters.
+        shared_memory_prefix: prefix of this server's file names in /dev/shm.
+        exit_timeout_s: seconds for running requests to finish when the server ends.
     """
 
     repository: Path
@@ -42,18 +42,18 @@ class ServerOptions:
 
     @property
     def paths(self) -> set[str]:
-        """The sockets that it will listen on, as it is told them."""
+        """The paths of the sockets that it listens on, as given in its options."""
         return {f"{self.sockets}/{name}" for name in (sockets.GRPC, sockets.METRICS)}
 
 
 def known_options(program: Path, environment: Mapping[str, str]) -> frozenset[str]:
-    """The names of the options that this tritonserver has.
+    """The names of the options that this tritonserver supports.
 
     Raises:
-        MissingProgramError: it cannot be run.
+        MissingProgramError: tritonserver cannot be run.
     """
     try:
-        # --help exits with 1 and prints on standard error.
+        # --help exits with status 1 and prints to standard error.
         ran = subprocess.run(
             [program, "--help"],
             env=environment,
@@ -73,12 +73,12 @@ def known_options(program: Path, environment: Mapping[str, str]) -> frozenset[st
 
 
 def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
-    """The arguments for tritonserver; options that it does not know are left out."""
+    """The arguments for tritonserver, without the options that it does not support."""
     words = [
         f"--model-repository={options.repository}",
-        # What is in the repository is loaded at the start, and nothing ever after: loading may bring code along.
+        # Triton loads models only at its start: loading a model can execute code.
         "--model-control-mode=none",
-        # The configuration is complete: without this Triton starts a second Python to complete it.
+        # The configuration is complete; without this option, Triton starts a second Python process to complete it.
         "--disable-auto-complete-config",
         f"--backend-directory={options.backends}",
         f"--backend-config=python,shm-region-prefix-name={options.shared_memory_prefix}",
@@ -90,7 +90,7 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
         "--allow-cpu-metrics=false",
         "--allow-gpu-metrics=false",
         f"--exit-timeout-secs={options.exit_timeout_s}",
-        # No GPU memory is pinned for tensors of a few kilobytes.
+        # The tensors have a few kilobytes and need no pinned memory.
         "--pinned-memory-pool-byte-size=0",
     ]
     optional = [
@@ -103,7 +103,7 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
 
 
 def unprotected(known: frozenset[str]) -> tuple[str, ...]:
-    """What this tritonserver cannot be told to do, one line each, for the log."""
+    """The protections that this tritonserver does not support, one line each, for the log."""
     if "grpc-max-response-pool-size" in known:
         return ()
     return ("it has no --grpc-max-response-pool-size: a client that stops reading makes it grow",)

@@ -1,4 +1,4 @@
-"""Renders Triton's model repository: each model's configuration through Triton's own schema, and the shim's files."""
+"""Renders Triton's model repository: each model's configuration, by Triton's own schema, and the shim's files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from appliance.names import check_name
 from appliance.triton.model_process import PROGRAM, VERSION
 
 _PACKAGE = Path(appliance.__file__).parent
-# In an installed package, and in a working copy.
+# The first path is of an installed package, the second of a working copy.
 _TEMPLATES = (_PACKAGE / "_model_repository", _PACKAGE.parent / "model_repository")
 _TEMPLATE = "text_generation"
 CONFIGURATION = "config.pbtxt"
@@ -43,7 +43,7 @@ def template() -> Path:
     """The folder with the shim's files.
 
     Raises:
-        MissingProgramError: the installation is not complete.
+        MissingProgramError: the installation is incomplete.
     """
     for folder in _TEMPLATES:
         if (folder / _TEMPLATE / VERSION / PROGRAM).is_file():
@@ -52,14 +52,14 @@ def template() -> Path:
 
 
 def render(repository: Path, models: Sequence[ServedModelSettings]) -> None:
-    """Make the repository serve these models and no others.
+    """Write the repository for exactly these models.
 
-    A folder that is right already is left alone: a server can be started again while the disk is full. A folder of a
-    model that is not served any more is removed, because Triton loads all that it finds.
+    A correct folder is not written again: a server can be restarted while the disk is full. The folder of a model that
+    is no longer served is removed, because Triton loads all models that it finds.
 
     Raises:
-        MissingProgramError: the installation is not complete.
-        OSError: it cannot be written.
+        MissingProgramError: the installation is incomplete.
+        OSError: the repository cannot be written.
     """
     shim = {path.name: path.read_bytes() for path in (template() / VERSION).glob("*.py")}
     wanted = {}
@@ -87,6 +87,6 @@ def _remove(path: Path) -> None:
 
 
 def _holds(folder: Path, files: Mapping[Path, bytes]) -> bool:
-    """Whether the folder has these files and no others. What Python compiled of them is not looked at."""
+    """Whether the folder has exactly these files, apart from compiled Python files."""
     found = {path for path in folder.rglob("*") if not path.is_dir() and path.parent.name != "__pycache__"}
     return found == files.keys() and all(path.read_bytes() == content for path, content in files.items())

@@ -1,6 +1,6 @@
-"""One tritonserver as a child: started with the right options, waited for, proved, stopped.
+"""One tritonserver as a child process: start it, wait until it is ready, test it, stop it.
 
-It refuses to call a server started before each model is ready and a tensor has survived the way through it.
+A start succeeds only when each model is ready and a test request has returned undamaged tensors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from appliance.triton.version import TritonVersion, check_production, warning
 Say = Callable[[str], None]
 LOG_NAME = "triton.log"
 _POLL_S = 0.02
-# Looking at all descriptors costs more than a question.
+# Reading all file descriptors costs more than a readiness request.
 _LOOK_S = 0.5
 _SERVERS_END_S = 0.2
 _LOG_TAIL_BYTES = 64 << 10
@@ -37,17 +37,17 @@ _LOG_TAIL_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class TritonSettings:
-    """What to serve and where.
+    """The models and folders of the server, and its time limits.
 
     Attributes:
-        models: the set.
-        root: where tritonserver runs. It and its Python backend get paths relative to it, see `_within`.
+        models: the models to serve.
+        root: tritonserver's working directory. It and its Python backend get paths relative to it, see `_within`.
         repository: the model repository to render, under `root`.
         run: folder for the log and the prepared backends, under `root`.
         sockets: the folder of its Unix sockets, under `root`.
-        production: refuse a Triton with known security holes.
-        start_timeout_s: how long loading may take.
-        drain_s: how long requests that run when it ends may take.
+        production: refuse a Triton with known vulnerabilities.
+        start_timeout_s: limit for loading the models, in seconds.
+        drain_s: seconds for running requests to finish when the server ends.
     """
 
     models: tuple[ServedModelSettings, ...]
@@ -61,10 +61,10 @@ class TritonSettings:
 
 
 class TritonServer:
-    """The server of all models. Start it, wait for its end, start it again; one at a time."""
+    """The server of all models. It can be started again after it ended; only one runs at a time."""
 
     def __init__(self, installation: Installation, settings: TritonSettings, say: Say) -> None:
-        """Take an installation that `locate` found; `say` gets each line that a person should read."""
+        """Take an installation that `locate` found; `say` receives each line for the person who runs `up`."""
         self._installation = installation
         self._settings = settings
         self._say = say
@@ -81,16 +81,16 @@ class TritonServer:
 
     @property
     def warning(self) -> str:
-        """Why this Triton is unfit for production; empty when it is fit or not yet known."""
+        """Why this Triton is unfit for production; empty if it is fit, or its version is not known yet."""
         return warning(self.version) if self.version else ""
 
     def check(self) -> None:
-        """Refuse what can be refused before anything is started.
+        """Check all that can be checked before the start.
 
         Raises:
             MissingProgramError: the version is too old for production.
-            IntegrityError: others may enter the folder of its sockets.
-            NoSpaceError: there is no room for tensors.
+            IntegrityError: other users can enter the folder of its sockets.
+            NoSpaceError: /dev/shm has too little free space for tensors.
         """
         if self._settings.production and self.version:
             check_production(self.version)
@@ -102,7 +102,8 @@ class TritonServer:
         """Start the server and return when each model answers.
 
         Raises:
-            ApplianceError: it ended, or was not ready in time; the message is the real reason, and nothing runs then.
+            ApplianceError: the server ended or was not ready in time; the message has the cause. No process is left
+                running.
         """
         self.check()
         environment = server_environment(self._installation, os.environ)
@@ -132,10 +133,11 @@ class TritonServer:
             raise
 
     async def wait(self) -> str:
-        """Wait until the server ends, and return how.
+        """Wait until the server ends; returns how it ended.
 
-        Triton outlives the process of a model and answers every request for it with an error. We end it then: loading
-        the model again in the running server leaves its requests without an end (docs/decisions/who-ends-whom.md).
+        If the process of a model ends, Triton stays alive and answers every request for this model with an error. This
+        method then ends Triton: if Triton reloads the model, its running requests never end
+        (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
@@ -143,7 +145,7 @@ class TritonServer:
         model_end = asyncio.create_task(self._child.wait_for_grandchild())
         try:
             await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
-            # A server that is killed takes its models along, and we may hear of that first: what counts is the server.
+            # The models of a killed server end with it, perhaps before we see its own end: wait for that end briefly.
             await asyncio.wait({end}, timeout=_SERVERS_END_S)
             if end.done():
                 return str(end.result())
@@ -157,22 +159,22 @@ class TritonServer:
             await asyncio.gather(end, model_end, return_exceptions=True)
 
     async def stop(self) -> str:
-        """Let running requests finish, then end the server and clean up. Returns what went wrong; empty if nothing."""
+        """Let running requests finish, end the server and clean up. Returns what went wrong, or an empty string."""
         if self._child is None:
             return ""
-        # Triton itself waits `drain_s`; a little more for it to end.
+        # Triton itself drains for `drain_s`; the extra time is for its shutdown.
         trouble = await self._child.stop(self._settings.drain_s + 5.0)
         shared_memory.clean(self._owner)
         return trouble
 
     async def kill(self) -> None:
-        """End the server at once."""
+        """End the server immediately."""
         if self._child is not None:
             await self._child.kill()
             shared_memory.clean(self._owner)
 
     def _clear(self) -> None:
-        """Get rid of what a dead server of this root left."""
+        """Remove what a dead server of this root left behind."""
         orphans = shared_memory.end_orphans(self._owner)
         if orphans:
             self._say(f"stopped {orphans} processes of an earlier run")
@@ -191,10 +193,10 @@ class TritonServer:
         )
 
     def _within(self, path: Path) -> Path:
-        """The path as tritonserver gets it, which runs in the root.
+        """The path relative to the root, which is tritonserver's working directory.
 
-        Its Python backend writes the paths of the stub and of the model into a line for bash, without quotes. Beneath
-        the root every name is ours: what the root itself is called does not matter then.
+        Its Python backend inserts the paths of the stub and of the model into a bash command without quotes. The box
+        chooses all names below the root; with relative paths, the name of the root itself does not matter.
         """
         return Path(os.path.relpath(path, self._settings.root))
 
@@ -214,7 +216,7 @@ class TritonServer:
                 deadline = next_look + settings.start_timeout_s
                 while True:
                     loading = [model.name for model in settings.models if not await health.is_ready(model.name)]
-                    # One that does not know our addresses would be asked in vain, and others could reach it.
+                    # A server that ignores our addresses never becomes ready there, and others could reach it.
                     if not loading or clock() >= next_look:
                         next_look = clock() + _LOOK_S
                         if sockets.listens_on(child.pid, paths) and not loading:
@@ -236,13 +238,13 @@ class TritonServer:
         finally:
             ended.cancel()
         if self.warning:
-            # A record for later. Where the disk is full, the server serves without it.
+            # This line is for later diagnosis. If the disk is full, the server serves without it.
             with suppress(OSError):
                 durable.append(self.log, f"appliance: {self.warning}\n".encode())
 
     def _log_since(self, start: int) -> str:
         with self.log.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            # A log that was put aside since begins anew.
+            # If the log was rotated meanwhile, the new log starts at 0.
             stream.seek(max(start if start <= size else 0, size - _LOG_TAIL_BYTES))
             return stream.read().decode(errors="replace")

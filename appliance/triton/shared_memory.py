@@ -1,6 +1,6 @@
-"""The Python backend's files in /dev/shm: named after the root they belong to, and cleaned after a crash.
+"""The Python backend's files in /dev/shm: their names contain an id of the root, and a crash's leftovers are deleted.
 
-It never touches a file or a process of another root or user, nor what a copied root says is its own.
+It never touches a file or process of another root or user, and does not accept the id in a copied root.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _MORE = "give the container more: docker run --shm-size=256m"
 
 
 def owner(run: Path) -> str:
-    """The word that marks this root's files in /dev/shm, drawn once a boot and kept in `run`.
+    """The id in the names of this root's files in /dev/shm. It is random, created once per boot, and stored in `run`.
 
-    A path would not do: two containers may have the same root and share /dev/shm. The word alone would not either: it
-    is copied with the root, and the copy would end the first box's server. So the file says which file of which boot it
-    is, and counts nowhere else.
+    A path cannot be the id: two containers may have the same root path and share /dev/shm. The id alone is not enough:
+    a copy of the root would have the same id, and would end the first box's server. So the file also stores the boot
+    and the file that it was written for, and is not valid elsewhere.
     """
     path = run / _OWNER_FILE
     with suppress(FileNotFoundError, ValueError):
@@ -55,9 +55,9 @@ def fresh_prefix(word: str) -> str:
 
 
 def end_orphans(word: str) -> int:
-    """End processes of dead servers of this root that still run, known by the prefix they were started with.
+    """End running processes of dead servers of this root, found by the prefix in their command line.
 
-    The caller holds the root's lock and has no server running. Returns how many there were.
+    The caller holds the root's lock and has no server running. Returns the number of processes.
     """
     found = 0
     for process in psutil.process_iter():
@@ -70,7 +70,7 @@ def end_orphans(word: str) -> int:
 
 
 def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
-    """Delete what dead servers of this root left behind; returns the names.
+    """Delete the files that dead servers of this root left behind; returns their names.
 
     The caller holds the root's lock and has no server running.
     """
@@ -84,10 +84,10 @@ def clean(word: str, folder: Path = SHARED_MEMORY) -> tuple[str, ...]:
 
 
 def check_shared_memory(models: int, folder: Path = SHARED_MEMORY) -> None:
-    """Accept if the tensors of so many models have room.
+    """Check that /dev/shm has space for the tensors of this many models.
 
     Raises:
-        NoSpaceError: less than 32 MiB a model are free; Triton would fail at a random request.
+        NoSpaceError: less than 32 MiB per model are free; Triton would fail at a random request.
     """
     if not folder.is_dir():
         raise NoSpaceError(f"{folder} does not exist", hint="Triton's Python backend needs it; mount a tmpfs there")

@@ -1,6 +1,6 @@
-"""Triton's Unix sockets: their folder, which nobody but our user enters, and proof that Triton listens there alone.
+"""Triton's Unix sockets: their folder, which only the box's user can enter, and the check that Triton has no others.
 
-It trusts neither an older folder nor a newer Triton: both are looked at, at each start.
+Each start checks the folder, even if it exists already, and where Triton listens, whatever its version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import psutil
 from appliance import unix_socket
 from appliance.errors import IntegrityError, MissingProgramError
 
-# Triton writes "address:port" and gRPC takes all of it for the socket's name.
+# Triton writes "address:port", and gRPC uses the whole text as the socket's name.
 GRPC_PORT = 8001
 GRPC = f"grpc:{GRPC_PORT}"
 METRICS = "metrics"
@@ -28,14 +28,14 @@ _UNIX_COLUMNS = 8
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, or accept and empty the one that is there. Nothing listens in it.
+    """Create the folder, or check and empty an existing folder. No process listens in it.
 
     Raises:
-        IntegrityError: it is another user's, or others may enter it.
+        IntegrityError: the folder belongs to another user, or others can enter it.
     """
     with suppress(FileExistsError):
         folder.mkdir(_MODE)
-        # Whatever the umask.
+        # Independent of the umask.
         folder.chmod(_MODE)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != _MODE:
@@ -49,27 +49,27 @@ def prepare(folder: Path) -> None:
 
 @contextmanager
 def grpc_target(folder: Path) -> Iterator[str]:
-    """What a gRPC channel is given to reach Triton, while the block runs; whatever the folder is called.
+    """The gRPC target of Triton, valid within the block, for any folder name.
 
-    The channel must not share its connection with others of this process: the name stands for another folder later.
+    The channel must not share its connection with others of this process: the name refers to another folder later.
 
     Raises:
-        OSError: there is no such folder.
+        OSError: the folder does not exist.
     """
     with unix_socket.short_name(folder / GRPC) as name:
         yield f"unix:{name}"
 
 
-# The driver of CUDA opens one in every process that uses a GPU, for processes that share memory with it.
+# CUDA's driver opens this socket in every process that uses a GPU, to share memory between processes.
 _CUDA = "unix @cuda-uvmfd-"
 CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
 def listens_on(pid: int, paths: set[str]) -> bool:
-    """Whether this family of processes listens on all of these paths, as it was given them.
+    """Whether this process and its descendants listen on all of these paths, as given in Triton's options.
 
     Raises:
-        MissingProgramError: it listens on something else; that is named.
+        MissingProgramError: they also listen elsewhere; the message names these addresses.
     """
     wanted = {f"unix {path}" for path in paths}
     found = {name for name in _listening(pid) if not name.startswith(_CUDA)}
@@ -83,7 +83,7 @@ def listens_on(pid: int, paths: set[str]) -> bool:
 
 
 def _listening(pid: int) -> set[str]:
-    """Where a process and its descendants listen: "tcp 0100007F:1F90", "unix PATH", "unix @ABSTRACT"."""
+    """The addresses of listening sockets of a process and its descendants, as "tcp 0100007F:1F90" or "unix PATH"."""
     owned: set[str] = set()
     with suppress(psutil.Error):
         parent = psutil.Process(pid)
@@ -101,7 +101,7 @@ def _listening(pid: int) -> set[str]:
 
 
 def _rows(pid: int, protocol: str, most_splits: int = -1) -> list[list[str]]:
-    """One of the kernel's tables as that process sees it, without its head; a path, the last column, has spaces."""
+    """The rows of a kernel socket table, as this process sees it. The last column, a path, may have spaces."""
     try:
         text = Path(f"/proc/{pid}/net/{protocol}").read_text(encoding="utf-8", errors="surrogateescape")
     except (FileNotFoundError, ProcessLookupError):

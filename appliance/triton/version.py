@@ -1,4 +1,4 @@
-"""Triton's version, the container release it belongs to, and what it lacks. It refuses nothing unless asked to."""
+"""Triton's version, its container release and the security fixes that it lacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TritonVersion:
         """Parse "2.51.0", "2.71.0dev" and the like.
 
         Raises:
-            MissingProgramError: there is no version in it.
+            MissingProgramError: the text has no version.
         """
         found = _VERSION.match(text.strip())
         if not found:
@@ -32,9 +32,9 @@ class TritonVersion:
 
     @property
     def release(self) -> str:
-        """The release of NVIDIA's container that carries it, such as "24.10"; empty if there is none that we know.
+        """The release of NVIDIA's container with this version, such as "24.10"; empty if unknown.
 
-        NVIDIA releases one minor version a month. The row breaks once: July 2025 was 2.59.1.
+        NVIDIA releases one minor version a month, with one exception: July 2025 was 2.59.1.
         """
         if (self.major, self.minor, self.patch) == (2, 59, 1):
             return "25.07"
@@ -52,7 +52,7 @@ _AFTER_JULY_2025 = TritonVersion(2, 60)
 
 PRODUCTION_MINIMUM = TritonVersion(2, 71)
 
-# Fixed in -> what. From NVIDIA's security bulletins; the list is not complete and need not be.
+# (fixed in version, in release, what), from NVIDIA's security bulletins; the list need not be complete.
 FIXES = (
     (TritonVersion(2, 59, 1), "25.07", "CVE-2025-23319, -23320, -23334: code execution through the Python backend"),
     (TritonVersion(2, 67), "26.03", "CVE-2026-24207 (9.8): authentication bypass"),
@@ -62,12 +62,12 @@ FIXES = (
 
 
 def missing_fixes(version: TritonVersion) -> tuple[str, ...]:
-    """The known security fixes that this version does not have, one line each."""
+    """The known security fixes that this version lacks, one line each."""
     return tuple(f"{what} (fixed in {release})" for fixed, release, what in FIXES if version < fixed)
 
 
 def warning(version: TritonVersion) -> str:
-    """One line that says why this version is unfit for production, or an empty string if it is fit."""
+    """One line that explains why this version is unfit for production; an empty string if it is fit."""
     if version >= PRODUCTION_MINIMUM:
         return ""
     release = f" (release {version.release})" if version.release else ""
@@ -78,10 +78,10 @@ def warning(version: TritonVersion) -> str:
 
 
 def check_production(version: TritonVersion) -> None:
-    """Accept a version that may serve in production.
+    """Check that a version may serve in production.
 
     Raises:
-        MissingProgramError: it is older than 26.07.
+        MissingProgramError: the version is older than 26.07.
     """
     if version < PRODUCTION_MINIMUM:
         raise MissingProgramError(

@@ -1,1 +1,1 @@
-"""Measures the engine on an NVIDIA GPU with random weights of the true shape: their values do not change the time."""
+"""Measures the engine on an NVIDIA GPU with random weights in real shapes: the values do not affect the time."""

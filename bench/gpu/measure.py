@@ -1,4 +1,4 @@
-"""Times a runner: decoding with some streams, and the prefill of a long prompt. It says nothing about quality."""
+"""Times a runner: decoding with several streams, and the prefill of a long prompt. It does not measure quality."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _WARM_UP = 3
 
 
 def decode_step_s(runner: Runner, streams: int, context: int, steps: int, tokens: int) -> float:
-    """Median seconds of a step that decodes `streams` tokens greedily, with `context` rows in each slot before it.
+    """Median seconds of a greedy decoding step with `streams` sequences of `context` rows each.
 
-    The rows are whatever the cache holds: their values do not change the time. Choosing the tokens is part of a step.
-    `tokens` are the tokenizer's.
+    The cache's rows are arbitrary: their values do not affect the time. The step includes choosing the tokens. `tokens`
+    is the number of the tokenizer's tokens.
     """
     states = [SamplerState(_request(), ()) for _ in range(streams)]
     following = [0] * streams
@@ -33,7 +33,7 @@ def decode_step_s(runner: Runner, streams: int, context: int, steps: int, tokens
 
 
 def prefill_s(runner: Runner, prompt: Sequence[int], chunk: int, repeats: int, tokens: int) -> float:
-    """Median seconds of computing a whole prompt in one slot, `chunk` tokens at a time, until its first token."""
+    """Median seconds from the start of a prompt to its first token, in one slot, with chunks of `chunk` tokens."""
     state = SamplerState(_request(), ())
     taken = []
     for _ in range(1 + repeats):

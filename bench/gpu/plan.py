@@ -1,4 +1,4 @@
-"""Builds TensorRT's plan of a graph with random weights, as `appliance tensorrt build` does, without a smoke test."""
+"""Builds the TensorRT plan of a random graph like `appliance tensorrt build`, but without a smoke test."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def build_plan(graph: Path, engines: Path, manifest: Manifest, gpu: Gpu, profile
     """Build and return the plan's folder.
 
     Args:
-        graph: the folder of the graph; a manifest is written beside it.
-        engines: where the plan goes.
-        manifest: of the graph, without its files.
-        gpu: the one to build for.
-        profile: shapes.
-        say: told what is noteworthy.
+        graph: the graph's folder; a manifest is written into it.
+        engines: folder for the plan.
+        manifest: the graph's manifest, without its files.
+        gpu: the GPU to build for.
+        profile: see Profile.
+        say: receives messages.
 
     Raises:
-        ApplianceError: see `ensure_plan`; or no target is like the GPU.
+        ApplianceError: see `ensure_plan`; or no target fits the GPU.
     """
     entries = tuple(file_entry(path) for path in sorted(graph.iterdir()))
     listed = dataclasses.replace(manifest, files=entries)
@@ -48,7 +48,7 @@ class _Watcher:
         self.note = say
 
     def advance(self, percent: int) -> None:
-        """Of no interest here."""
+        """Ignore the progress."""
 
 
 def _untried(_plan: Path, _artefact: Path, _manifest: Manifest) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""A checkpoint of any architecture whose weights are drawn when they are read: no file, no more than one in memory."""
+"""A checkpoint of any architecture with random weights. Each is generated when it is read, without a file or cache."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy.typing as npt
 from appliance.errors import UnsupportedError
 from export.architecture import Architecture, Layer, describe
 
-# Small enough that a deep stack of random layers stays within 16-bit floats.
+# Small enough that the values of many random layers stay within the range of 16-bit floats.
 _SPREAD = np.float32(0.02)
 
 
 class RandomCheckpoint:
-    """Weights by name, the same at every reading. See `export.checkpoint.Checkpoint`."""
+    """Random weights by name, equal at each reading. See `export.checkpoint.Checkpoint`."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Take a configuration in Hugging Face's form."""
+        """Take a configuration with Hugging Face's keys."""
         self.config = config
         self.files: Mapping[str, Path] = {}
         self.metadata: Mapping[str, Any] = {}

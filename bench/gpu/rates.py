@@ -1,4 +1,4 @@
-"""What the machine itself can do: bytes a second through its memory, and operations a second in a matrix product."""
+"""Measures the hardware's limits: memory bandwidth, and operations per second of a matrix product."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DTYPES = {"cpu": (TensorProto.FLOAT, np.float32), "cuda": (TensorProto.FLOAT16,
 
 @dataclass(frozen=True)
 class Rates:
-    """The roof.
+    """The limits of the hardware for a roofline model.
 
     Attributes:
-        bytes_per_s: read and written by an element-wise operator over a tensor far larger than any cache.
-        flops: of a square matrix product; a multiplication and an addition count as two.
+        bytes_per_s: bytes that an element-wise operator reads and writes, with a tensor far larger than any cache.
+        flops: operations of a square matrix product; a multiplication and an addition count as two.
     """
 
     bytes_per_s: float
@@ -30,12 +30,12 @@ class Rates:
 
 
 def measure_rates(device: str, *, elements: int, side: int) -> Rates:
-    """Measure both, the best of several runs each: a roof is what can be reached at all.
+    """Measure both; the best of several runs counts, because a limit is the best that can be reached.
 
     Args:
         device: "cpu" (32-bit floats) or "cuda" (16-bit floats).
-        elements: of the tensor that is read and written.
-        side: of the matrices.
+        elements: number of elements of the tensor for the bandwidth.
+        side: rows and columns of the matrices.
 
     Raises:
         MissingProgramError: ONNX Runtime was built without CUDA.

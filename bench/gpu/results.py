@@ -1,4 +1,4 @@
-"""What a run on a GPU found, and its tables as Markdown. Every number comes from a run."""
+"""The results of a run on a GPU, and their tables in Markdown. Every number comes from a run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Measured:
     """One model's shape with one preset.
 
     Attributes:
-        shape, preset: their names.
-        decode_s: seconds of a decoding step by number of streams.
-        step_bytes: weights and cache that such a step reads, by number of streams.
-        prefill_s: seconds of the long prompt.
-        prefill_flops: operations that its matrices take.
+        shape, preset: names of the shape and the preset.
+        decode_s: seconds of a decoding step, by number of streams.
+        step_bytes: bytes of weights and cache that the step reads, by number of streams.
+        prefill_s: seconds of the long prompt's prefill.
+        prefill_flops: operations of its matrix products.
         peer_tokens_per_s: transformers with a static cache and torch.compile, by number of streams; empty if absent.
         why_not: why figures are missing; empty if none are.
     """
@@ -34,13 +34,13 @@ class Measured:
 
 
 def page(machine: Mapping[str, str], rates: Rates, work: Mapping[str, int], measured: Sequence[Measured]) -> str:
-    """All of it as Markdown.
+    """All results in Markdown.
 
     Args:
         machine: name and value of each property, in order.
-        rates: the machine's own.
-        work: `context`, rows before each step; `prompt`, tokens of the long prompt; `steps`, timed.
-        measured: one a line.
+        rates: the hardware's limits.
+        work: `context`, rows before each step; `prompt`, tokens of the long prompt; `steps`, number of timed steps.
+        measured: one row each.
     """
     streams = sorted({number for each in measured for number in each.decode_s})
     head = ["shape, preset"]

@@ -1,4 +1,4 @@
-"""One run on a GPU: for each shape and preset a graph with random weights, the engine's runner on it, its times."""
+"""One run on a GPU: for each shape and preset, builds a graph with random weights and times the engine's runner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from export.model_shape import model_shape
 from export.pipeline import LOWERINGS
 from export.presets import PRESETS, REFERENCE, Preset
 
-# What a GPU computes.
+# The presets for GPUs.
 GPU_PRESETS = tuple(name for name, preset in PRESETS.items() if preset.runtime != ORT_CPU)
 _PEER = Path(__file__).resolve().parent.parent / "workers" / "transformers_static.py"
 _MATRIX = 2
@@ -41,16 +41,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed.
+    """The settings of the measurements.
 
     Attributes:
-        streams: how many sequences decode at once, one timing each.
+        streams: numbers of concurrently decoding sequences, with one timing each.
         context: rows in each slot before a step.
         prompt: tokens of the long prompt.
-        chunk: of them, computed in one launch.
-        steps: timed, of each kind.
-        peer_python: a Python with torch and transformers; None leaves the peer out.
-        peer_device, peer_dtype: what it computes with.
+        chunk: prompt tokens per prefill step.
+        steps: number of timed steps of each kind.
+        peer_python: a Python with torch and transformers; None omits the peer.
+        peer_device, peer_dtype: device and type of the peer.
     """
 
     streams: tuple[int, ...] = (1, 8, 64)
@@ -92,7 +92,7 @@ def full_run(shapes: Sequence[str], presets: Sequence[str], peer_python: str | N
 
 
 def quick_run(say: Say) -> str:
-    """Do the same with a tiny shape on the CPU; returns the page."""
+    """Run the same code with a tiny shape on the CPU; returns the page."""
     rates = measure_rates("cpu", elements=1 << 20, side=128)
     measured = measure("tiny", _QUICK_SHAPE, 1000, REFERENCE.name, _QUICK_WORK, None, say)
     return page(describe_machine(), rates, _told(_QUICK_WORK), [measured])
@@ -101,16 +101,16 @@ def quick_run(say: Say) -> str:
 def measure(
     name: str, config: Mapping[str, Any], tokens: int, preset: str, work: Work, found: Gpu | None, say: Say
 ) -> Measured:
-    """Measure one shape with one preset; what fails is told in the result.
+    """Measure one shape with one preset; after a failure, the result contains the reason.
 
     Args:
-        name: the shape's.
-        config: its configuration in Hugging Face's form.
-        tokens: of its tokenizer.
+        name: the shape's name.
+        config: its configuration with Hugging Face's keys.
+        tokens: number of the tokenizer's tokens.
         preset: the preset's name.
         work: see Work.
         found: the GPU; None on the CPU.
-        say: gets a line for each step.
+        say: receives one line for each step.
     """
     say(f"{name}, {preset}: building")
     checkpoint = RandomCheckpoint(config)
@@ -160,7 +160,7 @@ def _told(work: Work) -> Mapping[str, int]:
 
 
 def manifest_of(name: str, architecture: Architecture, preset: Preset, tokens: int) -> Manifest:
-    """What the runner must know; it is never written."""
+    """The manifest that the runner needs; it is never written."""
     shape = model_shape(architecture, tokens, preset.activations)
     return Manifest(
         name,
@@ -175,7 +175,7 @@ def manifest_of(name: str, architecture: Architecture, preset: Preset, tokens: i
 
 
 def _matrix_flops(checkpoint: RandomCheckpoint, architecture: Architecture, prompt: int) -> float:
-    """Two for each weight of the layers and each token, and what attention multiplies under the causal mask."""
+    """Two operations for each layer weight and token, plus the attention's products under the causal mask."""
     weights = sum(
         math.prod(checkpoint.shape(tensor))
         for tensor in checkpoint.names()

@@ -1,4 +1,4 @@
-"""Shapes of published models, as the configurations that their makers publish. Nothing of their weights is here."""
+"""Shapes of published models: the configurations that their makers publish, without weights."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "Qwen3-1.7B": _qwen3(2048, 6144, 28, 16),
     "Qwen3-4B": _qwen3(2560, 9728, 36, 32),
 }
-# Entries of the tokenizer that all of them share.
+# Number of tokens of the tokenizer that all of them share.
 TOKENS = 151_665

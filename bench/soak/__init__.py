@@ -1,1 +1,1 @@
-"""`python -m bench soak`: many clients on few slots, and whether each got its own answer or a clear refusal."""
+"""`python -m bench soak`: many clients on few slots; checks that each gets its own answer or a clear rejection."""

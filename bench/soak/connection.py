@@ -1,4 +1,4 @@
-"""One kept-alive HTTP/1.1 connection that the crowd's clients ask through. It follows nothing and retries nothing."""
+"""A persistent HTTP/1.1 connection of a client, without redirects and retries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class BrokenError(Exception):
 
 
 class Answer:
-    """An answer whose body is yet to be read, to its end.
+    """An answer whose body has not been read completely.
 
     Attributes:
         status: the HTTP status.
@@ -25,7 +25,7 @@ class Answer:
         self._left = int(self.headers.get("content-length", -1))
 
     async def piece(self) -> bytes:
-        """Return the next piece of the body, or nothing at its end.
+        """Return the next piece of the body, or an empty piece at its end.
 
         Raises:
             BrokenError: the connection ended.
@@ -40,7 +40,7 @@ class Answer:
             raise BrokenError(f"an answer broke off: {error}") from error
 
     async def rest(self) -> bytes:
-        """Return all that is left of the body; raises as `piece` does."""
+        """Return the rest of the body; raises as `piece` does."""
         body = b""
         while piece := await self.piece():
             body += piece
@@ -48,7 +48,7 @@ class Answer:
 
 
 class Connection:
-    """Opened by the first `ask`, and again after it was closed."""
+    """A connection that `ask` opens if it is not open."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -56,10 +56,10 @@ class Connection:
         self._closes = False
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
-        """Send a request and return its answer as soon as its head is there.
+        """Send a request and return its answer as soon as the answer's head has arrived.
 
         Raises:
-            BrokenError: nobody listens, or the connection ended.
+            BrokenError: no server listens, or the connection ended.
         """
         try:
             if self._closes:
@@ -77,7 +77,7 @@ class Connection:
             raise BrokenError(f"no answer came: {error}") from error
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None

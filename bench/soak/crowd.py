@@ -1,4 +1,4 @@
-"""The crowd: polite clients that ask their question again and again, and judge each answer. It starts no box."""
+"""The crowd: well-behaved clients that repeat their question and check each answer. It does not start the box."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.soak.tally import Fate, Tally
 
 _OK = 200
 _LEAVE_EVERY = 11
-# For one answer; whoever waits longer counts as lost.
+# Time limit for one answer; a request that takes longer counts as lost.
 _LIMIT_S = 300.0
 _PROBE_PAUSE_S = 0.1
 _PATH = "/v1/completions"
 
 
 class Crowd:
-    """Every client has one question, and asks until it is over; what is under way then is finished."""
+    """Each client has one question and repeats it until the time is over; running requests are then finished."""
 
     def __init__(self, host: str, port: int, questions: Sequence[Question], tally: Tally) -> None:
         self._address = (host, port)
@@ -33,10 +33,10 @@ class Crowd:
         self._alone: Mapping[str, str] = {}
 
     async def learn(self) -> None:
-        """Ask each question alone, as a measure for the answers in the crowd.
+        """Ask each question alone, to get the expected answers.
 
         Raises:
-            ValueError: the model does not give the marker back even then.
+            ValueError: the answer lacks the marker even without other clients.
         """
         alone = {}
         with closing(Connection(*self._address)) as connection:
@@ -50,11 +50,11 @@ class Crowd:
         self._alone = alone
 
     async def run(self, is_over: Callable[[], bool]) -> None:
-        """Ask until `is_over`, which is looked at before each question."""
+        """Ask until `is_over`, which is called before each question."""
         await asyncio.gather(*(self._client(question, is_over) for question in self._questions), self._probe(is_over))
 
     async def _client(self, question: Question, is_over: Callable[[], bool]) -> None:
-        # No secret: each client leaves, and waits, at times of its own.
+        # Random times, different for each client; not a secret.
         chance = random.Random(question.marker)  # noqa: S311
         count = chance.randrange(_LEAVE_EVERY)
         with closing(Connection(*self._address)) as connection:
@@ -70,7 +70,7 @@ class Crowd:
                 await asyncio.sleep(wait_s * chance.uniform(0.5, 1.0))
 
     async def _ask(self, connection: Connection, question: Question, count: int) -> tuple[Fate, float]:
-        """Ask once. Return what became of it, and seconds that the box wants to be left alone for."""
+        """Ask once. Return the request's fate, and the seconds that the box asks the client to wait."""
         leaves, stream = count % _LEAVE_EVERY == 0, count % 2 == 0
         began = time.perf_counter()
         answer = await connection.ask("POST", _PATH, _body(question, stream=stream or leaves))
@@ -103,7 +103,7 @@ class Crowd:
         return Fate.OWN
 
     async def _probe(self, is_over: Callable[[], bool]) -> None:
-        """Ask the cheapest call all the time: whoever is refused or waits must not keep others waiting."""
+        """Send the cheapest request repeatedly: rejected and waiting requests must not delay others."""
         with closing(Connection(*self._address)) as connection:
             while not is_over():
                 began = time.perf_counter()
@@ -127,7 +127,7 @@ def _streamed_text(stream: bytes) -> str:
     """The text of a stream.
 
     Raises:
-        BrokenError: it does not end as a stream does.
+        BrokenError: the stream is incomplete.
     """
     events = [line[len("data: ") :] for line in stream.decode().split("\n") if line.startswith("data: ")]
     if not events or events[-1] != "[DONE]":

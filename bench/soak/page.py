@@ -1,4 +1,4 @@
-"""Writes a soak as a Markdown table."""
+"""Writes the results of a soak as a Markdown table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.soak.tally import Fate, Memory, Soaked
 
 
 def page(soaked: Soaked) -> str:
-    """The table, and below it what must not be."""
+    """The table, followed by the faults."""
     tally = soaked.tally
     rows = [
         ["requests", str(tally.requests)],

@@ -1,4 +1,4 @@
-"""What the crowd asks: completions whose right answer holds a marker that no other question has."""
+"""The crowd's questions: completions whose correct answer contains a marker that is unique to the question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKER_TOKENS = 16
 
 @dataclass(frozen=True)
 class Question:
-    """A request's body without `stream`, and the marker that must come back."""
+    """A request's body without `stream`, and the marker that its answer must contain."""
 
     body: dict[str, Any]
     marker: str
@@ -26,7 +26,7 @@ def copying(model: str, count: int) -> list[Question]:
 
 
 def _copying(model: str, number: int) -> Question:
-    # A thousand and one is coprime to 9000: no code comes twice.
+    # 1001 is coprime to 9000: no code occurs twice.
     marker = f"{_WORDS[number % len(_WORDS)]}-{1000 + number * 1001 % 9000}"
     prompt = _NOTE * (number % 8) + _EXAMPLES + f"In: {marker}\nOut:"
     body = {"model": model, "prompt": prompt, "max_tokens": _MARKER_TOKENS, "temperature": 0, "stop": "\n"}
@@ -34,5 +34,5 @@ def _copying(model: str, number: int) -> Question:
 
 
 def others_in(text: str, question: Question, questions: Sequence[Question]) -> bool:
-    """Whether the text holds the marker of another question."""
+    """Whether the text contains the marker of another question."""
     return any(other.marker in text for other in questions if other.marker != question.marker)

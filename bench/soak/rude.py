@@ -1,4 +1,4 @@
-"""Clients without manners, beside the crowd: half a request, too large a body, an answer that nobody reads."""
+"""Misbehaving clients beside the crowd: incomplete requests, too large bodies, unread answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAUSE_S = 0.2
 
 
 class Rude:
-    """`halves` connections send half a request and wait, `readers` never read, and two senders send too much."""
+    """`halves` connections send half a request and wait, `readers` never read, and two clients send too much."""
 
     def __init__(self, host: str, port: int, model: str, tally: Tally, *, halves: int, readers: int) -> None:
         self._address = (host, port)
@@ -30,7 +30,7 @@ class Rude:
         self._halves, self._readers = halves, readers
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Run until cancelled."""
         halves = [f"{_HEAD}content-length: 100\r\n\r\n{{".encode(), _HEAD.encode(), b"POST /v1/comp"]
         everybody = [self._half(halves[number % len(halves)]) for number in range(self._halves)]
         everybody += [self._never_read() for _ in range(self._readers)]
@@ -40,7 +40,7 @@ class Rude:
         while True:
             async with self._connected() as (reader, writer):
                 writer.write(start)
-                # Answered or cut when the box has had enough of it.
+                # The box answers or closes the connection after its timeout.
                 self._note("half a request", await reader.read(_BEGINNING_BYTES))
             await asyncio.sleep(_PAUSE_S)
 
@@ -55,7 +55,8 @@ class Rude:
                     for _ in range(Settings.max_body_bytes // _PIECE_BYTES):
                         writer.write(b"%x\r\n" % _PIECE_BYTES + b" " * _PIECE_BYTES + b"\r\n")
                         await writer.drain()
-                    # The byte too many is the last: one that comes after the answer would have it thrown away.
+                    # Only the last byte exceeds the limit: if bytes were sent after the box's answer, the client
+                    # would lose the answer.
                     writer.write(b"1\r\n \r\n")
                 self._note(what, await reader.read(_BEGINNING_BYTES))
             await asyncio.sleep(_PAUSE_S)
@@ -74,7 +75,7 @@ class Rude:
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A connection for the block; that the box ends it is what these clients ask for, and no failure."""
+        """Yield a connection. If the box closes it, this is expected behaviour, not an error."""
         reader, writer = await asyncio.open_connection(*self._address)
         try:
             with contextlib.suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""One soak: starts a box, teaches the crowd what is right, lets it in, and watches the memory."""
+"""One soak: starts a box, gets the expected answers, runs the crowd, and measures the memory."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SAMPLE_S = 0.5
 
 @dataclass(frozen=True)
 class SoakOptions:
-    """How hard.
+    """The settings of the soak.
 
     Attributes:
-        clients: each has one question, and asks it again and again.
-        slots: of the engine.
-        queue: requests that may wait for a slot; fewer than clients, so that some are refused.
-        seconds: how long.
-        context_tokens: of each slot.
-        halves, readers: rude clients, see `Rude`.
+        clients: number of clients; each repeats one question.
+        slots: slots of the engine.
+        queue: requests that may wait for a slot; fewer than clients, so that some are rejected.
+        seconds: duration.
+        context_tokens: context of each slot.
+        halves, readers: misbehaving clients, see `Rude`.
     """
 
     clients: int = 100
@@ -51,17 +51,17 @@ def run_soak(
     say: Say,
     is_enough: Callable[[Tally], bool] = lambda _tally: True,
 ) -> Soaked:
-    """Serve the artefact and let the crowd in.
+    """Serve the artefact and run the crowd.
 
     Args:
-        artefact: what is served.
-        options: how hard.
-        ask: makes so many questions for a model.
-        say: is told what happens.
-        is_enough: it goes on beyond its seconds until this holds, on however slow a machine.
+        artefact: the artefact to serve.
+        options: the settings.
+        ask: creates this number of questions for a model.
+        say: receives messages.
+        is_enough: the soak continues after its duration until this is true, on however slow a machine.
 
     Raises:
-        ValueError: the model does not give the markers back even to one client alone.
+        ValueError: answers lack their markers even with one client alone.
         RuntimeError: the box did not start.
     """
     work = Work(slots=options.slots, context_tokens=options.context_tokens)
@@ -115,21 +115,21 @@ async def _soak(
 
 
 class _Scale:
-    """Weighs some processes again and again."""
+    """Measures the memory of some processes repeatedly."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
-        # How many requests had ended, and the weight then.
+        # (finished requests, resident bytes at that time).
         self._samples = [(0, total_bytes(pids))]
 
     async def watch(self, requests: Callable[[], int]) -> None:
-        """Weigh until cancelled; `requests` tells how many have ended."""
+        """Measure until cancelled; `requests` returns the number of finished requests."""
         while True:
             self._samples.append((requests(), total_bytes(self._pids)))
             await asyncio.sleep(_SAMPLE_S)
 
     def memory(self) -> Memory:
-        """What was found. Halves are of the requests: what warms up does so by work, not by time."""
+        """The result. The halves are halves of the requests: warming up depends on work, not on time."""
         half = self._samples[-1][0] / 2
         first = max(weight for requests, weight in self._samples if requests <= half)
         return Memory(

@@ -1,4 +1,4 @@
-"""What became of every request of a soak, and what it cost. Values only."""
+"""The results of all requests of a soak, and its memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Fate(enum.Enum):
 
 @dataclass
 class Tally:
-    """Counts as the clients report.
+    """The clients' results, counted while the soak runs.
 
     Attributes:
-        fates: of the crowd's requests.
-        other_than_alone: answers with their own marker, and yet not the text that the question gets alone.
-        refusals: how often each status came.
+        fates: results of the crowd's requests.
+        other_than_alone: answers with their own marker that differ from the question's answer without other clients.
+        refusals: number of rejections by status.
         first_s: seconds to the first piece of each answer.
-        beside_s: seconds that `/v1/models` took meanwhile.
-        broken: what was said about the first that broke off.
-        rude: what the clients without manners got: statuses, or "cut".
+        beside_s: seconds of each `/v1/models` request meanwhile.
+        broken: description of the first interrupted answer.
+        rude: results of the misbehaving clients: statuses, or "cut".
     """
 
     fates: Counter[Fate] = field(default_factory=Counter)
@@ -42,13 +42,13 @@ class Tally:
 
     @property
     def requests(self) -> int:
-        """All of the crowd's."""
+        """Number of the crowd's requests."""
         return self.fates.total()
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes of some processes together: before the crowd, and the most in each half of its requests."""
+    """Total resident bytes of some processes: before the crowd, and the maximum in each half of its requests."""
 
     before: int
     first_half: int
@@ -56,18 +56,18 @@ class Memory:
 
     @property
     def grew(self) -> int:
-        """How much the second half needed beyond the first: what leaks shows here, what warms up does not."""
+        """Growth from the first half to the second: a leak appears here, but warming up does not."""
         return self.second_half - self.first_half
 
 
 @dataclass(frozen=True)
 class Soaked:
-    """One soak.
+    """The results of one soak.
 
     Attributes:
-        clients, slots, queue, seconds: what was asked for.
-        tally: what became of the requests.
-        gateway, box: memory of the gateway, and of all processes of the box with it.
+        clients, slots, queue, seconds: the settings.
+        tally: the results of the requests.
+        gateway, box: memory of the gateway, and of all processes of the box including the gateway.
     """
 
     clients: int
@@ -78,11 +78,11 @@ class Soaked:
     gateway: Memory
     box: Memory
 
-    # More than this is not noise of the allocator.
+    # Growth above this is not noise of the allocator.
     MOST_GROWTH_BYTES = 32 << 20
 
     def faults(self) -> list[str]:
-        """What must not be, as sentences; empty when all is well."""
+        """Descriptions of the faults; empty if there are none."""
         fates = self.tally.fates
         found = [
             f"{fates[fate]} requests: {fate.value}" for fate in (Fate.CROSSED, Fate.UNMARKED, Fate.LOST) if fates[fate]

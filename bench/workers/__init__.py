@@ -1,5 +1,5 @@
-"""One module an engine, run by its own interpreter: an assignment on standard input, a JSON line on standard output.
+"""One module per engine, run by its own interpreter: assignment on standard input, JSON line on standard output.
 
-Workers of peers import only the standard library, numpy and their engine; `bench.assignment` and the files here
-allow that.
+Workers of peers import only the standard library, numpy and their engine. `bench.assignment` and the files in this
+folder need no more.
 """

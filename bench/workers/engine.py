@@ -1,4 +1,4 @@
-"""The bare engine in this process: no Triton, no gateway. Run by our own interpreter."""
+"""The engine alone in this process, without Triton and gateway. Run by our own interpreter."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EngineSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> int:
-        """The weights, and the rows of the cache that were ever written."""
+        """The weights, and all cache rows that were written at least once."""
         return self._weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
@@ -86,7 +86,7 @@ class EngineSubject:
         return waits
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The engine gives no logits; the artefact's own report has its quality."""
+        """Not supported: the engine returns no logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class EngineSubject:
 
 
 class _Stream:
-    """Collects one request's events; `put` runs on the engine's thread and returns at once."""
+    """Collects one request's events; `put` runs on the engine's thread and returns immediately."""
 
     def __init__(self) -> None:
         self._asked = time.perf_counter()

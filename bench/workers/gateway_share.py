@@ -1,6 +1,6 @@
-"""What the gateway itself takes: the same completions through it and past it, in turn, and its cheapest call.
+"""Measures the gateway's overhead: the same completions with and without it, in turn, and its cheapest request.
 
-Past it means Triton's own gRPC with the messages that the gateway sends, whose answers are counted and not decoded.
+Without the gateway, the client sends the gateway's messages to Triton's gRPC, and counts the answers without decoding.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Complete = Callable[[Sequence[int], int], Awaitable[Timeline]]
 
 _TIMEOUT_S = 600.0
 _CONNECTIONS = 4
-# Some tenths of a second at the rates that are expected.
+# Enough calls for some tenths of a second at the expected rates.
 _CHEAP_CALLS = 2000
 _CHEAP_CALLS_QUICK = 40
-# Of each first token: it takes milliseconds, and the difference is a part of them.
+# More repeats of each TTFT: it takes milliseconds, and the difference is a part of them.
 _REPEATS_FACTOR = 4
 
 
@@ -64,7 +64,7 @@ async def gateway_figures(client: Client, triton: TritonChannel, assignment: Ass
 
 
 def _lost(through: float, past: float) -> float:
-    """The share of a rate past the gateway that is gone through it."""
+    """The share of a rate that is lost with the gateway."""
     return 1 - through / past
 
 

@@ -1,6 +1,6 @@
-"""A streaming client of `/v1/completions` that costs little: it shares the cores with what it measures.
+"""A streaming client of `/v1/completions` with little overhead: it shares the cores with the measured engine.
 
-It counts events and parses only the one that holds the usage.
+It counts events and parses only the event with the usage.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _USAGE = b'"usage":{'
 
 @dataclass(frozen=True)
 class Client:
-    """Where to ask, and for which model."""
+    """The gateway's address and the model."""
 
     host: str
     port: int
     model: str
 
     async def is_ready(self) -> bool:
-        """Whether the gateway says that it can answer."""
+        """Whether the gateway reports that it is ready."""
         try:
             reader, writer = await asyncio.open_connection(self.host, self.port)
         except OSError:
@@ -40,7 +40,7 @@ class Client:
             writer.transport.abort()
 
     async def models_per_s(self, calls: int, connections: int) -> float:
-        """Ask for `/v1/models` so often, one after another on each connection; returns requests a second.
+        """Send `calls` requests for `/v1/models`, sequentially on each connection; returns requests/s.
 
         Raises:
             RuntimeError: an answer is an error.
@@ -65,7 +65,7 @@ class Client:
         """Stream one greedy completion; `first` is set with its first token.
 
         Raises:
-            RuntimeError: the answer is an error, or broke off.
+            RuntimeError: the answer is an error, or was interrupted.
         """
         body = json.dumps(
             {
@@ -104,7 +104,7 @@ async def _read_answer(reader: asyncio.StreamReader, asked: float, first: asynci
             if _USAGE in line:
                 tokens = json.loads(line[len(b"data: ") :])["usage"]["completion_tokens"]
             elif not arrivals or b'"finish_reason":null' in line:
-                # A completion that is no whole character has no piece before the end.
+                # A completion without a complete character has no piece before the end.
                 arrivals.append(now)
                 if first is not None:
                     first.set()

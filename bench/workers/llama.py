@@ -1,4 +1,4 @@
-"""llama.cpp through its C API, the way its server drives it: one batch a step. Run by the peers' interpreter."""
+"""llama.cpp through its C API, used like its server: one batch per step. Run by the peers' interpreter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.workers.timeline import Timeline
 
 _BATCH_TOKENS = 2048
 
-# (token id, position, sequence, whether its logits are wanted)
+# (token id, position, sequence, whether its logits are needed)
 Item = tuple[int, int, int, bool]
 
 
@@ -64,10 +64,10 @@ class LlamaSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> None:
-        """Not known."""
+        """Unknown."""
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
-        """One prefill after another, then a step for all at a time."""
+        """Prefill the prompts one after another, then decode all sequences together in each step."""
         llama_cpp.llama_memory_clear(self._memory, False)
         asked = time.perf_counter()
         timelines: list[Timeline] = []
@@ -89,7 +89,7 @@ class LlamaSubject:
         tokens: int,  # noqa: ARG002 - here the streams end with the last newcomer
         newcomers: Sequence[Sequence[int]],
     ) -> list[float]:
-        """Each newcomer comes at a random moment of a step, and its prompt goes into the next step's batch."""
+        """Each newcomer arrives at a random time of a step, and the next step's batch includes its prompt."""
         llama_cpp.llama_memory_clear(self._memory, False)
         following = [self._prefill(sequence, prompt) for sequence, prompt in enumerate(prompts)]
         lengths = [len(prompt) for prompt in prompts]
@@ -115,7 +115,7 @@ class LlamaSubject:
         llama_cpp.llama_model_free(self._model)
 
     def _prefill(self, sequence: int, prompt: Sequence[int]) -> int:
-        """Compute a prompt, in pieces of at most a batch; returns the token that follows."""
+        """Compute a prompt in pieces of at most one batch; returns the next token."""
         last = len(prompt) - 1
         items = [(token, position, sequence, position == last) for position, token in enumerate(prompt)]
         for first in range(0, len(items), _BATCH_TOKENS):
@@ -123,7 +123,7 @@ class LlamaSubject:
         return self._likeliest(last % _BATCH_TOKENS)
 
     def _step(self, tokens: Sequence[int], lengths: list[int], newcomer: Sequence[int] = ()) -> list[int]:
-        """Decode one token of every sequence, and a newcomer's prompt with them; returns the sequences' next tokens."""
+        """Decode one token of every sequence, together with a newcomer's prompt; returns the sequences' next tokens."""
         items: list[Item] = [
             (token, length, sequence, True)
             for sequence, (token, length) in enumerate(zip(tokens, lengths, strict=True))

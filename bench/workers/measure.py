@@ -1,4 +1,4 @@
-"""Times one engine once: every figure of an assignment's work, by name. It compares with nothing."""
+"""Measures all figures of an assignment's work once, for one engine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _WARM_UP_TOKENS = 4
 def measure(subject: Subject, assignment: Assignment) -> Figures:
     """Return the figures.
 
-    `start_s`, `ttft_idle_s`, `ttft_busy_s`: seconds. `prefill_<n>`: prompt tokens a second until the first token of
-    a prompt of n tokens, `ttft_<n>` the same in seconds. `decode_<n>`: tokens a second of n streams together.
-    `peak_bytes`: see `peak_bytes`; `own_bytes`: the most memory beyond weights and cache that
-    was left resident by any of the measurements.
+    `start_s`, `ttft_idle_s`, `ttft_busy_s`: seconds. `prefill_<n>`: prompt tokens/s until the first token, for a prompt
+    of n tokens; `ttft_<n>`: the same time in seconds. `decode_<n>`: total tokens/s of n streams. `peak_bytes`: see
+    `peak_bytes`. `own_bytes`: maximum of the resident memory besides weights and cache, read after each measurement.
     """
     work = assignment.work
     prompts = Prompts(assignment.corpus, assignment.seed)
@@ -32,7 +31,7 @@ def measure(subject: Subject, assignment: Assignment) -> Figures:
     spawned_at = assignment.spawned_at if subject.spawned_at is None else subject.spawned_at
     figures["start_s"] = time.monotonic() - spawned_at
     gauge.read()
-    # The first run of a shape allocates and, in some engines, compiles: it is no figure.
+    # The first run of a shape allocates and, in some engines, compiles: it is not measured.
     subject.complete([prompts.take(min(work.prefill_tokens))], _WARM_UP_TOKENS)
     figures["ttft_idle_s"] = _first_token(subject, prompts, work.short_tokens, work.repeats)
     for length in work.prefill_tokens:
@@ -62,7 +61,7 @@ def _first_token(subject: Subject, prompts: Prompts, length: int, repeats: int) 
 
 
 class _Gauge:
-    """The high water of memory, read after each measurement so that what is in the cache then is known too."""
+    """The peak of memory, read after each measurement together with the size of the cache at that time."""
 
     def __init__(self, subject: Subject) -> None:
         self.peak = 0
@@ -73,7 +72,7 @@ class _Gauge:
         pids = self._subject.processes
         self.peak = max(self.peak, total_peak_bytes(pids))
         reset_peaks(pids)
-        # Both now: rows of the cache that were given back meanwhile were in the peak.
+        # Both values are current: the peak would include cache rows that were freed meanwhile.
         held = self._subject.held_bytes()
         if held is not None:
             self.own = max(self.own or 0, total_bytes(pids) - held)

@@ -1,4 +1,4 @@
-"""The resident memory of several processes together; pages that they share count in each."""
+"""The total resident memory of several processes; shared pages count in each process."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _RESET_PEAK = "5"
 
 
 def total_bytes(pids: Sequence[int]) -> int:
-    """What is resident now. A process that is gone counts 0."""
+    """Resident memory now. A process that has ended counts 0."""
     return sum(resident_bytes(pid) for pid in pids)
 
 
 def total_peak_bytes(pids: Sequence[int]) -> int:
-    """The sum of the processes' high waters since the last reset. A process that is gone counts 0."""
+    """The sum of the processes' peaks since the last reset. A process that has ended counts 0."""
     return sum(peak_bytes(pid) for pid in pids)
 
 
 def reset_peaks(pids: Sequence[int]) -> None:
-    """Begin the processes' high waters anew."""
+    """Reset the processes' peaks."""
     for pid in pids:
         with suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK, encoding="ascii")

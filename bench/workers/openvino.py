@@ -52,7 +52,7 @@ class OpenVinoSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> None:
-        """Not known."""
+        """Unknown."""
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
         """See `Subject`."""
@@ -63,7 +63,7 @@ class OpenVinoSubject:
         return [stream.timeline for stream in streams]
 
     def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
-        """Each newcomer comes at a random moment of a step."""
+        """Each newcomer arrives at a random time of a step."""
         streams = [_Stream(self._add(prompt, tokens), time.perf_counter()) for prompt in prompts]
         while not all(stream.timeline for stream in streams):
             self._step(streams)
@@ -94,7 +94,7 @@ class OpenVinoSubject:
         return logits
 
     def close(self) -> None:
-        """Nothing to free before the process ends."""
+        """Do nothing: all is freed when the process ends."""
 
     def _add(self, prompt: Sequence[int], tokens: int) -> Any:
         settings = openvino_genai.GenerationConfig()
@@ -113,7 +113,7 @@ class OpenVinoSubject:
 
 
 class _Stream:
-    """One request's tokens as they become readable."""
+    """One request's tokens, as they can be read."""
 
     def __init__(self, handle: Any, asked: float) -> None:
         self.handle = handle
@@ -121,7 +121,7 @@ class _Stream:
         self._asked = asked
 
     def read(self) -> None:
-        """Take what the last step brought."""
+        """Read the tokens of the last step."""
         while self.handle.can_read():
             count = sum(len(output.generated_ids) for output in self.handle.read().values())
             self.timeline.append((time.perf_counter() - self._asked, count))

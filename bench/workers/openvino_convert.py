@@ -1,6 +1,6 @@
-"""Makes an OpenVINO model of a float GGUF file and compresses its weights with NNCF. Run by the peers' interpreter.
+"""Converts a float GGUF file to an OpenVINO model and compresses it with NNCF. Run by the peers' interpreter.
 
-`python -m bench.workers.openvino_convert FLOAT.gguf FOLDER int8|int4`. The folder holds what the pipeline loads.
+`python -m bench.workers.openvino_convert FLOAT.gguf FOLDER int8|int4`. FOLDER gets the files that the pipeline loads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MODES = {
 
 
 def convert(gguf: Path, folder: Path, mode: str) -> None:
-    """Write the model. The pipeline saves its float form beside the GGUF file, where it is read from and removed."""
+    """Write the model. The pipeline saves its float model beside the GGUF file; it is read there and then deleted."""
     openvino_genai.LLMPipeline(str(gguf), "CPU", enable_save_ov_model=True)
     beside = gguf.parent
     model = nncf.compress_weights(openvino.Core().read_model(beside / IR), **_MODES[mode])

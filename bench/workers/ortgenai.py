@@ -1,4 +1,4 @@
-"""ONNX Runtime GenAI; on the CPU all sequences of a batch begin together. Run by the peers' interpreter."""
+"""ONNX Runtime GenAI; on the CPU, all sequences of a batch start together. Run by the peers' interpreter."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class OrtGenAiSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> None:
-        """Not known."""
+        """Unknown."""
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
-        """See `Subject`; the prompts are of one length."""
+        """See `Subject`; all prompts have the same length."""
         generator = self._generator(len(prompts), len(prompts[0]) + tokens)
         asked = time.perf_counter()
         generator.append_tokens(np.array(prompts, np.int32))
@@ -55,11 +55,11 @@ class OrtGenAiSubject:
         return [timeline for _ in prompts]
 
     def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
-        """A running batch takes nobody in."""
+        """Not supported: a running batch accepts no sequences."""
         raise NotImplementedError
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Token by token: the graph gives the last one's logits alone."""
+        """Run token by token: the graph returns only the last token's logits."""
         generator = self._generator(1, len(ids) + 1)
         rows = []
         for token in ids:
@@ -68,11 +68,11 @@ class OrtGenAiSubject:
         return np.stack(rows)
 
     def close(self) -> None:
-        """Nothing to free before the process ends."""
+        """Do nothing: all is freed when the process ends."""
 
     def _generator(self, sequences: int, length: int) -> Any:
         parameters = og.GeneratorParams(self._model)
-        # The least length keeps an end token from ending the completion.
+        # The minimum length prevents an end token from ending the completion.
         parameters.set_search_options(
             batch_size=sequences, max_length=length, min_length=length, do_sample=False
         )  # fmt: skip

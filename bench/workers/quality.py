@@ -1,6 +1,6 @@
-"""How far an engine's next-token distributions are from the reference that the export keeps, by the export's own rule.
+"""Compares an engine's next-token distributions with the export's reference, by the same method as the export.
 
-Every text is read once from its beginning; every position that has a next token counts.
+Every text is read once from its beginning; every position with a next token counts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def compare(subject: Subject, texts: Sequence[Sequence[int]], reference: Path) -
     """Return `mean_kl` (nats a token), `top1_agreement` (0 to 1) and `positions` over all texts.
 
     Args:
-        subject: gives the logits.
+        subject: the engine, which computes the logits.
         texts: token ids of each text.
-        reference: holds `log_probabilities.npy`, float16 [positions, tokens], and `best.npy`, int32 [positions].
+        reference: contains `log_probabilities.npy`, float16 [positions, tokens], and `best.npy`, int32 [positions].
 
     Raises:
-        ValueError: the reference is of other texts.
+        ValueError: the reference was made from other texts.
     """
     kept = np.load(reference / "log_probabilities.npy", mmap_mode="r")
     best = np.load(reference / "best.npy")
@@ -48,7 +48,7 @@ def compare(subject: Subject, texts: Sequence[Sequence[int]], reference: Path) -
 
 
 def kl(expected: Floats, got: Floats) -> NDArray[np.float64]:
-    """KL(expected || got) in nats, one a row; both are logits or log-probabilities [rows, tokens]."""
+    """KL(expected || got) in nats for each row; both are logits or log-probabilities [rows, tokens]."""
     expected, got = _log_softmax(expected), _log_softmax(got)
     divergence: NDArray[np.float64] = (np.exp(expected) * (expected - got)).sum(axis=1, dtype=np.float64)
     return divergence

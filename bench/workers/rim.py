@@ -1,4 +1,4 @@
-"""A worker's border with its parent: the assignment comes on standard input, the result goes to standard output."""
+"""The interface of a worker: reads the assignment from standard input and writes the result to standard output."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AnySubject = TypeVar("AnySubject", bound=Subject)
 def work(
     load: Callable[[Assignment], AnySubject], further: Callable[[AnySubject, Assignment], Figures] | None = None
 ) -> None:
-    """Load the engine, do what the assignment says, write the result; `further` measures what no other engine has."""
-    # Native libraries write to descriptor 1 as they like: their lines go to the log, the result to the real one.
+    """Load the engine, run the assignment, write the result; `further` measures figures that only this engine has."""
+    # Native libraries may write to descriptor 1: it now points to the log, and the result goes to the real output.
     answer = os.dup(1)
     os.dup2(2, 1)
     assignment = Assignment.from_text(sys.stdin.read())

@@ -1,4 +1,4 @@
-"""What every engine offers to the measurements: complete prompts at the same time, and say when tokens came."""
+"""The interface of all engines: complete prompts concurrently, and report when each token arrived."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from bench.workers.timeline import Timeline
 
 
 class Subject(Protocol):
-    """An engine with a model loaded. Decoding is greedy and does not end before the tokens asked for are there."""
+    """An engine with a loaded model. Decoding is greedy and ends only after the requested number of tokens."""
 
     @property
     def takes_newcomers(self) -> bool:
-        """Whether a sequence can join others that decode: what `join` needs."""
+        """Whether a sequence can join decoding sequences, which `join` needs."""
         ...
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Names and versions of the libraries that do the work."""
+        """Names and versions of the engine's libraries."""
         ...
 
     @property
     def processes(self) -> Sequence[int]:
-        """Ids of the processes whose memory counts."""
+        """Ids of the processes whose memory is measured."""
         ...
 
     @property
     def spawned_at(self) -> float | None:
-        """`time.monotonic()` when the engine's own process was started; None: the worker is that process."""
+        """`time.monotonic()` when the engine's process was started; None: the worker itself is that process."""
         ...
 
     def held_bytes(self) -> int | None:
-        """Memory in weights and cache now; None if it is not known."""
+        """Current bytes of weights and cache; None if unknown."""
         ...
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
-        """Complete the prompts at the same time, `tokens` tokens each."""
+        """Complete the prompts concurrently, with `tokens` tokens each."""
         ...
 
     def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
-        """Complete `prompts`; once all decode, bring the newcomers in, one after another.
+        """Complete `prompts`; when all of them decode, add the newcomers one after another.
 
         Returns each newcomer's seconds to its first token.
         """
@@ -54,5 +54,5 @@ class Subject(Protocol):
         ...
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all resources."""
         ...

@@ -1,17 +1,17 @@
-"""When each token of a completion arrived, and what rates follow from that. Arithmetic only."""
+"""The arrival times of a completion's tokens, and the rates computed from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# (seconds since the completions were asked for, tokens that arrived then), in order.
+# (seconds since the completions were requested, number of tokens that arrived), in order.
 Timeline = list[tuple[float, float]]
 
 
 def steady_rate(timelines: Sequence[Timeline]) -> float | None:
-    """Tokens a second while all streams decode: after the last one's first token, up to the first one's last token.
+    """Tokens/s while all streams decode: from the latest first token to the earliest last token.
 
-    So no prefill is in it, and no step with fewer streams. None if there is no such time.
+    This excludes prefills and steps with fewer streams. None if there is no such time.
     """
     begin = max(timeline[0][0] for timeline in timelines)
     end = min(timeline[-1][0] for timeline in timelines)
@@ -27,5 +27,5 @@ def first_token_s(timeline: Timeline) -> float:
 
 
 def spread_tokens(arrivals: Sequence[float], tokens: int) -> Timeline:
-    """A timeline from arrivals that do not say how many tokens each brought: every one counts the same."""
+    """A timeline from arrivals without token counts: all arrivals get the same share of the tokens."""
     return [(at, tokens / len(arrivals)) for at in arrivals]

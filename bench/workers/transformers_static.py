@@ -1,6 +1,6 @@
 """Decodes with transformers, a static cache and torch.compile, and prints tokens/s as JSON. It imports nothing of ours.
 
-It runs in whatever Python has torch with CUDA; its argument is what `main` takes, as JSON.
+It runs in any Python that has torch with CUDA. The argument is that of `main`, as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import transformers
 
 
 def main(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Measure.
+    """Measure the throughput of decoding.
 
     Args:
         wanted: `config`, a model's config.json; `streams`, batch sizes; `context`, rows in the cache before the first

@@ -34,7 +34,7 @@ from bench.workers.timeline import Timeline
 _START_S = 120.0
 _STOP_S = 60.0
 _POLL_S = 0.01
-# The configuration takes no less; a real model's is beyond it.
+# The minimum that the configuration accepts; a real model's cache is larger.
 _LEAST_CACHE_BYTES = 1 << 20
 _ADDRESSES = ("http_address", "grpc_address", "metrics_address")
 _Result = TypeVar("_Result")
@@ -46,7 +46,7 @@ class WholePathSubject:
     takes_newcomers = True
 
     def __init__(self, assignment: Assignment, **serve: int) -> None:
-        """Start the box; `serve` are further keys of its configuration's section."""
+        """Start the box; `serve` are additional keys of the section [serve] of its configuration."""
         self._loop = asyncio.new_event_loop()
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-")
         manifest = read_manifest(Path(assignment.model))
@@ -81,7 +81,7 @@ class WholePathSubject:
         return [parent.pid, *(child.pid for child in parent.children(recursive=True))]
 
     def held_bytes(self) -> None:
-        """Not known from here."""
+        """Unknown in this process."""
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
         """See `Subject`."""
@@ -92,7 +92,7 @@ class WholePathSubject:
         return self._run(together())
 
     def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
-        """See `Subject`; the streams end by hanging up."""
+        """See `Subject`; the client ends the streams by closing the connections."""
 
         async def joined() -> list[float]:
             firsts = [asyncio.Event() for _ in prompts]
@@ -111,11 +111,11 @@ class WholePathSubject:
         return self._run(joined())
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The path changes no logits; the artefact's own report has its quality."""
+        """Not supported: the path does not change logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
     def gateway_figures(self, assignment: Assignment) -> Figures:
-        """What the gateway itself takes; see `gateway_share`."""
+        """The gateway's overhead; see `gateway_share`."""
 
         async def measured() -> Figures:
             triton = TritonChannel(self._layout.triton_sockets)
@@ -143,7 +143,7 @@ class WholePathSubject:
         return self._loop.run_until_complete(what)
 
     async def _serving(self) -> UpState:
-        """The box's state, once it serves."""
+        """Wait until the box serves; returns its state."""
         async for _ in self._polls():
             found = state.read(self._layout.run)
             if found is not None and found.phase is Phase.SERVING:
@@ -151,13 +151,13 @@ class WholePathSubject:
         raise RuntimeError("the box did not start in time")
 
     async def _ready(self) -> None:
-        """Return when the gateway takes requests."""
+        """Wait until the gateway accepts requests."""
         async for _ in self._polls():
             if await self.client.is_ready():
                 return
 
     async def _polls(self) -> AsyncIterator[None]:
-        """Come round again and again while the box may still start."""
+        """Yield repeatedly while the box may still start."""
         until = time.monotonic() + _START_S
         while self._up.poll() is None and time.monotonic() < until:
             yield
@@ -167,7 +167,7 @@ class WholePathSubject:
 
 
 def _prepare(layout: Layout, assignment: Assignment, manifest: Manifest, serve: Mapping[str, int]) -> None:
-    """Make a root of its own that holds nothing but the configuration and a way to the artefact."""
+    """Create a separate root that contains only the configuration and a link to the artefact."""
     artefact = layout.plain_artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
     artefact.symlink_to(Path(assignment.model).resolve(), target_is_directory=True)

@@ -1,4 +1,4 @@
-"""What a model computes, as frozen data: one description an architecture, read by every lowering. It knows no graph."""
+"""Describes what a model computes, as frozen dataclasses that all lowerings read, independent of any graph."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,13 +17,14 @@ READERS: Mapping[str, Callable[[Mapping[str, Any]], Architecture]] = {
 
 
 def describe(config: Mapping[str, Any]) -> Architecture:
-    """Read a checkpoint's configuration into a description.
+    """Convert a checkpoint's configuration to a description.
 
     Args:
         config: the keys of a Hugging Face config.json.
 
     Raises:
-        UnsupportedError: an unknown architecture, an unknown key, or a known key with a value that no lowering honours.
+        UnsupportedError: an unknown architecture, an unknown key, or a key with a value that the lowerings do not
+            support.
     """
     model_type = config.get("model_type")
     reader = READERS.get(str(model_type))

@@ -1,4 +1,4 @@
-"""Strict reading of a Hugging Face configuration: every key is either used, known to be harmless, or refused."""
+"""Strict reading of a Hugging Face configuration: every key is used or known to be harmless, else it is an error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HARMLESS = frozenset(
         "use_cache",
     }
 )
-# The greatest of each that is read, far above every published model of the kinds that are known.
+# The maximum of each value, far above every published model of the supported architectures.
 _MOST: Mapping[str, int] = {
     "head_dim": 1 << 10,
     "hidden_size": 1 << 17,
@@ -42,17 +42,17 @@ _RANGES: Mapping[str, tuple[float, float]] = {"rms_norm_eps": (1e-30, 1.0), "rop
 
 
 class Configuration:
-    """Reads keys and remembers which; `finish` refuses what nobody asked for."""
+    """Reads keys and records which were read; `finish` raises an error for unread keys."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
         self._read: set[str] = set()
 
     def positive(self, key: str, default: int | None = None) -> int:
-        """Return a positive whole number, one that a model of this program's kinds can have.
+        """Return a positive integer within the bounds of the supported models.
 
         Raises:
-            UnsupportedError: absent without a default, or not such a number.
+            UnsupportedError: the key is missing and has no default, or is not such a number.
         """
         try:
             return whole(self._take(key, default), least=1, most=_MOST[key])
@@ -63,7 +63,7 @@ class Configuration:
         """Return a positive number.
 
         Raises:
-            UnsupportedError: absent, or not a number within the bounds of its kind.
+            UnsupportedError: the key is missing, or is not a number within its bounds.
         """
         least, most = _RANGES[key]
         try:
@@ -75,7 +75,7 @@ class Configuration:
         """Return a boolean.
 
         Raises:
-            UnsupportedError: present and not a boolean.
+            UnsupportedError: the value is not a boolean.
         """
         value = self._take(key, default)
         if not isinstance(value, bool):
@@ -83,10 +83,10 @@ class Configuration:
         return value
 
     def require(self, key: str, *allowed: Any) -> None:
-        """Accept `key` only with one of the values that every lowering honours; absent is accepted.
+        """Check that `key` has one of the values that every lowering supports; it may be missing.
 
         Raises:
-            UnsupportedError: another value.
+            UnsupportedError: the key has another value.
         """
         value = self._take(key, allowed[0])
         if value not in allowed:
@@ -96,10 +96,10 @@ class Configuration:
             )
 
     def rope_theta(self) -> float:
-        """Return the rotary base from `rope_theta` or, as transformers 5 writes it, `rope_parameters`.
+        """Return the rotary base from `rope_theta` or, as transformers 5 writes it, from `rope_parameters`.
 
         Raises:
-            UnsupportedError: a scaled form (YaRN and others), or the two places disagree.
+            UnsupportedError: the base is scaled (YaRN and others), or the two keys disagree.
         """
         parameters = self._take("rope_parameters", None) or {}
         if not isinstance(parameters, Mapping):
@@ -118,10 +118,10 @@ class Configuration:
         return Configuration({"rope_theta": theta}).number("rope_theta")
 
     def finish(self) -> None:
-        """Refuse every key that was neither read nor known to be harmless.
+        """Check that every key was read or is known to be harmless.
 
         Raises:
-            UnsupportedError: names the unknown keys.
+            UnsupportedError: there are other keys; the message names them.
         """
         unknown = sorted(set(self._config) - self._read - HARMLESS)
         if unknown:

@@ -1,4 +1,4 @@
-"""The frozen description of a decoder-only transformer, its tensors named as Hugging Face checkpoints name them."""
+"""The frozen description of a decoder-only transformer, with the tensor names of Hugging Face checkpoints."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from appliance.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class Attention:
-    """Grouped-query self-attention with rotary positions (the half-split, "neox" form).
+    """Grouped-query self-attention with rotary positions (half-split, "neox" style).
 
     Attributes:
         heads: query heads.
         kv_heads: key and value heads; divides `heads`.
-        head_dim: elements a head, read from the configuration, never derived from hidden/heads where the two differ.
+        head_dim: elements per head, read from the configuration: it may differ from hidden / heads.
         qkv_bias: query, key and value projections add a bias (Qwen2 and 2.5).
-        qk_norm: RMSNorm over each head of query and key before the rotation (Qwen3).
+        qk_norm: apply RMSNorm to each head of query and key before the rotation (Qwen3).
         rope_theta: base of the rotary frequencies.
     """
 
@@ -51,7 +51,7 @@ class Layer:
     """One pre-norm decoder layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
     Attributes:
-        prefix: what the names of its tensors begin with, for example "model.layers.0".
+        prefix: prefix of its tensors' names, for example "model.layers.0".
         attention: see Attention.
         feed_forward: see FeedForward.
     """
@@ -61,7 +61,7 @@ class Layer:
     feed_forward: FeedForward
 
     def tensors(self, hidden: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield the name below the prefix and the shape of each of its tensors, in a residual stream so wide."""
+        """Yield the name below the prefix and the shape of each of its tensors, for a residual stream of this width."""
         attention, inner = self.attention, self.feed_forward.inner
         yield "input_layernorm.weight", (hidden,)
         for part, width in (("q", attention.query_width), ("k", attention.kv_width), ("v", attention.kv_width)):
@@ -87,9 +87,9 @@ class Architecture:
         hidden: width of the residual stream.
         vocabulary: rows of the embedding, which may exceed the tokenizer's entries.
         context_tokens: longest sequence the model was trained for.
-        norm_epsilon: added under the root in every RMSNorm.
-        tied_embeddings: the output head is the embedding's matrix.
-        layers: from input to output.
+        norm_epsilon: added under the square root in every RMSNorm.
+        tied_embeddings: the output head uses the embedding's matrix.
+        layers: in order from input to output.
     """
 
     name: str
@@ -114,10 +114,10 @@ class Architecture:
             yield self.head, (self.vocabulary, self.hidden)
 
     def depth(self, tensor: str) -> float:
-        """How deep the layer that owns `tensor` lies: 0 for the first layer, towards 1 for the last.
+        """The relative depth of the layer that owns `tensor`: 0 for the first layer, towards 1 for the last.
 
         Raises:
-            UnsupportedError: no layer owns it.
+            UnsupportedError: no layer owns the tensor.
         """
         for index, layer in enumerate(self.layers):
             if tensor.startswith(f"{layer.prefix}."):

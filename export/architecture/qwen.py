@@ -1,4 +1,4 @@
-"""Qwen2, Qwen2.5 and Qwen3 (dense): from a Hugging Face configuration to a description."""
+"""Qwen2, Qwen2.5 and Qwen3 (dense): converts a Hugging Face configuration to a description."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from export.architecture.description import Architecture, Attention, FeedForward
 
 
 def qwen2(config: Mapping[str, Any]) -> Architecture:
-    """Qwen2 and Qwen2.5: biases on query, key and value; heads share the hidden width evenly.
+    """Qwen2 and Qwen2.5: biases on query, key and value; the head size is the hidden width divided by the heads.
 
     Raises:
         UnsupportedError: see `describe`.
     """
     reader = Configuration(config)
-    # Early Qwen2.5 files carry the key of the vision models, switched off.
+    # Early Qwen2.5 files contain this key of the vision models, with the value false.
     reader.require("use_mrope", False)
     return _dense(reader, name="qwen2", qkv_bias=True, qk_norm=False, head_dim=None)
 
 
 def qwen3(config: Mapping[str, Any]) -> Architecture:
-    """Qwen3 dense: no biases, RMSNorm on each query and key head, and a head size of its own.
+    """Qwen3 dense: no biases, RMSNorm on each query and key head, and an independent head size.
 
     Raises:
         UnsupportedError: see `describe`.

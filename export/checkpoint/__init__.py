@@ -1,4 +1,4 @@
-"""Weights as published: one interface over GGUF and safetensors files. It opens no other format and runs no code."""
+"""Published weights: one interface to GGUF and safetensors files. It opens no other format and runs no code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from export.checkpoint.safetensors_checkpoint import SafetensorsCheckpoint
 
 __all__ = ["Checkpoint", "GgufCheckpoint", "SafetensorsCheckpoint", "open_checkpoint"]
 
-# Formats that are, or may hold, Python pickles: loading one can run any code.
+# Formats that are, or may contain, Python pickles: loading a pickle can run any code.
 _PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -18,11 +18,11 @@ def open_checkpoint(files: Mapping[str, Path]) -> Checkpoint:
     """Open a checkpoint from its files.
 
     Args:
-        files: published name -> where the bytes are; a path need not end in the name.
+        files: published name -> path; the path need not end with the name.
 
     Raises:
         UnsafeFormatError: the weights are in a format that can run code.
-        UnsupportedError: neither one GGUF file nor safetensors, or an architecture that is not known.
+        UnsupportedError: the weights are neither one GGUF file nor safetensors, or the architecture is unknown.
         IntegrityError: a file is damaged.
     """
     ggufs = sorted(name for name in files if name.lower().endswith(".gguf"))

@@ -1,4 +1,4 @@
-"""A checkpoint in one GGUF file, memory-mapped. Tensors are dequantised one at a time, a few rows at once."""
+"""A checkpoint in one GGUF file, memory-mapped. One tensor at a time is dequantised, a few rows at once."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class GgufCheckpoint:
         """Map the file and parse its header.
 
         Raises:
-            IntegrityError: damaged.
-            UnsupportedError: an architecture, setting, tensor or element type that is not known.
+            IntegrityError: the file is damaged.
+            UnsupportedError: an architecture, setting, tensor or element type is unknown.
         """
         with path.open("rb") as file:
             if path.stat().st_size == 0:
@@ -79,7 +79,7 @@ class GgufCheckpoint:
         return self._rows(entry)
 
     def _rows(self, entry: TensorEntry) -> npt.NDArray[np.uint8]:
-        """The bytes of a tensor, uint8 [rows, bytes a row], a view of the file."""
+        """The bytes of a tensor, uint8 [rows, bytes per row], a view of the file."""
         content = np.frombuffer(self._file, np.uint8, entry.size_bytes, entry.offset)
         rows = 1
         for dimension in entry.shape[:-1]:

@@ -1,9 +1,10 @@
-"""The header of a GGUF file: metadata and where each tensor lies. Every offset is checked; no tensor is read.
+"""The header of a GGUF file: metadata, and the position of each tensor. It checks every offset and reads no tensor.
 
-Every count is bounded before anything is read for it, so that a small or a false header cannot take much memory.
+Every count is limited before anything is read for it, so that a crafted header cannot take much memory.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The `gguf` package's own reader makes several Python
-objects for each of a tokenizer's 150,000 strings (7 s and hundreds of megabytes a file), so only its tables serve here.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The `gguf` package's own reader creates several
+Python objects for each of a tokenizer's 150,000 strings (7 s and hundreds of megabytes per file), so only the
+package's tables are used here.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from appliance.number import whole
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
-# Value types of the format's table, as struct codes; 8 is a string and 9 an array.
+# Value types from the format's table, as struct codes; 8 is a string and 9 an array.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING = 8
 _ARRAY = 9
-# Far above every published model's: 260,000 tokens, 520,000 merges, some thousand tensors of at most 4 dimensions.
+# Far above every published model: 260,000 tokens, 520,000 merges, some thousand tensors of at most 4 dimensions.
 _MAX_HEADER_BYTES = 64 << 20
 _MAX_NAME_BYTES = 256
 _MAX_ELEMENTS = 1 << 21
@@ -45,9 +46,9 @@ class TensorEntry:
     Attributes:
         name: GGUF's name, for example "blk.0.attn_q.weight".
         shape: outermost dimension first, as numpy has it (GGUF writes the innermost first).
-        type: how the elements are held.
-        offset: first byte, from the beginning of the file.
-        size_bytes: bytes of all its blocks.
+        type: element type.
+        offset: position of the first byte in the file.
+        size_bytes: total bytes of its blocks.
     """
 
     name: str
@@ -59,18 +60,18 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """All that precedes the tensors' bytes."""
+    """All content before the tensors' bytes."""
 
     metadata: Mapping[str, Any]
     tensors: Mapping[str, TensorEntry]
 
     @classmethod
     def from_bytes(cls, file: mmap | bytes) -> Header:
-        """Parse the header at the beginning of `file`, which must hold the tensors too.
+        """Parse the header at the beginning of `file`, which must contain the tensors too.
 
         Raises:
-            IntegrityError: not a GGUF file, cut short, or it points outside itself.
-            UnsupportedError: a version, byte order or element type that is not known.
+            IntegrityError: the file is not GGUF or is truncated, or an offset is outside the file.
+            UnsupportedError: the version, byte order or an element type is unknown.
         """
         try:
             return _parse(_Cursor(file), len(file))
@@ -79,7 +80,7 @@ class Header:
 
 
 class _Cursor:
-    """Reads little-endian values one after another."""
+    """Reads consecutive little-endian values."""
 
     def __init__(self, file: mmap | bytes) -> None:
         self._file = file
@@ -91,14 +92,14 @@ class _Cursor:
         return value
 
     def count(self, code: str, what: str, most: int) -> int:
-        """Read a count of at most `most`; `what` names it."""
+        """Read a count of at most `most`; `what` names the count in messages."""
         try:
             return whole(self.scalar(code), least=0, most=most)
         except ValueError as error:
             raise ValueError(f"the number of its {what} {error}") from error
 
     def name(self) -> str:
-        """Read the name of a setting or a tensor: it goes into messages."""
+        """Read the name of a setting or a tensor, short enough for messages."""
         return self._take(self.count("Q", "bytes of a name", _MAX_NAME_BYTES)).decode()
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""GGUF's names for tensors and settings, and Hugging Face's: one table an architecture. Unknown names are refused."""
+"""Maps GGUF's names of tensors and settings to Hugging Face's, one table per architecture. Unknown names are errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _IN_LAYER: Mapping[str, str] = {
 }
 _LAYER = re.compile(r"blk\.(\d+)\.([a-z_]+)\.(weight|bias)")
 
-# Settings below `<architecture>.` and the Hugging Face key that each becomes. `describe` checks their values.
+# Settings below `<architecture>.` -> the Hugging Face key of each. `describe` checks the values.
 _SETTINGS: Mapping[str, str] = {
     "block_count": "num_hidden_layers",
     "context_length": "max_position_embeddings",
@@ -53,19 +53,19 @@ _TOKENS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How llama.cpp's converter writes one architecture.
+    """How llama.cpp's converter writes an architecture.
 
     Attributes:
-        config: Hugging Face keys that the file does not state because the architecture implies them.
-        matrices_as_published: query and key rows are in the published order. Qwen's converter leaves them so, as its
-            rotary embedding pairs halves; Llama's permutes them for interleaved pairs, which a reader must undo.
+        config: Hugging Face keys that the file omits because the architecture implies them.
+        matrices_as_published: query and key rows are in the published order. Qwen's converter keeps this order, because
+            Qwen's rotary embedding pairs halves; Llama's permutes them for interleaved pairs, which a reader must undo.
     """
 
     config: Mapping[str, Any]
     matrices_as_published: bool = True
 
 
-# Gemma 3, Llama and Granite need their own rows in `_IN_LAYER`, and Llama and Granite the un-permutation.
+# Gemma 3, Llama and Granite would need their own rows in `_IN_LAYER`; Llama and Granite also the inverse permutation.
 DIALECTS: Mapping[str, Dialect] = {
     "qwen2": Dialect({"model_type": "qwen2", "hidden_act": "silu"}),
     "qwen3": Dialect({"model_type": "qwen3", "hidden_act": "silu", "attention_bias": False}),
@@ -76,7 +76,7 @@ def dialect_of(header: Header) -> tuple[str, Dialect]:
     """Return the file's architecture and its dialect.
 
     Raises:
-        UnsupportedError: an architecture that is not known.
+        UnsupportedError: the architecture is unknown.
     """
     name = header.metadata.get("general.architecture")
     dialect = DIALECTS.get(str(name))
@@ -91,7 +91,7 @@ def hugging_face_name(name: str) -> str:
     """Translate a tensor's name.
 
     Raises:
-        UnsupportedError: a tensor that the architectures of this program do not have.
+        UnsupportedError: no supported architecture has this tensor.
     """
     if name in _OUTSIDE_LAYERS:
         return _OUTSIDE_LAYERS[name]
@@ -102,10 +102,10 @@ def hugging_face_name(name: str) -> str:
 
 
 def config_of(header: Header) -> dict[str, Any]:
-    """Make the keys of Hugging Face's config.json from the file's metadata.
+    """Create the keys of Hugging Face's config.json from the file's metadata.
 
     Raises:
-        UnsupportedError: the architecture, or a setting of it, is not known.
+        UnsupportedError: the architecture, or a setting of it, is unknown.
         IntegrityError: settings contradict each other or the tensors.
     """
     architecture, dialect = dialect_of(header)
@@ -131,7 +131,7 @@ def config_of(header: Header) -> dict[str, Any]:
 
 def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
     if name in {"attention.value_length", "rope.dimension_count", "vocab_size"}:
-        return  # compared with other settings by the caller
+        return  # the caller compares these with other settings
     if name.startswith("rope.scaling."):
         config.setdefault("rope_scaling", {})[name.removeprefix("rope.scaling.")] = value
         return
@@ -144,7 +144,7 @@ def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _shortest(value: float) -> float:
-    """The file holds 32-bit floats; the shortest decimal that gives the same 32 bits is what was published (1e-06)."""
+    """The published value: the shortest decimal that gives the same 32-bit float as in the file (1e-06)."""
     with np.errstate(over="ignore"):
         return float(str(np.float32(value)))
 

@@ -1,4 +1,4 @@
-"""What every form of a checkpoint offers: its configuration and its tensors under Hugging Face's names."""
+"""The interface of all checkpoint formats: the configuration, and the tensors by Hugging Face's names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 
 class Checkpoint(Protocol):
-    """Weights as published, read one tensor at a time."""
+    """Published weights, read one tensor at a time."""
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The keys of Hugging Face's config.json, as they are in the file or as made from a GGUF file's metadata."""
+        """The keys of Hugging Face's config.json, from the file or created from a GGUF file's metadata."""
         ...
 
     @property
@@ -25,7 +25,7 @@ class Checkpoint(Protocol):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """A GGUF file's own key-value pairs; empty for safetensors."""
+        """A GGUF file's key-value pairs; empty for safetensors."""
         ...
 
     def names(self) -> Sequence[str]:
@@ -33,7 +33,7 @@ class Checkpoint(Protocol):
         ...
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Elements a dimension; a matrix is [out, in].
+        """The tensor's shape; a matrix is [out, in].
 
         Raises:
             UnsupportedError: the checkpoint has no such tensor. (So do `source_type`, `read` and `raw`.)
@@ -41,17 +41,17 @@ class Checkpoint(Protocol):
         ...
 
     def source_type(self, name: str) -> str:
-        """How the file holds the tensor: "F32", "BF16", "Q5_0", …."""
+        """The element type in the file: "F32", "BF16", "Q5_0", …."""
         ...
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
-        """The tensor as float32, C-contiguous. Only this tensor is read; nothing keeps it after the caller drops it."""
+        """The tensor as float32, C-contiguous. Only this tensor is read, and no copy is cached."""
         ...
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
-        """The quantised blocks as they are in a GGUF file, uint8 [rows, bytes a row], a read-only view of the file.
+        """The quantised blocks of a GGUF file, uint8 [rows, bytes per row], a read-only view of the file.
 
         Raises:
-            UnsupportedError: the tensor is not held in quantised blocks.
+            UnsupportedError: the tensor is not stored in quantised blocks.
         """
         ...

@@ -26,7 +26,7 @@ class SafetensorsCheckpoint:
         """Read the configuration and the headers of all safetensors files.
 
         Raises:
-            IntegrityError: a file is damaged or missing, or two files hold the same tensor.
+            IntegrityError: a file is damaged or missing, or two files contain the same tensor.
             UnsupportedError: the weights are not plain floats.
         """
         if CONFIG not in files:
@@ -96,14 +96,14 @@ class SafetensorsCheckpoint:
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """Read a JSON object from one of the checkpoint's files.
+    """Read a JSON object from a file of the checkpoint.
 
     Raises:
-        IntegrityError: not a JSON object.
+        IntegrityError: the file is not a JSON object.
     """
     try:
         value = json.loads(path.read_bytes())
-        # Half a surrogate pair is a text in JSON and no text anywhere else.
+        # JSON accepts half a surrogate pair, which is not valid Unicode: the encoding fails.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{name} is not JSON: {error}", hint="pull the model again") from error

@@ -1,1 +1,1 @@
-"""Lowerings: from an architecture description and a checkpoint's tensors to a graph for one runtime."""
+"""Lowerings: each builds the graph for one runtime from an architecture description and a checkpoint's tensors."""

@@ -1,7 +1,7 @@
-"""What a device tells of its logits, so that choosing a token copies a few numbers instead of a whole row.
+"""Extra outputs about the logits on a device: choosing a token copies a few numbers instead of a whole row.
 
-Standard operators only, as every runtime has them. The log-sum-exp is spelt out: where a runtime makes
-ReduceLogSumExp of exponents alone, large logits overflow it.
+It uses only standard operators, which every runtime supports. The log-sum-exp is written out: a runtime that computes
+ReduceLogSumExp without subtracting the maximum overflows for large logits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_candidates(nodes: Nodes, logits: ir.Value, vocabulary: int, tokens: int)
         nodes: the graph.
         logits: float32 [wanted, vocabulary].
         vocabulary: columns of `logits`.
-        tokens: of the tokenizer; columns from there on mean nothing.
+        tokens: number of the tokenizer's tokens; later columns have no meaning.
     """
     count = min(CANDIDATES, tokens)
     last = nodes.constant("candidates.axis", np.array([1], np.int64))

@@ -1,4 +1,4 @@
-"""The one external-data file beside a graph, written front to back so that no more than one tensor is in memory."""
+"""The external data file of a graph, written sequentially so that at most one tensor is in memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import onnx_ir as ir
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# ONNX Runtime maps the file into memory; a mapping begins at a page.
+# ONNX Runtime maps the file into memory; a mapping begins at a page boundary.
 _ALIGNMENT_BYTES = 4096
-# Shape inference reads small tensors (shapes, sizes) while it loads the graph, so they stay inside it.
+# Shape inference reads small tensors (shapes, sizes) while it loads the graph, so they stay in the graph file.
 _INLINE_BYTES = 1024
 _NIBBLE_BITS = 4
 
@@ -36,7 +36,7 @@ class DataFile:
         self._file.close()
 
     def append(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
-        """Write `array` at the next page and return an initialiser `name` that refers to it, or holds it if small."""
+        """Write `array` at the next page and return its initialiser `name`; a small array stays in the initialiser."""
         dtype = ir.DataType.from_numpy(array.dtype)
         shape = ir.Shape(array.shape)
         if array.nbytes <= _INLINE_BYTES:
@@ -51,6 +51,6 @@ class DataFile:
 
 
 def _pack(array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Two elements a byte, the first in the low half, as ONNX holds 4-bit integers."""
+    """Pack two elements into a byte, the first in the low half, as ONNX stores 4-bit integers."""
     nibbles = array.astype(np.int8).reshape(-1).view(np.uint8) & 0xF
     return (nibbles[0::2] | (nibbles[1::2] << 4)).astype(np.uint8)

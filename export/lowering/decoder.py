@@ -1,6 +1,6 @@
-"""What the lowerings share: the contract's inputs and outputs, the walk over the layers, the tensors that are read.
+"""The common part of the lowerings: the contract's inputs and outputs, the loop over the layers, reading tensors.
 
-Each lowering says how its runtime computes a norm, a product of matrices, attention.
+Each lowering implements norm, matrix product and attention for its runtime.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PARTS = ("key", "value")
 
 
 class DecoderLowering(ABC):
-    """One run: adds nodes while walking the description."""
+    """Builds one graph: adds nodes while it iterates over the description."""
 
     def __init__(
         self, checkpoint: Checkpoint, architecture: Architecture, preset: Preset, tokens: int, data: DataFile
@@ -42,7 +42,7 @@ class DecoderLowering(ABC):
         self._presents: list[Sequence[ir.Value]] = []
 
     def graph(self, opsets: Mapping[str, int], progress: Progress) -> ir.Graph:
-        """Make the graph. `progress` is called with (layers done, layers in all), embedding and head counted as one."""
+        """Build the graph. `progress` gets (layers done, total layers); embedding and head count as one layer each."""
         total = len(self._architecture.layers) + 2
         self._ids = self._nodes.input("input_ids", ir.DataType.INT64, ["batch", "length"])
         self._add_position_inputs()
@@ -62,7 +62,7 @@ class DecoderLowering(ABC):
         progress(total, total)
         return self._nodes.graph(self._architecture.name, opsets)
 
-    # The parts of a model, from input to output.
+    # The parts of a model, in order from input to output.
 
     def _layers(self, residual: ir.Value, progress: Progress) -> ir.Value:
         """Return the normalised output of the last layer, [batch, length, hidden]."""
@@ -97,15 +97,15 @@ class DecoderLowering(ABC):
         if self._preset.runtime != ORT_CPU:
             add_candidates(self._nodes, logits, architecture.vocabulary, self._tokens)
 
-    # What each runtime does in its own way.
+    # The operations that each runtime implements differently.
 
     @abstractmethod
     def _add_position_inputs(self) -> None:
-        """Add the inputs that say how many rows of the cache there are."""
+        """Add the inputs with the number of rows in the cache."""
 
     @abstractmethod
     def _embedding(self, ids: ir.Value) -> ir.Value:
-        """The tokens' rows of the table, [batch, length, hidden]."""
+        """The tokens' embeddings, [batch, length, hidden]."""
 
     @abstractmethod
     def _attention(self, index: int, layer: Layer, normal: ir.Value) -> ir.Value:
@@ -117,7 +117,7 @@ class DecoderLowering(ABC):
 
     @abstractmethod
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
-        """RMSNorm over the last dimension with the tensor called `weight`."""
+        """RMSNorm over the last dimension with the tensor `weight`."""
 
     @abstractmethod
     def _add_and_norm(self, residual: ir.Value, addend: ir.Value, weight: str, name: str) -> tuple[ir.Value, ir.Value]:
@@ -125,7 +125,7 @@ class DecoderLowering(ABC):
 
     @abstractmethod
     def _logits(self, wanted: ir.Value) -> ir.Value:
-        """The output head, [wanted, vocabulary], in the type of the activations."""
+        """The output head, [wanted, vocabulary], in the activations' type."""
 
     @abstractmethod
     def _multiply(
@@ -136,12 +136,12 @@ class DecoderLowering(ABC):
         name: str,
         bias: npt.NDArray[np.float32] | None,
     ) -> ir.Value:
-        """Multiply by `matrix` [out, in] transposed, held as `weights` says, and add the bias."""
+        """Multiply by the transpose of `matrix` [out, in], stored in the format `weights`, and add the bias."""
 
-    # Pieces that several parts share.
+    # Operations that several parts use.
 
     def _matmul(self, value: ir.Value, projections: Sequence[str], name: str, *, bias: bool) -> ir.Value:
-        """Multiply by one matrix, or by several side by side in one launch."""
+        """Multiply by one matrix, or by several concatenated matrices in one operator."""
         matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
         leading = f"{projections[0]}.weight"
@@ -151,7 +151,7 @@ class DecoderLowering(ABC):
     def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
         """Cosine and sine of position * theta^(-2i/d), [context, head_dim / 2], computed in doubles.
 
-        They have the type of the activations: neither runtime's rotation takes another.
+        They have the activations' type: the rotation operator of neither runtime accepts another type.
         """
         key = f"rotary.{attention.rope_theta:g}.{attention.head_dim}"
         if not self._nodes.holds(f"{key}.cos"):
@@ -162,7 +162,7 @@ class DecoderLowering(ABC):
         return [self._nodes.held(f"{key}.cos"), self._nodes.held(f"{key}.sin")]
 
     def _float(self, name: str, array: npt.NDArray[np.float32]) -> ir.Value:
-        """A constant in the type that the graph computes in."""
+        """A constant in the activations' type."""
         return self._nodes.constant(name, self._element.hold(name, array))
 
 

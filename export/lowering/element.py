@@ -1,4 +1,4 @@
-"""The type that a graph computes in, and how constants are brought to it."""
+"""The floating-point type of a graph, and the conversion of constants to this type."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NUMPY: Mapping[str, npt.DTypeLike] = {
 
 @dataclass(frozen=True)
 class Element:
-    """The element type of activations, of the cache, and of all constants that are floats.
+    """The element type of activations, cache and all floating-point constants.
 
     Attributes:
         name: the type to which constants are rounded: "float32", "bfloat16" or "float16".
-        emulated: constants have the values of that type, but are held, and computed with, as 32-bit floats.
+        emulated: constants are rounded to that type, but stored and used in computations as 32-bit floats.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Element:
 
     @classmethod
     def of(cls, preset: Preset) -> Element:
-        """What a preset asks for."""
+        """The element type of a preset."""
         return cls(preset.activations, preset.emulated)
 
     @property
@@ -49,14 +49,14 @@ class Element:
 
     @property
     def rounded_to(self) -> ir.DataType:
-        """The type whose values the constants have."""
+        """The type to which constants are rounded."""
         return _ONNX[self.name]
 
     def hold(self, name: str, array: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
-        """Round a constant, to the nearest; `name` is for the message.
+        """Round a constant to the nearest value of the type; `name` is for the message.
 
         Raises:
-            QualityError: a value is beyond the range of the type.
+            QualityError: a value is outside the range of the type.
         """
         if self.name == "float32":
             return array

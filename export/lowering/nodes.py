@@ -1,4 +1,4 @@
-"""A graph in the making: inputs, nodes, constants and outputs in the order in which a lowering adds them."""
+"""A graph under construction: collects inputs, nodes, constants and outputs in the order of their addition."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from export.lowering.data_file import DataFile
 
 
 class Nodes:
-    """Collects the parts of one graph. It knows no operator and decides nothing."""
+    """Collects the parts of one graph. It does not depend on any operator."""
 
     def __init__(self, data: DataFile) -> None:
-        """Begin an empty graph whose large constants go to `data`."""
+        """Start an empty graph; large constants are written to `data`."""
         self.inputs: list[ir.Value] = []
         self.outputs: list[ir.Value] = []
         self._data = data
@@ -30,22 +30,22 @@ class Nodes:
         return value
 
     def output(self, value: ir.Value, name: str, dtype: ir.DataType, shape: Sequence[int | str]) -> None:
-        """Make `value` an output of the graph and give it its name."""
+        """Rename `value` and make it an output of the graph."""
         value.name, value.type, value.shape = name, ir.TensorType(dtype), ir.Shape(shape)
         self.outputs.append(value)
 
     def holds(self, name: str) -> bool:
-        """Whether there is a constant of this name."""
+        """Whether a constant of this name exists."""
         return name in self._constants
 
     def constant(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
-        """The constant of this name; `array` becomes it the first time."""
+        """The constant of this name; it is created from `array` on the first call."""
         if name not in self._constants:
             self._constants[name] = self._data.append(name, array)
         return self._constants[name]
 
     def held(self, name: str) -> ir.Value:
-        """The constant of this name, which is there."""
+        """The constant of this name, which must exist."""
         return self._constants[name]
 
     def node(
@@ -57,7 +57,7 @@ class Nodes:
         *,
         domain: str = "",
     ) -> ir.Value:
-        """Add a node with one output, of the name `output`."""
+        """Add a node with one output, named `output`."""
         return self.node_of_many(op, inputs, [output], attributes, domain=domain)[0]
 
     def node_of_many(
@@ -69,14 +69,14 @@ class Nodes:
         *,
         domain: str = "",
     ) -> Sequence[ir.Value]:
-        """Add a node with several outputs; one of an empty name is left out."""
+        """Add a node with several outputs; an output with an empty name is omitted."""
         values = [ir.Value(name=name) for name in outputs]
         node = ir.node(op, inputs, attributes or {}, domain=domain, outputs=values, name=outputs[0])
         self._nodes.append(node)
         return values
 
     def graph(self, name: str, opsets: Mapping[str, int]) -> ir.Graph:
-        """The graph of all that was added."""
+        """The graph with all added parts."""
         return ir.Graph(
             self.inputs,
             self.outputs,

@@ -1,7 +1,7 @@
-"""Lowering for ONNX Runtime: grouped-query attention with an aliased cache, n-bit matrices, logits of wanted rows.
+"""Lowering for ONNX Runtime: grouped-query attention with an aliased cache, n-bit matrices, logits of selected rows.
 
-Inputs and outputs are the contract with `appliance.engine`; docs/graph.md has it as a table. It reads one tensor of the
-checkpoint at a time and decides nothing about quality: the preset does.
+Inputs and outputs are the contract with `appliance.engine`, which docs/graph.md specifies. It reads one tensor of the
+checkpoint at a time. The preset decides the quality.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def build(
 
     Args:
         checkpoint: the weights.
-        architecture: what to compute.
-        preset: how each matrix is held, and in which type the rest is computed.
-        tokens: of the tokenizer; a device chooses its candidates among them.
-        folder: exists and holds neither file.
-        progress: called with (layers done, layers in all), counting embedding and head as one each.
+        architecture: the model's description.
+        preset: the format of each matrix, and the activations' type.
+        tokens: number of the tokenizer's tokens, among which a device selects its candidates.
+        folder: an existing folder without these files.
+        progress: called with (layers done, total layers); embedding and head count as one each.
 
     Raises:
-        QualityError: a weight is beyond the range of the preset's type.
+        QualityError: a weight is outside the range of the preset's type.
     """
     with DataFile(folder / DATA) as data:
         graph = _Lowering(checkpoint, architecture, preset, tokens, data).graph({"": OPSET, _MICROSOFT: 1}, progress)
@@ -125,7 +125,7 @@ class _Lowering(DecoderLowering):
     def _rescored(
         self, logits: ir.Value, wanted: ir.Value, matrix: npt.NDArray[np.float32], rescoring: Rescoring
     ) -> ir.Value:
-        """Replace the greatest logits of each row by those that finer weights give."""
+        """Compute the greatest logits of each row again with finer weights, and replace them."""
         count = min(rescoring.tokens, self._architecture.vocabulary)
         counted = self._nodes.constant("rescoring.tokens", np.array([count], np.int64))
         last = self._nodes.constant("rescoring.axis", np.array([2], np.int64))
@@ -140,7 +140,7 @@ class _Lowering(DecoderLowering):
     def _rows(
         self, name: str, table: npt.NDArray[np.float32], weights: Weights, ids: ir.Value, output: str
     ) -> ir.Value:
-        """Gather rows of the tensor called `name` as floats. Each form of a tensor is held once."""
+        """Gather rows of the tensor `name` as floats. Each format of a tensor is stored once."""
         held = f"{name}.rows{weights.bits}.{weights.block}"
         if not self._nodes.holds(f"{held}.packed"):
             blocks = quantise(table, weights)

@@ -1,20 +1,20 @@
-"""Makes a graph in 32-bit floats give what one in a shorter type would, but for what happens inside an operator."""
+"""Makes a graph of 32-bit floats compute like a graph of a shorter type, except for rounding inside an operator."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-# They move values and compute none: what they give is rounded already.
+# These operators move values without computing: their results are rounded already.
 _MOVERS = frozenset({"Gather", "Reshape", "Split"})
 
 
 def round_results(graph: ir.Graph, dtype: ir.DataType, *, until: str) -> None:
-    """Round the results of all nodes before the one that gives `until` to `dtype` and back.
+    """Round the results of all nodes before the node with the output `until` to `dtype` and back.
 
-    Outputs of the graph stay as they are: the cache holds what the attention wrote, which was rounded before.
+    Outputs of the graph stay unchanged: the attention writes only rounded values into the cache.
 
     Args:
-        graph: changed in place; all that these nodes give is float32, but for the second output of TopK.
+        graph: changed in place; all results of these nodes are float32, except the second output of TopK.
         dtype: bfloat16 or float16.
         until: the output at which rounding ends.
     """

@@ -1,7 +1,7 @@
-"""Lowering for TensorRT: standard operators alone, a cache that is written in place, positions and mask in the graph.
+"""Lowering for TensorRT: only standard operators, a cache that is updated in place, positions and mask in the graph.
 
-Inputs and outputs are the contract with `appliance.engine`; docs/graph-tensorrt.md has it as a table. It reads one
-tensor of the checkpoint at a time and decides nothing about quality: the preset does.
+Inputs and outputs are the contract with `appliance.engine`, which docs/graph-tensorrt.md specifies. It reads one
+tensor of the checkpoint at a time. The preset decides the quality.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from export.lowering.decoder import DecoderLowering, Progress
 from export.presets import FLOAT32, WHOLE_ROW, Preset, Weights
 from export.quantise import quantise_signed
 
-# The first with TensorScatter.
+# The first opset with TensorScatter.
 OPSET = 24
 IR_VERSION = 11
 DATA = f"{GRAPH}.data"
@@ -36,15 +36,15 @@ def build(
 
     Args:
         checkpoint: the weights.
-        architecture: what to compute.
-        preset: how each matrix is held, and in which type the rest is computed.
-        tokens: of the tokenizer; candidates are chosen among them.
-        folder: exists and holds neither file.
-        progress: called with (layers done, layers in all), counting embedding and head as one each.
+        architecture: the model's description.
+        preset: the format of each matrix, and the activations' type.
+        tokens: number of the tokenizer's tokens, among which the candidates are selected.
+        folder: an existing folder without these files.
+        progress: called with (layers done, total layers); embedding and head count as one each.
 
     Raises:
-        QualityError: a weight is beyond the range of the preset's type.
-        UnsupportedError: a matrix is no whole number of the preset's blocks wide.
+        QualityError: a weight is outside the range of the preset's type.
+        UnsupportedError: the width of a matrix is not a multiple of the preset's block.
     """
     with DataFile(folder / DATA) as data:
         graph = _Lowering(checkpoint, architecture, preset, tokens, data).graph({"": OPSET}, progress)
@@ -63,12 +63,12 @@ class _Lowering(DecoderLowering):
         begin = self._nodes.node("Unsqueeze", [self._write_indices, self._axes(1)], "positions.begin")
         steps = self._range_over(self._ids, 1, "positions.steps")
         positions = self._nodes.node("Add", [begin, steps], "positions")
-        # A step may be padded beyond the context: what it says there means nothing, but is read from within the tables.
+        # A step may be padded beyond the context: padded rows have no meaning, but need positions within the tables.
         final = self._nodes.constant("positions.final", np.array(self._architecture.context_tokens - 1, np.int64))
         self._rotary_positions = self._nodes.node("Min", [positions, final], "positions.rotary")
         columns = self._range_over(self._pasts[0][0], 2, "mask.columns")
         last = self._nodes.node("Unsqueeze", [positions, self._axes(1, 3)], "mask.last")
-        # bool [batch, 1, length, capacity]: a token sees the columns up to its own position.
+        # bool [batch, 1, length, capacity]: a token attends to the columns up to its own position.
         self._mask = self._nodes.node("LessOrEqual", [columns, last], "mask")
         return super()._layers(residual, progress)
 
@@ -102,7 +102,7 @@ class _Lowering(DecoderLowering):
         return self._matmul(joined, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
 
     def _heads(self, value: ir.Value, attention: Attention, name: str, *, norm: bool) -> ir.Value:
-        """Split [batch, length, width] into [batch, heads, length, head_dim], each head normalised or not."""
+        """Split [batch, length, width] into [batch, heads, length, head_dim]; `norm` normalises each head."""
         shape = self._shape(f"heads.{attention.head_dim}", [0, 0, -1, attention.head_dim])
         heads = self._nodes.node("Reshape", [value, shape], f"{name}.heads")
         if norm:
@@ -114,12 +114,12 @@ class _Lowering(DecoderLowering):
         return self._nodes.node("RotaryEmbedding", inputs, f"{name}.rotated")
 
     def _written(self, past: ir.Value, rows: ir.Value, name: str) -> ir.Value:
-        """The cache with the step's rows; TensorRT writes them in place."""
+        """The cache with the step's rows added; TensorRT writes them in place."""
         attributes = {"axis": 2, "mode": "linear"}
         return self._nodes.node("TensorScatter", [past, rows, self._write_indices], name, attributes)
 
     def _logits(self, wanted: ir.Value) -> ir.Value:
-        """Gemm multiplies by the rows of a table, so that tied embeddings are held once: MatMul would need columns."""
+        """Gemm multiplies by the rows of a table, so tied embeddings are stored once; MatMul would need columns."""
         table = self._embedded
         if not (self._architecture.tied_embeddings and self._preset.shares_tied_table):
             matrix = self._checkpoint.read(self._architecture.head)
@@ -162,7 +162,7 @@ class _Lowering(DecoderLowering):
         return self._nodes.node("DequantizeLinear", inputs, name, attributes)
 
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
-        """Computed in 32-bit floats: the square of a large 16-bit one overflows, or loses most of its digits."""
+        """Compute in 32-bit floats: the square of a large 16-bit float overflows or loses most of its digits."""
         held = self._element.hold(weight, self._checkpoint.read(weight)).astype(np.float32)
         gamma = self._nodes.constant(weight, held)
         wide = self._cast(value, ir.DataType.FLOAT, f"{weight}.wide")
@@ -178,10 +178,10 @@ class _Lowering(DecoderLowering):
         sigmoid = self._nodes.node("Sigmoid", [value], f"{name}.sigmoid")
         return self._nodes.node("Mul", [value, sigmoid], name)
 
-    # Pieces that several parts share.
+    # Operations that several parts use.
 
     def _cast(self, value: ir.Value, to: ir.DataType, name: str) -> ir.Value:
-        """Change the type, where the activations are not 32-bit floats."""
+        """Convert to a type, if the activations are not 32-bit floats."""
         if self._element.name == FLOAT32:
             return value
         return self._nodes.node("Cast", [value], name, {"to": int(to)})

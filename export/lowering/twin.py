@@ -1,4 +1,4 @@
-"""The graph that stands in for an artefact's own where no GPU computes that: its weights, for this machine's CPU."""
+"""The twin: a graph with the artefact's weights for this machine's CPU, to measure artefacts for GPUs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MATRIX = 2
 def build(
     checkpoint: Checkpoint, architecture: Architecture, preset: Preset, tokens: int, folder: Path, progress: Progress
 ) -> None:
-    """Write the twin of a preset's graph; see `Preset.twin`, and `ort.build` for the arguments and what is raised.
+    """Write the twin of a preset's graph; see `Preset.twin`, and `ort.build` for the arguments and errors.
 
-    TensorRT's own graph needs an ONNX Runtime that knows its opset, and CPUs have no kernels for bfloat16. So its
-    twin is a graph for ONNX Runtime whose matrices are what TensorRT dequantises its own to.
+    TensorRT's graph needs an ONNX Runtime that supports its opset, and ONNX Runtime has no CPU kernels for bfloat16. So
+    the twin is a graph for ONNX Runtime, whose matrices are those that TensorRT gets by dequantisation.
     """
     if preset.runtime == TENSORRT:
         checkpoint = _Dequantised(checkpoint, architecture, preset)
@@ -37,7 +37,7 @@ def build(
 
 
 class _Dequantised:
-    """A checkpoint whose matrices went through a preset for TensorRT and back to floats."""
+    """A checkpoint whose matrices were quantised by a preset for TensorRT and dequantised to floats."""
 
     def __init__(self, checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> None:
         self._checkpoint = checkpoint

@@ -1,4 +1,4 @@
-"""How much an export changed what the model says: the artefact's graph against the unquantised checkpoint.
+"""Measures how much an export changed a model's output: the artefact's graph against the unquantised checkpoint.
 
-It measures on a small text set of its own and judges nothing but the preset's tolerance.
+It uses a small text set of its own. Its only judgement is the preset's tolerance.
 """

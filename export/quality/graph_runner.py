@@ -1,6 +1,6 @@
-"""Runs an exported graph on ONNX Runtime to measure it: next-token logits of a text, greedy continuations.
+"""Runs an exported graph with ONNX Runtime to measure it: next-token logits of a text, greedy continuations.
 
-No sampling, no admission, no stopping: the engine is what serves.
+It has no sampling, admission or end tokens: serving is the engine's task.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from appliance.artefact.manifest import GRAPH, Manifest
 from appliance.onnx_runtime import ort
 from export.quality.measure import Floats
 
-# Rows whose logits are computed at once, 156 MB at 151,936 tokens; and those that are handed out at once.
+# Rows whose logits are computed at once, 156 MB at 151,936 tokens; and rows that are yielded at once.
 _CHUNK_TOKENS = 256
 _ROWS_AT_ONCE = 64
 _WARNINGS_OFF = 3
@@ -25,13 +25,13 @@ class GraphRunner:
     """One graph in a session."""
 
     def __init__(self, folder: Path, manifest: Manifest, *, repack: bool) -> None:
-        """Open the graph after the gate.
+        """Open the graph after `check_graph`.
 
         Args:
-            folder: holds exactly the files of `manifest`.
-            manifest: of the folder; need not be on disk.
-            repack: let ONNX Runtime rearrange weights for speed, as in serving. Without it they stay in the mapped
-                file, which costs the kernel's page cache instead of memory.
+            folder: contains exactly the files of `manifest`.
+            manifest: the folder's manifest; it need not be on disk.
+            repack: let ONNX Runtime rearrange weights for speed, as in serving. Otherwise they stay in the mapped file,
+                which uses the kernel's page cache instead of process memory.
 
         Raises:
             IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
@@ -55,7 +55,7 @@ class GraphRunner:
     def greedy(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[int]]:
         """Return the `count` tokens that greedy decoding adds to each prompt; end tokens do not stop it.
 
-        Prompts are read one by one and continued together, as the engine does: each step reads the weights once.
+        Prompts are prefilled one by one and decoded together, as in the engine: each step reads the weights once.
         """
         cache = self._empty_cache(len(prompts), max(map(len, prompts)) + count)
         added = []
@@ -70,7 +70,7 @@ class GraphRunner:
         return added
 
     def values(self, ids: Sequence[int], prefix: str) -> Iterator[tuple[str, Floats]]:
-        """Yield the name and value of each output that begins with `prefix`, for each chunk of `ids`."""
+        """Yield name and value of each output with this prefix, for each chunk of `ids`."""
         names = [output.name for output in self._session.get_outputs() if output.name.startswith(prefix)]
         cache = self._empty_cache(1, len(ids))
         for start in range(0, len(ids), _CHUNK_TOKENS):
@@ -88,7 +88,7 @@ class GraphRunner:
     def _run(
         self, ids: Sequence[Sequence[int]], positions: Sequence[int], rows: Sequence[int], cache: dict[str, Floats]
     ) -> Floats:
-        """Run rows of equally many tokens; row i begins at `positions[i]`. The cache is updated in place."""
+        """Run rows with the same number of tokens; row i begins at `positions[i]`. Updates the cache in place."""
         (logits,) = self._outputs(["logits"], ids, positions, rows, cache)
         return logits[:, : self._shape.tokens]
 
@@ -100,7 +100,7 @@ class GraphRunner:
         rows: Sequence[int],
         cache: dict[str, Floats],
     ) -> list[Floats]:
-        """Run as `_run` does, and return the outputs of these names."""
+        """Run like `_run`, and return the outputs of these names."""
         totals = np.array(positions, np.int32) + len(ids[0])
         binding = self._session.io_binding()
         binding.bind_cpu_input("input_ids", np.array(ids, np.int64))

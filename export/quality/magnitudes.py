@@ -1,4 +1,4 @@
-"""How large the values of a model become, found on the reference: whether they fit 16-bit floats."""
+"""Measures on the reference how large the values of a model become, to decide whether they fit 16-bit floats."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from export.quality.graph_runner import GraphRunner
 from export.quality.reading import Material
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)
-# The text set is short, and one overflow spoils all that follows it in a sequence. A value that is twice what was seen
-# must still fit.
+# The text set is short, and one overflow spoils all later tokens of a sequence. Twice the largest measured value must
+# still fit.
 ALLOWED = FLOAT16_MAX / 2
 _MAGNITUDES = "magnitudes.json"
 _PREFIX = "magnitude:"
@@ -34,17 +34,17 @@ class Magnitudes:
 
     @property
     def worst(self) -> tuple[str, float]:
-        """The tensor with the largest, and that."""
+        """The tensor with the largest magnitude, and this magnitude."""
         return max(self.greatest.items(), key=lambda item: item[1])
 
     @property
     def fit(self) -> bool:
-        """Whether all are within ALLOWED."""
+        """Whether all magnitudes are within ALLOWED."""
         return self.worst[1] <= ALLOWED
 
     @classmethod
     def open(cls, folder: Path) -> Magnitudes:
-        """Open what `write_magnitudes` wrote, already proved by its stage."""
+        """Open the output of `write_magnitudes`, which its stage has verified."""
         return cls(json.loads((folder / _MAGNITUDES).read_text(encoding="utf-8")))
 
     def document(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Magnitudes:
 
 
 def add_magnitudes(folder: Path) -> None:
-    """Let the graph in `folder`, all of whose results are 32-bit floats, also give the magnitude of each result."""
+    """Add an output with the magnitude of each result to the graph in `folder`, whose results are 32-bit floats."""
     model = ir.load(folder / GRAPH)
     graph = model.graph
     for node in tuple(graph):
@@ -71,13 +71,13 @@ def add_magnitudes(folder: Path) -> None:
 
 
 def write_magnitudes(runner: GraphRunner, material: Material, folder: Path, progress: Progress) -> None:
-    """Read all texts with a graph that `add_magnitudes` changed, and keep the largest magnitudes.
+    """Run a graph from `add_magnitudes` on all texts, and store the largest magnitudes.
 
     Args:
-        runner: of that graph.
-        material: what is read.
-        folder: where the file goes.
-        progress: called with (texts read, texts in all).
+        runner: runner of that graph.
+        material: the texts.
+        folder: folder for the output file.
+        progress: called with (texts read, total texts).
     """
     greatest: dict[str, float] = {}
     for index, ids in enumerate(material.texts):

@@ -1,4 +1,4 @@
-"""The arithmetic of the quality figures. It works on arrays and opens nothing."""
+"""The arithmetic of the quality figures, on arrays."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def log_probabilities(logits: Floats) -> Floats:
 
 
 def kl_divergence(reference: Floats, candidate: Floats) -> npt.NDArray[np.float64]:
-    """KL(reference || candidate) in nats, a row of log-probabilities each; never below zero but for rounding."""
+    """KL(reference || candidate) in nats, for each row of log-probabilities; never below zero except for rounding."""
     divergence: npt.NDArray[np.float64] = (np.exp(reference) * (reference - candidate)).sum(-1, dtype=np.float64)
     return divergence
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many leading elements are equal."""
+    """The number of equal leading elements."""
     for index, (one, other) in enumerate(zip(first, second, strict=False)):
         if one != other:
             return index
@@ -35,12 +35,12 @@ def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the reference says at some positions.
+    """The reference's output at some positions.
 
     Attributes:
         log_probabilities: float32 [rows, tokens].
-        best: int32 [rows], the token ranked first.
-        following: float32 [rows], log-probability of the token that the text has next.
+        best: int32 [rows], the likeliest token.
+        following: float32 [rows], log-probability of the text's next token.
     """
 
     log_probabilities: Floats
@@ -50,14 +50,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Figures:
-    """Sums over positions; figures of several texts add up.
+    """Sums over positions; figures of several texts can be added.
 
     Attributes:
-        tokens: positions that were compared: each predicts the text's next token.
+        tokens: number of compared positions: each predicts the text's next token.
         kl: sum of KL(reference || candidate) in nats.
-        agreed: positions at which both rank the same token first.
-        reference_nll: sum of the reference's negative log-likelihood of the next token.
-        candidate_nll: the same of the candidate.
+        agreed: positions at which both have the same likeliest token.
+        reference_nll: sum of the reference's negative log-likelihoods of the next token.
+        candidate_nll: the same sum for the candidate.
     """
 
     tokens: int = 0
@@ -70,7 +70,7 @@ class Figures:
     def of(cls, expected: Expected, candidate: Floats, following: npt.NDArray[np.int64]) -> Figures:
         """Compare the candidate's log-probabilities, [rows, tokens], at the positions of `expected`.
 
-        `following`, [rows], are the tokens that the text has next.
+        `following`, [rows], are the next tokens of the text.
         """
         rows = np.arange(len(following))
         return cls(
@@ -83,7 +83,7 @@ class Figures:
 
     @classmethod
     def sum(cls, parts: Iterable[Figures]) -> Figures:
-        """Add figures up."""
+        """Add figures."""
         total = cls()
         for part in parts:
             total = cls(
@@ -97,12 +97,12 @@ class Figures:
 
     @property
     def mean_kl(self) -> float:
-        """Mean KL divergence in nats a token."""
+        """Mean KL divergence in nats per token."""
         return self.kl / self.tokens
 
     @property
     def top1_agreement(self) -> float:
-        """Share of positions at which both rank the same token first."""
+        """Share of positions at which both have the same likeliest token."""
         return self.agreed / self.tokens
 
     @property

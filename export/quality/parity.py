@@ -1,4 +1,4 @@
-"""Takes from the reference what a box needs to try a plan: a few texts, and what the unquantised checkpoint says."""
+"""Creates the cases with which a box tests a plan: a few texts, with the unquantised checkpoint's output."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from appliance.engine.parity import ParityCase
 from export.quality.reading import Material
 from export.quality.reference import Reference
 
-# One prompt shorter than any tile, one of some tiles, two that end within one.
+# One prompt shorter than any tile, one of whole tiles, two that end within a tile.
 _PROMPT_TOKENS = (5, 32, 77, 150)
 _FURTHER_TOKENS = 12
 _LIKELIEST = 32
 
 
 def parity_cases(reference: Reference, material: Material) -> Iterator[ParityCase]:
-    """Yield the cases: the first texts that are long enough, each with another length of prompt."""
+    """Yield the cases: the first texts that are long enough, each with another prompt length."""
     start = 0
     wanted = list(_PROMPT_TOKENS)
     for ids in material.texts:
-        # The reference has a row for each token but the last.
+        # The reference has a row for each token except the last.
         if wanted and wanted[0] + _FURTHER_TOKENS < len(ids):
             prompt = wanted.pop(0)
             first = start + prompt - 1

@@ -1,4 +1,4 @@
-"""Reads texts with a graph, token by token as they stand, and gives what it predicted at each position."""
+"""Runs a graph on given texts, and yields its prediction at each position."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from export.quality.text_set import MAX_TOKENS_PER_TEXT, PROMPTS, load_texts
 
 @dataclass(frozen=True)
 class Material:
-    """What is read and continued, as token ids.
+    """The texts to read and the prompts to continue, as token ids.
 
     Attributes:
-        texts: of each text, cut to what fits the model and the measurement.
-        prompts: of each prompt.
+        texts: token ids of each text, truncated to the limits of the model and the measurement.
+        prompts: token ids of each prompt.
     """
 
     texts: tuple[tuple[int, ...], ...]
@@ -28,7 +28,7 @@ class Material:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, context_tokens: int) -> Material:
-        """Tokenise the text set for a model of this context."""
+        """Tokenise the text set for a model with this context."""
         limit = min(MAX_TOKENS_PER_TEXT, context_tokens)
 
         def encode(text: str) -> tuple[int, ...]:
@@ -38,12 +38,12 @@ class Material:
 
     @property
     def positions(self) -> int:
-        """Positions of all texts that have a next token."""
+        """Number of positions with a next token, over all texts."""
         return sum(len(ids) - 1 for ids in self.texts)
 
     @property
     def parts(self) -> int:
-        """Units of progress: the texts, and the prompts together."""
+        """Units of progress: one per text, and one for all prompts."""
         return len(self.texts) + 1
 
 
@@ -53,9 +53,9 @@ class Chunk:
 
     Attributes:
         text: index of the text.
-        rows: which positions, counted over all texts.
-        logits: float32 [rows, tokens], the prediction at each.
-        following: int64 [rows], the token that comes next in the text.
+        rows: the positions, counted over all texts.
+        logits: float32 [rows, tokens], the prediction at each position.
+        following: int64 [rows], the text's next token.
     """
 
     text: int
@@ -65,7 +65,7 @@ class Chunk:
 
 
 def read_texts(runner: GraphRunner, texts: Sequence[Sequence[int]]) -> Iterator[Chunk]:
-    """Yield the predictions at all positions that have a next token, in order."""
+    """Yield the predictions at all positions with a next token, in order."""
     start = 0
     for index, ids in enumerate(texts):
         first = 1

@@ -1,4 +1,4 @@
-"""What the unquantised checkpoint says, computed once and kept: log-probabilities and greedy continuations."""
+"""The output of the unquantised checkpoint, computed once and kept: log-probabilities and greedy continuations."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ Progress = Callable[[int, int], None]
 
 
 def reference_bytes(tokens: int) -> int:
-    """At most how many bytes a reference takes on disk, for a tokenizer of `tokens` tokens."""
+    """Maximum size of a reference on disk, for a tokenizer of `tokens` tokens."""
     return len(load_texts()) * MAX_TOKENS_PER_TEXT * tokens * np.dtype(np.float16).itemsize
 
 
 def write_reference(runner: GraphRunner, material: Material, tokens: int, folder: Path, progress: Progress) -> None:
     """Read all texts and continue all prompts with the graph in 32-bit floats.
 
-    Log-probabilities are kept in 16 bits: probable tokens have values near zero, where 16 bits are finest, so that a
-    mean KL against them is right to about 1e-7. What perplexity is made of is kept in 32 bits.
+    Log-probabilities are stored in 16 bits: probable tokens have values near zero, where 16 bits are most precise, so a
+    mean KL against them has an error of about 1e-7. The values for perplexity are stored in 32 bits.
 
     Args:
-        runner: of the checkpoint in 32-bit floats.
-        material: what is read.
-        tokens: of the tokenizer, the columns that are kept.
-        folder: where the files go.
+        runner: runner of the checkpoint in 32-bit floats.
+        material: the texts and prompts.
+        tokens: number of the tokenizer's tokens: the columns that are stored.
+        folder: folder for the files.
         progress: called with (done, total).
     """
     kept = open_memmap(folder / _LOG_PROBABILITIES, "w+", np.float16, (material.positions, tokens))  # type: ignore[no-untyped-call]
@@ -61,12 +61,12 @@ def write_reference(runner: GraphRunner, material: Material, tokens: int, folder
 
 @dataclass(frozen=True)
 class Reference:
-    """A kept reference.
+    """A stored reference.
 
     Attributes:
         kept: float16 [positions, tokens], log-probabilities, mapped from the file.
-        best: int32 [positions], the token ranked first.
-        following: float32 [positions], log-probability of the token that the text has next.
+        best: int32 [positions], the likeliest token.
+        following: float32 [positions], log-probability of the text's next token.
         greedy: the continuation of each prompt.
     """
 
@@ -77,7 +77,7 @@ class Reference:
 
     @classmethod
     def open(cls, folder: Path) -> Reference:
-        """Open what `write_reference` wrote, already proved by its stage."""
+        """Open the output of `write_reference`, which its stage has verified."""
         return cls(
             kept=np.load(folder / _LOG_PROBABILITIES, mmap_mode="r", allow_pickle=False),
             best=np.load(folder / _BEST, allow_pickle=False),
@@ -86,5 +86,5 @@ class Reference:
         )
 
     def expected(self, rows: slice) -> Expected:
-        """What is expected at some positions; normalised again after the rounding to 16 bits."""
+        """The reference's output at some positions, normalised again after rounding to 16 bits."""
         return Expected(log_probabilities(self.kept[rows].astype(np.float32)), self.best[rows], self.following[rows])

@@ -1,4 +1,4 @@
-"""The quality report: measures a candidate against a reference, and says exactly what was compared with what."""
+"""The quality report: measures a candidate against a reference, and describes exactly what was compared."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Report:
     """The figures of one export.
 
     Attributes:
-        candidate: what was measured, in words.
-        reference: what it was compared with, in words.
+        candidate: description of what was measured.
+        reference: description of what it was compared with.
         max_mean_kl: the preset's tolerance.
-        figures: of each text.
-        greedy: tokens of each prompt's continuation that agree before the first that does not.
-        measured: how, where it was not the artefact's own graph that ran; in words.
-        magnitudes: of the reference, for an artefact that computes in float16.
+        figures: the figures of each text.
+        greedy: for each prompt, the number of greedy tokens before the first difference.
+        measured: description of the method, if the artefact's own graph did not run.
+        magnitudes: the reference's magnitudes, for an artefact that computes in float16.
     """
 
     candidate: str
@@ -46,12 +46,12 @@ class Report:
 
     @property
     def total(self) -> Figures:
-        """Over all texts."""
+        """The figures over all texts."""
         return Figures.sum(self.figures)
 
     @property
     def greedy_agreement(self) -> float:
-        """Mean share of a greedy continuation that agrees before the first difference."""
+        """Mean share of a greedy continuation before the first difference."""
         return sum(self.greedy) / (GREEDY_TOKENS * len(self.greedy))
 
     def summary(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Report:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the preset's tolerance is kept."""
+        """Whether the result is within the preset's tolerance."""
         return self.total.mean_kl <= self.max_mean_kl
 
 
@@ -108,7 +108,7 @@ def measure(
     """Read all texts and continue all prompts with the candidate.
 
     Returns:
-        The figures of each text, and for each prompt how many greedy tokens agree.
+        The figures of each text, and for each prompt the number of greedy tokens that agree.
     """
     figures = [Figures() for _ in material.texts]
     for chunk in read_texts(runner, material.texts):
@@ -124,12 +124,12 @@ def check_report(content: bytes, where: str) -> dict[str, Any]:
     """Return the figures for the manifest from a report's bytes.
 
     Args:
-        content: what `Report.to_bytes` gave.
+        content: output of `Report.to_bytes`.
         where: the report's path, for the message.
 
     Raises:
-        QualityError: the preset's tolerance was missed, or the model leaves the range of float16.
-        IntegrityError: it is not a report.
+        QualityError: the preset's tolerance was missed, or the model's values exceed the range of float16.
+        IntegrityError: the content is not a report.
     """
     try:
         document = json.loads(content)

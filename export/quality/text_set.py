@@ -1,4 +1,4 @@
-"""The texts that quality is measured on, written for this purpose: code, prose, several languages, chat."""
+"""The text set of the quality measurement, written for this purpose: code, prose, several languages, chat."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "texts"
-# Byte-level tokenizers of tiny vocabularies make many tokens of a text; the models at hand use up to 213.
+# Byte-level tokenizers with tiny vocabularies make many tokens of a text; the supported models need up to 213.
 MAX_TOKENS_PER_TEXT = 256
 GREEDY_TOKENS = 24
 
-# What greedy decoding continues.
+# The prompts of greedy decoding.
 PROMPTS = (
     "def is_prime(n: int) -> bool:\n",
     "The three most common causes of a slow web page are",
@@ -39,12 +39,12 @@ class Text:
 
     @property
     def kind(self) -> str:
-        """What the text is an example of: "code", "prose", "language" or "chat"."""
+        """The kind of the text: "code", "prose", "language" or "chat"."""
         return self.name.partition("-")[0]
 
 
 def load_texts() -> tuple[Text, ...]:
-    """Read the text set, by name."""
+    """Read the text set, sorted by name."""
     return tuple(Text(path.stem, path.read_text(encoding="utf-8")) for path in sorted(_FOLDER.glob("*.txt")))
 
 

@@ -1,4 +1,4 @@
-"""`appliance key`: the noun; each verb is a module beside this one."""
+"""`appliance key`: the command group; each command is a module in this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key ids for the shell's completion. It never fails: a broken file completes nothing."""
+"""Completes key ids in the shell. It never fails: with a damaged file, it offers no ids."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from appliance.errors import ApplianceError
 
 
 def key_ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Ids of keys that were not revoked and begin so."""
-    # Completion parses the words but runs no command, so the root has not made its box.
+    """Ids of keys that are not revoked and have this prefix."""
+    # Completion parses the command line but runs no command, so the root has not created its box.
     box = context.find_object(Box) or Box.from_environment(context.find_root().params.get("root"))
     try:
         keyring = KeyFile(box.layout.keys).keyring()

@@ -1,4 +1,4 @@
-"""Times as people write them on the command line: how long from now, or a date."""
+"""Times on the command line: a duration from now, or a date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def length_s(_context: click.Context, _option: click.Parameter, text: str) -> int:
-    """An option's callback: "12h" → seconds."""
+    """Callback of an option: "12h" → seconds."""
     found = _LENGTH.fullmatch(text)
     if found is None:
         raise click.BadParameter(f"{text!r} is not a duration; write, for example, 30m, 12h or 90d")
@@ -21,7 +21,7 @@ def length_s(_context: click.Context, _option: click.Parameter, text: str) -> in
 
 
 def moment(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """An option's callback: "90d" from now, or the beginning of a UTC date → Unix seconds."""
+    """Callback of an option: "90d" from now, or the start of a UTC date → Unix seconds."""
     if text is None:
         return None
     found = _LENGTH.fullmatch(text)

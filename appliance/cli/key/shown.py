@@ -1,4 +1,4 @@
-"""How a key is shown: its record for scripts, and the one time that its secret is printed."""
+"""Prints keys: the record for scripts, and a new key's secret once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from appliance.cli.output import print_json, tell
 
 
 def document(record: KeyRecord, now: int) -> dict[str, Any]:
-    """The record for scripts, without its digest."""
+    """The record for scripts, without the key's digest."""
     fields = record.to_fields()
     del fields["sha256"]
     return {**fields, "state": record.state(now).value}
 
 
 def show_once(key: ApiKey, record: KeyRecord, now: int, *, as_json: bool) -> None:
-    """Print a new key. For people only the key itself goes to standard output, so that it can be caught."""
+    """Print a new key. Without --json, standard output gets only the key itself, so that a script can read it."""
     if as_json:
         print_json({**document(record, now), "key": key.to_text()})
         return

@@ -1,4 +1,4 @@
-"""Model names for the shell's completion. It never fails: a broken catalogue completes nothing."""
+"""Completes model names in the shell. It never fails: with a damaged catalogue, it offers no names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from appliance.store import installed
 
 
 def known_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Names of the catalogue's models that begin so."""
+    """Names of the catalogue's models with this prefix."""
     try:
         names = [entry.name for entry in Catalogue.load(_box(context).layout.catalogue).entries]
     except ApplianceError:
@@ -20,7 +20,7 @@ def known_names(context: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def installed_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Names of installed models that begin so."""
+    """Names of installed models with this prefix."""
     try:
         names = [model.name for model in installed(_box(context).layout)]
     except ApplianceError:
@@ -29,5 +29,5 @@ def installed_names(context: click.Context, _: click.Parameter, incomplete: str)
 
 
 def _box(context: click.Context) -> Box:
-    # Completion parses the words but runs no command, so the root has not made its box.
+    # Completion parses the command line but runs no command, so the root has not created its box.
     return context.find_object(Box) or Box.from_environment(context.find_root().params.get("root"))

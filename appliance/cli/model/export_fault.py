@@ -1,4 +1,4 @@
-"""Asks the installed exporter whether it could read a model. A fault is told, not a reason to refuse."""
+"""Checks whether the installed exporter can read a model. The caller reports a fault as a warning, not as an error."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from importlib.metadata import entry_points
 from appliance.errors import ApplianceError
 from appliance.store import StoredModel
 
-# A function of the distribution that exports: (model's files by name) -> None, or what it refuses.
+# Entry points of the exporter: (model's files by name) -> None; raises ApplianceError if the model cannot be exported.
 GROUP = "appliance.checks"
 
 
 def export_fault(stored: StoredModel) -> ApplianceError | None:
-    """What would keep the model from being exported; None if nothing, or if nothing here exports."""
+    """The error that would prevent the export; None if there is none, or if no exporter is installed."""
     for point in entry_points(group=GROUP):
         try:
             check = point.load()
         except ModuleNotFoundError:
-            # The libraries of the exporter are not installed: this box takes artefacts from elsewhere.
+            # The exporter's libraries are not installed: this box gets its artefacts from elsewhere.
             continue
         try:
             check(stored.files)

@@ -83,10 +83,10 @@ def _pull(box: Box, name: str, place: Path | None, new_name: str) -> StoredModel
 
 
 def _check_own(catalogue: Catalogue, name: str, place: Path) -> None:
-    """Let a new name be one that nobody meant for a model of the catalogue: a slip would switch its digests off.
+    """Check that a new name is not a misspelt name of the catalogue, whose digests would then not be checked.
 
     Raises:
-        UnknownModelError: it resembles a name of the catalogue.
+        UnknownModelError: the name resembles one in the catalogue.
     """
     close = catalogue.closest(name)
     if close:

@@ -1,4 +1,4 @@
-"""`appliance tensorrt`: the noun; each verb is a module beside this one."""
+"""`appliance tensorrt`: the command group; each command is a module in this folder."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def command(
 
 
 class _Watcher:
-    """Shows a build on standard error."""
+    """Prints messages and progress of a build on standard error."""
 
     def __init__(self, advance: Advance) -> None:
         self.advance = advance

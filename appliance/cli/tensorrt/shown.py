@@ -1,4 +1,4 @@
-"""How a plan is shown: its record for scripts, and its state among the others of its model."""
+"""Prints plans: the record for scripts, and the state of each plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.tensorrt.record import PlanRecord
 
 
 def state(store: PlanStore, plan: Path) -> str:
-    """Its place among the plans of its artefact: "current", "previous" or "old"."""
+    """The plan's state among the plans of its artefact: "current", "previous" or "old"."""
     if store.is_current(plan):
         return "current"
     return "previous" if store.is_previous(plan) else "old"
@@ -24,7 +24,7 @@ def document(store: PlanStore, plan: Path, record: PlanRecord) -> dict[str, Any]
 
 
 def record_or_fault(plan: Path) -> tuple[PlanRecord | None, str]:
-    """The record of a plan, or else why it cannot be believed."""
+    """The record of a plan, or the error that makes it invalid."""
     try:
         return read_record(plan), ""
     except ApplianceError as error:

@@ -1,4 +1,4 @@
-"""Certificates and keys on disk: the site CA of a box, and pairs written so that no key is ever readable by others."""
+"""Certificates and keys on disk: the box's site CA, and certificates with keys that other users can never read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEY_MODE = 0o600
 
 
 def write_pair(pair: Issued, certificate: Path, private_key: Path) -> None:
-    """Write a certificate and its key. A server that reads between the two keeps what it has until both are there."""
+    """Write a certificate and its key. A server that reads only one new file keeps its old pair until both match."""
     durable.replace(private_key, pair.private_key, _KEY_MODE)
     durable.replace(certificate, pair.certificate)
 
@@ -23,7 +23,7 @@ def read_ca(folder: Path) -> SiteCa | None:
     """The site CA in the folder; None if there is none.
 
     Raises:
-        IntegrityError: half of it is there, or it cannot be read.
+        IntegrityError: one of its two files is missing or cannot be read.
     """
     paths = (folder / CA_CERTIFICATE, folder / CA_KEY)
     present = [path.exists() for path in paths]
@@ -38,7 +38,7 @@ def read_ca(folder: Path) -> SiteCa | None:
 
 
 def ensure_ca(folder: Path, now: datetime) -> tuple[SiteCa, bool]:
-    """The site CA in the folder, made when there is none; and whether it was."""
+    """The site CA in the folder, created if there is none; and whether it was created."""
     found = read_ca(folder)
     if found is not None:
         return found, False
