@@ -57,7 +57,8 @@ class Case:
     @property
     def manifest(self) -> Manifest:
         files = (FileEntry(GRAPH, self.weights_bytes, "0" * 64),)
-        return dataclasses.replace(MANIFEST, shape=self.shape, files=files, runtime=TENSORRT)
+        task = dataclasses.replace(MANIFEST.task, shape=self.shape)
+        return dataclasses.replace(MANIFEST, task=task, files=files, runtime=TENSORRT)
 
     @property
     def gpu(self) -> Gpu:

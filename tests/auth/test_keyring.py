@@ -109,7 +109,7 @@ def test_a_name_that_cannot_be_printed_is_refused(name: str):
 
 
 def test_a_key_that_would_never_be_live_is_refused():
-    with refused(UsageError, "expired"):
+    with refused(UsageError, "--expires"):
         Keyring().add(ApiKey.new(), "late", INFER, NOW, NOW)
 
 

@@ -18,7 +18,7 @@ from tests.gateway.harness import Harness
 from tests.gateway.keys import Keys
 
 # The harness has its own: a fake Triton, addresses that the kernel chooses, a short drain, no socket of the operator's.
-_OF_THE_HARNESS = {"triton", "http", "grpc", "metrics", "triton_http", "artefacts", "drain_s", "socket"}
+_OF_THE_HARNESS = {"triton", "http", "grpc", "metrics", "triton_http", "models", "drain_s", "socket"}
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_the_page_of_the_documentation_has_the_metrics_that_a_scrape_has(box):
         if not name.startswith("process_") and not re.search("_(sum|count|created)$", name)
     }
     page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-    section = page.partition("## The gateway's")[2].partition("\n## ")[0]
+    section = page.partition("## Metrics of the gateway")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| \w+ \| (.*?) \|", section, re.MULTILINE)
     assert scraped == {(name, tuple(sorted(re.findall(r"\w+", labels)))) for name, labels in rows}
 

@@ -98,7 +98,7 @@ def test_a_refusal_says_which_limit_its_value_and_when_to_come_again():
 def test_requests_that_ended_make_room():
     account = Account(Limits("the box", max_requests=1), 0.0)
     account.begin(0.0)
-    with refused(LimitError, "1 requests"):
+    with refused(LimitError, "the box", 1, "max_requests"):
         account.check_request(0.0)
     account.end()
     account.check_request(0.0)

@@ -43,7 +43,7 @@ def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
     assert stored.files["model.safetensors"].read_bytes() == (folder / "model.safetensors").read_bytes()
     entry = open_model(layout, "mine").entry
     assert (entry.architecture, entry.context_tokens, entry.trust.value) == ("qwen2", 4096, "first-use")
-    assert told.lines == ["left out: README.md, onnx"]
+    assert told.lines == ["not installed: README.md, onnx"]
     assert told.gained["storing mine"] == entry.size_bytes
 
 

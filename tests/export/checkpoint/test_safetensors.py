@@ -95,7 +95,7 @@ def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path, content: s
 
 def test_an_already_quantised_form_is_refused(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path, quantization_config={"quant_method": "gptq"})
-    with pytest.raises(UnsupportedError, match="quantised"):
+    with pytest.raises(UnsupportedError, match="quantisation"):
         open_checkpoint(files_in(tmp_path))
 
 
