@@ -41,7 +41,7 @@ def test_the_artefact_of_before_is_served_and_newer_ones_only_after_a_start(tmp_
         manifest = dataclasses.replace(read_manifest(old), license=licence)
         (newer[-1] / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     with box:
-        assert box.state.artefact == str(old)
+        assert box.state.default_model.artefact == str(old)
         for each in newer:
             install_artefact(root, each)
         # It is neither current nor previous any more; the engine is started again, and opens it again.
@@ -49,10 +49,10 @@ def test_the_artefact_of_before_is_served_and_newer_ones_only_after_a_start(tmp_
         wait_until(lambda: box.has_restarted(triton=1))
         with box.completion(max_tokens=3) as answer:
             assert answer.status == 200
-        assert box.state.artefact == str(old)
+        assert box.state.default_model.artefact == str(old)
     box.output.unlink()
     with box:
-        served = Path(box.state.artefact)
+        served = Path(box.state.default_model.artefact)
         assert read_manifest(served).license == "third"
         assert served.is_relative_to(root / "artefacts")
         with box.completion(max_tokens=3) as answer:

@@ -55,17 +55,17 @@ class ConfiguredBox(RunningBox):
 
     @property
     def artefact(self) -> Path:
-        return Path(self.state.artefact)
+        return Path(self.state.default_model.artefact)
 
     def ask(self, **parameters: object) -> dict[str, object]:
-        with self.completion(model=self.state.model, **parameters) as answer:
+        with self.completion(model=self.state.default_model.name, **parameters) as answer:
             return json.load(answer)  # type: ignore[no-any-return]
 
     @contextlib.contextmanager
     def streaming(self) -> Iterator[None]:
         """Hold a slot."""
         parameters = {"max_tokens": CONTEXT - 100, "stream": True, "ignore_eos": True}
-        with self.completion(model=self.state.model, **parameters) as stream:
+        with self.completion(model=self.state.default_model.name, **parameters) as stream:
             stream.readline()
             yield
 
@@ -108,7 +108,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredBox]:
 @pytest.mark.triton
 @row("serve.model", "serve.target", "serve.preset")
 def test_the_artefact_that_is_named_is_served(box: ConfiguredBox):
-    assert (box.state.model, box.state.target, box.state.preset) == (MODEL, TARGET, PRESET)
+    served = box.state.default_model
+    assert (served.name, served.target, served.preset) == (MODEL, TARGET, PRESET)
     assert box.artefact.parent.name == MODEL
     assert box.ask(max_tokens=1)["model"] == MODEL
 
