@@ -30,14 +30,14 @@ class Box(Protocol):
     short_help="Convert an installed model to an artefact that the box can serve.",
     help=(
         "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
-        "tokenizer, chat template, manifest and a quality report that compares it with the unquantised checkpoint. The "
+        "tokenizer, chat template, manifest and a quality report that compares it with the checkpoint. The "
         "command reuses completed stages of an earlier run.\n\n"
         f"\b\nPresets:\n{_PRESET_LINES}"
     ),
 )
 @click.argument("model")
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware to export for: {', '.join(targets())}.")
-@click.option("--preset", help="How the weights are held, see below; the target's first when absent.")
+@click.option("--preset", help="Format of the weights, one of the list above. Default: the target's default preset.")
 @json_option
 @click.pass_obj
 def command(box: Box, model: str, target: str, preset: str | None, as_json: bool) -> None:

@@ -29,11 +29,15 @@ class Box(Protocol):
 )
 @click.argument("model")
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware: {', '.join(targets.targets())}.")
-@click.option("--preset", help="Format of the weights. Default: the target's first preset.")
+@click.option("--preset", help="Format of the weights. Default: the target's default preset.")
 @click.option(
     "--context", type=click.IntRange(min=1), help="Maximum tokens of prompt plus completion. Default: the target's."
 )
-@click.option("--slots", type=click.IntRange(min=1), help="Sequences that decode together. Default: the target's.")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Answers that the box generates at the same time. Default: the target's.",
+)
 @json_option
 @click.pass_obj
 def command(

@@ -27,7 +27,7 @@ def command(box: Box, as_json: bool) -> int:
 
     With --json, `models` has the figures of each model by its name; the other figures are of the whole box.
 
-    Exits with 0 when it is healthy, and with 13 when it is not, or not running.
+    Exit code 0: the box is healthy. Exit code 13: the box is unhealthy or not running.
     """
     status = look(box.layout)
     if status is None:

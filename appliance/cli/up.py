@@ -34,7 +34,9 @@ _TRITON_HTTP = "127.0.0.1:8000"
 @click.command("up")
 @click.argument("model", required=False)
 @click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
-@click.option("--preset", help="Preset of the export. Default: the only exported preset, else the target's default.")
+@click.option(
+    "--preset", help="Preset of the export. Default: the only exported one, else the target's default preset."
+)
 @click.option("--http", metavar="HOST:PORT", help="Address of the HTTP API (OpenAI, Anthropic, chat page).")
 @click.option("--grpc", metavar="HOST:PORT", help="Address of the gRPC API.")
 @click.option("--metrics", metavar="HOST:PORT", help="Address of the metrics for Prometheus; loopback only.")

@@ -118,7 +118,7 @@ def _refused(message: str) -> ApplianceError:
 
 def _not_surviving(detail: str) -> MissingProgramError:
     return MissingProgramError(
-        f"Triton's Python backend damages tensors ({detail})",
+        f"Triton's Python backend does not work with the installed numpy: it changes tensors ({detail})",
         hint="its stub was built against numpy 1, and numpy "
         f"{importlib.metadata.version('numpy')} is installed: install numpy<2 into the appliance's environment",
     )

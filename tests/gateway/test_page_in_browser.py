@@ -279,7 +279,7 @@ def test_a_key_that_was_revoked_is_asked_for_again_and_the_question_is_not_lost(
 
 def test_a_refusal_is_one_clear_line_and_the_question_comes_back(page: Browser, harness):
     page.ask("x" * 600)
-    page.wait_for("#error", "context")
+    page.wait_for("#error", "512")
     assert page.find("#question").get_attribute("value") == "x" * 600
     assert page.texts(".turn") == []
     assert page.find("#empty").is_displayed()

@@ -29,7 +29,10 @@ _SCOPES = "; ".join(f"{scope.value}: {meaning}" for scope, meaning in MEANINGS.i
     help=f"Permission of the key; repeat the option for several. {_SCOPES}.",
 )
 @click.option(
-    "--expires", callback=moment, metavar="WHEN", help="When the key expires: 90d, 12h or a UTC date. Default: never."
+    "--expires",
+    callback=moment,
+    metavar="WHEN",
+    help="When the key expires: 90d, 12h or a UTC date (2027-01-31). Default: never.",
 )
 @json_option
 @click.pass_obj

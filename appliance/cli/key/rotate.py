@@ -30,14 +30,15 @@ from appliance.cli.output import json_option, tell
     "--expires",
     callback=moment,
     metavar="WHEN",
-    help="When the new key expires: 90d, 12h or a UTC date. Default: never.",
+    help="When the new key expires: 90d, 12h or a UTC date (2027-01-31). Default: never, whatever the old key had.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, key_id: str, grace: int, expires: int | None, as_json: bool) -> None:
     """Replace a key; the old key stays valid for a grace period.
 
-    The new key belongs to the same principal: it keeps the old key's scopes, limits and place in queues.
+    The box treats the new key as the same client: it keeps the old key's scopes, limits and place in queues, but not
+    its expiry date.
     """
     now = int(time.time())
     key = ApiKey.new()

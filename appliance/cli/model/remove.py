@@ -18,7 +18,8 @@ from appliance.store import remove
 def command(box: Box, name: str, as_json: bool) -> None:
     """Remove an installed model.
 
-    The command keeps files that another model shares, and all exports of the model.
+    The command keeps files that another model also uses. It keeps all exports of the model too: you can still serve
+    them.
     """
     freed_bytes = remove(box.layout, name)
     if as_json:

@@ -19,4 +19,8 @@ COMMANDS = {
 
 @click.group("tensorrt", cls=LazyGroup, table=COMMANDS)
 def command() -> None:
-    """Build, list and remove TensorRT plans."""
+    """Build, list and remove TensorRT plans.
+
+    A TensorRT plan is the model, compiled for the GPU and driver of this box. The command `appliance plan` is something
+    else: it predicts memory and throughput.
+    """

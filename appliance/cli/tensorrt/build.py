@@ -29,10 +29,12 @@ from appliance.tensorrt.usual_profile import usual_profile
 @click.command("build")
 @click.argument("model")
 @click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
-@click.option("--preset", help="Preset of the export. Default: the only exported preset, else the target's default.")
-@click.option("--slots", type=click.IntRange(1), help="Maximum number of sequences that decode together.")
+@click.option(
+    "--preset", help="Preset of the export. Default: the only exported one, else the target's default preset."
+)
+@click.option("--slots", type=click.IntRange(1), help="Answers that the box can generate at the same time.")
 @click.option("--context", type=click.IntRange(16), help="Maximum tokens of prompt plus completion.")
-@click.option("--chunk", type=click.IntRange(16), help="Maximum prompt tokens in one prefill step.")
+@click.option("--chunk", type=click.IntRange(16), help="Prompt tokens that the GPU reads in one step.")
 @json_option
 @click.pass_obj
 def command(
@@ -48,8 +50,9 @@ def command(
     """Build a model's TensorRT plan for the GPU of this box.
 
     MODEL is the name of a model that was exported with a TensorRT preset. If a plan exists that fits the GPU, driver
-    and options, the command builds nothing. Omitted options keep the existing plan's values, else the target's.
-    `appliance up` also builds a missing plan.
+    and options, the command builds nothing. Without --slots, --context or --chunk, it uses the values of the existing
+    plan; if there is none, those of the target. `appliance up` builds a missing plan too: use this command to build
+    in advance, or with other values.
     """
     artefact = choose(box.layout, model, target or box.config.serve.target, preset)
     hardware = targets.get(artefact.manifest.target)

@@ -35,7 +35,8 @@ from appliance.errors import UsageError
 def command(box: Box, name: str, out: Path, days: int, as_json: bool) -> None:
     """Create a client certificate, signed by the site CA.
 
-    NAME identifies the client. Give NAME its scopes in the section [access.certificates] of appliance.toml.
+    NAME identifies the client. In appliance.toml in the root folder of the box, set client_ca to the site CA's file
+    (tls/ca.pem in the root folder), and give NAME its scopes in the section [access.certificates].
     """
     authority = read_ca(box.layout.tls)
     if authority is None:

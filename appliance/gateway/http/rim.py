@@ -82,7 +82,11 @@ def record_of(request: Request) -> Record:
 
 def on_failure(request: Request, error: Exception) -> Response:
     """Starlette's handler for our errors and for bugs; `HttpRim` logs the bugs."""
-    failure = error if isinstance(error, ApplianceError) else EngineError("the gateway failed; its log has the reason")
+    failure = (
+        error
+        if isinstance(error, ApplianceError)
+        else EngineError("the gateway failed while it handled the request; its log has the reason")
+    )
     record = record_of(request)
     record.fields["error"] = type(failure).__name__
     shapes: Sequence[ErrorShape] = request.scope[_SHAPES]

@@ -119,7 +119,7 @@ class Stream:
             raise
         except Exception:  # noqa: BLE001  the process boundary
             log.exception("bug", extra={"fields": {"request_id": self._request_id}})
-            failure = EngineError("the gateway failed; its log has the reason")
+            failure = EngineError("the gateway failed while it handled the request; its log has the reason")
             await self._tell(failure, request_id)
         if failure is None:
             record.close(status="OK")

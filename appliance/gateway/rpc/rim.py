@@ -44,7 +44,7 @@ async def answering(
         raise
     except Exception:  # noqa: BLE001  the process boundary
         log.exception("bug", extra={"fields": {"request_id": record.request_id}})
-        failure = EngineError("the gateway failed; its log has the reason")
+        failure = EngineError("the gateway failed while it handled the request; its log has the reason")
     else:
         record.close(status="OK")
         return
