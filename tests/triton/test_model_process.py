@@ -20,6 +20,8 @@ def test_the_living_processes_of_models_are_told_by_the_paths_of_their_programs(
     # Not as words of the parent's: a child has those too for a moment.
     program = _PARENT.format(paths=paths)
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
+        # All of them run: the parent starts one after the other.
+        wait_until(lambda: len(psutil.Process(parent.pid).children()) == len(paths) + 1)
         wait_until(lambda: model_processes(parent.pid).keys() == {"first", "second"})
         model_processes(parent.pid)["first"].kill()
         # It stays a zombie, as Triton leaves it.
