@@ -11,7 +11,7 @@ from tritonclient.grpc import service_pb2
 
 from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.triton import tensors
-from appliance.gateway.triton.call_end import read_to_end, status_error, true_code
+from appliance.gateway.triton.call_end import read_to_end, rpc_error, status_error
 from appliance.gateway.triton.completion import Delta
 
 
@@ -35,7 +35,7 @@ class TritonStream:
             if response is not None and response.error_message:
                 await read_to_end(self._call)
         except grpc.aio.AioRpcError as error:
-            self._check_finished(status_error(true_code(self._call, error), error.details() or ""))
+            self._check_finished(rpc_error(self._call, error))
             return None
         if response is None:
             self._check_finished(await self._status_error())
