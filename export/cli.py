@@ -32,7 +32,7 @@ class Box(Protocol):
         "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
         "tokenizer, chat template, manifest and a quality report that compares it with the checkpoint. The "
         "command reuses completed stages of an earlier run.\n\n"
-        f"\b\nPresets:\n{_PRESET_LINES}"
+        f"\b\nPresets (docs/presets.md compares them):\n{_PRESET_LINES}"
     ),
 )
 @click.argument("model")

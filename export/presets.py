@@ -161,7 +161,7 @@ _INT4 = Weights(bits=4, block=128, symmetric=False)
 _INT8_FINE = Weights(bits=8, block=64)
 PRECISE = Preset(
     name="precise",
-    summary="8-bit weights everywhere, in blocks of 64; almost no quality loss",
+    summary="CPU: almost no quality loss; 8-bit weights in blocks of 64",
     max_mean_kl=0.01,
     body=_INT8_FINE,
     head=_INT8_FINE,
@@ -171,7 +171,7 @@ PRECISE = Preset(
 # The middle layers of a model tolerate coarse weights best, the first and last worst: docs/presets.md.
 BALANCED = Preset(
     name="balanced",
-    summary="8-bit weights; 4-bit in the middle layers' feed-forward and the head; fastest with mean KL up to 0.02",
+    summary="CPU, the default: fastest with a small quality loss (mean KL up to 0.02); 8-bit and 4-bit weights",
     max_mean_kl=0.02,
     body=_INT8,
     head=_INT4,
@@ -182,7 +182,7 @@ BALANCED = Preset(
 
 COMPACT = Preset(
     name="compact",
-    summary="4-bit feed-forward weights in blocks of 128; a quarter smaller, faster decode, visible quality loss",
+    summary="CPU: a quarter smaller and faster to decode, visible quality loss; feed-forward weights in 4-bit blocks of 128",
     max_mean_kl=0.15,
     body=_INT4,
     head=_INT8,
@@ -192,7 +192,7 @@ COMPACT = Preset(
 
 REFERENCE = Preset(
     name="float32",
-    summary="32-bit floats without quantisation; the reference for the quality reports; large and slow",
+    summary="CPU, for comparison: the reference of the quality reports; 32-bit floats; large and slow",
     max_mean_kl=1e-6,
     body=FLOAT,
     head=FLOAT,
