@@ -182,7 +182,7 @@ BALANCED = Preset(
 
 COMPACT = Preset(
     name="compact",
-    summary="CPU: a quarter smaller and faster to decode, visible quality loss; feed-forward weights in 4-bit blocks of 128",
+    summary="CPU: a quarter smaller, faster to decode, visible quality loss; 4-bit feed-forward weights",
     max_mean_kl=0.15,
     body=_INT4,
     head=_INT8,
