@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from appliance.errors import EngineError
 from appliance.inference.events import Usage
 
 Count = Callable[[Mapping[str, Any]], None]
@@ -56,6 +57,17 @@ def configure() -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(logging.INFO)
+
+
+def bug_error() -> EngineError:
+    """Return the error that a client gets for a bug; the log has the reason."""
+    return EngineError("the gateway failed while it handled the request; its log has the reason")
+
+
+def report_bug(identity: str, error: Exception) -> EngineError:
+    """Log an exception that is a bug, with the request's id, and return the error for the client."""
+    log.error("bug", exc_info=error, extra={"fields": {"request_id": identity}})
+    return bug_error()
 
 
 def request_id(given: str | None) -> str:

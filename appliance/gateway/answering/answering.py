@@ -6,7 +6,7 @@ HTTP, gRPC and KServe all use it, so rules for every answer belong here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from appliance.gateway.access.request_quota import current
@@ -65,12 +65,8 @@ class Answering:
                 record.used(combined(usages))
 
         answer = Answer(self._inference.complete(request, quota.principal.name), count, quota.give_back)
-        try:
-            with self._in_flight.holding(answer):
-                yield answer
-        finally:
-            for end in ends:
-                end(None)
+        with self._open(answer, ends):
+            yield answer
 
     @contextlib.contextmanager
     def forward(self, record: Record, request: ForwardedRequest) -> Iterator[Answer[bytes]]:
@@ -88,11 +84,17 @@ class Answering:
         def count(_message: Any) -> None:
             record.first_token()
 
-        end = self._waits.begin(request.served) if request.served is not None else None
+        ends = [self._waits.begin(request.served)] if request.served is not None else []
         answer = Answer(self._inference.forward(request, quota.principal.name), count)
+        with self._open(answer, ends):
+            yield answer
+
+    @contextlib.contextmanager
+    def _open(self, answer: Answer[Any], ends: Sequence[Callable[[float | None], None]]) -> Iterator[None]:
+        """Count the answer as under way inside the block, and end all of it with the block."""
         try:
             with self._in_flight.holding(answer):
-                yield answer
+                yield
         finally:
-            if end is not None:
+            for end in ends:
                 end(None)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from appliance.errors import ApplianceError, EngineError, RequestError
-from appliance.gateway.access_log import Record, log, request_id
+from appliance.errors import ApplianceError, RequestError
+from appliance.gateway.access_log import Record, bug_error, report_bug, request_id
 from appliance.gateway.http.error_shape import ErrorShape
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
 from appliance.gateway.services import Services
@@ -65,8 +65,8 @@ class HttpRim:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:  # noqa: BLE001  the process boundary
-            log.exception("bug", extra={"fields": {"request_id": record.request_id}})
+        except Exception as error:  # noqa: BLE001  the process boundary
+            report_bug(record.request_id, error)
         finally:
             # The router stores the endpoint in the scope.
             record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
@@ -82,11 +82,7 @@ def record_of(request: Request) -> Record:
 
 def on_failure(request: Request, error: Exception) -> Response:
     """Starlette's handler for our errors and for bugs; `HttpRim` logs the bugs."""
-    failure = (
-        error
-        if isinstance(error, ApplianceError)
-        else EngineError("the gateway failed while it handled the request; its log has the reason")
-    )
+    failure = error if isinstance(error, ApplianceError) else bug_error()
     record = record_of(request)
     record.fields["error"] = type(failure).__name__
     shapes: Sequence[ErrorShape] = request.scope[_SHAPES]

@@ -12,9 +12,9 @@ import functools
 from typing import Any
 
 from appliance.auth.scope import Scope
-from appliance.errors import ApplianceError, EngineError
+from appliance.errors import ApplianceError
 from appliance.gateway.access.request_quota import current
-from appliance.gateway.access_log import Record, log
+from appliance.gateway.access_log import Record, report_bug
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
@@ -117,9 +117,8 @@ class Stream:
         except asyncio.CancelledError:
             record.close(status="CANCELLED")
             raise
-        except Exception:  # noqa: BLE001  the process boundary
-            log.exception("bug", extra={"fields": {"request_id": self._request_id}})
-            failure = EngineError("the gateway failed while it handled the request; its log has the reason")
+        except Exception as error:  # noqa: BLE001  the process boundary
+            failure = report_bug(self._request_id, error)
             await self._tell(failure, request_id)
         if failure is None:
             record.close(status="OK")

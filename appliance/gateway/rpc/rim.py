@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from appliance.errors import ApplianceError, EngineError
+from appliance.errors import ApplianceError
 from appliance.gateway.access.request_quota import current
-from appliance.gateway.access_log import Record, log, request_id
+from appliance.gateway.access_log import Record, report_bug, request_id
 from appliance.gateway.rpc.failure import status_of, text_of, trailers
 from appliance.gateway.services import Services
 
@@ -42,9 +42,8 @@ async def answering(
     except asyncio.CancelledError:
         record.close(status="CANCELLED")
         raise
-    except Exception:  # noqa: BLE001  the process boundary
-        log.exception("bug", extra={"fields": {"request_id": record.request_id}})
-        failure = EngineError("the gateway failed while it handled the request; its log has the reason")
+    except Exception as error:  # noqa: BLE001  the process boundary
+        failure = report_bug(record.request_id, error)
     else:
         record.close(status="OK")
         return
