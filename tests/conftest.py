@@ -11,8 +11,26 @@ from hypothesis import HealthCheck, settings
 from appliance.layout import Layout
 from tests.real_model import prepared_layout
 
+# The export of the real model takes most of ten minutes on slow cores.
+_REAL_MODEL_S = 1200
+_CLEANUP_S = 300
 
-def pytest_configure() -> None:
+
+class _FailuresAtOnce:
+    """Prints a failure when it happens: the summary at the end is lost when a run is cut, as CI cuts it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print it."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter:
+            reporter.write_line(f"\nfailed in its {report.when}: {report.nodeid}", red=True)
+            reporter.write_line(report.longreprtext)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Take the clock out of property tests, and begin with the signals of a terminal.
 
     Hypothesis fails an example that takes 200 ms, which says something of the machine alone. nohup, and shells that run
@@ -25,6 +43,15 @@ def pytest_configure() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_FailuresAtOnce(config))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests with the real model time."""
+    for item in items:
+        if item.get_closest_marker("model"):
+            item.add_marker(pytest.mark.timeout(_REAL_MODEL_S))
 
 
 def pytest_report_header() -> str | list[str]:
@@ -35,6 +62,13 @@ def pytest_report_header() -> str | list[str]:
         "tests that need an NVIDIA GPU (tests/on_gpu): left out; make gpu-test runs them",
         "proofs that take the real model minutes: left out; make proofs runs them",
     ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Limit the cleanup of a test that hung: pytest-timeout's alarm rings once for a test with its fixtures."""
+    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+        signal.setitimer(signal.ITIMER_REAL, _CLEANUP_S)
 
 
 # Tests that import ONNX Runtime by themselves tell its maker nothing either. tests/test_silence.py goes without this.

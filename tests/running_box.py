@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -42,16 +43,26 @@ class RunningBox:
 
     def __enter__(self) -> RunningBox:  # noqa: PYI034 - Self came with Python 3.11
         self.start()
-        wait_until(lambda: self.is_serving or self.process.poll() is not None)
-        assert self.process.poll() is None, self._said
+        with contextlib.ExitStack() as unless_serving:
+            unless_serving.callback(self._end)
+            wait_until(lambda: self.is_serving or self.process.poll() is not None, told=lambda: self._said)
+            assert self.process.poll() is None, self._said
+            unless_serving.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if self.process.poll() is None:
             # Two of them: do not wait for what a test left running.
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGINT)
-        self.process.wait()
+        try:
+            self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"the box did not stop: {self._said}") from None
 
     def start(self) -> None:
         """Start `appliance up` and return at once."""
