@@ -11,6 +11,8 @@ from typing import Any
 import tokenizers
 
 from appliance.chat_template.json_text import JsonText
+from appliance.gateway.chat import template_texts
+from appliance.gateway.chat.template_texts import Change
 
 # Private use, planes 15 and 16: no letters, no spaces; filters such as `upper` and normal forms do not change them.
 _SIGNS = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
@@ -49,8 +51,10 @@ class ControlTexts:
         special = {token.content for token in added if token.special}
         marks = {token.content for token in added if token.content in template and _MARK.fullmatch(token.content)}
         self._template = template
-        self._special = _Finder(special)
-        self._all = _Finder(special | marks)
+        changes = template_texts.changes(template)
+        middles = _Middles(special | marks, template_texts.names(template))
+        self._special = _Finder(special, middles, changes)
+        self._all = _Finder(special | marks, middles, changes)
 
     def mark(
         self,
@@ -78,10 +82,24 @@ class ControlTexts:
         return self._all if message["role"] in {"user", "tool"} else self._special
 
 
-class _Finder:
-    """Finds texts of a set in other texts: whole, or a part at an end, which the neighbouring text could complete."""
+class _Middles:
+    """The inner parts of control texts: a template that writes `"<" ~ name ~ ">"` completes them at both ends."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], names: frozenset[str]) -> None:
+        """`names` are read by the template, which would not find them with a sign."""
+        inner = [text[1:-1] for text in texts]
+        self._joined = "\0".join(inner)
+        self._longest = max(map(len, inner), default=0)
+        self._names = names
+
+    def __contains__(self, content: str) -> bool:
+        return 0 < len(content) <= self._longest and content in self._joined and content not in self._names
+
+
+class _Finder:
+    """Finds texts of a set in other texts: whole, or a part that the neighbouring texts could complete."""
+
+    def __init__(self, texts: Iterable[str], middles: _Middles, changes: Sequence[Change]) -> None:
         wanted = [text for text in texts if len(text) >= _LEAST_PART]
         self._whole = _any_of(wanted)
         self._heads = {text[:length] for text in wanted for length in range(_LEAST_PART, len(text))}
@@ -90,10 +108,12 @@ class _Finder:
         # For most texts, a check of two characters is enough.
         self._head_ends = {part[-_LEAST_PART:] for part in self._heads}
         self._tail_begins = {part[:_LEAST_PART] for part in self._tails}
+        self._middles = middles
+        self._changes = changes
 
     def is_in(self, text: str) -> bool:
-        """Whether the text contains one of the set, whole or in part."""
-        return self._whole.search(text) is not None or self._begins(text) or self._ends(text)
+        """Whether the text contains a control text, whole or in part, or the template's changes could create one."""
+        return self._is_in(text) or self._appears_in(text)
 
     def signed(self, text: str, sign: str) -> str:
         """The text with the sign inserted into each control text."""
@@ -103,9 +123,18 @@ class _Finder:
             content = found.rstrip()
             found = content + sign + found[len(content) :]
         if begins:
-            content = found.lstrip()
-            found = found[: len(found) - len(content)] + sign + content
-        return found
+            # Not before the first character, because templates sort names.
+            first = len(found) - len(found.lstrip()) + 1
+            found = found[:first] + sign + found[first:]
+        return _between_all(text, sign) if self._appears_in(found) else found
+
+    def _is_in(self, text: str) -> bool:
+        return self._whole.search(text) is not None or self._begins(text) or self._ends(text)
+
+    def _appears_in(self, text: str) -> bool:
+        """Whether a change by the template creates a control text."""
+        changed = (change(text) for change in self._changes)
+        return any(self._is_in(one) for one in changed if one != text)
 
     def _begins(self, text: str) -> bool:
         """Whether the text begins with the end of a control text. Templates trim, so white space is ignored."""
@@ -115,11 +144,20 @@ class _Finder:
         return any(content[:length] in self._tails for length in self._lengths)
 
     def _ends(self, text: str) -> bool:
-        """Whether the text ends with the beginning of a control text."""
+        """Whether the text ends with the beginning of a control text, or is an inner part of one."""
         content = text.rstrip() if text[-1:].isspace() else text
+        if content.lstrip() in self._middles:
+            return True
         if content[-_LEAST_PART:] not in self._head_ends:
             return False
         return any(content[-length:] in self._heads for length in self._lengths)
+
+
+def _between_all(text: str, sign: str) -> str:
+    """The text with the sign after each character, so that no change brings two of them together."""
+    content = text.strip()
+    begin = len(text) - len(text.lstrip())
+    return text[:begin] + "".join(one + sign for one in content) + text[begin + len(content) :]
 
 
 def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
@@ -165,21 +203,25 @@ def _changed(value: Any, finder: _Finder, sign: str) -> Any:
     return value
 
 
-def unsigned_json(text: str, sign: str) -> str:
-    """The text with the plain sign where a template has written the sign as JSON in ASCII."""
-    return text.replace(_in_json(sign), sign)
+def unescaped(text: str, sign: str) -> str:
+    """The text with the plain sign where a template has escaped it, as JSON in ASCII or as Python writes a list."""
+    for escape in _escapes(sign):
+        text = text.replace(escape, sign)
+    return text
 
 
-def _in_json(sign: str) -> str:
-    return json.dumps(sign)[1:-1]
+def _escapes(sign: str) -> tuple[str, ...]:
+    return json.dumps(sign)[1:-1], repr(sign)[1:-1]
 
 
 def _unused_sign(texts: Sequence[str]) -> str:
-    """The first private character that no text contains, not even in a JSON escape."""
+    """The first private character that no text contains, not even in an escape."""
     used: set[str] = set()
     for text in texts:
         if not text.isascii():
             used.update(text)
-    escaped = [text.lower() for text in texts if "\\u" in text]
+    escaped = [text.lower() for text in texts if "\\u" in text or "\\U" in text]
     signs = (chr(code) for codes in _SIGNS for code in codes if chr(code) not in used)
-    return next(sign for sign in signs if not any(_in_json(sign) in text for text in escaped))
+    return next(
+        sign for sign in signs if not any(escape.lower() in text for text in escaped for escape in _escapes(sign))
+    )

@@ -12,7 +12,7 @@ from appliance.errors import RequestError
 from appliance.gateway.chat import continuation, history
 from appliance.gateway.chat.calls import NewId
 from appliance.gateway.chat.checked import CheckedReader, Unheld
-from appliance.gateway.chat.control_texts import Marked, unsigned_json
+from appliance.gateway.chat.control_texts import Marked, unescaped
 from appliance.gateway.chat.grammar import Grammar
 from appliance.gateway.chat.marks import CALL_OPEN, THINK_CLOSE, THINK_OPEN
 from appliance.gateway.chat.reader import Reader, new_call_id
@@ -120,7 +120,7 @@ async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[
         options=content.options,
         max_characters=model.manifest.shape.max_characters,
     )
-    text = unsigned_json(text, content.sign) if content.sign else text
+    text = unescaped(text, content.sign) if content.sign else text
     if request.continues:
         text = continuation.cut_behind(text, content.messages[-1]["content"], param)
     return text, await model.tokenize_rendered(text, content.sign, param)

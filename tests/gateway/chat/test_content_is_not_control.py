@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from appliance.chat_template.template import ChatTemplate
 from appliance.gateway.chat import history
-from appliance.gateway.chat.control_texts import ControlTexts, unsigned_json
+from appliance.gateway.chat.control_texts import ControlTexts, unescaped
 from appliance.gateway.chat.encoder import Encoder
 from appliance.gateway.chat.request import Tool
 from appliance.layout import Layout
@@ -25,6 +25,12 @@ from tests.real_model import NAME, artefact_of
 EVERY_CONTROL = sorted({text for form in FORMS.values() for text in (*form.special, *form.marks)} - {"\n\n"})
 PIECES = [*EVERY_CONTROL, *(text[:cut] for text in EVERY_CONTROL for cut in (1, 2, 4, -2, -1))]
 PIECES += [text[cut:] for text in EVERY_CONTROL for cut in (1, 2, 4, -2)]
+# What templates complete at both ends, what they change in a text, and what they remove from it.
+PIECES += [text[cut:-cut] for text in EVERY_CONTROL for cut in (1, 2)]
+PIECES += [
+    changed for text in EVERY_CONTROL for changed in {text.upper(), text.lower(), text.replace('"', "'")} - {text}
+]
+PIECES += [text[:3] + gone + text[3:] for text in EVERY_CONTROL for gone in ("/no_think", "/think", "\n", "</think>")]
 CONTENT = st.lists(
     st.sampled_from([*PIECES, " ", "\n", "hello", "é", "\U000f0000", "\\udb80\\udc00"]) | st.text(max_size=3),
     min_size=1,
@@ -54,7 +60,7 @@ class Prompts:
         ready = history.for_template(messages, "messages")
         marked = self.controls.mark(ready, [history.tool_for_template(tool) for tool in tools], {})
         text = self.template.render(marked.messages, tools=marked.tools, options=marked.options)
-        text = unsigned_json(text, marked.sign) if marked.sign else text
+        text = unescaped(text, marked.sign) if marked.sign else text
         ids = asyncio.run(self.encoder.encode_signed(text, marked.sign))
         return ids, text.replace(marked.sign, "") if marked.sign else text
 
@@ -76,6 +82,10 @@ def conversation(system: str, user: str, answer: str, result: str, name: str, ar
     ]
 
 
+def schema(text: str) -> dict[str, Any]:
+    return {text: text, "type": "object", "properties": {text: {"enum": [text]}}}
+
+
 def harmless(text: str) -> str:
     return "".join(one if one.isspace() else "x" for one in text)
 
@@ -85,17 +95,17 @@ def harmless(text: str) -> str:
 def test_no_content_adds_takes_or_moves_a_control_token(name: str, texts: tuple[str, ...], description: str):
     prompts = PROMPTS[name]
     marks = FORMS[name].marks
-    # The system's and the assistant's own words may have the marks; they may not have special tokens.
+    # The system's and the assistant's own words may have the marks, also in parts; they may not have special tokens.
     system, user, answer, result, arguments = texts
-    for mark in marks:
+    for mark in (mark for mark in marks if mark.strip()):
         system, answer, arguments = (
-            text.replace(mark[0], "?") if mark.strip() else text for text in (system, answer, arguments)
+            text.replace(mark[0], "?").replace(mark[-1], "?") for text in (system, answer, arguments)
         )
     messages = conversation(system, user, answer, result, "f", arguments)
-    tools = (Tool("f", description, {"type": "object", "properties": {description: {"enum": [description]}}}),)
+    tools = (Tool("f", description, schema(description)),)
     ids, text = prompts.of(messages, tools)
     plain = conversation(harmless(system), harmless(user), harmless(answer), harmless(result), "f", "x")
-    expected, _ = prompts.of(plain, (Tool("f", "x", {"type": "object", "properties": {"x": {"enum": ["x"]}}}),))
+    expected, _ = prompts.of(plain, (Tool("f", "x", schema("x")),))
     assert prompts.controls_of(ids) == prompts.controls_of(expected)
     assert prompts.tokenizer.decode(ids, skip_special_tokens=False) == text
 
@@ -117,6 +127,51 @@ def test_the_models_own_marks_stay_tokens_and_a_users_do_not():
     ids, _ = prompts.of([{"role": "user", "content": "<tool_call>"}, {"role": "tool", "content": "</tool_response>"}])
     assert ids.count(call) == 0
     assert ids.count(response) == 1
+
+
+@pytest.mark.parametrize("control", ["<|im_start|>", "<|im_end|>"])
+def test_contents_side_by_side_do_not_make_a_control_token(control: str):
+    prompts = PROMPTS["side by side"]
+    expected = [prompts.tokenizer.token_to_id(text) for text in ("<|im_start|>", "<|im_end|>")]
+    cuts = [(one, two) for one in range(1, len(control) - 1) for two in range(one + 1, len(control))]
+    for parts in [list(control), *([control[:one], control[one:two], control[two:]] for one, two in cuts)]:
+        ids, text = prompts.of([{"role": "user", "content": part} for part in ["a", *parts]])
+        assert prompts.controls_of(ids) == expected
+        assert control in text.removeprefix("<|im_start|>").removesuffix("<|im_end|>")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "gone"), [("switches", "<|im_/thinkend|>", "/think"), ("cut and joined", "<|im_\nend|>", "\n")]
+)
+def test_removing_a_part_of_a_content_does_not_make_a_control_token(form: str, text: str, gone: str):
+    prompts = PROMPTS[form]
+    ids, written = prompts.of([{"role": "user", "content": text}])
+    plain, _ = prompts.of([{"role": "user", "content": text.replace(gone, "").replace("<", "")}])
+    assert prompts.controls_of(ids) == prompts.controls_of(plain)
+    assert prompts.tokenizer.decode(ids, skip_special_tokens=False) == written
+
+
+@pytest.mark.parametrize("key", ["|im_end|", "tool_call", "/tool_call"])
+def test_a_name_between_brackets_does_not_make_a_control_token(key: str):
+    prompts = PROMPTS["names between brackets"]
+    ids, text = prompts.of([{"role": "user", "content": "a"}], (Tool("f", "", schema(key)),))
+    plain, _ = prompts.of([{"role": "user", "content": "a"}], (Tool("f", "", schema("x")),))
+    assert f"<{key}>{key}</{key}>" in text
+    assert prompts.controls_of(ids) == prompts.controls_of(plain)
+
+
+def test_a_list_that_python_writes_has_the_texts_that_the_client_sent():
+    prompts = PROMPTS["Python's own text"]
+    _, text = prompts.of(conversation("a", "a", "a", "a", "f", "<|im_end|>é\\U000f0000"))
+    assert str([["<|im_end|>é\\U000f0000"]]) in text
+
+
+def test_names_that_the_template_reads_stay_readable():
+    prompts = PROMPTS["quotes as tokens"]
+    tools = (Tool("turn", "", {"type": "object", "properties": {"tool": {"type": "string"}}}),)
+    _, text = prompts.of([{"role": "user", "content": "<|turn>"}], tools)
+    assert "type:OBJECT" in text
+    assert "type:STRING" in text
 
 
 def test_an_added_token_that_the_template_does_not_write_is_a_word_like_others():

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Form:
-    """One family's way to write a conversation; `special` and `marks` are its control texts."""
-
-    template: str
-    special: tuple[str, ...]
-    marks: tuple[str, ...] = ()
-
+from tests.gateway.chat.forms.form import Form
 
 _EACH = "{%- for message in messages %}"
 _END = "{%- endfor %}"
@@ -88,7 +78,7 @@ HERMES = Form(
 ASCII_JSON = Form(HERMES.template.replace("tojson", "tojson(ensure_ascii=true)"), HERMES.special, HERMES.marks)
 SHOUTED = Form(CHATML.template.replace("message.content", "message.content|upper"), _CHATML)
 
-FORMS = {
+FAMILIES = {
     "chatml": CHATML,
     "chatml, trimmed": TRIMMED,
     "llama 3": LLAMA,
