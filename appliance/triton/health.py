@@ -26,8 +26,9 @@ _PROBE = "Round trip: "
 _NUMPY_MAJOR_TOO_NEW = 2
 _OPTIONS = [
     *CHANNEL_OPTIONS,
+    # Not grpc.min_reconnect_backoff_ms: it is also the time limit of an attempt to connect. On a busy machine, a small
+    # value ends every attempt before Triton has answered.
     ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 50),
 ]
 

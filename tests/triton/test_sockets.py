@@ -134,7 +134,11 @@ def test_a_process_that_has_ended_listens_nowhere(tmp_path: Path):
 def test_grpc_reaches_a_folder_whatever_its_name_is_and_again_after_a_restart(tmp_path: Path, name: str):
     folder = tmp_path / name
     sockets.prepare(folder)
-    options = [*sockets.CHANNEL_OPTIONS, ("grpc.max_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 20)]
+    options = [
+        *sockets.CHANNEL_OPTIONS,
+        ("grpc.initial_reconnect_backoff_ms", 20),
+        ("grpc.max_reconnect_backoff_ms", 50),
+    ]
     with sockets.grpc_target(folder) as target, grpc.insecure_channel(target, options=options) as channel:
         for _ in range(2):
             with _health_server(folder):
