@@ -110,6 +110,7 @@ def test_answers_are_the_same_when_memory_is_short_and_a_sequence_is_set_back(fo
     engine.close()
 
 
+@pytest.mark.proof
 def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_preset_s_loss(folder, golden):
     engine = Engine.load(folder, PLAIN)
     sampling = SamplingParams(temperature=0.0, max_tokens=1, logprobs=20)

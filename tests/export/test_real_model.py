@@ -84,6 +84,7 @@ print(needs.memory_bytes, peak_bytes())
 """
 
 
+@pytest.mark.proof
 def test_building_stays_within_twice_the_largest_tensor_and_the_output(real_box: Layout, tmp_path: Path) -> None:
     (checkpoint,) = open_model(real_box, NAME).files.values()
     ran = subprocess.run(
