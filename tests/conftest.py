@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,11 +65,22 @@ def pytest_report_header() -> str | list[str]:
     ]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown() -> None:
-    """Limit the cleanup of a test that hung: pytest-timeout's alarm rings once for a test with its fixtures."""
-    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
-        signal.setitimer(signal.ITIMER_REAL, _CLEANUP_S)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Limit the cleanup of a test that failed: pytest-timeout stops its alarm at the first failure."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        return (yield)
+    before = signal.signal(signal.SIGALRM, _end_cleanup)
+    signal.setitimer(signal.ITIMER_REAL, _CLEANUP_S)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end_cleanup(_number: int, _frame: object) -> None:
+    pytest.fail(f"the cleanup took longer than {_CLEANUP_S} s")
 
 
 # Tests that import ONNX Runtime by themselves tell its maker nothing either. tests/test_silence.py goes without this.
