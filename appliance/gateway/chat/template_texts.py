@@ -33,7 +33,7 @@ def names(source: str) -> frozenset[str]:
 
 
 def changes(source: str) -> tuple[Change, ...]:
-    """The changes that the template can make inside a text: one after the other, each alone, and all replacements."""
+    """The changes that the template can make inside a text: each one alone, and all replacements in order."""
     replacements = list(dict.fromkeys(_replacements(source)))
     cases = [_CASES[name] for name in dict.fromkeys(_CASE.findall(source))]
     each = [_replacing([pair]) for pair in replacements]
