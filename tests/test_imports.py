@@ -21,7 +21,7 @@ def test_every_module_keeps_to_its_level():
     ("module", "name", "reason"),
     [
         ("appliance.durable", "appliance.store", "higher level"),
-        ("appliance.store.blobs", "appliance.tensorrt.find", "neighbours"),
+        ("appliance.derived.store", "appliance.store.blobs", "neighbours"),
         ("appliance.errors", "appliance.layout", "higher level"),
         ("appliance.engine.engine", "appliance.cli", "higher level"),
         ("appliance.cli.up", "export.cli", "never imports it"),

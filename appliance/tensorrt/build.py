@@ -15,15 +15,16 @@ from typing import Protocol
 from appliance import durable
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import Manifest
+from appliance.derived.box_key import BoxKey
+from appliance.derived.store import RECORD
 from appliance.errors import ApplianceError, UsageError
 from appliance.gpu import Gpu
 from appliance.memory import peak_bytes
-from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.compile import FLAGS, compile_plan
 from appliance.tensorrt.find import TensorRt
 from appliance.tensorrt.open_plan import check_gpu, read_plan, read_record
 from appliance.tensorrt.plan_key import PlanKey, Profile, graph_digests, weights_bytes
-from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
+from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.preflight import check_disk, check_gpu_memory, check_main_memory
 from appliance.tensorrt.record import PlanRecord
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from appliance.artefact.folder import open_regular
 from appliance.artefact.manifest import Manifest
+from appliance.derived.box_key import BoxKey
+from appliance.derived.store import RECORD
 from appliance.errors import IntegrityError, UnknownModelError, UnsupportedError
 from appliance.gpu import Gpu
 from appliance.releases import name_of
-from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, TensorRt, load_tensorrt
 from appliance.tensorrt.plan_key import graph_digests
-from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
+from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.record import PlanRecord
 
 MAX_RECORD_BYTES = 1 << 20

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from appliance.errors import IntegrityError, UnsupportedError, UsageError
-from appliance.tensorrt.box_key import BoxKey
+from appliance.derived.box_key import BoxKey
+from appliance.derived.signed_record import from_signed, to_signed
+from appliance.errors import IntegrityError, UsageError
 from appliance.tensorrt.plan_key import PlanKey
 
 FORMAT = 1
@@ -54,40 +54,20 @@ class PlanRecord:
 
     def to_bytes(self, box: BoxKey) -> bytes:
         """The signed record as JSON."""
-        signed = {"format": FORMAT, **self.to_fields()}
-        document = {**signed, "signature": box.sign(_canonical(signed))}
-        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        return to_signed(self.to_fields(), FORMAT, box)
 
     @classmethod
     def from_bytes(cls, content: bytes, box: BoxKey, path: str) -> PlanRecord:
         """Parse a record and verify that this box signed it; `path` names it in messages.
 
-        1. The content is a JSON object with a signature.
-        2. The signature is this box's, over all the other fields.
-        3. The format is known, and all fields are there.
-
         Raises:
-            IntegrityError: 1, 2, or a field is missing or wrong.
-            UnsupportedError: the record has another format.
+            IntegrityError, UnsupportedError: see `from_signed`.
+            IntegrityError: a field is missing or wrong.
         """
-        try:
-            document = json.loads(content)
-            signature = document.pop("signature")
-            is_ours = box.is_signed(_canonical(document), signature)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
-        if not is_ours:
-            raise IntegrityError(f"{path} was not written by this box, so its plan is not loaded", hint=_REBUILD)
-        found = document.pop("format", None)
-        if found != FORMAT:
-            raise UnsupportedError(f"{path} has format {found}, but this version reads {FORMAT}", hint=_REBUILD)
+        document = from_signed(content, FORMAT, box, path, "plan", _REBUILD)
         try:
             key = PlanKey.from_fields(document["key"])
             built_at = datetime.fromisoformat(document["built_at"])
             return cls(**{**document, "key": key, "built_at": built_at})
         except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise IntegrityError(f"{path} is not the record of a plan: {error}", hint=_REBUILD) from error
-
-
-def _canonical(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

@@ -118,7 +118,7 @@ def test_a_damaged_plan_is_said_and_built_again(plan: Path, store: PlanStore, si
     assert open_plan(ensured.folder, site.manifest, L4).record == ensured.record
     assert store.current(site.manifest) == ensured.folder
     # It was never replaced in place, and what is damaged is not kept.
-    assert store.plans() == (ensured.folder,)
+    assert store.builds() == (ensured.folder,)
     assert store.releases(site.manifest).previous() is None
 
 
@@ -152,7 +152,7 @@ def test_an_artefact_that_was_changed_is_refused_at_the_gate(store: PlanStore, s
         stream.write(b"other")
     with refused(IntegrityError, "model.onnx.data", "digest"):
         ensure_plan(store, site, no_smoke, Heard())
-    assert store.plans() == ()
+    assert store.builds() == ()
 
 
 def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore, site: BuildInputs):
@@ -164,7 +164,7 @@ def test_prune_removes_all_but_current_and_previous(plan: Path, store: PlanStore
         removed, freed = store.prune()
     assert set(removed) == set(built[:2])
     assert freed > 2 * 1000
-    assert set(store.plans()) == set(built[2:])
+    assert set(store.builds()) == set(built[2:])
     assert store.current(site.manifest) == built[3]
     assert store.releases(site.manifest).previous() == built[2]
 
@@ -178,7 +178,7 @@ def test_a_second_build_waits_and_then_has_nothing_to_do(store: PlanStore, site:
         thread = threading.Thread(target=lambda: ensured.append(ensure_plan(store, site, no_smoke, heard)))
         thread.start()
         assert waits.wait(LIMIT_S)
-        assert store.plans() == ()
+        assert store.builds() == ()
     thread.join()
     assert ensured[0].was_built
     assert not ensure_plan(store, site, no_smoke, Heard()).was_built
@@ -243,7 +243,7 @@ def test_leftovers_of_a_crash_are_swept(plan: Path, store: PlanStore, site: Buil
     (store.folder / "staging").mkdir()
     (store.folder / "staging" / PLAN).write_bytes(b"half")
     shutil.copytree(plan, plan.parent / ".tmp-aside")
-    assert store.plans() == (plan,)
+    assert store.builds() == (plan,)
     (plan.parent / ".tmp-current.1").symlink_to("x")
     ensure_plan(store, site, no_smoke, Heard())
     assert not any("staging" in name or ".tmp-" in name for name in names(store))
@@ -307,7 +307,7 @@ class TestWhatCannotBeBuilt:
         with pytest.raises(NoSpaceError, match="the plan does not fit NVIDIA L4"):
             ensure_plan(store, other, no_smoke, Heard())
         assert store.current(site.manifest) == plan
-        assert store.plans() == (plan,)
+        assert store.builds() == (plan,)
 
     def test_memory_is_not_asked_for_a_plan_that_is_there(
         self, plan: Path, store: PlanStore, site: BuildInputs, monkeypatch: pytest.MonkeyPatch

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.derived.store import RECORD
 from appliance.errors import IntegrityError, MissingProgramError, UnknownModelError, UnsupportedError
 from appliance.tensorrt.build import BuildInputs, ensure_plan
 from appliance.tensorrt.open_plan import open_plan, read_record
-from appliance.tensorrt.plan_store import PLAN, RECORD, PlanStore
+from appliance.tensorrt.plan_store import PLAN, PlanStore
 from tests.refusals import refused
 from tests.tensorrt.conftest import L4, Heard, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact

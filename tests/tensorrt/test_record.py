@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.derived.box_key import BoxKey
 from appliance.engine.parity import Parity
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.tensorrt import record
-from appliance.tensorrt.box_key import BoxKey
 from appliance.tensorrt.record import PlanRecord
 from tests.refusals import refused
 from tests.tensorrt.test_plan_key import KEY

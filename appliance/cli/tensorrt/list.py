@@ -21,7 +21,7 @@ def command(box: Box, as_json: bool) -> None:
     up` checks this and builds a new plan if necessary.
     """
     store = PlanStore(box.layout.engines)
-    found = [(plan, *record_or_fault(plan)) for plan in store.plans()]
+    found = [(plan, *record_or_fault(plan)) for plan in store.builds()]
     if as_json:
         print_json(
             [

@@ -23,7 +23,7 @@ def command(box: Box, model: str, as_json: bool) -> None:
     TensorRT version and limits.
     """
     store = PlanStore(box.layout.engines)
-    plans = [plan for plan in store.plans() if plan.parent.parent.name == model and store.is_current(plan)]
+    plans = [plan for plan in store.builds() if plan.parent.parent.name == model and store.is_current(plan)]
     if not plans:
         raise UnknownModelError(
             f"this box has no TensorRT plan for {model!r}",
