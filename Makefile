@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := requirements/dev.lock requirements/triton.lock
+OPERATORS := appliance/ops/source
 PROTO := appliance/gateway/proto/appliance/v1/inference.proto
 MODEL := qwen2.5-coder-0.5b-instruct
 LARGER_MODEL := qwen2.5-coder-1.5b-instruct
@@ -39,12 +40,14 @@ endef
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Create .venv from the lock files; does nothing if they are unchanged
+setup: ## Create .venv from the lock files and compile the operators; does nothing if both are unchanged
 	$(call environment,.venv,$(LOCKS),--no-build-isolation --editable .)
+	@$(BIN)/python -m appliance.ops.toolchain
 
 check: setup ## Check lint, format, types, lock files, generated files and import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	find $(OPERATORS) -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/mypy
 	$(BIN)/python requirements/lock.py --check
 	$(BIN)/pytest --quiet tests/test_imports.py tests/test_generated.py
@@ -116,6 +119,7 @@ gpu-setup: ## Create .venv-gpu, from the wheels in GPU_WHEELS if that folder exi
 		wheel="$${first%.part00}"; test -e "$$wheel" || cat "$$wheel".part* > "$$wheel"; \
 	done
 	$(call environment,.venv-gpu,$(GPU_LOCKS),--no-build-isolation --editable .)
+	@.venv-gpu/bin/python -m appliance.ops.toolchain
 
 gpu-test: gpu-setup ## On a machine with an NVIDIA GPU: run the GPU tests; CUDA=installed uses the machine's CUDA
 	APPLIANCE_TEST_GPU=required .venv-gpu/bin/pytest tests/on_gpu

@@ -122,3 +122,8 @@ class Layout:
     def stages(self) -> Path:
         """Results of export stages, keyed by the digest of all their inputs."""
         return self.cache / "stages"
+
+    @property
+    def operators(self) -> Path:
+        """Compiled operators, keyed by the digest of all their inputs."""
+        return self.cache / "ops"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.ops.machine import this_machine
+from appliance.ops.record import Record
 from tests.running_box import RunningBox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,3 +83,17 @@ def test_the_wheel_has_the_export_and_takes_nothing_from_the_checkout(script: Pa
     code = "import appliance, export; print(appliance.__file__); print(export.__file__)"
     where = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert all(str(script.parent.parent) in line for line in where.stdout.splitlines())
+
+
+@pytest.mark.skipif(this_machine() is None, reason=f"no operators for {platform.machine()}")
+def test_the_wheel_has_the_compiled_operators_and_not_their_sources(script: Path, tmp_path: Path):
+    code = "from appliance.ops.library import library, _HERE; print(_HERE); print(library().digest)"
+    python = script.parent / "python"
+    shown = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    folder, digest = shown.stdout.splitlines()
+    assert Path(folder).is_relative_to(script.parent.parent)
+    assert digest == Record.of(ROOT / "appliance" / "ops").library
+    assert not (Path(folder) / "source").exists()
+    assert not (Path(folder) / "toolchain").exists()
+    (wheel,) = script.parent.parent.parent.glob("*.whl")
+    assert "-manylinux_2_28_" in wheel.name

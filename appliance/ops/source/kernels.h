@@ -1,0 +1,104 @@
+// What each kind of CPU implements on its own: loops over plain memory, without checks, allocations and threads.
+//
+// The rule of exactness: each row of a result is computed from its own operands by one fixed sequence of operations,
+// whatever rows are computed beside it. Tiles of several rows share loads of weights, never sums; sums run along the
+// depth (or the positions) in ascending order, and their borders depend on the matrix and on absolute positions alone.
+//
+// Only plain structs here: this header is compiled with several instruction sets, and an inline function would get into
+// the library with any of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "packing.h"
+
+namespace appliance::ops {
+
+// Rows of activations, to be rounded to signed bytes: one scale and one sum a block.
+// A row with a NaN or an infinity in a block gets the scale NaN there: its results are NaN, and no other row's.
+struct QuantiseTask {
+  const float* activations;  // [rows][depth]
+  std::size_t rows;
+  std::size_t depth;
+  std::size_t block;    // columns of a block; the last block may be shorter
+  std::int8_t* values;  // [rows][depth]
+  float* scales;        // [rows][blocks]
+  std::int32_t* sums;   // [rows][blocks], of the values
+};
+
+// Rows of activations times one panel of weights.
+struct PanelTask {
+  const std::int8_t* values;       // [rows][depth]
+  const float* activation_scales;  // [rows][blocks]
+  const std::int32_t* sums;        // [rows][blocks]
+  std::size_t rows;
+  std::size_t depth;
+  std::size_t block;
+  std::size_t blocks;
+  const std::uint8_t* weights;  // the panel
+  const float* scales;          // [blocks][64]
+  const float* offsets;         // [blocks][64] -scale * zero point; null if all zero points are `zero_point`
+  std::int32_t zero_point;
+  const float* bias;  // [64], or null
+  bool gated;         // the panel has 32 rows of the gate, then 32 of up; the output is silu(gate) * up
+  float* output;
+  std::size_t output_stride;  // elements from one row of the output to the next
+  std::size_t columns;        // of the output to write: up to 64, and 32 if gated
+};
+using PanelKernel = void (*)(const PanelTask& task) noexcept;
+
+// One panel as 8 bits: the same results as from the packed panel, faster for many rows.
+using WidenKernel = void (*)(const std::uint8_t* packed, std::size_t depth, std::uint8_t* wide) noexcept;
+
+inline constexpr std::size_t kCacheBlock = 64;  // positions whose keys lie transposed together
+
+// Rows of queries of heads that share one head of the cache.
+struct AttendTask {
+  static constexpr std::size_t kMostRows = 84;
+  const float* queries;          // [rows][head dim], rotated and scaled
+  std::size_t rows;              // up to kMostRows
+  const std::size_t* positions;  // [rows], ascending; a row sees the keys up to its own position
+  const float* keys;             // [capacity / 64][head dim][64]
+  const float* values;           // [capacity][head dim]
+  float* const* outputs;         // [rows] -> [head dim]
+};
+using AttendKernel = void (*)(const AttendTask& task) noexcept;
+
+// One vector of a head, halves rotated against each other.
+struct RotateTask {
+  const float* vector;   // [2 * half]
+  const float* cosines;  // [half]
+  const float* sines;    // [half]
+  std::size_t half;
+  float scale;
+  float* output;  // [2 * half]
+};
+
+// A row of activations times a row of bytes with zero point 128.
+struct DotTask {
+  const float* activations;    // [depth]
+  const std::uint8_t* values;  // [depth]
+  const float* scales;         // [blocks]
+  std::size_t depth;
+  std::size_t block;
+};
+
+struct Kernels {
+  const char* name;
+  void (*quantise)(const QuantiseTask& task) noexcept;
+  PanelKernel multiply[kPackingCount];
+  WidenKernel widen[kPackingCount];  // null where the packing has 8 bits already
+  void (*rotate)(const RotateTask& task) noexcept;
+  AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
+  // The greatest ordering key of the numbers: see ordering_key.h.
+  std::int32_t (*greatest_key)(const float* numbers, std::size_t count) noexcept;
+  float (*dot)(const DotTask& task) noexcept;
+};
+
+extern const Kernels kAvx512Kernels;
+
+// The kernels for this CPU, chosen once; null if there are none.
+const Kernels* kernels_for_this_cpu() noexcept;
+
+}  // namespace appliance::ops

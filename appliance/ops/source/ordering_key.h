@@ -1,0 +1,23 @@
+// Floats as integers of the same order: a total order, also with NaN, as std::nth_element needs.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace appliance::ops {
+
+inline constexpr std::int32_t kLeastKey = std::numeric_limits<std::int32_t>::min();
+
+// NaN is below all numbers; both zeros are equal.
+inline std::int32_t ordering_key(float number) {
+  if (number != number) {
+    return kLeastKey;
+  }
+  const float one_zero = number + 0.0F;
+  std::int32_t bits = 0;
+  std::memcpy(&bits, &one_zero, sizeof bits);
+  return bits ^ ((bits >> 31) & std::numeric_limits<std::int32_t>::max());
+}
+
+}  // namespace appliance::ops

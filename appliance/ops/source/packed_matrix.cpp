@@ -1,0 +1,127 @@
+#include "packed_matrix.h"
+
+#include <algorithm>
+
+namespace appliance::ops {
+namespace {
+
+constexpr std::size_t kMostDepth = std::size_t{1} << 20;
+constexpr std::size_t kMostRows = std::size_t{1} << 24;
+
+// With more rows than this, tasks share the rows, too: the activations of a task then stay in the second-level cache.
+constexpr std::size_t kUnsplitRows = 128;
+constexpr std::size_t kTaskRows = 96;
+// Products of a task, at least: handing out a task costs far less than these.
+constexpr std::size_t kTaskProducts = std::size_t{1} << 21;
+// Panels for fewer rows than this are decoded as they are read; for more it pays to write them out as bytes first.
+constexpr std::size_t kWidenedRows = 48;
+
+constexpr std::size_t quotient_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+constexpr bool is_power_of_two(std::size_t number) { return number != 0 && (number & (number - 1)) == 0; }
+
+Packing packing_of(std::size_t bits) {
+  for (std::size_t i = 0; i < kPackingCount; ++i) {
+    if (kPackings[i].bits == bits) {
+      return static_cast<Packing>(i);
+    }
+  }
+  throw Fault(ORT_NOT_IMPLEMENTED, "the attribute bits is " + std::to_string(bits) + ", and the operator has 4 and 8");
+}
+
+}  // namespace
+
+std::size_t checked_block(const Attributes& attributes, const char* name, std::size_t depth) {
+  const std::size_t block = attributes.integer(name, 1, kMostDepth);
+  require(block == depth || (is_power_of_two(block) && block >= kLeastBlock), "the attribute ", name, " is ", block,
+          ", and needs a power of two from ", kLeastBlock, ", or the whole row of ", depth);
+  require(std::min(block, depth) <= kMostBlock, "the attribute ", name, " is ", block, ", and sums of more than ",
+          kMostBlock, " products would overflow");
+  return std::min(block, depth);
+}
+
+MatrixLayout MatrixLayout::read(const Attributes& attributes, std::size_t bits, bool gated) {
+  MatrixLayout layout{};
+  layout.packing = packing_of(bits);
+  layout.gated = gated;
+  layout.depth = attributes.integer("K", 1, kMostDepth);
+  layout.rows = attributes.integer("N", 1, kMostRows);
+  require(layout.depth % layout.facts().depth_step == 0, "the attribute K is ", layout.depth,
+          ", and needs a multiple of ", layout.facts().depth_step);
+  require(!gated || layout.rows % 2 == 0, "the attribute N is ", layout.rows,
+          ", and gate and up need the same rows each");
+  layout.block = checked_block(attributes, "block_size", layout.depth);
+  layout.blocks = quotient_up(layout.depth, layout.block);
+  layout.panels = quotient_up(layout.rows, kPanelRows);
+  return layout;
+}
+
+PackedMatrix::PackedMatrix(const MatrixLayout& layout, const Tensor<const std::uint8_t>& packed,
+                           const Tensor<const float>& scales, const Tensor<const float>& offsets,
+                           const Tensor<const float>& bias)
+    : layout_(layout),
+      packed_(packed.elements),
+      scales_(scales.elements),
+      offsets_(offsets.elements),
+      bias_(bias.elements) {
+  const Shape of_blocks{layout.panels, layout.blocks, kPanelRows};
+  packed.require_shape({layout.panels, layout.depth / layout.facts().depth_step, kPanelRows, 4});
+  scales.require_shape(of_blocks);
+  if (offsets.present) {
+    offsets.require_shape(of_blocks);
+  }
+  if (bias.present) {
+    bias.require_shape({layout.panels * kPanelRows});
+  }
+}
+
+std::size_t PackedMatrix::panel_columns(std::size_t panel) const {
+  const std::size_t columns = layout_.panel_columns();
+  return std::min(columns, layout_.columns() - panel * columns);
+}
+
+PackedMatrix::Tiling PackedMatrix::tiling(std::size_t rows) const {
+  Tiling tiles{};
+  tiles.rows = rows > kUnsplitRows ? kTaskRows : std::max<std::size_t>(rows, 1);
+  tiles.row_tasks = quotient_up(rows, tiles.rows);
+  tiles.panels = std::min(layout_.panels, quotient_up(kTaskProducts, tiles.rows * layout_.depth * kPanelRows));
+  tiles.panel_tasks = quotient_up(layout_.panels, tiles.panels);
+  return tiles;
+}
+
+bool PackedMatrix::widens(const Kernels& kernels, std::size_t rows) const noexcept {
+  return rows >= kWidenedRows && kernels.widen[static_cast<std::size_t>(layout_.packing)] != nullptr;
+}
+
+void PackedMatrix::multiply_panel(const Kernels& kernels, const QuantisedRows& activations, std::size_t first,
+                                  std::size_t end, std::size_t panel, std::uint8_t* wide,
+                                  float* output) const noexcept {
+  const std::size_t of_panel = panel * layout_.blocks * kPanelRows;
+  const std::size_t columns = layout_.columns();
+  PanelTask task{};
+  task.values = activations.values + first * layout_.depth;
+  task.activation_scales = activations.scales + first * layout_.blocks;
+  task.sums = activations.sums + first * layout_.blocks;
+  task.rows = end - first;
+  task.depth = layout_.depth;
+  task.block = layout_.block;
+  task.blocks = layout_.blocks;
+  task.weights = packed_ + panel * layout_.panel_bytes();
+  task.scales = scales_ + of_panel;
+  task.offsets = offsets_ == nullptr ? nullptr : offsets_ + of_panel;
+  task.zero_point = layout_.facts().zero_point;
+  task.bias = bias_ == nullptr ? nullptr : bias_ + panel * kPanelRows;
+  task.gated = layout_.gated;
+  task.output = output + first * columns + panel * layout_.panel_columns();
+  task.output_stride = columns;
+  task.columns = panel_columns(panel);
+  Packing packing = layout_.packing;
+  if (wide != nullptr) {
+    kernels.widen[static_cast<std::size_t>(packing)](task.weights, layout_.depth, wide);
+    task.weights = wide;
+    packing = Packing::k8Bits;
+  }
+  kernels.multiply[static_cast<std::size_t>(packing)](task);
+}
+
+}  // namespace appliance::ops

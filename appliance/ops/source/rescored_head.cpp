@@ -1,0 +1,101 @@
+#include "rescored_head.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "candidates.h"
+#include "ordering_key.h"
+
+namespace appliance::ops {
+namespace {
+
+constexpr std::size_t kCoarseBits = 4;
+
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+RescoredHead::RescoredHead(const Attributes& attributes, std::shared_ptr<Scratch> scratch, const Kernels& kernels)
+    : layout_(MatrixLayout::read(attributes, kCoarseBits, false)),
+      tokens_(attributes.integer("tokens", 1, layout_.rows)),
+      table_block_(checked_block(attributes, "table_block", layout_.depth)),
+      table_blocks_((layout_.depth + table_block_ - 1) / table_block_),
+      scratch_(std::move(scratch)),
+      kernels_(kernels) {}
+
+std::size_t RescoredHead::row_memory() const {
+  return aligned(layout_.panels * sizeof(std::int32_t)) +
+         aligned(Candidates::capacity(tokens_) * sizeof(std::uint64_t));
+}
+
+void RescoredHead::compute(const Context& context) const {
+  const auto x = context.input<float>(0, "x");
+  const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), context.input<float>(2, "scales"),
+                            context.optional_input<float>(3, "offsets"), Tensor<const float>{});
+  const auto table = context.input<std::uint8_t>(4, "table");
+  const auto table_scales = context.input<float>(5, "table_scales");
+  x.require_rank(2);
+  const std::size_t rows = x.shape[0];
+  x.require_shape({rows, layout_.depth});
+  table.require_shape({layout_.rows, layout_.depth});
+  table_scales.require_shape({layout_.rows, table_blocks_});
+  float* const logits = context.output(0, {rows, layout_.rows});
+  if (rows == 0) {
+    return;
+  }
+  const std::size_t of_activations = QuantisedRows::bytes(rows, layout_.depth, layout_.blocks);
+  const std::size_t of_keys = aligned(rows * layout_.panels * sizeof(std::int32_t));
+  const auto step = scratch_->steps.take(of_activations + of_keys + rows * row_memory());
+  unsigned char* const memory = step.required_bytes();
+  auto* const keys = reinterpret_cast<std::int32_t*>(memory + of_activations);
+  unsigned char* const of_rows = memory + of_activations + of_keys;
+
+  const auto activations =
+      QuantisedRows::quantise(context, kernels_, x.elements, rows, layout_.depth, layout_.block, memory);
+  matrix.multiply(context, kernels_, scratch_->tasks, activations, logits,
+                  [&](std::size_t first, std::size_t end, std::size_t panel) noexcept {
+                    for (std::size_t row = first; row < end; ++row) {
+                      const float* const of_panel = logits + row * layout_.rows + panel * kPanelRows;
+                      keys[row * layout_.panels + panel] = kernels_.greatest_key(of_panel, matrix.panel_columns(panel));
+                    }
+                  });
+  context.share(rows, [&](std::size_t row) noexcept {
+    rescore({table.elements, table_scales.elements}, matrix, x.elements + row * layout_.depth,
+            keys + row * layout_.panels, of_rows + row * row_memory(), logits + row * layout_.rows);
+  });
+}
+
+void RescoredHead::rescore(const Table& table, const PackedMatrix& matrix, const float* x, const std::int32_t* keys,
+                           unsigned char* memory, float* logits) const noexcept {
+  // At least `tokens` logits are as great as the greatest of so many panels: only panels that reach this have
+  // candidates.
+  std::int32_t least = kLeastKey;
+  if (tokens_ <= layout_.panels) {
+    auto* const sorted = reinterpret_cast<std::int32_t*>(memory);
+    std::copy(keys, keys + layout_.panels, sorted);
+    std::nth_element(sorted, sorted + tokens_ - 1, sorted + layout_.panels, std::greater<std::int32_t>());
+    least = sorted[tokens_ - 1];
+  }
+  const std::size_t of_panels = aligned(layout_.panels * sizeof(std::int32_t));
+  Candidates candidates(reinterpret_cast<std::uint64_t*>(memory + of_panels), tokens_);
+  for (std::size_t panel = 0; panel < layout_.panels; ++panel) {
+    if (keys[panel] < std::max(least, candidates.least_key())) {
+      continue;
+    }
+    const std::size_t first = panel * kPanelRows;
+    for (std::size_t id = first; id < first + matrix.panel_columns(panel); ++id) {
+      const std::int32_t key = ordering_key(logits[id]);
+      if (key >= least) {
+        candidates.offer(key, static_cast<std::uint32_t>(id));
+      }
+    }
+  }
+  candidates.finish();
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::size_t id = candidates.id(i);
+    logits[id] = kernels_.dot(
+        {x, table.values + id * layout_.depth, table.scales + id * table_blocks_, layout_.depth, table_block_});
+  }
+}
+
+}  // namespace appliance::ops
