@@ -64,6 +64,7 @@ class Assignment:
     Attributes:
         task: the kind of measurement.
         model: the file or folder that the engine loads.
+        packed: the folder of the packed graph that our engine loads.
         threads: compute threads.
         seed: seed of the prompts.
         corpus: token ids of ordinary text, from which prompts are cut.
@@ -82,6 +83,7 @@ class Assignment:
     work: Work = field(default_factory=Work)
     texts: tuple[tuple[int, ...], ...] = ()
     reference: str = ""
+    packed: str | None = None
 
     def to_text(self) -> str:
         """The assignment as one line of JSON."""

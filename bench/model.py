@@ -11,6 +11,7 @@ from appliance.artefact.manifest import TOKENIZER
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.layout import Layout
+from appliance.packed.served import packed_graph
 from appliance.store import StoredModel, open_model
 from export import recipes
 from export.checkpoint import open_checkpoint
@@ -28,6 +29,7 @@ class Model:
     Attributes:
         name: its name in the catalogue.
         artefacts: our artefacts by preset.
+        packed: folders of their packed graphs by preset; None where this CPU runs the portable graph.
         gguf: the checkpoint's file.
         sha256: digest of that file.
         config: the checkpoint's configuration with Hugging Face's keys.
@@ -37,6 +39,7 @@ class Model:
 
     name: str
     artefacts: Mapping[str, Exported]
+    packed: Mapping[str, Path | None]
     gguf: Path
     sha256: str
     config: Mapping[str, Any]
@@ -70,6 +73,10 @@ def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: P
     return Model(
         name=name,
         artefacts=artefacts,
+        packed={
+            preset: packed_graph(layout, each.folder, each.manifest, lambda _line: None)
+            for preset, each in artefacts.items()
+        },
         gguf=stored.files[ggufs[0].name],
         sha256=ggufs[0].sha256,
         config=open_checkpoint(stored.files).config,

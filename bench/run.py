@@ -112,9 +112,11 @@ def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
         reason = engine.environment.missing(engine.packages)
         if reason:
             raise AbsentError(reason)
+        packed = model.packed.get(engine.preset)
         return Assignment(
             task=Task.SPEED,
             model=str(model.artefacts[engine.preset].folder if engine.preset else forms.weights(engine.weight_format)),
+            packed=str(packed) if packed else None,
             threads=compute_threads(),
             seed=0,
             corpus=model.corpus,

@@ -40,6 +40,7 @@ def make_tiny_checkpoint(
     dtype: str = "float32",
     shards: int = 1,
     inner: int = INNER,
+    head: int | None = None,
     **config: Any,
 ) -> Path:
     """Write config.json, model*.safetensors, tokenizer.json, tokenizer_config.json and generation_config.json.
@@ -54,6 +55,7 @@ def make_tiny_checkpoint(
         dtype: "float32", "float16" or "bfloat16".
         shards: files that hold the weights; more than one come with an index.
         inner: width of the feed-forward. Of the usual one, TensorRT's blocks of 4-bit weights make no whole number.
+        head: elements of a head of "qwen3"; None takes the usual ones.
         config: keys of config.json to add or replace; they do not change the weights.
 
     Returns:
@@ -61,13 +63,13 @@ def make_tiny_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
-    shapes = dict(_shapes(model_type, tie=tie, layers=layers, inner=inner))
+    shapes = dict(_shapes(model_type, tie=tie, layers=layers, inner=inner, size=head or head_dim(model_type)))
     tensors = {name: _values(generator, name, shape).astype(_DTYPES[dtype]) for name, shape in shapes.items()}
     _save(folder, tensors, shards)
-    _write_json(
-        folder / "config.json",
-        {**tiny_config(model_type, tie=tie, layers=layers, dtype=dtype), "intermediate_size": inner, **config},
-    )
+    if head is not None:
+        config = {"head_dim": head, **config}
+    usual = tiny_config(model_type, tie=tie, layers=layers, dtype=dtype)
+    _write_json(folder / "config.json", {**usual, "intermediate_size": inner, **config})
     (folder / "tokenizer.json").write_text(tiny_tokenizer().to_str(pretty=True), encoding="utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -131,8 +133,7 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _shapes(model_type: str, *, tie: bool, layers: int, inner: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    size = head_dim(model_type)
+def _shapes(model_type: str, *, tie: bool, layers: int, inner: int, size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     widths = {"q": HEADS * size, "k": KV_HEADS * size, "v": KV_HEADS * size}
     yield "model.embed_tokens.weight", (VOCABULARY, HIDDEN)
     for layer in range(layers):

@@ -6,7 +6,8 @@ contributed operators open files too. The check refuses such a graph; it does no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import GRAPH, Manifest
+from appliance.artefact.manifest import GRAPH, FileEntry, Manifest
 from appliance.errors import IntegrityError, UnsafeFormatError, UnsupportedError
 
 MAX_GRAPH_BYTES = 256 << 20
@@ -57,15 +58,30 @@ def check_graph(folder: Path, manifest: Manifest) -> None:
     """
     check_files(folder, manifest)
     manifest.file(GRAPH)
-    model = _parse(folder / GRAPH)
+    check_content(folder / GRAPH, manifest.files, {CONTRIBUTED_DOMAIN: CONTRIBUTED_OPERATORS})
+
+
+def check_content(graph: Path, files: Sequence[FileEntry], operators: Mapping[str, AbstractSet[str]]) -> None:
+    """Check rules 2 to 4 of `check_graph`.
+
+    Args:
+        graph: the graph's file.
+        files: the files that its external tensors may lie in.
+        operators: the allowed operators of each domain besides the standard operators.
+
+    Raises:
+        IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
+    """
+    model = _parse(graph)
     if model.functions:
         raise UnsupportedError(
-            f"{GRAPH} defines its own functions, which this version does not support", hint="export the model again"
+            f"{graph.name} defines its own functions, which this version does not support",
+            hint="export the model again",
         )
-    sizes = {entry.name: entry.size_bytes for entry in manifest.files}
+    sizes = {entry.name: entry.size_bytes for entry in files}
     for message in _messages(model):
         if isinstance(message, onnx.NodeProto):
-            _check_operator(message)
+            _check_operator(message, operators)
         elif isinstance(message, onnx.TensorProto):
             _check_tensor(message, sizes)
 
@@ -90,10 +106,10 @@ def _messages(root: Any) -> Iterator[Any]:
                 pending.extend([value] if hasattr(value, "ListFields") else value)
 
 
-def _check_operator(node: onnx.NodeProto) -> None:
+def _check_operator(node: onnx.NodeProto, operators: Mapping[str, AbstractSet[str]]) -> None:
     if node.domain in STANDARD_DOMAINS:
         return
-    if node.domain != CONTRIBUTED_DOMAIN or node.op_type not in CONTRIBUTED_OPERATORS:
+    if node.op_type not in operators.get(node.domain, ()):
         raise UnsupportedError(
             f"the graph uses the operator {node.domain}::{node.op_type}, which this version does not support"
         )

@@ -20,6 +20,7 @@ from appliance.names import NAME
 __all__ = [
     "CHAT_TEMPLATE",
     "GRAPH",
+    "GRAPH_DATA",
     "MANIFEST_NAME",
     "ORT_CPU",
     "ORT_CUDA",
@@ -44,6 +45,7 @@ ORT_CUDA = "onnxruntime-cuda"
 TENSORRT = "tensorrt"
 MANIFEST_NAME = "manifest.json"
 GRAPH = "model.onnx"
+GRAPH_DATA = "model.onnx.data"
 TOKENIZER = "tokenizer.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 
@@ -110,6 +112,15 @@ class Manifest:
             if entry.name == name:
                 return entry
         raise IntegrityError(f"the manifest of {self.model} does not list {name!r}", hint="export the model again")
+
+    def graph_digests(self) -> dict[str, str]:
+        """The sha256 of each file of the graph, by name.
+
+        Raises:
+            IntegrityError: the manifest lists no graph.
+        """
+        data = [entry for entry in self.files if entry.name == GRAPH_DATA]
+        return {entry.name: entry.sha256 for entry in (self.file(GRAPH), *data)}
 
     def to_bytes(self) -> bytes:
         """Serialise, with the digest of the content. Equal manifests give equal bytes."""

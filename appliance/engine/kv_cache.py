@@ -3,6 +3,9 @@
 There is one buffer for each layer and kind (key or value): [slots, kv_heads, capacity, head_dim]. A slot is
 contiguous, so the graph can use one slot or the first n slots without a copy. In main memory, pages that were never
 written take no memory, so the capacity may be large.
+
+A graph may arrange the rows inside a block as it likes, so rows are moved in whole blocks. The last block of a copy may
+have rows that were not asked for: they are written again before they are read.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ class KVCache:
         dimensions: dimensions of one slot of one buffer: [kv_heads, capacity, head_dim].
     """
 
-    def __init__(self, shape: ModelShape, slots: int, capacity: int, memory: Memory) -> None:
-        """Reserve memory for `slots` times `capacity` tokens.
+    def __init__(self, shape: ModelShape, slots: int, capacity: int, memory: Memory, block_rows: int = 1) -> None:
+        """Reserve memory for `slots` times `capacity` tokens; the capacity is a multiple of `block_rows`.
 
         Raises:
             NoSpaceError: there is not enough memory.
@@ -32,6 +35,7 @@ class KVCache:
         self.dimensions = (shape.kv_heads, capacity, shape.head_dim)
         self._row_bytes = shape.cache_bytes_per_token // (len(self.names) * shape.kv_heads)
         self._slot_bytes = shape.kv_heads * capacity * self._row_bytes
+        self._block_rows = block_rows
         self._memory = memory
         self._regions: list[Region] = []
         try:
@@ -83,7 +87,8 @@ class KVCache:
             self._memory.free(region)
 
     def _rows(self, region: Region, slot: int, start: int, rows: int) -> Pieces:
-        """`rows` rows of a slot from `start`: one piece for each head."""
+        """The blocks that begin within `rows` rows of a slot from `start`: one piece for each head."""
         heads, capacity, _ = self.dimensions
-        address = region.address + slot * self._slot_bytes + start * self._row_bytes
-        return Pieces(address, heads, rows * self._row_bytes, capacity * self._row_bytes)
+        begin, end = (-(-row // self._block_rows) * self._block_rows for row in (start, start + rows))
+        address = region.address + slot * self._slot_bytes + begin * self._row_bytes
+        return Pieces(address, heads, (end - begin) * self._row_bytes, capacity * self._row_bytes)

@@ -26,6 +26,7 @@ from appliance.engine.ort_session import step_error
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
+from appliance.packed.rewrite import cache_block_rows
 
 _INT32, _INT64 = 6, 7  # ONNX's numbers for element types
 _log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class OrtRunner:
         self._memory = memory
         self._shape = shape
         self._capacity = capacity
-        # Rows of a slot: its tokens, and the padding of the last chunk.
-        self._slot_rows = graph_cache(slots, capacity).rows if on_device else capacity
+        block = cache_block_rows(session.get_modelmeta().custom_metadata_map)
+        # Rows of a slot: its tokens, and the padding of the last chunk or block.
+        self._slot_rows = graph_cache(slots, capacity).rows if on_device else -(-capacity // block) * block
         self._on_device = on_device
         rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
         self._inputs = _Inputs(memory, rows, self._slot_rows)
@@ -74,7 +76,7 @@ class OrtRunner:
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
         self._tile, self._padding, self._least_chunk = 1, 0, 1
-        self._cache = KVCache(shape, max(slots, LARGEST_TILE), self._slot_rows, memory)
+        self._cache = KVCache(shape, max(slots, LARGEST_TILE), self._slot_rows, memory, block)
         self._tile = find_tile(self._try_batch)
         if on_device:
             self._least_chunk = least_alike(doubling(LARGEST_TILE, LONGEST_TRIAL), self._is_chunk_alike)
@@ -83,7 +85,7 @@ class OrtRunner:
         self._prefillers.clear()
         self._cache.free()
         self._padding = self._tile - 1
-        self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory)
+        self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory, block)
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""

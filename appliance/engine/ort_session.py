@@ -20,13 +20,14 @@ _CUDA_FAILURE = re.compile(r"CUDA failure (\d+)")
 _NO_MEMORY = re.compile(r"CUDA failure 2\b|[Ff]ailed to allocate memory|bad_alloc")
 
 
-def open_session(graph: Path, providers: Sequence[Provider], threads: int | None) -> Any:
+def open_session(graph: Path, providers: Sequence[Provider], threads: int | None, operators: str | None = None) -> Any:
     """Load a graph.
 
     Args:
         graph: the ONNX file, already checked.
         providers: ONNX Runtime's names of the providers with their options, in order of preference.
         threads: threads for operators on the CPU; None uses all physical cores that this process may use.
+        operators: the verified library of the appliance's own operators, for a packed graph.
 
     Raises:
         NoSpaceError: there is not enough memory for the weights.
@@ -41,6 +42,8 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
         # Save device memory: allocate weights outside the arena of working memory, because the arena rounds sizes up.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     try:
+        if operators is not None:
+            options.register_custom_ops_library(operators)
         return ort.InferenceSession(str(graph), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors have no narrower base class
         if _NO_MEMORY.search(str(error)):

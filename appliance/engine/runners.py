@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from appliance.artefact import Manifest
 from appliance.artefact.manifest import GRAPH, ORT_CPU, ORT_CUDA, TENSORRT
@@ -13,6 +14,9 @@ from appliance.engine.runner import Runner
 from appliance.errors import UnsupportedError, UsageError
 from appliance.gpu import find_gpu
 from appliance.inference.config import EngineConfig
+from appliance.ops.library import library as operator_library
+from appliance.packed.open import open_packed
+from appliance.packed.record import PackedKey
 
 
 def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:
@@ -26,7 +30,7 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
         EngineError, NoSpaceError: see the runner.
     """
     if manifest.runtime == ORT_CPU:
-        session = open_session(artefact / GRAPH, [CPU], config.threads)
+        session = _open_cpu_session(artefact, manifest, config)
         return OrtRunner(session, HostMemory(), manifest.shape, slots=slots, capacity=capacity)
     if manifest.runtime == ORT_CUDA:
         gpu = find_gpu()  # its error is the clearest if the driver or the GPU is missing
@@ -45,3 +49,11 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
         plan = Path(config.plan)
         return open_trt_runner(plan, manifest, gpu, slots=slots, running=config.slots, capacity=capacity)
     raise UnsupportedError(f"{manifest.model} was exported for the unknown runtime {manifest.runtime!r}")
+
+
+def _open_cpu_session(artefact: Path, manifest: Manifest, config: EngineConfig) -> Any:
+    if config.packed is None:
+        return open_session(artefact / GRAPH, [CPU], config.threads)
+    library = operator_library()
+    graph = open_packed(Path(config.packed), PackedKey.of(manifest, library.digest))
+    return open_session(graph, [CPU], config.threads, library.path)

@@ -26,6 +26,7 @@ class EngineConfig:
         threads: threads of the graph's operators; None uses all physical cores.
         prefix_cache: whether to keep the keys and values of finished sequences for later prompts with the same prefix.
         plan: folder of the TensorRT plan for the artefact; None for other runtimes.
+        packed: folder of the artefact's packed graph for the CPU; None runs the portable graph.
 
     Raises:
         UsageError: a value is out of its range.
@@ -40,6 +41,7 @@ class EngineConfig:
     threads: int | None = None
     prefix_cache: bool = True
     plan: str | None = None
+    packed: str | None = None
 
     @classmethod
     def from_json(cls, text: str) -> EngineConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from appliance.artefact.manifest import Manifest
 from appliance.capacity import cache_slots
 from appliance.config import ServeConfig
@@ -11,8 +13,14 @@ from appliance.supervisor.served_plan import ServedPlan
 from appliance.tensorrt.plan_key import Profile
 
 
-def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig:
-    """The engine's settings. For a value that the configuration omits, they have the engine's default or the plan's."""
+def engine_settings(serve: ServeConfig, plan: ServedPlan | None, packed: Path | None = None) -> EngineConfig:
+    """The engine's settings. For a value that the configuration omits, they have the engine's default or the plan's.
+
+    Args:
+        serve: the configuration.
+        plan: the TensorRT plan, if the artefact needs one.
+        packed: folder of the packed graph, if there is one.
+    """
     usual = EngineConfig()
     slots, context, chunk = serve.slots, serve.max_context_tokens, serve.prefill_chunk_tokens
     cache_bytes = serve.cache_bytes
@@ -30,6 +38,7 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None) -> EngineConfig
         max_queue=serve.max_queue_requests,
         threads=serve.threads,
         plan=str(plan.folder) if plan else None,
+        packed=str(packed) if packed else None,
     )
 
 

@@ -23,7 +23,7 @@ from appliance.memory import peak_bytes
 from appliance.tensorrt.compile import FLAGS, compile_plan
 from appliance.tensorrt.find import TensorRt
 from appliance.tensorrt.open_plan import check_gpu, read_plan, read_record
-from appliance.tensorrt.plan_key import PlanKey, Profile, graph_digests, weights_bytes
+from appliance.tensorrt.plan_key import PlanKey, Profile, weights_bytes
 from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.preflight import check_disk, check_gpu_memory, check_main_memory
 from appliance.tensorrt.record import PlanRecord
@@ -59,7 +59,7 @@ class BuildInputs:
     def key(self) -> PlanKey:
         """The key of the plan: all that the plan depends on."""
         return PlanKey(
-            graph=graph_digests(self.manifest),
+            graph=self.manifest.graph_digests(),
             flavour=self.tensorrt.flavour.value,
             version=self.tensorrt.version,
             compute_capability=self.gpu.compute_capability,

@@ -19,7 +19,6 @@ from appliance.gpu import Gpu
 from appliance.releases import name_of
 from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, TensorRt, load_tensorrt
-from appliance.tensorrt.plan_key import graph_digests
 from appliance.tensorrt.plan_store import PLAN, PlanStore
 from appliance.tensorrt.record import PlanRecord
 
@@ -117,7 +116,7 @@ def check_graph(record: PlanRecord, manifest: Manifest) -> None:
         UnsupportedError: the plan was built from another graph.
         IntegrityError: the manifest lists no graph.
     """
-    if dict(record.key.graph) != graph_digests(manifest):
+    if dict(record.key.graph) != manifest.graph_digests():
         raise UnsupportedError(
             f"the plan of {record.model} was not built from the artefact's graph", hint=_rebuild(record)
         )

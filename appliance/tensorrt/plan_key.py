@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.artefact.manifest import GRAPH, Manifest
+from appliance.artefact.manifest import Manifest
 from appliance.capacity import Cache
 from appliance.errors import UsageError
 
 _NAME_DIGITS = 32
-_DATA = f"{GRAPH}.data"
 
 
 @dataclass(frozen=True)
@@ -117,23 +116,13 @@ class PlanKey:
         return hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
 
 
-def graph_digests(manifest: Manifest) -> dict[str, str]:
-    """The sha256 of each file of the artefact's graph, by name.
-
-    Raises:
-        IntegrityError: the manifest lists no graph.
-    """
-    data = [entry for entry in manifest.files if entry.name == _DATA]
-    return {entry.name: entry.sha256 for entry in (manifest.file(GRAPH), *data)}
-
-
 def weights_bytes(manifest: Manifest) -> int:
     """Total size of the graph's files.
 
     Raises:
         IntegrityError: the manifest lists no graph.
     """
-    return sum(manifest.file(name).size_bytes for name in graph_digests(manifest))
+    return sum(manifest.file(name).size_bytes for name in manifest.graph_digests())
 
 
 def _change(what: str, now: str, before: str) -> str:

@@ -46,6 +46,7 @@ class EngineSubject:
             max_context_tokens=work.context_tokens,
             cache_bytes=work.slots * work.context_tokens * self._row_bytes,
             threads=assignment.threads,
+            packed=assignment.packed,
         )
         self._wanted = StructuredOutput.from_mapping({"json": work.schema}) if work.schema else None
         self._engine = Engine.load(folder, config)

@@ -6,6 +6,7 @@ import queue
 import weakref
 
 import numpy as np
+import onnx
 import onnxruntime as ort_package
 import pytest
 
@@ -15,10 +16,13 @@ from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.request import Request
-from appliance.errors import EngineError, IntegrityError
+from appliance.errors import EngineError, IntegrityError, UnsupportedError
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishEvent
 from appliance.inference.sampling import SamplingParams
+from appliance.ops.library import library
+from appliance.packed.rewrite import HEAD_DIMS, rewrite
+from appliance.packed.tensors import GraphTensors, TensorFile
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
@@ -29,6 +33,7 @@ from tests.tiny_artefact import make_tiny_artefact
 from tests.waiting import LIMIT_S
 
 CAPACITY = 256
+PORTABLE, PACKED = "portable", "packed"
 TABLE = Weights(bits=8, block=32)
 # Kernels for x86-64 compute a lone row as any other where blocks have 32 elements, and in another way than a pair
 # where they have 128.
@@ -44,14 +49,23 @@ PRESETS = {
 
 @pytest.fixture(
     scope="module",
-    params=[("qwen2", "blocks of 32"), ("qwen2", "blocks of 128"), ("qwen3", "blocks of 128"), ("qwen2", "rescored")],
+    params=[
+        ("qwen2", "blocks of 32", PORTABLE),
+        ("qwen2", "blocks of 128", PORTABLE),
+        ("qwen3", "blocks of 128", PORTABLE),
+        ("qwen2", "rescored", PORTABLE),
+        ("qwen2", "blocks of 32", PACKED),
+        ("qwen3", "blocks of 128", PACKED),
+        ("qwen3", "rescored", PACKED),
+    ],
     ids=" ".join,
 )
 def graph(request, tmp_path_factory):
-    """A tiny quantised model's graph and shape."""
-    architecture_name, preset = request.param
+    """A tiny quantised model's graph and shape; packed, with heads that our attention supports."""
+    architecture_name, preset, kind = request.param
     folder = tmp_path_factory.mktemp(architecture_name)
-    source = make_tiny_checkpoint(folder / "checkpoint", architecture_name)
+    head = 64 if (architecture_name, kind) == ("qwen3", PACKED) else None
+    source = make_tiny_checkpoint(folder / "checkpoint", architecture_name, head=head)
     checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
     architecture = describe(checkpoint.config)
     (folder / "graph").mkdir()
@@ -65,11 +79,31 @@ def graph(request, tmp_path_factory):
         tokens=architecture.vocabulary,
         context_tokens=CAPACITY,
     )
-    return folder / "graph" / "model.onnx", shape
+    path = folder / "graph" / "model.onnx"
+    return (packed(path) if kind == PACKED else path), shape
 
 
-def open_runner(path, shape, slots, capacity):
-    return OrtRunner(open_session(path, [CPU], 1), HostMemory(), shape, slots=slots, capacity=capacity)
+def packed(path):
+    operators()
+    target = path.parent.with_name(PACKED)
+    target.mkdir()
+    model = onnx.load_model(path, load_external_data=False)
+    with TensorFile(target / "model.onnx.data") as file:
+        content = rewrite(model, GraphTensors(model.graph, path.parent), file).SerializeToString()
+    (target / "model.onnx").write_bytes(content)
+    return target / "model.onnx"
+
+
+def operators():
+    try:
+        return library().path
+    except UnsupportedError as error:
+        pytest.skip(error.message)
+
+
+def open_runner(path, shape, slots, capacity, threads=1):
+    session = open_session(path, [CPU], threads, operators() if path.parent.name == PACKED else None)
+    return OrtRunner(session, HostMemory(), shape, slots=slots, capacity=capacity)
 
 
 @pytest.fixture
@@ -194,6 +228,21 @@ def test_a_token_beyond_the_table_never_reaches_the_kernel_which_would_read_it(r
         runner.prefill(0, 0, [1, token])
     with refused(EngineError, 320):
         runner.decode([token], [1])
+
+
+def test_a_packed_graph_computes_a_row_alike_as_a_prompt_and_as_a_completion_with_any_number_of_threads(graph):
+    path, shape = graph
+    if path.parent.name != PACKED or shape.head_dim not in HEAD_DIMS:
+        return
+    tokens = prompt(70)
+    rows = []
+    for threads in (1, 2, 5):
+        runner = open_runner(path, shape, slots=2, capacity=CAPACITY, threads=threads)
+        rows.append(prefill(runner, 0, tokens))
+        prefill(runner, 1, tokens[:-1])
+        runner.swap(0, len(tokens), 1, len(tokens) - 1)
+        rows.append(decode(runner, tokens[-1:], [len(tokens) - 1]))
+    assert all(np.array_equal(row, rows[0]) for row in rows)
 
 
 def test_an_error_of_onnx_runtime_is_an_engine_error(graph):
