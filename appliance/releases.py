@@ -113,9 +113,13 @@ class Releases:
             durable.swap_link(self.folder / PREVIOUS, os.path.relpath(before, self.folder))
         durable.swap_link(self.folder / CURRENT, os.path.relpath(release, self.folder))
 
-    def prune(self) -> tuple[tuple[Path, ...], int]:
-        """Remove the releases that are neither current nor previous nor in use; returns them, and the bytes freed."""
-        kept = {self.current(), self.previous()}
+    def prune(self, *, keep_previous: bool = True) -> tuple[tuple[Path, ...], int]:
+        """Remove the releases that are neither current nor previous nor in use; returns them, and the bytes freed.
+
+        Args:
+            keep_previous: False removes the previous release too, if it is not in use.
+        """
+        kept = {self.current(), self.previous() if keep_previous else None}
         freed = {release: _remove_unused(release) for release in self.every() if release not in kept}
         removed = {release: size for release, size in freed.items() if size is not None}
         return tuple(removed), sum(removed.values())

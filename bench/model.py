@@ -11,7 +11,7 @@ from appliance.artefact.manifest import TOKENIZER
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.layout import Layout
-from appliance.packed.served import packed_graph
+from appliance.packed.served import served_graph
 from appliance.store import StoredModel, open_model
 from export import recipes
 from export.checkpoint import open_checkpoint
@@ -74,7 +74,7 @@ def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: P
         name=name,
         artefacts=artefacts,
         packed={
-            preset: packed_graph(layout, each.folder, each.manifest, lambda _line: None)
+            preset: served_graph(layout, each.folder, each.manifest, lambda _line: None).packed
             for preset, each in artefacts.items()
         },
         gguf=stored.files[ggufs[0].name],

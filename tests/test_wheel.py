@@ -87,7 +87,7 @@ def test_the_wheel_has_the_export_and_takes_nothing_from_the_checkout(script: Pa
 
 @pytest.mark.skipif(this_machine() is None, reason=f"no operators for {platform.machine()}")
 def test_the_wheel_has_the_compiled_operators_and_not_their_sources(script: Path, tmp_path: Path):
-    code = "from appliance.ops.library import library, _HERE; print(_HERE); print(library().digest)"
+    code = "from appliance.ops.library import HERE, library; print(HERE); print(library().digest)"
     python = script.parent / "python"
     shown = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     folder, digest = shown.stdout.splitlines()

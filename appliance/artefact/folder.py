@@ -13,6 +13,7 @@ from appliance.errors import IntegrityError, UnknownModelError
 
 MAX_MANIFEST_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 20
+_EXPORT = "export the model again"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -51,14 +52,14 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             f"{folder / name} is not in the manifest", hint="remove the file, or export the model again"
         )
     for name in sorted(listed - present):
-        raise IntegrityError(f"{folder / name} is missing", hint="export the model again")
+        raise IntegrityError(f"{folder / name} is missing", hint=_EXPORT)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="digest") as pool:
         for checked in [pool.submit(check_file, folder, entry) for entry in manifest.files]:
             checked.result()
 
 
-def check_file(folder: Path, entry: FileEntry) -> None:
-    """Verify one file by rules 2 and 3 of `check_files`.
+def check_file(folder: Path, entry: FileEntry, hint: str = _EXPORT) -> None:
+    """Verify one file by rules 2 and 3 of `check_files`; `hint` says how to replace a damaged file.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -69,16 +70,14 @@ def check_file(folder: Path, entry: FileEntry) -> None:
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         size = os.fstat(descriptor).st_size
         if size != entry.size_bytes:
-            raise IntegrityError(
-                f"{path} has {size} bytes, but the manifest lists {entry.size_bytes}", hint="export the model again"
-            )
+            raise IntegrityError(f"{path} has {size} bytes instead of {entry.size_bytes}", hint=hint)
         digest = hashlib.sha256()
         piece = bytearray(_PIECE_BYTES)
         view = memoryview(piece)
         while count := stream.readinto(piece):
             digest.update(view[:count])
     if digest.hexdigest() != entry.sha256:
-        raise IntegrityError(f"{path} does not match its digest in the manifest", hint="export the model again")
+        raise IntegrityError(f"{path} does not match its recorded digest", hint=hint)
 
 
 def open_regular(path: Path) -> int:

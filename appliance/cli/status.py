@@ -66,6 +66,7 @@ def document(status: BoxStatus) -> dict[str, Any]:
 def _model(model: ModelStatus) -> dict[str, Any]:
     return {
         "healthy": model.healthy,
+        "operators": model.state.operators,
         "engine": dict(model.figures),
         "requests": dict(model.requests),
         "memory_bytes": model.memory_bytes,
@@ -106,7 +107,11 @@ def page(status: BoxStatus) -> str:
 def _rows(model: ModelStatus) -> list[tuple[str, str]]:
     """The model's name, variant and load."""
     figures, state = model.figures, model.state
-    served = [("model", state.label), ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}")]
+    served = [
+        ("model", state.label),
+        ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}"),
+        *([("operators", state.operators)] if state.operators else []),
+    ]
     if not figures:
         return [*served, ("slots", "unknown")]
     used, total = (int(figures.get(name, 0)) for name in ("cache_tokens_used", "cache_tokens_total"))

@@ -16,7 +16,7 @@ from appliance.cli.output import tell
 from appliance.config import ServeConfig
 from appliance.layout import Layout
 from appliance.lock import in_use
-from appliance.packed.served import packed_graph
+from appliance.packed.served import served_graph
 from appliance.supervisor import box_lock
 from appliance.supervisor.assemble import BoxModel, BoxSettings, serve
 from appliance.supervisor.choose import Artefact, choose_set
@@ -107,10 +107,10 @@ def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, hel
     if artefact.manifest.runtime == TENSORRT:
         plan = open_served(layout, artefact.manifest)
         held.enter_context(in_use(plan.folder))
-    packed = packed_graph(layout, artefact.folder, artefact.manifest, tell)
-    if packed is not None:
-        held.enter_context(in_use(packed))
-    return BoxModel(artefact, engine_settings(config, plan, packed))
+    graph = served_graph(layout, artefact.folder, artefact.manifest, tell)
+    if graph.packed is not None:
+        held.enter_context(in_use(graph.packed))
+    return BoxModel(artefact, engine_settings(config, plan, graph.packed), graph.operators)
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:

@@ -55,7 +55,10 @@ def ensure_packed(
             if not files:
                 return None
             (staged / RECORD).write_bytes(PackedRecord(key, files).to_bytes(box))
-            return releases.publish(staged)
+            packed = releases.publish(staged)
+        # A former packed graph is of a former library or export, and packing takes seconds: nothing needs it.
+        releases.prune(keep_previous=False)
+        return packed
 
 
 def _pack(artefact: Path, staged: Path) -> tuple[FileEntry, ...]:

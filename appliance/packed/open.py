@@ -32,8 +32,9 @@ def open_packed(folder: Path, key: PackedKey) -> Path:
     if record.key != key:
         what = "other operators" if record.key.graph == key.graph else "another graph"
         raise UnsupportedError(f"{folder} was packed for {what}", hint=REBUILD)
+    hint = f"remove the folder {folder}: the next appliance up packs the weights again"
     with ThreadPoolExecutor(thread_name_prefix="digest") as pool:
-        for checked in [pool.submit(check_file, folder, entry) for entry in record.files]:
+        for checked in [pool.submit(check_file, folder, entry, hint) for entry in record.files]:
             checked.result()
     check_content(folder / GRAPH, record.files, {CONTRIBUTED_DOMAIN: CONTRIBUTED_OPERATORS, DOMAIN: OPERATORS})
     return folder / GRAPH

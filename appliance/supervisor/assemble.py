@@ -29,10 +29,12 @@ class BoxModel:
     Attributes:
         artefact: what to serve.
         engine: the settings of its engine.
+        operators: see `ModelState`.
     """
 
     artefact: Artefact
     engine: EngineConfig
+    operators: str = ""
 
     @property
     def settings(self) -> ServedModelSettings:
@@ -44,7 +46,7 @@ class BoxModel:
         """This model's entry in the state file."""
         manifest = self.artefact.manifest
         folder, digest = str(self.artefact.folder), self.artefact.sha256
-        return ModelState(manifest.model, manifest.target, manifest.preset, folder, digest)
+        return ModelState(manifest.model, manifest.target, manifest.preset, folder, digest, self.operators)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class ModelState:
         target, preset: target and preset of the export.
         artefact: the artefact's folder.
         artefact_sha256: digest of its manifest.
+        operators: which operators compute its graph on the CPU, see `ServedGraph`; empty for other runtimes.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelState:
     preset: str
     artefact: str
     artefact_sha256: str
+    operators: str = ""
 
     @property
     def label(self) -> str:

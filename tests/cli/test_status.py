@@ -64,11 +64,14 @@ def test_each_model_has_its_own_load_for_people_and_for_scripts():
     )
     assert "slots     1 of 4 busy" in lines[first:second]
     assert "slots     0 of 2 busy" in lines[second:]
+    assert "operators avx2" in lines[first:second]
+    assert not any(line.startswith("operators") for line in lines[second:])
     assert "files of small were changed" in page(shown)
     told = json.loads(json.dumps(document(shown)))
     assert told["models"]["tiny"]["engine"] == {"slots": 4, "slots_busy": 1}
     assert told["models"]["small"] == {
         "healthy": False,
+        "operators": "",
         "engine": {"slots": 2, "files_changed": 1},
         "requests": {},
         "memory_bytes": None,

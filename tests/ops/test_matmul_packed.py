@@ -67,7 +67,7 @@ def test_a_row_has_the_same_bits_in_any_batch_and_with_any_threads(ops_library: 
     node = matmul_node(matrix, 64, gated=gated)
     x = activations(300, 456)
     expected = np.concatenate([run(node, {"x": x[i : i + 1]}, ops_library) for i in range(0, 300, 20)])
-    for threads in range(1, 9):
+    for threads in (1, 2, 3, 5, 8, 64):
         made = session(node, {"x": x}, ops_library, threads=threads)
         for batch in (1, 2, 3, 6, 7, 16, 48, 129, 300):
             for start in range(0, 300, batch):

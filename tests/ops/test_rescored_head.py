@@ -137,7 +137,7 @@ def test_a_row_has_the_same_bits_in_any_batch_and_with_any_threads(ops_library: 
     head = Head(2000, 64, 30)
     x = activations(60, 64)
     expected = run(head.node(), {"x": x}, ops_library)
-    for threads in range(1, 9):
+    for threads in (1, 2, 3, 5, 8, 64):
         made = session(head.node(), {"x": x}, ops_library, threads=threads)
         for batch in (1, 2, 7, 49, 60):
             for start in range(0, 60, batch):
