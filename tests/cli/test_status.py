@@ -45,11 +45,12 @@ def test_a_supervisor_whose_children_do_not_answer_is_not_healthy(tmp_path: Path
 
 
 def test_each_model_has_its_own_load_for_people_and_for_scripts():
+    by_operators = dataclasses.replace(MODEL, operators="avx2")
     shown = BoxStatus(
-        up=dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL)),
+        up=dataclasses.replace(STATE, models=(by_operators, OTHER_MODEL)),
         uptime_s=1.0,
         models=(
-            ModelStatus(MODEL, healthy=True, figures={"slots": 4, "slots_busy": 1}, requests={"stop": 2}),
+            ModelStatus(by_operators, healthy=True, figures={"slots": 4, "slots_busy": 1}, requests={"stop": 2}),
             ModelStatus(OTHER_MODEL, healthy=False, figures={"slots": 2, "files_changed": 1}, requests={}),
         ),
         gateway_healthy=True,

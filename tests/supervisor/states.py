@@ -3,7 +3,7 @@
 from appliance.running_process import RunningProcess
 from appliance.supervisor.state import ModelState, Phase, UpState
 
-MODEL = ModelState("tiny", "cpu", "balanced", "/exports/tiny/cpu-balanced", "ab" * 32, "avx2")
+MODEL = ModelState("tiny", "cpu", "balanced", "/exports/tiny/cpu-balanced", "ab" * 32)
 OTHER_MODEL = ModelState("small", "cpu", "precise", "/exports/small/cpu-precise", "cd" * 32)
 STATE = UpState(
     phase=Phase.SERVING,

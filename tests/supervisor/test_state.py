@@ -36,7 +36,7 @@ def test_one_model_s_figures_stand_beside_the_box_s_and_those_of_several_do_not(
     flat = {"target": "cpu", "preset": "balanced", "artefact": MODEL.artefact, "artefact_sha256": MODEL.artefact_sha256}
     written = json.loads(STATE.to_bytes())
     assert {key: written[key] for key in ("model", *flat)} == {"model": "tiny", **flat}
-    assert written["models"] == [{"name": "tiny", **flat}]
+    assert written["models"] == [{"name": "tiny", **flat, "operators": ""}]
     of_two = json.loads(dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL)).to_bytes())
     assert not {"model", *flat} & of_two.keys()
 
