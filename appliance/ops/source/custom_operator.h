@@ -62,6 +62,7 @@ class CustomOperator : public OrtCustomOp {
   static OrtStatus* create(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info, void** out) noexcept {
     return guarded(*api, [&] {
       const auto& self = *static_cast<const CustomOperator*>(op);
+      // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): guarded() catches it.
       *out = new Node{*api, Kernel(Attributes(*api, info), self.scratch_.get(), self.kernels_)};
     });
   }

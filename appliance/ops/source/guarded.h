@@ -3,6 +3,8 @@
 
 #include <exception>
 #include <new>
+#include <string>
+#include <utility>
 
 #include "fault.h"
 #include "onnxruntime_abi.h"
@@ -29,9 +31,9 @@ inline void check(const OrtApi& api, OrtStatus* status) {
   if (status == nullptr) {
     return;
   }
-  Fault fault(ORT_FAIL, api.GetErrorMessage(status));
+  std::string message = api.GetErrorMessage(status);
   api.ReleaseStatus(status);
-  throw fault;
+  throw Fault(ORT_FAIL, std::move(message));
 }
 
 }  // namespace appliance::ops
