@@ -25,10 +25,12 @@ class PackedKey:
 
     Attributes:
         graph: sha256 of each file of the artefact's graph, by name.
+        tokens: number of the tokenizer's tokens, among which the candidates are selected.
         library: sha256 of the operator library, which defines the layout.
     """
 
     graph: Mapping[str, str]
+    tokens: int
     library: str
 
     @classmethod
@@ -38,7 +40,7 @@ class PackedKey:
         Raises:
             IntegrityError: the manifest lists no graph.
         """
-        return cls(manifest.graph_digests(), library)
+        return cls(manifest.graph_digests(), manifest.shape.tokens, library)
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -57,7 +58,7 @@ def test_a_graph_is_packed_once_and_again_for_another_library(store: PackedStore
 
 def test_another_artefact_has_a_packed_graph_of_its_own(store: PackedStore, artefact: Path):
     packed, _ = pack(store, artefact)
-    other = PackedKey({**key(artefact).graph, GRAPH_DATA: "0" * 64}, LIBRARY)
+    other = dataclasses.replace(key(artefact), graph={**key(artefact).graph, GRAPH_DATA: "0" * 64})
     assert other.name != packed.name
     with refused(UnsupportedError, "graph"):
         open_packed(packed, other)
