@@ -65,7 +65,7 @@ def _pack(artefact: Path, manifest: Manifest, staged: Path) -> tuple[FileEntry, 
     if packed is None:
         return ()
     (staged / GRAPH).write_bytes(packed.SerializeToString(deterministic=True))
-    return tuple(_entry(staged / name) for name in (GRAPH, GRAPH_DATA))
+    return tuple(map(_entry, [staged / GRAPH, *file.paths]))
 
 
 def _entry(path: Path) -> FileEntry:
