@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from importlib import metadata
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 _DISTRIBUTION = "appliance"
 
@@ -28,6 +29,11 @@ def install_command(extra: str, *, replaces: str = "") -> str:
 
 def packages(extra: str) -> list[str]:
     """Return the requirements of an extra on this Python, without their markers."""
+    # Only an error needs these packages, and each start would wait for them.
+    from importlib import metadata  # noqa: PLC0415
+
+    from packaging.requirements import Requirement  # noqa: PLC0415
+
     found = map(Requirement, metadata.requires(_DISTRIBUTION) or ())
     return [f"{line.name}{line.specifier}" for line in found if _is_added(line, extra)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tokenizers
@@ -24,20 +24,50 @@ class TokenBytes:
         specials: names of the tokens without text.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        """Take a loaded tokenizer.
+    def __init__(
+        self, piece: Callable[[int], str | None], added: Mapping[int, tuple[str, bool]], decoder: Mapping[str, Any]
+    ) -> None:
+        """Take what a tokenizer consists of.
+
+        Args:
+            piece: returns a token's text as the model writes it, or None for an unused id.
+            added: text of each added token, and whether it is special, by id.
+            decoder: the decoder, as in tokenizer.json.
 
         Raises:
-            UnsupportedError: its decoder is neither byte-level BPE nor SentencePiece with byte fallback.
+            UnsupportedError: the decoder is neither byte-level BPE nor SentencePiece with byte fallback.
         """
-        self._backend = backend
-        self._byte_level = _is_byte_level(backend)
-        self._bytes: dict[int, bytes] = {}
-        self.specials: Mapping[int, str] = {
-            token: added.content for token, added in backend.get_added_tokens_decoder().items() if added.special
-        }
-        for token, added in backend.get_added_tokens_decoder().items():
-            self._bytes[token] = b"" if added.special else added.content.encode()
+        self._piece = piece
+        self._byte_level = _is_byte_level(decoder)
+        self.specials: Mapping[int, str] = {token: text for token, (text, special) in added.items() if special}
+        self._bytes = {token: b"" if special else text.encode() for token, (text, special) in added.items()}
+
+    @classmethod
+    def of_library(cls, backend: tokenizers.Tokenizer) -> TokenBytes:
+        """The bytes of a loaded tokenizer's tokens; see the constructor for errors."""
+        added = {token: (each.content, each.special) for token, each in backend.get_added_tokens_decoder().items()}
+        return cls(backend.id_to_token, added, json.loads(backend.decoder.__getstate__()) if backend.decoder else {})
+
+    @classmethod
+    def of_json(cls, content: bytes) -> TokenBytes | None:
+        """The bytes of the tokens in a tokenizer.json. To load the tokenizer takes longer and more memory.
+
+        Returns None if only the library can tell the ids: it gives ids to added tokens itself.
+
+        Raises:
+            ValueError: the content is not JSON.
+            UnsupportedError: see the constructor.
+        """
+        document = json.loads(content)
+        try:
+            vocabulary: dict[str, int] = document["model"]["vocab"]
+            added = {each["id"]: (each["content"], each["special"]) for each in document["added_tokens"]}
+            if document["model"]["type"] != "BPE" or not vocabulary or not _are_ids_as_written(vocabulary, added):
+                return None
+            pieces = {token: text for text, token in vocabulary.items()}
+            return cls(pieces.get, added, document["decoder"] or {})
+        except (KeyError, TypeError, AttributeError):
+            return None
 
     def of(self, token: int) -> bytes:
         """Return the UTF-8 bytes of `token`; empty for special tokens and unused ids."""
@@ -56,7 +86,7 @@ class TokenBytes:
         return [self._read(token) if (known := self._bytes.get(token)) is None else known for token in range(tokens)]
 
     def _read(self, token: int) -> bytes:
-        piece = self._backend.id_to_token(token)
+        piece = self._piece(token)
         return b"" if piece is None else self._piece_bytes(piece)
 
     def _piece_bytes(self, piece: str) -> bytes:
@@ -68,9 +98,21 @@ class TokenBytes:
         return piece.replace(_SPACE_PIECE, " ").encode()
 
 
-def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
+def _are_ids_as_written(vocabulary: Mapping[str, int], added: Mapping[int, tuple[str, bool]]) -> bool:
+    """Whether the library gives the added tokens their written ids: the model's id, or else the next free number."""
+    texts: set[str] = set()
+    following = len(vocabulary)
+    for token, (text, _) in added.items():
+        # The library ignores a token without text, and one whose text an added token has already.
+        if not text or text in texts or token != vocabulary.get(text, following):
+            return False
+        texts.add(text)
+        following = max(following, token + 1)
+    return True
+
+
+def _is_byte_level(decoder: Mapping[str, Any]) -> bool:
     """Return True for byte-level BPE, False for SentencePiece with byte fallback; raises UnsupportedError otherwise."""
-    decoder: dict[str, Any] = json.loads(backend.decoder.__getstate__()) if backend.decoder else {}
     parts = decoder.get("decoders", [decoder])
     kinds = {part.get("type") for part in parts}
     if kinds == {"ByteLevel"}:

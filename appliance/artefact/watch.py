@@ -1,4 +1,4 @@
-"""Detects changes to an artefact's files while an engine uses them. It does not write to them.
+"""Detects changes to the files of an engine while it uses them. It does not write to them.
 
 Weights are memory-mapped: overwriting a file in place changes the answers of a running engine, without any error.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.artefact.folder import check_file
-from appliance.artefact.manifest import FileEntry, Manifest
+from appliance.artefact.manifest import FileEntry
 from appliance.errors import IntegrityError
 
 _PERIOD_S = 10.0
@@ -19,23 +20,27 @@ _log = logging.getLogger(__name__)
 _Mark = tuple[int, int, int, int, int]
 
 
-class ArtefactWatch:
+class FileWatch:
     """Checks every file periodically: its metadata, and its digest if the metadata changed since the last check."""
 
-    def __init__(self, folder: Path, manifest: Manifest, period_s: float = _PERIOD_S) -> None:
-        """Record the files' metadata. Create the watch before the files are verified, so that no change is missed."""
-        # The folder may be relative to the current folder.
-        self._folder = folder.absolute()
-        self._entries = manifest.files
+    def __init__(self, folders: Mapping[Path, Iterable[FileEntry]], period_s: float = _PERIOD_S) -> None:
+        """Record the files' metadata. Create the watch before the files are verified, so that no change is missed.
+
+        Args:
+            folders: the files to watch, by their folders.
+            period_s: seconds between two checks.
+        """
+        # A folder may be relative to the current folder.
+        self._files = [(folder.absolute(), entry) for folder, entries in folders.items() for entry in entries]
         self._period_s = period_s
-        self._marks = {entry: self._mark(entry) for entry in self._entries}
-        self._changed: frozenset[str] = frozenset()
+        self._marks = {file: _mark(*file) for file in self._files}
+        self._changed: frozenset[Path] = frozenset()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
 
     @property
-    def changed(self) -> frozenset[str]:
-        """Names of the files that differ from the manifest."""
+    def changed(self) -> frozenset[Path]:
+        """The files that differ from their entries."""
         return self._changed
 
     def start(self) -> None:
@@ -48,26 +53,28 @@ class ArtefactWatch:
 
     def look(self) -> None:
         """Check all files once."""
-        for entry in self._entries:
-            mark = self._mark(entry)
-            if mark == self._marks[entry]:
+        for file in self._files:
+            mark = _mark(*file)
+            if mark == self._marks[file]:
                 continue
-            self._marks[entry] = mark
+            self._marks[file] = mark
+            folder, entry = file
             try:
-                check_file(self._folder, entry)
+                check_file(folder, entry)
             except (IntegrityError, OSError) as error:
-                self._changed |= {entry.name}
+                self._changed |= {folder / entry.name}
                 _log.critical("the model changed while it is served: %s", error)
             else:
-                self._changed -= {entry.name}
+                self._changed -= {folder / entry.name}
 
     def _run(self) -> None:
         while not self._stop.wait(self._period_s):
             self.look()
 
-    def _mark(self, entry: FileEntry) -> _Mark | None:
-        try:
-            found = (self._folder / entry.name).lstat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+def _mark(folder: Path, entry: FileEntry) -> _Mark | None:
+    try:
+        found = (folder / entry.name).lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

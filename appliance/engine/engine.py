@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 
 from appliance.artefact import Manifest
-from appliance.artefact.folder import read_manifest
+from appliance.artefact.folder import check_files, read_manifest
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import TOKENIZER
-from appliance.artefact.watch import ArtefactWatch
+from appliance.artefact.watch import FileWatch
 from appliance.engine.admission import check_request
 from appliance.engine.budget import context_tokens, scheduler_limits
 from appliance.engine.constraint import ConstraintSource
@@ -29,7 +29,7 @@ from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.inbox import Inbox
 from appliance.engine.request import Request
 from appliance.engine.runner import Runner
-from appliance.engine.runners import open_runner
+from appliance.engine.runners import open_runner, packed_graph
 from appliance.engine.scheduler import Scheduler
 from appliance.engine.sequence import Sequence
 from appliance.engine.stats import EngineStats
@@ -61,7 +61,7 @@ class Engine:
         runner: Runner,
         config: EngineConfig,
         allowance: Callable[[], int] | None = None,
-        watch: ArtefactWatch | None = None,
+        watch: FileWatch | None = None,
     ) -> None:
         """Start the engine's thread. The runner has the number of slots in `scheduler_limits`; see `load`."""
         self.manifest = manifest
@@ -96,27 +96,29 @@ class Engine:
 
         Raises:
             UnknownModelError: the folder holds no artefact.
-            IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph`.
+            IntegrityError, UnsafeFormatError, UnsupportedError: see `check_graph` and `PackedGraph`.
             UsageError: the configuration does not fit the model.
             MissingProgramError: the runtime for the graph is not installed on this box.
             NoSpaceError: no address space for the cache, or not enough memory on the device.
-            EngineError: the runtime rejects the graph, or the program that compiles grammars does not start.
+            EngineError: the runtime rejects the graph.
         """
         manifest = read_manifest(artefact)
         capacity = context_tokens(manifest, config)
         slots = scheduler_limits(manifest.shape, config).slots
-        watch = ArtefactWatch(artefact, manifest)
-        check_graph(artefact, manifest)
+        packed = packed_graph(manifest, config)
+        # With a packed graph, the engine does not read the artefact's graph.
+        unread = manifest.graph_digests().keys() if packed else frozenset[str]()
+        read = {artefact: [entry for entry in manifest.files if entry.name not in unread]}
+        watch = FileWatch(read | ({packed.folder: packed.files} if packed else {}))
+        if packed:
+            check_files(artefact, manifest, unread)
+        else:
+            check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
             loading = pool.submit(Tokenizer.load, artefact / TOKENIZER)
-            grammars = GrammarHost(artefact / TOKENIZER, manifest.shape.tokens, manifest.generation.eos_token_ids)
-            try:
-                runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
-                tokenizer = loading.result()
-                grammars.check()
-            except BaseException:
-                grammars.close()
-                raise
+            runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
+            tokenizer = loading.result()
+        grammars = GrammarHost(artefact / TOKENIZER, manifest.shape.tokens, manifest.generation.eos_token_ids)
         give_back_free_memory()
         engine = cls(manifest, tokenizer, grammars, runner, config, allowance, watch)
         watch.start()

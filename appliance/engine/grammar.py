@@ -15,6 +15,7 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engine.grammar_wire import forbidden_by
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 from appliance.inference.structured_output import PARAM, ConstraintKind, StructuredOutput
@@ -67,12 +68,6 @@ class Matcher:
     def accept(self, token: int) -> None:
         """Advance by a chosen token, which must be allowed."""
         self._state.consume_token(token)
-
-
-def forbidden_by(mask: NDArray[np.uint8], tokens: int) -> NDArray[np.bool_]:
-    """Which of the first `tokens` tokens may not come next, [tokens]."""
-    # Callers use the forbidden tokens: inside a string, few tokens are forbidden and thousands are allowed.
-    return np.unpackbits(~mask, count=tokens, bitorder="little").view(np.bool_)
 
 
 class Grammars:

@@ -18,10 +18,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engine.grammar import forbidden_by
 from appliance.engine.grammar_budget import why_ended
-from appliance.engine.grammar_host import READY
-from appliance.engine.grammar_wire import MAX_MESSAGE_BYTES, Kind, Reply, number_from_bytes, number_to_bytes
+from appliance.engine.grammar_wire import (
+    MAX_MESSAGE_BYTES,
+    Kind,
+    Reply,
+    forbidden_by,
+    number_from_bytes,
+    number_to_bytes,
+)
 from appliance.errors import ApplianceError, EngineError, RequestError
 from appliance.inference.structured_output import PARAM, StructuredOutput
 
@@ -30,10 +35,14 @@ _log = logging.getLogger(__name__)
 
 
 class GrammarHost:
-    """The program that forks the grammars' processes. It is restarted if it has ended. For one thread."""
+    """The program that forks the grammars' processes. For one thread.
+
+    The first grammar starts the program: to index the tokens takes a second and 140 MB, and many boxes get no grammar.
+    The program is restarted if it has ended.
+    """
 
     def __init__(self, tokenizer: Path, tokens: int, end_tokens: Collection[int]) -> None:
-        """Start the program; see `check`.
+        """Set what the program gets; this starts nothing.
 
         Args:
             tokenizer: path of the model's tokenizer.json.
@@ -42,17 +51,7 @@ class GrammarHost:
         """
         self._words = [str(tokenizer), str(tokens), *map(str, sorted(end_tokens))]
         self._tokens = tokens
-        self._start()
-
-    def check(self) -> None:
-        """Wait until the program has indexed the tokens.
-
-        Raises:
-            EngineError: the program failed.
-        """
-        if self._control.recv(len(READY)) != READY:
-            self.close()
-            raise EngineError("the process that compiles grammars does not start", hint="see the log")
+        self._running: subprocess.Popen[bytes] | None = None
 
     def matcher(self, wanted: StructuredOutput) -> RemoteMatcher:
         """A matcher that has not been opened; it uses no resources yet."""
@@ -81,6 +80,8 @@ class GrammarHost:
 
     def close(self) -> None:
         """End the program and all its processes."""
+        if self._running is None:
+            return
         self._control.close()
         try:
             self._running.wait(_END_S)
@@ -99,6 +100,8 @@ class GrammarHost:
             )
 
     def _send(self, message: bytes, descriptors: list[int]) -> None:
+        if self._running is None:
+            self._start()
         try:
             socket.send_fds(self._control, [message], descriptors)
         except ConnectionError:
@@ -162,7 +165,10 @@ class RemoteMatcher:
 
     def _read(self, message: bytes) -> None:
         self._waits = False
-        reply = Reply.from_bytes(message) if message else Reply(Kind.ENDED, number_to_bytes(-9))
+        if not message:
+            self._fail(EngineError("the program that compiles grammars ended or did not start", hint="see the log"))
+            return
+        reply = Reply.from_bytes(message)
         if reply.kind is Kind.OPEN:
             self._mask = np.frombuffer(reply.content, np.uint8)
         elif reply.kind is Kind.COMPLETE:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.child import dies_with
 from appliance.engine.grammar import Grammars
 from appliance.engine.grammar_process import serve
@@ -28,7 +29,6 @@ from appliance.engine.tokenizer import Tokenizer
 from appliance.heap import give_back_free_memory
 from appliance.inference.structured_output import ConstraintKind, StructuredOutput
 
-READY = b"ready"
 _PERIOD_S = 0.05
 # A process that used more than this share of a period gets a lower priority, so that it does not slow the model.
 _BUSY_SHARE = 0.5
@@ -133,12 +133,12 @@ def main(words: list[str]) -> None:
     # Ctrl-C at a terminal signals the whole process group. The host ignores it and ends when the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    grammars = Grammars(Tokenizer.load(Path(words[1])), int(words[2]), [int(word) for word in words[3:]])
+    tokenizer = Tokenizer(load_tokenizer(Path(words[1]).read_bytes()))
+    grammars = Grammars(tokenizer, int(words[2]), [int(word) for word in words[3:]])
     give_back_free_memory()
     gc.collect()
     # Keep the garbage collector from writing to existing objects: forked processes then share their memory pages.
     gc.freeze()
-    control.send(READY)
     _Host(control, grammars).run()
 
 

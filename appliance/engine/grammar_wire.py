@@ -9,6 +9,9 @@ import enum
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 _NUMBER = struct.Struct("<i")
 # Larger than the mask of any vocabulary.
 MAX_MESSAGE_BYTES = 128 << 10
@@ -48,3 +51,9 @@ def number_from_bytes(content: bytes) -> int:
 def number_to_bytes(number: int) -> bytes:
     """Encode a token or a status."""
     return _NUMBER.pack(number)
+
+
+def forbidden_by(mask: NDArray[np.uint8], tokens: int) -> NDArray[np.bool_]:
+    """Which of the first `tokens` tokens may not come next, [tokens]."""
+    # Callers use the forbidden tokens: inside a string, few tokens are forbidden and thousands are allowed.
+    return np.unpackbits(~mask, count=tokens, bitorder="little").view(np.bool_)

@@ -26,7 +26,7 @@ from appliance.engine.ort_session import step_error
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
-from appliance.packed.rewrite import cache_block_rows
+from appliance.packed.rewrite import cache_block_rows, has_exact_rows
 
 _INT32, _INT64 = 6, 7  # ONNX's numbers for element types
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class OrtRunner:
         capacity: int,
         on_device: bool = False,
     ) -> None:
-        """Reserve the cache and measure the tile size.
+        """Reserve the cache, and measure the tile size unless the graph has exact rows.
 
         Args:
             session: ONNX Runtime's session with the graph.
@@ -66,26 +66,35 @@ class OrtRunner:
         self._memory = memory
         self._shape = shape
         self._capacity = capacity
-        block = cache_block_rows(session.get_modelmeta().custom_metadata_map)
+        metadata = session.get_modelmeta().custom_metadata_map
+        self._block = cache_block_rows(metadata)
         # Rows of a slot: its tokens, and the padding of the last chunk or block.
-        self._slot_rows = graph_cache(slots, capacity).rows if on_device else -(-capacity // block) * block
+        padded = -(-capacity // self._block) * self._block
+        self._slot_rows = graph_cache(slots, capacity).rows if on_device else padded
         self._on_device = on_device
-        rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
+        is_exact = has_exact_rows(metadata)
+        rows = slots if is_exact else LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
         self._inputs = _Inputs(memory, rows, self._slot_rows)
         self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
-        self._tile, self._padding, self._least_chunk = 1, 0, 1
-        self._cache = KVCache(shape, max(slots, LARGEST_TILE), self._slot_rows, memory, block)
+        self._padding, self._least_chunk = 0, 1
+        self._tile = 1 if is_exact else self._measure(slots)
+        self._padding = self._tile - 1
+        self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory, self._block)
+
+    def _measure(self, slots: int) -> int:
+        """Measure the tile size, and on a device the least chunk. All steps of it use a cache of their own."""
+        self._tile = 1
+        self._cache = KVCache(self._shape, max(slots, LARGEST_TILE), self._slot_rows, self._memory, self._block)
         self._tile = find_tile(self._try_batch)
-        if on_device:
+        if self._on_device:
             self._least_chunk = least_alike(doubling(LARGEST_TILE, LONGEST_TRIAL), self._is_chunk_alike)
             _log.info("prompts in chunks of %s rows or more", self._least_chunk)
         self._decoders.clear()
         self._prefillers.clear()
         self._cache.free()
-        self._padding = self._tile - 1
-        self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory, block)
+        return self._tile
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""

@@ -15,16 +15,19 @@ from appliance.errors import UnsupportedError, UsageError
 from appliance.gpu import find_gpu
 from appliance.inference.config import EngineConfig
 from appliance.ops.library import library as operator_library
-from appliance.packed.open import open_packed
+from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
 
 
 def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:
     """Load the artefact's checked graph, with a cache of `slots` slots of `capacity` tokens.
 
+    If the configuration names a packed graph, this function checks and loads it instead of the artefact's graph.
+
     Raises:
         UsageError: the artefact needs a plan, and the configuration names none, or the plan is too small.
         UnknownModelError, IntegrityError: see `open_plan`.
+        IntegrityError, UnsupportedError, UnsafeFormatError: see `PackedGraph`.
         UnsupportedError: this program has no runner for the artefact, or the box has no GPU.
         MissingProgramError: the runtime for the artefact is not installed.
         EngineError, NoSpaceError: see the runner.
@@ -51,9 +54,19 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
     raise UnsupportedError(f"{manifest.model} was exported for the unknown runtime {manifest.runtime!r}")
 
 
+def packed_graph(manifest: Manifest, config: EngineConfig) -> PackedGraph | None:
+    """The packed graph that `open_runner` loads instead of the artefact's graph; None if it loads the artefact's.
+
+    Raises:
+        IntegrityError, UnsupportedError: see `PackedGraph.find`.
+    """
+    if config.packed is None or manifest.runtime != ORT_CPU:
+        return None
+    return PackedGraph.find(Path(config.packed), PackedKey.of(manifest, operator_library().digest))
+
+
 def _open_cpu_session(artefact: Path, manifest: Manifest, config: EngineConfig) -> Any:
-    if config.packed is None:
+    packed = packed_graph(manifest, config)
+    if packed is None:
         return open_session(artefact / GRAPH, [CPU], config.threads)
-    library = operator_library()
-    graph = open_packed(Path(config.packed), PackedKey.of(manifest, library.digest))
-    return open_session(graph, [CPU], config.threads, library.path)
+    return open_session(packed.check(), [CPU], config.threads, operator_library().path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import tokenizers
@@ -20,18 +21,25 @@ class Tokenizer:
     depend on other tokens, and UTF-8 alone determines where a character ends.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        """Wrap a loaded tokenizer.
+    def __init__(
+        self, backend: tokenizers.Tokenizer | Callable[[], tokenizers.Tokenizer], token_bytes: TokenBytes | None = None
+    ) -> None:
+        """Wrap a tokenizer of the library.
+
+        Args:
+            backend: the tokenizer, or what loads it when text is encoded for the first time.
+            token_bytes: the bytes of its tokens; None takes them from the loaded `backend`.
 
         Raises:
             UnsupportedError: the decoder is neither byte-level BPE nor SentencePiece with byte fallback.
         """
         self._backend = backend
-        self._bytes = TokenBytes(backend)
+        self._loading = threading.Lock()
+        self._bytes = token_bytes or TokenBytes.of_library(self._library)
 
     @classmethod
     def load(cls, file: Path) -> Tokenizer:
-        """Read tokenizer.json.
+        """Read tokenizer.json. If possible, the library loads it only when text is encoded.
 
         Raises:
             IntegrityError: the file is missing or damaged.
@@ -39,14 +47,12 @@ class Tokenizer:
         """
         try:
             content = file.read_bytes()
-        except OSError as error:
+            token_bytes = TokenBytes.of_json(content)
+        except (OSError, ValueError) as error:
             raise IntegrityError(f"{file.name} cannot be read: {error}", hint="export the model again") from error
-        return cls(load_tokenizer(content))
-
-    @property
-    def size(self) -> int:
-        """Number of tokens, including added tokens."""
-        return int(self._backend.get_vocab_size())
+        if token_bytes is None:
+            return cls(load_tokenizer(content))
+        return cls(lambda: load_tokenizer(content), token_bytes)
 
     @property
     def special_tokens(self) -> Mapping[int, str]:
@@ -68,7 +74,7 @@ class Tokenizer:
         except UnicodeEncodeError as error:
             raise RequestError(f"the text is not valid Unicode at character {error.start}", param="prompt") from error
         # The library's `encode` holds the interpreter's lock, which would stop all slots; its batch calls release it.
-        ids: list[int] = self._backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+        ids: list[int] = self._library.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -78,6 +84,13 @@ class Tokenizer:
     def token_bytes(self, token: int) -> bytes:
         """Return the UTF-8 bytes of `token`; empty for special tokens and unused ids."""
         return self._bytes.of(token)
+
+    @property
+    def _library(self) -> tokenizers.Tokenizer:
+        with self._loading:
+            if not isinstance(self._backend, tokenizers.Tokenizer):
+                self._backend = self._backend()
+            return self._backend
 
 
 class Detokeniser:

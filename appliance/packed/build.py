@@ -51,7 +51,7 @@ def ensure_packed(
         check_graph(artefact, manifest)
         check_space([Need("pack the weights", store.folder, manifest.file(GRAPH_DATA).size_bytes)])
         with releases.staged(key.name) as staged:
-            files = _pack(artefact, staged)
+            files = _pack(artefact, manifest, staged)
             if not files:
                 return None
             (staged / RECORD).write_bytes(PackedRecord(key, files).to_bytes(box))
@@ -61,14 +61,14 @@ def ensure_packed(
         return packed
 
 
-def _pack(artefact: Path, staged: Path) -> tuple[FileEntry, ...]:
+def _pack(artefact: Path, manifest: Manifest, staged: Path) -> tuple[FileEntry, ...]:
     model = onnx.load_model(artefact / GRAPH, load_external_data=False)
     with TensorFile(staged / GRAPH_DATA) as file:
-        packed = rewrite(model, GraphTensors(model.graph, artefact), file)
+        packed = rewrite(model, GraphTensors(model.graph, artefact), file, manifest.shape.tokens)
     if packed is None:
         return ()
     (staged / GRAPH).write_bytes(packed.SerializeToString(deterministic=True))
-    return tuple(_entry(staged / name) for name in (GRAPH, GRAPH_DATA))
+    return tuple(map(_entry, [staged / GRAPH, *file.paths]))
 
 
 def _entry(path: Path) -> FileEntry:

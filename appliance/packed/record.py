@@ -7,16 +7,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from appliance.artefact.manifest import FileEntry, Manifest
 from appliance.derived.box_key import BoxKey
 from appliance.derived.signed_record import from_signed, to_signed
 from appliance.errors import IntegrityError
+from appliance.ops import packing
 
 FORMAT = 1
 REBUILD = "stop the box and start it again with appliance up, which packs the weights again"
 _NAME_DIGITS = 32
+# The code that decides the bytes of a packed graph. A module of the same version can differ between two checkouts.
+_CODE = (*(Path(__file__).with_name(f"{name}.py") for name in ("matrix", "rewrite", "tensors")), Path(packing.__file__))
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,15 @@ class PackedKey:
 
     Attributes:
         graph: sha256 of each file of the artefact's graph, by name.
+        tokens: number of the tokenizer's tokens, among which the candidates are selected.
         library: sha256 of the operator library, which defines the layout.
+        code: sha256 of the code that packs.
     """
 
     graph: Mapping[str, str]
+    tokens: int
     library: str
+    code: str
 
     @classmethod
     def of(cls, manifest: Manifest, library: str) -> PackedKey:
@@ -38,13 +47,19 @@ class PackedKey:
         Raises:
             IntegrityError: the manifest lists no graph.
         """
-        return cls(manifest.graph_digests(), library)
+        return cls(manifest.graph_digests(), manifest.shape.tokens, library, _digest_of_code())
 
     @property
     def name(self) -> str:
         """The first digits of the key's sha256, used as the name of the release."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
+
+
+@cache
+def _digest_of_code() -> str:
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _CODE]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
 | MatMulNBits, TopK, GatherBlockQuantized, Unsqueeze, MatMul, Squeeze, ScatterElements | RescoredHead |
 | GroupQueryAttention | SlotAttention |
 
-A node that no operator supports stays as it is.
+A node that no operator supports stays as it is. ListCandidates is added to the logits.
 """
 
 from __future__ import annotations
@@ -26,11 +26,25 @@ from appliance.packed.tensors import GraphTensors, TensorFile
 
 DOMAIN = "appliance"
 VERSION = 1
-OPERATORS = frozenset({"MatMulPacked", "RescoredHead", "SlotAttention"})
-# Name of the graph's metadata entry: how many rows of the cache form one block.
-CACHE_BLOCK = "cache_block_rows"
+OPERATORS = frozenset({"ListCandidates", "MatMulPacked", "RescoredHead", "SlotAttention"})
+# Tokens that ListCandidates lists for each row.
+CANDIDATES = 64
+# Names of the graph's metadata entries: how many rows of the cache form one block, and whether the bits of a row never
+# depend on its batch.
+CACHE_BLOCK, EXACT_ROWS = "cache_block_rows", "exact_rows"
 CACHE_BLOCK_ROWS = 64
 HEAD_DIMS = frozenset({64, 80, 96, 128, 256})
+# In ONNX Runtime's kernels of these operators, no row depends on another row or on their number.
+_ROW_BY_ROW = frozenset(
+    {
+        "Gather",
+        "GatherBlockQuantized",
+        "Reshape",
+        "SimplifiedLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+        "Split",
+    }
+)
 # SlotAttention has no others, such as a window or a cap of the scores.
 _ATTENTION_ATTRIBUTES = {"num_heads", "kv_num_heads", "do_rotary", "rotary_interleaved", "scale"}
 # RescoredHead: bits of the coarse weights, and of the finer rows.
@@ -41,36 +55,59 @@ _HEAD_TENSORS = 3
 _Replacement = tuple[tuple[onnx.NodeProto, ...], onnx.NodeProto]
 
 
-def rewrite(model: onnx.ModelProto, tensors: GraphTensors, file: TensorFile) -> onnx.ModelProto | None:
+def rewrite(model: onnx.ModelProto, tensors: GraphTensors, file: TensorFile, tokens: int) -> onnx.ModelProto | None:
     """Return the packed graph; its tensors are appended to `file`. None if no operator supports a node.
 
     Args:
         model: a checked graph, see `check_graph`.
         tensors: its initialisers.
         file: the new graph's tensors.
+        tokens: number of the tokenizer's tokens; the logits of later columns have no meaning.
     """
     rewriter = _Rewriter(model.graph, tensors, file)
     nodes = list(rewriter.nodes())
     ours = {node.op_type for node in nodes if node.domain == DOMAIN}
     if not ours:
         return None
+    is_exact = {node.op_type for node in nodes if node.domain != DOMAIN} <= _ROW_BY_ROW
+    candidates, outputs = _candidates(tokens)
+    nodes.append(candidates)
     for node in nodes:
         for name in node.input:
             if name in tensors:
                 file.append(name, tensors[name])
-    graph = helper.make_graph(
-        nodes, model.graph.name, model.graph.input, model.graph.output, list(file.initialisers.values())
-    )
+    outputs = [*model.graph.output, *outputs]
+    graph = helper.make_graph(nodes, model.graph.name, model.graph.input, outputs, list(file.initialisers.values()))
     opsets = [*model.opset_import, helper.make_opsetid(DOMAIN, VERSION)]
     packed = helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
     block = CACHE_BLOCK_ROWS if "SlotAttention" in ours else 1
-    helper.set_model_props(packed, {CACHE_BLOCK: str(block)})
+    helper.set_model_props(packed, {CACHE_BLOCK: str(block), EXACT_ROWS: str(int(is_exact))})
     return packed
 
 
 def cache_block_rows(metadata: Mapping[str, str]) -> int:
     """Rows of the cache that form one block, given a graph's metadata; 1 for a portable graph."""
     return int(metadata.get(CACHE_BLOCK, 1))
+
+
+def has_exact_rows(metadata: Mapping[str, str]) -> bool:
+    """Whether a graph with this metadata computes each row with the same bits in any batch, by construction."""
+    return metadata.get(EXACT_ROWS) == "1"
+
+
+def _candidates(tokens: int) -> tuple[onnx.NodeProto, list[onnx.ValueInfoProto]]:
+    """The node that lists the likeliest tokens of each row, and the outputs that it adds (docs/graph.md)."""
+    count = min(CANDIDATES, tokens)
+    outputs = [
+        helper.make_tensor_value_info("candidate_ids", onnx.TensorProto.INT64, ["wanted", count]),
+        helper.make_tensor_value_info("candidate_logits", onnx.TensorProto.FLOAT, ["wanted", count]),
+        helper.make_tensor_value_info("log_normaliser", onnx.TensorProto.FLOAT, ["wanted"]),
+    ]
+    names = [value.name for value in outputs]
+    node = helper.make_node(
+        "ListCandidates", ["logits"], names, "candidates", domain=DOMAIN, tokens=tokens, count=count
+    )
+    return node, outputs
 
 
 class _Rewriter:

@@ -1,6 +1,6 @@
 """The box's store of packed graphs, and their records. docs/formats/packed.md specifies it.
 
-It does not verify the graphs: see `open_packed`.
+It does not verify the graphs: see `PackedGraph`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ALIGNMENT_BYTES = 4096
 # ONNX Runtime reads small tensors, such as shapes, while it loads the graph, so they stay in the graph file.
 _INLINE_BYTES = 1024
+_LARGE_BYTES = 64 << 20
 
 
 class GraphTensors(Mapping[str, NDArray[Any]]):
@@ -52,13 +53,24 @@ class GraphTensors(Mapping[str, NDArray[Any]]):
 class TensorFile:
     """Appends tensors to a file and keeps the initialisers that refer to them; at most one tensor is in memory.
 
+    A file that has grown large is continued in further files, whose names end with a number: the digests of several
+    files are computed at the same time.
+
     Attributes:
         initialisers: those of all tensors so far, in order.
+        paths: the files so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, large_bytes: int = _LARGE_BYTES) -> None:
+        """Create the first file.
+
+        Args:
+            path: its path.
+            large_bytes: size from which a file gets no further tensor.
+        """
         self.initialisers: dict[str, onnx.TensorProto] = {}
-        self._name = path.name
+        self.paths = [path]
+        self._large_bytes = large_bytes
         self._file = path.open("xb")
 
     def __enter__(self) -> Self:
@@ -77,11 +89,19 @@ class TensorFile:
         if array.nbytes <= _INLINE_BYTES:
             tensor.raw_data = array.tobytes()
         else:
+            self._continue_if_large()
             self._file.write(bytes(-self._file.tell() % _ALIGNMENT_BYTES))
-            place = {"location": self._name, "offset": self._file.tell(), "length": array.nbytes}
+            place = {"location": self.paths[-1].name, "offset": self._file.tell(), "length": array.nbytes}
             self._file.write(np.ascontiguousarray(array).data)
             tensor.data_location = onnx.TensorProto.EXTERNAL
             for key, value in place.items():
                 tensor.external_data.add(key=key, value=str(value))
         self.initialisers[name] = tensor
         return name
+
+    def _continue_if_large(self) -> None:
+        if self._file.tell() >= self._large_bytes:
+            self._file.close()
+            first = self.paths[0]
+            self.paths.append(first.with_name(f"{first.name}.{len(self.paths)}"))
+            self._file = self.paths[-1].open("xb")

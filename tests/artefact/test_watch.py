@@ -10,7 +10,7 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import TOKENIZER
-from appliance.artefact.watch import ArtefactWatch
+from appliance.artefact.watch import FileWatch
 from tests.tiny_artefact import make_tiny_artefact
 
 
@@ -45,7 +45,7 @@ def _link(path: Path) -> None:
 def test_a_change_is_told_until_it_is_undone(
     folder: Path, change: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ):
-    watch = ArtefactWatch(folder, read_manifest(folder))
+    watch = FileWatch({folder: read_manifest(folder).files})
     path = folder / TOKENIZER
     content = path.read_bytes()
     watch.look()
@@ -53,7 +53,7 @@ def test_a_change_is_told_until_it_is_undone(
     change(path)
     watch.look()
     watch.look()
-    assert watch.changed == {TOKENIZER}
+    assert watch.changed == {folder / TOKENIZER}
     assert len([record for record in caplog.records if record.levelname == "CRITICAL"]) == 1
     path.unlink(missing_ok=True)
     path.write_bytes(content)
@@ -62,7 +62,7 @@ def test_a_change_is_told_until_it_is_undone(
 
 
 def test_what_leaves_the_content_is_no_change(folder: Path):
-    watch = ArtefactWatch(folder, read_manifest(folder))
+    watch = FileWatch({folder: read_manifest(folder).files})
     for path in folder.iterdir():
         path.touch()
         path.chmod(0o600)

@@ -11,7 +11,7 @@ from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import RequestError
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
-from tests.checkpoints import tiny_tokenizer
+from tests.checkpoints import VOCABULARY, tiny_tokenizer
 from tests.engine.toy import END, GRAMMARS, TOKENIZER, allowed
 
 
@@ -62,7 +62,7 @@ def test_a_dictated_text_is_written_exactly_whatever_the_tokenizer_makes_of_it(t
     """Not with special tokens, whose names it holds, and not with the composed letter of another form of Unicode."""
     tokenizer = Tokenizer(tiny_tokenizer())
     ends = tuple(tokenizer.special_tokens)
-    grammars = Grammars(tokenizer, tokenizer.size, ends)
+    grammars = Grammars(tokenizer, VOCABULARY, ends)
     name = tokenizer.special_tokens[ends[0]]
     text = text.format(name=name)
     matcher = grammars.matcher(wanted(json={"const": text}))

@@ -21,7 +21,6 @@ from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
 from tests.engine.toy import CONFIG, END, MANIFEST, TOKENIZER, TOKENS, Recorder, ToyRunner, allowed
-from tests.refusals import refused
 from tests.waiting import LIMIT_S, wait_until
 
 NOISE = {"allOf": [{"type": "string", "pattern": f".*{chr(97 + n)}.{{10}}b.*"} for n in range(20)]}
@@ -36,9 +35,8 @@ def wanted(**form):
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    TOKENIZER._backend.save(str(file))
+    TOKENIZER._library.save(str(file))
     made = GrammarHost(file, TOKENS, (END,))
-    made.check()
     yield made
     made.close()
 
@@ -57,7 +55,7 @@ def answer(matcher):
 
 
 def processes(host):
-    return psutil.Process(host._running.pid).children()
+    return psutil.Process(host._running.pid).children() if host._running else []
 
 
 def test_a_remote_matcher_allows_what_the_description_says(host):
@@ -137,9 +135,8 @@ def test_the_host_is_started_again_when_it_has_ended(host):
 
 
 def test_closing_the_host_ends_what_is_being_compiled(tmp_path):
-    TOKENIZER._backend.save(str(tmp_path / "tokenizer.json"))
+    TOKENIZER._library.save(str(tmp_path / "tokenizer.json"))
     made = GrammarHost(tmp_path / "tokenizer.json", TOKENS, (END,))
-    made.check()
     bomb = opened(made, json=NOISE)
     wait_until(lambda: processes(made))
     children = processes(made)
@@ -148,10 +145,25 @@ def test_closing_the_host_ends_what_is_being_compiled(tmp_path):
     bomb.close()
 
 
-def test_a_host_that_does_not_start_is_told(tmp_path):
+def test_a_host_that_does_not_start_is_an_error_of_the_request(tmp_path):
     made = GrammarHost(tmp_path / "absent.json", TOKENS, (END,))
-    with refused(EngineError, "start"):
-        made.check()
+    matcher = answer(opened(made, regex="a+"))
+    assert isinstance(matcher.error, EngineError)
+    assert "start" in matcher.error.message
+    matcher.close()
+    made.close()
+
+
+def test_the_first_grammar_starts_the_host(tmp_path):
+    TOKENIZER._library.save(str(tmp_path / "tokenizer.json"))
+    made = GrammarHost(tmp_path / "tokenizer.json", TOKENS, (END,))
+    before = psutil.Process().children()
+    matcher = made.matcher(wanted(regex="a+"))
+    assert psutil.Process().children() == before
+    matcher.open()
+    assert answer(matcher).error is None
+    matcher.close()
+    made.close()
 
 
 @pytest.mark.parametrize(
@@ -203,9 +215,8 @@ def test_numbers_survive_their_way(number):
 @pytest.fixture
 def engine(tmp_path):
     file = tmp_path / "tokenizer.json"
-    TOKENIZER._backend.save(str(file))
+    TOKENIZER._library.save(str(file))
     grammars = GrammarHost(file, TOKENS, (END,))
-    grammars.check()
     made = Engine(MANIFEST, TOKENIZER, grammars, ToyRunner(CONFIG.slots * 2), replace(CONFIG, max_queue=64))
     made.grammar_processes = lambda: processes(grammars)
     yield made

@@ -21,7 +21,7 @@ from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishEvent
 from appliance.inference.sampling import SamplingParams
 from appliance.ops.library import library
-from appliance.packed.rewrite import HEAD_DIMS, rewrite
+from appliance.packed.rewrite import HEAD_DIMS, has_exact_rows, rewrite
 from appliance.packed.tensors import GraphTensors, TensorFile
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -89,7 +89,7 @@ def packed(path):
     target.mkdir()
     model = onnx.load_model(path, load_external_data=False)
     with TensorFile(target / "model.onnx.data") as file:
-        content = rewrite(model, GraphTensors(model.graph, path.parent), file).SerializeToString()
+        content = rewrite(model, GraphTensors(model.graph, path.parent), file, VOCABULARY).SerializeToString()
     (target / "model.onnx").write_bytes(content)
     return target / "model.onnx"
 
@@ -134,6 +134,29 @@ def greedy_alone(runner, tokens, count):
     for length in range(len(tokens), len(tokens) + count - 1):
         completion.append(int(decode(runner, [completion[-1]], [length]).argmax()))
     return completion
+
+
+def test_candidates_are_the_likeliest_tokens_of_the_rows_asked_for(graph, runner):
+    prompts = [prompt(10 + slot, seed=slot) for slot in range(4)]
+    for slot, tokens in enumerate(prompts):
+        prefill(runner, slot, tokens)
+    logits = runner.decode([1, 2, 3, 4], [len(tokens) for tokens in prompts])
+    listed = logits.candidates([3, 1])
+    if graph[0].parent.name != PACKED:
+        assert listed is None
+        return
+    rows = logits.rows([3, 1])[:, :VOCABULARY]
+    assert np.array_equal(listed.logits, -np.sort(-rows, axis=1)[:, :64])
+    assert np.array_equal(np.take_along_axis(rows, listed.ids, axis=1), listed.logits)
+    assert listed.log_normaliser == pytest.approx(np.log(np.exp(rows.astype(np.float64)).sum(axis=1)), abs=1e-5)
+
+
+def test_a_graph_has_exact_rows_only_without_matrices_and_attention_of_onnx_runtime(graph):
+    path, _ = graph
+    model = onnx.load_model(path, load_external_data=False)
+    foreign = {node.op_type for node in model.graph.node} & {"MatMul", "MatMulNBits", "GroupQueryAttention"}
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert has_exact_rows(metadata) == (path.parent.name == PACKED and not foreign)
 
 
 @pytest.mark.parametrize("edges", [(8,), (64,), (24, 56, 80), (96,)])

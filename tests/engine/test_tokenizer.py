@@ -1,13 +1,18 @@
 """Tokens to text: incremental decoding equals decoding at once, and half a character is never emitted."""
 
+import json
+
 import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
 
+from appliance.artefact.tokenizer import load_tokenizer
 from appliance.engine.tokenizer import Detokeniser, Tokenizer
 from appliance.errors import IntegrityError, RequestError, UnsupportedError
+from appliance.token_bytes import TokenBytes
+from tests.checkpoints import tiny_tokenizer
 from tests.engine.toy import toy_tokenizer
 from tests.refusals import refused
 
@@ -65,7 +70,6 @@ def test_special_tokens_have_no_text_and_added_ones_do():
     ids = tokenizer.encode("x<|end|><tool call é>y")
     assert len(ids) == 4
     assert tokenizer.decode(ids) == "x<tool call é>y" == backend.decode(ids)
-    assert tokenizer.size == 258
 
 
 def test_ids_that_no_token_has_have_no_text():
@@ -117,3 +121,55 @@ def test_a_saved_tokenizer_loads(tmp_path):
     file = tmp_path / "tokenizer.json"
     byte_level_backend().save(str(file))
     assert Tokenizer.load(file).encode("a") == TOY.encode("a")
+
+
+def with_added(added):
+    backend = byte_level_backend()
+    content = json.loads(backend.to_str())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    content["added_tokens"] = [
+        {"id": token, "content": text, "special": special, **flags} for token, text, special in added
+    ]
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("added", "is_read_without_the_library"),
+    [
+        ([], True),
+        ([(256, "<|end|>", True), (257, "<tool>", False)], True),
+        ([(65, "\u0104", True)], False),
+        ([(0, "!", False), (256, "<|end|>", True)], True),
+        # The library gives each of these an id of its own.
+        ([(300, "<|end|>", True)], False),
+        ([(256, "<|end|>", True), (257, "<|end|>", True)], False),
+        ([(256, "", True), (257, "<tool>", False)], False),
+        ([(257, "<tool>", False), (256, "<|end|>", True)], False),
+    ],
+)
+def test_the_tokens_of_a_file_are_those_of_the_library(tmp_path, added, is_read_without_the_library):
+    content = with_added(added)
+    direct = TokenBytes.of_json(content)
+    assert (direct is not None) == is_read_without_the_library
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    loaded, library = Tokenizer.load(tmp_path / "tokenizer.json"), Tokenizer(load_tokenizer(content))
+    assert loaded.special_tokens == library.special_tokens
+    assert loaded.vocabulary(400) == library.vocabulary(400)
+    assert loaded.encode("a<|end|>!<tool>") == library.encode("a<|end|>!<tool>")
+
+
+@pytest.mark.parametrize("backend", [sentencepiece_backend(), byte_level_backend(), tiny_tokenizer()])
+def test_the_vocabulary_of_a_file_is_that_of_the_library(backend):
+    direct = TokenBytes.of_json(backend.to_str().encode())
+    assert direct is not None
+    assert direct.first(500) == TokenBytes.of_library(backend).first(500)
+
+
+def test_a_file_with_an_unknown_decoder_or_another_model_is_left_to_the_library():
+    backend = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0)], 0, byte_fallback=False))
+    assert TokenBytes.of_json(backend.to_str().encode()) is None
+    assert TokenBytes.of_json(b"[]") is None
+    unknown = byte_level_backend()
+    unknown.decoder = decoders.WordPiece()
+    with pytest.raises(UnsupportedError, match="WordPiece"):
+        TokenBytes.of_json(unknown.to_str().encode())

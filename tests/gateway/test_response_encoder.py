@@ -32,7 +32,13 @@ def form(kept=None, **changes):
         "resp_1",
         5,
         {"model": "m"},
-        **{"alternatives": None, "tokens": TokenBytes(tiny_tokenizer()), "count_tokens": len, "keep": keep, **changes},
+        **{
+            "alternatives": None,
+            "tokens": TokenBytes.of_library(tiny_tokenizer()),
+            "count_tokens": len,
+            "keep": keep,
+            **changes,
+        },
     )
 
 

@@ -162,6 +162,23 @@ def test_a_table_of_another_shape_is_an_error(ops_library: str, name: str, shape
     refused(lambda: run(with_constant(head(), name, np.resize(value, shape)), X, ops_library))
 
 
+def listing(**attributes: object) -> Node:
+    return Node("ListCandidates", ["x"], ["ids", "values", "normaliser"], {"tokens": 96, "count": 5, **attributes}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens", 0), ("tokens", -1), ("tokens", 4), ("tokens", 2**40), ("count", 0), ("count", 97)]
+)
+def test_a_wrong_attribute_of_a_list_is_an_error(ops_library: str, name: str, value: int):
+    refused(lambda: session(listing(**{name: value}), X, ops_library))
+
+
+@pytest.mark.parametrize("shape", [(3, 95), (96,), (1, 3, 96)])
+def test_logits_without_a_column_for_each_token_are_an_error(ops_library: str, shape: tuple[int, ...]):
+    feeds = {"x": np.ones(shape, np.float32)}
+    refused(lambda: session(listing(), feeds, ops_library).run(None, feeds))
+
+
 def attention(**attributes: object) -> Node:
     node = HEADS.node()
     return replace(node, attributes={**node.attributes, **attributes})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from appliance.artefact.folder import read_manifest
@@ -16,9 +19,10 @@ from appliance.errors import IntegrityError, NoSpaceError, UnsupportedError
 from appliance.lock import in_use
 from appliance.packed import build
 from appliance.packed.build import ensure_packed
-from appliance.packed.open import open_packed
+from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
 from appliance.packed.store import PackedStore
+from appliance.packed.tensors import GraphTensors, TensorFile
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 
@@ -42,6 +46,10 @@ def key(artefact: Path, library: str = LIBRARY) -> PackedKey:
     return PackedKey.of(read_manifest(artefact), library)
 
 
+def opened(folder: Path, key: PackedKey) -> Path:
+    return PackedGraph.find(folder, key).check()
+
+
 def test_a_graph_is_packed_once_and_again_for_another_library(store: PackedStore, artefact: Path):
     first, told = pack(store, artefact)
     assert len(told) == 1
@@ -50,7 +58,7 @@ def test_a_graph_is_packed_once_and_again_for_another_library(store: PackedStore
     assert len(told) == 1
     assert store.current(read_manifest(artefact)) == second
     with refused(UnsupportedError, "operators"):
-        open_packed(second, key(artefact))
+        opened(second, key(artefact))
 
 
 def test_a_former_packed_graph_is_removed_unless_a_box_serves_it(store: PackedStore, artefact: Path):
@@ -58,7 +66,7 @@ def test_a_former_packed_graph_is_removed_unless_a_box_serves_it(store: PackedSt
     with in_use(first):
         second, _ = pack(store, artefact, NEWER)
         assert store.builds() == tuple(sorted((first, second)))
-        assert open_packed(first, key(artefact)) == first / GRAPH
+        assert opened(first, key(artefact)) == first / GRAPH
     third, _ = pack(store, artefact, "c" * 64)
     assert store.builds() == (third,)
     assert store.releases(read_manifest(artefact)).previous() is None
@@ -66,10 +74,10 @@ def test_a_former_packed_graph_is_removed_unless_a_box_serves_it(store: PackedSt
 
 def test_another_artefact_has_a_packed_graph_of_its_own(store: PackedStore, artefact: Path):
     packed, _ = pack(store, artefact)
-    other = PackedKey({**key(artefact).graph, GRAPH_DATA: "0" * 64}, LIBRARY)
+    other = dataclasses.replace(key(artefact), graph={**key(artefact).graph, GRAPH_DATA: "0" * 64})
     assert other.name != packed.name
     with refused(UnsupportedError, "graph"):
-        open_packed(packed, other)
+        opened(packed, other)
 
 
 def test_a_graph_that_no_operator_supports_stays_portable(store: PackedStore, tmp_path: Path):
@@ -92,7 +100,7 @@ def test_a_changed_file_is_refused(store: PackedStore, artefact: Path, name: str
     packed, _ = pack(store, artefact)
     (packed / name).write_bytes(change((packed / name).read_bytes()))
     with refused(IntegrityError, name):
-        open_packed(packed, key(artefact))
+        opened(packed, key(artefact))
 
 
 def test_a_record_that_this_box_did_not_sign_is_refused_and_packed_again(store: PackedStore, artefact: Path):
@@ -101,10 +109,10 @@ def test_a_record_that_this_box_did_not_sign_is_refused_and_packed_again(store: 
     record["files"][0]["sha256"] = "0" * 64
     (packed / RECORD).write_text(json.dumps(record))
     with refused(IntegrityError, "not written by this box"):
-        open_packed(packed, key(artefact))
+        opened(packed, key(artefact))
     again, told = pack(store, artefact)
     assert told
-    assert open_packed(again, key(artefact))
+    assert opened(again, key(artefact))
     assert store.builds() == (again,)
 
 
@@ -113,14 +121,14 @@ def test_a_packed_graph_of_another_box_is_refused(store: PackedStore, artefact: 
     other = PackedStore(tmp_path / "other")
     shutil.copytree(store.folder, other.folder, ignore=shutil.ignore_patterns("key"))
     with refused(IntegrityError, "no plan was built"):
-        open_packed(other.folder / packed.relative_to(store.folder), key(artefact))
+        opened(other.folder / packed.relative_to(store.folder), key(artefact))
 
 
 def test_a_missing_record_is_refused(store: PackedStore, artefact: Path):
     packed, _ = pack(store, artefact)
     (packed / RECORD).unlink()
     with refused(IntegrityError, "missing"):
-        open_packed(packed, key(artefact))
+        opened(packed, key(artefact))
 
 
 def test_a_damaged_artefact_is_not_packed(store: PackedStore, artefact: Path):
@@ -155,3 +163,17 @@ def test_packing_that_is_interrupted_leaves_nothing(
             pack(store, artefact)
     assert not (store.folder / "staging").exists()
     pack(store, artefact)
+
+
+def test_a_large_file_is_continued_in_another(tmp_path: Path, artefact: Path):
+    model = onnx.load_model(artefact / GRAPH, load_external_data=False)
+    tensors = GraphTensors(model.graph, artefact)
+    names = [name for name in tensors if tensors[name].nbytes > 1024]
+    with TensorFile(tmp_path / "data", large_bytes=10_000) as file:
+        for name in names:
+            file.append(name, tensors[name])
+    assert len(file.paths) > 2
+    assert all(path.stat().st_size < 10_000 + 2 * max(tensors[name].nbytes for name in names) for path in file.paths)
+    graph = onnx.helper.make_graph([], "tensors", [], [], list(file.initialisers.values()))
+    written = GraphTensors(graph, tmp_path)
+    assert all(np.array_equal(written[name], tensors[name]) for name in names)

@@ -74,7 +74,7 @@ class ServedModel:
         return cls(
             manifest,
             tokenizer,
-            TokenBytes(tokenizer),
+            TokenBytes.of_library(tokenizer),
             Encoder(tokenizer),
             template,
             ControlTexts(tokenizer, written),

@@ -44,13 +44,13 @@ const void* Context::read(std::size_t index, ONNXTensorElementDataType type, con
   return elements;
 }
 
-float* Context::output(std::size_t index, const Shape& shape) const {
+void* Context::write(std::size_t index, const Shape& shape) const {
   OrtValue* value = nullptr;
   check(api_, api_.KernelContext_GetOutput(context_, index, shape.sizes(), shape.rank(), &value));
   require(value != nullptr, "the graph leaves out output ", index, " of the operator");
   void* elements = nullptr;
   check(api_, api_.GetTensorMutableData(value, &elements));
-  return static_cast<float*>(elements);
+  return elements;
 }
 
 void Context::parallel_for(std::size_t total, std::size_t batches, void (*task)(void*, std::size_t),

@@ -31,7 +31,10 @@ class Context {
   }
 
   // Memory for the output at this position; the caller of the session may have bound it.
-  float* output(std::size_t index, const Shape& shape) const;
+  template <typename Element = float>
+  Element* output(std::size_t index, const Shape& shape) const {
+    return static_cast<Element*>(write(index, shape));
+  }
 
   // Calls task(i) for each i below `total`, which threads take one by one as they get free.
   template <typename Task>
@@ -68,6 +71,7 @@ class Context {
   }
   const void* read(std::size_t index, ONNXTensorElementDataType type, const char* name, Shape& shape,
                    bool& present) const;
+  void* write(std::size_t index, const Shape& shape) const;
   void parallel_for(std::size_t total, std::size_t batches, void (*task)(void*, std::size_t), void* user_data) const;
 
   const OrtApi& api_;

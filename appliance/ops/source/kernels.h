@@ -94,6 +94,8 @@ struct Kernels {
   // The greatest ordering key of the numbers: see ordering_key.h.
   std::int32_t (*greatest_key)(const float* numbers, std::size_t count) noexcept;
   float (*dot)(const DotTask& task) noexcept;
+  // The sum of e^(number - shift); NaN if a number is NaN.
+  float (*sum_of_exponentials)(const float* numbers, std::size_t count, float shift) noexcept;
 };
 
 extern const Kernels kAvx512Kernels;

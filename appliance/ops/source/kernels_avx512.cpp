@@ -16,6 +16,7 @@ const Kernels kAvx512Kernels = {
     avx512::attend_for,
     avx512::greatest_key,
     avx512::dot,
+    avx512::sum_of_exponentials,
 };
 
 }  // namespace appliance::ops

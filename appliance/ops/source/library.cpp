@@ -6,6 +6,7 @@
 #include "custom_operator.h"
 #include "guarded.h"
 #include "kernels.h"
+#include "list_candidates.h"
 #include "matmul_packed.h"
 #include "onnxruntime_abi.h"
 #include "rescored_head.h"
@@ -23,6 +24,7 @@ class Registration {
       : matmul_packed_(scratch_, kernels),
         slot_attention_(scratch_, kernels),
         rescored_head_(scratch_, kernels),
+        list_candidates_(scratch_, kernels),
         domain_(nullptr, api.ReleaseCustomOpDomain) {
     OrtCustomOpDomain* domain = nullptr;
     check(api, api.CreateCustomOpDomain(kDomain, &domain));
@@ -30,6 +32,7 @@ class Registration {
     check(api, api.CustomOpDomain_Add(domain, &matmul_packed_));
     check(api, api.CustomOpDomain_Add(domain, &slot_attention_));
     check(api, api.CustomOpDomain_Add(domain, &rescored_head_));
+    check(api, api.CustomOpDomain_Add(domain, &list_candidates_));
   }
 
   OrtCustomOpDomain* domain() const { return domain_.get(); }
@@ -39,6 +42,7 @@ class Registration {
   CustomOperator<MatMulPacked> matmul_packed_;
   CustomOperator<SlotAttention> slot_attention_;
   CustomOperator<RescoredHead> rescored_head_;
+  CustomOperator<ListCandidates> list_candidates_;
   std::unique_ptr<OrtCustomOpDomain, void (*)(OrtCustomOpDomain*) noexcept> domain_;
 };
 

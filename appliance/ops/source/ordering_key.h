@@ -20,4 +20,12 @@ inline std::int32_t ordering_key(float number) {
   return bits ^ ((bits >> 31) & std::numeric_limits<std::int32_t>::max());
 }
 
+// The number of a key; NaN for the least key.
+inline float number_of(std::int32_t key) {
+  const std::int32_t bits = key ^ ((key >> 31) & std::numeric_limits<std::int32_t>::max());
+  float number = 0;
+  std::memcpy(&number, &bits, sizeof number);
+  return number;
+}
+
 }  // namespace appliance::ops

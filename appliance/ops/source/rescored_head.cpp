@@ -1,10 +1,8 @@
 #include "rescored_head.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "candidates.h"
-#include "ordering_key.h"
 
 namespace appliance::ops {
 namespace {
@@ -23,11 +21,6 @@ RescoredHead::RescoredHead(const Attributes& attributes, std::shared_ptr<Scratch
       scratch_(std::move(scratch)),
       kernels_(kernels) {}
 
-std::size_t RescoredHead::row_memory() const {
-  return aligned(layout_.panels * sizeof(std::int32_t)) +
-         aligned(Candidates::capacity(tokens_) * sizeof(std::uint64_t));
-}
-
 void RescoredHead::compute(const Context& context) const {
   const auto x = context.input<float>(0, "x");
   const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), context.input<float>(2, "scales"),
@@ -44,8 +37,9 @@ void RescoredHead::compute(const Context& context) const {
     return;
   }
   const std::size_t of_activations = QuantisedRows::bytes(rows, layout_.depth, layout_.blocks);
+  const std::size_t of_row = Candidates::bytes(layout_.panels, tokens_);
   const std::size_t of_keys = aligned(rows * layout_.panels * sizeof(std::int32_t));
-  const auto step = scratch_->steps.take(of_activations + of_keys + rows * row_memory());
+  const auto step = scratch_->steps.take(of_activations + of_keys + rows * of_row);
   unsigned char* const memory = step.required_bytes();
   auto* const keys = reinterpret_cast<std::int32_t*>(memory + of_activations);
   unsigned char* const of_rows = memory + of_activations + of_keys;
@@ -60,37 +54,14 @@ void RescoredHead::compute(const Context& context) const {
                     }
                   });
   context.share(rows, [&](std::size_t row) noexcept {
-    rescore({table.elements, table_scales.elements}, matrix, x.elements + row * layout_.depth,
-            keys + row * layout_.panels, of_rows + row * row_memory(), logits + row * layout_.rows);
+    rescore({table.elements, table_scales.elements}, x.elements + row * layout_.depth, keys + row * layout_.panels,
+            of_rows + row * of_row, logits + row * layout_.rows);
   });
 }
 
-void RescoredHead::rescore(const Table& table, const PackedMatrix& matrix, const float* x, const std::int32_t* keys,
-                           unsigned char* memory, float* logits) const noexcept {
-  // At least `tokens` logits are as great as the greatest of so many panels: only panels that reach this have
-  // candidates.
-  std::int32_t least = kLeastKey;
-  if (tokens_ <= layout_.panels) {
-    auto* const sorted = reinterpret_cast<std::int32_t*>(memory);
-    std::copy(keys, keys + layout_.panels, sorted);
-    std::nth_element(sorted, sorted + tokens_ - 1, sorted + layout_.panels, std::greater<std::int32_t>());
-    least = sorted[tokens_ - 1];
-  }
-  const std::size_t of_panels = aligned(layout_.panels * sizeof(std::int32_t));
-  Candidates candidates(reinterpret_cast<std::uint64_t*>(memory + of_panels), tokens_);
-  for (std::size_t panel = 0; panel < layout_.panels; ++panel) {
-    if (keys[panel] < std::max(least, candidates.least_key())) {
-      continue;
-    }
-    const std::size_t first = panel * kPanelRows;
-    for (std::size_t id = first; id < first + matrix.panel_columns(panel); ++id) {
-      const std::int32_t key = ordering_key(logits[id]);
-      if (key >= least) {
-        candidates.offer(key, static_cast<std::uint32_t>(id));
-      }
-    }
-  }
-  candidates.finish();
+void RescoredHead::rescore(const Table& table, const float* x, const std::int32_t* keys, unsigned char* memory,
+                           float* logits) const noexcept {
+  const Candidates candidates = Candidates::of(logits, layout_.rows, keys, tokens_, memory);
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const std::size_t id = candidates.id(i);
     logits[id] = kernels_.dot(

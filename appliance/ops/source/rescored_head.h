@@ -30,9 +30,8 @@ class RescoredHead {
     const float* scales;
   };
   // `keys` holds the greatest key of each panel; `memory` is for this row alone.
-  void rescore(const Table& table, const PackedMatrix& matrix, const float* x, const std::int32_t* keys,
-               unsigned char* memory, float* logits) const noexcept;
-  std::size_t row_memory() const;
+  void rescore(const Table& table, const float* x, const std::int32_t* keys, unsigned char* memory,
+               float* logits) const noexcept;
 
   MatrixLayout layout_;
   std::size_t tokens_;

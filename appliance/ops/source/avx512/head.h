@@ -1,4 +1,4 @@
-// What the head of a model needs beside the panels.
+// What the head of a model and the list of its candidates need beside the panels.
 #pragma once
 
 #include <immintrin.h>
@@ -38,6 +38,25 @@ inline float dot(const DotTask& task) noexcept {
     sum = _mm512_fmadd_ps(block, _mm512_set1_ps(*scale), sum);
   }
   return _mm512_reduce_add_ps(sum);
+}
+
+inline float sum_of_exponentials(const float* numbers, std::size_t count, float shift) noexcept {
+  // Four sums: one would wait for each addition.
+  __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+  const __m512 shifts = _mm512_set1_ps(shift);
+  std::size_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+    unroll<4>([&](auto part) __attribute__((always_inline)) {
+      const __m512 number = _mm512_loadu_ps(numbers + i + part * kLanes);
+      sums[part] = _mm512_add_ps(sums[part], exponential(_mm512_sub_ps(number, shifts)));
+    });
+  }
+  for (; i < count; i += kLanes) {
+    const __mmask16 lanes = first_lanes(count - i);
+    const __m512 number = _mm512_maskz_loadu_ps(lanes, numbers + i);
+    sums[0] = _mm512_mask_add_ps(sums[0], lanes, sums[0], exponential(_mm512_sub_ps(number, shifts)));
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
 }
 
 }  // namespace appliance::ops::avx512
