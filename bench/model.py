@@ -73,16 +73,18 @@ def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: P
     return Model(
         name=name,
         artefacts=artefacts,
-        packed={
-            preset: packed_graph(layout, each.folder, each.manifest, lambda _line: None)
-            for preset, each in artefacts.items()
-        },
+        packed={preset: pack(layout, each) for preset, each in artefacts.items()},
         gguf=stored.files[ggufs[0].name],
         sha256=ggufs[0].sha256,
         config=open_checkpoint(stored.files).config,
         texts=Material.of(tokenizer, exported.manifest.shape.context_tokens).texts,
         reference=_reference(layout, stored),
     )
+
+
+def pack(layout: Layout, exported: Exported) -> Path | None:
+    """The folder of an artefact's packed graph, packed if necessary; None where this CPU runs the portable graph."""
+    return packed_graph(layout, exported.folder, exported.manifest, lambda _line: None)
 
 
 def _reference(layout: Layout, stored: StoredModel) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from appliance import __version__
 from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import GRAPH
+from appliance.artefact.manifest import GRAPH_DATA
 from appliance.engine.engine import Engine
 from appliance.engine.request import Request
 from appliance.inference.config import EngineConfig
@@ -23,6 +23,7 @@ from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
 from appliance.onnx_runtime import ort
 from bench.assignment import Assignment
+from bench.workers.memory import mapped_bytes
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -38,7 +39,8 @@ class EngineSubject:
     def __init__(self, assignment: Assignment) -> None:
         folder = Path(assignment.model)
         manifest = read_manifest(folder)
-        self._weights_bytes = manifest.file(f"{GRAPH}.data").size_bytes
+        self._weights_bytes = manifest.file(GRAPH_DATA).size_bytes
+        self._packed_weights = Path(assignment.packed, GRAPH_DATA).resolve() if assignment.packed else None
         self._row_bytes = manifest.shape.cache_bytes_per_token
         work = assignment.work
         config = EngineConfig(
@@ -63,8 +65,12 @@ class EngineSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> int:
-        """The weights, and all cache rows that were written at least once."""
-        return self._weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
+        """The weights, and all cache rows that were written at least once.
+
+        Packed weights are mapped: the pages that were read are resident.
+        """
+        weights_bytes = mapped_bytes(self._packed_weights) if self._packed_weights else self._weights_bytes
+        return weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
         """See `Subject`."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from appliance.address import Address
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
+from appliance.derived.store import store_folder
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.layout import Layout
 from appliance.supervisor import state
@@ -167,10 +168,13 @@ class WholePathSubject:
 
 
 def _prepare(layout: Layout, assignment: Assignment, manifest: Manifest, serve: Mapping[str, int]) -> None:
-    """Create a separate root that contains only the configuration and a link to the artefact."""
+    """Create a separate root: only the configuration, and links to the artefact and the packed graphs."""
     artefact = layout.plain_artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
     artefact.symlink_to(Path(assignment.model).resolve(), target_is_directory=True)
+    if assignment.packed:
+        # Otherwise the start would include the time to pack the weights, which only the first start of a box needs.
+        layout.engines.symlink_to(store_folder(Path(assignment.packed).resolve()), target_is_directory=True)
     work = assignment.work
     settings = {
         "slots": work.slots,
