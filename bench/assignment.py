@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,7 @@ class Assignment:
         task: the kind of measurement.
         model: the file or folder that the engine loads.
         packed: the folder of the packed graph that our engine loads.
+        properties: properties of the peer's runtime, by name.
         threads: compute threads.
         seed: seed of the prompts.
         corpus: token ids of ordinary text, from which prompts are cut.
@@ -84,6 +86,7 @@ class Assignment:
     texts: tuple[tuple[int, ...], ...] = ()
     reference: str = ""
     packed: str | None = None
+    properties: Mapping[str, int] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """The assignment as one line of JSON."""

@@ -117,6 +117,7 @@ def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
             task=Task.SPEED,
             model=str(model.artefacts[engine.preset].folder if engine.preset else forms.weights(engine.weight_format)),
             packed=str(packed) if packed else None,
+            properties=engine.properties,
             threads=compute_threads(),
             seed=0,
             corpus=model.corpus,

@@ -28,7 +28,7 @@ class OpenVinoSubject:
     spawned_at: float | None = None
 
     def __init__(self, assignment: Assignment) -> None:
-        properties = {"INFERENCE_NUM_THREADS": assignment.threads}
+        properties = {"INFERENCE_NUM_THREADS": assignment.threads, **assignment.properties}
         self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
         self._requests = 0
         if assignment.task is Task.QUALITY:

@@ -10,7 +10,9 @@ from tests.bench.fakes import assignment
 
 
 def test_a_plan_survives_the_journey():
-    given = dataclasses.replace(assignment(), task=Task.QUALITY, texts=((1, 2), (3,)), reference="/reference")
+    given = dataclasses.replace(
+        assignment(), task=Task.QUALITY, texts=((1, 2), (3,)), reference="/reference", properties={"GROUP": 128}
+    )
     assert Assignment.from_text(given.to_text()) == given
 
 

@@ -78,8 +78,10 @@ def test_an_engine_of_ours_is_given_the_artefact(layout: Layout, assignment_for:
 
 
 def test_llama_is_given_the_published_file_where_its_packages_are(layout: Layout, assignment_for: AssignmentFor):
-    here = replace(LLAMA, environment=OWN, packages=("numpy",))
+    here = replace(LLAMA, environment=OWN, packages=("numpy",), properties={"GROUP": 128})
     assert Path(assignment_for(here).model).is_relative_to(layout.store)
+    assert assignment_for(here).properties == {"GROUP": 128}
+    assert assignment_for(here).packed is None
 
 
 def test_a_peer_whose_packages_are_absent_is_left_out_with_their_names(assignment_for: AssignmentFor):
