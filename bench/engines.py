@@ -141,5 +141,7 @@ ORT_K_QUANT = Engine(
 ENGINES = (
     ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, OPENVINO_INT4, ORT_INT8, ORT_INT4
 )  # fmt: skip
+# Tasks and arriving requests: without the configurations that cannot be the fastest within the limit of KL.
+USE_ENGINES = (ENGINE, WHOLE_PATH, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, ORT_INT8)
 # Prompts of thousands of tokens take long: the fastest configurations only.
 LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS)

@@ -26,6 +26,7 @@ from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from bench.assignment import Assignment
+from bench.workers.arrivals import Arrival
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures
@@ -111,12 +112,30 @@ class WholePathSubject:
 
         return self._run(joined())
 
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        return self._run(self.client.complete(prompt, tokens, to_end=True))
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """See `Subject`."""
+
+        async def after(arrival: Arrival) -> Timeline:
+            await asyncio.sleep(arrival.at_s)
+            return await self.client.complete(arrival.prompt, arrival.tokens)
+
+        async def together() -> list[Timeline]:
+            return list(await asyncio.gather(*map(after, arrivals)))
+
+        return self._run(together())
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Not supported: the path does not change logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
     def gateway_figures(self, assignment: Assignment) -> Figures:
-        """The gateway's overhead; see `gateway_share`."""
+        """The gateway's overhead, see `gateway_share`; nothing if the work has no busy streams."""
+        if not assignment.work.busy_streams:
+            return {}
 
         async def measured() -> Figures:
             triton = TritonChannel(self._layout.triton_sockets)
