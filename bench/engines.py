@@ -23,6 +23,7 @@ class Engine:
         preset: only for our engine: preset of the served artefact, whose own report has its quality.
         weight_format: only for peers: see `PeerModels.weights`; their quality is measured here.
         properties: only for peers: properties of their runtime, by name.
+        quality_of: key of the engine with the same weights and arithmetic, whose quality counts; empty: its own.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Engine:
     preset: str = ""
     weight_format: str = ""
     properties: Mapping[str, int] = field(default_factory=dict)
+    quality_of: str = ""
 
 
 ENGINE = Engine(
@@ -97,6 +99,17 @@ OPENVINO_GROUPS = Engine(
         "that we found"
     ),
 )
+OPENVINO_LOOKUP = Engine(
+    key="openvino-int8-lookup",
+    title="OpenVINO GenAI int8, groups of 128, prompt lookup",
+    module="bench.workers.openvino",
+    environment=PEERS,
+    packages=OPENVINO_INT8.packages,
+    weight_format="openvino-int8",
+    properties={**OPENVINO_GROUPS.properties, "prompt_lookup": True},
+    quality_of=OPENVINO_GROUPS.key,
+    note="the same with at most 5 tokens drafted from the prompt in each step",
+)
 OPENVINO_INT4 = Engine(
     key="openvino-int4",
     title="OpenVINO GenAI int4",
@@ -138,10 +151,11 @@ ORT_K_QUANT = Engine(
     note="the Model Builder's int4, blocks of 32, quantised by k-quant",
 )
 
-ENGINES = (
+MAIN_ENGINES = (
     ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, OPENVINO_INT4, ORT_INT8, ORT_INT4
 )  # fmt: skip
 # Tasks and arriving requests: without the configurations that cannot be the fastest within the limit of KL.
-USE_ENGINES = (ENGINE, WHOLE_PATH, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, ORT_INT8)
+USE_ENGINES = (ENGINE, WHOLE_PATH, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, OPENVINO_LOOKUP, ORT_INT8)
 # Prompts of thousands of tokens take long: the fastest configurations only.
 LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS)
+ENGINES = (*MAIN_ENGINES, OPENVINO_LOOKUP)

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from appliance.errors import ApplianceError
 from appliance.layout import Layout
 from bench.assignment import FULL, GROWTH, LONG, QUICK, QUICK_GROWTH, QUICK_USE, USE, Assignment, Task, Work
-from bench.engines import ENGINE, ENGINES, LONG_ENGINES, USE_ENGINES, Engine
+from bench.engines import ENGINE, ENGINES, LONG_ENGINES, MAIN_ENGINES, USE_ENGINES, Engine
 from bench.launch import run_worker
 from bench.machine import compute_threads, describe_machine
 from bench.model import Model, prepare_model
@@ -45,7 +45,7 @@ class Part:
 
 
 PARTS = (
-    Part("main", ENGINES, FULL, QUICK),
+    Part("main", MAIN_ENGINES, FULL, QUICK),
     Part("long", LONG_ENGINES, LONG, None),
     Part("use", USE_ENGINES, USE, QUICK_USE),
     Part("growth", (ENGINE,), GROWTH, QUICK_GROWTH, is_compared=False),
@@ -101,7 +101,7 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
                 continue
             table = _table(part, work, model, forms, options, options.rounds_of(part, index), run, say)
             qualities |= {engine.key: engine.quality for engine in table.engines if engine.quality}
-            tables.append(_with_quality(table, qualities))
+            tables.append(with_quality(table, qualities))
     machine = describe_machine()
     return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick)
 
@@ -116,10 +116,11 @@ def _reported(model: Model) -> dict[str, Figures]:
     }
 
 
-def _with_quality(table: Table, qualities: Mapping[str, Figures]) -> Table:
+def with_quality(table: Table, qualities: Mapping[str, Figures]) -> Table:
     """The table with the quality of each engine, which is measured once for each model."""
+    of = {engine.key: engine.quality_of or engine.key for engine in ENGINES}
     engines = tuple(
-        dataclasses.replace(engine, quality=qualities.get(engine.key, engine.quality)) for engine in table.engines
+        dataclasses.replace(engine, quality=qualities.get(of[engine.key], engine.quality)) for engine in table.engines
     )
     return dataclasses.replace(table, engines=engines)
 

@@ -21,6 +21,8 @@ from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
 IR = "openvino_model.xml"
+# Prompt lookup: tokens drafted for each step, and the longest sequence of tokens to look for in the prompt.
+_DRAFTED_TOKENS, _NGRAM_TOKENS = 5, 3
 
 
 class OpenVinoSubject:
@@ -32,6 +34,7 @@ class OpenVinoSubject:
     def __init__(self, assignment: Assignment) -> None:
         properties = {"INFERENCE_NUM_THREADS": assignment.threads, **assignment.properties}
         self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
+        self._looks_up = "prompt_lookup" in assignment.properties
         self._requests = 0
         self._end_tokens = assignment.end_tokens
         if assignment.task is Task.QUALITY:
@@ -129,6 +132,8 @@ class OpenVinoSubject:
         settings.ignore_eos = not end_tokens
         settings.stop_token_ids = set(end_tokens)
         settings.do_sample = False
+        if self._looks_up:
+            settings.num_assistant_tokens, settings.max_ngram_size = _DRAFTED_TOKENS, _NGRAM_TOKENS
         self._requests += 1
         return self._pipeline.add_request(
             self._requests, openvino.Tensor(np.array([prompt], np.int64)), settings

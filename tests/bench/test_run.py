@@ -11,14 +11,15 @@ from appliance.errors import UnknownModelError, UnsupportedError
 from appliance.layout import Layout
 from appliance.store import ArtefactStore
 from bench.assignment import QUICK, Assignment
-from bench.engines import ENGINE, LLAMA, WHOLE_PATH, Engine
+from bench.engines import ENGINE, LLAMA, OPENVINO_GROUPS, OPENVINO_LOOKUP, WHOLE_PATH, Engine
 from bench.environments import OWN
 from bench.launch import Answer
 from bench.model import prepare_model
 from bench.peer_models import PeerModels
 from bench.report import report
 from bench.rounds import AbsentError, AssignmentFor
-from bench.run import Options, assigner, run_bench
+from bench.run import Options, assigner, run_bench, with_quality
+from tests.bench.fakes import measured, table
 from tests.checkpoints import make_tiny_checkpoint
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
@@ -83,6 +84,13 @@ def test_a_further_model_has_the_tables_that_compare_with_fewer_rounds(layout: L
         *(("main", 3), ("long", 3), ("use", 3), ("growth", 1)),
         *(("main", 2), ("long", 2), ("use", 2)),
     ]
+
+
+def test_a_configuration_with_the_arithmetic_of_another_has_its_quality():
+    qualities = {OPENVINO_GROUPS.key: {"mean_kl": 0.0123}, LLAMA.key: {"mean_kl": 0.001}}
+    given = table(measured(OPENVINO_LOOKUP.key, {"task_edit": 1.0}), measured(LLAMA.key, {"task_edit": 1.0}))
+    found = with_quality(given, qualities)
+    assert [engine.quality["mean_kl"] for engine in found.engines] == [0.0123, 0.001]
 
 
 def test_a_table_alone_has_our_quality_and_only_prompts_that_fit_the_model(layout: Layout):
