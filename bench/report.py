@@ -46,7 +46,8 @@ def put_into(page: Path, text: str) -> None:
 
 def _head(results: Results) -> str:
     lines = [
-        f"Measured {results.started_at}."
+        f"Measured {results.started_at}"
+        + ("." if results.minutes is None else f", in {results.minutes:.0f} minutes.")
         + (" A smoke test: the results are not valid measurements." if results.quick else "")
     ]
     lines += ["", table(("machine", ""), list(results.machine.items()))]

@@ -74,12 +74,14 @@ class Results:
         machine: name and value of each of the machine's properties.
         tables: in the order of measurement.
         quick: smoke test, whose figures are not valid.
+        minutes: duration of the run; None if it was not recorded.
     """
 
     started_at: str
     machine: Mapping[str, str]
     tables: tuple[Table, ...]
     quick: bool
+    minutes: float | None = None
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""

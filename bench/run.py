@@ -103,7 +103,8 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
             qualities |= {engine.key: engine.quality for engine in table.engines if engine.quality}
             tables.append(with_quality(table, qualities))
     machine = describe_machine()
-    return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick)
+    minutes = (datetime.now(timezone.utc) - started).total_seconds() / 60
+    return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick, minutes)
 
 
 def _reported(model: Model) -> dict[str, Figures]:

@@ -57,6 +57,8 @@ def test_the_table_of_long_prompts_has_rates_and_seconds():
 def test_machine_versions_and_standing_are_in_it():
     text = report(RUN)
     assert row(text, "CPU") == ["CPU", "abacus"]
+    assert text.startswith("Measured 2026-01-01 00:00 UTC.\n")
+    assert report(replace(RUN, minutes=97.2)).startswith("Measured 2026-01-01 00:00 UTC, in 97 minutes.\n")
     assert f"Versions: {ENGINE.key} 1.0" in text
     assert row(text, "added mean KL  ")[1:] == [
         "0.0136 nats",
