@@ -26,7 +26,8 @@ class PageError(Exception):
 def report(results: Results) -> str:
     """All tables in Markdown."""
     parts = [_head(results), *(_section(part) for part in results.tables)]
-    parts += [_verdict(results, model, rows) for model, rows in verdicts(results).items()]
+    if not results.quick:
+        parts += [_verdict(results, model, rows) for model, rows in verdicts(results).items()]
     return "\n\n".join(parts) + "\n"
 
 

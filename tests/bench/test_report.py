@@ -89,6 +89,11 @@ def test_arriving_requests_and_growing_work_have_tables():
     assert row(text, "decode, 8 streams, 100 requests wait")[1] == "250.0"
 
 
+def test_a_smoke_test_is_not_judged():
+    assert "### Verdict" in report(RUN)
+    assert "### Verdict" not in report(replace(RUN, quick=True))
+
+
 def test_energy_has_rows_only_where_the_machine_reports_it():
     assert "energy" not in report(RUN)
     text = report(results(table(measured(ENGINE.key, {"joules_1": 0.4}))))
