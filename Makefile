@@ -92,6 +92,9 @@ bench: setup ## Compare the performance with other engines and print the tables;
 	$(BIN)/appliance model pull $(LARGER_MODEL)
 	$(BIN)/python -m bench $(BENCH)
 
+# llama.cpp is compiled on the machine that is measured. gcc 12 deletes parts of AMX's tile configuration as dead stores,
+# and llama.cpp then crashes on CPUs with AMX: https://github.com/ggml-org/llama.cpp/issues/20824
+peers: export CXXFLAGS := -fno-tree-dse -fno-dse
 peers: ## Create the environments of the other engines for `make bench`, and of the Model Builder that one needs
 	$(call environment,.venv-bench,requirements/bench.lock)
 	$(call environment,.venv-oracle,requirements/oracle.lock)

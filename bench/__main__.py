@@ -24,7 +24,7 @@ from bench.grammar_run import run_grammars
 from bench.preset_run import Selection, run_presets
 from bench.report import PageError, put_into, report
 from bench.results import Results
-from bench.run import MODELS, Options, run_bench
+from bench.run import MODELS, PARTS, Options, run_bench
 from bench.soak.page import page
 from bench.soak.question import copying
 from bench.soak.run import SoakOptions, run_soak
@@ -52,6 +52,13 @@ RESULTS = ROOT / "bench" / "results"
     help="Engine to measure; repeatable. Default: all.",
 )
 @click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    type=click.Choice([part.kind for part in PARTS]),
+    help="Table to measure; repeatable. Default: all. The KL divergence of other engines is measured with main.",
+)
+@click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the state of the box, as for `appliance`.",
@@ -63,6 +70,7 @@ def command(
     rounds: int,
     models: tuple[str, ...],
     engines: tuple[str, ...],
+    tables: tuple[str, ...],
     root: Path | None,
 ) -> None:
     """Measure the appliance and other engines on the same weights, one engine after another.
@@ -75,6 +83,7 @@ def command(
     options = Options(
         models=models or MODELS,
         engines=engines or tuple(engine.key for engine in ENGINES),
+        tables=tables or tuple(part.kind for part in PARTS),
         rounds=rounds,
         quick=quick,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bench.environments import OWN, PEERS, Environment
 from export.presets import DEFAULT, PRECISE
@@ -21,6 +22,8 @@ class Engine:
         note: what a reader of its figures needs to know.
         preset: only for our engine: preset of the served artefact, whose own report has its quality.
         weight_format: only for peers: see `PeerModels.weights`; their quality is measured here.
+        properties: only for peers: properties of their runtime, by name.
+        quality_of: key of the engine with the same weights and arithmetic, whose quality counts; empty: its own.
     """
 
     key: str
@@ -31,6 +34,8 @@ class Engine:
     note: str
     preset: str = ""
     weight_format: str = ""
+    properties: Mapping[str, int] = field(default_factory=dict)
+    quality_of: str = ""
 
 
 ENGINE = Engine(
@@ -81,6 +86,30 @@ OPENVINO_INT8 = Engine(
     weight_format="openvino-int8",
     note="continuous batching; NNCF int8 per channel, its default; other settings: the plugin's defaults",
 )
+OPENVINO_GROUPS = Engine(
+    key="openvino-int8-groups",
+    title="OpenVINO GenAI int8, groups of 128",
+    module="bench.workers.openvino",
+    environment=PEERS,
+    packages=OPENVINO_INT8.packages,
+    weight_format="openvino-int8",
+    properties={"DYNAMIC_QUANTIZATION_GROUP_SIZE": 128},
+    note=(
+        "the same weights; the plugin quantises activations in groups of 128 instead of 32: the fastest setting "
+        "that we found"
+    ),
+)
+OPENVINO_LOOKUP = Engine(
+    key="openvino-int8-lookup",
+    title="OpenVINO GenAI int8, groups of 128, prompt lookup",
+    module="bench.workers.openvino",
+    environment=PEERS,
+    packages=OPENVINO_INT8.packages,
+    weight_format="openvino-int8",
+    properties={**OPENVINO_GROUPS.properties, "prompt_lookup": True},
+    quality_of=OPENVINO_GROUPS.key,
+    note="the same with at most 5 tokens drafted from the prompt in each step",
+)
 OPENVINO_INT4 = Engine(
     key="openvino-int4",
     title="OpenVINO GenAI int4",
@@ -122,6 +151,11 @@ ORT_K_QUANT = Engine(
     note="the Model Builder's int4, blocks of 32, quantised by k-quant",
 )
 
-ENGINES = (ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_INT4, ORT_INT8, ORT_INT4)
-# Prompts of thousands of tokens take long: one configuration of each engine.
-LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8)
+MAIN_ENGINES = (
+    ENGINE, WHOLE_PATH, PRECISE_ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, OPENVINO_INT4, ORT_INT8, ORT_INT4
+)  # fmt: skip
+# Tasks and arriving requests: without the configurations that cannot be the fastest within the limit of KL.
+USE_ENGINES = (ENGINE, WHOLE_PATH, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS, OPENVINO_LOOKUP, ORT_INT8)
+# Prompts of thousands of tokens take long: the fastest configurations only.
+LONG_ENGINES = (ENGINE, LLAMA, OPENVINO_INT8, OPENVINO_GROUPS)
+ENGINES = (*MAIN_ENGINES, OPENVINO_LOOKUP)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.results import Measured
 from bench.summary import spread
+from bench.tasks import EDIT, SUMMARY
 
 NOTHING = "-"
 
@@ -45,8 +46,14 @@ class Row:
         return f"{value:.{self.digits}f}"
 
 
-def main_rows(work: Mapping[str, Any]) -> list[Row]:
-    """The rows of a main table, for the work that was measured."""
+_QUALITY = (
+    Row("added mean KL (nats a token)", "mean_kl", digits=4, is_quality=True),
+    Row("top-1 agreement (%)", "top1_agreement", scale=1e2, digits=1, is_quality=True),
+)
+
+
+def main_rows(work: Mapping[str, Any], *, has_energy: bool = False) -> list[Row]:
+    """The rows of a main table, for the work that was measured; `has_energy`: the machine reports energy."""
     rows = [
         Row(f"decode, {count} stream{'s' if count > 1 else ''} (tokens/s)", f"decode_{count}", digits=1)
         for count in work["streams"]
@@ -67,8 +74,12 @@ def main_rows(work: Mapping[str, Any]) -> list[Row]:
         Row("start to first token (s)", "start_s", digits=1),
         Row("peak memory (MB)", "peak_bytes", scale=1e-6),
         Row("beyond weights and cache (MB)", "own_bytes", scale=1e-6),
-        Row("added mean KL (nats a token)", "mean_kl", digits=4, is_quality=True),
-        Row("top-1 agreement (%)", "top1_agreement", scale=1e2, digits=1, is_quality=True),
+        *(
+            Row(f"energy of {count} stream{'s' if count > 1 else ''} (J/token)", f"joules_{count}", digits=2)
+            for count in work["streams"]
+            if has_energy
+        ),
+        *_QUALITY,
     ]
 
 
@@ -91,5 +102,37 @@ def long_rows(work: Mapping[str, Any]) -> list[Row]:
     return [
         *(Row(f"prefill of {length:,} (tokens/s)", f"prefill_{length}") for length in lengths),
         *(Row(f"TTFT of {length:,} (s)", f"ttft_{length}", digits=2) for length in lengths),
+        Row("peak memory (MB)", "peak_bytes", scale=1e-6),
+        _QUALITY[0],
+    ]
+
+
+def use_rows() -> list[Row]:
+    """The rows of a table of tasks and arriving requests."""
+    return [
+        Row("decode, 1 stream, code editing (tokens/s)", f"task_{EDIT}", digits=1),
+        Row("decode, 1 stream, summaries (tokens/s)", f"task_{SUMMARY}", digits=1),
+        Row("arriving requests: ITL, p50 (ms)", "itl_p50_s", scale=1e3, digits=1),
+        Row("arriving requests: ITL, p99 (ms)", "itl_p99_s", scale=1e3, digits=1),
+        Row("arriving requests: TTFT, p50 (ms)", "mixed_ttft_p50_s", scale=1e3),
+        Row("arriving requests: TTFT, p99 (ms)", "mixed_ttft_p99_s", scale=1e3),
+        _QUALITY[0],
+    ]
+
+
+def growth_rows(work: Mapping[str, Any]) -> list[Row]:
+    """The rows of a table of the cost as work grows."""
+    lengths = work["prefill_tokens"]
+    return [
+        *(Row(f"prefill of {length:,} (tokens/s)", f"prefill_{length}") for length in lengths),
+        *(Row(f"TTFT of {length:,} (s)", f"ttft_{length}", digits=2) for length in lengths),
+        *(
+            Row(f"decode after {length:,} tokens, 1 stream (tokens/s)", f"decode_at_{length}", digits=1)
+            for length in lengths
+        ),
+        *(
+            Row(f"decode, {work['slots']} streams, {length:,} requests wait (tokens/s)", f"queue_{length}", digits=1)
+            for length in work["queues"]
+        ),
         Row("peak memory (MB)", "peak_bytes", scale=1e-6),
     ]

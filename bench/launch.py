@@ -40,12 +40,13 @@ class Answer:
 
 
 def run_worker(engine: Engine, assignment: Assignment) -> Answer:
-    """Run a worker until it ends; the model's files are in the page cache when it starts.
+    """Run a worker until it ends; the files that it loads are in the page cache when it starts.
 
     Raises:
         WorkerFailedError: the worker failed or took too long.
     """
-    read_through(Path(assignment.model))
+    for folder in filter(None, (assignment.model, assignment.packed)):
+        read_through(Path(folder))
     others = Others()
     timed = dataclasses.replace(assignment, spawned_at=time.monotonic())
     try:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.workers import energy
+
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
@@ -23,6 +25,7 @@ def describe_machine() -> Mapping[str, str]:
         "instructions": ", ".join(flag for flag in _FLAGS if flag in flags) or "none of interest",
         "frequency governor": _GOVERNOR.read_text(encoding="ascii").strip() if _GOVERNOR.exists() else "unknown",
         "hypervisor": "yes" if "hypervisor" in flags else "none seen",
+        "energy": energy.describe(),
         "memory": f"{psutil.virtual_memory().total / 1e9:.1f} GB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),

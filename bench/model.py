@@ -13,6 +13,7 @@ from appliance.errors import IntegrityError, UnsupportedError
 from appliance.layout import Layout
 from appliance.packed.served import served_graph
 from appliance.store import StoredModel, open_model
+from bench.tasks import Tasks
 from export import recipes
 from export.checkpoint import open_checkpoint
 from export.pipeline import Exported, export_model
@@ -33,6 +34,8 @@ class Model:
         gguf: the checkpoint's file.
         sha256: digest of that file.
         config: the checkpoint's configuration with Hugging Face's keys.
+        context_tokens: the model's context.
+        tasks: see Tasks.
         texts: token ids of the text set for quality.
         reference: the folder of the unquantised checkpoint's output on these texts.
     """
@@ -43,6 +46,8 @@ class Model:
     gguf: Path
     sha256: str
     config: Mapping[str, Any]
+    context_tokens: int
+    tasks: Tasks
     texts: tuple[tuple[int, ...], ...]
     reference: Path
 
@@ -73,16 +78,20 @@ def prepare_model(layout: Layout, name: str, presets: Sequence[str], progress: P
     return Model(
         name=name,
         artefacts=artefacts,
-        packed={
-            preset: served_graph(layout, each.folder, each.manifest, lambda _line: None).packed
-            for preset, each in artefacts.items()
-        },
+        packed={preset: pack(layout, each) for preset, each in artefacts.items()},
         gguf=stored.files[ggufs[0].name],
         sha256=ggufs[0].sha256,
         config=open_checkpoint(stored.files).config,
+        context_tokens=exported.manifest.shape.context_tokens,
+        tasks=Tasks.of(exported.folder, exported.manifest),
         texts=Material.of(tokenizer, exported.manifest.shape.context_tokens).texts,
         reference=_reference(layout, stored),
     )
+
+
+def pack(layout: Layout, exported: Exported) -> Path | None:
+    """The folder of an artefact's packed graph, packed if necessary; None where this CPU runs the portable graph."""
+    return served_graph(layout, exported.folder, exported.manifest, lambda _line: None).packed
 
 
 def _reference(layout: Layout, stored: StoredModel) -> Path:

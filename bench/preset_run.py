@@ -16,7 +16,7 @@ from bench.candidates import CANDIDATES
 from bench.engines import ENGINE, ORT_INT4, ORT_K_QUANT, Engine
 from bench.launch import run_worker
 from bench.machine import describe_machine
-from bench.model import Model, prepare_model
+from bench.model import Model, pack, prepare_model
 from bench.peer_models import PeerModels
 from bench.results import Measured, Results, Table
 from bench.rounds import Run, Say, measure_in_turn
@@ -57,7 +57,8 @@ def run_presets(selection: Selection, layout: Layout, progress: Progress, say: S
     model = prepare_model(layout, selection.model, (DEFAULT,), progress)
     with _scratch(layout.cache / "bench" / "presets") as scratch:
         exports = _export(selection, layout, scratch, progress, say)
-        every = dataclasses.replace(model, artefacts={**model.artefacts, **exports})
+        packed = {name: pack(_own_layout(scratch), exported) for name, exported in exports.items()}
+        every = dataclasses.replace(model, artefacts={**model.artefacts, **exports}, packed={**model.packed, **packed})
         own = tuple(_engine(preset) for preset in selection.candidates)
         table = _measure(every, own if selection.quick else (*own, *_OTHERS), work, selection, layout, run, say)
         rows = tuple(_with_report(row, exports[row.key]) if row.key in exports else row for row in table.engines)
@@ -76,11 +77,15 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def _own_layout(scratch: Path) -> Layout:
+    return Layout(root=scratch / "root", cache=scratch / "cache")
+
+
 def _export(
     selection: Selection, layout: Layout, scratch: Path, progress: Progress, say: Say
 ) -> Mapping[str, Exported]:
     """Export into a separate root that shares the installed models."""
-    own = Layout(root=scratch / "root", cache=scratch / "cache")
+    own = _own_layout(scratch)
     own.root.mkdir()
     own.store.symlink_to(layout.store)
     own.models.symlink_to(layout.models)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.figures import NOTHING, Row, long_rows, main_rows, preset_rows
+from bench.figures import NOTHING, Row, growth_rows, long_rows, main_rows, preset_rows, use_rows
 from bench.grammar_run import CONSTRAINED, FREE
 from bench.markdown import table
 from bench.results import Measured, Results, Table
-from bench.summary import spread, standings
+from bench.summary import spread
+from bench.targets import PEER_KL
+from bench.verdict import Verdict, left_out, verdicts
 
 BEGIN = "<!-- bench: begin; written by `python -m bench report FILE --into PAGE`, not by hand -->"
 END = "<!-- bench: end -->"
@@ -24,7 +26,8 @@ class PageError(Exception):
 def report(results: Results) -> str:
     """All tables in Markdown."""
     parts = [_head(results), *(_section(part) for part in results.tables)]
-    parts += [_standing(part) for part in results.tables if part.kind == "main"]
+    if not results.quick:
+        parts += [_verdict(results, model, rows) for model, rows in verdicts(results).items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,7 +47,8 @@ def put_into(page: Path, text: str) -> None:
 
 def _head(results: Results) -> str:
     lines = [
-        f"Measured {results.started_at}."
+        f"Measured {results.started_at}"
+        + ("." if results.minutes is None else f", in {results.minutes:.0f} minutes.")
         + (" A smoke test: the results are not valid measurements." if results.quick else "")
     ]
     lines += ["", table(("machine", ""), list(results.machine.items()))]
@@ -65,11 +69,25 @@ def _section(part: Table) -> str:
 
 
 def _main_grid(part: Table) -> tuple[str, str]:
-    return "", _by_figure(part, main_rows(part.work))
+    has_energy = any(figure.startswith("joules_") for row in part.engines for each in row.rounds for figure in each)
+    return "", _by_figure(part, main_rows(part.work, has_energy=has_energy))
 
 
 def _long_grid(part: Table) -> tuple[str, str]:
     return ": long prompts", _by_figure(part, long_rows(part.work))
+
+
+def _use_grid(part: Table) -> tuple[str, str]:
+    work = part.work
+    said = (
+        f"Arriving requests: {work['arrivals']} in each round, on average one every {work['arrival_gap_s']:.1f} s "
+        "(a Poisson process), the same for all engines."
+    )
+    return ": tasks and arriving requests", "\n\n".join([said, _by_figure(part, use_rows())])
+
+
+def _growth_grid(part: Table) -> tuple[str, str]:
+    return ": cost as work grows", _by_figure(part, growth_rows(part.work))
 
 
 def _preset_grid(part: Table) -> tuple[str, str]:
@@ -100,6 +118,8 @@ def _by_figure(part: Table, rows: Sequence[Row]) -> str:
 _GRIDS: Mapping[str, Callable[[Table], tuple[str, str]]] = {
     "main": _main_grid,
     "long": _long_grid,
+    "use": _use_grid,
+    "growth": _growth_grid,
     "presets": _preset_grid,
     "grammars": _grammar_grid,
 }
@@ -121,7 +141,18 @@ def _note(engine: Measured) -> str:
     return note
 
 
-def _standing(part: Table) -> str:
-    words = {True: "met", False: "**not met**", None: "not measured"}
-    rows = [(line.what, line.target, line.found or NOTHING, words[line.is_met]) for line in standings(part)]
-    return f"### Targets: {part.model}\n\n" + table(("what", "target", "measured", ""), rows)
+def _verdict(results: Results, model: str, rows: Sequence[Verdict]) -> str:
+    """The targets and the results, with the peers that do not count."""
+    head = ("row", "ours", "compared with", "ratio", "target", "verdict")
+    grid = table(head, [(row.what, row.ours, row.opponent, row.ratio, row.target, row.verdict) for row in rows])
+    lines = [f"### Verdict: {model}", "", grid]
+    unfair = left_out([part for part in results.tables if part.model == model])
+    if unfair:
+        names = ", ".join(f"{engine.title} ({_kl(engine)})" for engine in unfair)
+        lines += ["", f"Not among the best peers, because their KL is not known to be at most {PEER_KL:g}: {names}."]
+    return "\n".join(lines)
+
+
+def _kl(engine: Measured) -> str:
+    kl = engine.quality.get("mean_kl")
+    return "not measured" if kl is None else f"{kl:.4f}"

@@ -45,9 +45,9 @@ class Table:
     """All engines on one model with one assignment of work.
 
     Attributes:
-        kind: "main" for all figures, "long" for prefill by prompt length, "presets" for the candidates of presets, each
-            as
-            a separate engine, "grammars" for our engine without and with a grammar.
+        kind: "main" for all figures, "long" for prefill by prompt length, "use" for tasks and arriving requests,
+            "growth" for the cost as work grows, "presets" for the candidates of presets, each as a separate engine,
+            "grammars" for our engine without and with a grammar.
         model: the model's name.
         checkpoint: digest of the file that is the source of all engines' weights.
         work: the assignment's work, as JSON values.
@@ -74,12 +74,14 @@ class Results:
         machine: name and value of each of the machine's properties.
         tables: in the order of measurement.
         quick: smoke test, whose figures are not valid.
+        minutes: duration of the run; None if it was not recorded.
     """
 
     started_at: str
     machine: Mapping[str, str]
     tables: tuple[Table, ...]
     quick: bool
+    minutes: float | None = None
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON."""

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from appliance.errors import ApplianceError
 from appliance.layout import Layout
-from bench.assignment import FULL, LONG, QUICK, Assignment, Task, Work
-from bench.engines import ENGINES, LONG_ENGINES, Engine
+from bench.assignment import FULL, GROWTH, LONG, QUICK, QUICK_GROWTH, QUICK_USE, USE, Assignment, Task, Work
+from bench.engines import ENGINE, ENGINES, LONG_ENGINES, MAIN_ENGINES, USE_ENGINES, Engine
 from bench.launch import run_worker
 from bench.machine import compute_threads, describe_machine
 from bench.model import Model, prepare_model
 from bench.peer_models import PeerModels
-from bench.results import Measured, Results, Table
+from bench.results import Results, Table
 from bench.rounds import AbsentError, AssignmentFor, Run, Say, measure_in_turn
+from bench.workers.measure import Figures
 from export.progress import Progress
 
 MODELS = ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct")
+# Requests arrive at a rate that the slowest peer can serve: rarer for a larger model.
+_ARRIVAL_GAP_S_PER_GB = 4.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of each model.
+
+    Attributes:
+        kind: see Table.
+        engines: in the order of the columns.
+        work: what is measured.
+        quick: the same for a smoke test; None leaves the table out.
+        is_compared: engines are compared, so that there are several rounds and all models.
+    """
+
+    kind: str
+    engines: tuple[Engine, ...]
+    work: Work
+    quick: Work | None
+    is_compared: bool = True
+
+
+PARTS = (
+    Part("main", MAIN_ENGINES, FULL, QUICK),
+    Part("long", LONG_ENGINES, LONG, None),
+    Part("use", USE_ENGINES, USE, QUICK_USE),
+    Part("growth", (ENGINE,), GROWTH, QUICK_GROWTH, is_compared=False),
+)
 
 
 @dataclass(frozen=True)
@@ -27,16 +57,24 @@ class Options:
     """The settings of the run.
 
     Attributes:
-        models: model names; the first gets all rounds and the table of prompt lengths, the others fewer rounds.
+        models: model names; the first gets all rounds and tables, the others fewer.
         engines: keys of the engines to measure.
+        tables: kinds of the tables to measure.
         rounds: number of rounds of the first model.
         quick: smoke test: one model, one round, few tokens.
     """
 
     models: tuple[str, ...] = MODELS
     engines: tuple[str, ...] = tuple(engine.key for engine in ENGINES)
+    tables: tuple[str, ...] = tuple(part.kind for part in PARTS)
     rounds: int = 3
     quick: bool = False
+
+    def rounds_of(self, part: Part, model: int) -> int:
+        """The number of rounds of a table, for the model with this index."""
+        if self.quick or not part.is_compared:
+            return 1
+        return self.rounds if model == 0 else (self.rounds + 1) // 2
 
 
 def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, run: Run = run_worker) -> Results:
@@ -56,57 +94,81 @@ def run_bench(options: Options, layout: Layout, progress: Progress, say: Say, ru
             say(f"{name} is left out: {error}")
             continue
         forms = PeerModels(model, layout.cache, say)
-        fewer = max(1, options.rounds // 2)
-        if options.quick:
-            tables.append(_main(model, forms, options, QUICK, 1, run, say))
-            continue
-        tables.append(_main(model, forms, options, FULL, options.rounds if index == 0 else fewer, run, say))
-        if index == 0:
-            tables.append(_table("long", model, forms, _chosen(LONG_ENGINES, options), LONG, fewer, run, say))
+        qualities = _reported(model)
+        for part in PARTS:
+            work = part.quick if options.quick else part.work
+            if part.kind not in options.tables or work is None or (index > 0 and not part.is_compared):
+                continue
+            table = _table(part, work, model, forms, options, options.rounds_of(part, index), run, say)
+            qualities |= {engine.key: engine.quality for engine in table.engines if engine.quality}
+            tables.append(with_quality(table, qualities))
     machine = describe_machine()
-    return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick)
+    minutes = (datetime.now(timezone.utc) - started).total_seconds() / 60
+    return Results(f"{started:%Y-%m-%d %H:%M} UTC", machine, tuple(tables), options.quick, minutes)
 
 
-def _main(model: Model, forms: PeerModels, options: Options, work: Work, rounds: int, run: Run, say: Say) -> Table:
-    table = _table("main", model, forms, _chosen(ENGINES, options), work, rounds, run, say)
-    presets = {engine.key: engine.preset for engine in ENGINES if engine.preset}
+def _reported(model: Model) -> dict[str, Figures]:
+    """The quality of our engines by key, from their artefacts' own reports."""
+    figures = {preset: exported.manifest.quality for preset, exported in model.artefacts.items()}
+    return {
+        engine.key: {key: figures[engine.preset][key] for key in ("mean_kl", "top1_agreement")}
+        for engine in ENGINES
+        if engine.preset in figures
+    }
+
+
+def with_quality(table: Table, qualities: Mapping[str, Figures]) -> Table:
+    """The table with the quality of each engine, which is measured once for each model."""
+    of = {engine.key: engine.quality_of or engine.key for engine in ENGINES}
     engines = tuple(
-        _with_report(engine, model, presets[engine.key]) if engine.key in presets else engine
-        for engine in table.engines
+        dataclasses.replace(engine, quality=qualities.get(of[engine.key], engine.quality)) for engine in table.engines
     )
     return dataclasses.replace(table, engines=engines)
 
 
-def _with_report(engine: Measured, model: Model, preset: str) -> Measured:
-    """The engine's figures with the quality from the artefact's own report."""
-    figures = model.artefacts[preset].manifest.quality
-    return dataclasses.replace(engine, quality={key: figures[key] for key in ("mean_kl", "top1_agreement")})
-
-
 def _table(
-    kind: str,
+    part: Part,
+    work: Work,
     model: Model,
     forms: PeerModels,
-    engines: Sequence[Engine],
-    work: Work,
+    options: Options,
     rounds: int,
     run: Run,
     say: Say,
 ) -> Table:
-    say(f"{model.name}, {kind}: {rounds} rounds of {len(engines)} engines")
+    engines = _chosen(part.engines, options)
+    fitting = _fitting(work, model)
+    say(f"{model.name}, {part.kind}: {rounds} rounds of {len(engines)} engines")
     measured = measure_in_turn(
         engines,
-        assigner(model, forms, work),
+        assigner(model, forms, fitting),
         rounds,
-        with_quality=kind == "main" and work is not QUICK,
+        with_quality=part.kind == "main" and not options.quick,
         run=run,
         say=say,
     )
-    return Table(kind, model.name, model.sha256, dataclasses.asdict(work), measured)
+    return Table(part.kind, model.name, model.sha256, dataclasses.asdict(fitting), measured)
+
+
+def _fitting(work: Work, model: Model) -> Work:
+    """The work without prompts that are longer than the model's context, and with arrivals as rare as it needs."""
+    context_tokens = min(work.context_tokens, model.context_tokens)
+    gap_s = work.arrival_gap_s or _ARRIVAL_GAP_S_PER_GB * model.gguf.stat().st_size / 1e9
+    return dataclasses.replace(
+        work,
+        context_tokens=context_tokens,
+        prefill_tokens=tuple(
+            length for length in work.prefill_tokens if length + 1 + work.continued_tokens <= context_tokens
+        ),
+        arrival_gap_s=gap_s if work.arrivals else 0.0,
+    )
 
 
 def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
     """Return a function that returns each engine's assignment for a round."""
+    # Whole tasks fit the context of a real model.
+    tokens = max(1, work.context_tokens - work.task_tokens)
+    tasks = {kind: tuple(ids[-tokens:] for ids in several) for kind, several in model.tasks.prompts.items()}
 
     def assignment_for(engine: Engine) -> Assignment:
         reason = engine.environment.missing(engine.packages)
@@ -117,10 +179,13 @@ def assigner(model: Model, forms: PeerModels, work: Work) -> AssignmentFor:
             task=Task.SPEED,
             model=str(model.artefacts[engine.preset].folder if engine.preset else forms.weights(engine.weight_format)),
             packed=str(packed) if packed else None,
+            properties=engine.properties,
             threads=compute_threads(),
             seed=0,
             corpus=model.corpus,
             work=work,
+            tasks=tasks,
+            end_tokens=model.tasks.end_tokens,
             texts=model.texts,
             reference=str(model.reference),
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from appliance import __version__
 from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import GRAPH
+from appliance.artefact.manifest import GRAPH_DATA
 from appliance.engine.engine import Engine
 from appliance.engine.request import Request
 from appliance.inference.config import EngineConfig
@@ -23,10 +23,17 @@ from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
 from appliance.onnx_runtime import ort
 from bench.assignment import Assignment
+from bench.workers.arrivals import Arrival
+from bench.workers.measure import Figures
+from bench.workers.memory import mapped_bytes
+from bench.workers.prompts import Prompts
 from bench.workers.rim import work
-from bench.workers.timeline import Timeline
+from bench.workers.timeline import Timeline, steady_rate
 
 _WAIT_S = 600.0
+# The default of the box.
+_QUEUE = EngineConfig.max_queue
+_GOOD_ENDS = {FinishReason.STOP, FinishReason.LENGTH, FinishReason.CANCELLED}
 
 
 class EngineSubject:
@@ -38,13 +45,15 @@ class EngineSubject:
     def __init__(self, assignment: Assignment) -> None:
         folder = Path(assignment.model)
         manifest = read_manifest(folder)
-        self._weights_bytes = manifest.file(f"{GRAPH}.data").size_bytes
+        self._weights_bytes = manifest.file(GRAPH_DATA).size_bytes
+        self._packed_weights = Path(assignment.packed, GRAPH_DATA).resolve() if assignment.packed else None
         self._row_bytes = manifest.shape.cache_bytes_per_token
         work = assignment.work
         config = EngineConfig(
             slots=work.slots,
             max_context_tokens=work.context_tokens,
             cache_bytes=work.slots * work.context_tokens * self._row_bytes,
+            max_queue=max(_QUEUE, *work.queues, 0),
             threads=assignment.threads,
             packed=assignment.packed,
         )
@@ -63,8 +72,12 @@ class EngineSubject:
         return [os.getpid()]
 
     def held_bytes(self) -> int:
-        """The weights, and all cache rows that were written at least once."""
-        return self._weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
+        """The weights, and all cache rows that were written at least once.
+
+        Packed weights are mapped: the pages that were read are resident.
+        """
+        weights_bytes = mapped_bytes(self._packed_weights) if self._packed_weights else self._weights_bytes
+        return weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:
         """See `Subject`."""
@@ -86,17 +99,52 @@ class EngineSubject:
             stream.finish()
         return waits
 
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        stream = _Stream()
+        self._submit(prompt, tokens, stream, to_end=True)
+        return stream.finish()
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """See `Subject`."""
+        begin = time.perf_counter()
+        streams = []
+        for arrival in arrivals:
+            due = begin + arrival.at_s
+            time.sleep(max(0.0, due - time.perf_counter()))
+            streams.append(_Stream(due))
+            self._submit(arrival.prompt, arrival.tokens, streams[-1])
+        return [stream.finish() for stream in streams]
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Not supported: the engine returns no logits; the artefact's own report has its quality."""
         raise NotImplementedError
+
+    def queue_figures(self, assignment: Assignment) -> Figures:
+        """`queue_<n>`: total tokens/s while all slots decode and n requests wait."""
+        work, prompts = assignment.work, Prompts(assignment.corpus, assignment.seed)
+        figures: Figures = {}
+        for length in work.queues:
+            streams, waiting = [_Stream() for _ in range(work.slots)], [_Stream() for _ in range(length)]
+            for stream in streams:
+                self._submit(prompts.take(work.prompt_tokens), work.decode_tokens, stream)
+            queued = [self._submit(prompts.take(work.short_tokens), 1, stream) for stream in waiting]
+            figures[f"queue_{length}"] = steady_rate([stream.finish() for stream in streams])
+            for request_id in queued:
+                self._engine.cancel(request_id)
+            for stream in waiting:
+                stream.finish()
+        return figures
 
     def close(self) -> None:
         """See `Subject`."""
         self._engine.close()
 
-    def _submit(self, prompt: Sequence[int], tokens: int, stream: _Stream) -> str:
+    def _submit(self, prompt: Sequence[int], tokens: int, stream: _Stream, *, to_end: bool = False) -> str:
         request_id = next(self._ids)
-        sampling = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True, structured_outputs=self._wanted)
+        sampling = SamplingParams(
+            max_tokens=tokens, temperature=0.0, ignore_eos=not to_end, structured_outputs=self._wanted
+        )
         self._engine.submit(Request(request_id, tuple(prompt), sampling), stream.put)
         return request_id
 
@@ -104,8 +152,8 @@ class EngineSubject:
 class _Stream:
     """Collects one request's events; `put` runs on the engine's thread and returns immediately."""
 
-    def __init__(self) -> None:
-        self._asked = time.perf_counter()
+    def __init__(self, asked: float | None = None) -> None:
+        self._asked = time.perf_counter() if asked is None else asked
         self._events: queue.SimpleQueue[tuple[float, Event]] = queue.SimpleQueue()
         self._timeline: Timeline = []
 
@@ -127,11 +175,11 @@ class _Stream:
         if isinstance(event, TokenEvent):
             self._timeline.append((at, len(event.token_ids)))
         elif isinstance(event, FinishEvent):
-            if event.reason not in {FinishReason.LENGTH, FinishReason.CANCELLED}:
+            if event.reason not in _GOOD_ENDS:
                 raise RuntimeError(f"a completion ended early: {event.reason.value}, {event.error}")
             return True
         return False
 
 
 if __name__ == "__main__":
-    work(EngineSubject)
+    work(EngineSubject, EngineSubject.queue_figures)

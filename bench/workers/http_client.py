@@ -61,8 +61,10 @@ class Client:
         finally:
             writer.transport.abort()
 
-    async def complete(self, prompt: Sequence[int], tokens: int, first: asyncio.Event | None = None) -> Timeline:
-        """Stream one greedy completion; `first` is set with its first token.
+    async def complete(
+        self, prompt: Sequence[int], tokens: int, first: asyncio.Event | None = None, *, to_end: bool = False
+    ) -> Timeline:
+        """Stream one greedy completion; `first` is set with its first token. `to_end`: an end token ends it.
 
         Raises:
             RuntimeError: the answer is an error, or was interrupted.
@@ -74,7 +76,7 @@ class Client:
                 "max_tokens": tokens,
                 "temperature": 0,
                 "repetition_penalty": 1,
-                "ignore_eos": True,
+                "ignore_eos": not to_end,
                 "stream": True,
                 "stream_options": {"include_usage": True},
             }

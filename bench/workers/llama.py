@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.assignment import Assignment
+from bench.workers.arrivals import Arrival
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -51,6 +53,8 @@ class LlamaSubject:
             raise RuntimeError(f"llama.cpp cannot load {assignment.model}")
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
+        self._slots = work.slots
+        self._end_tokens = frozenset(assignment.end_tokens)
         self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
 
     @property
@@ -102,6 +106,47 @@ class LlamaSubject:
             waits.append(time.perf_counter() - arrived)
             llama_cpp.llama_memory_seq_rm(self._memory, len(prompts), -1, -1)
         return waits
+
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        asked = time.perf_counter()
+        following, lengths = [self._prefill(0, prompt)], [len(prompt)]
+        timeline: Timeline = [(time.perf_counter() - asked, 1)]
+        while following[0] not in self._end_tokens and len(timeline) < tokens:
+            following = self._step(following, lengths)
+            timeline.append((time.perf_counter() - asked, 1))
+        return timeline
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """Each step's batch has the next token of all running sequences, and the prompts that have arrived."""
+        llama_cpp.llama_memory_clear(self._memory, False)
+        begin = time.perf_counter()
+        waiting, running, free = deque(_Served(each) for each in arrivals), list[_Served](), list(range(self._slots))
+        served = list(waiting)
+        while waiting or running:
+            if not running:
+                time.sleep(max(0.0, begin + waiting[0].arrival.at_s - time.perf_counter()))
+            items = [item for each in running for item in each.items()]
+            while waiting and free and begin + waiting[0].arrival.at_s <= time.perf_counter():
+                if len(items) + len(waiting[0].following) > _BATCH_TOKENS:
+                    break
+                newcomer = waiting.popleft()
+                newcomer.sequence = free.pop()
+                items += newcomer.items()
+                running.append(newcomer)
+            if not items:
+                continue
+            self._decode(items)
+            wanted = [index for index, (_, _, _, is_wanted) in enumerate(items) if is_wanted]
+            tokens = [self._likeliest(index) for index in wanted]
+            for each, token in zip(running, tokens, strict=True):
+                each.take(token, time.perf_counter() - begin)
+            for each in [each for each in running if each.is_done]:
+                running.remove(each)
+                llama_cpp.llama_memory_seq_rm(self._memory, each.sequence, -1, -1)
+                free.append(each.sequence)
+        return [each.timeline for each in served]
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """See `Subject`."""
@@ -158,6 +203,34 @@ class LlamaSubject:
     def _row(self, index: int) -> NDArray[np.float32]:
         pointer = llama_cpp.llama_get_logits_ith(self._context, index)
         return np.ctypeslib.as_array(pointer, shape=(self._vocabulary,))
+
+
+class _Served:
+    """A request that arrives during the measurement."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.sequence = 0
+        self.following: Sequence[int] = arrival.prompt
+        self.timeline: Timeline = []
+        self._length = 0
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.timeline) == self.arrival.tokens
+
+    def items(self) -> list[Item]:
+        """Its part of the next batch: the prompt, later the last token."""
+        last = len(self.following) - 1
+        return [
+            (token, self._length + place, self.sequence, place == last) for place, token in enumerate(self.following)
+        ]
+
+    def take(self, token: int, at_s: float) -> None:
+        """Add the token that the batch gave."""
+        self._length += len(self.following)
+        self.following = [token]
+        self.timeline.append((at_s - self.arrival.at_s, 1))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ import openvino_genai
 from numpy.typing import NDArray
 
 from bench.assignment import Assignment, Task
+from bench.workers.arrivals import Arrival
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
 IR = "openvino_model.xml"
+# Prompt lookup: tokens drafted for each step, and the longest sequence of tokens to look for in the prompt.
+_DRAFTED_TOKENS, _NGRAM_TOKENS = 5, 3
 
 
 class OpenVinoSubject:
@@ -28,16 +32,20 @@ class OpenVinoSubject:
     spawned_at: float | None = None
 
     def __init__(self, assignment: Assignment) -> None:
-        properties = {"INFERENCE_NUM_THREADS": assignment.threads}
+        properties = {"INFERENCE_NUM_THREADS": assignment.threads, **assignment.properties}
         self._random = random.Random(assignment.seed)  # noqa: S311 - not a secret
+        self._looks_up = "prompt_lookup" in assignment.properties
         self._requests = 0
+        self._end_tokens = assignment.end_tokens
         if assignment.task is Task.QUALITY:
             model = openvino.Core().compile_model(Path(assignment.model) / IR, "CPU", properties)
             self._infer = model.create_infer_request()
             return
         scheduler = openvino_genai.SchedulerConfig()
         scheduler.max_num_seqs = assignment.work.slots
-        scheduler.max_num_batched_tokens = assignment.work.slots * assignment.work.context_tokens
+        if not assignment.work.arrivals:
+            # Otherwise the default remains: prompts in chunks, which even latencies need.
+            scheduler.max_num_batched_tokens = assignment.work.slots * assignment.work.context_tokens
         scheduler.enable_prefix_caching = False
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(assignment.model, scheduler, "CPU", properties)
 
@@ -80,6 +88,28 @@ class OpenVinoSubject:
             self._step(streams)
         return waits
 
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        asked = time.perf_counter()
+        stream = _Stream(self._add(prompt, tokens, self._end_tokens), asked)
+        while self._pipeline.has_non_finished_requests():
+            self._step([stream])
+        return stream.timeline
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """Each request is added before the first step after its arrival."""
+        begin = time.perf_counter()
+        waiting, streams = deque(arrivals), list[_Stream]()
+        while waiting or self._pipeline.has_non_finished_requests():
+            while waiting and begin + waiting[0].at_s <= time.perf_counter():
+                arrival = waiting.popleft()
+                streams.append(_Stream(self._add(arrival.prompt, arrival.tokens), begin + arrival.at_s))
+            if self._pipeline.has_non_finished_requests():
+                self._step(streams)
+            else:
+                time.sleep(max(0.0, begin + waiting[0].at_s - time.perf_counter()))
+        return [stream.timeline for stream in streams]
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """See `Subject`."""
         self._infer.reset_state()
@@ -96,11 +126,14 @@ class OpenVinoSubject:
     def close(self) -> None:
         """Do nothing: all is freed when the process ends."""
 
-    def _add(self, prompt: Sequence[int], tokens: int) -> Any:
+    def _add(self, prompt: Sequence[int], tokens: int, end_tokens: Sequence[int] = ()) -> Any:
         settings = openvino_genai.GenerationConfig()
         settings.max_new_tokens = tokens
-        settings.ignore_eos = True
+        settings.ignore_eos = not end_tokens
+        settings.stop_token_ids = set(end_tokens)
         settings.do_sample = False
+        if self._looks_up:
+            settings.num_assistant_tokens, settings.max_ngram_size = _DRAFTED_TOKENS, _NGRAM_TOKENS
         self._requests += 1
         return self._pipeline.add_request(
             self._requests, openvino.Tensor(np.array([prompt], np.int64)), settings

@@ -14,6 +14,7 @@ import onnxruntime_genai as og
 from numpy.typing import NDArray
 
 from bench.assignment import Assignment
+from bench.workers.arrivals import Arrival
 from bench.workers.rim import work
 from bench.workers.timeline import Timeline
 
@@ -58,6 +59,21 @@ class OrtGenAiSubject:
         """Not supported: a running batch accepts no sequences."""
         raise NotImplementedError
 
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        generator = self._generator(1, len(prompt) + tokens, least=len(prompt))
+        asked = time.perf_counter()
+        generator.append_tokens(np.array([prompt], np.int32))
+        timeline: Timeline = []
+        while not generator.is_done():
+            generator.generate_next_token()
+            timeline.append((time.perf_counter() - asked, 1))
+        return timeline
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """Not supported: a running batch accepts no sequences."""
+        raise NotImplementedError
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Run token by token: the graph returns only the last token's logits."""
         generator = self._generator(1, len(ids) + 1)
@@ -70,12 +86,12 @@ class OrtGenAiSubject:
     def close(self) -> None:
         """Do nothing: all is freed when the process ends."""
 
-    def _generator(self, sequences: int, length: int) -> Any:
+    def _generator(self, sequences: int, length: int, least: int | None = None) -> Any:
         parameters = og.GeneratorParams(self._model)
         # The minimum length prevents an end token from ending the completion.
         parameters.set_search_options(
-            batch_size=sequences, max_length=length, min_length=length, do_sample=False
-        )  # fmt: skip
+            batch_size=sequences, max_length=length, min_length=length if least is None else least, do_sample=False
+        )
         return og.Generator(self._model, parameters)
 
 

@@ -8,15 +8,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.workers.arrivals import Arrival
 from bench.workers.timeline import Timeline
 
 
 class Subject(Protocol):
-    """An engine with a loaded model. Decoding is greedy and ends only after the requested number of tokens."""
+    """An engine with a loaded model.
+
+    Decoding is greedy and ends only after the requested number of tokens, except in `answer`.
+    """
 
     @property
     def takes_newcomers(self) -> bool:
-        """Whether a sequence can join decoding sequences, which `join` needs."""
+        """Whether a sequence can join decoding sequences, which `join` and `serve` need."""
         ...
 
     @property
@@ -47,6 +51,14 @@ class Subject(Protocol):
 
         Returns each newcomer's seconds to its first token.
         """
+        ...
+
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """Complete one prompt until the end of the answer, with at most `tokens` tokens."""
+        ...
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """Complete requests that arrive over time; the seconds of each count from its arrival."""
         ...
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -21,6 +21,13 @@ def steady_rate(timelines: Sequence[Timeline]) -> float | None:
     return tokens / (end - begin)
 
 
+def decode_rate(timelines: Sequence[Timeline]) -> float | None:
+    """Tokens/s after the first token, over completions that ran one after another. None if all had one token."""
+    tokens = sum(count for timeline in timelines for _, count in timeline[1:])
+    seconds = sum(timeline[-1][0] - timeline[0][0] for timeline in timelines)
+    return tokens / seconds if seconds else None
+
+
 def first_token_s(timeline: Timeline) -> float:
     """Seconds until the first token."""
     return timeline[0][0]

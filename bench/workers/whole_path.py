@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from appliance.address import Address
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Manifest
+from appliance.derived.store import store_folder
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.state import Phase, UpState
 from bench.assignment import Assignment
+from bench.workers.arrivals import Arrival
 from bench.workers.gateway_share import gateway_figures
 from bench.workers.http_client import Client
 from bench.workers.measure import Figures
@@ -110,12 +112,30 @@ class WholePathSubject:
 
         return self._run(joined())
 
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        """See `Subject`."""
+        return self._run(self.client.complete(prompt, tokens, to_end=True))
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        """See `Subject`."""
+
+        async def after(arrival: Arrival) -> Timeline:
+            await asyncio.sleep(arrival.at_s)
+            return await self.client.complete(arrival.prompt, arrival.tokens)
+
+        async def together() -> list[Timeline]:
+            return list(await asyncio.gather(*map(after, arrivals)))
+
+        return self._run(together())
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Not supported: the path does not change logits; the artefact's own report has its quality."""
         raise NotImplementedError
 
     def gateway_figures(self, assignment: Assignment) -> Figures:
-        """The gateway's overhead; see `gateway_share`."""
+        """The gateway's overhead, see `gateway_share`; nothing if the work has no busy streams."""
+        if not assignment.work.busy_streams:
+            return {}
 
         async def measured() -> Figures:
             triton = TritonChannel(self._layout.triton_sockets)
@@ -167,10 +187,13 @@ class WholePathSubject:
 
 
 def _prepare(layout: Layout, assignment: Assignment, manifest: Manifest, serve: Mapping[str, int]) -> None:
-    """Create a separate root that contains only the configuration and a link to the artefact."""
+    """Create a separate root: only the configuration, and links to the artefact and the packed graphs."""
     artefact = layout.plain_artefact(manifest.model, manifest.target, manifest.preset)
     artefact.parent.mkdir(parents=True)
     artefact.symlink_to(Path(assignment.model).resolve(), target_is_directory=True)
+    if assignment.packed:
+        # Otherwise the start would include the time to pack the weights, which only the first start of a box needs.
+        layout.engines.symlink_to(store_folder(Path(assignment.packed).resolve()), target_is_directory=True)
     work = assignment.work
     settings = {
         "slots": work.slots,

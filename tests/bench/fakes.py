@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.assignment import Assignment, Task, Work
 from bench.results import Measured, Results, Table
+from bench.workers.arrivals import Arrival
 from bench.workers.timeline import Timeline
 
 STEP_S = 0.25
@@ -41,6 +42,8 @@ class SteadyEngine:
     def __init__(self, logits: NDArray[np.float32] | None = None) -> None:
         self.prompts: list[list[int]] = []
         self.asked: list[tuple[int, int]] = []
+        self.answered: list[list[int]] = []
+        self.served: list[Arrival] = []
         self._logits = logits
 
     def held_bytes(self) -> int | None:
@@ -55,6 +58,14 @@ class SteadyEngine:
     def join(self, prompts: Sequence[Sequence[int]], tokens: int, newcomers: Sequence[Sequence[int]]) -> list[float]:
         self.asked.append((len(prompts), tokens))
         return [float(index) for index in range(len(newcomers))]
+
+    def answer(self, prompt: Sequence[int], tokens: int) -> Timeline:
+        self.answered.append(list(prompt))
+        return [(STEP_S * step, 1.0) for step in range(1, tokens + 1)]
+
+    def serve(self, arrivals: Sequence[Arrival]) -> list[Timeline]:
+        self.served += arrivals
+        return [[(STEP_S * step, 1.0) for step in range(1, arrival.tokens + 1)] for arrival in arrivals]
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         assert self._logits is not None

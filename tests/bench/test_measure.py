@@ -45,6 +45,36 @@ def test_work_without_busy_streams_leaves_that_figure_out():
     assert set(measure(SteadyEngine(), assignment(work))) & {"ttft_busy_s", "decode_1"} == set()
 
 
+USE = dataclasses.replace(
+    WORK, streams=(), prefill_tokens=(), busy_streams=0, task_tokens=5, arrivals=3, arrival_gap_s=0.01,
+    arrival_prompts=(4,), arrival_completions=(2,),
+)  # fmt: skip
+
+
+def test_tasks_are_answered_one_after_another_and_requests_served_as_they_arrive():
+    engine = SteadyEngine()
+    given = dataclasses.replace(assignment(USE), tasks={"edit": ((1, 2), (3,)), "summary": ((4,),)})
+    figures = measure(engine, given)
+    assert engine.answered == [[1, 2], [3], [4]]
+    assert figures["task_edit"] == figures["task_summary"] == pytest.approx(1 / STEP_S)
+    assert [(len(each.prompt), each.tokens) for each in engine.served] == [(4, 2)] * 3
+    assert figures["itl_p50_s"] == figures["itl_p99_s"] == pytest.approx(STEP_S)
+
+
+def test_requests_do_not_arrive_at_an_engine_that_takes_no_newcomers():
+    engine = SteadyEngine()
+    engine.takes_newcomers = False
+    assert "itl_p50_s" not in measure(engine, assignment(USE))
+    assert engine.served == []
+
+
+def test_the_rate_after_a_prompt_is_a_figure_on_request():
+    work = dataclasses.replace(WORK, continued_tokens=4)
+    engine = SteadyEngine()
+    assert measure(engine, assignment(work))["decode_at_20"] == pytest.approx(1 / STEP_S)
+    assert (1, 5) in engine.asked
+
+
 def test_memory_is_that_of_the_engines_processes_less_what_it_holds():
     engine = SteadyEngine()
     engine.processes = [os.getpid()]

@@ -35,9 +35,11 @@ def test_each_candidate_is_a_row_with_size_quality_and_speed(layout: Layout):
 
 def test_what_was_exported_to_measure_is_gone_and_the_box_has_nothing_new(layout: Layout):
     seen: list[Path] = []
+    packed: list[str | None] = []
 
     def keep(engine: Engine, assignment: Assignment) -> Answer:
         assert Path(assignment.model, "manifest.json").is_file()
+        packed.append(assignment.packed)
         seen.append(Path(assignment.model))
         return Answer({"decode_1": 1.0}, {engine.key: "1"}, 0.0)
 
@@ -45,6 +47,8 @@ def test_what_was_exported_to_measure_is_gone_and_the_box_has_nothing_new(layout
     run_presets(selection, layout, Steps(), lambda _line: None, run=keep)
     assert seen[:2] == seen[2:]
     assert not any(path.exists() for path in seen)
+    # Each candidate has a packed graph of its own, unless this CPU has no kernels.
+    assert len(set(packed)) == len(TWO) or set(packed) == {None}
     assert [path.name for path in layout.artefacts.glob("*/*")] == ["cpu-balanced"]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.workers.timeline import first_token_s, spread_tokens, steady_rate
+from bench.workers.timeline import decode_rate, first_token_s, spread_tokens, steady_rate
 
 
 def test_the_rate_of_one_stream_leaves_its_first_token_out():
@@ -26,6 +26,11 @@ def test_there_is_no_rate_when_the_streams_never_decode_together():
 
 def test_there_is_no_rate_of_a_single_token():
     assert steady_rate([[(1.0, 1.0)]]) is None
+
+
+def test_completions_one_after_another_count_their_tokens_after_the_first():
+    assert decode_rate([[(9.0, 1), (10.0, 1)], [(5.0, 2), (6.0, 2), (8.0, 1)]]) == pytest.approx(4 / 4)
+    assert decode_rate([[(9.0, 1)]]) is None
 
 
 def test_the_first_token_is_the_first_arrival():
