@@ -15,13 +15,13 @@ from appliance.artefact.manifest import FileEntry, Manifest
 from appliance.derived.box_key import BoxKey
 from appliance.derived.signed_record import from_signed, to_signed
 from appliance.errors import IntegrityError
-from appliance.ops import packing
 
 FORMAT = 1
 REBUILD = "stop the box and start it again with appliance up, which packs the weights again"
 _NAME_DIGITS = 32
 # The code that decides the bytes of a packed graph. A module of the same version can differ between two checkouts.
-_CODE = (*(Path(__file__).with_name(f"{name}.py") for name in ("matrix", "rewrite", "tensors")), Path(packing.__file__))
+_HERE = Path(__file__).parent
+_CODE = (_HERE / "matrix.py", _HERE / "rewrite.py", _HERE / "tensors.py", _HERE.parent / "ops/packing.py")
 
 
 @dataclass(frozen=True)

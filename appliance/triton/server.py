@@ -18,12 +18,10 @@ from appliance.errors import UnavailableError
 from appliance.inference.served import ServedModelSettings
 from appliance.triton import log, shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
-from appliance.triton.health import TritonHealth
 from appliance.triton.locate import Installation
 from appliance.triton.model_process import model_processes
 from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
 from appliance.triton.private_files import narrow, umask_that_holds
-from appliance.triton.repository import render
 from appliance.triton.version import TritonVersion, check_production, warning
 
 Say = Callable[[str], None]
@@ -108,6 +106,9 @@ class TritonServer:
         self.check()
         environment = server_environment(self._installation, os.environ)
         known = await asyncio.to_thread(known_options, self._installation.program, environment)
+        # The gateway's process starts while this one loads Triton's messages.
+        from appliance.triton.repository import render  # noqa: PLC0415
+
         if not self._told_age:
             self._told_age = True
             for line in unprotected(known):
@@ -207,6 +208,9 @@ class TritonServer:
         return replace(model, artefact=self._within(model.artefact), engine=engine)
 
     async def _wait_ready(self, child: Child, log_start: int, paths: set[str]) -> None:
+        # Triton loads the models meanwhile.
+        from appliance.triton.health import TritonHealth  # noqa: PLC0415
+
         settings = self._settings
         ended = asyncio.ensure_future(child.wait())
         try:

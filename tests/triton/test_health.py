@@ -1,5 +1,6 @@
 import asyncio
 import importlib.metadata
+import json
 import struct
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -17,14 +18,20 @@ from appliance.triton.health import TritonHealth, raw_outputs
 from appliance.triton.version import TritonVersion
 from tests.refusals import refused
 
+_ZERO, _ONE, _THREE = (struct.pack("<I", number) for number in (0, 1, 3))
+
 
 def _bytes(text: bytes) -> bytes:
     return struct.pack("<I", len(text)) + text
 
 
-def _answer(text: bytes, tokens: bytes) -> service_pb2.ModelStreamInferResponse:
+def _answer(reason: bytes, prompt: bytes, tokens: bytes) -> service_pb2.ModelStreamInferResponse:
     response = service_pb2.ModelStreamInferResponse()
-    for name, data_type, raw in (("text_output", "BYTES", text), ("num_output_tokens", "UINT32", tokens)):
+    for name, data_type, raw in (
+        ("finish_reason", "BYTES", reason),
+        ("num_input_tokens", "UINT32", prompt),
+        ("num_output_tokens", "UINT32", tokens),
+    ):
         response.infer_response.outputs.add(name=name, datatype=data_type, shape=[1])
         response.infer_response.raw_output_contents.append(raw)
     return response
@@ -32,7 +39,8 @@ def _answer(text: bytes, tokens: bytes) -> service_pb2.ModelStreamInferResponse:
 
 def _echo(request: service_pb2.ModelInferRequest) -> service_pb2.ModelStreamInferResponse:
     given = dict(zip([tensor.name for tensor in request.inputs], request.raw_input_contents, strict=True))
-    return _answer(_bytes(given["text_input"][4:] + b"!"), struct.pack("<I", 1))
+    most = json.loads(given["sampling_parameters"][4:])["max_tokens"]
+    return _answer(_bytes(b"length"), struct.pack("<I", len(given["input_ids"]) // 4), struct.pack("<I", most))
 
 
 class _Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -74,24 +82,24 @@ def _prove(answer) -> None:
     asyncio.run(prove())
 
 
-def test_a_text_that_comes_back_proves_the_way():
+def test_tensors_that_arrive_in_both_directions_prove_the_way():
     _prove(_echo)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(lambda _request: _answer(b"", b""), id="numpy 2: every tensor is empty"),
-        pytest.param(lambda _request: _answer(_bytes(b""), struct.pack("<I", 0)), id="emptied inside"),
-        pytest.param(lambda _request: _answer(_bytes(b"Round tr"), struct.pack("<I", 1)), id="cut"),
-        pytest.param(
-            lambda request: _answer(_echo(request).infer_response.raw_output_contents[0], b""), id="no figures"
-        ),
+        pytest.param((b"", b"", b""), id="numpy 2: every tensor is empty"),
+        pytest.param((_bytes(b""), _ZERO, _ZERO), id="emptied inside"),
+        pytest.param((_bytes(b"leng"), _THREE, _ONE), id="text cut"),
+        pytest.param((_bytes(b"length"), _ZERO, _ONE), id="prompt emptied"),
+        pytest.param((_bytes(b"length"), _THREE, _THREE), id="sampling parameters ignored"),
+        pytest.param((_bytes(b"length"), b"", b""), id="no figures"),
     ],
 )
 def test_a_tensor_that_does_not_survive_stops_the_start(answer):
     with pytest.raises(MissingProgramError, match="numpy<2"):
-        _prove(answer)
+        _prove(lambda _request: _answer(*answer))
 
 
 def test_a_model_that_answers_with_an_error_is_told():
