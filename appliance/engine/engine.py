@@ -75,7 +75,7 @@ class Engine:
         self._inbox = Inbox(config.slots + config.max_queue)
         self._core = EngineCore(
             runner,
-            Scheduler(scheduler_limits(manifest.shape, config)),
+            Scheduler(scheduler_limits(manifest.shape, config), share_completions=runner.exact is not None),
             tokens=manifest.shape.tokens,
             clock=time.monotonic,
             on_finish=self._inbox.forget,

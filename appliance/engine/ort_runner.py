@@ -2,7 +2,7 @@
 
 Past and present of the cache are bound to the same memory, so a step writes its rows in place and copies nothing. A
 binding holds the addresses of its tensors, so each binding is created once: for decoding one per batch size, for
-prefill one per slot.
+prefill one per slot, for verifying one per number of slots and tokens.
 
 The cache may have padding slots in front of the engine's slots. They pad a batch to whole tiles of rows (see
 exactness.py). A padding slot stays empty: each step overwrites its single row.
@@ -23,6 +23,7 @@ from appliance.engine.kv_cache import KVCache
 from appliance.engine.logits import Logits
 from appliance.engine.memory import Memory
 from appliance.engine.ort_session import step_error
+from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_VERIFIED_ROWS, ExactRunner
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
@@ -67,17 +68,23 @@ class OrtRunner:
         self._shape = shape
         self._capacity = capacity
         block = cache_block_rows(session.get_modelmeta().custom_metadata_map)
-        # Rows of a slot: its tokens, and the padding of the last chunk or block.
-        self._slot_rows = graph_cache(slots, capacity).rows if on_device else -(-capacity // block) * block
-        self._on_device = on_device
+        # Rows of a slot: its tokens, and the padding of the last chunk, step or block.
+        self._slot_rows = graph_cache(slots, capacity).rows if on_device else capacity
         rows = LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
+        if block > 1:
+            self._slot_rows = -(-(capacity + MAX_DRAFT_TOKENS) // block) * block
+            rows = max(rows, MAX_VERIFIED_ROWS)
+        self._on_device = on_device
         self._inputs = _Inputs(memory, rows, self._slot_rows)
         self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
+        self._verifiers: dict[tuple[int, int], _Binding] = {}
         self._tile, self._padding, self._least_chunk = 1, 0, 1
         self._cache = KVCache(shape, max(slots, LARGEST_TILE), self._slot_rows, memory, block)
         self._tile = find_tile(self._try_batch)
+        # Only the attention of packed graphs is exact by construction; the other operators are tried.
+        self._is_exact = block > 1 and self._tile == 1 and self._are_rows_alike()
         if on_device:
             self._least_chunk = least_alike(doubling(LARGEST_TILE, LONGEST_TRIAL), self._is_chunk_alike)
             _log.info("prompts in chunks of %s rows or more", self._least_chunk)
@@ -86,6 +93,11 @@ class OrtRunner:
         self._cache.free()
         self._padding = self._tile - 1
         self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory, block)
+
+    @property
+    def exact(self) -> ExactRunner | None:
+        """See `Runner`."""
+        return self if self._is_exact else None
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""
@@ -98,13 +110,31 @@ class OrtRunner:
         rows = padding + count
         first = self._padding - padding
         self._check_step(tokens, max(lengths) + 1)
-        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows))
+        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows, rows))
         ids = np.zeros((rows, 1), np.int64)
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
         self._run(binding, ids, totals, np.arange(rows), self._slot_rows if self._on_device else None)
         return self._outputs.logits(rows, padding)
+
+    def verify(self, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> Logits:
+        """See `ExactRunner`. Padding rows follow the tokens of a slot; the slot's later rows replace them."""
+        counts = [len(each) for each in tokens]
+        count, longest = len(counts), max(counts)
+        if longest > 1 + MAX_DRAFT_TOKENS or count * longest > MAX_VERIFIED_ROWS:
+            raise EngineError(f"a step has {longest} tokens for each of {count} sequences, which is too many")
+        ends = [length + taken for length, taken in zip(lengths, counts, strict=True)]
+        self._check_step([token for each in tokens for token in each], max(ends))
+        ids = np.zeros((count, longest), np.int64)
+        for slot, each in enumerate(tokens):
+            ids[slot, : len(each)] = each
+        wanted = np.array([slot * longest + row for slot, taken in enumerate(counts) for row in range(taken)])
+        binding = self._verifiers.get((count, wanted.size))
+        if binding is None:
+            binding = self._verifiers[count, wanted.size] = self._bind(0, count, wanted.size)
+        self._run(binding, ids, np.array(lengths, np.int32) + np.int32(longest), wanted)
+        return self._outputs.logits(wanted.size, 0)
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
@@ -118,11 +148,12 @@ class OrtRunner:
         """See `Runner`."""
         self._cache.release(self._padding + slot, keep_rows)
 
-    def _bind(self, first: int, rows: int) -> _Binding:
-        element_type, dimensions = _CACHE_TYPES[self._shape.cache_dtype], (rows, *self._cache.dimensions)
+    def _bind(self, first: int, slots: int, wanted: int) -> _Binding:
+        """Bind the cache of `slots` slots from `first`, and the outputs for `wanted` rows."""
+        element_type, dimensions = _CACHE_TYPES[self._shape.cache_dtype], (slots, *self._cache.dimensions)
         places = zip(self._cache.names, self._cache.addresses(first), strict=True)
         cache = [Tensor(name, element_type, dimensions, address) for name, address in places]
-        return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(rows)), cache)
+        return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(wanted)), cache)
 
     def _try_batch(self, rows: int) -> NDArray[np.float32]:
         """Decode `rows` different tokens, each after one row of zeros. The cache must not have been used yet."""
@@ -130,7 +161,9 @@ class OrtRunner:
         return self.decode(tokens, [1] * rows).rows(range(rows))
 
     def _prefill(self, slot: int, start: int, tokens: Sequence[int], least: int) -> Logits:
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(self._padding + slot, 1))
+        binding = self._prefillers.get(slot)
+        if binding is None:
+            binding = self._prefillers[slot] = self._bind(self._padding + slot, 1, 1)
         count = len(tokens)
         self._check_step(tokens, start + count)
         ids = np.zeros((1, max(count, least)), np.int64)
@@ -143,6 +176,14 @@ class OrtRunner:
         tokens = [self._shape.tokens * row // rows for row in range(rows)]
         row, same = (self._prefill(0, 0, tokens, least).rows([0]).copy() for least in (1, LONGEST_TRIAL))
         return np.array_equal(row, same)
+
+    def _are_rows_alike(self) -> bool:
+        """Whether the last row of a prompt is bit-identical if it is computed as a completion."""
+        count = min(LARGEST_TILE, self._capacity)
+        *prompt, last = [self._shape.tokens * row // count for row in range(count)]
+        row = self.prefill(0, 0, [*prompt, last]).rows([0]).copy()
+        self.prefill(0, 0, prompt)
+        return np.array_equal(row, self.decode([last], [len(prompt)]).rows([0]))
 
     def _check_step(self, tokens: Sequence[int], rows: int) -> None:
         """Check slot size and token ids: the kernels do not, and would write or read out of bounds."""

@@ -82,9 +82,15 @@ class Scheduler:
         preemptions: number of preemptions.
     """
 
-    def __init__(self, limits: SchedulerLimits) -> None:
+    def __init__(self, limits: SchedulerLimits, *, share_completions: bool = False) -> None:
+        """Start without sequences. `share_completions`: see `find_shared_prefix`."""
         self.limits = limits
-        self.slots = SlotTable(limits.slots, limits.budget_rows, share_prefixes=limits.keep_prefixes)
+        self.slots = SlotTable(
+            limits.slots,
+            limits.budget_rows,
+            share_prefixes=limits.keep_prefixes,
+            share_completions=share_completions,
+        )
         self.preemptions = 0
         self._queue = FairQueue()
         self._running: list[Sequence] = []

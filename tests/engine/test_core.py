@@ -19,7 +19,17 @@ from appliance.errors import DeadlineError, EngineError
 from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
-from tests.engine.toy import END, SHAPE, TOKENIZER, TOKENS, Here, Recorder, ToyRunner, greedy_reference
+from tests.engine.toy import (
+    END,
+    SHAPE,
+    TOKENIZER,
+    TOKENS,
+    ExactToyRunner,
+    Here,
+    Recorder,
+    ToyRunner,
+    greedy_reference,
+)
 
 LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
 
@@ -27,15 +37,15 @@ LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, inter
 class Bench:
     """A core on the toy runner with a clock that ticks once a step, and every invariant checked after each."""
 
-    def __init__(self, limits=LIMITS, faults=()):
+    def __init__(self, limits=LIMITS, faults=(), kind=ToyRunner):
         self.limits = limits
         self.allowed = limits.max_running
         self.now = 0.0
         self.finished = []
-        self.runner = ToyRunner(limits.slots, faults=faults)
+        self.runner = kind(limits.slots, faults=faults)
         self.core = EngineCore(
             self.runner,
-            Scheduler(limits),
+            Scheduler(limits, share_completions=self.runner.exact is not None),
             tokens=TOKENS,
             clock=lambda: self.now,
             on_finish=self.finished.append,
@@ -221,6 +231,22 @@ def test_rows_of_a_completion_are_not_shared_because_decoding_rounds_differently
     bench.run()
     assert second.finish.usage.cached_tokens == 24
     assert second.tokens == greedy_reference(follow_up, 8)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_rows_of_a_completion_are_shared_if_the_runner_is_exact(running):
+    bench = Bench(kind=ExactToyRunner)
+    prompt = list(range(1, 31))
+    first = bench.add("turn 1", prompt, max_tokens=20, ignore_eos=True)
+    while len(first.tokens) < 14:
+        bench.step()
+    if not running:
+        bench.run()
+    follow_up = [*prompt, *first.tokens[:12], 77, 78]
+    second = bench.add("turn 2", follow_up)
+    bench.run()
+    assert second.finish.usage.cached_tokens == 40
+    assert second.tokens == greedy_reference(follow_up, 8, exact=True)
 
 
 def test_no_principal_finds_another_s_prefix():

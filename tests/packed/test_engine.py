@@ -1,0 +1,76 @@
+"""The engine on a packed graph: rows of completions are shared, and no answer changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.artefact.folder import read_manifest
+from appliance.engine.engine import Engine
+from appliance.engine.request import Request
+from appliance.errors import UnsupportedError
+from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent, TokenEvent, Usage
+from appliance.inference.sampling import SamplingParams
+from appliance.ops.library import library
+from appliance.packed.build import ensure_packed
+from appliance.packed.store import PackedStore
+from tests.waiting import LIMIT_S
+
+CONFIG = EngineConfig(slots=4, threads=1, prefill_chunk_tokens=64, interleaved_chunk_tokens=16, cache_bytes=64 << 20)
+GREEDY = SamplingParams(temperature=0.0, max_tokens=40, ignore_eos=True)
+
+
+@pytest.fixture
+def config(artefact: Path, tmp_path: Path) -> EngineConfig:
+    """Settings with the packed graph of `artefact`."""
+    try:
+        digest = library().digest
+    except UnsupportedError as error:
+        pytest.skip(error.message)
+    folder = ensure_packed(
+        PackedStore(tmp_path / "engines"), artefact, read_manifest(artefact), digest, lambda _line: None
+    )
+    return dataclasses.replace(CONFIG, packed=str(folder))
+
+
+def ask(
+    engine: Engine, prompts: list[list[int]], sampling: SamplingParams = GREEDY
+) -> tuple[list[list[int]], list[Usage]]:
+    """Submit all prompts at once; return the tokens of each answer and the usages."""
+    queues: list[queue.SimpleQueue[TokenEvent | FinishEvent]] = [queue.SimpleQueue() for _ in prompts]
+    for index, (prompt, events) in enumerate(zip(prompts, queues, strict=True)):
+        engine.submit(Request(str(index), tuple(prompt), sampling), events.put)
+    answers: list[list[int]] = []
+    usages = []
+    for events in queues:
+        answers.append([])
+        while isinstance(event := events.get(timeout=LIMIT_S), TokenEvent):
+            answers[-1].extend(event.token_ids)
+        assert event.error is None
+        usages.append(event.usage)
+    return answers, usages
+
+
+def prompt(length: int, seed: int) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(0, 250, length)]
+
+
+def test_the_next_turn_reuses_the_answer_and_is_the_same_without_a_cache(artefact: Path, config: EngineConfig):
+    prompts = [prompt(30 + 7 * number, number) for number in range(3)]
+    plain = Engine.load(artefact, dataclasses.replace(config, slots=1, prefix_cache=False))
+    engine = Engine.load(artefact, config)
+    try:
+        answers, _ = ask(engine, prompts)
+        turns = [[*asked, *answer, *prompt(9, 80)] for asked, answer in zip(prompts, answers, strict=True)]
+        found, usages = ask(engine, turns)
+        assert found == [ask(plain, [turn])[0][0] for turn in turns]
+    finally:
+        plain.close()
+        engine.close()
+    for asked, usage in zip(prompts, usages, strict=True):
+        assert usage.cached_tokens >= len(asked) + 24
