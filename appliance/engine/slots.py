@@ -145,13 +145,16 @@ class SlotTable:
         self._settle()
 
     def _bring(self, source: int, target: int) -> None:
-        """Move the sequence in `source` to `target`, and a sequence in `target` to `source`."""
+        """Move the sequence in `source` to `target`, and a sequence in `target` to `source`.
+
+        All reserved rows move: the last rows may be computed although the sequence does not count them yet.
+        """
         mover, other = self._held[source], self._held[target]
-        mover_rows = mover.rows if mover else 0
+        mover_rows = mover.reserved_rows if mover else 0
         if other is None:
             self._operations.append(Copy(source, target, mover_rows))
         else:
-            self._operations.append(Swap(source, mover_rows, target, other.rows))
+            self._operations.append(Swap(source, mover_rows, target, other.reserved_rows))
             self._touched[source] = max(self._touched[source], other.reserved_rows)
             other.slot = source
         self._held[source], self._held[target] = other, mover
