@@ -16,7 +16,7 @@ LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, inter
 class Bench:
     """A core on the toy runner with a clock that ticks once a step, and every invariant checked after each."""
 
-    def __init__(self, limits=LIMITS, faults=(), kind=ToyRunner):
+    def __init__(self, limits=LIMITS, faults=(), kind=ToyRunner, speculation=False):
         self.limits = limits
         self.allowed = limits.max_running
         self.now = 0.0
@@ -29,6 +29,7 @@ class Bench:
             clock=lambda: self.now,
             on_finish=self.finished.append,
             allowance=lambda: self.allowed,
+            speculation=speculation,
         )
         self.sinks = {}
         self.sequences = {}

@@ -1,10 +1,11 @@
-"""The engine on a packed graph: rows of completions are shared, and no answer changes."""
+"""The engine on a packed graph: rows of completions are shared, drafts are verified, and no answer changes."""
 
 from __future__ import annotations
 
 import dataclasses
 import queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,3 +75,40 @@ def test_the_next_turn_reuses_the_answer_and_is_the_same_without_a_cache(artefac
         engine.close()
     for asked, usage in zip(prompts, usages, strict=True):
         assert usage.cached_tokens >= len(asked) + 24
+
+
+SAMPLINGS = {
+    "greedy": {"temperature": 0.0},
+    "temperature": {"temperature": 0.8, "seed": 3},
+    "truncated": {"temperature": 1.0, "top_p": 0.9, "top_k": 40, "min_p": 0.01, "seed": 4},
+    "penalties": {
+        "temperature": 0.6,
+        "presence_penalty": -0.5,
+        "frequency_penalty": 0.1,
+        "repetition_penalty": 0.9,
+        "seed": 5,
+    },
+    "log-probabilities": {"temperature": 0.0, "logprobs": 3},
+}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+def test_answers_are_the_same_with_and_without_drafts(artefact: Path, config: EngineConfig, sampling: dict[str, Any]):
+    # A bias towards few tokens makes the answers of random weights repeat themselves.
+    few = dict.fromkeys((7, 8, 9), 12.0)
+    params = SamplingParams(max_tokens=60, ignore_eos=True, **{**sampling, "logit_bias": few})
+    prompts = [[7, 8, 9, 8, 7] * (5 + number) for number in range(3)]
+    plain = Engine.load(artefact, dataclasses.replace(config, speculation=False))
+    engine = Engine.load(artefact, config)
+    try:
+        expected = [ask(plain, [asked], params)[0][0] for asked in prompts]
+        alone = [ask(engine, [asked], params)[0][0] for asked in prompts]
+        together, usages = ask(engine, prompts, params)
+        assert plain.stats().draft_tokens_total == 0
+        assert engine.stats().accepted_draft_tokens_total > 0
+    finally:
+        plain.close()
+        engine.close()
+    assert alone == expected
+    assert together == expected
+    assert all(usage.completion_tokens == 60 for usage in usages)
