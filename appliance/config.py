@@ -53,6 +53,12 @@ class ServeConfig:
         least=16,
     )
     threads: int | None = _option(None, "compute threads of the engine; default: one per physical core", least=1)
+    speculation: bool = _option(
+        True,
+        "true: verify guesses of the next tokens, which changes no answer and speeds up text that repeats the prompt; "
+        "only on a CPU with the appliance's own operators",
+        least=0,
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
 

@@ -36,7 +36,7 @@ from appliance.onnx_runtime import ort
 from appliance.ops.library import library
 from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
-from appliance.packed.served import packed_graph
+from appliance.packed.served import served_graph
 from appliance.supervisor.choose import choose_set
 from bench.markdown import table
 
@@ -163,7 +163,7 @@ def main(words: Sequence[str]) -> None:
     given = parser.parse_args(words)
     layout = Layout.from_environment(os.environ, given.root)
     artefact = choose_set(layout, given.model, "cpu", None)[0]
-    folder = packed_graph(layout, artefact.folder, artefact.manifest, lambda line: print(line, file=sys.stderr))
+    folder = served_graph(layout, artefact.folder, artefact.manifest, lambda line: print(line, file=sys.stderr)).packed
     if folder is None:
         check_graph(artefact.folder, artefact.manifest)
         graph, operators = artefact.folder / GRAPH, None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from appliance.engine.constraint import Constraint
@@ -32,6 +33,21 @@ _IDLE_S = 0.02
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row of logits from which a sequence's next token is chosen.
+
+    Attributes:
+        sequence: the sequence.
+        index: index of the row in the step's logits.
+        draft: the draft of the tokens from this row; the next rows belong to them.
+    """
+
+    sequence: Sequence
+    index: int
+    draft: tuple[int, ...]
+
+
 class EngineCore:
     """Combines scheduler, runner and streams.
 
@@ -49,6 +65,7 @@ class EngineCore:
         clock: Callable[[], float],
         on_finish: Callable[[str], None],
         allowance: Callable[[], int] | None = None,
+        speculation: bool = False,
     ) -> None:
         """Combine the parts.
 
@@ -59,10 +76,12 @@ class EngineCore:
             clock: returns monotonic seconds.
             on_finish: called with a request's id immediately before its sink gets the last event.
             allowance: called before each step, returns how many sequences may run; None allows all slots.
+            speculation: whether to verify drafts if the runner is exact.
         """
         self.scheduler = scheduler
         self.counters = Counters(clock())
         self._runner = runner
+        self._verifier = runner.exact if speculation else None
         self._tokens = tokens
         self._clock = clock
         self._on_finish = on_finish
@@ -87,6 +106,8 @@ class EngineCore:
         """Queue a request."""
         self._streams[stream.sequence] = stream
         if stream.sampler.matcher is None:
+            if self._verifier is not None:
+                stream.sequence.use_drafts()
             self.scheduler.add(stream.sequence)
         else:
             self._preparation.add(stream.sequence, stream.sampler.matcher)
@@ -130,40 +151,66 @@ class EngineCore:
             self._report_finish(stream, FinishReason.ERROR, error)
 
     def _advance(self, step: Step) -> None:
-        if isinstance(step, Prefill):
-            tokens = step.sequence.tokens[step.start : step.start + step.length]
-            logits = self._runner.prefill(step.slot, step.start, tokens)
-        else:
-            tokens = [sequence.tokens[sequence.rows] for sequence in step.sequences]
-            logits = self._runner.decode(tokens, [sequence.rows for sequence in step.sequences])
+        logits = self._compute(step)
+        self.counters.steps += 1
         self.scheduler.advance(step)
-        rows = [row for row, sequence in enumerate(step.sequences) if sequence.awaits_token]
-        fresh = [row for row in rows if step.sequences[row] not in self._chosen]
-        streams = [self._streams[step.sequences[row]] for row in fresh]
-        self.counters.count_step(self._clock(), len(streams))
-        if streams:
-            self._choose(streams, logits, fresh)
-        for sequence in [step.sequences[row] for row in rows]:
+        awaiting = [sequence for sequence in step.sequences if sequence.awaits_token]
+        rows = [row for row in _first_rows(step) if row.sequence.awaits_token and row.sequence not in self._chosen]
+        while rows:
+            self.counters.count_tokens(self._clock(), len(rows))
+            rows = self._choose(rows, logits)
+        for sequence in awaiting:
             if sequence in self._chosen and not self._accept_if_certain(sequence):
                 self.scheduler.hold(step, sequence)
         self._faults = 0
 
-    def _choose(self, streams: list[Stream], logits: Logits, rows: list[int]) -> None:
-        """Choose a token for each row. Sequences without a grammar accept it immediately."""
-        choices = choose(logits, rows, [stream.sampler for stream in streams], self._tokens)
+    def _compute(self, step: Step) -> Logits:
+        if isinstance(step, Prefill):
+            tokens = step.sequence.tokens[step.start : step.start + step.length]
+            return self._runner.prefill(step.slot, step.start, tokens)
+        last = [sequence.tokens[sequence.rows] for sequence in step.sequences]
+        lengths = [sequence.rows for sequence in step.sequences]
+        if self._verifier is None or not any(step.drafts):
+            return self._runner.decode(last, lengths)
+        logits = self._verifier.verify(
+            [(token, *draft) for token, draft in zip(last, step.drafts, strict=True)], lengths
+        )
+        for sequence, draft in zip(step.sequences, step.drafts, strict=True):
+            sequence.draft_tokens += len(draft)
+            self.counters.draft_tokens += len(draft)
+        return logits
+
+    def _choose(self, rows: list[_Row], logits: Logits) -> list[_Row]:
+        """Choose a token for each row. Sequences without a grammar accept it immediately.
+
+        Returns:
+            The next row of each sequence whose draft has the chosen token. Its tokens are chosen one after the other,
+            because each changes the state of the sampler.
+        """
+        streams = [self._streams[row.sequence] for row in rows]
+        choices = choose(logits, [row.index for row in rows], [stream.sampler for stream in streams], self._tokens)
         asked: list[Constraint] = []
-        for stream, choice in zip(streams, choices, strict=True):
+        verified: list[_Row] = []
+        for row, stream, choice in zip(rows, streams, choices, strict=True):
             if choice.token is None:
                 error = EngineError("the graph computed invalid logits", hint="verify or export the model again")
                 self._finish(stream, FinishReason.ERROR, error)
                 continue
             self._chosen[stream.sequence] = choice
+            is_right = row.draft[:1] == (choice.token,)
+            if is_right:
+                row.sequence.accepted_draft_tokens += 1
+                self.counters.accepted_draft_tokens += 1
             if stream.sampler.matcher is None:
                 self._accept_if_certain(stream.sequence)
+                if is_right and stream.sequence in self._streams:
+                    self.scheduler.accept_draft(stream.sequence)
+                    verified.append(_Row(row.sequence, row.index + 1, row.draft[1:]))
             else:
                 stream.sampler.matcher.accept(choice.token)
                 asked.append(stream.sampler.matcher)
         _wait_for_all(asked, _GRAMMAR_S)
+        return verified
 
     def _accept_if_certain(self, sequence: Sequence) -> bool:
         """Pass the chosen token to the stream, unless its grammar has not answered yet."""
@@ -209,7 +256,8 @@ class EngineCore:
     def _fail(self, step: Step, fault: EngineError) -> None:
         _log.error("a step of %d sequences failed: %s", len(step.sequences), fault)
         for sequence in step.sequences:
-            self._finish(self._streams[sequence], FinishReason.ERROR, fault)
+            if sequence in self._streams:
+                self._finish(self._streams[sequence], FinishReason.ERROR, fault)
         self._faults += 1
         if self._faults >= MAX_FAULTS_IN_A_ROW or isinstance(fault, DeviceLostError):
             raise fault
@@ -219,6 +267,7 @@ class EngineCore:
         sequence = stream.sequence
         del self._streams[sequence]
         self._chosen.pop(sequence, None)
+        sequence.drop_drafts()
         if sequence in self._preparation:
             sequence.status = Status.FINISHED
         else:
@@ -240,6 +289,15 @@ class EngineCore:
             self._runner.swap(operation.first, operation.first_rows, operation.second, operation.second_rows)
         else:
             self._runner.release(operation.slot, operation.keep_rows)
+
+
+def _first_rows(step: Step) -> Iterator[_Row]:
+    """The first row of logits of each sequence of a step."""
+    drafts = ((),) if isinstance(step, Prefill) else step.drafts
+    index = 0
+    for sequence, draft in zip(step.sequences, drafts, strict=True):
+        yield _Row(sequence, index, draft)
+        index += 1 + len(draft)
 
 
 def _wait_for_all(asked: Iterable[Constraint], seconds: float) -> None:

@@ -75,11 +75,12 @@ class Engine:
         self._inbox = Inbox(config.slots + config.max_queue)
         self._core = EngineCore(
             runner,
-            Scheduler(scheduler_limits(manifest.shape, config)),
+            Scheduler(scheduler_limits(manifest.shape, config), share_completions=runner.exact is not None),
             tokens=manifest.shape.tokens,
             clock=time.monotonic,
             on_finish=self._inbox.forget,
             allowance=allowance,
+            speculation=config.speculation,
         )
         self._orders = itertools.count()
         self._thread = threading.Thread(target=_run, args=(self._core, self._inbox), name="engine", daemon=True)
@@ -163,6 +164,8 @@ class Engine:
             completion_tokens_total=counters.completion_tokens,
             cached_tokens_total=counters.cached_tokens,
             steps_total=counters.steps,
+            draft_tokens_total=counters.draft_tokens,
+            accepted_draft_tokens_total=counters.accepted_draft_tokens,
             preemptions_total=scheduler.preemptions,
             requests_total={reason: counters.finished[reason] for reason in FinishReason},
             tokens_per_second=counters.tokens_per_second(time.monotonic()),

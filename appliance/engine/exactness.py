@@ -10,11 +10,15 @@ So each row is always computed by the same kernel:
    sequence: its completion is decoded again, not computed as a prompt.
 3. Only prompt rows are shared with later prompts, up to the end of a tile.
 
+The appliance's own operators for the CPU compute a row in the same way everywhere, whether it belongs to a prompt or to
+a completion. A runner is `exact` if its graph has the attention of these operators, which is exact by construction, and
+a trial finds no difference in the other operators. Then rows of completions are shared too.
+
 On a GPU, a short chunk of a prompt has its own kernel too. The runner measures the least number of rows that are
 computed like a long chunk, and pads every chunk to this number.
 
-Rule 3 has a price: the next turn of a conversation computes the last answer again. In return, no answer depends on
-the content of the cache.
+Without an exact runner, rule 3 has a price: the next turn of a conversation computes the last answer again. In return,
+no answer depends on the content of the cache.
 """
 
 from __future__ import annotations

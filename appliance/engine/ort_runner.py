@@ -2,7 +2,7 @@
 
 Past and present of the cache are bound to the same memory, so a step writes its rows in place and copies nothing. A
 binding holds the addresses of its tensors, so each binding is created once: for decoding one per batch size, for
-prefill one per slot.
+prefill one per slot, for verifying one per number of slots and tokens.
 
 The cache may have padding slots in front of the engine's slots. They pad a batch to whole tiles of rows (see
 exactness.py). A padding slot stays empty: each step overwrites its single row.
@@ -23,6 +23,7 @@ from appliance.engine.kv_cache import KVCache
 from appliance.engine.logits import Logits
 from appliance.engine.memory import Memory
 from appliance.engine.ort_session import step_error
+from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_VERIFIED_ROWS, ExactRunner
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
@@ -68,18 +69,19 @@ class OrtRunner:
         self._capacity = capacity
         metadata = session.get_modelmeta().custom_metadata_map
         self._block = cache_block_rows(metadata)
-        # Rows of a slot: its tokens, and the padding of the last chunk or block.
-        padded = -(-capacity // self._block) * self._block
+        self._is_exact = has_exact_rows(metadata)
+        # Rows of a slot: its tokens, and the padding of the last chunk, step or block.
+        padded = -(-(capacity + MAX_DRAFT_TOKENS * self._is_exact) // self._block) * self._block
         self._slot_rows = graph_cache(slots, capacity).rows if on_device else padded
         self._on_device = on_device
-        is_exact = has_exact_rows(metadata)
-        rows = slots if is_exact else LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
+        rows = max(slots, MAX_VERIFIED_ROWS) if self._is_exact else LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
         self._inputs = _Inputs(memory, rows, self._slot_rows)
         self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
+        self._verifiers: dict[tuple[int, int], _Binding] = {}
         self._padding, self._least_chunk = 0, 1
-        self._tile = 1 if is_exact else self._measure(slots)
+        self._tile = 1 if self._is_exact else self._measure(slots)
         self._padding = self._tile - 1
         self._cache = KVCache(shape, self._padding + slots, self._slot_rows, memory, self._block)
 
@@ -96,6 +98,11 @@ class OrtRunner:
         self._cache.free()
         return self._tile
 
+    @property
+    def exact(self) -> ExactRunner | None:
+        """See `Runner`."""
+        return self if self._is_exact else None
+
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""
         return self._prefill(slot, start, tokens, self._least_chunk)
@@ -107,13 +114,31 @@ class OrtRunner:
         rows = padding + count
         first = self._padding - padding
         self._check_step(tokens, max(lengths) + 1)
-        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows))
+        binding = self._decoders.get(count) or self._decoders.setdefault(count, self._bind(first, rows, rows))
         ids = np.zeros((rows, 1), np.int64)
         ids[padding:, 0] = tokens
         totals = np.ones(rows, np.int32)
         totals[padding:] += np.array(lengths, np.int32)
         self._run(binding, ids, totals, np.arange(rows), self._slot_rows if self._on_device else None)
         return self._outputs.logits(rows, padding)
+
+    def verify(self, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> Logits:
+        """See `ExactRunner`. Padding rows follow the tokens of a slot; the slot's later rows replace them."""
+        counts = [len(each) for each in tokens]
+        count, longest = len(counts), max(counts)
+        if longest > 1 + MAX_DRAFT_TOKENS or count * longest > MAX_VERIFIED_ROWS:
+            raise EngineError(f"a step has {longest} tokens for each of {count} sequences, which is too many")
+        ends = [length + taken for length, taken in zip(lengths, counts, strict=True)]
+        self._check_step([token for each in tokens for token in each], max(ends))
+        ids = np.zeros((count, longest), np.int64)
+        for slot, each in enumerate(tokens):
+            ids[slot, : len(each)] = each
+        wanted = np.array([slot * longest + row for slot, taken in enumerate(counts) for row in range(taken)])
+        binding = self._verifiers.get((count, wanted.size))
+        if binding is None:
+            binding = self._verifiers[count, wanted.size] = self._bind(0, count, wanted.size)
+        self._run(binding, ids, np.array(lengths, np.int32) + np.int32(longest), wanted)
+        return self._outputs.logits(wanted.size, 0)
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """See `Runner`."""
@@ -127,11 +152,12 @@ class OrtRunner:
         """See `Runner`."""
         self._cache.release(self._padding + slot, keep_rows)
 
-    def _bind(self, first: int, rows: int) -> _Binding:
-        element_type, dimensions = _CACHE_TYPES[self._shape.cache_dtype], (rows, *self._cache.dimensions)
+    def _bind(self, first: int, slots: int, wanted: int) -> _Binding:
+        """Bind the cache of `slots` slots from `first`, and the outputs for `wanted` rows."""
+        element_type, dimensions = _CACHE_TYPES[self._shape.cache_dtype], (slots, *self._cache.dimensions)
         places = zip(self._cache.names, self._cache.addresses(first), strict=True)
         cache = [Tensor(name, element_type, dimensions, address) for name, address in places]
-        return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(rows)), cache)
+        return _Binding(self._session, self._memory.device_type, list(self._outputs.tensors(wanted)), cache)
 
     def _try_batch(self, rows: int) -> NDArray[np.float32]:
         """Decode `rows` different tokens, each after one row of zeros. The cache must not have been used yet."""
@@ -139,7 +165,9 @@ class OrtRunner:
         return self.decode(tokens, [1] * rows).rows(range(rows))
 
     def _prefill(self, slot: int, start: int, tokens: Sequence[int], least: int) -> Logits:
-        binding = self._prefillers.get(slot) or self._prefillers.setdefault(slot, self._bind(self._padding + slot, 1))
+        binding = self._prefillers.get(slot)
+        if binding is None:
+            binding = self._prefillers[slot] = self._bind(self._padding + slot, 1, 1)
         count = len(tokens)
         self._check_step(tokens, start + count)
         ids = np.zeros((1, max(count, least)), np.int64)

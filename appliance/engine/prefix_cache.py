@@ -19,19 +19,20 @@ class SharedPrefix:
     rows: int
 
 
-def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence]) -> SharedPrefix | None:
+def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence], *, with_completions: bool) -> SharedPrefix | None:
     """Return the longest prefix that this sequence shares with a sequence in a slot, if it is long enough to use.
 
     Only sequences with the same salt are compared. So neither a hit nor its timing shows a principal what another
     principal asked, and no adapter gets keys and values of other weights. With a few dozen slots, comparing the tokens
     takes microseconds and is exact. The last tokens of a prompt are always computed again, because the last token's
-    logits are needed. Rows of a completion are not shared: see exactness.py.
+    logits are needed. Rows of a completion are shared only `with_completions`: see exactness.py.
     """
     best: SharedPrefix | None = None
     for donor in held:
         if donor.request.prefix_salt != sequence.request.prefix_salt:
             continue
-        usable = min(donor.rows, donor.prompt_tokens, sequence.prompt_tokens - LEAST_CHUNK)
+        shareable = donor.rows if with_completions else min(donor.rows, donor.prompt_tokens)
+        usable = min(shareable, sequence.prompt_tokens - LEAST_CHUNK)
         if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):
             rows = align_down(common_prefix(donor.tokens, sequence.tokens, usable))
             if rows >= MIN_SHARED_ROWS and (best is None or rows > best.rows):

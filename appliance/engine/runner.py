@@ -7,6 +7,10 @@ from typing import Protocol
 
 from appliance.engine.logits import Logits
 
+# Limits of `ExactRunner.verify`: tokens that may follow the next token of a slot, and rows of all slots together.
+MAX_DRAFT_TOKENS = 5
+MAX_VERIFIED_ROWS = 32
+
 
 class Runner(Protocol):
     """Computes logits and keeps the keys and values of every slot, in main memory or on a device.
@@ -14,6 +18,10 @@ class Runner(Protocol):
     Every method may raise EngineError; then the content of the rows to write is undefined. Logits are valid until the
     next call.
     """
+
+    @property
+    def exact(self) -> ExactRunner | None:
+        """The same runner if its rows are exact, else None. See exactness.py."""
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """Compute the rows of one slot from `start` for `tokens`; return the last token's logits: one row."""
@@ -34,3 +42,18 @@ class Runner(Protocol):
 
     def release(self, slot: int, keep_rows: int) -> None:
         """Free the memory of a slot's rows from `keep_rows`."""
+
+
+class ExactRunner(Runner, Protocol):
+    """A runner whose rows have the same bits in any chunk and any batch, as rows of a prompt and of a completion."""
+
+    def verify(self, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> Logits:
+        """Compute several rows of each of the first slots; return a row of logits for each token, slot after slot.
+
+        Rows behind those of `tokens` may be overwritten in every slot.
+
+        Args:
+            tokens: element i has the next tokens of slot i: at least 1 and at most 1 + MAX_DRAFT_TOKENS. The number of
+                slots times the greatest number of tokens is at most MAX_VERIFIED_ROWS.
+            lengths: element i is the number of rows in slot i before this step.
+        """

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.capacity import cache_slots
+from appliance.engine.drafts import verified_length
 from appliance.engine.exactness import chunk_rows
 from appliance.engine.fair_queue import FairQueue
 from appliance.engine.sequence import Sequence, Status
@@ -42,9 +43,15 @@ class Prefill:
 
 @dataclass(frozen=True)
 class Decode:
-    """Compute one more row of each sequence; the i-th sequence is in slot i."""
+    """Compute one more row of each sequence, and the rows of its draft; the i-th sequence is in slot i.
+
+    Attributes:
+        sequences: all sequences of the step.
+        drafts: a draft for each sequence, possibly empty.
+    """
 
     sequences: tuple[Sequence, ...]
+    drafts: tuple[tuple[int, ...], ...]
 
 
 Step = Prefill | Decode
@@ -82,9 +89,15 @@ class Scheduler:
         preemptions: number of preemptions.
     """
 
-    def __init__(self, limits: SchedulerLimits) -> None:
+    def __init__(self, limits: SchedulerLimits, *, share_completions: bool = False) -> None:
+        """Start without sequences. `share_completions`: see `find_shared_prefix`."""
         self.limits = limits
-        self.slots = SlotTable(limits.slots, limits.budget_rows, share_prefixes=limits.keep_prefixes)
+        self.slots = SlotTable(
+            limits.slots,
+            limits.budget_rows,
+            share_prefixes=limits.keep_prefixes,
+            share_completions=share_completions,
+        )
         self.preemptions = 0
         self._queue = FairQueue()
         self._running: list[Sequence] = []
@@ -144,6 +157,10 @@ class Scheduler:
             for sequence in step.sequences:
                 sequence.rows += 1
             self._chunk_left = self.limits.interleaved_chunk
+
+    def accept_draft(self, sequence: Sequence) -> None:
+        """Record that the next token of a draft is the chosen token, so that its row is part of the sequence."""
+        sequence.rows += 1
 
     def hold(self, step: Step, sequence: Sequence) -> None:
         """Record that a sequence of a finished step has no next token yet: its grammar has not answered.
@@ -212,7 +229,18 @@ class Scheduler:
             if sequence.slot is not None and sequence.slot >= self.slots.decoding:
                 self.slots.start_decoding(sequence)
         held = self.slots.held[: self.slots.decoding]
-        return Decode(tuple(sequence for sequence in held if sequence is not None))
+        sequences = tuple(sequence for sequence in held if sequence is not None)
+        return Decode(sequences, self._drafts(sequences))
+
+    def _drafts(self, sequences: tuple[Sequence, ...]) -> tuple[tuple[int, ...], ...]:
+        """The drafts to verify. They never preempt a sequence."""
+        drafts = [sequence.draft() for sequence in sequences]
+        length = verified_length(drafts)
+        tokens = [draft.cut(length).tokens for draft in drafts]
+        return tuple(
+            each if each and self.slots.reserve(sequence, sequence.rows + 1 + len(each)) else ()
+            for sequence, each in zip(sequences, tokens, strict=True)
+        )
 
     def _make_room(self, sequence: Sequence, rows: int) -> bool:
         """Reserve rows for `sequence`. Return False if a sequence was preempted instead."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from appliance.engine.drafts import Draft, Drafter
 from appliance.engine.request import Request
 from appliance.inference.events import Usage
 
@@ -32,6 +33,8 @@ class Sequence:
         reserved_rows: rows of the slot that are reserved for it.
         last_used: the slot table's clock when its rows were last used; smaller is longer ago.
         cached_tokens: prompt tokens that the prefix cache saved at the first admission.
+        draft_tokens: tokens of its drafts that steps verified.
+        accepted_draft_tokens: those that were right.
     """
 
     def __init__(self, request: Request, *, order: int, max_tokens: int, now: float) -> None:
@@ -45,6 +48,9 @@ class Sequence:
         self.reserved_rows = 0
         self.last_used = 0
         self.cached_tokens: int | None = None
+        self.draft_tokens = 0
+        self.accepted_draft_tokens = 0
+        self._drafter: Drafter | None = None
         self._submitted_at = now
         self._admitted_at: float | None = None
         self._first_token_at: float | None = None
@@ -79,6 +85,25 @@ class Sequence:
         """Maximum rows that it can need: the last token of a completion is never computed."""
         return self.prompt_tokens + self.max_tokens - 1
 
+    def use_drafts(self) -> None:
+        """Propose drafts from now on."""
+        self._drafter = Drafter(self.tokens, self.prompt_tokens + self.max_tokens)
+
+    def draft(self) -> Draft:
+        """Propose tokens that may follow the last token; an empty draft without `use_drafts`.
+
+        At least one more token than the draft may be generated. While a preempted completion is computed again, its
+        next tokens are certain, and the draft is empty.
+        """
+        room = self.max_tokens - self.completion_tokens - 1
+        if self._drafter is None or room < 1 or self.rows + 1 < len(self.tokens):
+            return Draft()
+        return self._drafter.draft().cut(room)
+
+    def drop_drafts(self) -> None:
+        """Free the memory for drafts."""
+        self._drafter = None
+
     def admit(self, now: float) -> None:
         """Record the admission (possibly a second one, after a preemption)."""
         self.status = Status.PREFILL
@@ -100,4 +125,6 @@ class Sequence:
             queue_s=admitted - self._submitted_at,
             prefill_s=first - admitted,
             decode_s=now - first,
+            accepted_draft_tokens=self.accepted_draft_tokens,
+            rejected_draft_tokens=self.draft_tokens - self.accepted_draft_tokens,
         )

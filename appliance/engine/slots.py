@@ -53,13 +53,14 @@ class SlotTable:
         decoding: number of decoding sequences; they are in the first slots.
     """
 
-    def __init__(self, count: int, budget_rows: int, *, share_prefixes: bool) -> None:
+    def __init__(self, count: int, budget_rows: int, *, share_prefixes: bool, share_completions: bool = False) -> None:
         self.decoding = 0
         self._operations: list[CacheOperation] = []
         self._held: list[Sequence | None] = [None] * count
         self._touched = [0] * count
         self._budget_rows = budget_rows
         self._share_prefixes = share_prefixes
+        self._share_completions = share_completions
         self._ticks = 0
 
     @property
@@ -84,7 +85,7 @@ class SlotTable:
         are copied.
         """
         candidates = [held for held in self._held if held is not None] if self._share_prefixes else []
-        shared = find_shared_prefix(sequence, candidates)
+        shared = find_shared_prefix(sequence, candidates, with_completions=self._share_completions)
         rows = shared.rows if shared else 0
         donor = shared.donor if shared else None
         if donor is not None and donor.status is Status.FINISHED and 2 * rows >= donor.rows:
@@ -125,13 +126,15 @@ class SlotTable:
         self._settle()
 
     def stop(self, sequence: Sequence, *, keep: bool) -> None:
-        """End a sequence. If `keep`, its prompt's rows stay as a cached prefix."""
+        """End a sequence. If `keep`, its rows stay as a cached prefix; those of the completion only if shareable."""
         slot = sequence.slot
         if slot is None:
             return
         if keep:
             sequence.last_used = self._tick()
-            sequence.rows = sequence.reserved_rows = min(sequence.rows, sequence.prompt_tokens)
+            if not self._share_completions:
+                sequence.rows = min(sequence.rows, sequence.prompt_tokens)
+            sequence.reserved_rows = sequence.rows
         else:
             self._drop(slot)
             sequence.rows = sequence.reserved_rows = 0
@@ -142,13 +145,16 @@ class SlotTable:
         self._settle()
 
     def _bring(self, source: int, target: int) -> None:
-        """Move the sequence in `source` to `target`, and a sequence in `target` to `source`."""
+        """Move the sequence in `source` to `target`, and a sequence in `target` to `source`.
+
+        All reserved rows move: the last rows may be computed although the sequence does not count them yet.
+        """
         mover, other = self._held[source], self._held[target]
-        mover_rows = mover.rows if mover else 0
+        mover_rows = mover.reserved_rows if mover else 0
         if other is None:
             self._operations.append(Copy(source, target, mover_rows))
         else:
-            self._operations.append(Swap(source, mover_rows, target, other.rows))
+            self._operations.append(Swap(source, mover_rows, target, other.reserved_rows))
             self._touched[source] = max(self._touched[source], other.reserved_rows)
             other.slot = source
         self._held[source], self._held[target] = other, mover

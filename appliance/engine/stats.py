@@ -27,6 +27,8 @@ class EngineStats:
         completion_tokens_total: generated tokens.
         cached_tokens_total: prompt tokens of finished requests that the prefix cache saved.
         steps_total: runs of the graph.
+        draft_tokens_total: tokens of drafts that steps verified.
+        accepted_draft_tokens_total: those that were right, each generated without a step of its own.
         preemptions_total: preemptions because the cache was full.
         requests_total: finished requests by reason.
         tokens_per_second: generated tokens per second over the last 10 s.
@@ -45,6 +47,8 @@ class EngineStats:
     completion_tokens_total: int
     cached_tokens_total: int
     steps_total: int
+    draft_tokens_total: int
+    accepted_draft_tokens_total: int
     preemptions_total: int
     requests_total: Mapping[FinishReason, int]
     tokens_per_second: float
@@ -60,13 +64,14 @@ class Counters:
         self.completion_tokens = 0
         self.cached_tokens = 0
         self.steps = 0
+        self.draft_tokens = 0
+        self.accepted_draft_tokens = 0
         self.finished: Counter[FinishReason] = Counter()
         self._started = now
         self._recent: deque[tuple[float, int]] = deque()
 
-    def count_step(self, now: float, new_tokens: int) -> None:
-        """Count one run of the graph that generated `new_tokens` completion tokens."""
-        self.steps += 1
+    def count_tokens(self, now: float, new_tokens: int) -> None:
+        """Count completion tokens that a step generated."""
         self.completion_tokens += new_tokens
         self._recent.append((now, new_tokens))
         while self._recent[0][0] < now - RATE_WINDOW_S:

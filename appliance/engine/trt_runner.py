@@ -81,6 +81,10 @@ class TrtRunner:
                 hint=f"set max_context_tokens to at most {max(room, 0)}, or build a plan for more",
             )
 
+    @property
+    def exact(self) -> None:
+        """See `Runner`. A plan has one kernel for prompts and another for completions."""
+
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. A chunk that is longer than the plan's largest launch is split."""
         self._check(tokens, start + len(tokens))

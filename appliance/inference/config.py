@@ -25,6 +25,7 @@ class EngineConfig:
         max_queue: maximum number of requests that wait for a slot; with 0, no request waits.
         threads: threads of the graph's operators; None uses all physical cores.
         prefix_cache: whether to keep the keys and values of finished sequences for later prompts with the same prefix.
+        speculation: whether to verify drafts of the next tokens, on runners that are exact.
         plan: folder of the TensorRT plan for the artefact; None for other runtimes.
         packed: folder of the artefact's packed graph for the CPU; None runs the portable graph.
 
@@ -40,6 +41,7 @@ class EngineConfig:
     max_queue: int = 256
     threads: int | None = None
     prefix_cache: bool = True
+    speculation: bool = True
     plan: str | None = None
     packed: str | None = None
 

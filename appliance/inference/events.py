@@ -45,6 +45,8 @@ class Usage:
         queue_s: seconds from submission to admission.
         prefill_s: seconds from admission to the first token.
         decode_s: seconds from the first token to the end.
+        accepted_draft_tokens: completion tokens that were verified as part of a draft.
+        rejected_draft_tokens: tokens of drafts that were verified and wrong. They are not part of the completion.
     """
 
     prompt_tokens: int = 0
@@ -53,6 +55,8 @@ class Usage:
     queue_s: float = 0.0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    accepted_draft_tokens: int = 0
+    rejected_draft_tokens: int = 0
 
 
 @dataclass(frozen=True)

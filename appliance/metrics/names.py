@@ -68,6 +68,8 @@ METRICS = (
     Metric("completion_tokens_total", Kind.COUNTER, "Generated tokens"),
     Metric("cached_tokens_total", Kind.COUNTER, "Prompt tokens found in the prefix cache"),
     Metric("steps_total", Kind.COUNTER, "Steps of the engine (runs of the graph)"),
+    Metric("draft_tokens_total", Kind.COUNTER, "Tokens of drafts that the engine verified (speculation)"),
+    Metric("accepted_draft_tokens_total", Kind.COUNTER, "Tokens of drafts that were right"),
     Metric("preemptions_total", Kind.COUNTER, "Sequences preempted because the KV cache was full"),
     Metric("requests_total", Kind.COUNTER, "Finished requests", label="reason"),
 )

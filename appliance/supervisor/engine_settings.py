@@ -37,6 +37,7 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None, packed: Path | 
         prefill_chunk_tokens=chunk or usual.prefill_chunk_tokens,
         max_queue=serve.max_queue_requests,
         threads=serve.threads,
+        speculation=serve.speculation,
         plan=str(plan.folder) if plan else None,
         packed=str(packed) if packed else None,
     )

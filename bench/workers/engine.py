@@ -56,6 +56,7 @@ class EngineSubject:
             max_queue=max(_QUEUE, *work.queues, 0),
             threads=assignment.threads,
             packed=assignment.packed,
+            speculation=bool(work.task_tokens),
         )
         self._wanted = StructuredOutput.from_mapping({"json": work.schema}) if work.schema else None
         self._engine = Engine.load(folder, config)

@@ -200,6 +200,7 @@ def _prepare(layout: Layout, assignment: Assignment, manifest: Manifest, serve: 
         "max_context_tokens": work.context_tokens,
         "cache_bytes": max(_LEAST_CACHE_BYTES, work.slots * work.context_tokens * manifest.shape.cache_bytes_per_token),
         "threads": assignment.threads,
+        "speculation": str(bool(work.task_tokens)).lower(),
         **serve,
     }
     lines = [f"{key} = {value}" for key, value in settings.items()]

@@ -20,11 +20,14 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME
 from appliance.config import Config
 from appliance.engine.engine import Engine
+from appliance.engine.scheduler import SchedulerLimits
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from appliance.metrics import parse
 from appliance.supervisor.engine_settings import engine_settings
 from tests.configuration.rows import row
+from tests.engine.core_bench import Bench
+from tests.engine.toy import ExactToyRunner
 from tests.running_box import RunningBox
 from tests.tiny_artefact import TINY, make_tiny_artefact
 from tests.waiting import LIMIT_S, wait_until
@@ -179,6 +182,17 @@ def test_the_engine_computes_with_as_many_threads(tmp_path: Path):
 
     alone, many = (threads(f"[serve]\ncache_bytes = 200_000_000\nthreads = {count}") for count in (1, 5))
     assert many - alone == 4
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+@row("serve.speculation")
+def test_drafts_are_verified_unless_they_are_switched_off(value: str):
+    settings = engine_settings(Config.from_text(f"[serve]\nspeculation = {value}", "appliance.toml").serve, None)
+    limits = SchedulerLimits(1, 1000, 16, 16, keep_prefixes=False)
+    bench = Bench(limits, kind=ExactToyRunner, speculation=settings.speculation)
+    bench.add("x", [1, 4, 2, 7, 0] * 4, max_tokens=40, ignore_eos=True)
+    bench.run()
+    assert bool(bench.runner.verified) == (value == "true")
 
 
 @pytest.mark.triton

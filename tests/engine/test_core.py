@@ -8,99 +8,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.core import EngineCore
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.preparation import MAX_COMPILING_OF_A_PRINCIPAL
 from appliance.engine.request import Request
-from appliance.engine.scheduler import Scheduler, SchedulerLimits
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
 from appliance.errors import DeadlineError, EngineError
 from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.structured_output import StructuredOutput
-from tests.engine.toy import END, SHAPE, TOKENIZER, TOKENS, Here, Recorder, ToyRunner, greedy_reference
-
-LIMITS = SchedulerLimits(max_running=3, budget_rows=120, prefill_chunk=16, interleaved_chunk=6, keep_prefixes=True)
-
-
-class Bench:
-    """A core on the toy runner with a clock that ticks once a step, and every invariant checked after each."""
-
-    def __init__(self, limits=LIMITS, faults=()):
-        self.limits = limits
-        self.allowed = limits.max_running
-        self.now = 0.0
-        self.finished = []
-        self.runner = ToyRunner(limits.slots, faults=faults)
-        self.core = EngineCore(
-            self.runner,
-            Scheduler(limits),
-            tokens=TOKENS,
-            clock=lambda: self.now,
-            on_finish=self.finished.append,
-            allowance=lambda: self.allowed,
-        )
-        self.sinks = {}
-        self.sequences = {}
-
-    def add(self, name, prompt, **options):
-        self._add(name, prompt, None, **options)
-        return self.sinks[name]
-
-    def add_bound(self, name, prompt, wanted, kind=Here, **options):
-        """Add a request under a grammar; returns its constraint."""
-        constraint = kind(wanted)
-        self._add(name, prompt, constraint, structured_outputs=wanted, max_tokens=30, **options)
-        return constraint
-
-    def _add(self, name, prompt, constraint, **options):
-        asked = {name: options.pop(name) for name in ("principal", "adapter", "deadline") if name in options}
-        sampling = SamplingParams(**{"temperature": 0.0, "max_tokens": 8, **options})
-        request = Request(name, tuple(prompt), sampling, **asked)
-        self.sinks[name] = Recorder()
-        sequence = Sequence(request, order=len(self.sinks), max_tokens=sampling.max_tokens, now=self.now)
-        self.sequences[name] = sequence
-        wanted = sampling.structured_outputs
-        matcher = constraint or (None if wanted is None else Here(wanted))
-        self.core.add(Stream(sequence, self.sinks[name], TOKENIZER, (END,), matcher))
-
-    @property
-    def preparing(self):
-        return {sequence for sequence in self.sequences.values() if sequence in self.core._preparation}
-
-    def step(self, cancelled=()):
-        self.now += 1.0
-        self.core.sweep(set(cancelled))
-        self.check()
-        if not self.core.is_idle:
-            self.core.step()
-        self.check()
-
-    def run(self, most=5000):
-        while not self.core.is_idle:
-            assert most > 0, "a sequence starves"
-            most -= 1
-            self.step()
-
-    def check(self):
-        scheduler = self.core.scheduler
-        held = scheduler.slots.held
-        running = scheduler.running
-        assert len(running) <= self.limits.max_running
-        assert scheduler.slots.used_rows <= self.limits.budget_rows
-        assert scheduler.slots.used_rows >= sum(s.reserved_rows for s in held if s is not None)
-        for slot, sequence in enumerate(held):
-            assert sequence is None or (sequence.slot == slot and held.count(sequence) == 1)
-        for sequence in running:
-            assert sequence.status in {Status.PREFILL, Status.DECODE, Status.HELD}
-            assert sequence.slot is None or held[sequence.slot] is sequence
-        decoding = held[: scheduler.slots.decoding]
-        assert all(sequence.status is Status.DECODE for sequence in decoding)
-        live = set(scheduler.live) | self.preparing
-        assert live == {s for s in self.sequences.values() if s.status is not Status.FINISHED}
-        assert {s.request.request_id for s in live} == set(self.sinks) - set(self.finished)
-        assert len(self.finished) == len(set(self.finished))
+from tests.engine.core_bench import ALL_LIMITS, LIMITS, Bench, prompts
+from tests.engine.toy import (
+    END,
+    SHAPE,
+    TOKENIZER,
+    TOKENS,
+    ExactToyRunner,
+    Here,
+    Recorder,
+    greedy_reference,
+)
 
 
 @dataclass(frozen=True)
@@ -113,14 +40,6 @@ class Spec:
     deadline: int | None
 
 
-def prompts():
-    """Prompts that share beginnings often, so that the prefix cache has something to get wrong."""
-    trunk = st.sampled_from([tuple(range(1, 41)), tuple(range(60, 100)), ()])
-    cut = st.tuples(trunk, st.integers(0, 40)).map(lambda pair: pair[0][: pair[1]])
-    tail = st.lists(st.integers(0, TOKENS - 1), min_size=1, max_size=20).map(tuple)
-    return st.tuples(cut, tail).map(lambda pair: pair[0] + pair[1])
-
-
 SPECS = st.builds(
     Spec,
     arrives=st.integers(0, 40),
@@ -129,14 +48,6 @@ SPECS = st.builds(
     max_tokens=st.integers(1, 30),
     cancelled=st.none() | st.integers(0, 80),
     deadline=st.none() | st.integers(1, 80),
-)
-ALL_LIMITS = st.builds(
-    SchedulerLimits,
-    max_running=st.integers(1, 4),
-    budget_rows=st.sampled_from([96, 130, 1000]),
-    prefill_chunk=st.integers(1, 40),
-    interleaved_chunk=st.integers(1, 20),
-    keep_prefixes=st.booleans(),
 )
 
 
@@ -221,6 +132,22 @@ def test_rows_of_a_completion_are_not_shared_because_decoding_rounds_differently
     bench.run()
     assert second.finish.usage.cached_tokens == 24
     assert second.tokens == greedy_reference(follow_up, 8)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_rows_of_a_completion_are_shared_if_the_runner_is_exact(running):
+    bench = Bench(kind=ExactToyRunner)
+    prompt = list(range(1, 31))
+    first = bench.add("turn 1", prompt, max_tokens=20, ignore_eos=True)
+    while len(first.tokens) < 14:
+        bench.step()
+    if not running:
+        bench.run()
+    follow_up = [*prompt, *first.tokens[:12], 77, 78]
+    second = bench.add("turn 2", follow_up)
+    bench.run()
+    assert second.finish.usage.cached_tokens == 40
+    assert second.tokens == greedy_reference(follow_up, 8, exact=True)
 
 
 def test_no_principal_finds_another_s_prefix():
@@ -589,6 +516,30 @@ def test_while_a_grammar_has_not_answered_the_others_go_on_and_it_can_be_cancell
     bench.step(cancelled=["bound"])
     assert bench.sinks["bound"].finish.reason is FinishReason.CANCELLED
     assert bench.core.is_idle
+
+
+@pytest.mark.parametrize("computed", [1, 2, 5])
+def test_a_sequence_that_moves_while_its_grammar_has_not_answered_keeps_its_last_row(computed):
+    wanted = StructuredOutput.from_mapping({"regex": "[a-f]{20}x"})
+
+    def run(late):
+        bench = Bench(replace(LIMITS, budget_rows=1000))
+        bench.add("first", (9, 8, 7), max_tokens=60, ignore_eos=True)
+        constraint = bench.add_bound("bound", (1, 2, 3), wanted, Late if late else Here)
+        while len(bench.sinks["bound"].tokens) < computed:
+            constraint.is_ready = True
+            bench.step()
+        while late and constraint.is_ready:
+            bench.step()
+        # The bound sequence takes the slot of the first, and its grammar answers before the next step.
+        constraint.is_ready = True
+        bench.step(cancelled=["first"])
+        while not bench.core.is_idle:
+            constraint.is_ready = True
+            bench.step()
+        return bench.sinks["bound"].tokens
+
+    assert run(late=True) == run(late=False)
 
 
 def test_a_deadline_ends_a_request_whose_grammar_is_still_compiled():

@@ -268,6 +268,64 @@ def test_a_packed_graph_computes_a_row_alike_as_a_prompt_and_as_a_completion_wit
     assert all(np.array_equal(row, rows[0]) for row in rows)
 
 
+def test_only_a_packed_graph_with_our_attention_is_exact(graph, runner):
+    path, shape = graph
+    is_ours = path.parent.name == PACKED and shape.head_dim in HEAD_DIMS
+    assert (runner.exact is runner) == is_ours
+
+
+def test_verified_rows_have_the_very_bits_of_rows_decoded_one_by_one(runner):
+    if runner.exact is None:
+        return
+    prompts = [prompt(length, seed=length) for length in (70, 9, 128, 33)]
+    following = [prompt(6, seed=50 + slot) for slot in range(4)]
+    decoded = [[] for _ in prompts]
+    for slot, tokens in enumerate(prompts):
+        prefill(runner, slot, tokens)
+    for step in range(6):
+        lengths = [len(tokens) + step for tokens in prompts]
+        for rows, row in zip(decoded, decode(runner, [each[step] for each in following], lengths), strict=True):
+            rows.append(row)
+    for counts in ((1, 6, 2, 4), (6, 6), (1, 2), (3,), (6,), (1, 1, 1, 6), (5, 1, 1)):
+        tokens = [each[:count] for each, count in zip(following, counts, strict=False)]
+        lengths = [len(each) for each in prompts[: len(counts)]]
+        found = runner.verify(tokens, lengths).rows(range(sum(counts)))
+        expected = [row for rows, count in zip(decoded, counts, strict=False) for row in rows[:count]]
+        assert np.array_equal(found, np.stack(expected))
+
+
+def test_verified_rows_that_were_wrong_leave_no_trace(runner):
+    if runner.exact is None:
+        return
+    tokens = prompt(60)
+    expected = greedy_alone(runner, tokens, 8)
+    prefill(runner, 0, tokens)
+    found = expected[:1]
+    while len(found) < 8:
+        length = len(tokens) + len(found) - 1
+        logits = runner.verify([[found[-1], *prompt(5, seed=length)], [1]], [length, 0])
+        found.append(int(logits.rows([0]).argmax()))
+    assert found == expected
+
+
+def test_verified_rows_fit_a_full_slot_and_no_more_tokens_do(runner):
+    if runner.exact is None:
+        return
+    prefill(runner, 0, prompt(CAPACITY - 1))
+    prefill(runner, 1, prompt(20))
+    whole = decode(runner, [1], [CAPACITY - 1])
+    logits = runner.verify([[1], [1, 2, 3, 4, 5, 6]], [CAPACITY - 1, 20])
+    assert np.array_equal(logits.rows([0]), whole)
+    with refused(EngineError, 257, 256):
+        runner.verify([[1, 2]], [CAPACITY - 1])
+    with refused(EngineError, 320):
+        runner.verify([[1, 320]], [3])
+    with refused(EngineError, 7):
+        runner.verify([[1] * 7], [3])
+    with refused(EngineError, 6):
+        runner.verify([[1] * 6] * 6, [3] * 6)
+
+
 def test_an_error_of_onnx_runtime_is_an_engine_error(graph):
     path, shape = graph
     wrong = dataclasses.replace(shape, vocabulary=shape.vocabulary + 8)

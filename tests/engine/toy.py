@@ -10,6 +10,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from appliance.artefact import Generation, Manifest, ModelShape, TextGeneration
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
+from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_VERIFIED_ROWS
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError, RequestError
 from appliance.inference.config import EngineConfig
@@ -56,19 +57,36 @@ def completion_row(token, position):
     return (token * 1000 + position) * 4 + 2
 
 
-def greedy_reference(prompt, max_tokens):
+def repeating_logits_of(rows) -> np.ndarray:
+    """Those of `logits_of`, but a token that the last token alone determines is usually the likeliest."""
+    logits = logits_of(rows)
+    logits[(int(rows[-1]) // 4000 * 3 + 1) % 11] += 3.5
+    return logits
+
+
+def greedy_reference(prompt, max_tokens, *, exact=False):
     """The tokens that a single sequence on a fresh machine gets, up to and including the end token."""
-    rows = prompt_rows(prompt, 0)
+    rows = exact_rows(prompt, 0) if exact else prompt_rows(prompt, 0)
     completion = []
     while True:
-        completion.append(int(logits_of(rows)[:TOKENS].argmax()))
+        logits = repeating_logits_of(rows) if exact else logits_of(rows)
+        completion.append(int(logits[:TOKENS].argmax()))
         if completion[-1] == END or len(completion) == max_tokens:
             return completion
         rows.append(completion_row(completion[-1], len(rows)))
 
 
+def exact_rows(tokens, start):
+    """What an exact runner writes for a prompt: the rows of a completion."""
+    return [completion_row(token, start + i) for i, token in enumerate(tokens)]
+
+
 class ToyRunner:
     """See `Runner`. `faults` names the steps (counted from 0) that raise."""
+
+    exact = None
+    prompt_rows = staticmethod(prompt_rows)
+    logits_of = staticmethod(logits_of)
 
     def __init__(self, slots: int, capacity: int = SHAPE.context_tokens, faults=()) -> None:
         self.cache = np.full((slots, capacity), GARBAGE, np.int64)
@@ -79,14 +97,14 @@ class ToyRunner:
     def prefill(self, slot, start, tokens):
         self._count()
         self.chunks.append((slot, start, len(tokens)))
-        self.cache[slot, start : start + len(tokens)] = prompt_rows(tokens, start)
-        return HostLogits(logits_of(self.cache[slot, : start + len(tokens)])[None])
+        self.cache[slot, start : start + len(tokens)] = self.prompt_rows(tokens, start)
+        return HostLogits(self.logits_of(self.cache[slot, : start + len(tokens)])[None])
 
     def decode(self, tokens, lengths):
         self._count()
         for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
             self.cache[slot, length] = completion_row(token, length)
-        rows = [logits_of(self.cache[slot, : length + 1]) for slot, length in enumerate(lengths)]
+        rows = [self.logits_of(self.cache[slot, : length + 1]) for slot, length in enumerate(lengths)]
         return HostLogits(np.stack(rows))
 
     def copy(self, source, target, rows):
@@ -104,6 +122,34 @@ class ToyRunner:
         self.steps += 1
         if self.steps - 1 in self.faults:
             raise EngineError("the toy broke")
+
+
+class ExactToyRunner(ToyRunner):
+    """See `ExactRunner`. A step spoils the rows behind the tokens of each slot. `verified` has each step's tokens."""
+
+    prompt_rows = staticmethod(exact_rows)
+    logits_of = staticmethod(repeating_logits_of)
+
+    def __init__(self, slots: int, capacity: int = SHAPE.context_tokens, faults=()) -> None:
+        super().__init__(slots, capacity + MAX_DRAFT_TOKENS, faults)
+        self.verified = []
+
+    @property
+    def exact(self):
+        return self
+
+    def verify(self, tokens, lengths):
+        self._count()
+        longest = max(map(len, tokens))
+        assert 1 <= min(map(len, tokens)) <= longest <= 1 + MAX_DRAFT_TOKENS
+        assert len(tokens) * longest <= MAX_VERIFIED_ROWS
+        self.verified.append([tuple(each) for each in tokens])
+        rows = []
+        for slot, (each, length) in enumerate(zip(tokens, lengths, strict=True)):
+            self.cache[slot, length : length + longest] = GARBAGE
+            self.cache[slot, length : length + len(each)] = exact_rows(each, length)
+            rows += [self.logits_of(self.cache[slot, : length + i + 1]) for i in range(len(each))]
+        return HostLogits(np.stack(rows))
 
 
 def toy_tokenizer() -> Tokenizer:

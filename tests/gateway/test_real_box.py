@@ -236,11 +236,12 @@ def test_the_real_model_calls_tools_and_answers_in_formats(real_box: Layout, tmp
         turns = [*ASK_WEATHER, forced.choices[0].message, result]
         after = client.chat.completions.create(messages=turns, tools=[WEATHER], **greedy)
         assert "21" in after.choices[0].message.content
-        # Prompts are reused whole, up to the end of a tile of eight; an answer is computed again once, as a prompt.
-        assert after.usage.prompt_tokens_details.cached_tokens == forced.usage.prompt_tokens // 8 * 8
+        # Prompts are reused whole, up to the end of a tile of eight. On a CPU with our operators, so are the tokens of
+        # an answer, if its text has the same tokens in the next turn; else the answer is computed again, as a prompt.
+        assert after.usage.prompt_tokens_details.cached_tokens >= forced.usage.prompt_tokens // 8 * 8
         turns += [after.choices[0].message, {"role": "user", "content": "Thank you."}]
         last = client.chat.completions.create(messages=turns, tools=[WEATHER], **greedy)
-        assert last.usage.prompt_tokens_details.cached_tokens == after.usage.prompt_tokens // 8 * 8
+        assert last.usage.prompt_tokens_details.cached_tokens >= after.usage.prompt_tokens // 8 * 8
 
         stream = client.chat.completions.create(
             messages=ASK_WEATHER,

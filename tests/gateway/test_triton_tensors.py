@@ -22,6 +22,11 @@ def test_the_last_piece_tells_what_ended_it_and_how_long_it_took(stop_reason):
     assert delta.stop_reason == stop_reason
 
 
+def test_the_last_piece_tells_the_tokens_of_drafts():
+    usage = read(**COUNTS, accepted_draft_tokens=4, rejected_draft_tokens=1).usage
+    assert (usage.accepted_draft_tokens, usage.rejected_draft_tokens) == (4, 1)
+
+
 def test_another_backend_need_not_tell_more_than_the_counts():
     delta = read(**COUNTS)
     assert (delta.usage, delta.stop_reason) == (Usage(7, 2, 3), None)

@@ -1,83 +1,114 @@
-"""An engine with a packed graph verifies and watches exactly the files that it reads."""
+"""The engine on a packed graph: rows of completions are shared, drafts are verified, and no answer changes."""
 
 from __future__ import annotations
 
+import dataclasses
+import queue
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import CHAT_TEMPLATE, GRAPH_DATA, TOKENIZER
 from appliance.engine.engine import Engine
-from appliance.errors import IntegrityError, UnsupportedError
+from appliance.engine.request import Request
+from appliance.errors import UnsupportedError
 from appliance.inference.config import EngineConfig
+from appliance.inference.events import FinishEvent, TokenEvent, Usage
+from appliance.inference.sampling import SamplingParams
 from appliance.ops.library import library
 from appliance.packed.build import ensure_packed
 from appliance.packed.store import PackedStore
-from tests.refusals import refused
+from tests.waiting import LIMIT_S
+
+CONFIG = EngineConfig(slots=4, threads=1, prefill_chunk_tokens=64, interleaved_chunk_tokens=16, cache_bytes=64 << 20)
+GREEDY = SamplingParams(temperature=0.0, max_tokens=40, ignore_eos=True)
 
 
 @pytest.fixture
-def packed(tmp_path: Path, artefact: Path) -> Path:
+def config(artefact: Path, tmp_path: Path) -> EngineConfig:
+    """Settings with the packed graph of `artefact`."""
     try:
         digest = library().digest
     except UnsupportedError as error:
         pytest.skip(error.message)
-    store = PackedStore(tmp_path / "engines")
-    folder = ensure_packed(store, artefact, read_manifest(artefact), digest, lambda _line: None)
-    assert folder is not None
-    return folder
+    folder = ensure_packed(
+        PackedStore(tmp_path / "engines"), artefact, read_manifest(artefact), digest, lambda _line: None
+    )
+    return dataclasses.replace(CONFIG, packed=str(folder))
 
 
-def load(artefact: Path, packed: Path) -> Engine:
-    return Engine.load(artefact, EngineConfig(slots=2, max_context_tokens=64, threads=1, packed=str(packed)))
+def ask(
+    engine: Engine, prompts: list[list[int]], sampling: SamplingParams = GREEDY
+) -> tuple[list[list[int]], list[Usage]]:
+    """Submit all prompts at once; return the tokens of each answer and the usages."""
+    queues: list[queue.SimpleQueue[TokenEvent | FinishEvent]] = [queue.SimpleQueue() for _ in prompts]
+    for index, (prompt, events) in enumerate(zip(prompts, queues, strict=True)):
+        engine.submit(Request(str(index), tuple(prompt), sampling), events.put)
+    answers: list[list[int]] = []
+    usages = []
+    for events in queues:
+        answers.append([])
+        while isinstance(event := events.get(timeout=LIMIT_S), TokenEvent):
+            answers[-1].extend(event.token_ids)
+        assert event.error is None
+        usages.append(event.usage)
+    return answers, usages
 
 
-def damage(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+def prompt(length: int, seed: int) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(0, 250, length)]
 
 
-def test_the_artefacts_graph_is_not_read(artefact: Path, packed: Path):
-    damage(artefact / GRAPH_DATA)
-    load(artefact, packed).close()
-
-
-@pytest.mark.parametrize("name", [TOKENIZER, CHAT_TEMPLATE])
-def test_every_other_file_of_the_artefact_is_verified(artefact: Path, packed: Path, name: str):
-    damage(artefact / name)
-    with refused(IntegrityError, name):
-        load(artefact, packed)
-
-
-def test_a_missing_or_unlisted_file_is_refused(artefact: Path, packed: Path):
-    (artefact / "extra").write_text("")
-    with refused(IntegrityError, "extra"):
-        load(artefact, packed)
-    (artefact / "extra").unlink()
-    (artefact / GRAPH_DATA).unlink()
-    with refused(IntegrityError, GRAPH_DATA):
-        load(artefact, packed)
-
-
-def test_the_packed_files_are_verified(artefact: Path, packed: Path):
-    damage(packed / GRAPH_DATA)
-    with refused(IntegrityError, GRAPH_DATA):
-        load(artefact, packed)
-
-
-def test_the_files_that_the_engine_reads_are_watched(artefact: Path, packed: Path):
-    engine = load(artefact, packed)
+def test_the_next_turn_reuses_the_answer_and_is_the_same_without_a_cache(artefact: Path, config: EngineConfig):
+    prompts = [prompt(30 + 7 * number, number) for number in range(3)]
+    plain = Engine.load(artefact, dataclasses.replace(config, slots=1, prefix_cache=False))
+    engine = Engine.load(artefact, config)
     try:
-        assert engine._watch is not None
-        for path, is_read in (
-            (artefact / GRAPH_DATA, False),
-            (packed / GRAPH_DATA, True),
-            (artefact / TOKENIZER, True),
-        ):
-            before = engine.stats().files_changed
-            damage(path)
-            engine._watch.look()
-            assert engine.stats().files_changed == before + is_read
+        answers, _ = ask(engine, prompts)
+        turns = [[*asked, *answer, *prompt(9, 80)] for asked, answer in zip(prompts, answers, strict=True)]
+        found, usages = ask(engine, turns)
+        assert found == [ask(plain, [turn])[0][0] for turn in turns]
     finally:
+        plain.close()
         engine.close()
+    for asked, usage in zip(prompts, usages, strict=True):
+        assert usage.cached_tokens >= len(asked) + 24
+
+
+SAMPLINGS = {
+    "greedy": {"temperature": 0.0},
+    "temperature": {"temperature": 0.8, "seed": 3},
+    "truncated": {"temperature": 1.0, "top_p": 0.9, "top_k": 40, "min_p": 0.01, "seed": 4},
+    "penalties": {
+        "temperature": 0.6,
+        "presence_penalty": -0.5,
+        "frequency_penalty": 0.1,
+        "repetition_penalty": 0.9,
+        "seed": 5,
+    },
+    "log-probabilities": {"temperature": 0.0, "logprobs": 3},
+}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+def test_answers_are_the_same_with_and_without_drafts(artefact: Path, config: EngineConfig, sampling: dict[str, Any]):
+    # A bias towards few tokens makes the answers of random weights repeat themselves.
+    few = dict.fromkeys((7, 8, 9), 12.0)
+    params = SamplingParams(max_tokens=60, ignore_eos=True, **{**sampling, "logit_bias": few})
+    prompts = [[7, 8, 9, 8, 7] * (5 + number) for number in range(3)]
+    plain = Engine.load(artefact, dataclasses.replace(config, speculation=False))
+    engine = Engine.load(artefact, config)
+    try:
+        expected = [ask(plain, [asked], params)[0][0] for asked in prompts]
+        alone = [ask(engine, [asked], params)[0][0] for asked in prompts]
+        together, usages = ask(engine, prompts, params)
+        assert plain.stats().draft_tokens_total == 0
+        assert engine.stats().accepted_draft_tokens_total > 0
+    finally:
+        plain.close()
+        engine.close()
+    assert alone == expected
+    assert together == expected
+    assert all(usage.completion_tokens == 60 for usage in usages)

@@ -80,7 +80,10 @@ the status together with the first token, so an error of the engine before that 
 later, its last event is `data: {"error": …}` without a `[DONE]`.
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
-`total_time`. With `n`, the tokens are the sum of all answers, and the times are those of the slowest answer.
+`total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified
+([speculation.md](decisions/speculation.md)): accepted tokens are part of the completion. Rejected tokens are not, and
+`completion_tokens` does not count them. With `n`, the tokens are the sum of all answers, and the times are those of the
+slowest answer.
 
 ## Tools, response formats and thinking
 

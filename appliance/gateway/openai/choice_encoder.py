@@ -163,12 +163,16 @@ def text_of(parts: Sequence[Part]) -> str:
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """OpenAI's `usage`, with the seconds of each phase."""
+    """OpenAI's `usage`, with the seconds of each phase. Rejected tokens of drafts are not completion tokens."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": usage.accepted_draft_tokens,
+            "rejected_prediction_tokens": usage.rejected_draft_tokens,
+        },
         **seconds_fields(usage),
     }
 

@@ -69,4 +69,6 @@ def combined(usages: Sequence[Usage]) -> Usage:
         queue_s=max(usage.queue_s for usage in usages),
         prefill_s=max(usage.prefill_s for usage in usages),
         decode_s=max(usage.decode_s for usage in usages),
+        accepted_draft_tokens=sum(usage.accepted_draft_tokens for usage in usages),
+        rejected_draft_tokens=sum(usage.rejected_draft_tokens for usage in usages),
     )

@@ -118,7 +118,8 @@ def _text(raw: bytes) -> str:
 
 
 def _usage(value: dict[str, Any]) -> Usage:
-    """Answers of other backends may lack the seconds."""
+    """Answers of other backends may lack the seconds and the drafts."""
     counts = (int(value[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
     seconds = (float(value.get(name, 0.0)) for name in ("queue_s", "prefill_s", "decode_s"))
-    return Usage(*counts, *seconds)
+    drafts = (int(value.get(name, 0)) for name in ("accepted_draft_tokens", "rejected_draft_tokens"))
+    return Usage(*counts, *seconds, *drafts)

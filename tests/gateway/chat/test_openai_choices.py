@@ -18,7 +18,8 @@ async def by_number(asked):
     number = asked.request_id.rpartition("-")[2]
     for _ in range(3):
         yield piece(number, [1], logprobs=[{"1": {"logprob": -1.0}}] if "logprobs" in asked.sampling else None)
-    yield piece("", [], finish="stop", usage=usage(asked, 3, cached_tokens=int(number)))
+    drafts = {"accepted_draft_tokens": 2, "rejected_draft_tokens": int(number)}
+    yield piece("", [], finish="stop", usage={**usage(asked, 3, cached_tokens=int(number)), **drafts})
 
 
 def test_every_choice_comes_under_its_own_index(client, harness):
@@ -32,6 +33,8 @@ def test_every_choice_comes_under_its_own_index(client, harness):
     prompt_tokens = len(harness.triton.asked[0].prompt_ids)
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (prompt_tokens, 9)
     assert answer.usage.prompt_tokens_details.cached_tokens == 0
+    details = answer.usage.completion_tokens_details
+    assert (details.accepted_prediction_tokens, details.rejected_prediction_tokens) == (6, 3)
 
 
 def test_the_same_seed_gives_the_same_seeds(client, harness):
