@@ -26,7 +26,8 @@ Packing packing_of(std::size_t bits) {
       return static_cast<Packing>(i);
     }
   }
-  throw Fault(ORT_NOT_IMPLEMENTED, "the attribute bits is " + std::to_string(bits) + ", and the operator has 4 and 8");
+  throw Fault(ORT_NOT_IMPLEMENTED,
+              "the attribute bits is " + std::to_string(bits) + ", and the operator has 4, 5, 6 and 8");
 }
 
 }  // namespace
@@ -51,6 +52,8 @@ MatrixLayout MatrixLayout::read(const Attributes& attributes, std::size_t bits, 
   require(!gated || layout.rows % 2 == 0, "the attribute N is ", layout.rows,
           ", and gate and up need the same rows each");
   layout.block = checked_block(attributes, "block_size", layout.depth);
+  require(layout.block % layout.facts().depth_step == 0, "the attribute block_size is ", layout.block,
+          ", and needs a multiple of ", layout.facts().depth_step);
   layout.blocks = quotient_up(layout.depth, layout.block);
   layout.panels = quotient_up(layout.rows, kPanelRows);
   return layout;
@@ -65,7 +68,8 @@ PackedMatrix::PackedMatrix(const MatrixLayout& layout, const Tensor<const std::u
       offsets_(offsets.elements),
       bias_(bias.elements) {
   const Shape of_blocks{layout.panels, layout.blocks, kPanelRows};
-  packed.require_shape({layout.panels, layout.depth / layout.facts().depth_step, kPanelRows, 4});
+  const std::size_t step = layout.facts().depth_step;
+  packed.require_shape({layout.panels, layout.depth / step, layout.facts().step_groups() * kPanelRows, 4});
   scales.require_shape(of_blocks);
   if (offsets.present) {
     offsets.require_shape(of_blocks);
