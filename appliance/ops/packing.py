@@ -89,12 +89,12 @@ class Packed:
     Attributes:
         packed: u8 [panels, steps, 64 * groups, 4]. A step is 4, 16, 32 or 8 columns of 8, 6, 5 or 4 bits, and has 1,
             3, 5 or 1 groups of [64, 4].
-        scales: f32 [panels, blocks, 64].
+        scales: [panels, blocks, 64], f16 if these are the same numbers, else f32.
         offsets: f32 [panels, blocks, 64], -scale * zero point; None if all zero points are 2 ** (bits - 1).
     """
 
     packed: NDArray[np.uint8]
-    scales: NDArray[np.float32]
+    scales: NDArray[np.float16] | NDArray[np.float32]
     offsets: NDArray[np.float32] | None
 
 
@@ -103,9 +103,15 @@ def pack(matrix: Quantised) -> Packed:
     zero_points = matrix.zero_points
     return Packed(
         packed=_pack_values(matrix),
-        scales=_in_panels(matrix.scales).transpose(0, 2, 1).copy(),
+        scales=_shortened(_in_panels(matrix.scales).transpose(0, 2, 1).copy()),
         offsets=None if zero_points is None else _in_panels(-matrix.scales * zero_points).transpose(0, 2, 1).copy(),
     )
+
+
+def _shortened(scales: NDArray[np.float32]) -> NDArray[np.float16] | NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        halves = scales.astype(np.float16)
+    return halves if np.array_equal(halves.astype(np.float32), scales) else scales
 
 
 def pack_bias(bias: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product as product_of
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_narrower_weights_give_the_same_bits_as_the_same_weights_of_8_bits(ops_l
     x = activations(60, 512)
     results = [run(matmul_node(each, 64), {"x": x}, ops_library) for each in (narrow, narrow.held_in(8))]
     assert (results[0] == results[1]).all()
+
+
+@pytest.mark.parametrize("bits", [8, 6, 5, 4])
+@pytest.mark.parametrize("rows", [1, 7, 60])
+def test_scales_of_16_bits_give_the_same_bits_as_the_same_scales_of_32(ops_library: str, rows: int, bits: int):
+    matrix = quantised(np.random.default_rng(0), 100, 256, 64, bits, offsets=bits == 4)
+    matrix.scales[:] = matrix.scales.astype(np.float16)
+    # The least and the greatest numbers, and some between zero and the least normal number.
+    matrix.scales[0] = [2**-24, 65504, 3 * 2**-20, -0.0]
+    node = matmul_node(matrix, 64)
+    assert node.constants["scales"].dtype == np.float16
+    wide = replace(node, constants={**node.constants, "scales": node.constants["scales"].astype(np.float32)})
+    x = activations(rows, 256)
+    assert (run(node, {"x": x}, ops_library) == run(wide, {"x": x}, ops_library)).all()
 
 
 def test_leading_dimensions_are_kept(ops_library: str):

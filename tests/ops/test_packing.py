@@ -46,6 +46,15 @@ def test_scales_and_offsets_lie_by_block():
     assert not packed.scales[1, :, 6:].any()
 
 
+@pytest.mark.parametrize("strange", [1 + 2**-12, 1e-9, 70000, np.nan])
+def test_scales_take_16_bits_only_if_no_scale_changes(strange: float):
+    matrix = quantised(np.random.default_rng(0), 70, 48, 16, 8, offsets=False)
+    matrix.scales[:] = matrix.scales.astype(np.float16)
+    assert pack(matrix).scales.dtype == np.float16
+    matrix.scales[69, 2] = strange
+    assert pack(matrix).scales.dtype == np.float32
+
+
 def test_a_matrix_without_zero_points_has_no_offsets():
     assert pack(quantised(np.random.default_rng(0), 64, 16, 16, 8, offsets=False)).offsets is None
 

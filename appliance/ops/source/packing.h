@@ -9,6 +9,11 @@ namespace appliance::ops {
 
 inline constexpr std::size_t kPanelRows = 64;
 
+// A 16-bit float (IEEE 754 binary16), as it lies in memory.
+struct Half {
+  std::uint16_t bits;
+};
+
 // A step is the columns whose weights a kernel reads together. It has groups of [64 rows][4 bytes].
 //
 // 8 bits: one group, a byte for each of 4 columns.

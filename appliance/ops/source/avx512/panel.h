@@ -103,6 +103,20 @@ inline __m512i four_activations(const std::int8_t* values) {
   return _mm512_set1_epi32(four);
 }
 
+[[gnu::always_inline]] inline void load_scales(const PanelTask& task, std::size_t block,
+                                               __m512 (&scales)[kPanelVectors]) {
+  const std::size_t first = block * kPanelRows;
+  if (task.scales != nullptr) {
+    unroll<kPanelVectors>(
+        [&](auto j) __attribute__((always_inline)) { scales[j] = _mm512_loadu_ps(task.scales + first + j * kLanes); });
+  } else {
+    unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
+      const Half* const halves = task.half_scales + first + j * kLanes;
+      scales[j] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+    });
+  }
+}
+
 template <std::size_t Rows>
 using TileSums = float[Rows][kPanelRows];
 
@@ -172,14 +186,15 @@ template <typename Layout, bool Offsets, std::size_t Rows, bool Prefetch>
   }
 
   // sums += scale of the activations * (scales * products + offsets * sum of the activations)
-  const float* scales = task.scales + block * kPanelRows;
+  __m512 scales[kPanelVectors];
+  load_scales(task, block, scales);
   const float* offsets = Offsets ? task.offsets + block * kPanelRows : nullptr;
   unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     const std::size_t i = at + r * task.blocks;
     const __m512 scale = _mm512_set1_ps(task.activation_scales[i]);
     unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
       float* sum = &sums[r][j * kLanes];
-      const __m512 factor = _mm512_mul_ps(scale, _mm512_loadu_ps(scales + j * kLanes));
+      const __m512 factor = _mm512_mul_ps(scale, scales[j]);
       __m512 total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r][j]), factor, _mm512_load_ps(sum));
       if constexpr (Offsets) {
         const __m512 all_values = _mm512_set1_ps(task.activation_scales[i] * static_cast<float>(task.sums[i]));
