@@ -52,9 +52,9 @@ def test_the_weights_of_a_graph_are_predicted(tmp_path: Path, preset: Preset, mo
 def test_the_cache_is_what_the_manifest_says(tmp_path: Path) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(tmp_path / "checkpoint", "qwen3")))
-    manifest = export_model(layout, "tiny", "cpu", "balanced", Steps()).manifest
+    manifest = export_model(layout, "tiny", "cpu", "precise", Steps()).manifest
     checkpoint = open_checkpoint(open_model(layout, "tiny").files)
-    sizes = Sizes.of(checkpoint, describe(checkpoint.config), PRESETS["balanced"])
+    sizes = Sizes.of(checkpoint, describe(checkpoint.config), PRESETS["precise"])
     assert sizes.cache_bytes_per_token == manifest.shape.cache_bytes_per_token
     assert sizes.context_tokens == manifest.shape.context_tokens
 

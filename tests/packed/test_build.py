@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from appliance.artefact.folder import read_manifest
@@ -15,9 +16,13 @@ from appliance.derived.store import RECORD
 from appliance.errors import IntegrityError, NoSpaceError, UnsupportedError
 from appliance.packed import build
 from appliance.packed.build import ensure_packed
+from appliance.packed.matrix import attributes
 from appliance.packed.open import open_packed
 from appliance.packed.record import PackedKey
 from appliance.packed.store import PackedStore
+from export.presets import Preset, Weights
+from tests.packed.conftest import TABLE
+from tests.packed.small_artefact import make_small_artefact
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 
@@ -146,3 +151,14 @@ def test_packing_that_is_interrupted_leaves_nothing(
             pack(store, artefact)
     assert not (store.folder / "staging").exists()
     pack(store, artefact)
+
+
+def test_weights_of_6_and_5_bits_and_short_scales_take_no_more_bytes(store: PackedStore, tmp_path: Path):
+    short = Weights(bits=6, block=32, short_scales=True)
+    preset = Preset("balanced", "", 1.0, body=short, head=Weights(bits=5, block=32), embedding=TABLE)
+    folder = make_small_artefact(tmp_path / "short", tmp_path / "checkpoint", preset)
+    packed, _ = pack(store, folder)
+    graph = onnx.load_model(packed / GRAPH, load_external_data=False).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    found = {(attributes(node)["bits"], types[node.input[2]]) for node in graph.node if node.op_type == "MatMulPacked"}
+    assert found == {(6, onnx.TensorProto.FLOAT16), (5, onnx.TensorProto.FLOAT)}

@@ -82,7 +82,7 @@ def test_no_preset_needs_a_precision_that_the_target_lacks(target: Target) -> No
         if preset is not None:
             assert (preset.runtime == ORT_CPU) == (not target.compute_capability)
             matrices = [preset.body, preset.head, preset.embedding, *(each.weights for each in preset.exemptions)]
-            needed |= {f"int{matrix.bits}" for matrix in matrices if not matrix.is_float}
+            needed |= {f"int{matrix.container_bits}" for matrix in matrices if not matrix.is_float}
         assert needed <= set(target.precisions), name
 
 
