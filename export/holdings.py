@@ -12,6 +12,7 @@ from export.presets import FLOAT, FLOAT32, WHOLE_ROW, Preset, Weights
 
 _BYTE_BITS = 8
 _MATRIX = 2
+_QKV = (".q_proj.", ".k_proj.", ".v_proj.")
 
 
 def float_bytes(preset: Preset) -> int:
@@ -45,7 +46,8 @@ def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> 
             if not (architecture.tied_embeddings and preset.shares_tied_table):
                 yield _looked_up(shape, preset.embedding, size, rows=1)
         elif name != architecture.head:
-            yield _multiplied(shape, preset.weights(name, architecture.depth(name)), size)
+            kept = preset.kept_weights([checkpoint.source_type(each) for each in _multiplied_together(name)])
+            yield _multiplied(shape, kept or preset.weights(name, architecture.depth(name)), size)
     # Tied or not: the embedding's table and the head's matrix are stored separately, each in its own format, unless
     # one table serves as both.
     head = checkpoint.shape(architecture.head)
@@ -86,6 +88,14 @@ class Sizes:
             cache_bytes_per_token=cached * float_bytes(preset),
             context_tokens=architecture.context_tokens,
         )
+
+
+def _multiplied_together(name: str) -> list[str]:
+    """The tensors that are one matrix with the tensor `name`: query, key and value; else this one."""
+    for part in _QKV:
+        if part in name:
+            return [name.replace(part, other) for other in _QKV]
+    return [name]
 
 
 def _multiplied(shape: tuple[int, ...], weights: Weights, float_size: int) -> Held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT
@@ -79,6 +79,19 @@ class Exemption:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Layer matrices that keep the blocks of their GGUF file: the same numbers, without loss.
+
+    Attributes:
+        source_type: their type in the checkpoint, see `Checkpoint.source_type`.
+        weights: the format whose blocks are those of this type.
+    """
+
+    source_type: str
+    weights: Weights
+
+
+@dataclass(frozen=True)
 class Rescoring:
     """Rescoring of the likeliest tokens: their logits are computed again, with finer weights than the head's.
 
@@ -106,6 +119,7 @@ class Preset:
         head: the output head.
         embedding: the token embedding, if it is a separate table.
         exemptions: override `body`; the first that covers a matrix applies.
+        kept: override both for matrices of these types, see Kept.
         rescoring: see Rescoring; None for no rescoring.
         runtime: the runtime of the graph, as in the artefact's manifest.
         activations: the type of activations and cache: FLOAT32, BFLOAT16 or FLOAT16.
@@ -119,6 +133,7 @@ class Preset:
     head: Weights
     embedding: Weights
     exemptions: tuple[Exemption, ...] = ()
+    kept: tuple[Kept, ...] = ()
     rescoring: Rescoring | None = None
     runtime: str = ORT_CPU
     activations: str = FLOAT32
@@ -152,8 +167,12 @@ class Preset:
             return self.head
         return self.weights(matrix, architecture.depth(matrix))
 
+    def kept_weights(self, source_types: Collection[str]) -> Weights | None:
+        """The format that keeps the blocks of matrices, multiplied together, of these types; None if none does."""
+        return next((each.weights for each in self.kept if set(source_types) == {each.source_type}), None)
+
     def weights(self, tensor: str, depth: float) -> Weights:
-        """The format of the layer matrix `tensor`, in a layer at `depth` (0 to 1)."""
+        """The format of the layer matrix `tensor`, in a layer at `depth` (0 to 1), if its blocks are not kept."""
         for exemption in self.exemptions:
             if exemption.covers(tensor, depth):
                 return exemption.weights
@@ -185,6 +204,7 @@ BALANCED = Preset(
     body=Weights(bits=6, block=64, short_scales=True),
     head=_INT4,
     embedding=_INT8_TABLE,
+    kept=(Kept("Q5_0", Weights(bits=5, block=32, short_scales=True)),),
     rescoring=_RESCORED,
 )
 

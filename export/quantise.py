@@ -65,6 +65,19 @@ def quantise(matrix: npt.NDArray[np.float32], weights: Weights) -> Blocks:
     return Blocks(packed, scales, None if zero_points is None else _pack_zero_points(zero_points, weights.bits))
 
 
+def holds(matrix: npt.NDArray[np.float32], weights: Weights) -> bool:
+    """Whether symmetric blocks of this format hold each element of `matrix` [rows, columns] without loss."""
+    rows, columns = matrix.shape
+    if columns % weights.block:
+        return False
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        blocks = matrix[start : start + _ROWS_AT_ONCE].reshape(-1, columns // weights.block, weights.block)
+        scale, zero = _symmetric(blocks, weights.bits, 1.0)
+        if _round(blocks, scale, zero, weights.bits, _as_it_is, refine=False).error.any():
+            return False
+    return True
+
+
 @dataclass(frozen=True)
 class Signed:
     """A quantised matrix of `rows` outputs and `columns` inputs, with signed levels and positive scales.
@@ -135,10 +148,9 @@ def _as_it_is(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _shortened(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Round to 16-bit floats, except scales beyond their range and those that they hold less precisely."""
-    magnitude = np.abs(scale)
-    fitting = (magnitude >= np.finfo(np.float16).smallest_normal) & (magnitude <= np.finfo(np.float16).max)
-    halves = np.where(fitting, scale, np.float32(0)).astype(np.float16).astype(np.float32)
-    return np.where(fitting, halves, scale)
+    with np.errstate(over="ignore"):
+        halves = scale.astype(np.float16).astype(np.float32)
+    return np.where(np.abs(halves - scale) <= np.abs(scale) * np.float32(2**-11), halves, scale)
 
 
 def _best_blocks(blocks: npt.NDArray[np.float32], bits: int, ranges: _Ranges, rounded: _Rounding) -> _Candidate:
@@ -152,6 +164,8 @@ def _best_blocks(blocks: npt.NDArray[np.float32], bits: int, ranges: _Ranges, ro
             best = candidate
         else:
             best.take_better(candidate)
+        if not best.error.any():
+            break
     if best is None:
         raise ValueError("there is no clipping to try")
     return best

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize, quantize
 
 from export.presets import Weights
-from export.quantise import quantise
+from export.quantise import holds, quantise
 
 BLOCK = 32
 
@@ -62,3 +64,25 @@ def test_zeros_stay_zeros() -> None:
     found = quantise(np.zeros((3, 64), np.float32), Weights(6, BLOCK, short_scales=True))
     assert (found.packed == 128).all()
     assert not found.scales.any()
+
+
+@pytest.mark.parametrize("scale", [0.02, 1e-5])
+def test_the_blocks_of_q5_0_are_held_without_loss(scale: float) -> None:
+    kind = GGMLQuantizationType.Q5_0
+    floats = dequantize(quantize(matrix(scale=scale), kind), kind)
+    floats[3, :BLOCK] = 0
+    weights = Weights(5, BLOCK, short_scales=True)
+    assert holds(floats, weights)
+    found = quantise(floats, weights)
+    assert (levels(floats, weights) * found.scales.repeat(BLOCK, axis=1) == floats).all()
+    assert np.array_equal(found.scales, found.scales.astype(np.float16).astype(np.float32))
+
+
+def test_other_numbers_are_not_held_without_loss() -> None:
+    kind = GGMLQuantizationType.Q5_0
+    floats = dequantize(quantize(matrix(), kind), kind)
+    weights = Weights(5, BLOCK, short_scales=True)
+    floats[7, 40] *= np.float32(1.001)
+    assert not holds(floats, weights)
+    assert not holds(matrix(), weights)
+    assert not holds(floats[:, :80], weights)
