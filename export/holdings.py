@@ -12,6 +12,7 @@ from export.presets import FLOAT, FLOAT32, WHOLE_ROW, Preset, Weights
 
 _BYTE_BITS = 8
 _MATRIX = 2
+_QKV = (".q_proj.", ".k_proj.", ".v_proj.")
 
 
 def float_bytes(preset: Preset) -> int:
@@ -25,8 +26,8 @@ class Held:
 
     Attributes:
         elements: number of elements.
-        size_bytes: bytes including scales and zero points.
-        read_bytes: bytes that a decoding step reads, for any number of sequences.
+        size_bytes: bytes including scales and zero points; elements of 6 and 5 bits have 8.
+        read_bytes: bytes that a decoding step reads, for any number of sequences, with operators for all bits.
     """
 
     elements: int
@@ -45,7 +46,8 @@ def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> 
             if not (architecture.tied_embeddings and preset.shares_tied_table):
                 yield _looked_up(shape, preset.embedding, size, rows=1)
         elif name != architecture.head:
-            yield _multiplied(shape, preset.weights(name, architecture.depth(name)), size)
+            kept = preset.kept_weights([checkpoint.source_type(each) for each in _multiplied_together(name)])
+            yield _multiplied(shape, kept or preset.weights(name, architecture.depth(name)), size)
     # Tied or not: the embedding's table and the head's matrix are stored separately, each in its own format, unless
     # one table serves as both.
     head = checkpoint.shape(architecture.head)
@@ -64,7 +66,7 @@ class Sizes:
     """The sizes of a model with a preset.
 
     Attributes:
-        weights_bytes: all weights in memory.
+        weights_bytes: all weights in the graph.
         read_bytes: weights that a decoding step reads, for any number of sequences.
         cache_bytes_per_token: key and value cache of one token over all layers.
         context_tokens: the longest prompt plus completion that the model allows.
@@ -88,24 +90,35 @@ class Sizes:
         )
 
 
+def _multiplied_together(name: str) -> list[str]:
+    """The tensors that are one matrix with the tensor `name`: query, key and value; else this one."""
+    for part in _QKV:
+        if part in name:
+            return [name.replace(part, other) for other in _QKV]
+    return [name]
+
+
 def _multiplied(shape: tuple[int, ...], weights: Weights, float_size: int) -> Held:
     """A tensor that each step reads completely."""
-    size = _bytes(shape, weights, float_size, zero_points=not weights.symmetric)
-    return Held(math.prod(shape), size, size)
+    size, read = (
+        _bytes(shape, weights, bits, float_size, zero_points=not weights.symmetric)
+        for bits in (weights.container_bits, weights.bits)
+    )
+    return Held(math.prod(shape), size, read)
 
 
 def _looked_up(shape: tuple[int, ...], weights: Weights, float_size: int, *, rows: int) -> Held:
     """A table of which each step reads some rows. Its lookup operator gets no zero points."""
-    size = _bytes(shape, weights, float_size, zero_points=False)
+    size = _bytes(shape, weights, weights.container_bits, float_size, zero_points=False)
     return Held(math.prod(shape), size, size // shape[0] * min(rows, shape[0]))
 
 
-def _bytes(shape: tuple[int, ...], weights: Weights, float_size: int, *, zero_points: bool) -> int:
+def _bytes(shape: tuple[int, ...], weights: Weights, bits: int, float_size: int, *, zero_points: bool) -> int:
     if weights.is_float:
         return math.prod(shape) * float_size
     rows, columns = shape
     block = columns if weights.block == WHOLE_ROW else weights.block
     blocks = -(-columns // block)
-    elements = blocks * block * weights.bits // _BYTE_BITS
-    zeros = -(-blocks * weights.bits // _BYTE_BITS) if zero_points else 0
+    elements = blocks * block * bits // _BYTE_BITS
+    zeros = -(-blocks * bits // _BYTE_BITS) if zero_points else 0
     return rows * (elements + blocks * float_size + zeros)

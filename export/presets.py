@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT
@@ -10,6 +10,7 @@ from export.architecture import Architecture
 
 _FLOAT_BITS = 32
 _HALF_BITS = 16
+_BYTE_BITS, _NIBBLE_BITS = 8, 4
 
 # A block is as long as the matrix is wide.
 WHOLE_ROW = 0
@@ -25,10 +26,12 @@ class Weights:
     """The format of one matrix, and how it is multiplied.
 
     Attributes:
-        bits: 32 or 16 for plain floats of the activations' type; otherwise 8 or 4 bits per element in blocks along the
-            input dimension, with scales of the activations' type.
+        bits: 32 or 16 for plain floats of the activations' type; otherwise 8, 6, 5 or 4 bits per element in blocks
+            along the input dimension, with scales of the activations' type. 6 and 5 bits are symmetric.
         block: elements that share one scale: a power of two from 16, or WHOLE_ROW.
         symmetric: without zero points; an asymmetric block has one zero point.
+        short_scales: scales are rounded to 16-bit floats, so that the packed graph holds them in 16 bits
+            (docs/formats/packed.md). In the artefact they have the activations' type.
         accuracy_level: ONNX Runtime's MatMulNBits attribute: 4 multiplies in int8 with activations quantised block by
             block, 0 multiplies in floats. It is for the CPU; a GPU multiplies in the activations' type.
     """
@@ -36,12 +39,18 @@ class Weights:
     bits: int
     block: int = 32
     symmetric: bool = True
+    short_scales: bool = False
     accuracy_level: int = 4
 
     @property
     def is_float(self) -> bool:
         """Whether the matrix is stored as floats, not in blocks."""
         return self.bits in {_FLOAT_BITS, _HALF_BITS}
+
+    @property
+    def container_bits(self) -> int:
+        """The bits of an element in the graph: ONNX Runtime has 8 and 4 alone, so 6 and 5 bits are kept in bytes."""
+        return _BYTE_BITS if _NIBBLE_BITS < self.bits < _BYTE_BITS else self.bits
 
 
 FLOAT = Weights(bits=_FLOAT_BITS)
@@ -67,6 +76,19 @@ class Exemption:
     def covers(self, tensor: str, depth: float) -> bool:
         """Whether this applies to the matrix `tensor` in a layer at `depth`."""
         return self.part in tensor and self.begin <= depth < self.end
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Layer matrices that keep the blocks of their GGUF file: the same numbers, without loss.
+
+    Attributes:
+        source_type: their type in the checkpoint, see `Checkpoint.source_type`.
+        weights: the format whose blocks are those of this type.
+    """
+
+    source_type: str
+    weights: Weights
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,7 @@ class Preset:
         head: the output head.
         embedding: the token embedding, if it is a separate table.
         exemptions: override `body`; the first that covers a matrix applies.
+        kept: override both for matrices of these types, see Kept.
         rescoring: see Rescoring; None for no rescoring.
         runtime: the runtime of the graph, as in the artefact's manifest.
         activations: the type of activations and cache: FLOAT32, BFLOAT16 or FLOAT16.
@@ -110,6 +133,7 @@ class Preset:
     head: Weights
     embedding: Weights
     exemptions: tuple[Exemption, ...] = ()
+    kept: tuple[Kept, ...] = ()
     rescoring: Rescoring | None = None
     runtime: str = ORT_CPU
     activations: str = FLOAT32
@@ -143,8 +167,12 @@ class Preset:
             return self.head
         return self.weights(matrix, architecture.depth(matrix))
 
+    def kept_weights(self, source_types: Collection[str]) -> Weights | None:
+        """The format that keeps the blocks of matrices, multiplied together, of these types; None if none does."""
+        return next((each.weights for each in self.kept if set(source_types) == {each.source_type}), None)
+
     def weights(self, tensor: str, depth: float) -> Weights:
-        """The format of the layer matrix `tensor`, in a layer at `depth` (0 to 1)."""
+        """The format of the layer matrix `tensor`, in a layer at `depth` (0 to 1), if its blocks are not kept."""
         for exemption in self.exemptions:
             if exemption.covers(tensor, depth):
                 return exemption.weights
@@ -155,7 +183,7 @@ _INT8 = Weights(bits=8, block=128)
 _INT8_TABLE = Weights(bits=8, block=32)
 
 # Fewer bytes per token than 8 bits, and fewer instructions than smaller blocks of 4 bits.
-_INT4 = Weights(bits=4, block=128, symmetric=False)
+_INT4 = Weights(bits=4, block=128, symmetric=False, short_scales=True)
 
 # Activations are quantised in the weights' blocks: in a smaller block, an outlier affects fewer elements.
 _INT8_FINE = Weights(bits=8, block=64)
@@ -168,26 +196,27 @@ PRECISE = Preset(
     embedding=_INT8_TABLE,
 )
 
-# The middle layers of a model tolerate coarse weights best, the first and last worst: docs/presets.md.
+_RESCORED = Rescoring(tokens=512, weights=_INT8_TABLE)
 BALANCED = Preset(
     name="balanced",
-    summary="CPU, the default: fastest with a small quality loss (mean KL up to 0.02); 8-bit and 4-bit weights",
-    max_mean_kl=0.02,
-    body=_INT8,
+    summary="CPU, the default: fastest with a small quality loss (mean KL up to 0.01); 6-bit weights, 4-bit head",
+    max_mean_kl=0.01,
+    body=Weights(bits=6, block=64, short_scales=True),
     head=_INT4,
     embedding=_INT8_TABLE,
-    exemptions=(Exemption(".mlp.", _INT4, begin=1 / 3, end=2 / 3),),
-    rescoring=Rescoring(tokens=128, weights=_INT8_TABLE),
+    kept=(Kept("Q5_0", Weights(bits=5, block=32, short_scales=True)),),
+    rescoring=_RESCORED,
 )
 
 COMPACT = Preset(
     name="compact",
-    summary="CPU: a quarter smaller, faster to decode, visible quality loss; 4-bit feed-forward weights",
+    summary="CPU: a third smaller, faster to decode, visible quality loss; 4-bit feed-forward weights and head",
     max_mean_kl=0.15,
     body=_INT4,
-    head=_INT8,
+    head=_INT4,
     embedding=_INT8_TABLE,
     exemptions=(Exemption(".self_attn.", _INT8),),
+    rescoring=_RESCORED,
 )
 
 REFERENCE = Preset(

@@ -20,6 +20,7 @@ from export.lowering.data_file import DataFile
 from export.lowering.element import Element
 from export.lowering.nodes import Nodes
 from export.presets import FLOAT32, Preset, Weights
+from export.quantise import holds
 
 Progress = Callable[[int, int], None]
 
@@ -145,7 +146,9 @@ class DecoderLowering(ABC):
         matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
         leading = f"{projections[0]}.weight"
-        weights = self._preset.weights(leading, self._architecture.depth(leading))
+        weights = self._preset.kept_weights([self._checkpoint.source_type(f"{part}.weight") for part in projections])
+        if weights is None or not holds(matrix, weights):
+            weights = self._preset.weights(leading, self._architecture.depth(leading))
         return self._multiply(value, matrix, weights, name, added)
 
     def _rotary_tables(self, attention: Attention) -> list[ir.Value]:

@@ -148,7 +148,7 @@ class _Lowering(DecoderLowering):
             self._float(f"{held}.scales", blocks.scales)
         inputs = [self._nodes.held(f"{held}.packed"), ids, self._nodes.held(f"{held}.scales")]
         attributes = {
-            "bits": weights.bits,
+            "bits": weights.container_bits,
             "block_size": weights.block,
             "gather_axis": 0,
             "quantize_axis": 1,
@@ -183,7 +183,7 @@ class _Lowering(DecoderLowering):
         attributes = {
             "K": matrix.shape[1],
             "N": matrix.shape[0],
-            "bits": weights.bits,
+            "bits": weights.container_bits,
             "block_size": weights.block,
             "accuracy_level": weights.accuracy_level,
         }

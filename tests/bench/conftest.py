@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from appliance.layout import Layout
+from tests.default_preset import any_loss
 from tests.gguf_files import make_tiny_gguf
 from tests.installed import install_checkpoint
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _any_loss() -> Iterator[None]:
+    with any_loss():
+        yield
 
 
 @pytest.fixture(scope="module")

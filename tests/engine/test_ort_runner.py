@@ -43,7 +43,8 @@ PRESETS = {
 } | {
     "rescored": Preset(
         "", "", 1.0, body=TABLE, head=Weights(bits=4, block=128), embedding=TABLE, rescoring=Rescoring(16, TABLE)
-    )
+    ),
+    "6 and 5 bits": Preset("", "", 1.0, body=Weights(6, 64, short_scales=True), head=Weights(5, 32), embedding=TABLE),
 }
 
 
@@ -57,6 +58,8 @@ PRESETS = {
         ("qwen2", "blocks of 32", PACKED),
         ("qwen3", "blocks of 128", PACKED),
         ("qwen3", "rescored", PACKED),
+        ("qwen2", "6 and 5 bits", PORTABLE),
+        ("qwen3", "6 and 5 bits", PACKED),
     ],
     ids=" ".join,
 )

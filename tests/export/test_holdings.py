@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx.numpy_helper import to_array
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH, ORT_CPU
@@ -15,10 +17,12 @@ from appliance.store import open_model
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.holdings import Sizes, held
+from export.lowering import ort
 from export.pipeline import LOWERINGS, export_model
 from export.presets import PRESETS, Preset
 from tests.checkpoints import HIDDEN, VOCABULARY, head_dim, make_tiny_checkpoint
 from tests.export.progress import Steps
+from tests.gguf_files import make_tiny_gguf
 from tests.installed import files_in, install_checkpoint
 from tests.real_model import NAME, artefact_of
 
@@ -49,12 +53,27 @@ def test_the_weights_of_a_graph_are_predicted(tmp_path: Path, preset: Preset, mo
     assert predicted == pytest.approx(held_bytes(tmp_path / "graph" / GRAPH), rel=tolerance)
 
 
+@pytest.mark.parametrize(("kind", "bits"), [("Q5_0", 5), ("Q8_0", 6)])
+def test_blocks_of_5_bits_in_a_gguf_file_are_kept(tmp_path: Path, kind: str, bits: int) -> None:
+    checkpoint = open_checkpoint({"tiny.gguf": make_tiny_gguf(tmp_path / "tiny.gguf", kind=kind)})
+    architecture = describe(checkpoint.config)
+    (tmp_path / "graph").mkdir()
+    preset = PRESETS["balanced"]
+    ort.build(checkpoint, architecture, preset, VOCABULARY, tmp_path / "graph", lambda _done, _total: None)
+    graph = onnx.load(tmp_path / "graph" / GRAPH).graph
+    (levels,) = (to_array(each) for each in graph.initializer if each.name == "model.layers.0.mlp.gate.packed")
+    assert np.abs(levels.astype(int) - 128).max() == 1 << (bits - 1)
+    predicted = Sizes.of(checkpoint, architecture, preset)
+    assert predicted.weights_bytes == held_bytes(tmp_path / "graph" / GRAPH)
+    assert predicted.read_bytes < predicted.weights_bytes
+
+
 def test_the_cache_is_what_the_manifest_says(tmp_path: Path) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, "tiny", files_in(make_tiny_checkpoint(tmp_path / "checkpoint", "qwen3")))
-    manifest = export_model(layout, "tiny", "cpu", "balanced", Steps()).manifest
+    manifest = export_model(layout, "tiny", "cpu", "precise", Steps()).manifest
     checkpoint = open_checkpoint(open_model(layout, "tiny").files)
-    sizes = Sizes.of(checkpoint, describe(checkpoint.config), PRESETS["balanced"])
+    sizes = Sizes.of(checkpoint, describe(checkpoint.config), PRESETS["precise"])
     assert sizes.cache_bytes_per_token == manifest.shape.cache_bytes_per_token
     assert sizes.context_tokens == manifest.shape.context_tokens
 

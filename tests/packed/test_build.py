@@ -19,10 +19,14 @@ from appliance.errors import IntegrityError, NoSpaceError, UnsupportedError
 from appliance.lock import in_use
 from appliance.packed import build
 from appliance.packed.build import ensure_packed
+from appliance.packed.matrix import attributes
 from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
 from appliance.packed.store import PackedStore
 from appliance.packed.tensors import GraphTensors, TensorFile
+from export.presets import Preset, Weights
+from tests.packed.conftest import TABLE
+from tests.packed.small_artefact import make_small_artefact
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 
@@ -177,3 +181,14 @@ def test_a_large_file_is_continued_in_another(tmp_path: Path, artefact: Path):
     graph = onnx.helper.make_graph([], "tensors", [], [], list(file.initialisers.values()))
     written = GraphTensors(graph, tmp_path)
     assert all(np.array_equal(written[name], tensors[name]) for name in names)
+
+
+def test_weights_of_6_and_5_bits_and_short_scales_take_no_more_bytes(store: PackedStore, tmp_path: Path):
+    short = Weights(bits=6, block=32, short_scales=True)
+    preset = Preset("balanced", "", 1.0, body=short, head=Weights(bits=5, block=32), embedding=TABLE)
+    folder = make_small_artefact(tmp_path / "short", tmp_path / "checkpoint", preset)
+    packed, _ = pack(store, folder)
+    graph = onnx.load_model(packed / GRAPH, load_external_data=False).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    found = {(attributes(node)["bits"], types[node.input[2]]) for node in graph.node if node.op_type == "MatMulPacked"}
+    assert found == {(6, onnx.TensorProto.FLOAT16), (5, onnx.TensorProto.FLOAT)}

@@ -81,8 +81,13 @@ def test_no_preset_needs_a_precision_that_the_target_lacks(target: Target) -> No
             needed.add("fp32")
         if preset is not None:
             assert (preset.runtime == ORT_CPU) == (not target.compute_capability)
-            matrices = [preset.body, preset.head, preset.embedding, *(each.weights for each in preset.exemptions)]
-            needed |= {f"int{matrix.bits}" for matrix in matrices if not matrix.is_float}
+            matrices = [
+                preset.body,
+                preset.head,
+                preset.embedding,
+                *(each.weights for each in (*preset.exemptions, *preset.kept)),
+            ]
+            needed |= {f"int{matrix.container_bits}" for matrix in matrices if not matrix.is_float}
         assert needed <= set(target.precisions), name
 
 
