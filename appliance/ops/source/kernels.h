@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu.h"
 #include "packing.h"
 
 namespace appliance::ops {
@@ -96,9 +97,22 @@ struct Kernels {
   float (*dot)(const DotTask& task) noexcept;
 };
 
+#if defined(__x86_64__)
 extern const Kernels kAvx512Kernels;
+#endif
 
-// The kernels for this CPU, chosen once; null if there are none.
+// The kernels of this architecture, the fastest first.
+struct KernelSet {
+  const Kernels& kernels;
+  bool (*runs_on)(const Cpu& cpu) noexcept;
+};
+extern const KernelSet kKernelSets[];
+extern const std::size_t kKernelSetCount;
+
+// The first set that runs on the CPU; null if there is none.
+const Kernels* kernels_for(const Cpu& cpu) noexcept;
+
+// The same for the CPU that this process runs on, chosen once.
 const Kernels* kernels_for_this_cpu() noexcept;
 
 }  // namespace appliance::ops
