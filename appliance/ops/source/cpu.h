@@ -18,6 +18,8 @@ struct Cpu {
 
 // AVX-512 F, BW, DQ, VL and VNNI; AVX2, FMA and F16C.
 bool has_avx512_vnni(const Cpu& cpu) noexcept;
+// AVX-VNNI; AVX2, FMA and F16C.
+bool has_avx_vnni(const Cpu& cpu) noexcept;
 // AVX2, FMA and F16C.
 bool has_avx2(const Cpu& cpu) noexcept;
 

@@ -11,6 +11,7 @@ constexpr std::uint32_t kLeaf1EcxFloats = (1U << 12) | (1U << 29);  // FMA, F16C
 constexpr std::uint32_t kLeaf7EbxAvx2 = 1U << 5;
 constexpr std::uint32_t kLeaf7EbxAvx512 = (1U << 16) | (1U << 17) | (1U << 30) | (1U << 31);  // F, DQ, BW, VL
 constexpr std::uint32_t kLeaf7EcxVnni = 1U << 11;
+constexpr std::uint32_t kLeaf71EaxAvxVnni = 1U << 4;  // subleaf 1
 // Volume 1, 13.1: SSE and AVX; then opmask, the upper halves of ZMM 0 to 15, and ZMM 16 to 31.
 constexpr std::uint32_t kXcr0Avx = 0x06;
 constexpr std::uint32_t kXcr0Avx512 = 0xE6;
@@ -30,6 +31,8 @@ constexpr bool all(std::uint32_t found, std::uint32_t needed) { return (found & 
 bool has_avx2(const Cpu& cpu) noexcept {
   return all(cpu.leaf1_ecx, kLeaf1EcxFloats) && all(cpu.leaf7_ebx, kLeaf7EbxAvx2) && all(cpu.xcr0, kXcr0Avx);
 }
+
+bool has_avx_vnni(const Cpu& cpu) noexcept { return has_avx2(cpu) && all(cpu.leaf7_1_eax, kLeaf71EaxAvxVnni); }
 
 bool has_avx512_vnni(const Cpu& cpu) noexcept {
   return has_avx2(cpu) && all(cpu.leaf7_ebx, kLeaf7EbxAvx512) && all(cpu.leaf7_ecx, kLeaf7EcxVnni) &&

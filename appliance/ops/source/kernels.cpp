@@ -5,6 +5,8 @@ namespace appliance::ops {
 const KernelSet kKernelSets[] = {
 #if defined(__x86_64__)
     {kAvx512Kernels, has_avx512_vnni},
+    {kAvxVnniKernels, has_avx_vnni},
+    {kAvx2Kernels, has_avx2},
 #endif
 };
 const std::size_t kKernelSetCount = sizeof(kKernelSets) / sizeof(kKernelSets[0]);

@@ -89,7 +89,7 @@ struct Kernels {
   const char* name;
   void (*quantise)(const QuantiseTask& task) noexcept;
   PanelKernel multiply[kPackingCount];
-  WidenKernel widen[kPackingCount];  // null where the packing has 8 bits already
+  WidenKernel widen[kPackingCount];  // null where it would not be faster, as for 8 bits
   void (*rotate)(const RotateTask& task) noexcept;
   AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
   // The greatest ordering key of the numbers: see ordering_key.h.
@@ -99,6 +99,8 @@ struct Kernels {
 
 #if defined(__x86_64__)
 extern const Kernels kAvx512Kernels;
+extern const Kernels kAvxVnniKernels;
+extern const Kernels kAvx2Kernels;
 #endif
 
 // The kernels of this architecture, the fastest first.

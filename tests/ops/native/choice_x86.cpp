@@ -42,7 +42,7 @@ void check_choice() {
   {
     const Check check("choice", "a part of AVX-512 is missing, or the system does not save its registers");
     for (const bool vnni : {false, true}) {
-      const char* const name = "none";
+      const char* const name = vnni ? "avx_vnni" : "avx2";
       Cpu base = kEverything;
       base.leaf7_1_eax = vnni ? kAvxVnni : 0;
       for (const std::uint32_t missing : kAvx512) {
