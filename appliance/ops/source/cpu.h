@@ -23,6 +23,16 @@ bool has_avx_vnni(const Cpu& cpu) noexcept;
 // AVX2, FMA and F16C.
 bool has_avx2(const Cpu& cpu) noexcept;
 
+#elif defined(__aarch64__)
+
+// What the system says in AT_HWCAP.
+struct Cpu {
+  unsigned long hwcap;
+};
+
+// NEON with the dot product (FEAT_DotProd).
+bool has_neon_dot(const Cpu& cpu) noexcept;
+
 #endif
 
 Cpu this_cpu() noexcept;

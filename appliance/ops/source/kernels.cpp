@@ -7,6 +7,8 @@ const KernelSet kKernelSets[] = {
     {kAvx512Kernels, has_avx512_vnni},
     {kAvxVnniKernels, has_avx_vnni},
     {kAvx2Kernels, has_avx2},
+#elif defined(__aarch64__)
+    {kNeonDotKernels, has_neon_dot},
 #endif
 };
 const std::size_t kKernelSetCount = sizeof(kKernelSets) / sizeof(kKernelSets[0]);

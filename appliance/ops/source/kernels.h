@@ -101,6 +101,8 @@ struct Kernels {
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx2Kernels;
+#elif defined(__aarch64__)
+extern const Kernels kNeonDotKernels;
 #endif
 
 // The kernels of this architecture, the fastest first.

@@ -26,7 +26,7 @@ _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"
 # the first, and the baseline's runs on every CPU.
 _SETS: dict[str, dict[str, tuple[str, ...]]] = {
     "x86_64": {"": (), "_x86": (), "_avx2": ("-mavx2", "-mfma", "-mf16c"), "_avx512": _AVX512},
-    "aarch64": {"": (), "_arm": (), "_neon": ("-march=armv8.2-a+dotprod",)},
+    "aarch64": {"": (), "_arm": (), "_neon": ("-mcpu=generic+dotprod",)},
 }
 # -z defs: a missing function fails here, not on the box.
 _LINK = ("-shared", "-s", "-Wl,--build-id=none", "-Wl,-z,defs")

@@ -18,13 +18,7 @@ struct Lanes {
   static Floats all(float number) { return _mm256_set1_ps(number); }
   static Floats load(const float* from) { return _mm256_loadu_ps(from); }
   static void store(float* to, Floats vector) { _mm256_storeu_ps(to, vector); }
-  // The first `count` lanes; the others are zero.
-  static Floats load_first(const float* from, std::size_t count) {
-    return _mm256_maskload_ps(from, first_lanes(count));
-  }
-  static void store_first(float* to, std::size_t count, Floats vector) {
-    _mm256_maskstore_ps(to, first_lanes(count), vector);
-  }
+  // The first `count` lanes; the others become zero.
   static Floats keep_first(Floats vector, std::size_t count) {
     return _mm256_and_ps(vector, _mm256_castsi256_ps(first_lanes(count)));
   }

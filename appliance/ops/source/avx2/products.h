@@ -16,6 +16,8 @@ struct WithVnni : Lanes {
   static constexpr std::size_t vectors(std::size_t rows) { return rows == 1 ? 8 : (rows <= 3 ? 4 : 2); }
 
   template <std::size_t Bits>
+  static constexpr std::size_t kGroupsTogether = 1;
+  template <std::size_t Bits>
   static constexpr std::int32_t kSubtracted = 0;
   template <std::size_t Bits>
   using Weights = Bytes;
@@ -25,16 +27,16 @@ struct WithVnni : Lanes {
   }
   // Not the intrinsic: it would need AVX-VNNI for the whole source.
   template <std::size_t Bits>
-  [[gnu::always_inline]] static Ints add_products(Ints sums, Bytes weights, Bytes activations) {
-    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(weights), "x"(activations));
+  [[gnu::always_inline]] static Ints add_products(Ints sums, const Bytes (&weights)[1], const Bytes (&activations)[1]) {
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(weights[0]), "x"(activations[0]));
     return sums;
   }
 };
 
 // Plain AVX2: vpmaddubsw adds two products of unsigned and signed bytes, and cuts sums beyond 16 bits. With weights of
-// 7 bits none is: 2 * 127 * 127 is below 2^15. Weights of 8 bits give their sign to the activations:
-// |weight - 128| * (activation, negated if weight < 128), and 2 * 128 * 127 is below 2^15, too. Activations are
-// never -128, except in a row of NaN.
+// 6 bits none is, not even a sum of four: 4 * 63 * 127 is below 2^15. Weights of 8 bits give their sign to the
+// activations: |weight - 128| * (activation, negated if weight < 128), and 2 * 128 * 127 is below 2^15, too.
+// Activations are never -128, except in a row of NaN.
 struct WithoutVnni : Lanes {
   using Lanes = avx2::Lanes;
   static constexpr bool kWidens = false;
@@ -42,6 +44,8 @@ struct WithoutVnni : Lanes {
   static constexpr std::size_t kTileRows = 4;
   static constexpr std::size_t vectors(std::size_t rows) { return rows == 1 ? 8 : (rows == 2 ? 4 : 2); }
 
+  template <std::size_t Bits>
+  static constexpr std::size_t kGroupsTogether = Bits == 8 ? 1 : 2;
   template <std::size_t Bits>
   static constexpr std::int32_t kSubtracted = Bits == 8 ? 128 : 0;
   struct Signed {
@@ -60,12 +64,15 @@ struct WithoutVnni : Lanes {
     }
   }
   template <std::size_t Bits>
-  [[gnu::always_inline]] static Ints add_products(Ints sums, const Weights<Bits>& weights, Bytes activations) {
+  [[gnu::always_inline]] static Ints add_products(Ints sums, const Weights<Bits> (&weights)[kGroupsTogether<Bits>],
+                                                  const Bytes (&activations)[kGroupsTogether<Bits>]) {
     Ints pairs;
     if constexpr (Bits == 8) {
-      pairs = _mm256_maddubs_epi16(weights.magnitude, _mm256_sign_epi8(activations, weights.value));
+      pairs = _mm256_maddubs_epi16(weights[0].magnitude, _mm256_sign_epi8(activations[0], weights[0].value));
     } else {
-      pairs = _mm256_maddubs_epi16(weights, activations);
+      static_assert(Bits <= 6);
+      pairs = _mm256_add_epi16(_mm256_maddubs_epi16(weights[0], activations[0]),
+                               _mm256_maddubs_epi16(weights[1], activations[1]));
     }
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }

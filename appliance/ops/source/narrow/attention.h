@@ -239,8 +239,8 @@ void rotate(const RotateTask& task) noexcept {
       task.half, [&](auto, std::size_t i) __attribute__((always_inline)) { turn(i, Lanes::load, Lanes::store); },
       [&](auto, std::size_t i, std::size_t left) __attribute__((always_inline)) {
         turn(
-            i, [left](const float* from) { return Lanes::load_first(from, left); },
-            [left](float* to, Floats vector) { Lanes::store_first(to, left, vector); });
+            i, [left](const float* from) { return load_first<Lanes>(from, left); },
+            [left](float* to, Floats vector) { store_first<Lanes>(to, left, vector); });
       });
 }
 

@@ -23,7 +23,7 @@ std::int32_t greatest_key(const float* numbers, std::size_t count) noexcept {
       [&](auto, std::size_t i)
           __attribute__((always_inline)) { greatest = Lanes::greatest(greatest, keys(Lanes::load(numbers + i))); },
       [&](auto, std::size_t i, std::size_t left) __attribute__((always_inline)) {
-        const Ints found = keys(Lanes::load_first(numbers + i, left));
+        const Ints found = keys(load_first<Lanes>(numbers + i, left));
         greatest = Lanes::greatest(greatest, Lanes::select(Lanes::first_lanes(left), found, least));
       });
   return Lanes::greatest_of(greatest);
@@ -52,7 +52,7 @@ float dot(const DotTask& task) noexcept {
         [&](auto part, std::size_t i, std::size_t left) __attribute__((always_inline)) {
           std::uint8_t last[Lanes::kLanes] = {};
           __builtin_memcpy(last, values + i, left);
-          add(part, last, Lanes::load_first(activations + i, left));
+          add(part, last, load_first<Lanes>(activations + i, left));
         });
     unroll<parts>([&](auto part) __attribute__((always_inline)) {
       sums[part] = Lanes::add_product(sums[part], block[part], Lanes::all(*scale));

@@ -38,6 +38,21 @@ template <typename Lanes, typename Body, typename Tail>
   });
 }
 
+// The first `count` numbers, and zeros. Not with a masked load: QEMU reads all lanes.
+template <typename Lanes>
+inline typename Lanes::Floats load_first(const float* from, std::size_t count) {
+  float numbers[Lanes::kLanes] = {};
+  __builtin_memcpy(numbers, from, count * sizeof(float));
+  return Lanes::load(numbers);
+}
+
+template <typename Lanes>
+inline void store_first(float* to, std::size_t count, typename Lanes::Floats vector) {
+  float numbers[Lanes::kLanes];
+  Lanes::store(numbers, vector);
+  __builtin_memcpy(to, numbers, count * sizeof(float));
+}
+
 // The two halves are added until one number is left.
 template <typename Lanes>
 inline float total_of(const typename Lanes::Floats (&sums)[kParts<Lanes>]) {

@@ -1,4 +1,5 @@
-// Rows of activations times a panel of weights. `Set` is a class of Lanes that also multiplies bytes.
+// Rows of activations times a panel of weights. `Set` is a class of Lanes that also multiplies bytes: see
+// avx2/products.h.
 #pragma once
 
 #include "../kernels.h"
@@ -50,14 +51,21 @@ template <typename Set, std::size_t Bits, std::size_t Rows>
         __builtin_prefetch(packed + tile.prefetch + part * kGroupBytes + line);
       }
     });
-    unroll<Format::kGroups>([&](auto group) __attribute__((always_inline)) {
-      typename Set::template Weights<Bits> weights[vectors];
-      unroll<vectors>([&](auto j) __attribute__((always_inline)) {
-        const std::uint8_t* const at_vector = packed + j * lanes * 4;
-        weights[j] = Set::template prepared<Bits>(Format::template weights<Set, group.value>(at_vector));
+    constexpr std::size_t together = Set::template kGroupsTogether<Bits>;
+    unroll<Format::kGroups / together>([&](auto set) __attribute__((always_inline)) {
+      typename Set::template Weights<Bits> weights[vectors][together];
+      unroll<together>([&](auto i) __attribute__((always_inline)) {
+        constexpr std::size_t group = set.value * together + i.value;
+        unroll<vectors>([&](auto j) __attribute__((always_inline)) {
+          const std::uint8_t* const at_vector = packed + j * lanes * 4;
+          weights[j][i] = Set::template prepared<Bits>(Format::template weights<Set, group>(at_vector));
+        });
       });
       unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const typename Set::Bytes activations = Set::four_activations(values + r * task.depth + k + 4 * group);
+        typename Set::Bytes activations[together];
+        unroll<together>([&](auto i) __attribute__((always_inline)) {
+          activations[i] = Set::four_activations(values + r * task.depth + k + 4 * (set * together + i));
+        });
         unroll<vectors>([&](auto j) __attribute__((always_inline)) {
           products[r][j] = Set::template add_products<Bits>(products[r][j], weights[j], activations);
         });
@@ -102,7 +110,7 @@ inline void write_row(const PanelTask& task, std::size_t row, const float* sums)
     if (task.columns - column >= Lanes::kLanes) {
       Lanes::store(output + column, result);
     } else {
-      Lanes::store_first(output + column, task.columns - column, result);
+      store_first<Lanes>(output + column, task.columns - column, result);
     }
   }
 }

@@ -23,7 +23,7 @@ inline std::int32_t greatest_magnitude(const float* numbers, std::size_t count) 
   for_each_vector<Lanes>(
       count, [&](auto part, std::size_t i) __attribute__((always_inline)) { take(part, Lanes::load(numbers + i)); },
       [&](auto part, std::size_t i, std::size_t left)
-          __attribute__((always_inline)) { take(part, Lanes::load_first(numbers + i, left)); });
+          __attribute__((always_inline)) { take(part, load_first<Lanes>(numbers + i, left)); });
   unroll<kParts<Lanes>>(
       [&](auto part) __attribute__((always_inline)) { greatest[0] = Lanes::greatest(greatest[0], greatest[part]); });
   return Lanes::greatest_of(greatest[0]);
@@ -53,7 +53,7 @@ inline void quantise_block(const float* numbers, std::size_t count, std::int8_t*
           __attribute__((always_inline)) { Lanes::store_bytes(values + i, round(Lanes::load(numbers + i))); },
       [&](auto, std::size_t i, std::size_t left) __attribute__((always_inline)) {
         std::int8_t last[Lanes::kLanes];
-        Lanes::store_bytes(last, round(Lanes::load_first(numbers + i, left)));
+        Lanes::store_bytes(last, round(load_first<Lanes>(numbers + i, left)));
         __builtin_memcpy(values + i, last, left);
       });
   *scale = finite ? (zero ? 0.0F : magnitude / 127.0F) : __builtin_nanf("");
