@@ -20,9 +20,8 @@ from appliance.ops.toolchain.zig import OPTIONS, Zig, units
 _NATIVE = Path(__file__).resolve().parent / "native"
 # What the kernels consist of; the other sources of the library need ONNX Runtime.
 _OF_THE_LIBRARY = ("*.h", "*/*.h", "kernels*.cpp", "cpu*.cpp")
-# Full debug information would only make reports longer.
 _GCC = ("-O1", "-g1", "-std=c++17", "-ffp-contract=off", "-I.")
-_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def compiled(triple: str, *options: str) -> Path:
@@ -44,15 +43,15 @@ def sanitized(compiler: str, triple: str) -> Path:
         found = units(sources, triple)
         objects = [work / f"{number}.o" for number in range(len(found))]
         commands = [
-            [compiler, *_GCC, *_SANITIZERS, *unit.instructions, "-c", str(unit.source), "-o", str(path)]
+            [compiler, *_GCC, *SANITIZERS, *unit.instructions, "-c", str(unit.source), "-o", str(path)]
             for unit, path in zip(found, objects, strict=True)
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for _ in pool.map(lambda command: subprocess.run(command, cwd=sources, check=True), commands):
                 pass
-        subprocess.run([compiler, *_SANITIZERS, *map(str, objects), "-o", str(program)], check=True)
+        subprocess.run([compiler, *SANITIZERS, *map(str, objects), "-o", str(program)], check=True)
 
-    return _kept(make, [version, triple, *_GCC, *_SANITIZERS])
+    return _kept(make, [version, triple, *_GCC, *SANITIZERS])
 
 
 def _kept(make: Callable[[Path, Path, Path], None], inputs: list[str]) -> Path:
