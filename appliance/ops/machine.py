@@ -21,7 +21,10 @@ class Machine:
     wheel: str
 
 
-_MACHINES = {"x86_64": Machine("x86-64", "x86_64-linux-gnu.2.28", "manylinux_2_28_x86_64")}
+X86_64 = Machine("x86-64", "x86_64-linux-gnu.2.28", "manylinux_2_28_x86_64")
+ARM64 = Machine("arm64", "aarch64-linux-gnu.2.28", "manylinux_2_28_aarch64")
+# The names that the system gives them.
+_MACHINES = {"x86_64": X86_64, "aarch64": ARM64}
 
 
 def this_machine() -> Machine | None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 
 from appliance import disk, durable
 from appliance.errors import ApplianceError, MissingProgramError, NoSpaceError
-from appliance.ops.machine import Machine, this_machine
-from appliance.ops.record import LIBRARY, RECORD, Record
+from appliance.ops.library import HERE
+from appliance.ops.machine import ARM64, X86_64, Machine, this_machine
+from appliance.ops.record import LIBRARY, RECORD, SOURCES, Record
 from appliance.ops.toolchain import __main__ as command
 from appliance.ops.toolchain.build import build
 from appliance.ops.toolchain.zig import Zig
@@ -128,9 +130,24 @@ def test_only_files_of_a_set_have_its_instructions(ops: Path, cache: Path, machi
     check = "#ifndef {0}\n#error {0}\n#endif\n"
     (ops / "source" / "a_avx512.cpp").write_text(check.format("__AVX512VNNI__") + check.format("__FMA__"))
     (ops / "source" / "b_avx2.cpp").write_text(check.format("__AVX2__") + "#ifdef __AVX512F__\n#error wide\n#endif\n")
+    (ops / "source" / "c_neon.cpp").write_text(check.format("__ARM_FEATURE_DOTPROD"))
+    (ops / "source" / "d_x86.cpp").write_text(check.format("__x86_64__"))
+    (ops / "source" / "e_arm.cpp").write_text(check.format("__aarch64__"))
     write_sources(ops, first="#ifdef __AVX__\n#error wide\n#endif\n")
     build(ops, cache, machine, lambda _: None)
     assert _left(ops) == {LIBRARY, RECORD}
+
+
+# The C++ library of the other architecture takes a minute to compile, the first time.
+@pytest.mark.proof
+@pytest.mark.parametrize(("target", "code"), [(X86_64, 0x3E), (ARM64, 0xB7)], ids=["x86-64", "arm64"])
+def test_the_operators_compile_on_and_for_each_architecture(tmp_path: Path, cache: Path, target: Machine, code: int):
+    shutil.copytree(HERE / SOURCES, tmp_path / "operators" / SOURCES)
+    build(tmp_path / "operators", cache, target, lambda _: None)
+    content = (tmp_path / "operators" / LIBRARY).read_bytes()
+    assert content[18] == code, "e_machine of the ELF header"
+    assert max(map(int, re.findall(rb"GLIBC_2\.(\d+)", content))) <= 28
+    assert Record.of(tmp_path / "operators").target == target.triple
 
 
 def test_what_the_user_set_for_other_compilers_does_not_count(
