@@ -16,8 +16,9 @@ from appliance.errors import UnsupportedError
 PANEL_ROWS = 64
 _Element = TypeVar("_Element", bound=np.generic)
 _GATE_ROWS = PANEL_ROWS // 2
-# Columns whose weights one step of a kernel reads: the K of a matrix is a multiple.
-_DEPTH_STEPS = {8: 4, 4: 8}
+# By the bits of a weight: columns whose weights one step of a kernel reads. K and the blocks are multiples.
+DEPTH_STEPS = {8: 4, 6: 16, 5: 32, 4: 8}
+_BYTE_BITS, _NIBBLE_BITS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Quantised:
         values: u8 [N, K], each below 2 ** bits.
         scales: f32 [N, blocks], of K / blocks columns each; the last block may be shorter.
         zero_points: f32 [N, blocks]; None if all are 2 ** (bits - 1).
-        bits: 8 or 4.
+        bits: 8, 6, 5 or 4.
     """
 
     values: NDArray[np.uint8]
@@ -37,11 +38,11 @@ class Quantised:
     bits: int
 
     def __post_init__(self) -> None:
-        if self.bits not in _DEPTH_STEPS:
-            raise UnsupportedError(f"a matrix of {self.bits} bits cannot be packed", hint="use 4 or 8 bits")
+        if self.bits not in DEPTH_STEPS:
+            raise UnsupportedError(f"a matrix of {self.bits} bits cannot be packed", hint="use 4, 5, 6 or 8 bits")
         shape = self.values.shape
-        if len(shape) != 2 or shape[1] % _DEPTH_STEPS[self.bits] or 0 in shape:  # noqa: PLR2004
-            step = _DEPTH_STEPS[self.bits]
+        if len(shape) != 2 or shape[1] % DEPTH_STEPS[self.bits] or 0 in shape:  # noqa: PLR2004
+            step = DEPTH_STEPS[self.bits]
             raise UnsupportedError(f"a matrix of shape {shape} cannot be packed", hint=f"K needs a multiple of {step}")
         if self.scales.ndim != 2 or len(self.scales) != shape[0]:  # noqa: PLR2004
             raise UnsupportedError(f"scales of shape {self.scales.shape} do not fit a matrix of shape {shape}")
@@ -52,20 +53,48 @@ class Quantised:
         if int(self.values.max()) >> self.bits:
             raise UnsupportedError(f"a value of the matrix has more than {self.bits} bits")
 
+    def least_bits(self, block: int) -> int:
+        """The fewest bits, at most `bits`, with which `held_in` can hold the matrix in blocks of `block` columns."""
+        if self.zero_points is not None:
+            return self.bits
+        zero = 1 << (self.bits - 1)
+        reach = max(zero - int(self.values.min()), int(self.values.max()) + 1 - zero)
+        columns = self.values.shape[1]
+        return min(
+            bits
+            for bits, step in DEPTH_STEPS.items()
+            if bits == self.bits or (reach <= 1 << (bits - 1) and not columns % step and not min(block, columns) % step)
+        )
+
+    def held_in(self, bits: int) -> Quantised:
+        """The same matrix with other bits: the zero point, and each value with it, is moved.
+
+        Raises:
+            UnsupportedError: a value, the zero points or the shape do not allow it.
+        """
+        if bits == self.bits:
+            return self
+        if self.zero_points is not None:
+            raise UnsupportedError("a matrix with zero points cannot be held in other bits")
+        moved = self.values.astype(np.int16) + ((1 << (bits - 1)) - (1 << (self.bits - 1)))
+        if moved.min() < 0:
+            raise UnsupportedError(f"a value of the matrix has more than {bits} bits")
+        return Quantised(moved.astype(np.uint8), self.scales, None, bits)
+
 
 @dataclass(frozen=True)
 class Packed:
     """The inputs of MatMulPacked and RescoredHead that hold one matrix.
 
     Attributes:
-        packed: u8 [panels, K / 4, 64, 4] of 8 bits; u8 [panels, K / 8, 64, 4] of 4 bits, where the low halves of the
-            bytes are columns 0 to 3 of eight, and the high halves columns 4 to 7.
-        scales: f32 [panels, blocks, 64].
+        packed: u8 [panels, steps, 64 * groups, 4]. A step is 4, 16, 32 or 8 columns of 8, 6, 5 or 4 bits, and has 1,
+            3, 5 or 1 groups of [64, 4].
+        scales: [panels, blocks, 64], f16 if these are the same numbers, else f32.
         offsets: f32 [panels, blocks, 64], -scale * zero point; None if all zero points are 2 ** (bits - 1).
     """
 
     packed: NDArray[np.uint8]
-    scales: NDArray[np.float32]
+    scales: NDArray[np.float16] | NDArray[np.float32]
     offsets: NDArray[np.float32] | None
 
 
@@ -74,9 +103,15 @@ def pack(matrix: Quantised) -> Packed:
     zero_points = matrix.zero_points
     return Packed(
         packed=_pack_values(matrix),
-        scales=_in_panels(matrix.scales).transpose(0, 2, 1).copy(),
+        scales=_shortened(_in_panels(matrix.scales).transpose(0, 2, 1).copy()),
         offsets=None if zero_points is None else _in_panels(-matrix.scales * zero_points).transpose(0, 2, 1).copy(),
     )
+
+
+def _shortened(scales: NDArray[np.float32]) -> NDArray[np.float16] | NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        halves = scales.astype(np.float16)
+    return halves if np.array_equal(halves.astype(np.float32), scales) else scales
 
 
 def pack_bias(bias: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,12 +152,28 @@ def interleave_rows(gate: NDArray[_Element], up: NDArray[_Element]) -> NDArray[_
 def _pack_values(matrix: Quantised) -> NDArray[np.uint8]:
     panels = _in_panels(matrix.values)  # [panels, 64, K]
     count, rows, depth = panels.shape
-    step = _DEPTH_STEPS[matrix.bits]
-    steps = panels.reshape(count, rows, depth // step, step).transpose(0, 2, 1, 3)  # [panels, K / step, 64, step]
-    if matrix.bits == 8:  # noqa: PLR2004
-        return steps.copy()
-    half = step // 2
-    return np.bitwise_or(steps[..., :half], np.left_shift(steps[..., half:], 4)).astype(np.uint8)
+    step = DEPTH_STEPS[matrix.bits]
+    # [panels, steps, fours of columns, 64, 4]
+    fours = panels.reshape(count, rows, depth // step, step // 4, 4).transpose(0, 2, 3, 1, 4)
+    groups = fours if matrix.bits == _BYTE_BITS else _nibbles(fours)
+    if _NIBBLE_BITS < matrix.bits < _BYTE_BITS:
+        groups = np.concatenate([groups, _upper_bits(fours, matrix.bits - _NIBBLE_BITS)], axis=2)
+    return np.ascontiguousarray(groups).reshape(count, depth // step, -1, 4)
+
+
+def _nibbles(fours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The low 4 bits of the weights [panels, steps, fours, 64, 4]: two fours in one group."""
+    low = np.bitwise_and(fours, 15)
+    return np.bitwise_or(low[:, :, 0::2], np.left_shift(low[:, :, 1::2], _NIBBLE_BITS)).astype(np.uint8)
+
+
+def _upper_bits(fours: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """The upper bits of a step's weights [panels, steps, fours, 64, 4] as one group: the first four columns lowest."""
+    group = np.zeros((*fours.shape[:2], 1, *fours.shape[3:]), np.uint8)
+    for index in range(fours.shape[2]):
+        upper = np.right_shift(fours[:, :, index], _NIBBLE_BITS)
+        group[:, :, 0] |= np.left_shift(upper, bits * index).astype(np.uint8)
+    return group
 
 
 def _in_panels(rows: NDArray[_Element]) -> NDArray[_Element]:

@@ -24,7 +24,7 @@ class Matrix:
     """A quantised matrix with its bias.
 
     Attributes:
-        quantised: the matrix [N, K].
+        quantised: the matrix [N, K], in the fewest bits that hold all its values.
         bias: f32 [N], or None.
         block_size: elements along K that share one scale.
         rows: N, the number of outputs.
@@ -47,7 +47,8 @@ class Matrix:
         zero_points = None if zeros is None else _unpacked(zeros.reshape(rows, -1), bits)[:, :blocks].astype(np.float32)
         values = _unpacked(packed.reshape(rows, -1), bits)[:, :columns]
         with suppress(UnsupportedError):
-            return cls(Quantised(values, scales.reshape(rows, blocks), zero_points, bits), bias, block, rows)
+            quantised = Quantised(values, scales.reshape(rows, blocks), zero_points, bits)
+            return cls(quantised.held_in(quantised.least_bits(block)), bias, block, rows)
         return None
 
     @property
@@ -59,8 +60,10 @@ class Matrix:
         """This matrix as the gate, and `up`, as one matrix of a gated layer; None if they cannot be one."""
         if self.bias is not None or up.bias is not None or self.block_size != up.block_size:
             return None
+        bits = max(self.quantised.bits, up.quantised.bits)
         with suppress(UnsupportedError):
-            return Matrix(interleave(self.quantised, up.quantised), None, self.block_size, 2 * self.rows)
+            both = interleave(self.quantised.held_in(bits), up.quantised.held_in(bits))
+            return Matrix(both, None, self.block_size, 2 * self.rows)
         return None
 
 

@@ -16,9 +16,13 @@ BLOCK = 32
 class Head:
     """A head with random weights."""
 
-    def __init__(self, rows: int, depth: int, tokens: int, *, table_block: int = 16, equal: bool = False) -> None:
+    def __init__(
+        self, rows: int, depth: int, tokens: int, *, table_block: int = 16, equal: bool = False, halves: bool = False
+    ) -> None:
         rng = np.random.default_rng(3)
         self.coarse = quantised(rng, rows, depth, BLOCK, 4, offsets=not equal)
+        if halves:
+            self.coarse.scales[:] = self.coarse.scales.astype(np.float16)
         if equal:
             self.coarse.values[:] = self.coarse.values[0]
             self.coarse.scales[:] = self.coarse.scales[0]
@@ -75,8 +79,11 @@ def likeliest(coarse: Floats, tokens: int) -> NDArray[np.int64]:
     ("rows", "depth", "tokens"),
     [(5000, 64, 20), (1000, 104, 128), (70, 40, 70), (33, 32, 1), (200, 32, 4), (64, 64, 3)],
 )
-def test_the_likeliest_are_of_the_table_and_the_others_coarse(ops_library: str, rows: int, depth: int, tokens: int):
-    head = Head(rows, depth, tokens)
+@pytest.mark.parametrize("halves", [False, True])
+def test_the_likeliest_are_of_the_table_and_the_others_coarse(
+    ops_library: str, rows: int, depth: int, tokens: int, halves: bool
+):
+    head = Head(rows, depth, tokens, halves=halves)
     for count in (1, 3, 8, 50):
         x = activations(count, depth)
         result = run(head.node(), {"x": x}, ops_library)

@@ -1,32 +1,61 @@
 #include "context.h"
 
 #include <array>
-#include <memory>
 
 #include "guarded.h"
 
 namespace appliance::ops {
 
-const void* Context::read(std::size_t index, ONNXTensorElementDataType type, const char* name, Shape& shape,
-                          bool& present) const {
+namespace {
+
+// Type and shape of a tensor.
+class TensorInfo {
+ public:
+  TensorInfo(const OrtApi& api, const OrtValue* value) : api_(api) {
+    check(api_, api_.GetTensorTypeAndShape(value, &info_));
+  }
+  TensorInfo(const TensorInfo&) = delete;
+  TensorInfo& operator=(const TensorInfo&) = delete;
+  ~TensorInfo() { api_.ReleaseTensorTypeAndShapeInfo(info_); }
+
+  const OrtTensorTypeAndShapeInfo* get() const { return info_; }
+  ONNXTensorElementDataType type() const {
+    ONNXTensorElementDataType found = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    check(api_, api_.GetTensorElementType(info_, &found));
+    return found;
+  }
+
+ private:
+  const OrtApi& api_;
+  OrtTensorTypeAndShapeInfo* info_ = nullptr;
+};
+
+}  // namespace
+
+const OrtValue* Context::value(std::size_t index) const {
   std::size_t count = 0;
   check(api_, api_.KernelContext_GetInputCount(context_, &count));
   const OrtValue* value = nullptr;
   if (index < count) {
     check(api_, api_.KernelContext_GetInput(context_, index, &value));
   }
+  return value;
+}
+
+ONNXTensorElementDataType Context::type(std::size_t index) const {
+  const OrtValue* const found = value(index);
+  return found == nullptr ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED : TensorInfo(api_, found).type();
+}
+
+const void* Context::read(std::size_t index, ONNXTensorElementDataType type, const char* name, Shape& shape,
+                          bool& present) const {
+  const OrtValue* const value = this->value(index);
   present = value != nullptr;
   if (!present) {
     return nullptr;
   }
-  OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check(api_, api_.GetTensorTypeAndShape(value, &raw));
-  const auto release = [this](OrtTensorTypeAndShapeInfo* info) { api_.ReleaseTensorTypeAndShapeInfo(info); };
-  const std::unique_ptr<OrtTensorTypeAndShapeInfo, decltype(release)> info(raw, release);
-
-  ONNXTensorElementDataType found = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  check(api_, api_.GetTensorElementType(info.get(), &found));
-  require(found == type, "the input ", name, " has another element type than the operator needs");
+  const TensorInfo info(api_, value);
+  require(info.type() == type, "the input ", name, " has another element type than the operator needs");
 
   std::size_t rank = 0;
   check(api_, api_.GetDimensionsCount(info.get(), &rank));

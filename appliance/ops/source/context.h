@@ -30,6 +30,12 @@ class Context {
     return tensor;
   }
 
+  // Whether the input at this position has elements of this type.
+  template <typename Element>
+  bool has_type(std::size_t index) const {
+    return type(index) == kElementType<Element>;
+  }
+
   // Memory for the output at this position; the caller of the session may have bound it.
   template <typename Element = float>
   Element* output(std::size_t index, const Shape& shape) const {
@@ -72,6 +78,8 @@ class Context {
   const void* read(std::size_t index, ONNXTensorElementDataType type, const char* name, Shape& shape,
                    bool& present) const;
   void* write(std::size_t index, const Shape& shape) const;
+  ONNXTensorElementDataType type(std::size_t index) const;
+  const OrtValue* value(std::size_t index) const;
   void parallel_for(std::size_t total, std::size_t batches, void (*task)(void*, std::size_t), void* user_data) const;
 
   const OrtApi& api_;

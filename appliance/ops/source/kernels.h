@@ -37,7 +37,8 @@ struct PanelTask {
   std::size_t block;
   std::size_t blocks;
   const std::uint8_t* weights;  // the panel
-  const float* scales;          // [blocks][64]
+  const float* scales;          // [blocks][64], or null
+  const Half* half_scales;      // [blocks][64] if there are no `scales`
   const float* offsets;         // [blocks][64] -scale * zero point; null if all zero points are `zero_point`
   std::int32_t zero_point;
   const float* bias;  // [64], or null

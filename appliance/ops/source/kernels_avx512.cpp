@@ -10,8 +10,10 @@ namespace appliance::ops {
 const Kernels kAvx512Kernels = {
     "avx512-vnni",
     avx512::quantise,
-    {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>},
-    {nullptr, avx512::widen<avx512::Layout4Bits>},
+    {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>,
+     avx512::multiply<avx512::Layout6Bits>, avx512::multiply<avx512::Layout5Bits>},
+    {nullptr, avx512::widen<avx512::Layout4Bits>, avx512::widen<avx512::Layout6Bits>,
+     avx512::widen<avx512::Layout5Bits>},
     avx512::rotate,
     avx512::attend_for,
     avx512::greatest_key,

@@ -9,7 +9,7 @@ MatMulPacked::MatMulPacked(const Attributes& attributes, std::shared_ptr<Scratch
 
 void MatMulPacked::compute(const Context& context) const {
   const auto x = context.input<float>(0, "x");
-  const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), context.input<float>(2, "scales"),
+  const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), Scales::read(context, 2),
                             context.optional_input<float>(3, "offsets"), context.optional_input<float>(4, "bias"));
   require(x.shape.rank() > 0 && x.shape[x.shape.rank() - 1] == layout_.depth, "the input x has the shape ",
           x.shape.text(), ", and its last dimension needs ", layout_.depth);

@@ -12,9 +12,9 @@ class MatMulPacked {
  public:
   static constexpr const char* kName = "MatMulPacked";
   static constexpr Port kInputs[] = {
-      {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},  // x [..., K]
-      {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},  // packed: see packing.h
-      {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},  // scales [panels, blocks, 64]
+      {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},      // x [..., K]
+      {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},      // packed: see packing.h
+      {ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED},  // scales [panels, blocks, 64], in 32 or 16 bits
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
        INPUT_OUTPUT_OPTIONAL},  // offsets [panels, blocks, 64]: -scale * zero point
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL},  // bias [panels * 64]

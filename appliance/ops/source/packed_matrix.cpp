@@ -26,7 +26,8 @@ Packing packing_of(std::size_t bits) {
       return static_cast<Packing>(i);
     }
   }
-  throw Fault(ORT_NOT_IMPLEMENTED, "the attribute bits is " + std::to_string(bits) + ", and the operator has 4 and 8");
+  throw Fault(ORT_NOT_IMPLEMENTED,
+              "the attribute bits is " + std::to_string(bits) + ", and the operator has 4, 5, 6 and 8");
 }
 
 }  // namespace
@@ -51,22 +52,39 @@ MatrixLayout MatrixLayout::read(const Attributes& attributes, std::size_t bits, 
   require(!gated || layout.rows % 2 == 0, "the attribute N is ", layout.rows,
           ", and gate and up need the same rows each");
   layout.block = checked_block(attributes, "block_size", layout.depth);
+  require(layout.block % layout.facts().depth_step == 0, "the attribute block_size is ", layout.block,
+          ", and needs a multiple of ", layout.facts().depth_step);
   layout.blocks = quotient_up(layout.depth, layout.block);
   layout.panels = quotient_up(layout.rows, kPanelRows);
   return layout;
 }
 
-PackedMatrix::PackedMatrix(const MatrixLayout& layout, const Tensor<const std::uint8_t>& packed,
-                           const Tensor<const float>& scales, const Tensor<const float>& offsets,
-                           const Tensor<const float>& bias)
+Scales Scales::read(const Context& context, std::size_t index) {
+  Scales scales;
+  if (context.has_type<Half>(index)) {
+    scales.halves = context.input<Half>(index, "scales");
+  } else {
+    scales.floats = context.input<float>(index, "scales");
+  }
+  return scales;
+}
+
+PackedMatrix::PackedMatrix(const MatrixLayout& layout, const Tensor<const std::uint8_t>& packed, const Scales& scales,
+                           const Tensor<const float>& offsets, const Tensor<const float>& bias)
     : layout_(layout),
       packed_(packed.elements),
-      scales_(scales.elements),
+      scales_(scales.floats.elements),
+      half_scales_(scales.halves.elements),
       offsets_(offsets.elements),
       bias_(bias.elements) {
   const Shape of_blocks{layout.panels, layout.blocks, kPanelRows};
-  packed.require_shape({layout.panels, layout.depth / layout.facts().depth_step, kPanelRows, 4});
-  scales.require_shape(of_blocks);
+  const std::size_t step = layout.facts().depth_step;
+  packed.require_shape({layout.panels, layout.depth / step, layout.facts().step_groups() * kPanelRows, 4});
+  if (scales.halves.present) {
+    scales.halves.require_shape(of_blocks);
+  } else {
+    scales.floats.require_shape(of_blocks);
+  }
   if (offsets.present) {
     offsets.require_shape(of_blocks);
   }
@@ -107,7 +125,8 @@ void PackedMatrix::multiply_panel(const Kernels& kernels, const QuantisedRows& a
   task.block = layout_.block;
   task.blocks = layout_.blocks;
   task.weights = packed_ + panel * layout_.panel_bytes();
-  task.scales = scales_ + of_panel;
+  task.scales = scales_ == nullptr ? nullptr : scales_ + of_panel;
+  task.half_scales = half_scales_ == nullptr ? nullptr : half_scales_ + of_panel;
   task.offsets = offsets_ == nullptr ? nullptr : offsets_ + of_panel;
   task.zero_point = layout_.facts().zero_point;
   task.bias = bias_ == nullptr ? nullptr : bias_ + panel * kPanelRows;

@@ -36,10 +36,19 @@ struct MatrixLayout {
 // Checks that a block size is a power of two that the kernels take, or the whole depth; gives the columns of a block.
 std::size_t checked_block(const Attributes& attributes, const char* name, std::size_t depth);
 
+// The scales of the blocks, as 32-bit or as 16-bit floats.
+struct Scales {
+  Tensor<const float> floats;
+  Tensor<const Half> halves;
+
+  // The input at this position. Throws a fault if it is absent or has another element type.
+  static Scales read(const Context& context, std::size_t index);
+};
+
 class PackedMatrix {
  public:
   // Checks the shapes of the tensors; throws a fault. `offsets` and `bias` may be absent.
-  PackedMatrix(const MatrixLayout& layout, const Tensor<const std::uint8_t>& packed, const Tensor<const float>& scales,
+  PackedMatrix(const MatrixLayout& layout, const Tensor<const std::uint8_t>& packed, const Scales& scales,
                const Tensor<const float>& offsets, const Tensor<const float>& bias);
 
   // output[rows][columns] = activations * matrix, on all threads. Calls after(first row, end row, panel), on the thread
@@ -67,6 +76,7 @@ class PackedMatrix {
   MatrixLayout layout_;
   const std::uint8_t* packed_;
   const float* scales_;
+  const Half* half_scales_;
   const float* offsets_;
   const float* bias_;
 };

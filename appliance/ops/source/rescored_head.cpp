@@ -23,7 +23,7 @@ RescoredHead::RescoredHead(const Attributes& attributes, std::shared_ptr<Scratch
 
 void RescoredHead::compute(const Context& context) const {
   const auto x = context.input<float>(0, "x");
-  const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), context.input<float>(2, "scales"),
+  const PackedMatrix matrix(layout_, context.input<std::uint8_t>(1, "packed"), Scales::read(context, 2),
                             context.optional_input<float>(3, "offsets"), Tensor<const float>{});
   const auto table = context.input<std::uint8_t>(4, "table");
   const auto table_scales = context.input<float>(5, "table_scales");

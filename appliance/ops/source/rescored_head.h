@@ -14,7 +14,7 @@ class RescoredHead {
   static constexpr Port kInputs[] = {
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},                         // x [rows, K]
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},                         // packed, 4 bits: see packing.h
-      {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},                         // scales [panels, blocks, 64]
+      {ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED},                     // scales [panels, blocks, 64], in 32 or 16 bits
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL},  // offsets [panels, blocks, 64]
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},                         // table [N, K], zero point 128
       {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},                         // table_scales [N, K / table_block]

@@ -5,6 +5,7 @@
 
 #include "fault.h"
 #include "onnxruntime_abi.h"
+#include "packing.h"
 #include "shape.h"
 
 namespace appliance::ops {
@@ -31,6 +32,8 @@ template <typename Element>
 inline constexpr ONNXTensorElementDataType kElementType = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 template <>
 inline constexpr ONNXTensorElementDataType kElementType<float> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+template <>
+inline constexpr ONNXTensorElementDataType kElementType<Half> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
 template <>
 inline constexpr ONNXTensorElementDataType kElementType<std::uint8_t> = ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
 template <>

@@ -9,7 +9,7 @@
 namespace appliance::ops::avx512 {
 
 inline constexpr std::size_t kPanelVectors = kPanelRows / kLanes;
-inline constexpr std::size_t kStepBytes = 4 * 64;  // of packed weights, loaded at once
+inline constexpr std::size_t kGroupBytes = 4 * kPanelRows;  // of packed weights
 inline constexpr std::size_t kTileRows = 6;  // 24 sums, 4 vectors of weights and one of activations fill the registers
 inline constexpr std::size_t kPrefetchBytes = 4096;
 
@@ -20,37 +20,101 @@ inline constexpr std::size_t kPrefetchBytes = 4096;
   return sums;
 }
 
-// A layout says how many groups of four columns a step of packed weights holds, and what the weights of a group are.
+// The packed weights of a step for the rows of one vector: one vector of each group.
+template <std::size_t Groups>
+using Step = __m512i[Groups];
+
+// Where to find the low 4 bits of the weights of four columns: they are half of a packed group.
+template <std::size_t Four, std::size_t Groups>
+[[gnu::always_inline]] inline __m512i nibbles(const Step<Groups>& packed) {
+  return Four % 2 == 0 ? packed[Four / 2] : _mm512_srli_epi16(packed[Four / 2], 4);
+}
+
+// Four columns of 5 or 6 bits: the nibbles below, and above them bits of the last group, from bit `First` of a byte.
+template <std::size_t Four, std::size_t First, int UpperMask, std::size_t Groups>
+[[gnu::always_inline]] inline __m512i with_upper_bits(const Step<Groups>& packed) {
+  const __m512i bits = packed[Groups - 1];
+  const __m512i moved = First <= 4 ? _mm512_slli_epi16(bits, First <= 4 ? 4 - First : 0)
+                                   : _mm512_srli_epi16(bits, First > 4 ? First - 4 : 0);
+  const __m512i upper = _mm512_and_si512(moved, _mm512_set1_epi8(UpperMask));
+  constexpr int kWhereSet = 0xCA;  // of the first operand: the second, else the third
+  return _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), nibbles<Four>(packed), upper, kWhereSet);
+}
+
+// A layout says how many groups a step of packed weights has, how many times four columns, and what the weights of each
+// four columns are.
 struct Layout8Bits {
   static constexpr std::size_t kGroups = 1;
-  template <std::size_t Group>
-  static __m512i weights(__m512i packed) {
-    return packed;
+  static constexpr std::size_t kFours = 1;
+  template <std::size_t Four>
+  static __m512i weights(const Step<kGroups>& packed) {
+    return packed[0];
   }
 };
 struct Layout4Bits {
-  static constexpr std::size_t kGroups = 2;
-  template <std::size_t Group>
-  static __m512i weights(__m512i packed) {
-    const __m512i low = _mm512_set1_epi8(15);
-    return _mm512_and_si512(Group == 0 ? packed : _mm512_srli_epi16(packed, 4), low);
+  static constexpr std::size_t kGroups = 1;
+  static constexpr std::size_t kFours = 2;
+  template <std::size_t Four>
+  static __m512i weights(const Step<kGroups>& packed) {
+    return _mm512_and_si512(nibbles<Four>(packed), _mm512_set1_epi8(15));
+  }
+};
+struct Layout6Bits {
+  static constexpr std::size_t kGroups = 3;
+  static constexpr std::size_t kFours = 4;
+  template <std::size_t Four>
+  static __m512i weights(const Step<kGroups>& packed) {
+    return with_upper_bits<Four, 2 * Four, 0x30>(packed);
+  }
+};
+struct Layout5Bits {
+  static constexpr std::size_t kGroups = 5;
+  static constexpr std::size_t kFours = 8;
+  template <std::size_t Four>
+  static __m512i weights(const Step<kGroups>& packed) {
+    return with_upper_bits<Four, Four, 0x10>(packed);
   }
 };
 
-// A step's packed weights. With few rows they stay in a register: GCC would rather load them again for each use.
+// A step's packed weights for one vector of rows.
+template <std::size_t Groups>
+[[gnu::always_inline]] inline void load(const std::uint8_t* packed, Step<Groups>& step) {
+  unroll<Groups>([&](auto group) __attribute__((always_inline)) {
+    step[group] = _mm512_loadu_si512(packed + group * kGroupBytes);
+  });
+}
+
+// With few rows, a single group stays in registers: GCC would rather load it again for each use. Several groups do not
+// fit: the compiler has to load them again, for it cannot tell that the address is the same.
 template <std::size_t Rows>
-[[gnu::always_inline]] inline __m512i loaded(const std::uint8_t* bytes) {
-  __m512i vector = _mm512_loadu_si512(bytes);
+[[gnu::always_inline]] inline void stay(Step<1>& step) {
   if constexpr (Rows <= 4) {
-    __asm__("" : "+v"(vector));
+    __asm__("" : "+v"(step[0]));
   }
-  return vector;
+}
+[[gnu::always_inline]] inline const std::uint8_t* same_address(const std::uint8_t* packed) {
+  __asm__("" : "+r"(packed));
+  return packed;
 }
 
 inline __m512i four_activations(const std::int8_t* values) {
   std::int32_t four = 0;
   __builtin_memcpy(&four, values, sizeof four);
   return _mm512_set1_epi32(four);
+}
+
+[[gnu::always_inline]] inline void load_scales(const PanelTask& task, std::size_t block,
+                                               __m512 (&scales)[kPanelVectors]) {
+  const std::size_t first = block * kPanelRows;
+  if (task.scales != nullptr) {
+    unroll<kPanelVectors>(
+        [&](auto j) __attribute__((always_inline)) { scales[j] = _mm512_loadu_ps(task.scales + first + j * kLanes); });
+  } else {
+    unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
+      const Half* const halves = task.half_scales + first + j * kLanes;
+      scales[j] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+    });
+  }
 }
 
 template <std::size_t Rows>
@@ -66,7 +130,7 @@ template <typename Layout, bool Offsets, std::size_t Rows, bool Prefetch>
   const std::int32_t zero_point = Offsets ? 0 : task.zero_point;
 
   // Few rows leave registers free: with several sums an addition does not wait for the one before. Integers: exact.
-  constexpr std::size_t sets = Rows <= 2 ? Layout::kGroups : 1;
+  constexpr std::size_t sets = Rows <= 2 ? smaller(Layout::kFours, 2) : 1;
   __m512i products[Rows * sets][kPanelVectors];
   unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     const __m512i initial = _mm512_set1_epi32(-zero_point * task.sums[at + r * task.blocks]);
@@ -78,24 +142,35 @@ template <typename Layout, bool Offsets, std::size_t Rows, bool Prefetch>
     });
   });
 
-  constexpr std::size_t step = 4 * Layout::kGroups;
-  const std::uint8_t* packed = task.weights + start / step * kStepBytes;
+  constexpr std::size_t columns = 4 * Layout::kFours;
+  constexpr std::size_t step_bytes = Layout::kGroups * kGroupBytes;
+  const std::uint8_t* packed = task.weights + start / columns * step_bytes;
   const std::int8_t* values = task.values + row * task.depth;
-  for (std::size_t k = start; k < end; k += step, packed += kStepBytes) {
-    __m512i bytes[kPanelVectors];
-    unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
-      if constexpr (Prefetch) {
-        _mm_prefetch(reinterpret_cast<const char*>(packed + kPrefetchBytes + j * 64), _MM_HINT_T0);
-      }
-      bytes[j] = loaded<Rows>(packed + j * 64);
-    });
-    unroll<Layout::kGroups>([&](auto group) __attribute__((always_inline)) {
+  for (std::size_t k = start; k < end; k += columns, packed += step_bytes) {
+    if constexpr (Prefetch) {
+      unroll<step_bytes / 64>([&](auto line) __attribute__((always_inline)) {
+        _mm_prefetch(reinterpret_cast<const char*>(packed + kPrefetchBytes + line * 64), _MM_HINT_T0);
+      });
+    }
+    Step<Layout::kGroups> steps[kPanelVectors];
+    if constexpr (Layout::kGroups == 1) {
+      unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
+        load(packed + j * 64, steps[j]);
+        stay<Rows>(steps[j]);
+      });
+    }
+    unroll<Layout::kFours>([&](auto four) __attribute__((always_inline)) {
       __m512i weights[kPanelVectors];
-      unroll<kPanelVectors>(
-          [&](auto j) __attribute__((always_inline)) { weights[j] = Layout::template weights<group.value>(bytes[j]); });
+      const std::uint8_t* const again = same_address(packed);
+      unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
+        if constexpr (Layout::kGroups > 1) {
+          load(again + j * 64, steps[j]);
+        }
+        weights[j] = Layout::template weights<four.value>(steps[j]);
+      });
       unroll<Rows>([&](auto r) __attribute__((always_inline)) {
-        const __m512i activations = four_activations(values + r * task.depth + k + 4 * group);
-        constexpr std::size_t set = group % sets * Rows;
+        const __m512i activations = four_activations(values + r * task.depth + k + 4 * four);
+        constexpr std::size_t set = four % sets * Rows;
         unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
           products[set + r][j] = add_products(products[set + r][j], weights[j], activations);
         });
@@ -111,14 +186,15 @@ template <typename Layout, bool Offsets, std::size_t Rows, bool Prefetch>
   }
 
   // sums += scale of the activations * (scales * products + offsets * sum of the activations)
-  const float* scales = task.scales + block * kPanelRows;
+  __m512 scales[kPanelVectors];
+  load_scales(task, block, scales);
   const float* offsets = Offsets ? task.offsets + block * kPanelRows : nullptr;
   unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     const std::size_t i = at + r * task.blocks;
     const __m512 scale = _mm512_set1_ps(task.activation_scales[i]);
     unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
       float* sum = &sums[r][j * kLanes];
-      const __m512 factor = _mm512_mul_ps(scale, _mm512_loadu_ps(scales + j * kLanes));
+      const __m512 factor = _mm512_mul_ps(scale, scales[j]);
       __m512 total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r][j]), factor, _mm512_load_ps(sum));
       if constexpr (Offsets) {
         const __m512 all_values = _mm512_set1_ps(task.activation_scales[i] * static_cast<float>(task.sums[i]));
@@ -196,12 +272,15 @@ void multiply(const PanelTask& task) noexcept {
 
 template <typename Layout>
 void widen(const std::uint8_t* packed, std::size_t depth, std::uint8_t* wide) noexcept {
-  for (std::size_t k = 0; k < depth; k += 4 * Layout::kGroups, packed += kStepBytes) {
-    unroll<Layout::kGroups>([&](auto group) __attribute__((always_inline)) {
-      for (std::size_t j = 0; j < kPanelVectors; ++j, wide += 64) {
-        _mm512_storeu_si512(wide, Layout::template weights<group.value>(_mm512_loadu_si512(packed + j * 64)));
-      }
+  for (std::size_t k = 0; k < depth; k += 4 * Layout::kFours, packed += Layout::kGroups * kGroupBytes) {
+    unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
+      Step<Layout::kGroups> step;
+      load(packed + j * 64, step);
+      unroll<Layout::kFours>([&](auto four) __attribute__((always_inline)) {
+        _mm512_storeu_si512(wide + four * kGroupBytes + j * 64, Layout::template weights<four.value>(step));
+      });
     });
+    wide += Layout::kFours * kGroupBytes;
   }
 }
 
