@@ -1,9 +1,30 @@
-// What the CPU can do, and the operating system lets programs use.
+// What a CPU can do, and the operating system lets programs use.
 #pragma once
+
+#include <cstdint>
 
 namespace appliance::ops {
 
-// AVX-512 F, BW, DQ, VL and VNNI, with FMA; and the system saves the wide registers of a thread.
-bool has_avx512_vnni() noexcept;
+#if defined(__x86_64__)
+
+// The registers of CPUID that tell of vector instructions, and XCR0: the registers that the system saves for a thread.
+struct Cpu {
+  std::uint32_t leaf1_ecx;
+  std::uint32_t leaf7_ebx;
+  std::uint32_t leaf7_ecx;
+  std::uint32_t leaf7_1_eax;
+  std::uint32_t xcr0;
+};
+
+// AVX-512 F, BW, DQ, VL and VNNI; AVX2, FMA and F16C.
+bool has_avx512_vnni(const Cpu& cpu) noexcept;
+// AVX-VNNI; AVX2, FMA and F16C.
+bool has_avx_vnni(const Cpu& cpu) noexcept;
+// AVX2, FMA and F16C.
+bool has_avx2(const Cpu& cpu) noexcept;
+
+#endif
+
+Cpu this_cpu() noexcept;
 
 }  // namespace appliance::ops

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu.h"
 #include "packing.h"
 
 namespace appliance::ops {
@@ -89,7 +90,7 @@ struct Kernels {
   const char* name;
   void (*quantise)(const QuantiseTask& task) noexcept;
   PanelKernel multiply[kPackingCount];
-  WidenKernel widen[kPackingCount];  // null where the packing has 8 bits already
+  WidenKernel widen[kPackingCount];  // null where it would not be faster, as for 8 bits
   void (*rotate)(const RotateTask& task) noexcept;
   AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
   // The greatest ordering key of the numbers: see ordering_key.h.
@@ -99,9 +100,24 @@ struct Kernels {
   float (*sum_of_exponentials)(const float* numbers, std::size_t count, float shift) noexcept;
 };
 
+#if defined(__x86_64__)
 extern const Kernels kAvx512Kernels;
+extern const Kernels kAvxVnniKernels;
+extern const Kernels kAvx2Kernels;
+#endif
 
-// The kernels for this CPU, chosen once; null if there are none.
+// The kernels of this architecture, the fastest first.
+struct KernelSet {
+  const Kernels& kernels;
+  bool (*runs_on)(const Cpu& cpu) noexcept;
+};
+extern const KernelSet kKernelSets[];
+extern const std::size_t kKernelSetCount;
+
+// The first set that runs on the CPU; null if there is none.
+const Kernels* kernels_for(const Cpu& cpu) noexcept;
+
+// The same for the CPU that this process runs on, chosen once.
 const Kernels* kernels_for_this_cpu() noexcept;
 
 }  // namespace appliance::ops

@@ -8,7 +8,7 @@
 namespace appliance::ops {
 
 const Kernels kAvx512Kernels = {
-    "avx512-vnni",
+    "avx512_vnni",
     avx512::quantise,
     {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>,
      avx512::multiply<avx512::Layout6Bits>, avx512::multiply<avx512::Layout5Bits>},

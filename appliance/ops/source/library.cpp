@@ -89,8 +89,9 @@ extern "C" {
   return appliance::ops::guarded(*api, [&] {
     const appliance::ops::Kernels* kernels = appliance::ops::kernels_for_this_cpu();
     if (kernels == nullptr) {
-      throw appliance::ops::Fault(ORT_NOT_IMPLEMENTED,
-                                  "the operators have no kernels for this CPU: it needs AVX-512 with VNNI");
+      throw appliance::ops::Fault(
+          ORT_NOT_IMPLEMENTED,
+          "the operators have no kernels for this CPU: x86-64 needs AVX2 and FMA, arm64 the dot product");
     }
     OrtCustomOpDomain* domain = appliance::ops::Registrations::of_library().add(*api, *kernels);
     appliance::ops::check(*api, api->AddCustomOpDomain(options, domain));

@@ -21,9 +21,13 @@ from appliance.ops.record import LIBRARY
 _COMPILE = ("-O3", "-std=c++17", "-g0", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c")
-# The end of a source's name -> its instruction sets beyond the baseline. Objects are linked in this order: where two
-# have the same inline function, the linker keeps the first, and the baseline's runs on every CPU.
-_SETS: dict[str, tuple[str, ...]] = {"": (), "_avx2": ("-mavx2", "-mfma"), "_avx512": _AVX512}
+# Architecture -> the end of a source's name -> its instruction sets beyond the baseline. Sources for another
+# architecture are left out. Objects are linked in this order: where two have the same inline function, the linker keeps
+# the first, and the baseline's runs on every CPU.
+_SETS: dict[str, dict[str, tuple[str, ...]]] = {
+    "x86_64": {"": (), "_x86": (), "_avx2": ("-mavx2", "-mfma", "-mf16c"), "_avx512": _AVX512},
+    "aarch64": {"": (), "_arm": (), "_neon": ("-march=armv8.2-a+dotprod",)},
+}
 # -z defs: a missing function fails here, not on the box.
 _LINK = ("-shared", "-s", "-Wl,--build-id=none", "-Wl,-z,defs")
 # Without it, the library would export the C++ library's `operator new`, too.
@@ -85,25 +89,43 @@ class Zig:
             NoSpaceError: the disk is full.
             ApplianceError: a source does not compile, or the objects do not link; the whole output is beside `work`.
         """
-        found = [(_set_of(path), path.relative_to(sources)) for path in sorted(sources.rglob("*.cpp"))]
-        units = sorted(found, key=lambda unit: list(_SETS).index(unit[0]))
-        objects = [work / f"{number}.o" for number in range(len(units))]
-        target = ("c++", "-target", triple)
+        objects = self.objects(sources, triple, work, kept)
+        exports = work / "exports"
+        exports.write_text(_EXPORTS, encoding="ascii")
+        library = work / LIBRARY
+        self.link(objects, triple, (*_LINK, f"-Wl,--version-script={exports}"), library, kept)
+        return library
+
+    def objects(
+        self, sources: Path, triple: str, work: Path, kept: Path, options: Sequence[str] = ()
+    ) -> Sequence[Path]:
+        """Compile all sources, with more options than those of the library; the objects are in the order to link.
+
+        Raises:
+            NoSpaceError, ApplianceError: as in `library`.
+        """
+        found = units(sources, triple)
+        objects = [work / f"{number}.o" for number in range(len(found))]
         # Paths of this machine would make the bytes differ, where a header has them in a message.
         names = (f"-ffile-prefix-map={sources}=.", f"-ffile-prefix-map={self.home}=zig")
+        shared = ("c++", "-target", triple, *_COMPILE, *_WARNINGS, *names, "-I.", *options)
         commands = [
-            (*target, *_COMPILE, *_WARNINGS, *_SETS[isa], *names, "-I.", "-c", str(source), "-o", str(compiled))
-            for (isa, source), compiled in zip(units, objects, strict=True)
+            (*shared, *unit.instructions, "-c", str(unit.source), "-o", str(compiled))
+            for unit, compiled in zip(found, objects, strict=True)
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for _ in pool.map(lambda command: self._run(command, sources, work, kept), commands):
                 pass
-        exports = work / "exports"
-        exports.write_text(_EXPORTS, encoding="ascii")
-        library = work / LIBRARY
-        script = f"-Wl,--version-script={exports}"
-        self._run((*target, *_LINK, script, *map(str, objects), "-o", str(library)), sources, work, kept)
-        return library
+        return objects
+
+    def link(self, objects: Sequence[Path], triple: str, options: Sequence[str], output: Path, kept: Path) -> None:
+        """Link objects to a library or a program; the folder of `output` is a work folder.
+
+        Raises:
+            NoSpaceError, ApplianceError: as in `library`.
+        """
+        command = ("c++", "-target", triple, *options, *map(str, objects), "-o", str(output))
+        self._run(command, output.parent, output.parent, kept)
 
     def _run(self, arguments: Sequence[str], folder: Path, work: Path, kept: Path) -> None:
         # Nothing else of the environment: CPATH, for example, would decide what is compiled.
@@ -117,8 +139,30 @@ class Zig:
             raise _failure(ended.stderr.decode(errors="replace"), ended.returncode, work)
 
 
-def _set_of(source: Path) -> str:
-    return next(isa for isa in reversed(_SETS) if source.stem.endswith(isa))
+@dataclass(frozen=True)
+class Unit:
+    """One source to compile.
+
+    Attributes:
+        source: its path below the folder of the sources.
+        instructions: the compiler's options for the instructions that it may use.
+    """
+
+    source: Path
+    instructions: tuple[str, ...]
+
+
+def units(sources: Path, triple: str) -> Sequence[Unit]:
+    """The sources in a folder that are for this architecture, in the order to link."""
+    architecture = triple.partition("-")[0]
+    ours = _SETS[architecture]
+    ends = {end for sets in _SETS.values() for end in sets}
+    ended = [
+        (max((end for end in ends if path.stem.endswith(end)), key=len), path)
+        for path in sorted(sources.rglob("*.cpp"))
+    ]
+    found = [(end, path.relative_to(sources)) for end, path in ended if end in ours]
+    return [Unit(path, ours[end]) for end, path in sorted(found, key=lambda unit: list(ours).index(unit[0]))]
 
 
 def _failure(output: str, status: int, work: Path) -> ApplianceError:

@@ -6,33 +6,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+
+#include "../unroll.h"
 
 namespace appliance::ops::avx512 {
 
 inline constexpr std::size_t kLanes = 16;
 
-constexpr std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
-
 // The first `count` lanes, of up to 16.
 inline __mmask16 first_lanes(std::size_t count) {
   return static_cast<__mmask16>(count >= kLanes ? 0xFFFFU : (1U << count) - 1U);
-}
-
-// body(integral_constant 0), body(integral_constant 1), …: unrolled by each compiler, so that arrays stay in registers.
-// Bodies are marked to be inlined: Clang leaves the large ones as functions of their own, with all sums in memory.
-template <typename Body, std::size_t... Index>
-[[gnu::always_inline]] inline void unroll(const Body& body, std::index_sequence<Index...>) {
-  (body(std::integral_constant<std::size_t, Index>{}), ...);
-}
-template <std::size_t Count, typename Body>
-[[gnu::always_inline]] inline void unroll(const Body& body) {
-  unroll(body, std::make_index_sequence<Count>{});
-}
-
-// How many of `left` rows the next tile takes: tiles of `most` rows, and the last two about equal.
-constexpr std::size_t tile_rows(std::size_t left, std::size_t most) {
-  return left <= most ? left : (left < 2 * most ? (left + 1) / 2 : most);
 }
 
 // e^x, with an error of about 1 unit in the last place (the polynomial of the Cephes library). NaN stays NaN: min and

@@ -1,0 +1,81 @@
+// The choice for CPUs that the machine of the test is not.
+#include <cstring>
+
+#include "checks.h"
+#include "conformance.h"
+
+namespace conformance {
+namespace {
+
+using appliance::ops::Cpu;
+
+// Bits of CPUID and XCR0, from Intel's Software Developer's Manual.
+constexpr std::uint32_t kFma = 1U << 12;
+constexpr std::uint32_t kOsxsave = 1U << 27;
+constexpr std::uint32_t kF16c = 1U << 29;
+constexpr std::uint32_t kAvx2 = 1U << 5;
+constexpr std::uint32_t kAvx512[] = {1U << 16, 1U << 17, 1U << 30, 1U << 31};
+constexpr std::uint32_t kAllAvx512 = 0xC0030000U;
+constexpr std::uint32_t kAvx512Vnni = 1U << 11;
+constexpr std::uint32_t kAvxVnni = 1U << 4;
+constexpr std::uint32_t kAvxState = 0x07;
+constexpr std::uint32_t kAvx512State = 0xE7;
+
+constexpr Cpu kEverything{kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, kAvxVnni, kAvx512State};
+
+void expect(const Check& check, const Cpu& cpu, const char* name) {
+  const appliance::ops::Kernels* const chosen = appliance::ops::kernels_for(cpu);
+  const char* const found = chosen == nullptr ? "none" : chosen->name;
+  check.require(std::strcmp(found, name) == 0, found);
+}
+
+}  // namespace
+
+void check_choice() {
+  {
+    const Check check("choice", "AVX-512 VNNI before the others");
+    expect(check, kEverything, "avx512_vnni");
+    Cpu cpu = kEverything;
+    cpu.leaf7_1_eax = 0;
+    expect(check, cpu, "avx512_vnni");
+  }
+  {
+    const Check check("choice", "a part of AVX-512 is missing, or the system does not save its registers");
+    for (const bool vnni : {false, true}) {
+      const char* const name = vnni ? "avx_vnni" : "avx2";
+      Cpu base = kEverything;
+      base.leaf7_1_eax = vnni ? kAvxVnni : 0;
+      for (const std::uint32_t missing : kAvx512) {
+        Cpu cpu = base;
+        cpu.leaf7_ebx &= ~missing;
+        expect(check, cpu, name);
+      }
+      Cpu cpu = base;
+      cpu.leaf7_ecx = 0;
+      expect(check, cpu, name);
+      cpu = base;
+      cpu.xcr0 = kAvxState;
+      expect(check, cpu, name);
+    }
+  }
+  {
+    const Check check("choice", "AVX2, FMA or F16C is missing, or the system does not save the registers");
+    Cpu cpu{};
+    expect(check, cpu, "none");
+    for (const std::uint32_t missing : {kFma, kF16c}) {
+      cpu = kEverything;
+      cpu.leaf1_ecx &= ~missing;
+      expect(check, cpu, "none");
+    }
+    cpu = kEverything;
+    cpu.leaf7_ebx &= ~kAvx2;
+    expect(check, cpu, "none");
+    for (const std::uint32_t saved : {0U, 1U, 3U, 5U}) {
+      cpu = kEverything;
+      cpu.xcr0 = saved;
+      expect(check, cpu, "none");
+    }
+  }
+}
+
+}  // namespace conformance
