@@ -1,5 +1,5 @@
-// Many rows of activations times a panel of bytes, in tiles of AMX. The results have the bits of the AVX-512 kernels: the
-// products are exact integers, and the floats are added by the same operations in the same order.
+// Many rows of activations times a panel of bytes, in tiles of AMX. The results have the bits of the AVX-512 kernels:
+// the products are exact integers, and the floats are added by the same operations in the same order.
 #pragma once
 
 #include <immintrin.h>
@@ -10,7 +10,6 @@
 namespace appliance::ops::amx {
 
 using avx512::kLanes;
-using avx512::smaller;
 
 inline constexpr std::size_t kTileRows = 16;
 inline constexpr std::size_t kTileBytes = 64;  // of a row of a tile: 64 bytes to multiply, or 16 sums
@@ -101,7 +100,7 @@ template <bool Offsets>
   const std::size_t of_block = block * kPanelRows + column;
   __m512 scales[2];
   __m512 offsets[2];
-  avx512::unroll<2>([&](auto j) __attribute__((always_inline)) {
+  unroll<2>([&](auto j) __attribute__((always_inline)) {
     const std::size_t at = of_block + j * kLanes;
     scales[j] = avx512::scales_at(task, at);
     offsets[j] = Offsets ? _mm512_loadu_ps(task.offsets + at) : _mm512_setzero_ps();
@@ -110,8 +109,9 @@ template <bool Offsets>
     const std::size_t i = (first + r) * task.blocks + block;
     const __m512i initial = _mm512_set1_epi32(Offsets ? 0 : -task.zero_point * task.sums[i]);
     const __m512 scale = _mm512_set1_ps(task.activation_scales[i]);
-    avx512::unroll<2>([&](auto j) __attribute__((always_inline)) {
-      const __m512i exact = _mm512_add_epi32(_mm512_load_si512(products[r / kTileRows * 2 + j][r % kTileRows]), initial);
+    unroll<2>([&](auto j) __attribute__((always_inline)) {
+      const __m512i exact =
+          _mm512_add_epi32(_mm512_load_si512(products[r / kTileRows * 2 + j][r % kTileRows]), initial);
       float* const sum = sums[r] + column + j * kLanes;
       __m512 total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), _mm512_mul_ps(scale, scales[j]), _mm512_load_ps(sum));
       if constexpr (Offsets) {
