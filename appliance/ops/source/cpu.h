@@ -12,9 +12,14 @@ struct Cpu {
   std::uint32_t leaf1_ecx;
   std::uint32_t leaf7_ebx;
   std::uint32_t leaf7_ecx;
+  std::uint32_t leaf7_edx;
   std::uint32_t leaf7_1_eax;
   std::uint32_t xcr0;
+  bool may_use_tiles;  // Linux permitted it
 };
+
+// AMX's tiles and their products of bytes, and all of has_avx512_vnni.
+bool has_amx_int8(const Cpu& cpu) noexcept;
 
 // AVX-512 F, BW, DQ, VL and VNNI; AVX2, FMA and F16C.
 bool has_avx512_vnni(const Cpu& cpu) noexcept;

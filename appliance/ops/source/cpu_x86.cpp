@@ -1,4 +1,6 @@
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cpu.h"
 
@@ -15,6 +17,11 @@ constexpr std::uint32_t kLeaf71EaxAvxVnni = 1U << 4;  // subleaf 1
 // Volume 1, 13.1: SSE and AVX; then opmask, the upper halves of ZMM 0 to 15, and ZMM 16 to 31.
 constexpr std::uint32_t kXcr0Avx = 0x06;
 constexpr std::uint32_t kXcr0Avx512 = 0xE6;
+constexpr std::uint32_t kLeaf7EdxAmx = (1U << 24) | (1U << 25);  // AMX-TILE, AMX-INT8
+constexpr std::uint32_t kXcr0Tiles = (1U << 17) | (1U << 18);
+// Linux, Documentation/arch/x86/xstate.rst.
+constexpr int kRequestPermission = 0x1023;
+constexpr int kTileData = 18;
 
 // Only after OSXSAVE was seen: else it is an illegal instruction.
 std::uint32_t saved_state() noexcept {
@@ -39,6 +46,10 @@ bool has_avx512_vnni(const Cpu& cpu) noexcept {
          all(cpu.xcr0, kXcr0Avx512);
 }
 
+bool has_amx_int8(const Cpu& cpu) noexcept {
+  return has_avx512_vnni(cpu) && all(cpu.leaf7_edx, kLeaf7EdxAmx) && all(cpu.xcr0, kXcr0Tiles) && cpu.may_use_tiles;
+}
+
 Cpu this_cpu() noexcept {
   Cpu cpu{};
   std::uint32_t eax = 0;
@@ -52,12 +63,17 @@ Cpu this_cpu() noexcept {
     const std::uint32_t last_subleaf = eax;
     cpu.leaf7_ebx = ebx;
     cpu.leaf7_ecx = ecx;
+    cpu.leaf7_edx = edx;
     if (last_subleaf >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
       cpu.leaf7_1_eax = eax;
     }
   }
   if (all(cpu.leaf1_ecx, kLeaf1EcxOsxsave)) {
     cpu.xcr0 = saved_state();
+  }
+  if (all(cpu.xcr0, kXcr0Tiles)) {
+    // For this process: Linux saves the tiles only of programs that asked.
+    cpu.may_use_tiles = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }
   return cpu;
 }

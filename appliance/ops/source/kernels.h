@@ -101,7 +101,10 @@ struct Kernels {
 };
 
 #if defined(__x86_64__)
+extern const Kernels kAmxKernels;
 extern const Kernels kAvx512Kernels;
+// Panels of bytes in tiles of AMX: what kAmxKernels has beyond kAvx512Kernels.
+void multiply_with_amx(const PanelTask& task) noexcept;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx2Kernels;
 #elif defined(__aarch64__)

@@ -7,18 +7,30 @@
 
 namespace appliance::ops {
 
-const Kernels kAvx512Kernels = {
-    "avx512_vnni",
-    avx512::quantise,
-    {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>,
-     avx512::multiply<avx512::Layout6Bits>, avx512::multiply<avx512::Layout5Bits>},
-    {nullptr, avx512::widen<avx512::Layout4Bits>, avx512::widen<avx512::Layout6Bits>,
-     avx512::widen<avx512::Layout5Bits>},
-    avx512::rotate,
-    avx512::attend_for,
-    avx512::greatest_key,
-    avx512::dot,
-    avx512::sum_of_exponentials,
-};
+namespace {
+
+constexpr Kernels kernels_with(const char* name, PanelKernel bytes) {
+  return {
+      name,
+      avx512::quantise,
+      {bytes, avx512::multiply<avx512::Layout4Bits>, avx512::multiply<avx512::Layout6Bits>,
+       avx512::multiply<avx512::Layout5Bits>},
+      {nullptr, avx512::widen<avx512::Layout4Bits>, avx512::widen<avx512::Layout6Bits>,
+       avx512::widen<avx512::Layout5Bits>},
+      avx512::rotate,
+      avx512::attend_for,
+      avx512::greatest_key,
+      avx512::dot,
+      avx512::sum_of_exponentials,
+  };
+}
+
+}  // namespace
+
+// Constants: nothing of this source runs before the CPU was asked.
+constexpr Kernels kOfAvx512 = kernels_with("avx512_vnni", avx512::multiply<avx512::Layout8Bits>);
+constexpr Kernels kOfAmx = kernels_with("amx_int8", multiply_with_amx);
+const Kernels kAvx512Kernels = kOfAvx512;
+const Kernels kAmxKernels = kOfAmx;
 
 }  // namespace appliance::ops

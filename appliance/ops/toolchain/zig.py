@@ -25,7 +25,13 @@ _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"
 # architecture are left out. Objects are linked in this order: where two have the same inline function, the linker keeps
 # the first, and the baseline's runs on every CPU.
 _SETS: dict[str, dict[str, tuple[str, ...]]] = {
-    "x86_64": {"": (), "_x86": (), "_avx2": ("-mavx2", "-mfma", "-mf16c"), "_avx512": _AVX512},
+    "x86_64": {
+        "": (),
+        "_x86": (),
+        "_avx2": ("-mavx2", "-mfma", "-mf16c"),
+        "_avx512": _AVX512,
+        "_amx": (*_AVX512, "-mamx-tile", "-mamx-int8"),
+    },
     "aarch64": {"": (), "_arm": (), "_neon": ("-mcpu=generic+dotprod",)},
 }
 # -z defs: a missing function fails here, not on the box.

@@ -18,10 +18,18 @@ constexpr std::uint32_t kAvx512[] = {1U << 16, 1U << 17, 1U << 30, 1U << 31};
 constexpr std::uint32_t kAllAvx512 = 0xC0030000U;
 constexpr std::uint32_t kAvx512Vnni = 1U << 11;
 constexpr std::uint32_t kAvxVnni = 1U << 4;
+constexpr std::uint32_t kAmx[] = {1U << 24, 1U << 25};
+constexpr std::uint32_t kAllAmx = 0x03000000U;
 constexpr std::uint32_t kAvxState = 0x07;
 constexpr std::uint32_t kAvx512State = 0xE7;
+constexpr std::uint32_t kTilesState = 0x600E7;
 
-constexpr Cpu kEverything{kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, kAvxVnni, kAvx512State};
+constexpr Cpu kWithAmx{
+    kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, kAllAmx, kAvxVnni, kTilesState, true,
+};
+constexpr Cpu kWithoutAmx{
+    kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, 0, kAvxVnni, kAvx512State, false,
+};
 
 void expect(const Check& check, const Cpu& cpu, const char* name) {
   const appliance::ops::Kernels* const chosen = appliance::ops::kernels_for(cpu);
@@ -33,9 +41,24 @@ void expect(const Check& check, const Cpu& cpu, const char* name) {
 
 void check_choice() {
   {
+    const Check check("choice", "AMX before the others, if nothing of it is missing and the system permits it");
+    expect(check, kWithAmx, "amx_int8");
+    for (const std::uint32_t missing : kAmx) {
+      Cpu cpu = kWithAmx;
+      cpu.leaf7_edx &= ~missing;
+      expect(check, cpu, "avx512_vnni");
+    }
+    Cpu cpu = kWithAmx;
+    cpu.xcr0 = kAvx512State;
+    expect(check, cpu, "avx512_vnni");
+    cpu = kWithAmx;
+    cpu.may_use_tiles = false;
+    expect(check, cpu, "avx512_vnni");
+  }
+  {
     const Check check("choice", "AVX-512 VNNI before the others");
-    expect(check, kEverything, "avx512_vnni");
-    Cpu cpu = kEverything;
+    expect(check, kWithoutAmx, "avx512_vnni");
+    Cpu cpu = kWithoutAmx;
     cpu.leaf7_1_eax = 0;
     expect(check, cpu, "avx512_vnni");
   }
@@ -43,7 +66,7 @@ void check_choice() {
     const Check check("choice", "a part of AVX-512 is missing, or the system does not save its registers");
     for (const bool vnni : {false, true}) {
       const char* const name = vnni ? "avx_vnni" : "avx2";
-      Cpu base = kEverything;
+      Cpu base = kWithoutAmx;
       base.leaf7_1_eax = vnni ? kAvxVnni : 0;
       for (const std::uint32_t missing : kAvx512) {
         Cpu cpu = base;
@@ -63,15 +86,15 @@ void check_choice() {
     Cpu cpu{};
     expect(check, cpu, "none");
     for (const std::uint32_t missing : {kFma, kF16c}) {
-      cpu = kEverything;
+      cpu = kWithoutAmx;
       cpu.leaf1_ecx &= ~missing;
       expect(check, cpu, "none");
     }
-    cpu = kEverything;
+    cpu = kWithoutAmx;
     cpu.leaf7_ebx &= ~kAvx2;
     expect(check, cpu, "none");
     for (const std::uint32_t saved : {0U, 1U, 3U, 5U}) {
-      cpu = kEverything;
+      cpu = kWithoutAmx;
       cpu.xcr0 = saved;
       expect(check, cpu, "none");
     }

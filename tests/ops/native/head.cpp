@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "checks.h"
@@ -33,6 +34,26 @@ void check_head(const appliance::ops::Kernels& kernels) {
         check.require(kernels.greatest_key(numbers.get(), count) == greatest_key(numbers.get(), count),
                       "key of count, round", count, round);
       }
+    }
+  }
+  {
+    const Check check(kernels.name, "sum_of_exponentials");
+    for (std::size_t count = 0; count <= 300; ++count) {
+      Fenced<float> numbers(count);
+      for (float& number : numbers) {
+        number = random.real(20.0F);
+      }
+      check.equal(kernels.sum_of_exponentials(numbers.get(), count, 19.0F),
+                  sum_of_exponentials(numbers.get(), count, 19.0F), "count", count);
+    }
+    Fenced<float> numbers(100);
+    for (float& number : numbers) {
+      number = 1.0F;
+    }
+    for (const std::size_t where : {0, 63, 64, 99}) {
+      numbers[where] = std::numeric_limits<float>::quiet_NaN();
+      check.require(std::isnan(kernels.sum_of_exponentials(numbers.get(), 100, 1.0F)), "NaN is lost at", where);
+      numbers[where] = 1.0F;
     }
   }
   const Check check(kernels.name, "dot");

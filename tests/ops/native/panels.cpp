@@ -14,12 +14,14 @@
 namespace conformance {
 namespace {
 
+using appliance::ops::Half;
 using appliance::ops::Kernels;
 using appliance::ops::kPackings;
 using appliance::ops::kPanelRows;
 using appliance::ops::PanelTask;
 
 constexpr std::size_t kMostRows = 20;
+constexpr std::size_t kManyRows = 130;
 
 enum class Values { kRandom, kExtreme };
 
@@ -77,6 +79,18 @@ class Problem {
     task_.scales = scales_.get();
   }
 
+  // Scales of 16 bits, instead of those of 32.
+  void use_halves(Random& random) {
+    halves_ = std::make_unique<Fenced<Half>>(scales_.size());
+    for (std::size_t i = 0; i < scales_.size(); ++i) {
+      const std::size_t mantissa = random.below(1024);
+      const std::size_t exponent = 5 + random.below(4);
+      (*halves_)[i].bits = static_cast<std::uint16_t>(exponent << 10 | mantissa);
+      scales_[i] = std::ldexp(1.0F + static_cast<float>(mantissa) / 1024.0F, static_cast<int>(exponent) - 15);
+    }
+    task_.half_scales = halves_->get();
+  }
+
   // Then the results of this row are NaN.
   void spoil(std::size_t row) {
     activation_scales_[row * blocks_ + blocks_ / 2] = std::numeric_limits<float>::quiet_NaN();
@@ -113,6 +127,9 @@ class Problem {
     const std::size_t stride = columns + 3;
     Fenced<float> output((rows - 1) * stride + columns);
     PanelTask task = task_;
+    if (halves_ != nullptr) {
+      task.scales = nullptr;
+    }
     task.values += first * depth_;
     task.activation_scales += first * blocks_;
     task.sums += first * blocks_;
@@ -158,6 +175,7 @@ class Problem {
   Fenced<float> activation_scales_;
   Fenced<std::int32_t> sums_;
   Fenced<float> scales_;
+  std::unique_ptr<Fenced<Half>> halves_;
   Fenced<float> offsets_;
   Fenced<float> bias_;
   PanelTask task_{};
@@ -180,6 +198,9 @@ void check_packing(const Kernels& kernels, std::size_t packing) {
       const Values kind = round % 2 == 0 ? Values::kRandom : Values::kExtreme;
       Problem problem(random, bits, depth, std::min(block, depth), kMostRows, kind);
       problem.use(offsets, bias, gated, zero_point);
+      if (round % 4 < 2) {
+        problem.use_halves(random);
+      }
       const std::vector<float> expected = problem.expected(kMostRows);
       for (std::size_t rows = 1; rows <= kMostRows; ++rows) {
         const std::size_t columns = 1 + random.below(gated ? kPanelRows / 2 : kPanelRows);
@@ -198,6 +219,17 @@ void check_packing(const Kernels& kernels, std::size_t packing) {
       const std::vector<float> expected = problem.expected(rows);
       check.require(std::isnan(expected[rows / 2 * kPanelRows]), "the reference is no NaN");
       problem.compare(check, kernels, expected, 0, rows, kPanelRows / 2, false);
+    }
+  }
+  {
+    const Check check(kernels.name, "multiply, " + name + ", many rows");
+    for (const std::size_t block : {step, std::size_t{32}, std::size_t{64}, std::size_t{128}}) {
+      Problem problem(random, bits, 256, block, kManyRows, Values::kRandom);
+      problem.use(block == 64, block == 128, false, zero_point);
+      const std::vector<float> expected = problem.expected(kManyRows);
+      for (const std::size_t rows : {31U, 33U, 48U, 49U, 96U, 97U, 128U, 130U}) {
+        problem.compare(check, kernels, expected, kManyRows - rows, rows, kPanelRows, widens);
+      }
     }
   }
   const Check check(kernels.name, "multiply, " + name + ", the greatest sums");

@@ -188,4 +188,19 @@ float dot(const appliance::ops::DotTask& task) {
   return total_of(sums);
 }
 
+float sum_of_exponentials(const float* numbers, std::size_t count, float shift) {
+  constexpr std::size_t vectors = 4;
+  float sums[vectors][kPartialSums] = {};
+  const std::size_t whole = count / (vectors * kPartialSums) * (vectors * kPartialSums);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t vector = i < whole ? i / kPartialSums % vectors : 0;
+    sums[vector][i % kPartialSums] += exponential(numbers[i] - shift);
+  }
+  float total[kPartialSums];
+  for (std::size_t lane = 0; lane < kPartialSums; ++lane) {
+    total[lane] = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+  }
+  return total_of(total);
+}
+
 }  // namespace conformance

@@ -31,5 +31,6 @@ std::vector<double> exact_attention(const float* query, std::size_t position, st
 std::vector<float> rotated(const appliance::ops::RotateTask& task);
 std::int32_t greatest_key(const float* numbers, std::size_t count);
 float dot(const appliance::ops::DotTask& task);
+float sum_of_exponentials(const float* numbers, std::size_t count, float shift);
 
 }  // namespace conformance

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../packing.h"
+
 namespace appliance::ops::avx2 {
 
 struct Lanes {
@@ -17,6 +19,9 @@ struct Lanes {
   // Floats.
   static Floats all(float number) { return _mm256_set1_ps(number); }
   static Floats load(const float* from) { return _mm256_loadu_ps(from); }
+  static Floats load_halves(const Half* from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
   static void store(float* to, Floats vector) { _mm256_storeu_ps(to, vector); }
   // The first `count` lanes; the others become zero.
   static Floats keep_first(Floats vector, std::size_t count) {

@@ -103,18 +103,12 @@ inline __m512i four_activations(const std::int8_t* values) {
   return _mm512_set1_epi32(four);
 }
 
-[[gnu::always_inline]] inline void load_scales(const PanelTask& task, std::size_t block,
-                                               __m512 (&scales)[kPanelVectors]) {
-  const std::size_t first = block * kPanelRows;
+// Scales of 16 rows, from an index of [blocks][64].
+[[gnu::always_inline]] inline __m512 scales_at(const PanelTask& task, std::size_t at) {
   if (task.scales != nullptr) {
-    unroll<kPanelVectors>(
-        [&](auto j) __attribute__((always_inline)) { scales[j] = _mm512_loadu_ps(task.scales + first + j * kLanes); });
-  } else {
-    unroll<kPanelVectors>([&](auto j) __attribute__((always_inline)) {
-      const Half* const halves = task.half_scales + first + j * kLanes;
-      scales[j] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
-    });
+    return _mm512_loadu_ps(task.scales + at);
   }
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(task.half_scales + at)));
 }
 
 template <std::size_t Rows>
@@ -187,7 +181,8 @@ template <typename Layout, bool Offsets, std::size_t Rows, bool Prefetch>
 
   // sums += scale of the activations * (scales * products + offsets * sum of the activations)
   __m512 scales[kPanelVectors];
-  load_scales(task, block, scales);
+  unroll<kPanelVectors>(
+      [&](auto j) __attribute__((always_inline)) { scales[j] = scales_at(task, block * kPanelRows + j * kLanes); });
   const float* offsets = Offsets ? task.offsets + block * kPanelRows : nullptr;
   unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     const std::size_t i = at + r * task.blocks;

@@ -61,4 +61,41 @@ float dot(const DotTask& task) noexcept {
   return total_of<Lanes>(sums);
 }
 
+template <typename Lanes>
+float sum_of_exponentials(const float* numbers, std::size_t count, float shift) noexcept {
+  using Floats = typename Lanes::Floats;
+  constexpr std::size_t parts = kParts<Lanes>;
+  constexpr std::size_t vectors = 4;  // of 16 partial sums, as in the AVX-512 kernel
+  const Floats shifts = Lanes::all(shift);
+  Floats sums[vectors][parts];
+  unroll<vectors>([&](auto vector) __attribute__((always_inline)) {
+    unroll<parts>([&](auto part) __attribute__((always_inline)) { sums[vector][part] = Lanes::all(0.0F); });
+  });
+  std::size_t i = 0;
+  for (; i + vectors * kPartialSums <= count; i += vectors * kPartialSums) {
+    unroll<vectors>([&](auto vector) __attribute__((always_inline)) {
+      unroll<parts>([&](auto part) __attribute__((always_inline)) {
+        const Floats number = Lanes::load(numbers + i + vector * kPartialSums + part * Lanes::kLanes);
+        sums[vector][part] = Lanes::add(sums[vector][part], exponential<Lanes>(Lanes::subtract(number, shifts)));
+      });
+    });
+  }
+  for_each_vector<Lanes>(
+      count - i,
+      [&](auto part, std::size_t at) __attribute__((always_inline)) {
+        const Floats number = Lanes::load(numbers + i + at);
+        sums[0][part] = Lanes::add(sums[0][part], exponential<Lanes>(Lanes::subtract(number, shifts)));
+      },
+      [&](auto part, std::size_t at, std::size_t left) __attribute__((always_inline)) {
+        const Floats number = load_first<Lanes>(numbers + i + at, left);
+        const Floats terms = exponential<Lanes>(Lanes::subtract(number, shifts));
+        sums[0][part] = Lanes::add(sums[0][part], Lanes::keep_first(terms, left));
+      });
+  Floats total[parts];
+  unroll<parts>([&](auto part) __attribute__((always_inline)) {
+    total[part] = Lanes::add(Lanes::add(sums[0][part], sums[1][part]), Lanes::add(sums[2][part], sums[3][part]));
+  });
+  return total_of<Lanes>(total);
+}
+
 }  // namespace appliance::ops::narrow

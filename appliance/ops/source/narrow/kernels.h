@@ -29,7 +29,8 @@ constexpr Kernels kernels_of(const char* name, std::index_sequence<Packing...>) 
           rotate<Lanes>,
           attend_for<Lanes>,
           greatest_key<Lanes>,
-          dot<Lanes>};
+          dot<Lanes>,
+          sum_of_exponentials<Lanes>};
 }
 
 // A packing of packing.h needs its Layout; then it is in all these tables.

@@ -10,6 +10,12 @@ namespace appliance::ops::narrow {
 
 inline constexpr std::size_t kPrefetchBytes = 4096;
 
+// Scales of the rows of one vector, from an index of [blocks][64].
+template <typename Lanes>
+[[gnu::always_inline]] inline typename Lanes::Floats scales_at(const PanelTask& task, std::size_t at) {
+  return task.scales != nullptr ? Lanes::load(task.scales + at) : Lanes::load_halves(task.half_scales + at);
+}
+
 template <std::size_t Rows>
 using TileSums = float[Rows][kPanelRows];
 
@@ -74,17 +80,17 @@ template <typename Set, std::size_t Bits, std::size_t Rows>
   }
 
   // sums += scale of the activations * (scales * products + offsets * sum of the activations)
-  const float* const scales = task.scales + block * kPanelRows + column;
+  const std::size_t of_block = block * kPanelRows + column;
   unroll<Rows>([&](auto r) __attribute__((always_inline)) {
     const std::size_t i = at + r * task.blocks;
     const Floats scale = Set::all(task.activation_scales[i]);
     const Floats all_values = Set::all(task.activation_scales[i] * static_cast<float>(task.sums[i]));
     unroll<vectors>([&](auto j) __attribute__((always_inline)) {
       float* const sum = &sums[r][column + j * lanes];
-      const Floats factor = Set::multiply(scale, Set::load(scales + j * lanes));
+      const Floats factor = Set::multiply(scale, scales_at<Set>(task, of_block + j * lanes));
       Floats total = Set::add_product(Set::load(sum), Set::floats(products[r][j]), factor);
       if (task.offsets != nullptr) {
-        const Floats offsets = Set::load(task.offsets + block * kPanelRows + column + j * lanes);
+        const Floats offsets = Set::load(task.offsets + of_block + j * lanes);
         total = Set::add_product(total, all_values, offsets);
       }
       Set::store(sum, total);

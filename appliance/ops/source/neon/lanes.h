@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../packing.h"
+
 namespace appliance::ops::neon {
 
 struct Lanes {
@@ -17,6 +19,9 @@ struct Lanes {
   // Floats.
   static Floats all(float number) { return vdupq_n_f32(number); }
   static Floats load(const float* from) { return vld1q_f32(from); }
+  static Floats load_halves(const Half* from) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(from))));
+  }
   static void store(float* to, Floats vector) { vst1q_f32(to, vector); }
   // The first `count` lanes; the others become zero.
   static Floats keep_first(Floats vector, std::size_t count) {
