@@ -91,6 +91,8 @@ def test_no_kernel_of_arm_has_undefined_behaviour():
     assert _checked(_run(emulator, "-cpu", "max", program)) == {"neon_dot"}
 
 
+# Emulated, the kernels take minutes.
+@pytest.mark.proof
 @pytest.mark.skipif(MACHINE != X86_64, reason="the emulator of x86-64 needs the C library of x86-64")
 @pytest.mark.parametrize(("cpu", "kernels"), EMULATED)
 def test_the_choice_on_emulated_x86_cpus(cpu: str, kernels: str):
@@ -114,6 +116,8 @@ def test_the_built_library_chooses_on_emulated_x86_cpus(cpu: str, kernels: str):
     assert _run(_emulator(X86_64), "-cpu", cpu, sys.executable, "-c", program) == [kernels]
 
 
+# Emulated, the kernels take minutes.
+@pytest.mark.proof
 @pytest.mark.parametrize(("cpu", "kernels"), EMULATED_ARM)
 def test_the_kernels_of_arm_on_emulated_cpus(cpu: str, kernels: str):
     emulator = _emulator(ARM64)
