@@ -16,7 +16,18 @@ from appliance.ops.toolchain.zig import Zig
 
 SOURCES = HERE / "source"
 # All at once: a source that may use fewer of them does not fail for it.
-INSTRUCTIONS = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c"]
+INSTRUCTIONS = [
+    "-mamx-tile",
+    "-mamx-int8",
+    "-mavx512f",
+    "-mavx512bw",
+    "-mavx512vl",
+    "-mavx512dq",
+    "-mavx512vnni",
+    "-mavx2",
+    "-mfma",
+    "-mf16c",
+]
 
 
 def _of_the_compiler(home: Path) -> list[str]:
@@ -27,7 +38,9 @@ def _of_the_compiler(home: Path) -> list[str]:
     environment = {"PATH": os.defpath, "HOME": str(home)}
     told = subprocess.run([*asked, "-v", "-dM"], env=environment, capture_output=True, text=True, check=True)
     begin, end = told.stderr.index("search starts here:\n"), told.stderr.index("End of search list")
-    folders = [line.strip() for line in told.stderr[begin:end].splitlines() if line.startswith(" ")]
+    folders = [
+        str(Path(line.strip()).absolute()) for line in told.stderr[begin:end].splitlines() if line.startswith(" ")
+    ]
     # clang-tidy has its own headers of the compiler, which belong to its version.
     includes = [word for path in folders if not path.endswith("ziglang/lib/include") for word in ("-isystem", path)]
     macros = [
@@ -48,4 +61,12 @@ def test_clang_tidy_finds_nothing(tmp_path: Path):
         return ended.stdout if ended.returncode else ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        assert "".join(pool.map(found, sorted(SOURCES.rglob("*.cpp")))) == ""
+        assert (
+            "".join(
+                pool.map(
+                    found,
+                    sorted(source for source in SOURCES.rglob("*.cpp") if not source.stem.endswith(("_arm", "_neon"))),
+                )
+            )
+            == ""
+        )

@@ -101,6 +101,7 @@ struct Kernels {
 };
 
 #if defined(__x86_64__)
+// Defined as constants: no code for other instructions runs before the CPU was asked.
 extern const Kernels kAmxKernels;
 extern const Kernels kAvx512Kernels;
 // Panels of bytes in tiles of AMX: what kAmxKernels has beyond kAvx512Kernels.

@@ -4,7 +4,7 @@
 
 namespace appliance::ops {
 
-const Kernels kAvxVnniKernels = narrow::kernels_of<avx2::WithVnni>("avx_vnni");
-const Kernels kAvx2Kernels = narrow::kernels_of<avx2::WithoutVnni>("avx2");
+constexpr Kernels kAvxVnniKernels = narrow::kernels_of<avx2::WithVnni>("avx_vnni");
+constexpr Kernels kAvx2Kernels = narrow::kernels_of<avx2::WithoutVnni>("avx2");
 
 }  // namespace appliance::ops

@@ -27,10 +27,7 @@ constexpr Kernels kernels_with(const char* name, PanelKernel bytes) {
 
 }  // namespace
 
-// Constants: nothing of this source runs before the CPU was asked.
-constexpr Kernels kOfAvx512 = kernels_with("avx512_vnni", avx512::multiply<avx512::Layout8Bits>);
-constexpr Kernels kOfAmx = kernels_with("amx_int8", multiply_with_amx);
-const Kernels kAvx512Kernels = kOfAvx512;
-const Kernels kAmxKernels = kOfAmx;
+constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", avx512::multiply<avx512::Layout8Bits>);
+constexpr Kernels kAmxKernels = kernels_with("amx_int8", multiply_with_amx);
 
 }  // namespace appliance::ops

@@ -4,6 +4,6 @@
 
 namespace appliance::ops {
 
-const Kernels kNeonDotKernels = narrow::kernels_of<neon::WithDotProduct>("neon_dot");
+constexpr Kernels kNeonDotKernels = narrow::kernels_of<neon::WithDotProduct>("neon_dot");
 
 }  // namespace appliance::ops
