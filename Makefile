@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs redteam coverage demo docs wording proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs native redteam coverage demo docs wording proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: setup ## Run all tests except the proofs, with the real model and a real T
 
 proofs: setup ## Run the tests that take longest: the real model, the red team
 	$(BIN)/pytest -m proof
+
+native: setup ## Run clang-tidy, sanitizers, cross-compilers and emulators on the operators' C++: after each change of it
+	$(BIN)/pytest -m native
 
 coverage: setup ## Run all tests and proofs, and report the code that they do not reach
 	$(BIN)/pytest -m '' --cov --cov-report=term

@@ -62,6 +62,7 @@ def pytest_report_header() -> str | list[str]:
     return [
         "tests that need an NVIDIA GPU (tests/on_gpu): left out; make gpu-test runs them",
         "proofs that take the real model minutes: left out; make proofs runs them",
+        "sanitizers and emulators of the operators' C++: left out; make native runs them",
     ]
 
 

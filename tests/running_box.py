@@ -118,9 +118,16 @@ class RunningBox:
 
     def completion(self, **parameters: Any) -> Any:
         """Open a completion over HTTP; the caller reads and closes it."""
-        body = {"model": TINY, "prompt": "Once", "temperature": 0, **parameters}
+        return self._post("completions", {"prompt": "Once", **parameters})
+
+    def chat(self, **parameters: Any) -> Any:
+        """The same for a chat completion."""
+        return self._post("chat/completions", {"messages": [{"role": "user", "content": "Once"}], **parameters})
+
+    def _post(self, path: str, parameters: dict[str, Any]) -> Any:
+        body = {"model": TINY, "temperature": 0, **parameters}
         request = urllib.request.Request(
-            f"http://{self.state.http}/v1/completions",
+            f"http://{self.state.http}/v1/{path}",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )

@@ -150,8 +150,11 @@ def test_a_part_that_has_to_be_ended_by_force_is_told_with_an_exit_code_of_its_o
 
 
 def test_a_killed_supervisor_leaves_no_processes(box: RunningBox):
+    with box.chat(max_tokens=2, response_format={"type": "json_object"}) as answer:
+        assert answer.status == 200
     family = _family(box)
-    # The gateway and the program of its template; Triton, its model, and the program that compiles grammars.
+    # The gateway and the program of its template; Triton, its model, and the program that compiles grammars, which the
+    # first grammar starts.
     assert len(family) == 5
     box.process.kill()
     box.process.wait()

@@ -139,7 +139,7 @@ def test_only_files_of_a_set_have_its_instructions(ops: Path, cache: Path, machi
 
 
 # The C++ library of the other architecture takes a minute to compile, the first time.
-@pytest.mark.proof
+@pytest.mark.native
 @pytest.mark.parametrize(("target", "code"), [(X86_64, 0x3E), (ARM64, 0xB7)], ids=["x86-64", "arm64"])
 def test_the_operators_compile_on_and_for_each_architecture(tmp_path: Path, cache: Path, target: Machine, code: int):
     shutil.copytree(HERE / SOURCES, tmp_path / "operators" / SOURCES)

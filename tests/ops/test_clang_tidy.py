@@ -49,7 +49,7 @@ def _of_the_compiler(home: Path) -> list[str]:
     return ["-nostdinc++", *includes, *(f"-D{name}={value[0] if value else ''}" for name, *value in macros)]
 
 
-@pytest.mark.proof
+@pytest.mark.native
 @pytest.mark.skipif(this_machine() is None, reason="no operators for this machine")
 def test_clang_tidy_finds_nothing(tmp_path: Path):
     tidy = Path(sys.executable).parent / "clang-tidy"

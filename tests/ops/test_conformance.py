@@ -66,7 +66,7 @@ def test_all_kernels_of_this_cpu_have_the_bits_of_the_references():
 
 
 # With sanitizers, the kernels take two minutes of CPU time to compile.
-@pytest.mark.proof
+@pytest.mark.native
 @pytest.mark.timeout(1200)
 def test_no_kernel_leaves_its_arrays_or_has_undefined_behaviour():
     assert MACHINE is not None
@@ -83,7 +83,7 @@ def test_no_kernel_leaves_its_arrays_or_has_undefined_behaviour():
     _assert_all_ran(_run(sanitized(compiler, MACHINE.triple)))
 
 
-@pytest.mark.proof
+@pytest.mark.native
 def test_no_kernel_of_arm_has_undefined_behaviour():
     emulator = _emulator(ARM64)
     # With traps, a program ends by a signal and needs no library of the sanitizer.
@@ -92,7 +92,7 @@ def test_no_kernel_of_arm_has_undefined_behaviour():
 
 
 # Emulated, the kernels take minutes.
-@pytest.mark.proof
+@pytest.mark.native
 @pytest.mark.skipif(MACHINE != X86_64, reason="the emulator of x86-64 needs the C library of x86-64")
 @pytest.mark.parametrize(("cpu", "kernels"), EMULATED)
 def test_the_choice_on_emulated_x86_cpus(cpu: str, kernels: str):
@@ -117,7 +117,7 @@ def test_the_built_library_chooses_on_emulated_x86_cpus(cpu: str, kernels: str):
 
 
 # Emulated, the kernels take minutes.
-@pytest.mark.proof
+@pytest.mark.native
 @pytest.mark.parametrize(("cpu", "kernels"), EMULATED_ARM)
 def test_the_kernels_of_arm_on_emulated_cpus(cpu: str, kernels: str):
     emulator = _emulator(ARM64)
