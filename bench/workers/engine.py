@@ -46,7 +46,7 @@ class EngineSubject:
         folder = Path(assignment.model)
         manifest = read_manifest(folder)
         self._weights_bytes = manifest.file(GRAPH_DATA).size_bytes
-        self._packed_weights = Path(assignment.packed, GRAPH_DATA).resolve() if assignment.packed else None
+        self._packed = Path(assignment.packed).resolve() if assignment.packed else None
         self._row_bytes = manifest.shape.cache_bytes_per_token
         work = assignment.work
         config = EngineConfig(
@@ -77,7 +77,7 @@ class EngineSubject:
 
         Packed weights are mapped: the pages that were read are resident.
         """
-        weights_bytes = mapped_bytes(self._packed_weights) if self._packed_weights else self._weights_bytes
+        weights_bytes = mapped_bytes(self._packed) if self._packed else self._weights_bytes
         return weights_bytes + self._engine.stats().cache_tokens_used * self._row_bytes
 
     def complete(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[Timeline]:

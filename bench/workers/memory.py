@@ -22,14 +22,15 @@ def total_peak_bytes(pids: Sequence[int]) -> int:
     return sum(peak_bytes(pid) for pid in pids)
 
 
-def mapped_bytes(path: Path) -> int:
-    """Resident memory of this process that is mapped from a file: "Rss" of proc_pid_smaps(5)."""
-    total, is_of_file = 0, False
+def mapped_bytes(folder: Path) -> int:
+    """Resident memory of this process that is mapped from files directly in a folder: "Rss" of proc_pid_smaps(5)."""
+    total, is_of_folder = 0, False
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
         name = line.split(None, 1)[0]
         if not name.endswith(":"):
-            is_of_file = line.endswith(f" {path}")
-        elif is_of_file and name == "Rss:":
+            *_, path = line.split(None, 5)
+            is_of_folder = Path(path).parent == folder
+        elif is_of_folder and name == "Rss:":
             total += 1024 * int(line.split()[1])
     return total
 
