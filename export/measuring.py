@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.engine.parity import PARITY, to_bytes
@@ -22,7 +23,7 @@ from export.quality.parity import parity_cases
 from export.quality.reading import Material
 from export.quality.reference import Reference, write_reference
 from export.quality.report import REPORT, Report, measure
-from export.stages import StageResult, file_entry
+from export.stages import StageResult
 
 
 def make_reference(job: Job, words: StageResult, folder: Path) -> None:

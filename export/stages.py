@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from appliance import durable
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import FileEntry
 from appliance.errors import IntegrityError
 
@@ -121,21 +122,6 @@ class Stages:
 
     def _path(self, recipe: Recipe) -> Path:
         return self._folder / f"{recipe.name}-{recipe.digest()[:_NAME_DIGITS]}"
-
-
-def file_entry(path: Path) -> FileEntry:
-    """Name, size and sha256 of a file."""
-    with path.open("rb") as stream:
-        digest = file_digest(stream)
-        return FileEntry(path.name, stream.tell(), digest)
-
-
-def file_digest(stream: BinaryIO) -> str:
-    """The sha256 of the rest of a binary stream."""
-    digest = hashlib.sha256()
-    while piece := stream.read(1 << 20):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def _proved(folder: Path) -> tuple[FileEntry, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import (
     CHAT_TEMPLATE,
     MANIFEST_NAME,
     TOKENIZER,
-    FileEntry,
     Generation,
     Manifest,
     ModelShape,
@@ -54,13 +53,8 @@ def make_tiny_artefact(folder: Path, scratch: Path, model: str = TINY) -> Path:
             ),
             Generation(eos_token_ids=END_TOKENS),
         ),
-        files=tuple(_entry(path) for path in sorted(folder.iterdir())),
+        files=tuple(file_entry(path) for path in sorted(folder.iterdir())),
         inputs={},
     )
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return folder
-
-
-def _entry(path: Path) -> FileEntry:
-    content = path.read_bytes()
-    return FileEntry(path.name, len(content), hashlib.sha256(content).hexdigest())

@@ -99,6 +99,15 @@ def check_file(folder: Path, entry: FileEntry, hint: str = _EXPORT) -> None:
         raise IntegrityError(f"{path} does not match its recorded digest", hint=hint)
 
 
+def file_entry(path: Path) -> FileEntry:
+    """Name, size and sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            digest.update(piece)
+        return FileEntry(path.name, stream.tell(), digest.hexdigest())
+
+
 def open_regular(path: Path) -> int:
     """Open for reading without following a link. The opened file is checked, so it cannot be exchanged meanwhile.
 

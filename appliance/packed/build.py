@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import GRAPH, GRAPH_DATA, FileEntry, Manifest
 from appliance.derived.box_key import BoxKey
@@ -17,8 +17,6 @@ from appliance.packed.record import PackedKey, PackedRecord
 from appliance.packed.rewrite import rewrite
 from appliance.packed.store import PackedStore
 from appliance.packed.tensors import GraphTensors, TensorFile
-
-_PIECE_BYTES = 1 << 20
 
 
 def ensure_packed(
@@ -68,12 +66,4 @@ def _pack(artefact: Path, manifest: Manifest, staged: Path) -> tuple[FileEntry, 
     if packed is None:
         return ()
     (staged / GRAPH).write_bytes(packed.SerializeToString(deterministic=True))
-    return tuple(map(_entry, [staged / GRAPH, *file.paths]))
-
-
-def _entry(path: Path) -> FileEntry:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            digest.update(piece)
-    return FileEntry(path.name, path.stat().st_size, digest.hexdigest())
+    return tuple(map(file_entry, [staged / GRAPH, *file.paths]))

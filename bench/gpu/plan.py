@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
 from appliance.errors import UnsupportedError
 from appliance.gpu import Gpu
@@ -15,7 +16,6 @@ from appliance.tensorrt.driver import installed_driver
 from appliance.tensorrt.find import Flavour, find_tensorrt
 from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PlanStore
-from export.stages import file_entry
 
 Say = Callable[[str], None]
 

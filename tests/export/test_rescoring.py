@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -17,7 +18,6 @@ from export.lowering import ort
 from export.preflight import Needs
 from export.presets import FLOAT, REFERENCE, Preset, Rescoring, Weights
 from export.quality.graph_runner import GraphRunner
-from export.stages import file_entry
 from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.installed import files_in
 

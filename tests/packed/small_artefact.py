@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
-from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import GRAPH, GRAPH_DATA, MANIFEST_NAME, FileEntry
+from appliance.artefact.folder import file_entry, read_manifest
+from appliance.artefact.manifest import GRAPH, GRAPH_DATA, MANIFEST_NAME
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
@@ -29,12 +28,7 @@ def make_small_artefact(folder: Path, scratch: Path, preset: Preset) -> Path:
     ort.build(checkpoint, architecture, preset, checkpoints.VOCABULARY, folder, lambda _done, _total: None)
     manifest = read_manifest(folder)
     shape = dataclasses.replace(manifest.shape, head_dim=HEAD, context_tokens=architecture.context_tokens)
-    files = tuple(_entry(folder / entry.name) for entry in manifest.files)
+    files = tuple(file_entry(folder / entry.name) for entry in manifest.files)
     task = dataclasses.replace(manifest.task, shape=shape)
     (folder / MANIFEST_NAME).write_bytes(dataclasses.replace(manifest, task=task, files=files).to_bytes())
     return folder
-
-
-def _entry(path: Path) -> FileEntry:
-    content = path.read_bytes()
-    return FileEntry(path.name, len(content), hashlib.sha256(content).hexdigest())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import (
     GRAPH,
     MANIFEST_NAME,
     TENSORRT,
-    FileEntry,
     Generation,
     Manifest,
     ModelShape,
@@ -55,18 +54,13 @@ def make_plan_artefact(
             ModelShape(LAYERS, KV_HEADS, HEAD_DIM, VOCABULARY, VOCABULARY, CONTEXT_TOKENS, "float16"),
             Generation(eos_token_ids=(0,)),
         ),
-        "files": tuple(_entry(path) for path in sorted(folder.iterdir())),
+        "files": tuple(file_entry(path) for path in sorted(folder.iterdir())),
         "inputs": {},
         "runtime": TENSORRT,
     }
     manifest = Manifest(**{**described, **fields})
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
-
-
-def _entry(path: Path) -> FileEntry:
-    content = path.read_bytes()
-    return FileEntry(path.name, len(content), hashlib.sha256(content).hexdigest())
 
 
 class _Graph:

@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import GRAPH, Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
@@ -14,7 +15,6 @@ from export.job import Build
 from export.pipeline import LOWERINGS
 from export.presets import Preset
 from export.quality.graph_runner import GraphRunner
-from export.stages import file_entry
 from tests.checkpoints import CONTEXT_TOKENS, KV_HEADS, VOCABULARY, head_dim, make_tiny_checkpoint, tiny_tokenizer
 from tests.installed import files_in
 

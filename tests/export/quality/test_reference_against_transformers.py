@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.artefact.folder import file_entry
 from appliance.artefact.manifest import Generation, Manifest, ModelShape, TextGeneration
 from export.architecture import describe
 from export.checkpoint import open_checkpoint
 from export.lowering import ort
 from export.presets import REFERENCE
 from export.quality.graph_runner import GraphRunner
-from export.stages import file_entry
 from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.installed import files_in
 
