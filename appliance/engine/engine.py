@@ -117,7 +117,7 @@ class Engine:
             check_graph(artefact, manifest)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as pool:
             loading = pool.submit(Tokenizer.load, artefact / TOKENIZER)
-            runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config)
+            runner = open_runner(artefact, manifest, slots=slots, capacity=capacity, config=config, packed=packed)
             tokenizer = loading.result()
         grammars = GrammarHost(artefact / TOKENIZER, manifest.shape.tokens, manifest.generation.eos_token_ids)
         give_back_free_memory()

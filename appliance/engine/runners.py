@@ -19,10 +19,18 @@ from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
 
 
-def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int, config: EngineConfig) -> Runner:
+def open_runner(
+    artefact: Path,
+    manifest: Manifest,
+    *,
+    slots: int,
+    capacity: int,
+    config: EngineConfig,
+    packed: PackedGraph | None = None,
+) -> Runner:
     """Load the artefact's checked graph, with a cache of `slots` slots of `capacity` tokens.
 
-    If the configuration names a packed graph, this function checks and loads it instead of the artefact's graph.
+    If `packed` is given (see `packed_graph`), this function checks and loads it instead of the artefact's graph.
 
     Raises:
         UsageError: the artefact needs a plan, and the configuration names none, or the plan is too small.
@@ -33,7 +41,7 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
         EngineError, NoSpaceError: see the runner.
     """
     if manifest.runtime == ORT_CPU:
-        session = _open_cpu_session(artefact, manifest, config)
+        session = _open_cpu_session(artefact, packed, config.threads)
         return OrtRunner(session, HostMemory(), manifest.shape, slots=slots, capacity=capacity)
     if manifest.runtime == ORT_CUDA:
         gpu = find_gpu()  # its error is the clearest if the driver or the GPU is missing
@@ -55,7 +63,7 @@ def open_runner(artefact: Path, manifest: Manifest, *, slots: int, capacity: int
 
 
 def packed_graph(manifest: Manifest, config: EngineConfig) -> PackedGraph | None:
-    """The packed graph that `open_runner` loads instead of the artefact's graph; None if it loads the artefact's.
+    """The packed graph that the configuration names; None if the artefact's own graph is loaded.
 
     Raises:
         IntegrityError, UnsupportedError: see `PackedGraph.find`.
@@ -65,8 +73,7 @@ def packed_graph(manifest: Manifest, config: EngineConfig) -> PackedGraph | None
     return PackedGraph.find(Path(config.packed), PackedKey.of(manifest, operator_library().digest))
 
 
-def _open_cpu_session(artefact: Path, manifest: Manifest, config: EngineConfig) -> Any:
-    packed = packed_graph(manifest, config)
+def _open_cpu_session(artefact: Path, packed: PackedGraph | None, threads: int | None) -> Any:
     if packed is None:
-        return open_session(artefact / GRAPH, [CPU], config.threads)
-    return open_session(packed.check(), [CPU], config.threads, operator_library().path)
+        return open_session(artefact / GRAPH, [CPU], threads)
+    return open_session(packed.check(), [CPU], threads, operator_library().path)

@@ -22,7 +22,7 @@ class ServedGraph:
 
     Attributes:
         packed: folder of the packed graph; None if the engine loads the artefact's own graph.
-        operators: which operators compute it, for people: "avx512-vnni", or "onnxruntime (REASON)"; empty for other
+        operators: which operators compute it, for people: "avx512_vnni", or "onnxruntime (REASON)"; empty for other
             runtimes than the CPU's.
     """
 
