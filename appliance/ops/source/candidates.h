@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sizes.h"
+
 namespace appliance::ops {
 
 // Collects the `most` candidates with the greatest keys; of equal keys, those with the lower ids. In bounded memory.
@@ -32,7 +34,6 @@ class Candidates {
   std::uint32_t id(std::size_t index) const noexcept { return ~static_cast<std::uint32_t>(entries_[index]); }
 
  private:
-  static constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
   void keep_most() noexcept;
 
   std::uint64_t* entries_;  // the key above the inverted id: greater is better, and no two are equal

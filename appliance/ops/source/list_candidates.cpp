@@ -7,6 +7,7 @@
 #include "candidates.h"
 #include "ordering_key.h"
 #include "packing.h"
+#include "sizes.h"
 
 namespace appliance::ops {
 namespace {
@@ -17,9 +18,6 @@ constexpr std::size_t kMostCount = 4096;
 // order of its pieces, whichever thread computes which.
 constexpr std::size_t kPiece = 8192;
 static_assert(kPiece % kPanelRows == 0);
-
-constexpr std::size_t quotient_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
-constexpr std::size_t aligned(std::size_t bytes) { return quotient_up(bytes, 64) * 64; }
 
 }  // namespace
 

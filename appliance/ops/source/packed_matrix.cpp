@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sizes.h"
+
 namespace appliance::ops {
 namespace {
 
@@ -15,8 +17,6 @@ constexpr std::size_t kTaskRows = 96;
 constexpr std::size_t kTaskProducts = std::size_t{1} << 21;
 // Panels for fewer rows than this are decoded as they are read; for more it pays to write them out as bytes first.
 constexpr std::size_t kWidenedRows = 48;
-
-constexpr std::size_t quotient_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 constexpr bool is_power_of_two(std::size_t number) { return number != 0 && (number & (number - 1)) == 0; }
 

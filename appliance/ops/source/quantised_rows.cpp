@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "sizes.h"
+
 namespace appliance::ops {
 namespace {
 
 constexpr std::size_t kTaskRows = 16;
-
-constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 

@@ -3,13 +3,12 @@
 #include <algorithm>
 
 #include "candidates.h"
+#include "sizes.h"
 
 namespace appliance::ops {
 namespace {
 
 constexpr std::size_t kCoarseBits = 4;
-
-constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "sizes.h"
+
 namespace appliance::ops {
 namespace {
 
@@ -11,8 +13,6 @@ constexpr std::size_t kMostHeads = 1024;
 constexpr std::size_t kMostHeadDim = 256;
 // Rows of a sequence that one task rotates and writes to the cache.
 constexpr std::size_t kCacheTaskRows = 16;
-
-constexpr std::size_t quotient_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
