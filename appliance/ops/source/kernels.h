@@ -50,8 +50,16 @@ struct PanelTask {
 };
 using PanelKernel = void (*)(const PanelTask& task) noexcept;
 
-// One panel as 8 bits: the same results as from the packed panel, faster for many rows.
+// Writes the weights of one panel as bytes, in the order of the set.
 using WidenKernel = void (*)(const std::uint8_t* packed, std::size_t depth, std::uint8_t* wide) noexcept;
+
+// Many rows times a panel that was widened first: the same results as from the packed panel, faster.
+struct WidePanels {
+  WidenKernel widen[kPackingCount];  // to depth * 64 bytes, aligned to 64; null where it would not be faster
+  PanelKernel multiply;              // its task has the widened weights
+  std::size_t least_rows;
+  bool (*takes)(std::size_t depth, std::size_t block) noexcept;
+};
 
 inline constexpr std::size_t kCacheBlock = 64;  // positions whose keys lie transposed together
 
@@ -90,7 +98,7 @@ struct Kernels {
   const char* name;
   void (*quantise)(const QuantiseTask& task) noexcept;
   PanelKernel multiply[kPackingCount];
-  WidenKernel widen[kPackingCount];  // null where it would not be faster, as for 8 bits
+  const WidePanels& wide;
   void (*rotate)(const RotateTask& task) noexcept;
   AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
   // The greatest ordering key of the numbers: see ordering_key.h.
@@ -104,8 +112,8 @@ struct Kernels {
 // Defined as constants: no code for other instructions runs before the CPU was asked.
 extern const Kernels kAmxKernels;
 extern const Kernels kAvx512Kernels;
-// Panels of bytes in tiles of AMX: what kAmxKernels has beyond kAvx512Kernels.
-void multiply_with_amx(const PanelTask& task) noexcept;
+// What kAmxKernels has beyond kAvx512Kernels.
+extern const WidePanels kAmxPanels;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx2Kernels;
 #elif defined(__aarch64__)

@@ -4,6 +4,10 @@
 
 namespace appliance::ops {
 
-void multiply_with_amx(const PanelTask& task) noexcept { amx::multiply(task); }
+constexpr WidePanels kAmxPanels = {{amx::widen<avx512::Layout8Bits, 128>, amx::widen<avx512::Layout4Bits, 8>,
+                                    amx::widen<avx512::Layout6Bits, 32>, amx::widen<avx512::Layout5Bits, 16>},
+                                   amx::multiply,
+                                   amx::kLeastRows,
+                                   amx::takes};
 
 }  // namespace appliance::ops

@@ -9,14 +9,22 @@ namespace appliance::ops {
 
 namespace {
 
-constexpr Kernels kernels_with(const char* name, PanelKernel bytes) {
+constexpr std::size_t kWidenedRows = 48;
+bool takes_all(std::size_t, std::size_t) noexcept { return true; }
+
+constexpr WidePanels kWidePanels = {{nullptr, avx512::widen<avx512::Layout4Bits>, avx512::widen<avx512::Layout6Bits>,
+                                     avx512::widen<avx512::Layout5Bits>},
+                                    avx512::multiply<avx512::Layout8Bits>,
+                                    kWidenedRows,
+                                    takes_all};
+
+constexpr Kernels kernels_with(const char* name, const WidePanels& wide) {
   return {
       name,
       avx512::quantise,
-      {bytes, avx512::multiply<avx512::Layout4Bits>, avx512::multiply<avx512::Layout6Bits>,
-       avx512::multiply<avx512::Layout5Bits>},
-      {nullptr, avx512::widen<avx512::Layout4Bits>, avx512::widen<avx512::Layout6Bits>,
-       avx512::widen<avx512::Layout5Bits>},
+      {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>,
+       avx512::multiply<avx512::Layout6Bits>, avx512::multiply<avx512::Layout5Bits>},
+      wide,
       avx512::rotate,
       avx512::attend_for,
       avx512::greatest_key,
@@ -27,7 +35,7 @@ constexpr Kernels kernels_with(const char* name, PanelKernel bytes) {
 
 }  // namespace
 
-constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", avx512::multiply<avx512::Layout8Bits>);
-constexpr Kernels kAmxKernels = kernels_with("amx_int8", multiply_with_amx);
+constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", kWidePanels);
+constexpr Kernels kAmxKernels = kernels_with("amx_int8", kAmxPanels);
 
 }  // namespace appliance::ops

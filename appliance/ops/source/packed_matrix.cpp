@@ -15,8 +15,6 @@ constexpr std::size_t kUnsplitRows = 128;
 constexpr std::size_t kTaskRows = 96;
 // Products of a task, at least: handing out a task costs far less than these.
 constexpr std::size_t kTaskProducts = std::size_t{1} << 21;
-// Panels for fewer rows than this are decoded as they are read; for more it pays to write them out as bytes first.
-constexpr std::size_t kWidenedRows = 48;
 
 constexpr bool is_power_of_two(std::size_t number) { return number != 0 && (number & (number - 1)) == 0; }
 
@@ -108,7 +106,9 @@ PackedMatrix::Tiling PackedMatrix::tiling(std::size_t rows) const {
 }
 
 bool PackedMatrix::widens(const Kernels& kernels, std::size_t rows) const noexcept {
-  return rows >= kWidenedRows && kernels.widen[static_cast<std::size_t>(layout_.packing)] != nullptr;
+  const WidePanels& wide = kernels.wide;
+  return rows >= wide.least_rows && wide.widen[static_cast<std::size_t>(layout_.packing)] != nullptr &&
+         wide.takes(layout_.depth, layout_.block);
 }
 
 void PackedMatrix::multiply_panel(const Kernels& kernels, const QuantisedRows& activations, std::size_t first,
@@ -134,13 +134,14 @@ void PackedMatrix::multiply_panel(const Kernels& kernels, const QuantisedRows& a
   task.output = output + first * columns + panel * layout_.panel_columns();
   task.output_stride = columns;
   task.columns = panel_columns(panel);
-  Packing packing = layout_.packing;
-  if (wide != nullptr) {
-    kernels.widen[static_cast<std::size_t>(packing)](task.weights, layout_.depth, wide);
-    task.weights = wide;
-    packing = Packing::k8Bits;
+  const auto packing = static_cast<std::size_t>(layout_.packing);
+  if (wide == nullptr) {
+    kernels.multiply[packing](task);
+    return;
   }
-  kernels.multiply[static_cast<std::size_t>(packing)](task);
+  kernels.wide.widen[packing](task.weights, layout_.depth, wide);
+  task.weights = wide;
+  kernels.wide.multiply(task);
 }
 
 }  // namespace appliance::ops

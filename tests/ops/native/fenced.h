@@ -16,8 +16,12 @@ class Fenced {
  public:
   explicit Fenced(std::size_t size) : size_(size) {
 #if defined(__SANITIZE_ADDRESS__)
-    // The sanitizer guards both ends of what malloc gives.
-    memory_ = static_cast<unsigned char*>(std::malloc(bytes()));
+    // The sanitizer guards both ends.
+    void* allocated = nullptr;
+    if (posix_memalign(&allocated, 64, bytes()) != 0) {
+      std::abort();
+    }
+    memory_ = static_cast<unsigned char*>(allocated);
     elements_ = reinterpret_cast<Element*>(memory_);
 #else
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));

@@ -19,13 +19,24 @@ constexpr WidenKernel widen_for() {
   }
 }
 
+inline constexpr std::size_t kWidenedRows = 48;
+inline bool takes_all(std::size_t, std::size_t) noexcept { return true; }
+
+template <typename Set, std::size_t... Packing>
+constexpr WidePanels wide_panels_of(std::index_sequence<Packing...>) {
+  return {{widen_for<Set, kPackings[Packing].bits>()...}, multiply<Set, 8>, kWidenedRows, takes_all};
+}
+
+template <typename Set>
+inline constexpr WidePanels kWidePanels = wide_panels_of<Set>(std::make_index_sequence<kPackingCount>{});
+
 template <typename Set, std::size_t... Packing>
 constexpr Kernels kernels_of(const char* name, std::index_sequence<Packing...>) {
   using Lanes = typename Set::Lanes;
   return {name,
           quantise<Lanes>,
           {multiply<Set, kPackings[Packing].bits>...},
-          {widen_for<Set, kPackings[Packing].bits>()...},
+          kWidePanels<Set>,
           rotate<Lanes>,
           attend_for<Lanes>,
           greatest_key<Lanes>,
