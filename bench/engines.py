@@ -20,8 +20,8 @@ class Engine:
         environment: environment of its interpreter.
         packages: packages that must be installed there.
         note: what a reader of its figures needs to know.
-        preset: only for our engine: preset of the served artefact, whose own report has its quality.
-        weight_format: only for peers: see `PeerModels.weights`; their quality is measured here.
+        preset: only for our engine: preset of the served artefact.
+        weight_format: only for peers: see `PeerModels.weights`.
         properties: only for peers: properties of their runtime, by name.
         quality_of: key of the engine with the same weights and arithmetic, whose quality counts; empty: its own.
     """
@@ -37,11 +37,17 @@ class Engine:
     properties: Mapping[str, int] = field(default_factory=dict)
     quality_of: str = ""
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the quality of what it computes can be measured here."""
+        return bool(self.weight_format) or self.module == _OURS
 
+
+_OURS = "bench.workers.engine"
 ENGINE = Engine(
     key="engine",
     title="appliance: engine",
-    module="bench.workers.engine",
+    module=_OURS,
     environment=OWN,
     packages=("onnxruntime",),
     preset=DEFAULT,
@@ -58,6 +64,7 @@ WHOLE_PATH = Engine(
         "the same preset with `appliance up`, HTTP streaming through gateway and Triton; the client uses the same "
         "cores as the server; memory is the sum over all processes, and counts shared pages more than once"
     ),
+    quality_of=ENGINE.key,
 )
 PRECISE_ENGINE = Engine(
     key="engine-precise",

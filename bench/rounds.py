@@ -53,7 +53,7 @@ def measure_in_turn(
             seeded = dataclasses.replace(assignments[engine.key], seed=number)
             measured[engine.key] = _one_round(measured[engine.key], engine, seeded, run, say)
     for engine in engines if with_quality else ():
-        if engine.weight_format and not measured[engine.key].why_not:
+        if engine.gives_logits and not measured[engine.key].why_not:
             say(f"quality: {engine.title}")
             asked = dataclasses.replace(assignments[engine.key], task=Task.QUALITY)
             measured[engine.key] = _quality(measured[engine.key], engine, asked, run, say)

@@ -17,6 +17,8 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH_DATA
 from appliance.engine.engine import Engine
 from appliance.engine.request import Request
+from appliance.engine.runner import MAX_DRAFT_TOKENS
+from appliance.engine.runners import open_runner, packed_graph
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent
 from appliance.inference.sampling import SamplingParams
@@ -43,13 +45,13 @@ class EngineSubject:
     spawned_at: float | None = None
 
     def __init__(self, assignment: Assignment) -> None:
-        folder = Path(assignment.model)
-        manifest = read_manifest(folder)
+        self._folder = folder = Path(assignment.model)
+        self._manifest = manifest = read_manifest(folder)
         self._weights_bytes = manifest.file(GRAPH_DATA).size_bytes
         self._packed = Path(assignment.packed).resolve() if assignment.packed else None
         self._row_bytes = manifest.shape.cache_bytes_per_token
         work = assignment.work
-        config = EngineConfig(
+        self._config = config = EngineConfig(
             slots=work.slots,
             max_context_tokens=work.context_tokens,
             cache_bytes=work.slots * work.context_tokens * self._row_bytes,
@@ -118,8 +120,20 @@ class EngineSubject:
         return [stream.finish() for stream in streams]
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Not supported: the engine returns no logits; the artefact's own report has its quality."""
-        raise NotImplementedError
+        """The logits of the graph that the engine runs: the engine itself returns none."""
+        packed = packed_graph(self._manifest, self._config)
+        runner = open_runner(
+            self._folder, self._manifest, slots=1, capacity=len(ids), config=self._config, packed=packed
+        )
+        # An exact runner computes several tokens at once with the same bits.
+        most = 1 if runner.exact is None else 1 + MAX_DRAFT_TOKENS
+        rows = []
+        for start in range(0, len(ids), most):
+            tokens = ids[start : start + most]
+            exact = runner.exact
+            step = runner.decode(tokens, [start]) if exact is None else exact.verify([tokens], [start])
+            rows.append(step.rows(range(len(tokens))).copy())
+        return np.concatenate(rows)
 
     def queue_figures(self, assignment: Assignment) -> Figures:
         """`queue_<n>`: total tokens/s while all slots decode and n requests wait."""

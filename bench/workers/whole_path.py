@@ -129,7 +129,7 @@ class WholePathSubject:
         return self._run(together())
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Not supported: the path does not change logits; the artefact's own report has its quality."""
+        """Not supported: the path does not change the engine's logits."""
         raise NotImplementedError
 
     def gateway_figures(self, assignment: Assignment) -> Figures:

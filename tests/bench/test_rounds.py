@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from bench.assignment import Assignment, Task
-from bench.engines import ENGINE, LLAMA, OPENVINO_INT8, Engine
+from bench.engines import ENGINE, LLAMA, OPENVINO_INT8, WHOLE_PATH, Engine
 from bench.launch import Answer, WorkerFailedError
 from bench.results import Measured
 from bench.rounds import AbsentError, measure_in_turn
@@ -29,9 +31,11 @@ class Runs:
         return Answer(figures, {engine.key: "1"}, 0.25)
 
 
-def measure(runs: Runs, *, rounds: int = 2, with_quality: bool = False) -> dict[str, Measured]:
+def measure(
+    runs: Runs, *, rounds: int = 2, with_quality: bool = False, engines: Sequence[Engine] = THREE
+) -> dict[str, Measured]:
     found = measure_in_turn(
-        THREE, lambda _engine: assignment(), rounds, with_quality=with_quality, run=runs, say=lambda _line: None
+        engines, lambda _engine: assignment(), rounds, with_quality=with_quality, run=runs, say=lambda _line: None
     )
     return {one.key: one for one in found}
 
@@ -51,11 +55,12 @@ def test_each_round_is_kept():
 
 def test_quality_comes_last_and_of_those_who_give_logits():
     runs = Runs()
-    found = measure(runs, rounds=1, with_quality=True)
-    assert [key for key, task, _ in runs.made if task is Task.QUALITY] == [LLAMA.key, OPENVINO_INT8.key]
-    assert [task for _, task, _ in runs.made] == [Task.SPEED] * 3 + [Task.QUALITY] * 2
-    assert found[LLAMA.key].quality == {"mean_kl": 0.5}
-    assert found[ENGINE.key].quality == {}
+    found = measure(runs, rounds=1, with_quality=True, engines=(*THREE, WHOLE_PATH))
+    giving = [ENGINE.key, LLAMA.key, OPENVINO_INT8.key]
+    assert [key for key, task, _ in runs.made if task is Task.QUALITY] == giving
+    assert [task for _, task, _ in runs.made] == [Task.SPEED] * 4 + [Task.QUALITY] * 3
+    assert found[LLAMA.key].quality == found[ENGINE.key].quality == {"mean_kl": 0.5}
+    assert found[WHOLE_PATH.key].quality == {}
 
 
 def test_an_absent_engine_says_why_and_the_others_go_on():

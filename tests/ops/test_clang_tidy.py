@@ -19,6 +19,8 @@ SOURCES = HERE / "source"
 INSTRUCTIONS = [
     "-mamx-tile",
     "-mamx-int8",
+    "-mamx-bf16",
+    "-mavx512bf16",
     "-mavx512f",
     "-mavx512bw",
     "-mavx512vl",

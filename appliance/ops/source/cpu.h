@@ -18,8 +18,8 @@ struct Cpu {
   bool may_use_tiles;  // Linux permitted it
 };
 
-// AMX's tiles and their products of bytes, and all of has_avx512_vnni.
-bool has_amx_int8(const Cpu& cpu) noexcept;
+// AMX's tiles, and their products of bytes and of bfloat16; AVX-512 BF16, and all of has_avx512_vnni.
+bool has_amx(const Cpu& cpu) noexcept;
 
 // AVX-512 F, BW, DQ, VL and VNNI; AVX2, FMA and F16C.
 bool has_avx512_vnni(const Cpu& cpu) noexcept;

@@ -13,11 +13,12 @@ constexpr std::uint32_t kLeaf1EcxFloats = (1U << 12) | (1U << 29);  // FMA, F16C
 constexpr std::uint32_t kLeaf7EbxAvx2 = 1U << 5;
 constexpr std::uint32_t kLeaf7EbxAvx512 = (1U << 16) | (1U << 17) | (1U << 30) | (1U << 31);  // F, DQ, BW, VL
 constexpr std::uint32_t kLeaf7EcxVnni = 1U << 11;
-constexpr std::uint32_t kLeaf71EaxAvxVnni = 1U << 4;  // subleaf 1
+constexpr std::uint32_t kLeaf71EaxAvxVnni = 1U << 4;     // subleaf 1
+constexpr std::uint32_t kLeaf71EaxAvx512Bf16 = 1U << 5;  // subleaf 1
 // Volume 1, 13.1: SSE and AVX; then opmask, the upper halves of ZMM 0 to 15, and ZMM 16 to 31.
 constexpr std::uint32_t kXcr0Avx = 0x06;
 constexpr std::uint32_t kXcr0Avx512 = 0xE6;
-constexpr std::uint32_t kLeaf7EdxAmx = (1U << 24) | (1U << 25);  // AMX-TILE, AMX-INT8
+constexpr std::uint32_t kLeaf7EdxAmx = (1U << 22) | (1U << 24) | (1U << 25);  // AMX-BF16, AMX-TILE, AMX-INT8
 constexpr std::uint32_t kXcr0Tiles = (1U << 17) | (1U << 18);
 // Linux, Documentation/arch/x86/xstate.rst.
 constexpr int kRequestPermission = 0x1023;
@@ -46,8 +47,9 @@ bool has_avx512_vnni(const Cpu& cpu) noexcept {
          all(cpu.xcr0, kXcr0Avx512);
 }
 
-bool has_amx_int8(const Cpu& cpu) noexcept {
-  return has_avx512_vnni(cpu) && all(cpu.leaf7_edx, kLeaf7EdxAmx) && all(cpu.xcr0, kXcr0Tiles) && cpu.may_use_tiles;
+bool has_amx(const Cpu& cpu) noexcept {
+  return has_avx512_vnni(cpu) && all(cpu.leaf7_1_eax, kLeaf71EaxAvx512Bf16) && all(cpu.leaf7_edx, kLeaf7EdxAmx) &&
+         all(cpu.xcr0, kXcr0Tiles) && cpu.may_use_tiles;
 }
 
 Cpu this_cpu() noexcept {

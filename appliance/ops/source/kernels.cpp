@@ -4,7 +4,7 @@ namespace appliance::ops {
 
 const KernelSet kKernelSets[] = {
 #if defined(__x86_64__)
-    {kAmxKernels, has_amx_int8},
+    {kAmxKernels, has_amx},
     {kAvx512Kernels, has_avx512_vnni},
     {kAvxVnniKernels, has_avx_vnni},
     {kAvx2Kernels, has_avx2},

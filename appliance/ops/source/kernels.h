@@ -99,6 +99,7 @@ struct Kernels {
   void (*quantise)(const QuantiseTask& task) noexcept;
   PanelKernel multiply[kPackingCount];
   const WidePanels& wide;
+  std::size_t task_rows;  // whose activations stay in the second-level cache
   void (*rotate)(const RotateTask& task) noexcept;
   AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
   // The greatest ordering key of the numbers: see ordering_key.h.
@@ -114,6 +115,7 @@ extern const Kernels kAmxKernels;
 extern const Kernels kAvx512Kernels;
 // What kAmxKernels has beyond kAvx512Kernels.
 extern const WidePanels kAmxPanels;
+AttendKernel amx_attend_for(std::size_t head_dim) noexcept;  // rounds to bfloat16
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx2Kernels;
 #elif defined(__aarch64__)

@@ -1,4 +1,5 @@
 // The only translation unit that is compiled for AMX, beside what the AVX-512 kernels need.
+#include "amx/attention.h"
 #include "amx/panel.h"
 #include "kernels.h"
 
@@ -9,5 +10,7 @@ constexpr WidePanels kAmxPanels = {{amx::widen<avx512::Layout8Bits, 128>, amx::w
                                    amx::multiply,
                                    amx::kLeastRows,
                                    amx::takes};
+
+AttendKernel amx_attend_for(std::size_t head_dim) noexcept { return amx::attend_for(head_dim); }
 
 }  // namespace appliance::ops

@@ -18,15 +18,18 @@ constexpr WidePanels kWidePanels = {{nullptr, avx512::widen<avx512::Layout4Bits>
                                     kWidenedRows,
                                     takes_all};
 
-constexpr Kernels kernels_with(const char* name, const WidePanels& wide) {
+using AttendFor = AttendKernel (*)(std::size_t head_dim) noexcept;
+
+constexpr Kernels kernels_with(const char* name, const WidePanels& wide, std::size_t task_rows, AttendFor attend_for) {
   return {
       name,
       avx512::quantise,
       {avx512::multiply<avx512::Layout8Bits>, avx512::multiply<avx512::Layout4Bits>,
        avx512::multiply<avx512::Layout6Bits>, avx512::multiply<avx512::Layout5Bits>},
       wide,
+      task_rows,
       avx512::rotate,
-      avx512::attend_for,
+      attend_for,
       avx512::greatest_key,
       avx512::dot,
       avx512::sum_of_exponentials,
@@ -35,7 +38,7 @@ constexpr Kernels kernels_with(const char* name, const WidePanels& wide) {
 
 }  // namespace
 
-constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", kWidePanels);
-constexpr Kernels kAmxKernels = kernels_with("amx_int8", kAmxPanels);
+constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", kWidePanels, 96, avx512::attend_for);
+constexpr Kernels kAmxKernels = kernels_with("amx", kAmxPanels, 256, amx_attend_for);
 
 }  // namespace appliance::ops

@@ -10,9 +10,6 @@ namespace {
 constexpr std::size_t kMostDepth = std::size_t{1} << 20;
 constexpr std::size_t kMostRows = std::size_t{1} << 24;
 
-// With more rows than this, tasks share the rows, too: the activations of a task then stay in the second-level cache.
-constexpr std::size_t kUnsplitRows = 128;
-constexpr std::size_t kTaskRows = 96;
 // Products of a task, at least: handing out a task costs far less than these.
 constexpr std::size_t kTaskProducts = std::size_t{1} << 21;
 
@@ -96,9 +93,10 @@ std::size_t PackedMatrix::panel_columns(std::size_t panel) const {
   return std::min(columns, layout_.columns() - panel * columns);
 }
 
-PackedMatrix::Tiling PackedMatrix::tiling(std::size_t rows) const {
+PackedMatrix::Tiling PackedMatrix::tiling(const Kernels& kernels, std::size_t rows) const {
   Tiling tiles{};
-  tiles.rows = rows > kUnsplitRows ? kTaskRows : std::max<std::size_t>(rows, 1);
+  // A few rows more than a task should have are no task of their own.
+  tiles.rows = rows > kernels.task_rows + kernels.task_rows / 3 ? kernels.task_rows : std::max<std::size_t>(rows, 1);
   tiles.row_tasks = quotient_up(rows, tiles.rows);
   tiles.panels = std::min(layout_.panels, quotient_up(kTaskProducts, tiles.rows * layout_.depth * kPanelRows));
   tiles.panel_tasks = quotient_up(layout_.panels, tiles.panels);

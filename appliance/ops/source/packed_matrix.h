@@ -67,7 +67,7 @@ class PackedMatrix {
     std::size_t row_tasks;
     std::size_t panel_tasks;
   };
-  Tiling tiling(std::size_t rows) const;
+  Tiling tiling(const Kernels& kernels, std::size_t rows) const;
   // `wide` has memory for one panel of 8 bits, or is null.
   void multiply_panel(const Kernels& kernels, const QuantisedRows& activations, std::size_t first, std::size_t end,
                       std::size_t panel, std::uint8_t* wide, float* output) const noexcept;
@@ -92,7 +92,7 @@ void PackedMatrix::multiply(const Context& context, const Kernels& kernels, Scra
     });
     return;
   }
-  const Tiling tiles = tiling(activations.rows);
+  const Tiling tiles = tiling(kernels, activations.rows);
   context.share(tiles.row_tasks * tiles.panel_tasks, [&](std::size_t task) noexcept {
     // Neighbouring tasks share panels: their weights stay in the cache.
     const std::size_t first = task % tiles.row_tasks * tiles.rows;

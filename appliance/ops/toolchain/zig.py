@@ -30,7 +30,7 @@ _SETS: dict[str, dict[str, tuple[str, ...]]] = {
         "_x86": (),
         "_avx2": ("-mavx2", "-mfma", "-mf16c"),
         "_avx512": _AVX512,
-        "_amx": (*_AVX512, "-mamx-tile", "-mamx-int8"),
+        "_amx": (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
     },
     "aarch64": {"": (), "_arm": (), "_neon": ("-mcpu=generic+dotprod",)},
 }

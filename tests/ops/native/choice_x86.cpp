@@ -18,14 +18,15 @@ constexpr std::uint32_t kAvx512[] = {1U << 16, 1U << 17, 1U << 30, 1U << 31};
 constexpr std::uint32_t kAllAvx512 = 0xC0030000U;
 constexpr std::uint32_t kAvx512Vnni = 1U << 11;
 constexpr std::uint32_t kAvxVnni = 1U << 4;
-constexpr std::uint32_t kAmx[] = {1U << 24, 1U << 25};
-constexpr std::uint32_t kAllAmx = 0x03000000U;
+constexpr std::uint32_t kAvx512Bf16 = 1U << 5;
+constexpr std::uint32_t kAmx[] = {1U << 22, 1U << 24, 1U << 25};
+constexpr std::uint32_t kAllAmx = 0x03400000U;
 constexpr std::uint32_t kAvxState = 0x07;
 constexpr std::uint32_t kAvx512State = 0xE7;
 constexpr std::uint32_t kTilesState = 0x600E7;
 
 constexpr Cpu kWithAmx{
-    kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, kAllAmx, kAvxVnni, kTilesState, true,
+    kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, kAllAmx, kAvxVnni | kAvx512Bf16, kTilesState, true,
 };
 constexpr Cpu kWithoutAmx{
     kFma | kOsxsave | kF16c, kAvx2 | kAllAvx512, kAvx512Vnni, 0, kAvxVnni, kAvx512State, false,
@@ -42,13 +43,16 @@ void expect(const Check& check, const Cpu& cpu, const char* name) {
 void check_choice() {
   {
     const Check check("choice", "AMX before the others, if nothing of it is missing and the system permits it");
-    expect(check, kWithAmx, "amx_int8");
+    expect(check, kWithAmx, "amx");
     for (const std::uint32_t missing : kAmx) {
       Cpu cpu = kWithAmx;
       cpu.leaf7_edx &= ~missing;
       expect(check, cpu, "avx512_vnni");
     }
     Cpu cpu = kWithAmx;
+    cpu.leaf7_1_eax &= ~kAvx512Bf16;
+    expect(check, cpu, "avx512_vnni");
+    cpu = kWithAmx;
     cpu.xcr0 = kAvx512State;
     expect(check, cpu, "avx512_vnni");
     cpu = kWithAmx;

@@ -24,6 +24,46 @@ std::size_t key_at(std::size_t position, std::size_t i, std::size_t head_dim) {
   return (position / block * head_dim + i) * block + position % block;
 }
 
+// Rounded to bfloat16: to the nearest number, ties to even.
+float rounded(float x) {
+  if (!std::isfinite(x)) {
+    return x;
+  }
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// What tiles of AMX add to `sum`: 32 products after 32, those of even and of odd places apart (Intel's Software
+// Developer's Manual, TDPBF16PS).
+float tile_product(float sum, const float* left, const float* right, std::size_t count) {
+  constexpr std::size_t depth = 32;
+  for (std::size_t first = 0; first < count; first += depth) {
+    float parts[2] = {};
+    for (std::size_t i = first; i < std::min(count, first + depth); ++i) {
+      parts[i % 2] = std::fma(rounded(left[i]), rounded(right[i]), parts[i % 2]);
+    }
+    sum += parts[0] + parts[1];
+  }
+  return sum;
+}
+
+// For x up to 0.
+float power_of_two(float x) {
+  if (std::isnan(x)) {
+    return x;
+  }
+  x = std::max(-100.0F, x);
+  const float n = std::nearbyint(x);
+  float p = 9.6181291e-3F;
+  for (const float c : {5.5504109e-2F, 2.4022651e-1F, 6.9314718e-1F, 1.0F}) {
+    p = std::fma(p, x - n, c);
+  }
+  return std::ldexp(p, static_cast<int>(n));
+}
+
 }  // namespace
 
 float exponential(float x) {
@@ -111,6 +151,47 @@ std::vector<float> attention(const float* query, std::size_t position, std::size
       for (std::size_t i = 0; i < count; ++i) {
         context[d] = std::fma(weights[i], values[(start + i) * head_dim + d], context[d]);
       }
+    }
+  }
+  for (float& number : context) {
+    number *= 1.0F / total;
+  }
+  return context;
+}
+
+std::vector<float> rounded_attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
+                                     const float* values) {
+  constexpr std::size_t block = appliance::ops::kCacheBlock;
+  constexpr float binary = 1.44269504F;
+  std::vector<float> context(head_dim, 0.0F);
+  float greatest = -3e38F;
+  float total = 0;
+  for (std::size_t start = 0; start <= position; start += block) {
+    const std::size_t count = std::min(block, position - start + 1);
+    float weights[block] = {};
+    float most = greatest;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::vector<float> key(head_dim);
+      for (std::size_t d = 0; d < head_dim; ++d) {
+        key[d] = keys[key_at(start + i, d, head_dim)];
+      }
+      weights[i] = tile_product(0.0F, query, key.data(), head_dim);
+      most = std::max(most, weights[i]);
+    }
+    float sums[kPartialSums] = {};
+    for (std::size_t i = 0; i < count; ++i) {
+      weights[i] = power_of_two((weights[i] - most) * binary);
+      sums[i % kPartialSums] += weights[i];
+    }
+    const float factor = most == greatest ? 1.0F : exponential(greatest - most);
+    total = total * factor + total_of(sums);
+    greatest = most;
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      std::vector<float> column(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        column[i] = values[(start + i) * head_dim + d];
+      }
+      context[d] = tile_product(context[d] * factor, weights, column.data(), count);
     }
   }
   for (float& number : context) {

@@ -1,5 +1,5 @@
-// What the kernels compute, one number after the other. All sets of kernels have the same bits: sums that a kernel
-// spreads over lanes have 16 partial sums, whatever the width of the vectors.
+// What the kernels compute, one number after the other. All sets of kernels have the same bits, but for the attention
+// of AMX: sums that a kernel spreads over lanes have 16 partial sums, whatever the width of the vectors.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,9 @@ float silu(float x);
 // The context of one query with the keys and values up to `position`.
 std::vector<float> attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
                              const float* values);
+// The same as AMX computes it, in bfloat16.
+std::vector<float> rounded_attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
+                                     const float* values);
 // The same with the textbook's softmax, in double precision.
 std::vector<double> exact_attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
                                     const float* values);

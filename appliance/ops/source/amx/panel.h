@@ -6,14 +6,13 @@
 
 #include "../avx512/panel.h"
 #include "../kernels.h"
+#include "tiles.h"
 
 namespace appliance::ops::amx {
 
 using avx512::kLanes;
 using avx512::kPanelVectors;
 
-inline constexpr std::size_t kTileRows = 16;
-inline constexpr std::size_t kTileBytes = 64;  // of a row of a tile: 64 bytes to multiply, or 16 sums
 // Rows of activations and columns of the depth whose operands stay in the caches: activations of 96 rows in the second
 // level, and the weights of 16 columns of the output in the first.
 inline constexpr std::size_t kChunkRows = 96;
@@ -28,20 +27,6 @@ inline constexpr std::size_t kProductTiles = 2;
 
 enum Tile : int { kSums = 0, kActivations = 4, kWeights = 6 };
 
-// Intel's Software Developer's Manual, volume 1, 18.2: palette 1.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-
-  void set(int tile, std::size_t tile_rows, std::size_t bytes) {
-    rows[tile] = static_cast<std::uint8_t>(tile_rows);
-    row_bytes[tile] = static_cast<std::uint16_t>(bytes);
-  }
-};
-
 // Columns of the depth that one tile takes.
 inline std::size_t tile_depth(std::size_t block) { return smaller(kTileBytes, block); }
 
@@ -51,8 +36,7 @@ inline void configure(std::size_t rows, std::size_t depth) {
   config.set(kSums, rows, kTileBytes);
   config.set(kActivations, rows, depth);
   config.set(kWeights, depth / 4, kTileBytes);
-  // Not the intrinsic: GCC 12 does not see that it reads the memory.
-  __asm__ volatile("ldtilecfg %0" : : "m"(config));
+  config.load();
 }
 
 // A tile takes whole steps of a block.

@@ -20,6 +20,7 @@ constexpr WidenKernel widen_for() {
 }
 
 inline constexpr std::size_t kWidenedRows = 48;
+inline constexpr std::size_t kTaskRows = 96;
 inline bool takes_all(std::size_t, std::size_t) noexcept { return true; }
 
 template <typename Set, std::size_t... Packing>
@@ -37,6 +38,7 @@ constexpr Kernels kernels_of(const char* name, std::index_sequence<Packing...>) 
           quantise<Lanes>,
           {multiply<Set, kPackings[Packing].bits>...},
           kWidePanels<Set>,
+          kTaskRows,
           rotate<Lanes>,
           attend_for<Lanes>,
           greatest_key<Lanes>,
