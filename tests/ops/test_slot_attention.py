@@ -17,7 +17,7 @@ MANY = Heads(100, 1, 64)
 
 
 @pytest.fixture
-def tolerance(ops_library: str) -> float:
+def tolerance() -> float:
     """How far a context may be from the exact one: with AMX, the operands are rounded to bfloat16."""
     return 2e-2 if library().kernels == "amx" else 1e-5
 

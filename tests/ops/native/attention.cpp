@@ -69,7 +69,7 @@ struct Arithmetic {
                                 const float* values);
   double error;
 
-  static Arithmetic of(const Kernels& kernels) {
+  static Arithmetic of([[maybe_unused]] const Kernels& kernels) {
 #if defined(__x86_64__)
     if (&kernels == &appliance::ops::kAmxKernels) {
       return {rounded_attention, 3e-2};

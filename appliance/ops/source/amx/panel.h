@@ -25,7 +25,8 @@ inline constexpr std::size_t kLeastRows = 12;
 inline constexpr std::size_t kLag = 1;
 inline constexpr std::size_t kProductTiles = 2;
 
-enum Tile : int { kSums = 0, kActivations = 4, kWeights = 6 };
+// The numbers of the tiles: literals, for GCC 12 writes the names of constants into the assembler code.
+//   0: sums, 4: activations, 6: weights.
 
 // Columns of the depth that one tile takes.
 inline std::size_t tile_depth(std::size_t block) { return smaller(kTileBytes, block); }
@@ -33,9 +34,9 @@ inline std::size_t tile_depth(std::size_t block) { return smaller(kTileBytes, bl
 // Tiles for `rows` rows, up to 16.
 inline void configure(std::size_t rows, std::size_t depth) {
   TileConfig config;
-  config.set(kSums, rows, kTileBytes);
-  config.set(kActivations, rows, depth);
-  config.set(kWeights, depth / 4, kTileBytes);
+  config.set(0, rows, kTileBytes);
+  config.set(4, rows, depth);
+  config.set(6, depth / 4, kTileBytes);
   config.load();
 }
 
@@ -96,13 +97,13 @@ struct RowFactors {
 [[gnu::always_inline]] inline void multiply_block(const std::int8_t* values, std::size_t depth,
                                                   const std::uint8_t* weights, std::size_t block, std::size_t step,
                                                   Products& products) {
-  _tile_zero(kSums);
+  _tile_zero(0);
   for (std::size_t k = 0; k < block; k += step) {
-    _tile_loadd(kActivations, values + k, depth);
-    _tile_loadd(kWeights, weights + k * kLanes, kTileBytes);
-    _tile_dpbssd(kSums, kActivations, kWeights);
+    _tile_loadd(4, values + k, depth);
+    _tile_loadd(6, weights + k * kLanes, kTileBytes);
+    _tile_dpbssd(0, 4, 6);
   }
-  _tile_stored(kSums, products, kTileBytes);
+  _tile_stored(0, products, kTileBytes);
 }
 
 // See avx512::add_block: the same operations for each row, in the same order.
