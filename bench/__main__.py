@@ -1,12 +1,13 @@
 """`python -m bench` measures engines, `presets` the candidates for presets, `grammars` the cost of a grammar.
 
-`gpu` measures the engine on an NVIDIA GPU, `soak` sends requests of many clients; `report FILE` prints tables again.
+`gpu` measures the engine on an NVIDIA GPU, `soak` sends requests of many clients; `report FILES` prints tables again.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -209,15 +210,15 @@ def soak_command(
 
 
 @command.command("report")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True)
 @click.option(
     "--into",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Page to write the tables into, between its markers. Default: standard output.",
 )
-def report_command(file: Path, into: Path | None) -> None:
-    """Print the tables of an earlier run, from its JSON file, as Markdown."""
-    text = report(Results.from_bytes(file.read_bytes()))
+def report_command(files: Sequence[Path], into: Path | None) -> None:
+    """Print the tables of earlier runs, from their JSON files, as Markdown."""
+    text = "\n".join(report(Results.from_bytes(file.read_bytes())) for file in files)
     if into is None:
         click.echo(text, nl=False)
     else:

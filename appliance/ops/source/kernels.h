@@ -65,13 +65,13 @@ inline constexpr std::size_t kCacheBlock = 64;  // positions whose keys lie tran
 
 // Rows of queries of heads that share one head of the cache.
 struct AttendTask {
-  static constexpr std::size_t kMostRows = 84;
-  const float* queries;          // [rows][head dim], rotated and scaled
-  std::size_t rows;              // up to kMostRows
-  const std::size_t* positions;  // [rows], ascending; a row sees the keys up to its own position
-  const float* keys;             // [capacity / 64][head dim][64]
-  const float* values;           // [capacity][head dim]
-  float* const* outputs;         // [rows] -> [head dim]
+  static constexpr std::size_t kMostRows = 252;  // of any set
+  const float* queries;                          // [rows][head dim], rotated and scaled
+  std::size_t rows;                              // up to attend_rows of the set
+  const std::size_t* positions;                  // [rows], ascending; a row sees the keys up to its own position
+  const float* keys;                             // [capacity / 64][head dim][64]
+  const float* values;                           // [capacity][head dim]
+  float* const* outputs;                         // [rows] -> [head dim]
 };
 using AttendKernel = void (*)(const AttendTask& task) noexcept;
 
@@ -102,6 +102,7 @@ struct Kernels {
   std::size_t task_rows;  // whose activations stay in the second-level cache
   void (*rotate)(const RotateTask& task) noexcept;
   AttendKernel (*attend)(std::size_t head_dim) noexcept;  // null for a head dim without a kernel
+  std::size_t attend_rows;                                // of a task, at most
   // The greatest ordering key of the numbers: see ordering_key.h.
   std::int32_t (*greatest_key)(const float* numbers, std::size_t count) noexcept;
   float (*dot)(const DotTask& task) noexcept;

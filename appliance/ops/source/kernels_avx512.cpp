@@ -20,7 +20,8 @@ constexpr WidePanels kWidePanels = {{nullptr, avx512::widen<avx512::Layout4Bits>
 
 using AttendFor = AttendKernel (*)(std::size_t head_dim) noexcept;
 
-constexpr Kernels kernels_with(const char* name, const WidePanels& wide, std::size_t task_rows, AttendFor attend_for) {
+constexpr Kernels kernels_with(const char* name, const WidePanels& wide, std::size_t task_rows, AttendFor attend_for,
+                               std::size_t attend_rows) {
   return {
       name,
       avx512::quantise,
@@ -30,6 +31,7 @@ constexpr Kernels kernels_with(const char* name, const WidePanels& wide, std::si
       task_rows,
       avx512::rotate,
       attend_for,
+      attend_rows,
       avx512::greatest_key,
       avx512::dot,
       avx512::sum_of_exponentials,
@@ -38,7 +40,8 @@ constexpr Kernels kernels_with(const char* name, const WidePanels& wide, std::si
 
 }  // namespace
 
-constexpr Kernels kAvx512Kernels = kernels_with("avx512_vnni", kWidePanels, 96, avx512::attend_for);
-constexpr Kernels kAmxKernels = kernels_with("amx", kAmxPanels, 256, amx_attend_for);
+constexpr Kernels kAvx512Kernels =
+    kernels_with("avx512_vnni", kWidePanels, 96, avx512::attend_for, avx512::kAttendRows);
+constexpr Kernels kAmxKernels = kernels_with("amx", kAmxPanels, 256, amx_attend_for, AttendTask::kMostRows);
 
 }  // namespace appliance::ops

@@ -153,8 +153,8 @@ void SlotAttention::compute(const Context& context) const {
 
   // A task has queries of one head of the cache: neighbouring positions, and all heads of the group at each.
   const std::size_t queries = step.rows * group_heads_;
-  const std::size_t whole_positions = AttendTask::kMostRows / group_heads_ * group_heads_;
-  const std::size_t task_queries = whole_positions == 0 ? AttendTask::kMostRows : whole_positions;
+  const std::size_t whole_positions = kernels_.attend_rows / group_heads_ * group_heads_;
+  const std::size_t task_queries = whole_positions == 0 ? kernels_.attend_rows : whole_positions;
   const std::size_t pieces = quotient_up(queries, task_queries);
   const std::size_t heads = step.batch * groups_;
   const std::size_t total = pieces * heads;

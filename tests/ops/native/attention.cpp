@@ -94,7 +94,8 @@ void check_head_dim(const Kernels& kernels, std::size_t head_dim) {
   const std::string name = "attend, head dimension " + std::to_string(head_dim);
   {
     const Check check(kernels.name, name);
-    for (const std::size_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 20, 84}) {
+    for (const std::size_t rows :
+         {1UL, 2UL, 3UL, 4UL, 5UL, 6UL, 7UL, 8UL, 9UL, 10UL, 11UL, 13UL, 14UL, 20UL, kernels.attend_rows}) {
       const float most = rows % 3 == 0 ? 20.0F : 0.3F;
       const Problem problem(random, head_dim, random_positions(random, rows), most);
       const std::vector<float> found = problem.run(kernels, 0, rows);

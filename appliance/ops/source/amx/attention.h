@@ -45,7 +45,8 @@ inline constexpr std::size_t kBlockTiles = kCacheBlock / kLanes;
 template <std::size_t HeadDim>
 struct Attention {
   static constexpr std::size_t kDepth = (HeadDim + kTileDepth - 1) / kTileDepth * kTileDepth;
-  // The last tile may begin at any row.
+  // The last tile may begin at any row. More rows would round, and read, keys and values less often, but leave fewer
+  // tasks for the threads.
   static constexpr std::size_t kRows = AttendTask::kMostRows + kTileRows - 1;
   static constexpr std::size_t kHeadTiles = HeadDim / kLanes;
 

@@ -143,12 +143,15 @@ inline void scale_row(float* row, float factor) {
 template <std::size_t HeadDim>
 inline constexpr std::size_t kChunk = HeadDim % 64 == 0 ? 4 : (HeadDim % 80 == 0 ? 5 : 3);
 
+// The scores and sums of these rows stay in the first-level cache.
+inline constexpr std::size_t kAttendRows = 84;
+
 template <std::size_t HeadDim>
 void attend(const AttendTask& task) noexcept {
-  alignas(64) float scores[AttendTask::kMostRows * kCacheBlock];
-  alignas(64) float sums[AttendTask::kMostRows * HeadDim];
-  RowSoftmax softmax[AttendTask::kMostRows];
-  std::size_t ends[AttendTask::kMostRows];
+  alignas(64) float scores[kAttendRows * kCacheBlock];
+  alignas(64) float sums[kAttendRows * HeadDim];
+  RowSoftmax softmax[kAttendRows];
+  std::size_t ends[kAttendRows];
   for (std::size_t row = 0; row < task.rows; ++row) {
     softmax[row] = {kBelowAll, 0.0F};
   }

@@ -166,13 +166,16 @@ inline void scale_row(const float* from, std::size_t count, float factor, float*
   }
 }
 
+// The scores and sums of these rows stay in the first-level cache.
+inline constexpr std::size_t kAttendRows = 84;
+
 template <typename Lanes, std::size_t HeadDim>
 void attend(const AttendTask& task) noexcept {
   static_assert(HeadDim % kTileColumns == 0 && kCacheBlock % kTileColumns == 0);
-  alignas(64) float scores[AttendTask::kMostRows * kCacheBlock];
-  alignas(64) float sums[AttendTask::kMostRows * HeadDim];
-  RowSoftmax softmax[AttendTask::kMostRows];
-  std::size_t ends[AttendTask::kMostRows];
+  alignas(64) float scores[kAttendRows * kCacheBlock];
+  alignas(64) float sums[kAttendRows * HeadDim];
+  RowSoftmax softmax[kAttendRows];
+  std::size_t ends[kAttendRows];
   for (std::size_t row = 0; row < task.rows; ++row) {
     softmax[row] = {kBelowAll, 0.0F};
   }

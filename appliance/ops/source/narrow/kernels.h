@@ -41,6 +41,7 @@ constexpr Kernels kernels_of(const char* name, std::index_sequence<Packing...>) 
           kTaskRows,
           rotate<Lanes>,
           attend_for<Lanes>,
+          kAttendRows,
           greatest_key<Lanes>,
           dot<Lanes>,
           sum_of_exponentials<Lanes>};
