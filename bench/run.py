@@ -17,10 +17,11 @@ from bench.model import Model, prepare_model
 from bench.peer_models import PeerModels
 from bench.results import Results, Table
 from bench.rounds import AbsentError, AssignmentFor, Run, Say, measure_in_turn
+from bench.targets import TARGETS_OF
 from bench.workers.measure import Figures
 from export.progress import Progress
 
-MODELS = ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct")
+MODELS = tuple(TARGETS_OF)
 # Requests arrive at a rate that the slowest peer can serve: rarer for a larger model.
 _ARRIVAL_GAP_S_PER_GB = 4.0
 

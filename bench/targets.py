@@ -104,3 +104,6 @@ LARGER_TARGETS = (
     replace(_UP, bound=5.0),
     _OWN,
 )
+
+# By model: the targets depend on its size.
+TARGETS_OF = {"qwen2.5-coder-0.5b-instruct": TARGETS, "qwen2.5-coder-1.5b-instruct": LARGER_TARGETS}

@@ -9,7 +9,7 @@ from bench.engines import ENGINE, ENGINES, LLAMA
 from bench.figures import NOTHING
 from bench.results import Measured, Results, Table
 from bench.summary import median
-from bench.targets import LARGER_TARGETS, PEER_KL, TARGETS, Against, Target
+from bench.targets import PEER_KL, TARGETS_OF, Against, Target
 
 _PEERS = frozenset(engine.key for engine in ENGINES if engine.weight_format)
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -46,17 +46,15 @@ class Verdict:
 
 
 def verdicts(results: Results) -> dict[str, tuple[Verdict, ...]]:
-    """The verdicts by model. The first model has the targets of the smaller model, others those of larger models.
-
-    Models without a main table have no verdict.
-    """
-    models = list(dict.fromkeys(table.model for table in results.tables if table.kind == "main"))
+    """The verdicts by model. Models without targets, or without a main table, have none."""
+    models = dict.fromkeys(table.model for table in results.tables if table.kind == "main")
     return {
         model: tuple(
             judge(target, [table for table in results.tables if table.model == model])
-            for target in (LARGER_TARGETS if index else TARGETS)
+            for target in TARGETS_OF[model]
         )
-        for index, model in enumerate(models)
+        for model in models
+        if model in TARGETS_OF
     }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.assignment import Assignment, Task, Work
 from bench.results import Measured, Results, Table
+from bench.targets import TARGETS_OF
 from bench.workers.arrivals import Arrival
 from bench.workers.timeline import Timeline
 
@@ -91,7 +92,7 @@ def measured(key: str, *rounds: dict[str, float | None], mean_kl: float | None =
 
 def table(*engines: Measured, kind: str = "main") -> Table:
     work = {"streams": [1, 8], "prefill_tokens": [1000], "short_tokens": 32, "busy_streams": 8}
-    return Table(kind, "tiny", "ab" * 32, work, engines)
+    return Table(kind, next(iter(TARGETS_OF)), "ab" * 32, work, engines)
 
 
 def results(*tables: Table) -> Results:

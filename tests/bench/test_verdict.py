@@ -9,7 +9,7 @@ import pytest
 from bench.engines import ENGINE, ENGINES, LLAMA, OPENVINO_GROUPS, OPENVINO_INT4, OPENVINO_INT8, WHOLE_PATH
 from bench.results import Measured
 from bench.run import PARTS
-from bench.targets import LARGER_TARGETS, PEER_KL, TARGETS, Against, Target
+from bench.targets import LARGER_TARGETS, PEER_KL, TARGETS, TARGETS_OF, Against, Target
 from bench.verdict import Verdict, judge, left_out, verdicts
 from tests.bench.fakes import measured, results, table
 
@@ -99,9 +99,12 @@ def test_what_was_not_measured_is_neither_met_nor_missed():
     assert {verdict.verdict for verdict in of_model[1:]} == {"not measured"}
 
 
-def test_the_first_model_has_the_targets_and_the_next_those_of_larger_models():
-    first = table(found(ENGINE.key, "decode_1", 60.0), found(LLAMA.key, "decode_1", 50.0))
-    rows = verdicts(results(first, replace(first, model="larger")))
+def test_each_model_has_its_targets_in_any_order_and_others_have_none():
+    one = table(found(ENGINE.key, "decode_1", 60.0), found(LLAMA.key, "decode_1", 50.0))
+    given = [replace(one, model=model) for model in ("unknown", *reversed(TARGETS_OF))]
+    found_rows = verdicts(results(*given))
+    assert found_rows.keys() == TARGETS_OF.keys()
+    rows = {model: found_rows[model] for model in TARGETS_OF}
     decode = [next(row for row in several if row.what.startswith("decode, 1")) for several in rows.values()]
     # 1.2 times is enough for the larger model only.
     assert [(row.is_met, row.target[-5:]) for row in decode] == [(False, f"1.3 {TIMES}"), (True, f"1.1 {TIMES}")]
@@ -113,7 +116,7 @@ def test_rows_of_other_tables_are_found_in_the_tables_of_the_same_model():
     )
     elsewhere = replace(long, model="larger")
     rows = verdicts(results(table(found(ENGINE.key, "decode_1", 1.0)), long, elsewhere))
-    (verdict,) = [row for row in rows["tiny"] if row.what == "prefill of 8,000"]
+    (verdict,) = [row for row in rows[long.model] if row.what == "prefill of 8,000"]
     assert verdict.is_met is True
 
 
