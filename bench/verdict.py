@@ -50,8 +50,7 @@ def verdicts(results: Results) -> dict[str, tuple[Verdict, ...]]:
     models = dict.fromkeys(table.model for table in results.tables if table.kind == "main")
     return {
         model: tuple(
-            judge(target, [table for table in results.tables if table.model == model])
-            for target in TARGETS_OF[model]
+            judge(target, [table for table in results.tables if table.model == model]) for target in TARGETS_OF[model]
         )
         for model in models
         if model in TARGETS_OF
