@@ -20,6 +20,8 @@ from appliance.ops.toolchain.zig import OPTIONS, Zig, units
 _NATIVE = Path(__file__).resolve().parent / "native"
 # What the kernels consist of; the other sources of the library need ONNX Runtime.
 _OF_THE_LIBRARY = ("*.h", "*/*.h", "kernels*.cpp", "cpu*.cpp")
+# A run of all tests uses six; other checkouts share the cache.
+_MOST_KEPT = 18
 _GCC = ("-O1", "-g1", "-std=c++17", "-ffp-contract=off", "-I.")
 # The address sanitizer finds null pointers and the bounds of objects; these checks double the time of the compiler.
 SANITIZERS = (
@@ -80,4 +82,13 @@ def _kept(make: Callable[[Path, Path, Path], None], inputs: list[str]) -> Path:
             make(sources, work, work / "conformance")
             (work / "conformance").replace(program)
             shutil.rmtree(work)
+        program.touch()
+        _remove_old(cache)
     return program
+
+
+def _remove_old(cache: Path) -> None:
+    """Remove the programs that were not used for the longest time."""
+    programs = [path for path in cache.iterdir() if path.is_file() and os.access(path, os.X_OK)]
+    for path in sorted(programs, key=lambda path: path.stat().st_mtime)[:-_MOST_KEPT]:
+        path.unlink()
