@@ -7,6 +7,7 @@ import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import GRAPH_DATA
 from appliance.engine.engine import Engine
 from appliance.engine.request import Request
-from appliance.engine.runner import MAX_DRAFT_TOKENS
+from appliance.engine.runner import MAX_DRAFT_TOKENS, Runner
 from appliance.engine.runners import open_runner, packed_graph
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent
@@ -121,19 +122,28 @@ class EngineSubject:
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The logits of the graph that the engine runs: the engine itself returns none."""
-        packed = packed_graph(self._manifest, self._config)
-        runner = open_runner(
-            self._folder, self._manifest, slots=1, capacity=len(ids), config=self._config, packed=packed
-        )
+        runner = self._runner
+        exact = runner.exact
         # An exact runner computes several tokens at once with the same bits.
-        most = 1 if runner.exact is None else 1 + MAX_DRAFT_TOKENS
+        most = 1 if exact is None else 1 + MAX_DRAFT_TOKENS
         rows = []
         for start in range(0, len(ids), most):
             tokens = ids[start : start + most]
-            exact = runner.exact
             step = runner.decode(tokens, [start]) if exact is None else exact.verify([tokens], [start])
             rows.append(step.rows(range(len(tokens))).copy())
         return np.concatenate(rows)
+
+    @cached_property
+    def _runner(self) -> Runner:
+        """A runner beside the engine's own, for all texts."""
+        return open_runner(
+            self._folder,
+            self._manifest,
+            slots=1,
+            capacity=self._engine.max_context_tokens,
+            config=self._config,
+            packed=packed_graph(self._manifest, self._config),
+        )
 
     def queue_figures(self, assignment: Assignment) -> Figures:
         """`queue_<n>`: total tokens/s while all slots decode and n requests wait."""

@@ -65,13 +65,14 @@ inline constexpr std::size_t kCacheBlock = 64;  // positions whose keys lie tran
 
 // Rows of queries of heads that share one head of the cache.
 struct AttendTask {
-  static constexpr std::size_t kMostRows = 252;  // of any set
-  const float* queries;                          // [rows][head dim], rotated and scaled
-  std::size_t rows;                              // up to attend_rows of the set
-  const std::size_t* positions;                  // [rows], ascending; a row sees the keys up to its own position
-  const float* keys;                             // [capacity / 64][head dim][64]
-  const float* values;                           // [capacity][head dim]
-  float* const* outputs;                         // [rows] -> [head dim]
+  // Of any set. With more rows, keys and values are read less often, but there are fewer tasks for the threads.
+  static constexpr std::size_t kMostRows = 252;
+  const float* queries;          // [rows][head dim], rotated and scaled
+  std::size_t rows;              // up to attend_rows of the set
+  const std::size_t* positions;  // [rows], ascending; a row sees the keys up to its own position
+  const float* keys;             // [capacity / 64][head dim][64]
+  const float* values;           // [capacity][head dim]
+  float* const* outputs;         // [rows] -> [head dim]
 };
 using AttendKernel = void (*)(const AttendTask& task) noexcept;
 

@@ -50,8 +50,9 @@ float tile_product(float sum, const float* left, const float* right, std::size_t
   return sum;
 }
 
-// For x up to 0.
-float power_of_two(float x) {
+// e^x for x up to 0, as AMX's attention computes it.
+float rounded_weight(float x) {
+  x *= 1.44269504F;
   if (std::isnan(x)) {
     return x;
   }
@@ -62,6 +63,57 @@ float power_of_two(float x) {
     p = std::fma(p, x - n, c);
   }
   return std::ldexp(p, static_cast<int>(n));
+}
+
+float plain_product(float sum, const float* left, const float* right, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    sum = std::fma(left[i], right[i], sum);
+  }
+  return sum;
+}
+
+// A sum, to which the products of two arrays are added.
+using Product = float (*)(float sum, const float* left, const float* right, std::size_t count);
+
+// `weight` is the weight of a score, given its distance from the greatest score so far.
+std::vector<float> attention_with(Product product, float (*weight)(float), const float* query, std::size_t position,
+                                  std::size_t head_dim, const float* keys, const float* values) {
+  constexpr std::size_t block = appliance::ops::kCacheBlock;
+  std::vector<float> context(head_dim, 0.0F);
+  float greatest = -3e38F;
+  float total = 0;
+  for (std::size_t start = 0; start <= position; start += block) {
+    const std::size_t count = std::min(block, position - start + 1);
+    float weights[block] = {};
+    float most = greatest;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::vector<float> key(head_dim);
+      for (std::size_t d = 0; d < head_dim; ++d) {
+        key[d] = keys[key_at(start + i, d, head_dim)];
+      }
+      weights[i] = product(0.0F, query, key.data(), head_dim);
+      most = std::max(most, weights[i]);
+    }
+    float sums[kPartialSums] = {};
+    for (std::size_t i = 0; i < count; ++i) {
+      weights[i] = weight(weights[i] - most);
+      sums[i % kPartialSums] += weights[i];
+    }
+    const float factor = most == greatest ? 1.0F : exponential(greatest - most);
+    total = total * factor + total_of(sums);
+    greatest = most;
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      std::vector<float> column(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        column[i] = values[(start + i) * head_dim + d];
+      }
+      context[d] = product(context[d] * factor, weights, column.data(), count);
+    }
+  }
+  for (float& number : context) {
+    number *= 1.0F / total;
+  }
+  return context;
 }
 
 }  // namespace
@@ -124,80 +176,12 @@ float product(const appliance::ops::PanelTask& task, std::size_t row, std::size_
 
 std::vector<float> attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
                              const float* values) {
-  constexpr std::size_t block = appliance::ops::kCacheBlock;
-  std::vector<float> context(head_dim, 0.0F);
-  float greatest = -3e38F;
-  float total = 0;
-  for (std::size_t start = 0; start <= position; start += block) {
-    const std::size_t count = std::min(block, position - start + 1);
-    float weights[block] = {};
-    float most = greatest;
-    for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t d = 0; d < head_dim; ++d) {
-        weights[i] = std::fma(query[d], keys[key_at(start + i, d, head_dim)], weights[i]);
-      }
-      most = std::max(most, weights[i]);
-    }
-    float sums[kPartialSums] = {};
-    for (std::size_t i = 0; i < count; ++i) {
-      weights[i] = exponential(weights[i] - most);
-      sums[i % kPartialSums] += weights[i];
-    }
-    const float factor = most == greatest ? 1.0F : exponential(greatest - most);
-    total = total * factor + total_of(sums);
-    greatest = most;
-    for (std::size_t d = 0; d < head_dim; ++d) {
-      context[d] *= factor;
-      for (std::size_t i = 0; i < count; ++i) {
-        context[d] = std::fma(weights[i], values[(start + i) * head_dim + d], context[d]);
-      }
-    }
-  }
-  for (float& number : context) {
-    number *= 1.0F / total;
-  }
-  return context;
+  return attention_with(plain_product, exponential, query, position, head_dim, keys, values);
 }
 
 std::vector<float> rounded_attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,
                                      const float* values) {
-  constexpr std::size_t block = appliance::ops::kCacheBlock;
-  constexpr float binary = 1.44269504F;
-  std::vector<float> context(head_dim, 0.0F);
-  float greatest = -3e38F;
-  float total = 0;
-  for (std::size_t start = 0; start <= position; start += block) {
-    const std::size_t count = std::min(block, position - start + 1);
-    float weights[block] = {};
-    float most = greatest;
-    for (std::size_t i = 0; i < count; ++i) {
-      std::vector<float> key(head_dim);
-      for (std::size_t d = 0; d < head_dim; ++d) {
-        key[d] = keys[key_at(start + i, d, head_dim)];
-      }
-      weights[i] = tile_product(0.0F, query, key.data(), head_dim);
-      most = std::max(most, weights[i]);
-    }
-    float sums[kPartialSums] = {};
-    for (std::size_t i = 0; i < count; ++i) {
-      weights[i] = power_of_two((weights[i] - most) * binary);
-      sums[i % kPartialSums] += weights[i];
-    }
-    const float factor = most == greatest ? 1.0F : exponential(greatest - most);
-    total = total * factor + total_of(sums);
-    greatest = most;
-    for (std::size_t d = 0; d < head_dim; ++d) {
-      std::vector<float> column(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        column[i] = values[(start + i) * head_dim + d];
-      }
-      context[d] = tile_product(context[d] * factor, weights, column.data(), count);
-    }
-  }
-  for (float& number : context) {
-    number *= 1.0F / total;
-  }
-  return context;
+  return attention_with(tile_product, rounded_weight, query, position, head_dim, keys, values);
 }
 
 std::vector<double> exact_attention(const float* query, std::size_t position, std::size_t head_dim, const float* keys,

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include "../avx512/attention.h"
+#include "../head_dims.h"
 #include "../kernels.h"
 #include "tiles.h"
 
@@ -45,8 +46,7 @@ inline constexpr std::size_t kBlockTiles = kCacheBlock / kLanes;
 template <std::size_t HeadDim>
 struct Attention {
   static constexpr std::size_t kDepth = (HeadDim + kTileDepth - 1) / kTileDepth * kTileDepth;
-  // The last tile may begin at any row. More rows would round, and read, keys and values less often, but leave fewer
-  // tasks for the threads.
+  // The last tile may begin at any row.
   static constexpr std::size_t kRows = AttendTask::kMostRows + kTileRows - 1;
   static constexpr std::size_t kHeadTiles = HeadDim / kLanes;
 
@@ -263,20 +263,7 @@ void attend(const AttendTask& task) noexcept {
 }
 
 inline AttendKernel attend_for(std::size_t head_dim) noexcept {
-  switch (head_dim) {
-    case 64:
-      return attend<64>;
-    case 80:
-      return attend<80>;
-    case 96:
-      return attend<96>;
-    case 128:
-      return attend<128>;
-    case 256:
-      return attend<256>;
-    default:
-      return nullptr;
-  }
+  return attend_kernel(head_dim, [](auto dim) -> AttendKernel { return attend<dim.value>; });
 }
 
 }  // namespace appliance::ops::amx

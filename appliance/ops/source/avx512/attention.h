@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "../head_dims.h"
 #include "../kernels.h"
 #include "vector.h"
 
@@ -188,20 +189,7 @@ void attend(const AttendTask& task) noexcept {
 }
 
 inline AttendKernel attend_for(std::size_t head_dim) noexcept {
-  switch (head_dim) {
-    case 64:
-      return attend<64>;
-    case 80:
-      return attend<80>;
-    case 96:
-      return attend<96>;
-    case 128:
-      return attend<128>;
-    case 256:
-      return attend<256>;
-    default:
-      return nullptr;
-  }
+  return attend_kernel(head_dim, [](auto dim) -> AttendKernel { return attend<dim.value>; });
 }
 
 inline void rotate(const RotateTask& task) noexcept {

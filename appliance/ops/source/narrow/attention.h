@@ -1,6 +1,7 @@
 // Attention over the cache of one head, with the softmax computed block by block.
 #pragma once
 
+#include "../head_dims.h"
 #include "../kernels.h"
 #include "numbers.h"
 
@@ -208,20 +209,7 @@ void attend(const AttendTask& task) noexcept {
 
 template <typename Lanes>
 AttendKernel attend_for(std::size_t head_dim) noexcept {
-  switch (head_dim) {
-    case 64:
-      return attend<Lanes, 64>;
-    case 80:
-      return attend<Lanes, 80>;
-    case 96:
-      return attend<Lanes, 96>;
-    case 128:
-      return attend<Lanes, 128>;
-    case 256:
-      return attend<Lanes, 256>;
-    default:
-      return nullptr;
-  }
+  return attend_kernel(head_dim, [](auto dim) -> AttendKernel { return attend<Lanes, dim.value>; });
 }
 
 template <typename Lanes>
