@@ -59,6 +59,9 @@ class ServeConfig:
         "only on a CPU with the appliance's own operators",
         least=0,
     )
+    stream_ping_s: float = _option(
+        4.0, "a stream that has sent nothing for so many seconds sends a comment, so that proxies keep it", least=0.1
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
 
