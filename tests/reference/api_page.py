@@ -59,8 +59,13 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
+| `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
+| `GET /version` | the version of the appliance, for the scope `infer` or `read` |
+
+The paths under `/v1` are also served without `/v1`, for clients whose base URL does not contain it. A slash at the end
+of a path changes nothing. Each `GET` path also supports `HEAD`, and each path supports `OPTIONS`.
 
 Plain HTTP requests must use an IP address, a name without a dot or a private name (`localhost`, `.local`, `.internal`,
 `.home.arpa`) as `Host`. Other names get status 421. The gateway sends no CORS headers, so pages of other origins cannot

@@ -8,11 +8,16 @@ _INFER = frozenset({Scope.INFER})
 _SEE_MODELS = frozenset({Scope.INFER, Scope.READ})
 
 # For load balancers, and for the chat page, which asks its user for a key.
-_OPEN_PATHS = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/")
+_OPEN_PATHS = ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/")
 _OPEN_FOLDER = "/page/"
 _OPEN_SERVICES = ("grpc.health.v1.Health",)
 # The metrics show what all clients do: a key with only `infer` cannot read them.
-_PATHS = {"/v1/models": _SEE_MODELS, "/openapi.json": _SEE_MODELS, "/metrics": frozenset({Scope.READ})}
+_PATHS = {
+    "/v1/models": _SEE_MODELS,
+    "/openapi.json": _SEE_MODELS,
+    "/version": _SEE_MODELS,
+    "/metrics": frozenset({Scope.READ}),
+}
 _METHODS = {"appliance.v1.InferenceService/ListModels": _SEE_MODELS}
 _SERVICES = {"grpc.reflection.v1alpha.ServerReflection": _SEE_MODELS}
 
