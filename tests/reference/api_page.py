@@ -75,6 +75,9 @@ The gateway rejects requests whose length is ambiguous with status 400 and close
 together with `Transfer-Encoding`, different lengths, folded headers, lines without CR. The headers of a request can
 have at most 16 KiB. If a JSON object has the same name twice, the last value counts.
 
+A request body can be compressed: `Content-Encoding: gzip`. All limits apply to the decompressed body. Other codings get
+status 415, with the header `Accept-Encoding: gzip`. Responses are not compressed.
+
 Each response has an `x-request-id`: the client's own id if it is short and has only plain characters, else a new id.
 Anthropic's header `request-id` has the same value. The gateway's log also contains the id. The log has one JSON line
 for each request and never contains a prompt or an answer. A client that sends `anthropic-version` gets models and
