@@ -17,8 +17,18 @@ _ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the 
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
 
+# Browsers write origins in lower case, without the port that belongs to the scheme.
+_ORIGIN = r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+"
+_HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+
+
 def _option(default: Any, doc: str, *, least: float = 1) -> Any:
     return field(default=default, metadata={"doc": doc, **Bounds(least=least).metadata})
+
+
+def _texts(doc: str, pattern: str, meaning: str) -> Any:
+    """A list of texts, by default empty."""
+    return field(default=(), metadata={"doc": doc, **Bounds(0, pattern=pattern, meaning=meaning).metadata})
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,16 @@ class ServeConfig:
     )
     stream_ping_s: float = _option(
         4.0, "a stream that has sent nothing for so many seconds sends a comment, so that proxies keep it", least=0.1
+    )
+    cors_origins: tuple[str, ...] = _texts(
+        'origins of web pages that may use the HTTP APIs, such as `["https://app.example.com"]`; see access.md',
+        _ORIGIN,
+        'an origin as a browser sends it, such as "https://app.example.com", without a path and without a default port',
+    )
+    hosts: tuple[str, ...] = _texts(
+        "names under which a proxy in front passes plain HTTP requests on (header `Host`); see proxies.md",
+        _HOST,
+        'a host name in lower case, such as "llm.example.com", without a port',
     )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
@@ -227,8 +247,12 @@ def reference() -> str:
 
 def _type_name(hint: Any) -> str:
     kind = next((kind for kind in get_args(hint) if kind is not types.NoneType), hint)
+    if get_origin(hint) is tuple:
+        return "list"
     return "table" if get_origin(kind) else str(kind.__name__)
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -94,6 +94,8 @@ def _settings(arguments: list[str] | None) -> Settings:
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=connection_limit(limits.max_connections),
         stream_ping_s=config.serve.stream_ping_s,
+        cors_origins=config.serve.cors_origins,
+        hosts=config.serve.hosts,
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,

@@ -14,6 +14,7 @@ from appliance.gateway import openapi
 from appliance.gateway.anthropic import failure as anthropic
 from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.health_api import HealthApi
+from appliance.gateway.http.cors import with_cors
 from appliance.gateway.http.door import HttpDoor
 from appliance.gateway.http.known_hosts import KnownHosts
 from appliance.gateway.http.paths import Paths
@@ -66,5 +67,6 @@ def _application(routes: Sequence[BaseRoute], services: Services, host: str) -> 
     inner = Starlette(routes=routes, exception_handlers=HANDLERS)
     # A redirect would name the scheme and host that the box sees, which are not those of a proxy in front.
     inner.router.redirect_slashes = False
-    app = HttpDoor(inner, services.door)
-    return HttpRim(KnownHosts(app, host), routes, services, _SHAPES)
+    settings = services.settings
+    app = with_cors(HttpDoor(inner, services.door), settings.cors_origins)
+    return HttpRim(KnownHosts(app, host, *settings.hosts), routes, services, _SHAPES)

@@ -68,8 +68,8 @@ The paths under `/v1` are also served without `/v1`, for clients whose base URL 
 of a path changes nothing. Each `GET` path also supports `HEAD`, and each path supports `OPTIONS`.
 
 Plain HTTP requests must use an IP address, a name without a dot or a private name (`localhost`, `.local`, `.internal`,
-`.home.arpa`) as `Host`. Other names get status 421. The gateway sends no CORS headers, so pages of other origins cannot
-use the box.
+`.home.arpa`) as `Host`, or a name in `[serve] hosts`. Other names get status 421. Web pages of other origins cannot use
+the box, except the origins in `[serve] cors_origins`: these get CORS headers and answers to preflight requests.
 
 The gateway rejects requests whose length is ambiguous with status 400 and closes the connection: `Content-Length`
 together with `Transfer-Encoding`, different lengths, folded headers, lines without CR. The headers of a request can
