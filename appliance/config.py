@@ -82,6 +82,11 @@ class ServeConfig:
         _HOST,
         'a host name in lower case, such as "llm.example.com", without a port',
     )
+    open_health: bool = _option(
+        False,
+        "true: KServe's `ServerLive`, `ServerReady`, `ModelReady` and `/v2/models/NAME/ready` need no key",
+        least=0,
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
 

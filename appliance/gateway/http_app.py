@@ -68,5 +68,5 @@ def _application(routes: Sequence[BaseRoute], services: Services, host: str) -> 
     # A redirect would name the scheme and host that the box sees, which are not those of a proxy in front.
     inner.router.redirect_slashes = False
     settings = services.settings
-    app = with_cors(HttpDoor(inner, services.door), settings.cors_origins)
+    app = with_cors(HttpDoor(inner, services.door, open_health=settings.open_health), settings.cors_origins)
     return HttpRim(KnownHosts(app, host, *settings.hosts), routes, services, _SHAPES)

@@ -93,7 +93,7 @@ class Gateway:
             KServeService(self._services),
             settings.grpc,
             settings,
-            [GrpcDoor(door, self._services.record, reading)],
+            [GrpcDoor(door, self._services.record, reading, open_health=settings.open_health)],
         )
         self.metrics = HttpListener(
             page.application(settings.metrics.host),

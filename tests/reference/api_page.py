@@ -175,7 +175,9 @@ them if you write the template yourself, and never put text from an untrusted pe
 | API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
 | client certificate | instead of a key | instead of a key, if the box requires certificates |
 
-`/health/…` and gRPC's health service need no key. The list of models needs the scope `infer` or `read`, all other
+`/health`, `/health/…` and gRPC's health service need no key. KServe's `ServerLive`, `ServerReady` and `ModelReady` need
+one, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box without a key.
+The list of models needs the scope `infer` or `read`, all other
 requests need `infer`, and `admin` permits everything. If a principal has limits per minute, each response contains
 OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same three for
 `-tokens`. Over gRPC, a rejected request has `retry-after` in its trailers.

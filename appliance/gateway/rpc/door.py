@@ -37,14 +37,18 @@ def identify(door: Door, context: Any) -> Principal:
 class GrpcDoor(grpc.aio.ServerInterceptor):
     """Wraps the handler of every method. For methods that are open to all, only the memory limits apply."""
 
-    def __init__(self, door: Door, begin: Callable[..., Record], reading: Reading) -> None:
+    def __init__(
+        self, door: Door, begin: Callable[..., Record], reading: Reading, *, open_health: bool = False
+    ) -> None:
         """Create the interceptor.
 
         Args:
             door: the access control.
             begin: creates the record of a rejected request.
             reading: receives messages.
+            open_health: whether KServe's health calls are open to all.
         """
+        self._open_health = open_health
         self._door = door
         self._begin = begin
         self._reading = reading
@@ -56,7 +60,7 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the method's handler, wrapped in access control."""
         handler = await continuation(handler_call_details)
-        scopes = method_scopes(handler_call_details.method)
+        scopes = method_scopes(handler_call_details.method, open_health=self._open_health)
         if handler is None:
             return None
         service = handler_call_details.method.removeprefix("/").partition("/")[0]
