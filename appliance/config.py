@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import types
 from collections.abc import Mapping
@@ -81,6 +82,12 @@ class ServeConfig:
         "names under which a proxy in front passes plain HTTP requests on (header `Host`); see proxies.md",
         _HOST,
         'a host name in lower case, such as "llm.example.com", without a port',
+    )
+    proxies: tuple[str, ...] = _texts(
+        'addresses or networks of proxies in front, such as `["10.0.0.2"]`: the log has the address of their client '
+        "(header `X-Forwarded-For`)",
+        r"[0-9a-f.:]+(/\d+)?",
+        'an IP address or a network, such as "10.0.0.2" or "10.0.0.0/24"',
     )
     open_health: bool = _option(
         False,
@@ -200,7 +207,7 @@ class Config:
         Raises:
             UsageError: not TOML, or a key or value is wrong.
         """
-        return from_toml(cls, text, origin, _FORMER)
+        return _checked(from_toml(cls, text, origin, _FORMER), origin)
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Config:
@@ -213,11 +220,27 @@ class Config:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin} is not JSON: {error}") from error
-        return from_document(cls, document, origin)
+        return _checked(from_document(cls, document, origin), origin)
 
     def to_json(self, *names: str) -> str:
         """Serialise these sections for another process, without keys that have their default."""
         return json.dumps({name: _given(getattr(self, name)) for name in names})
+
+
+def _checked(config: Config, origin: str) -> Config:
+    """Return the configuration, after the checks that a pattern cannot do.
+
+    Raises:
+        UsageError: a proxy is not an address or network, or it is every address.
+    """
+    for text in config.serve.proxies:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise UsageError(f"{origin} [serve]: proxies: {error}", hint="name IP addresses or networks") from error
+        if network.prefixlen == 0:
+            raise UsageError(f"{origin} [serve]: proxies: {text} is every address", hint="name those of the proxies")
+    return config
 
 
 def _given(section: Any) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         stream_ping_s=config.serve.stream_ping_s,
         cors_origins=config.serve.cors_origins,
         hosts=config.serve.hosts,
+        proxies=config.serve.proxies,
         open_health=config.serve.open_health,
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),

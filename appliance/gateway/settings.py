@@ -46,6 +46,7 @@ class Settings:
         stream_ping_s: seconds after which a stream that sent nothing sends a sign of life.
         cors_origins: origins of web pages that may use the HTTP APIs.
         hosts: host names, besides private names and the configured host, that plain HTTP requests may have.
+        proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.
         open_health: whether KServe's health calls need no key.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
         policy: the access policy: keys and certificates.
@@ -71,6 +72,7 @@ class Settings:
     stream_ping_s: float = 4.0
     cors_origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     open_health: bool = False
     max_connections: int = 16384
     policy: Policy = field(default_factory=Policy)

@@ -80,8 +80,8 @@ status 415, with the header `Accept-Encoding: gzip`. Responses are not compresse
 
 Each response has an `x-request-id`: the client's own id if it is short and has only plain characters, else a new id.
 Anthropic's header `request-id` has the same value. The gateway's log also contains the id. The log has one JSON line
-for each request and never contains a prompt or an answer. A client that sends `anthropic-version` gets models and
-errors in Anthropic's format.
+for each request, with the address of the client, and never contains a prompt or an answer. A client that sends
+`anthropic-version` gets models and errors in Anthropic's format.
 
 With `"stream": true`, the response is a stream of server-sent events that ends with `data: [DONE]`. The gateway sends
 the status together with the first token, but not later than after 3 s. An error of the engine before that has its own

@@ -50,6 +50,8 @@ class HttpRim:
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         record = self._services.record(request_id(given), method=method, path=_OTHER)
+        if address := self._address(scope):
+            record.fields["client"] = address
         scope[_RECORD] = record
         scope[_SHAPES] = self._shapes
         status = 0
@@ -72,6 +74,10 @@ class HttpRim:
             record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
             if scope["path"] not in _QUIET:
                 record.close(status=status)
+
+    def _address(self, scope: Scope) -> str:
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._services.clients.of(scope["client"][0] if scope["client"] else "", forwarded)
 
 
 def record_of(request: Request) -> Record:
