@@ -86,7 +86,7 @@ With `"stream": true`, the response is a stream of server-sent events that ends 
 the status together with the first token, but not later than after 3 s. An error of the engine before that has its own
 status. If a stream fails later, its last event is `data: {"error": …}` without a `[DONE]`. While a stream waits, it
 sends the comment `: waiting` every 4 s (`stream_ping_s`), or Anthropic's event `ping`, so that clients and proxies keep
-the connection. Clients ignore both. A response that is not streamed cannot do this.
+the connection. Clients ignore both. A response that is not streamed cannot do this: [proxies.md](proxies.md).
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
 `total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified
