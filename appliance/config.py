@@ -103,6 +103,11 @@ class ServeConfig:
     )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
+    @property
+    def is_proxied(self) -> bool:
+        """Whether the operator configured the box for a proxy in front."""
+        return bool(self.hosts or self.proxies)
+
 
 @dataclass(frozen=True)
 class SourcesConfig:

@@ -51,6 +51,8 @@ class Gateway:
             ApplianceError: an artefact cannot be read, an address cannot be used or needs TLS and authentication.
         """
         settings.policy.check(*settings.addresses)
+        if settings.is_proxied:
+            settings.policy.check_proxied()
         models = ServedModels.load([offered.artefact for offered in settings.models])
         self._triton = TritonChannel(settings.triton)
         questions = Questions(self._triton)

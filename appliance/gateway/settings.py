@@ -85,7 +85,12 @@ class Settings:
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the gateway."""
-        return not all(address.is_loopback for address in self.addresses)
+        return self.is_proxied or not all(address.is_loopback for address in self.addresses)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether there is a proxy in front, which other machines can reach."""
+        return bool(self.hosts or self.proxies)
 
     @property
     def addresses(self) -> tuple[Address, ...]:

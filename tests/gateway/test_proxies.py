@@ -16,11 +16,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from appliance.auth.policy import Policy
 from appliance.gateway import access_log
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.auth.certificates import Site
 from tests.gateway.fake_triton import endless
+from tests.gateway.keys import Keys, bearer, metadata
 from tests.gateway.proxies import NAME, running
 from tests.gateway.slow_model import Slow, after_signs
 from tests.waiting import LIMIT_S, wait_until
@@ -49,11 +51,11 @@ class Through(httpx.HTTPTransport):
 class Front:
     """A proxy in front of a box, and clients for it."""
 
-    def __init__(self, box, port: int, site: Site) -> None:
+    def __init__(self, box, port: int, site: Site, key: str) -> None:
         self.box = box
-        self.http = httpx.Client(
-            base_url=URL, transport=Through(port, ssl.create_default_context(cafile=site.ca_path)), timeout=LIMIT_S
-        )
+        self.key = key
+        trust = ssl.create_default_context(cafile=site.ca_path)
+        self.http = httpx.Client(base_url=URL, transport=Through(port, trust), timeout=LIMIT_S, headers=bearer(key))
         names = [("grpc.ssl_target_name_override", NAME), ("grpc.default_authority", NAME)]
         credentials = grpc.ssl_channel_credentials(site.ca_path.read_bytes())
         self.channel = grpc.secure_channel(f"127.0.0.1:{port}", credentials, options=names)
@@ -71,15 +73,17 @@ def site(tmp_path_factory) -> Site:
 
 
 @pytest.fixture(params=["nginx", "caddy", "envoy"])
-def make_front(request, make_harness, site) -> Iterator:
+def make_front(request, make_harness, site, tmp_path) -> Iterator:
     contexts = []
+    keys = Keys(tmp_path / "keys.json")
+    key = keys.make("infer")
 
     def make(wait: str = "3600s", **settings) -> Front:
-        known = {"hosts": (NAME,), "proxies": ("127.0.0.1",)}
+        known = {"hosts": (NAME,), "proxies": ("127.0.0.1",), "policy": Policy(keys=keys.file.path)}
         box = make_harness(**{**known, "stream_head_after_s": 0.01, "stream_ping_s": 0.2, **settings})
         addresses = {"http": box.url.removeprefix("http://"), "grpc": box.grpc_address}
         proxy = running(request.param, site.tls_files(), wait=wait, **addresses)
-        front = Front(box, proxy.__enter__(), site)
+        front = Front(box, proxy.__enter__(), site, key)
         contexts.append((proxy, front))
         return front
 
@@ -91,7 +95,7 @@ def make_front(request, make_harness, site) -> Iterator:
 
 def test_clients_work_through_a_proxy(make_front):
     front = make_front()
-    with openai.OpenAI(base_url=f"{URL}/v1", api_key="unused", max_retries=0, http_client=front.http) as client:
+    with openai.OpenAI(base_url=f"{URL}/v1", api_key=front.key, max_retries=0, http_client=front.http) as client:
         assert client.models.list().data
         assert client.chat.completions.create(model=MODEL, messages=HELLO).choices[0].message.content == "Hello world"
         stream = client.chat.completions.create(**CHAT)
@@ -153,26 +157,32 @@ def test_a_client_that_leaves_frees_the_slot(make_front):
 def test_grpc_passes(make_front):
     front = make_front()
     request = pb.CompleteRequest(model=MODEL, text="a")
-    call = InferenceServiceStub(front.channel).Complete(request, metadata=(("x-request-id", "mine"),))
+    call = InferenceServiceStub(front.channel).Complete(
+        request, metadata=(("x-request-id", "mine"), *metadata(front.key))
+    )
     assert "".join(chunk.text for chunk in call) == "Hello world"
     assert dict(call.trailing_metadata())["x-request-id"] == "mine"
     health = health_pb2_grpc.HealthStub(front.channel).Check(health_pb2.HealthCheckRequest())
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     front.box.triton.script = slow = Slow("Hello")
-    call = InferenceServiceStub(front.channel).Complete(request)
+    call = InferenceServiceStub(front.channel).Complete(request, metadata=metadata(front.key))
     wait_until(lambda: front.box.triton.running == 1)
     call.cancel()
     wait_until(lambda: front.box.triton.running == 0)
     slow.may_go_on = True
     with pytest.raises(grpc.RpcError) as caught:
-        list(InferenceServiceStub(front.channel).Complete(pb.CompleteRequest(model="nothing", text="a")))
+        list(InferenceServiceStub(front.channel).Complete(request))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    request = pb.CompleteRequest(model="nothing", text="a")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(InferenceServiceStub(front.channel).Complete(request, metadata=metadata(front.key)))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_kserves_service_passes(make_front):
     front = make_front()
     stub = service_pb2_grpc.GRPCInferenceServiceStub(front.channel)
-    assert stub.ServerLive(service_pb2.ServerLiveRequest()).live
+    assert stub.ServerLive(service_pb2.ServerLiveRequest(), metadata=metadata(front.key)).live
 
 
 def test_a_name_that_the_site_did_not_list_is_refused(make_front):
@@ -184,6 +194,7 @@ def test_a_name_that_the_site_did_not_list_is_refused(make_front):
 def test_errors_and_paths_pass(make_front):
     front = make_front()
     assert front.http.post(PATH, json={}).status_code == 400
+    assert front.http.post(PATH, json={}, headers={"authorization": ""}).status_code == 401
     assert front.http.get("/v1/models/").status_code == 200
     assert front.http.get("/health").json() == {"status": "ok"}
     assert "text/html" in front.http.get("/").headers["content-type"]

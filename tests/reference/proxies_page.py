@@ -32,10 +32,10 @@ The configurations expect the proxy on the same machine as the box, which listen
 can avoid the proxy. If the proxy is on another machine, give the box a certificate (`appliance tls init`) and let the
 proxy use `https://` and `grpcs://`, with the site's CA.
 
-**Require keys.** On loopback, a box without keys accepts every request. A proxy makes it reachable from the network,
-and the box cannot notice this. Create a key before you start the proxy (`appliance key create NAME`): from then on,
-the box requires a key from every client. Client certificates end at the proxy: the box identifies clients behind a
-proxy only by their keys.
+**Keys.** A proxy makes the box reachable from the network even if the box listens on loopback. So with `hosts` or
+`proxies`, the box starts only if it requires keys (`appliance key create NAME`) or client certificates. Without these
+settings, the box cannot notice a proxy that sends a private `Host`: then create a key yourself. Client certificates
+end at the proxy: the box identifies clients behind a proxy only by their keys.
 
 ## Waiting times
 
