@@ -45,7 +45,7 @@ class Settings:
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
         idle_timeout_s: seconds that a connection may stay open between two requests.
         stream_head_after_s: seconds after which a stream sends its status even without a first token.
-        stream_ping_s: seconds after which a stream that sent nothing sends a sign of life.
+        stream_ping_s: seconds after which a stream that sent nothing sends a keep-alive comment.
         cors_origins: origins of web pages that may use the HTTP APIs.
         hosts: host names, besides private names and the configured host, that plain HTTP requests may have.
         proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.

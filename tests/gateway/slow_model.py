@@ -1,4 +1,4 @@
-"""A model that lets its clients wait, and the signs of life that they get meanwhile."""
+"""A model that lets its clients wait, and the keep-alive comments that they get meanwhile."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def is_sign(line: str) -> bool:
 
 
 def after_signs(lines: Iterator[str], count: int) -> None:
-    """Read until this many signs of life have come."""
+    """Read until this many keep-alive comments have come."""
     while count:
         count -= is_sign(next(lines))

@@ -1,4 +1,4 @@
-"""Streams that wait for their first token, or for the next: the head and signs of life reach the client meanwhile."""
+"""Streams that wait for their first token, or for the next: the head and keep-alive comments come meanwhile."""
 
 from __future__ import annotations
 
