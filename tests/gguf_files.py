@@ -30,6 +30,12 @@ _NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_ADDERS = {
+    bool: GGUFWriter.add_bool,
+    int: GGUFWriter.add_uint32,
+    float: GGUFWriter.add_float32,
+    str: GGUFWriter.add_string,
+}
 
 
 def make_tiny_gguf(
@@ -38,7 +44,7 @@ def make_tiny_gguf(
     *,
     tie: bool = False,
     kind: str = "F32",
-    settings: Mapping[str, int] | None = None,
+    settings: Mapping[str, int | float | str] | None = None,
     architecture: str = "",
     template: str = CHAT_TEMPLATE,
     marks: Sequence[str] = (),
@@ -50,7 +56,7 @@ def make_tiny_gguf(
         model_type: see `make_tiny_checkpoint`.
         tie: see `make_tiny_checkpoint`.
         kind: GGUF's name of the elements' type for matrices, for example "Q8_0".
-        settings: integers to add below `<architecture>.`.
+        settings: numbers and texts to add below `<architecture>.`.
         architecture: replaces the name of the architecture.
         template: the chat template.
         marks: texts of tokens to add, which are no special ones.
@@ -63,7 +69,7 @@ def make_tiny_gguf(
     writer = GGUFWriter(path, architecture or model_type)
     _add_settings(writer, config)
     for key, value in (settings or {}).items():
-        writer.add_uint32(f"{architecture or model_type}.{key}", value)
+        _ADDERS[type(value)](writer, f"{architecture or model_type}.{key}", value)
     _add_words(writer, folder, marks)
     writer.add_chat_template(template)
     for name, tensor in load_file(folder / "model.safetensors").items():

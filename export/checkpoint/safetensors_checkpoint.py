@@ -13,6 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint.quantised import check_not_quantised
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -30,15 +31,14 @@ class SafetensorsCheckpoint:
             UnsupportedError: the weights are not plain floats.
         """
         if CONFIG not in files:
-            raise UnsupportedError(f"the model has no {CONFIG}", hint="a model with safetensors files needs this file")
+            raise UnsupportedError(
+                f"the model has no {CONFIG}",
+                hint=f"copy {CONFIG} from the publisher's files of the model to its folder",
+            )
         self.config: Mapping[str, Any] = read_json(files[CONFIG], CONFIG)
         self.metadata: Mapping[str, Any] = {}
         self.files: Mapping[str, Path] = {name: path for name, path in files.items() if not _is_weights(name)}
-        if self.config.get("quantization_config"):
-            raise UnsupportedError(
-                "the checkpoint has an unsupported quantisation",
-                hint="use the bf16 version of the model, or a GGUF file",
-            )
+        check_not_quantised(self.config)
         shards = {name: path for name, path in files.items() if _is_weights(name)}
         self._opened = {name: _open(name, path) for name, path in sorted(shards.items())}
         self._where: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,9 +86,58 @@ def test_an_unknown_setting_is_refused_not_guessed(tmp_path: Path) -> None:
         open_checkpoint({"a.gguf": path})
 
 
-def test_scaled_rotation_is_refused(tmp_path: Path) -> None:
-    path = make_tiny_gguf(tmp_path / "a.gguf", settings={"rope.scaling.factor": 4})
-    with pytest.raises(UnsupportedError, match="rope_scaling"):
+YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 128}
+
+
+@pytest.mark.parametrize(
+    ("settings", "published"),
+    [
+        (YARN, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}),
+        (
+            YARN | {"rope.scaling.yarn_beta_fast": 16.0, "rope.scaling.yarn_beta_slow": 0.1},
+            {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 128,
+                "beta_fast": 16.0,
+                "beta_slow": 0.1,
+            },
+        ),
+        (
+            YARN
+            | {
+                "rope.scaling.finetuned": True,
+                "rope.scaling.attn_factor": 1.0,
+                "rope.scaling.yarn_ext_factor": 1.0,
+                "rope.scaling.yarn_log_multiplier": 0.0,
+            },
+            {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128},
+        ),
+        ({"rope.scaling.type": "linear", "rope.scaling.factor": 2.0}, {"rope_type": "linear", "factor": 2.0}),
+        ({"rope.scaling.factor": 2.0}, {"rope_type": "linear", "factor": 2.0}),
+        ({"rope.scaling.type": "none", "rope.scaling.factor": 2.0}, None),
+    ],
+)
+def test_a_scaled_rotation_is_the_published_one(
+    tmp_path: Path, settings: dict[str, Any], published: dict[str, Any] | None
+) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", settings=settings)})
+    assert describe(checkpoint.config) == describe({**tiny_config(), "rope_scaling": published})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rope.scaling.type": "longrope"},
+        YARN | {"rope.scaling.yarn_attn_factor": 1.0},
+        YARN | {"rope.scaling.yarn_ext_factor": 0.5},
+        YARN | {"rope.scaling.yarn_log_multiplier": 0.1},
+        YARN | {"rope.scaling.novelty": 1},
+    ],
+)
+def test_a_scaling_without_a_known_meaning_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", settings=settings)
+    with pytest.raises(UnsupportedError, match="supported"):
         describe(open_checkpoint({"a.gguf": path}).config)
 
 
