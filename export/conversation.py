@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from appliance.artefact.manifest import Conversation
 from appliance.artefact.parts import CALL_OPEN, THINK_CLOSE
+from appliance.catalog.entry import Conversation as Stated
 from appliance.chat_template.running import RunningTemplate
 from appliance.errors import RequestError, UnsupportedError
 
@@ -60,6 +61,11 @@ def conversation_of(template: RunningTemplate, source: str, tokenizer: Tokenizer
     )
 
 
+def stated_conversation(stated: Stated | None) -> Conversation | None:
+    """The conversation that the catalogue or the user states; None if neither does."""
+    return None if stated is None else Conversation(stated.tools or "", stated.thinking)
+
+
 def check_marks(conversation: Conversation, tokenizer: Tokenizer) -> None:
     """Check the marks as the gateway does.
 
@@ -69,8 +75,8 @@ def check_marks(conversation: Conversation, tokenizer: Tokenizer) -> None:
     for mark in conversation.marks:
         if tokenizer.token_to_id(mark) is None:
             raise UnsupportedError(
-                f"according to the catalogue, the model writes {mark}, which is not a token of its tokenizer",
-                hint="correct the conversation of the model's catalogue entry and pull the model again",
+                f"the model's stated conversation needs {mark}, which is not a token of its tokenizer",
+                hint="correct the conversation of the catalogue entry or of the option --conversation, and pull again",
             )
 
 

@@ -83,7 +83,7 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
             raise UnsupportedError("the model has several chat templates, but none has the name 'default'")
         template = named[0].get("template")
     if template is not None and not isinstance(template, str):
-        raise IntegrityError("the model's chat template is not a text", hint="pull the model again")
+        raise IntegrityError("the model's chat template is not a text", hint="get the files again")
     return template or None
 
 
@@ -164,4 +164,4 @@ def _text(checkpoint: Checkpoint, name: str) -> str:
     try:
         return checkpoint.files[name].read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise IntegrityError(f"{name} is not UTF-8: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is not UTF-8: {error}", hint="get the files again") from error

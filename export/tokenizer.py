@@ -41,7 +41,10 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
     elif TOKENIZER in checkpoint.files:
         content = checkpoint.files[TOKENIZER].read_bytes()
     else:
-        raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older tokenizer formats are not supported")
+        raise UnsupportedError(
+            f"the model has no {TOKENIZER}",
+            hint="transformers writes this file: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        )
     return content
 
 
@@ -64,7 +67,8 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
             raise UnsupportedError(f"the tokenizer requires {flag}, which this version does not support for its type")
     if not texts or len(types) != len(texts):
         raise IntegrityError(
-            "the GGUF file's lists of tokens and token types do not match", hint="pull the model again"
+            "the GGUF file's lists of tokens and token types do not match",
+            hint="get the files again",
         )
     words = {text: index for index, (text, kind) in enumerate(zip(texts, types, strict=True)) if kind == _WORD}
     special = _added(texts, types)
@@ -73,7 +77,7 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     try:
         tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
     except Exception as error:  # the library raises bare Exception if a merge has unknown tokens
-        raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="get the files again") from error
     tokenizer.normalizer = normalizers.NFC()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
@@ -87,7 +91,7 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
 def _list(metadata: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     values = metadata.get(f"tokenizer.ggml.{name}") or []
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise IntegrityError(f"the GGUF file's list of {name} is damaged", hint="pull the model again")
+        raise IntegrityError(f"the GGUF file's list of {name} is damaged", hint="get the files again")
     return values
 
 

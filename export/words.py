@@ -48,7 +48,7 @@ class Words:
             UnsupportedError: they contain an unsupported feature.
         """
         content = tokenizer_json(checkpoint)
-        tokenizer = load_tokenizer(content, hint="pull the model again")
+        tokenizer = load_tokenizer(content, hint="get the files again")
         tokens = token_count(tokenizer)
         if tokens > vocabulary:
             raise UnsupportedError(

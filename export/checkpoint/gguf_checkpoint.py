@@ -32,7 +32,7 @@ class GgufCheckpoint:
         """
         with path.open("rb") as file:
             if path.stat().st_size == 0:
-                raise IntegrityError(f"{path.name} is empty", hint="pull the model again")
+                raise IntegrityError(f"{path.name} is empty", hint="get the files again")
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         header = Header.from_bytes(self._file)
         architecture, dialect = dialect_of(header)

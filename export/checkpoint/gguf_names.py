@@ -138,7 +138,7 @@ def config_of(header: Header) -> dict[str, Any]:
         del config["rope_scaling"]
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
-        raise IntegrityError("the GGUF file has no token_embd.weight", hint="pull the model again")
+        raise IntegrityError("the GGUF file has no token_embd.weight", hint="get the files again")
     config["vocab_size"] = embedding.shape[0]
     config["tie_word_embeddings"] = "output.weight" not in header.tensors
     if metadata.get("split.count", 1) not in (0, 1):

@@ -84,15 +84,16 @@ class SafetensorsCheckpoint:
     def _check_index(self, index: Mapping[str, Any]) -> None:
         weights = index.get("weight_map")
         if not isinstance(weights, dict):
-            raise IntegrityError(f"{INDEX} has no weight_map", hint="pull the model again")
+            raise IntegrityError(f"{INDEX} has no weight_map", hint="get the files again")
         for tensor, shard in sorted(weights.items()):
             if self._where.get(tensor) != shard:
                 raise IntegrityError(
-                    f"according to {INDEX}, {tensor} is in {shard}, but it is not", hint="pull the model again"
+                    f"according to {INDEX}, {tensor} is in {shard}, but it is not",
+                    hint="get the files again",
                 )
         extra = sorted(set(self._where) - set(weights))
         if extra:
-            raise IntegrityError(f"{INDEX} does not list {extra[0]}", hint="pull the model again")
+            raise IntegrityError(f"{INDEX} does not list {extra[0]}", hint="get the files again")
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
@@ -106,9 +107,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         # JSON accepts half a surrogate pair, which is not valid Unicode: the encoding fails.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{name} is not JSON: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is not JSON: {error}", hint="get the files again") from error
     if not isinstance(value, dict):
-        raise IntegrityError(f"{name} is not a JSON object", hint="pull the model again")
+        raise IntegrityError(f"{name} is not a JSON object", hint="get the files again")
     return value
 
 
@@ -120,4 +121,4 @@ def _open(name: str, path: Path) -> Any:
     try:
         return safe_open(path, framework="np")
     except SafetensorError as error:
-        raise IntegrityError(f"{name} is damaged: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is damaged: {error}", hint="get the files again") from error
