@@ -17,7 +17,7 @@ from appliance.inference.sampling import SamplingParams
 from appliance.number import whole
 from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json
-from export.tokenizer import token_count
+from export.tokenizer import first_token, token_count
 
 # This file passes the settings between the stages of an export.
 SETTINGS = "settings.json"
@@ -88,7 +88,7 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
 
 
 def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
-    """Return the publisher's settings; neutral values if the files have none, which is so for every GGUF file.
+    """Return the publisher's settings; neutral values for what the files lack: GGUF files lack sampling settings.
 
     Raises:
         IntegrityError: a file that should contain them is damaged, or a value has a wrong type.
@@ -103,7 +103,7 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
     sampling = _sampling(published if published.get("do_sample", True) else {})
     return Generation(
         eos_token_ids=ends,
-        bos_token=_token_text(words.get("bos_token")),
+        bos_token=first_token(checkpoint.metadata) if checkpoint.metadata else _token_text(words.get("bos_token")),
         eos_token=tokenizer.id_to_token(ends[0]) or "",
         temperature=sampling.temperature,
         top_p=sampling.top_p,

@@ -11,6 +11,7 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Conversation
 from appliance.catalog.entry import Conversation as Stated
+from appliance.chat_template.running import RunningTemplate, TemplateSource
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.layout import Layout
@@ -79,6 +80,24 @@ def test_a_model_that_no_catalogue_knows_is_served_with_its_tools_and_thoughts(t
     served = ServedModel.load(exported.folder)
     assert (served.dialect.tools, served.dialect.thinks) == ("hermes", True)
     assert set(served.marks) == set(MARKS)
+
+
+def test_a_distilled_model_of_deepseek_converses_as_its_template_says(tmp_path: Path):
+    path = make_tiny_gguf(
+        tmp_path / "a.gguf",
+        pre="deepseek-r1-qwen",
+        first="<|endoftext|>",
+        template=templates.DISTILLED,
+        marks=MARKS[2:],
+    )
+    read = Words.of(open_checkpoint({path.name: path}), VOCABULARY)
+    assert read.settings.conversation == Conversation("", thinking=True)
+    first, last = read.settings.generation.bos_token, read.settings.generation.eos_token
+    template = RunningTemplate(TemplateSource(templates.DISTILLED, first, last))
+    turns = ({"role": "user", "content": "Hello!"},)
+    rendered = template.render_now({"messages": turns, "max_characters": 1000})
+    template.end()
+    assert rendered == "<|endoftext|><\uff5cUser\uff5c>Hello!<\uff5cAssistant\uff5c><think>\n"
 
 
 def test_what_the_catalogue_says_goes_before_what_the_template_shows(tmp_path: Path):
