@@ -18,9 +18,16 @@ def check_name(name: str, what: str = "name") -> str:
     if not NAME.fullmatch(name) or ".." in name:
         raise UsageError(
             f"{what} {name!r} is not valid",
-            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit",
+            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit"
+            f"{_example(name)}",
         )
     return name
+
+
+def _example(name: str) -> str:
+    """An allowed name that resembles `name`, to end a hint; empty if there is none."""
+    safe = re.sub(r"[^a-z0-9._-]+", "-", re.sub(r"\.\.+", ".", name.lower())).strip("-._")
+    return f": for example {safe}" if NAME.fullmatch(safe) else ""
 
 
 def variant(target: str, preset: str) -> str:

@@ -47,7 +47,8 @@ def check_name_is_safe(name: str) -> None:
     if suffix in PICKLE_SUFFIXES:
         raise UnsafeFormatError(
             f"{name} is refused: it is a Python pickle file, which can run code when it is opened",
-            hint="use the safetensors or GGUF version of this model, without pickle files",
+            hint="the box reads safetensors and GGUF files: if the folder has them, move this file out of the folder; "
+            "if not, get that version of the model",
         )
     if suffix == ".py":
         raise UnsafeFormatError(

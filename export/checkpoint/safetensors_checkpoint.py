@@ -45,8 +45,13 @@ class SafetensorsCheckpoint:
         for shard, opened in self._opened.items():
             for tensor in opened.keys():  # noqa: SIM118 (not a mapping)
                 if tensor in self._where:
-                    raise IntegrityError(f"{self._where[tensor]} and {shard} both contain {tensor}")
+                    raise IntegrityError(
+                        f"{self._where[tensor]} and {shard} both contain {tensor}",
+                        hint="keep one version of the weights in the folder",
+                    )
                 self._where[tensor] = shard
+        for tensor in self._where:
+            self._check_type(tensor)
         if INDEX in files:
             self._check_index(read_json(files[INDEX], INDEX))
 
@@ -64,11 +69,6 @@ class SafetensorsCheckpoint:
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
         """See `Checkpoint`."""
-        kind = self.source_type(name)
-        if kind not in _FLOATS:
-            raise UnsupportedError(
-                f"{name} has the type {kind}, which this version cannot read", hint="use the bf16 version of the model"
-            )
         tensor = self._file(name).get_tensor(name)
         return np.ascontiguousarray(tensor, dtype=np.float32)
 
@@ -80,6 +80,13 @@ class SafetensorsCheckpoint:
         if name not in self._where:
             raise UnsupportedError(f"the checkpoint has no tensor {name}")
         return self._opened[self._where[name]]
+
+    def _check_type(self, name: str) -> None:
+        kind = self.source_type(name)
+        if kind not in _FLOATS:
+            raise UnsupportedError(
+                f"{name} has the type {kind}, which this version cannot read", hint="use the bf16 version of the model"
+            )
 
     def _check_index(self, index: Mapping[str, Any]) -> None:
         weights = index.get("weight_map")

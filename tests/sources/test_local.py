@@ -149,6 +149,18 @@ def test_a_name_that_is_unsafe_is_refused(layout, folder, told, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "example"),
+    [("Qwen3-0.6B", "qwen3-0.6b"), ("Org/My Model..v2", "org-my-model.v2"), ("x" * 100, ""), ("模型", "")],
+)
+def test_the_hint_for_a_name_has_one_that_is_accepted(layout, folder, told, name, example):
+    with refused(UsageError, name) as caught:
+        pull_local(layout, folder, told.reporter, name=name)
+    assert caught.value.hint.rpartition(": for example ")[2 if example else 0] == example
+    if example:
+        pull_local(layout, folder, told.reporter, name=example)
+
+
+@pytest.mark.parametrize(
     ("name", "safe"),
     [
         ("my model.safetensors", "my-model.safetensors"),

@@ -52,14 +52,16 @@ def command(box: Box, name: str, place: Path | None, new_name: str, conversation
     warning if a catalogue model cannot be exported, and rejects another such model before it copies the files.
     """
     stored = _pull(box, name, place, new_name, conversation)
-    fault = export_fault(stored) if Catalogue.load(box.layout.catalogue).find(stored.name) else None
+    is_known = Catalogue.load(box.layout.catalogue).find(stored.name) is not None
+    fault = export_fault(stored) if is_known else None
     if as_json:
         files = {file.name: file.sha256 for file in stored.entry.files}
         faults = [] if fault is None else [{"message": fault.message, "hint": fault.hint}]
         document = {"name": stored.name, "size_bytes": stored.entry.size_bytes, "files": files, "faults": faults}
         print_json(document)
     else:
-        click.echo(f"installed {stored.name} ({size(stored.entry.size_bytes)}, all digests checked)")
+        digests = "checked" if is_known else "recorded"
+        click.echo(f"installed {stored.name} ({size(stored.entry.size_bytes)}, all digests {digests})")
     if fault is not None:
         tell(f"warning: the model cannot be exported: {fault}")
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from export.architecture import describe
-from export.checkpoint import open_checkpoint
+from export.checkpoint import gguf_checkpoint, open_checkpoint
 from export.checkpoint.gguf_header import Header
 from tests.checkpoints import tiny_config
 from tests.gguf_files import make_tiny_gguf
@@ -61,6 +61,21 @@ def test_quantised_tensors_are_read_as_the_format_says(tmp_path: Path, kind: str
     np.testing.assert_array_equal(checkpoint.read(name), dequantize(blocks, GGMLQuantizationType[kind]))
     if kind.startswith("Q"):
         np.testing.assert_array_equal(checkpoint.raw(name), blocks)
+
+
+def test_an_element_type_that_cannot_be_read_is_refused_before_a_tensor_is_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library reads the formats of today; it lists those of tomorrow before it reads them."""
+
+    def not_yet(_rows: object, kind: GGMLQuantizationType) -> None:
+        raise NotImplementedError(kind)
+
+    path = make_tiny_gguf(tiny.parent / "q8.gguf", kind="Q8_0")
+    monkeypatch.setattr(gguf_checkpoint, "dequantize", not_yet)
+    with refused(UnsupportedError, "Q8_0"):
+        open_checkpoint({"a.gguf": path})
+    open_checkpoint({"a.gguf": tiny})
 
 
 def test_raw_blocks_of_plain_floats_are_refused(tiny: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -72,11 +73,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         open_checkpoint(files_in(tmp_path))
 
 
-def test_integers_are_not_weights(tmp_path: Path) -> None:
-    save_file({"model.norm.weight": np.zeros(4, np.int8)}, tmp_path / "model.safetensors")
+@pytest.mark.parametrize(("dtype", "named"), [(np.int8, "I8"), (np.float64, "F64"), (ml_dtypes.float8_e4m3fn, "F8")])
+def test_elements_of_an_unknown_type_are_refused_before_a_tensor_is_read(
+    tmp_path: Path, dtype: npt.DTypeLike, named: str
+) -> None:
+    save_file({"model.norm.weight": np.zeros(4, dtype)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(tiny_config()))
-    with refused(UnsupportedError, "I8"):
-        open_checkpoint(files_in(tmp_path)).read("model.norm.weight")
+    with refused(UnsupportedError, "model.norm.weight", named):
+        open_checkpoint(files_in(tmp_path))
 
 
 def test_weights_without_configuration_are_refused(tmp_path: Path) -> None:
