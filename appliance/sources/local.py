@@ -102,6 +102,7 @@ def _described(
     """Check the model before gigabytes are copied: first that it is safe to read, then that it can be exported."""
     for name, path in checkpoint.files.items():
         check_content(name, path)
+    reporter.say(f"reading {checkpoint.place}")
     described = describe(checkpoint.files, conversation)
     if described is not None:
         for note in described.notes:

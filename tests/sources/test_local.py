@@ -49,8 +49,8 @@ def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
     assert stored.files["model.safetensors"].read_bytes() == (folder / "model.safetensors").read_bytes()
     entry = open_model(layout, "mine").entry
     assert (entry.architecture, entry.context_tokens, entry.trust.value) == ("qwen2", 4096, "first-use")
-    assert told.lines[:2] == ["not installed: README.md, onnx", "note: a note"]
-    assert "hermes" in told.lines[2]
+    assert told.lines[:3] == ["not installed: README.md, onnx", f"reading {folder}", "note: a note"]
+    assert "hermes" in told.lines[3]
     assert told.gained["storing mine"] == entry.size_bytes
 
 
