@@ -17,8 +17,9 @@ _GROUPS: Mapping[str, str] = {
     "types of stored elements: each tensor has its own": "dtype torch_dtype use_bfloat16",
     "initial values of weights: the file has the trained ones": "initializer_factor initializer_range",
     "training: dropout, checkpoints of gradients, losses": """
-        attention_dropout attn_dropout embd_pdrop gradient_checkpointing hidden_dropout label_smoothing
-        neftune_noise_alpha resid_pdrop router_aux_loss_coef tf_legacy_loss use_gradient_checkpointing""",
+        attention_dropout attention_probs_dropout_prob attn_dropout embd_pdrop gradient_checkpointing hidden_dropout
+        hidden_dropout_prob label_smoothing neftune_noise_alpha resid_pdrop router_aux_loss_coef tf_legacy_loss
+        use_gradient_checkpointing""",
     "the supported models are decoders, whatever this key has": "is_decoder",
     "heads for classification": "classifier_dropout id2label label2id num_labels problem_type",
     "which implementation computes: all compute the same": """
@@ -26,7 +27,8 @@ _GROUPS: Mapping[str, str] = {
         _experts_implementation attn_implementation chunk_size_feed_forward torchscript use_cache use_flash_attn
         use_flash_attention_2 use_sdpa""",
     "what a call returns beside the logits": """
-        output_attentions output_hidden_states output_scores return_dict return_dict_in_generate use_return_dict""",
+        output_attentions output_hidden_states output_router_logits output_scores return_dict return_dict_in_generate
+        use_return_dict""",
     "decoding: generation_config.json and the request decide": """
         bad_words_ids begin_suppress_tokens diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size
         exponential_decay_length_penalty forced_bos_token_id forced_eos_token_id length_penalty max_length
