@@ -27,14 +27,14 @@ def check_checkpoint(files: Mapping[str, Path], stated: Stated | None = None) ->
     checkpoint = open_checkpoint(files)
     architecture = architecture_of(checkpoint)
     words = Words.of(checkpoint, architecture.vocabulary)
-    conversation = stated_conversation(stated)
+    conversation, notes = stated_conversation(stated), architecture.notes
     if conversation is None:
-        conversation = words.settings.conversation
+        conversation, notes = words.settings.conversation, (*notes, *words.notes)
     else:
         check_marks(conversation, load_tokenizer(words.tokenizer))
     return Described(
         architecture=architecture.name,
         context_tokens=architecture.context_tokens,
         conversation=Stated(conversation.tools or None, conversation.thinking),
-        notes=architecture.notes,
+        notes=notes,
     )

@@ -67,6 +67,25 @@ def test_marks_that_are_no_tokens_are_no_marks(tmp_path: Path, marks: tuple[str,
     assert words(with_template(tmp_path, templates.QWEN3, marks=marks)).settings.conversation == expected
 
 
+@pytest.mark.parametrize(
+    ("template", "marks", "named"),
+    [
+        (templates.QWEN3, MARKS, []),
+        (templates.QWEN3, MARKS[:2], ["<think>"]),
+        (templates.QWEN3, (), ["<tool_call>", "<think>"]),
+        (templates.OTHER_CALLS, MARKS, ["format"]),
+        (CHAT_TEMPLATE, (), []),
+    ],
+)
+def test_what_of_a_template_is_not_supported_is_told(
+    tmp_path: Path, template: str, marks: tuple[str, ...], named: list[str]
+):
+    files = files_in(with_template(tmp_path, template, marks=marks))
+    notes = check_checkpoint(files).notes
+    assert len(notes) == len(named)
+    assert all(name in note for name, note in zip(named, notes, strict=True))
+
+
 @pytest.mark.parametrize("form", ["safetensors", "gguf"])
 def test_a_model_that_no_catalogue_knows_is_served_with_its_tools_and_thoughts(tmp_path: Path, form: str):
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
