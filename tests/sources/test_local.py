@@ -221,6 +221,16 @@ def test_an_adapter_is_refused_with_the_way_to_merge_it(layout, folder, told):
     assert not layout.store.exists()
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_refused_with_the_command_that_gets_the_file(layout, folder, told, name):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (folder / name).write_text(pointer)
+    with refused(IntegrityError, name, "Git LFS") as caught:
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert "git lfs pull" in caught.value.hint
+    assert not layout.store.exists()
+
+
 def test_parts_of_a_gguf_file_are_refused_with_the_way_to_join_them(layout, folder, published, told):
     (folder / "model.safetensors").unlink()
     for part in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"):
