@@ -21,6 +21,7 @@ _GROUPS: Mapping[str, str] = {
         hidden_dropout_prob label_smoothing neftune_noise_alpha resid_pdrop router_aux_loss_coef tf_legacy_loss
         use_gradient_checkpointing""",
     "the supported models are decoders, whatever this key has": "is_decoder",
+    "whether the weights were trained with the scaled rotation": "finetuned",
     "heads for classification": "classifier_dropout id2label label2id num_labels problem_type",
     "which implementation computes: all compute the same": """
         _attn_implementation _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled

@@ -223,6 +223,7 @@ def test_a_rotation_is_read_from_the_keys_of_transformers_4_and_5_alike() -> Non
     assert rotary(rope_parameters=new | {"rope_theta": 10000.0}) == expected
     assert rotary(rope_parameters=new | {"rope_theta": 10000.0}, rope_theta=None) == expected
     assert rotary(rope_parameters=new, rope_scaling=new) == expected
+    assert rotary(rope_scaling=YARN | {"finetuned": True, "attention_factor": None}) == expected
 
 
 @pytest.mark.parametrize(

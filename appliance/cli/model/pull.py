@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from shlex import quote
 
@@ -16,6 +15,7 @@ from appliance.cli.model.exporter import describe, export_fault
 from appliance.cli.output import json_option, print_json, tell
 from appliance.cli.progress import progress
 from appliance.errors import UnknownModelError, UsageError
+from appliance.names import similar_name
 from appliance.sizes import size
 from appliance.sources import PipSettings, Reporter, pull, pull_local
 from appliance.store import StoredModel
@@ -109,11 +109,10 @@ def _check_not_of_a_hub(name: str) -> None:
     """
     organisation, _, model = name.rpartition("/")
     if organisation:
-        own = re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("-._") or "my-model"
         raise UnknownModelError(
             f"the catalogue has no model {name!r}, and the box does not download from Hugging Face",
             hint=f"on a machine with access: hf download {quote(name)} --local-dir FOLDER; copy the folder to the box; "
-            f"then: appliance model pull {own} --from FOLDER",
+            f"then: appliance model pull {similar_name(model) or 'NAME'} --from FOLDER",
         )
 
 
