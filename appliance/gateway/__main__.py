@@ -69,7 +69,10 @@ def _settings(arguments: list[str] | None) -> Settings:
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
     parser.add_argument(
-        "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
+        "--config",
+        default="{}",
+        metavar="JSON",
+        help="sections serve, access, limits and principal_limits of appliance.toml",
     )
     given = parser.parse_args(arguments)
     slots = given.slots or [OfferedModel.slots] * len(given.artefact)
@@ -98,6 +101,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,
+        page_history=config.serve.page_history,
     )
 
 

@@ -1,4 +1,4 @@
-"""What each key of [access], [limits] and [principal_limits] changes for a client."""
+"""What each key of [access], [limits], [principal_limits] and the chat page changes for a client."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ def connect(box: Harness, content: bytes = b"", *, receive_buffer: int = 0) -> s
 def is_quiet(connection: socket.socket) -> bool:
     """Whether nothing came, the end of the connection included."""
     return not select.select([connection], [], [], 0)[0]
+
+
+@row("serve.page_history")
+def test_a_site_forbids_the_page_to_keep_conversations(open_box: Opener):
+    def permitted(toml: str) -> object:
+        return httpx.get(f"{open_box(toml).url}/page/settings.json", timeout=LIMIT_S).json()["history"]
+
+    assert permitted("") is True
+    assert permitted("[serve]\npage_history = false") is False
 
 
 # [access]

@@ -1,0 +1,186 @@
+"""Conversations: kept only when the person and the site want it; found, renamed, exported, imported, deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.gateway.fake_triton import words
+from tests.gateway.page.browser import PHONE, Browser, Open
+from tests.waiting import wait_until
+
+_LEAVES = """
+const event = new Event("beforeunload", {cancelable: true});
+dispatchEvent(event);
+return event.defaultPrevented;
+"""
+_KEPT = """
+const done = arguments[0];
+const request = indexedDB.open("appliance", 1);
+request.onupgradeneeded = () => request.result.createObjectStore("conversations", { keyPath: "id" });
+request.onsuccess = () => {
+  const all = request.result.transaction("conversations").objectStore("conversations").getAll();
+  all.onsuccess = () => {
+    request.result.close();
+    done(all.result.map((one) => one.exchanges[0].question.text).sort());
+  };
+};
+"""
+
+
+def kept(page: Browser) -> list[str]:
+    """The first questions of the conversations in the browser's database."""
+    found: list[str] = page.driver.execute_async_script(_KEPT)
+    return found
+
+
+@pytest.fixture
+def talk(page: Browser, harness) -> Browser:
+    """A page with two conversations, the list open."""
+    for question, answer in (("Apples", "Red"), ("Pears", "Green")):
+        harness.triton.script = words(answer)
+        page.find("#new").click()
+        page.put(question)
+        page.wait_answered(1)
+    page.find("#history-toggle").click()
+    return page
+
+
+def test_nothing_is_kept_unless_the_person_says_so_and_the_page_warns_before_it_is_lost(page: Browser):
+    assert page.script(_LEAVES) is False
+    page.type("Half a")
+    assert page.script(_LEAVES) is True
+    page.find("#question").clear()
+    assert page.script(_LEAVES) is False
+    page.put("Hello")
+    page.wait_answered(1)
+    assert page.script(_LEAVES) is True
+    assert kept(page) == []
+    assert page.script("return [{...localStorage}, document.cookie]") == [{}, ""]
+
+
+def test_conversations_stay_in_the_browser_when_the_person_wants_it(talk: Browser):
+    assert "deleted when you close" in talk.text("#keep-why")
+    talk.find("#keep").click()
+    wait_until(lambda: kept(talk) == ["Apples", "Pears"])
+    assert "until you delete them" in talk.text("#keep-why")
+    assert talk.script(_LEAVES) is False
+    talk.driver.refresh()
+    talk.wait_ready()
+    # On a wide screen, the list is open.
+    wait_until(lambda: talk.texts(".conversation bdi") == ["Pears", "Apples"])
+    assert talk.texts(".turn") == []
+    talk.script("document.querySelectorAll('.conversation')[1].click()")
+    assert talk.texts(".answer .text") == ["Red"]
+    talk.put("More")
+    talk.wait_answered(2)
+    # To keep nothing any more deletes what was kept, after a warning.
+    talk.find("#keep").click()
+    talk.agree()
+    wait_until(lambda: kept(talk) == [])
+    assert talk.script("return {...localStorage}") == {}
+    assert talk.texts(".conversation bdi") == ["Apples", "Pears"]
+    assert talk.script(_LEAVES) is True
+
+
+def test_a_site_that_permits_no_history_has_it_deleted(page: Browser):
+    page.put("Secret")
+    page.wait_answered(1)
+    page.find("#history-toggle").click()
+    page.find("#keep").click()
+    wait_until(lambda: kept(page) == ["Secret"])
+    close = "import('/page/store.js').then(({ store }) => store.open(false)).then(arguments[0])"
+    page.driver.execute_async_script(close)
+    wait_until(lambda: kept(page) == [])
+    assert page.script("return {...localStorage}") == {}
+
+
+def test_the_page_of_such_a_site_offers_no_history(open_page: Open, make_harness):
+    page = open_page(make_harness(page_history=False).url)
+    page.wait_ready()
+    page.script("localStorage.setItem('appliance.keep', 'yes')")
+    page.driver.refresh()
+    page.wait_ready()
+    assert page.script("return {...localStorage}") == {}
+    page.find("#history-toggle").click()
+    assert not page.find("#keep").is_displayed()
+    assert "does not permit" in page.text("#keep-why")
+    page.put("Hello")
+    page.wait_answered(1)
+    assert page.texts(".conversation bdi") == ["Hello"]
+    assert kept(page) == []
+
+
+def test_conversations_are_found_by_their_words_and_renamed(talk: Browser):
+    assert talk.texts(".conversation bdi") == ["Pears", "Apples"]
+    talk.find("#search").send_keys("rEd")
+    assert talk.texts(".conversation bdi") == ["Apples"]
+    talk.find("#search").send_keys("x")
+    assert talk.texts(".conversation bdi") == []
+    assert "No conversation" in talk.text("#history-empty")
+    talk.find("#search").send_keys(Keys.BACKSPACE)
+    talk.find(".conversation").click()
+    talk.find("#conversations [data-label=rename]").click()
+    talk.type("Fruit", Keys.ENTER)
+    wait_until(lambda: talk.texts(".conversation bdi") == ["Fruit"])
+    assert talk.texts(".answer .text") == ["Red"]
+
+
+def test_conversations_are_deleted_after_a_question(talk: Browser):
+    talk.find("#conversations [data-label=delete_conversation]").click()
+    talk.agree()
+    wait_until(lambda: talk.texts(".conversation bdi") == ["Apples"])
+    assert talk.texts(".turn") == []
+    talk.find("#delete-all").click()
+    talk.agree()
+    wait_until(lambda: talk.texts(".conversation bdi") == [])
+    assert talk.script(_LEAVES) is False
+
+
+def test_what_is_exported_can_be_imported(talk: Browser, tmp_path: Path):
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    talk.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    talk.find("#export-all").click()
+    wait_until(lambda: list(tmp_path.glob("*.json")))
+    (file,) = tmp_path.glob("*.json")
+    document = json.loads(file.read_text())
+    assert [one["exchanges"][0]["question"]["text"] for one in document["conversations"]] == ["Pears", "Apples"]
+    talk.find("#delete-all").click()
+    talk.agree()
+    wait_until(lambda: talk.texts(".conversation bdi") == [])
+    talk.find("#import-file").send_keys(str(file))
+    wait_until(lambda: sorted(talk.texts(".conversation bdi")) == ["Apples", "Pears"])
+    assert talk.texts(".answer .text") == ["Green"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"format": "other"}, "format"),
+        ({"version": 2}, "format"),
+        ({"conversations": {}}, "conversations"),
+        ({"conversations": [None]}, "conversations[0].settings.model"),
+        ({"conversations": [{"settings": []}]}, "conversations[0].settings.model"),
+    ],
+)
+def test_a_file_that_is_no_export_is_named_with_its_wrong_part(page: Browser, tmp_path: Path, change, path):
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps({"format": "appliance-conversations", "version": 1, "conversations": [], **change}))
+    page.find("#import-file").send_keys(str(file))
+    page.wait_for("#error-text", f"wrong part: {path}")
+    assert page.texts(".conversation") == []
+
+
+def test_on_a_phone_the_list_covers_the_page_and_goes_away(open_page: Open):
+    page = open_page(size=PHONE)
+    page.wait_ready()
+    page.put("Hello")
+    page.wait_answered(1)
+    page.find("#history-toggle").click()
+    assert page.find("#history").is_displayed()
+    page.type(Keys.ESCAPE)
+    assert not page.find("#history").is_displayed()
+    assert page.focused == "history-toggle"
