@@ -92,6 +92,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         drain_s=given.drain,
         timeout_s=given.timeout,
         max_body_bytes=limits.max_body_bytes,
+        unknown_parameters=config.serve.unknown_parameters,
         max_requests=limits.max_requests,
         body_timeout_s=limits.body_timeout_s,
         write_timeout_s=limits.write_timeout_s,
