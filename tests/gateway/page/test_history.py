@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.gateway.fake_triton import words
+from tests.gateway.fake_triton import silent_after, words
 from tests.gateway.page.browser import PHONE, Browser, Open
 from tests.waiting import wait_until
 
@@ -138,6 +138,47 @@ def test_conversations_are_deleted_after_a_question(talk: Browser):
     talk.agree()
     wait_until(lambda: talk.texts(".conversation bdi") == [])
     assert talk.script(_LEAVES) is False
+
+
+def test_a_conversation_that_is_deleted_while_its_answer_runs_stays_deleted(page: Browser, harness):
+    page.find("#history-toggle").click()
+    page.find("#keep").click()
+    harness.triton.script = silent_after("word ")
+    page.put("Hello")
+    page.wait_for(".answer .text", "word")
+    assert kept(page) == ["Hello"]
+    page.find("#delete-all").click()
+    page.agree()
+    wait_until(lambda: harness.triton.running == 0)
+    wait_until(lambda: page.texts(".turn") == [])
+    page.put("Next")
+    wait_until(lambda: kept(page) == ["Next"])
+    page.type(Keys.ESCAPE)
+
+
+def test_an_answer_that_a_closed_page_left_can_be_given_again(page: Browser, harness):
+    page.find("#history-toggle").click()
+    page.find("#keep").click()
+    harness.triton.script = silent_after("word ")
+    page.put("Hello")
+    page.wait_for(".answer .text", "word")
+    page.driver.refresh()
+    page.wait_ready()
+    page.find(".conversation").click()
+    assert page.texts(".asked .text") == ["Hello"]
+    assert "incomplete" in page.text(".note")
+    harness.triton.script = words("Whole")
+    page.press("[data-label=regenerate]")
+    page.wait_for(".answer .text", "Whole")
+
+
+def test_a_browser_that_cannot_keep_says_so_and_the_conversation_goes_on(page: Browser):
+    page.find("#history-toggle").click()
+    page.script("IDBFactory.prototype.open = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+    page.find("#keep").click()
+    page.put("Hello")
+    page.wait_for("#error-text", "could not keep")
+    page.wait_answered(1)
 
 
 def test_what_is_exported_can_be_imported(talk: Browser, tmp_path: Path):

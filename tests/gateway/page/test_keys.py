@@ -42,7 +42,7 @@ def test_a_key_that_was_revoked_is_asked_for_again_and_the_question_is_not_lost(
     page.wait_for("#key-why", "does not accept this key")
     # To give up brings the question back; to give the new key answers it.
     page.type(Keys.ESCAPE)
-    page.wait_for("#error-text", "does not accept this key")
+    page.wait_for("#error-text", "requires a valid key")
     assert page.value("#question") == "Hello"
     assert page.script("return sessionStorage.length") == 0
     page.type(Keys.ENTER)

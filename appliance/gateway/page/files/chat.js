@@ -113,13 +113,15 @@ async function generate(exchanges, exchange, refused, prefix = "") {
   mine.exchanges = exchanges;
   mine.settings.model = box.model.id;
   hideError();
+  await save(mine);
   const shown = draw().at(-1);
   shown.node.scrollIntoView({ block: "end" });
   const error = await receive(exchange, shown, requestOf(mine, prefix));
   const { answer } = exchange;
   const isKept = answer.finish !== "broken" || answer.text.length > prefix.length || Boolean(answer.thinking);
   if (!isKept || (answer.finish === "stopped" && !answer.text && !answer.thinking)) mine.exchanges = before;
-  if (mine.exchanges.length) await save(mine);
+  // The person may have deleted the conversation meanwhile.
+  if (store.has(mine)) await (mine.exchanges.length ? save(mine) : store.remove(mine.id));
   if (mine !== current) return;
   if (mine.exchanges === before) {
     draw();

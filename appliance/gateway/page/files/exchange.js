@@ -94,7 +94,7 @@ function answerView(exchange, actions) {
     const { answer } = exchange;
     note.textContent = noteOf(answer);
     carryOn.hidden = !answer.text.trim() || answer.finish === "stop";
-    row.hidden = !answer.finish;
+    row.hidden = false;
   };
   paint();
   finish();
@@ -121,5 +121,5 @@ function buttons(...nodes) {
 function noteOf({ finish, tokens, seconds }) {
   const ends = { length: say("note_length"), stopped: say("note_stopped"), broken: say("note_broken") };
   const cost = { tokens, seconds: number(seconds, { maximumFractionDigits: 1 }) };
-  return [ends[finish], tokens && say("note_cost", cost)].filter(Boolean).join(" · ");
+  return [ends[finish || "broken"], tokens && say("note_cost", cost)].filter(Boolean).join(" · ");
 }

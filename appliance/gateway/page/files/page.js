@@ -5,6 +5,7 @@ import { box } from "./box.js";
 import { screen } from "./chat.js";
 import { composer } from "./composer.js";
 import { at } from "./element.js";
+import { showError } from "./failure.js";
 import { isNarrow, openHistory, showHistory } from "./history.js";
 import { showKey } from "./key.js";
 import { preferred, speak } from "./language.js";
@@ -15,7 +16,8 @@ const NEAR_END_PX = 200;
 
 showAppearance();
 await speak(preferred());
-await store.open(await siteSettings().then(({ history }) => history, () => null));
+const permitted = await siteSettings().then(({ history }) => history, () => null);
+await store.open(permitted, () => showError("keep_failed"));
 composer.open({ send: screen.ask, stop: screen.stop });
 screen.open(showHistory);
 showKey();

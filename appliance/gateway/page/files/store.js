@@ -7,10 +7,15 @@ const TABLE = "conversations";
 const held = new Map();
 let isPermitted = false;
 let opened = null;
+let failed = () => {};
 
 export const store = {
-  /** Reads what was kept. A site that permits no history has it deleted; null: the box did not tell. */
-  async open(permitted) {
+  /**
+   * Reads what was kept. A site that permits no history has it deleted; null: the box did not tell. `listener` is called
+   * when the browser cannot keep or read conversations.
+   */
+  async open(permitted, listener = () => {}) {
+    failed = listener;
     isPermitted = permitted === true;
     if (permitted === false) {
       preference.set("keep", "");
@@ -18,7 +23,7 @@ export const store = {
       if (names.includes(NAME)) await run("readwrite", (table) => table.clear());
     }
     if (!store.isKept) return;
-    for (const one of await run("readonly", (table) => table.getAll())) held.set(one.id, one);
+    for (const one of (await run("readonly", (table) => table.getAll())) ?? []) held.set(one.id, one);
   },
 
   get isPermitted() {
@@ -31,6 +36,8 @@ export const store = {
 
   /** The conversations, the latest first. */
   all: () => [...held.values()].sort((one, other) => other.updated - one.updated),
+
+  has: ({ id }) => held.has(id),
 
   async put(...conversations) {
     for (const one of conversations) held.set(one.id, one);
@@ -59,11 +66,18 @@ export const store = {
   },
 };
 
-/** Runs one request in a transaction of its own and returns its result. */
+/** Runs one request in a transaction of its own and returns its result; null: the browser refused. */
 async function run(mode, call) {
-  opened ??= settled(database());
-  const transaction = (await opened).transaction(TABLE, mode);
-  return settled(call(transaction.objectStore(TABLE)));
+  try {
+    opened ??= settled(database());
+    const transaction = (await opened).transaction(TABLE, mode);
+    return await settled(call(transaction.objectStore(TABLE)));
+  } catch (error) {
+    console.info(error);
+    opened = null;
+    failed();
+    return null;
+  }
 }
 
 function database() {
