@@ -44,7 +44,7 @@ ANSWERS = {
 # What a text in the page may consist of.
 STRAY = """
 const tags = "article section h1 h2 h3 h4 h5 h6 div span p br hr ul ol li blockquote pre code em strong s a table thead"
-  + " tbody tr th td button svg use details summary bdi form textarea";
+  + " tbody tr th td button svg path details summary bdi form textarea";
 const math = "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr"
   + " mtd mstyle mpadded mphantom menclose merror mmultiscripts mprescripts";
 const allowed = new Set(`${tags} ${math}`.split(" "));
@@ -53,7 +53,7 @@ for (const node of document.querySelectorAll(arguments[0])) {
   if (!allowed.has(node.localName)) found.push(node.localName);
   for (const { name, value } of node.attributes) {
     if (/^on|^src|^srcdoc$|^action$|^formaction$|^xlink/.test(name)) found.push(`${name}=${value}`);
-    if (name === "href" && node.localName !== "use" && !/^(https?|mailto):/.test(value)) found.push(value);
+    if (name === "href" && !/^(https?|mailto):/.test(value)) found.push(value);
     if (name === "style" && /position|url|fixed/.test(value)) found.push(value);
   }
 }

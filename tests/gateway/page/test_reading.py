@@ -6,6 +6,7 @@ import asyncio
 
 from tests.gateway.fake_triton import piece, usage, words
 from tests.gateway.page.browser import Browser
+from tests.waiting import wait_until
 
 
 def test_a_growing_answer_keeps_the_blocks_that_are_complete(page: Browser, harness):
@@ -44,7 +45,7 @@ def test_code_is_copied_from_its_button_and_an_answer_as_markdown(page: Browser,
     page.driver.execute_cdp_cmd("Browser.grantPermissions", grant)
     read = "navigator.clipboard.readText().then(arguments[0])"
     page.find(".code button").click()
-    page.wait_for(".code use", "")
+    wait_until(lambda: page.script("return Boolean(document.querySelector('.code .icon.check'))"))
     assert page.driver.execute_async_script(read) == "ls -l"
     page.press(".answer .actions button")
     assert page.driver.execute_async_script(read) == "Do **this**:\n\n```sh\nls -l\n```\n"

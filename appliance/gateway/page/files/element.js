@@ -1,8 +1,7 @@
 // Creates elements. Texts become text, never markup.
 
+import { draw, icon } from "./icons.js";
 import { label, put } from "./language.js";
-
-const SVG = "http://www.w3.org/2000/svg";
 
 /** The element of the document with this id. */
 export const at = (id) => document.getElementById(id);
@@ -13,18 +12,6 @@ export function element(name, className = "", ...children) {
   if (className) node.className = className;
   node.append(...children);
   return node;
-}
-
-/** Creates a picture of icons.svg. */
-export function icon(name) {
-  const picture = document.createElementNS(SVG, "svg");
-  const use = document.createElementNS(SVG, "use");
-  picture.setAttribute("class", "icon");
-  picture.setAttribute("viewBox", "0 0 24 24");
-  picture.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `/page/icons.svg#${name}`);
-  picture.append(use);
-  return picture;
 }
 
 /** Creates a button that shows a picture; `key` is the sentence that names it. */
@@ -45,14 +32,14 @@ export function textButton(key, press, className = "quiet") {
 
 /** Creates a button that copies a text; it shows for a moment whether that worked. */
 export function copyButton(key, text) {
-  const use = (button, name) => button.querySelector("use").setAttribute("href", `/page/icons.svg#${name}`);
+  const show = (button, name) => draw(button.querySelector("svg"), name);
   const button = iconButton("copy", key, async () => {
     let worked = true;
     await navigator.clipboard.writeText(text()).catch(() => (worked = false));
-    use(button, worked ? "check" : "close");
+    show(button, worked ? "check" : "close");
     label(button, worked ? "copied" : "not_copied");
     setTimeout(() => {
-      use(button, "copy");
+      show(button, "copy");
       label(button, key);
     }, 1500);
   });

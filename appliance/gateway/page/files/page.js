@@ -7,6 +7,7 @@ import { composer } from "./composer.js";
 import { at } from "./element.js";
 import { showError } from "./failure.js";
 import { isNarrow, openHistory, showHistory } from "./history.js";
+import { draw } from "./icons.js";
 import { showKey } from "./key.js";
 import { preferred, speak } from "./language.js";
 import { showAppearance } from "./settings.js";
@@ -15,6 +16,7 @@ import { store } from "./store.js";
 const NEAR_END_PX = 200;
 
 showAppearance();
+for (const picture of document.querySelectorAll("[data-icon]")) draw(picture, picture.dataset.icon);
 await speak(preferred());
 const permitted = await siteSettings().then(({ history }) => history, () => null);
 await store.open(permitted, () => showError("keep_failed"));
