@@ -76,6 +76,8 @@ def test_arabic_is_laid_out_from_the_right(open_page: Open, harness, size):
     harness.triton.script = words("Hello")
     page = open_page(languages="ar", size=size)
     wait_until(lambda: page.script("return document.getElementById('model').value"))
+    # What an empty field asks for stands at the right, too.
+    assert page.script("return getComputedStyle(document.getElementById('question')).direction") == "rtl"
     page.put("Hello")
     page.wait_answered(1)
     middle = "return document.querySelector(arguments[0]).getBoundingClientRect().left * 2 < innerWidth"

@@ -3,13 +3,16 @@
 import { at } from "./element.js";
 import { put } from "./language.js";
 
-// The error codes and statuses that have a sentence of their own, and the way on.
+// The error codes and statuses that have a sentence of their own, and the way on. In a stream, only the code is left.
 const BY_CODE = {
   no_response: ["error_no_response", "again"],
   broken: ["error_broken", ""],
   context_length_exceeded: ["error_context", "new"],
   rate_limit_exceeded: ["error_rate", "again"],
   overloaded: ["error_busy", "again"],
+  unavailable: ["error_not_ready", "again"],
+  shutting_down: ["error_not_ready", "again"],
+  deadline_exceeded: ["error_time", "again"],
 };
 const BY_STATUS = {
   401: ["error_key", "key"],
