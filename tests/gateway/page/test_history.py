@@ -197,6 +197,20 @@ def test_what_is_exported_can_be_imported(talk: Browser, tmp_path: Path):
     assert talk.texts(".answer .text") == ["Green"]
 
 
+_SETTINGS = {"model": "", "system": "", "temperature": 0.5, "maxTokens": "", "thinking": ""}
+_ANSWER = {"text": "A", "thinking": "", "model": "", "finish": "constructor", "tokens": 1e300, "seconds": -1}
+_EXCHANGE = {"question": {"text": "Q", "files": []}, "answer": _ANSWER}
+_RIGHT = {"title": "", "updated": 1e300, "settings": _SETTINGS, "exchanges": [_EXCHANGE]}
+
+
+def written(folder: Path, *conversations: object, **change: object) -> str:
+    """The path of a file with exported conversations."""
+    file = folder / "given.json"
+    document = {"format": "appliance-conversations", "version": 1, "conversations": conversations, **change}
+    file.write_text(json.dumps(document))
+    return str(file)
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [
@@ -204,15 +218,37 @@ def test_what_is_exported_can_be_imported(talk: Browser, tmp_path: Path):
         ({"version": 2}, "format"),
         ({"conversations": {}}, "conversations"),
         ({"conversations": [None]}, "conversations[0].settings.model"),
-        ({"conversations": [{"settings": []}]}, "conversations[0].settings.model"),
     ],
 )
 def test_a_file_that_is_no_export_is_named_with_its_wrong_part(page: Browser, tmp_path: Path, change, path):
-    file = tmp_path / "wrong.json"
-    file.write_text(json.dumps({"format": "appliance-conversations", "version": 1, "conversations": [], **change}))
-    page.find("#import-file").send_keys(str(file))
-    page.wait_for("#error-text", f"wrong part: {path}")
+    page.find("#import-file").send_keys(written(tmp_path, **change))
+    page.wait_for("#error-text", f"given.json is not a file with exported conversations (wrong part: {path})")
     assert page.texts(".conversation") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"settings": {**_SETTINGS, "temperature": "hot"}}, "settings.temperature"),
+        ({"settings": {**_SETTINGS, "system": 5}}, "settings.system"),
+        ({"title": None}, "title"),
+        ({"updated": "today"}, "updated"),
+        ({"exchanges": None}, "exchanges"),
+        ({"exchanges": [{**_EXCHANGE, "answer": {**_ANSWER, "text": {}}}]}, "exchanges[0].answer.text"),
+        ({"exchanges": [{"question": {"text": "", "files": [{}]}}]}, "exchanges[0].question.files[0].name"),
+    ],
+)
+def test_a_conversation_with_a_wrong_part_is_not_imported(page: Browser, tmp_path: Path, change, path):
+    page.find("#import-file").send_keys(written(tmp_path, _RIGHT, {**_RIGHT, **change}))
+    page.wait_for("#error-text", f"(wrong part: conversations[1].{path})")
+    assert page.texts(".conversation") == []
+
+
+def test_an_imported_conversation_with_odd_numbers_is_shown(page: Browser, tmp_path: Path):
+    page.find("#import-file").send_keys(written(tmp_path, _RIGHT))
+    page.wait_for(".answer .text", "A")
+    assert "constructor" not in page.text(".note")
+    assert page.texts(".conversation bdi") == ["Q"]
 
 
 def test_on_a_phone_the_list_covers_the_page_and_goes_away(open_page: Open):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.gateway.fake_triton import refusal, words
 from tests.gateway.page.browser import Browser
+from tests.waiting import LIMIT_S
 
 STEAL = "window.owned=1"
 IMAGE = f"<img src=x onerror={STEAL}>"
@@ -73,6 +74,30 @@ def test_what_the_model_writes_is_never_markup(page: Browser, harness, answer):
     page.script("for (const n of document.querySelectorAll('#conversation *')) n.dispatchEvent(new Event('mouseover'))")
     assert page.script("return window.owned ?? 0") == 0
     assert page.texts("#history .conversation bdi") == [_title(answer)]
+
+
+def test_no_beginning_of_them_is_markup_while_they_stream(page: Browser):
+    script = f"""
+        const [texts, done] = arguments;
+        const check = new Function("selector", {json.dumps(STRAY.replace("arguments[0]", "selector"))});
+        import("/page/markdown.js").then(({{ blocksOf, questionBlocks, show }}) => {{
+          const found = [];
+          for (const text of texts) {{
+            const node = document.createElement("div");
+            document.getElementById("conversation").append(node);
+            for (let end = 1; end <= text.length; end += 1 + Math.floor(text.length / 150)) {{
+              show(node, blocksOf(text.slice(0, end)));
+              if (check("#conversation *").length) found.push(text.slice(0, end));
+            }}
+            show(node, questionBlocks(text));
+            if (check("#conversation *").length) found.push(text);
+            node.remove();
+          }}
+          done(found);
+        }});
+    """
+    page.driver.set_script_timeout(LIMIT_S)
+    assert page.driver.execute_async_script(script, list(ANSWERS.values())) == []
 
 
 def _title(answer: str) -> str:

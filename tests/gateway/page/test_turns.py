@@ -37,6 +37,7 @@ def test_an_edited_question_is_asked_again_and_what_came_later_goes_after_a_warn
     talk.wait_for(".answer .text", "Another")
     talk.wait_answered(1)
     assert talk.texts(".asked .text") == ["One and a half"]
+    assert talk.focused == "question"
     assert "Two" not in prompt(harness.triton.asked[-1])
 
 

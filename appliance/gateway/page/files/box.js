@@ -20,9 +20,9 @@ export const box = {
     return offered.find(({ id }) => id === at("model").value);
   },
 
-  /** Chooses a model, if it is still served. */
+  /** Chooses a model, if it is still served and chats. */
   choose(id) {
-    if (offered.some((one) => one.id === id)) at("model").value = id;
+    if (offered.some((one) => one.id === id && one.capabilities?.chat !== false)) at("model").value = id;
     showModel();
   },
 
@@ -44,9 +44,15 @@ async function learnModels() {
     return;
   }
   const chosen = at("model").value;
-  at("model").replaceChildren(...offered.map(({ id }) => new Option(id, id)));
-  if (!offered.length) showError("no_model", {}, "again", box.meet);
+  at("model").replaceChildren(...offered.map(option));
+  if (!box.model) showError("no_model", {}, "again", box.meet);
   box.choose(chosen);
+}
+
+function option({ id, capabilities }) {
+  const choice = new Option(id, id);
+  choice.disabled = capabilities?.chat === false;
+  return choice;
 }
 
 function showModel() {

@@ -115,6 +115,8 @@ async function generate(exchanges, exchange, refused, prefix = "") {
   hideError();
   await save(mine);
   const shown = draw().at(-1);
+  // The pressed button is gone. On a phone, the focus would open the keyboard.
+  if (!matchMedia("(pointer: coarse)").matches) at("question").focus();
   shown.node.scrollIntoView({ block: "end" });
   const error = await receive(exchange, shown, requestOf(mine, prefix));
   const { answer } = exchange;

@@ -75,11 +75,19 @@ export function imported(text) {
   return list(file.conversations, "conversations").map((one, index) => {
     const path = `conversations[${index}]`;
     return {
-      ...newConversation(fields(one?.settings, NO_SETTINGS, `${path}.settings`)),
-      ...fields(one, { title: "", updated: 0 }, path),
+      ...newConversation(settingsOf(one?.settings, `${path}.settings`)),
+      ...fields(one, { title: "" }, path),
+      updated: Math.min(Math.max(0, fields(one, { updated: 0 }, path).updated), Date.now()),
       exchanges: list(one.exchanges, `${path}.exchanges`).map((each, place) => exchange(each, `${path}.exchanges[${place}]`)),
     };
   });
+}
+
+/** Two settings are numbers, or empty texts. */
+function settingsOf(value, path) {
+  const examples = { ...NO_SETTINGS };
+  for (const name of ["temperature", "maxTokens"]) if (value?.[name] !== "") examples[name] = 0;
+  return fields(value, examples, path);
 }
 
 function exchange(value, path) {
@@ -95,13 +103,13 @@ function list(value, path) {
   return value;
 }
 
-/** The named fields of an object. Each has the type of its example; a setting that is empty by default may be a number. */
+/** The named fields of an object. Each has the type of its example; numbers are finite. */
 function fields(value, examples, path) {
   const found = {};
   for (const [name, example] of Object.entries(examples)) {
     const field = value?.[name];
-    const isNumber = Number.isFinite(field) && (typeof example === "number" || examples === NO_SETTINGS);
-    if (typeof field !== typeof example && !isNumber) throw new ImportError(`${path}.${name}`);
+    const isRight = typeof example === "number" ? Number.isFinite(field) : typeof field === "string";
+    if (!isRight) throw new ImportError(`${path}.${name}`);
     found[name] = field;
   }
   return found;

@@ -119,7 +119,7 @@ function buttons(...nodes) {
 }
 
 function noteOf({ finish, tokens, seconds }) {
-  const ends = { length: say("note_length"), stopped: say("note_stopped"), broken: say("note_broken") };
+  const ends = { __proto__: null, length: say("note_length"), stopped: say("note_stopped"), broken: say("note_broken") };
   const cost = { tokens, seconds: number(seconds, { maximumFractionDigits: 1 }) };
   return [ends[finish || "broken"], tokens && say("note_cost", cost)].filter(Boolean).join(" · ");
 }

@@ -5,6 +5,7 @@ import { put } from "./language.js";
 
 // The error codes and statuses that have a sentence of their own, and the way on. In a stream, only the code is left.
 const BY_CODE = {
+  __proto__: null,
   no_response: ["error_no_response", "again"],
   broken: ["error_broken", ""],
   context_length_exceeded: ["error_context", "new"],

@@ -25,7 +25,9 @@ export async function readFile(file) {
   const name = file.name.replace(/[\s`]+/g, " ").trim().slice(-120);
   const size = number(file.size / 2 ** 20, { maximumFractionDigits: 1 });
   if (file.size > MOST_BYTES) throw new FileError("file_large", { name, size });
-  const text = decode(new Uint8Array(await file.arrayBuffer()));
+  // A dropped folder is a file that cannot be read.
+  const bytes = await file.arrayBuffer().catch(() => null);
+  const text = bytes && decode(new Uint8Array(bytes));
   if (text === null) throw new FileError("file_binary", { name });
   if (!text.trim()) throw new FileError("file_empty", { name });
   if (!box.model) await box.meet();

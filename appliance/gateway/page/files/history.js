@@ -68,7 +68,7 @@ function save(conversations) {
 
 async function load(file) {
   try {
-    const conversations = imported(await file.text());
+    const conversations = imported(await file.text().catch(() => ""));
     await store.put(...conversations);
     if (conversations[0]) screen.show(conversations[0]);
     showHistory();
