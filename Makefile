@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs native redteam coverage demo docs wording proto lock page-libraries oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs native redteam coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,8 +83,8 @@ proto: setup ## Generate the gRPC stubs from our schema
 lock: setup ## Find the newest versions that fit together, and write the lock files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
 
-page-libraries: setup ## Fetch the chat page's libraries with npm, as requirements/browser.json lists them; OPTIONS=--update
-	$(BIN)/python requirements/browser.py $(OPTIONS)
+vendor: setup ## Fetch the libraries of the chat page with npm, as requirements/browser.json lists them; VENDOR=--update
+	$(BIN)/python requirements/browser.py $(VENDOR)
 
 oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file
 	$(call environment,.venv-oracle,requirements/oracle.lock)

@@ -110,9 +110,7 @@ def main() -> int:
         fetch(wrong, VENDOR)
         return 0
     unlisted = {path.name for path in VENDOR.iterdir()} - {file.name for file in files}
-    sys.stderr.writelines(
-        f"{file.name} is not the file of {file.package}; run: make page-libraries\n" for file in wrong
-    )
+    sys.stderr.writelines(f"{file.name} is not the file of {file.package}; run: make vendor\n" for file in wrong)
     sys.stderr.writelines(f"{name} is not in requirements/browser.json\n" for name in sorted(unlisted))
     return 1 if wrong or unlisted else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.gateway.page.browser import Browser
 from tests.gateway.page.test_turns import prompt
@@ -34,6 +35,13 @@ def test_a_file_is_counted_sent_in_a_fence_and_shown_by_its_name(page: Browser, 
     assert page.texts("#files .chip") == []
     page.find(".asked summary").click()
     assert page.find(".asked .chip pre").text.startswith("One")
+    # They stay with the question when it is edited.
+    page.press(".asked [data-label=edit]")
+    assert page.texts(".editor .chip .name") == ["notes.md"]
+    page.type(" again", Keys.ENTER)
+    wait_until(lambda: len(harness.triton.asked) == 2)
+    page.wait_answered(1)
+    assert f"user\n{content} again<|im_end|>" in prompt(harness.triton.asked[-1])
 
 
 def test_a_dropped_file_is_attached_and_can_be_removed(page: Browser):

@@ -21,13 +21,18 @@ function questionView(exchange, actions) {
   const node = element("section", "turn asked");
   const text = element("div", "text");
   show(text, questionBlocks(question.text));
-  const bubble = element("div", "bubble", text);
-  if (question.files.length) bubble.append(element("ul", "files", ...question.files.map((file) => fileChip(file))));
+  const bubble = element("div", "bubble", text, filesOf(question));
   const edit = iconButton("edit", "edit", () => node.replaceWith(editor(node, question, actions)));
   const copy = copyButton("copy_question", () => contentOf(question));
   const remove = iconButton("delete", "delete_exchange", actions.remove);
   node.append(put(element("h2", "unseen"), "you"), bubble, buttons(edit, copy, remove));
   return node;
+}
+
+function filesOf({ files }) {
+  const list = element("ul", "files", ...files.map((file) => fileChip(file)));
+  list.hidden = !files.length;
+  return list;
 }
 
 /** The field in which a question is changed; to send it asks again from there. */
@@ -47,7 +52,7 @@ function editor(node, question, actions) {
   };
   const form = element("form", "turn asked editor");
   const submit = put(element("button", "main"), "ask_again");
-  form.append(field, element("div", "row end", textButton("cancel", leave), submit));
+  form.append(filesOf(question), field, element("div", "row end", textButton("cancel", leave), submit));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send();
