@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
-from tests.gateway.fake_triton import failure, piece, refusal, words
+from tests.gateway.fake_triton import failure, piece, refusal, usage, words
 from tests.gateway.page.browser import Browser, Open
+from tests.waiting import wait_until
 
 
 def test_a_context_that_is_full_offers_a_new_conversation_and_the_question_comes_back(page: Browser, harness):
@@ -82,6 +84,31 @@ def test_a_box_that_is_not_ready_says_what_it_waits_for(open_page: Open, make_ha
     assert "tiny-instruct" in page.text("#box-status")
     harness.triton.ready = True
     page.wait_for("#status-text", "Ready")
+
+
+def test_signs_of_life_before_the_first_token_are_no_text(open_page: Open, make_harness):
+    harness = make_harness(stream_ping_s=0.05)
+    proceed = asyncio.Event()
+
+    async def script(asked):
+        await proceed.wait()
+        yield piece("Hello", [1])
+        yield piece("", [], finish="stop", usage=usage(asked, 1))
+
+    harness.triton.script = script
+    page = open_page(harness.url)
+    page.wait_ready()
+    page.ask("Hello")
+    wait_until(lambda: page.texts(".answer.waiting"))
+    harness.run(asyncio.sleep(0.3))
+    assert page.texts(".answer .text") == [""]
+    harness.run(_set(proceed))
+    page.wait_answered(1)
+    assert page.texts(".answer .text") == ["Hello"]
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
 
 
 def test_comments_and_other_fields_in_a_stream_are_skipped(page: Browser):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,12 @@ def test_a_module_is_one_noun(path: Path):
     assert lines[0].startswith("// ")
     assert len(lines) <= 260
     assert max(map(len, lines)) <= 130
+
+
+def test_modules_depend_on_each_other_in_one_direction():
+    source = {path.name: path.read_text(encoding="utf-8") for path in OWN if path.suffix == ".js"}
+    graph = {name: set(re.findall(r'from "\./([^"]+)"', text)) for name, text in source.items()}
+    assert list(TopologicalSorter(graph).static_order())[-1] == "page.js"
 
 
 def test_the_libraries_are_those_of_the_manifest(tmp_path: Path):
