@@ -102,6 +102,12 @@ class ServeConfig:
         least=0,
     )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
+    page_history: bool = _option(
+        True,
+        "true: the chat page keeps conversations in the browser if its user switches this on; "
+        "false: it keeps none, and deletes what it kept before",
+        least=0,
+    )
 
     @property
     def is_proxied(self) -> bool:

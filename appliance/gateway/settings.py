@@ -54,6 +54,7 @@ class Settings:
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
         socket: path of the operator's Unix socket; None: there is none.
+        page_history: whether the chat page may keep conversations in the browser, if its user switches this on.
     """
 
     triton: Path
@@ -81,6 +82,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)
     socket: Path | None = None
+    page_history: bool = True
 
     @property
     def is_exposed(self) -> bool:

@@ -76,6 +76,15 @@ def is_quiet(connection: socket.socket) -> bool:
     return not select.select([connection], [], [], 0)[0]
 
 
+@row("serve.page_history")
+def test_a_site_forbids_the_page_to_keep_conversations(open_box: Opener):
+    def permitted(toml: str) -> object:
+        return httpx.get(f"{open_box(toml).url}/page/settings.json", timeout=LIMIT_S).json()["history"]
+
+    assert permitted("") is True
+    assert permitted("[serve]\npage_history = false") is False
+
+
 # [access]
 
 

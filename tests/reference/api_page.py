@@ -55,7 +55,7 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models/{name}/queue` | how long a new request would wait: [below](#tokens-and-waiting-times) |
 | `POST /v1/embeddings` | an error, because the box has no embedding model yet |
 | `GET /openapi.json` | the OpenAPI description of this API |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
+| `GET /v1/models`, `GET /v1/models/{name}` | the models in the client's format, `max_model_len`, `capabilities` |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
 | `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |

@@ -169,6 +169,11 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     raise RequestError(f"{asked} is not supported: {model.name} was not trained to call tools", param=asked)
 
 
+def can_switch_thinking(model: ServedModel) -> bool:
+    """Whether a request can switch the model's thoughts on and off."""
+    return model.dialect.thinks and model.template is not None and _SWITCH in model.template.variables
+
+
 def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
     """The template's variables: the client's options, and the switch for thinking."""
     names = request.client_names
