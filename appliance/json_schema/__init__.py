@@ -3,7 +3,7 @@
 from appliance.json_schema.keywords import MAX_OPTIONAL_PROPERTIES
 from appliance.json_schema.lowering import MAX_SCHEMAS, Lowered, lower
 from appliance.json_schema.options import ARGUMENTS, FREELY_SPACED, compiler_schema
-from appliance.json_schema.verdict import is_broken
+from appliance.json_schema.verdict import is_broken, is_kept
 
 __all__ = [
     "ARGUMENTS",
@@ -13,5 +13,6 @@ __all__ = [
     "Lowered",
     "compiler_schema",
     "is_broken",
+    "is_kept",
     "lower",
 ]

@@ -127,11 +127,12 @@ A stream cannot have this second header, because it sends its headers first. The
 `schema_broken`. The gateway does not check patterns and formats again, so check the keywords in the first header
 yourself.
 
-Output that does not begin as a call of one of the tools is text. Small models sometimes omit the marks of a tool call
-(Qwen2.5-Coder-0.5B does so with `auto`): use `required` or the name of a function for them. If the arguments of a call
-are not valid JSON, the client receives them as the model wrote them. A tool's `parameters` must be a schema of type
-`object`. The thinking of a model is in `reasoning_content`. `reasoning_effort: "none"` or
-`chat_template_kwargs.enable_thinking` switch it off.
+Output that does not begin as a call of one of the tools is text. Small models often omit the marks of a tool call and
+write it as JSON, mostly in a code fence. With `auto` and without a response format, such an answer is a tool call if it
+contains nothing else ([tools.md](tools.md) has the rules and measures them). `required` or the name of a function is
+more reliable. If the arguments of a marked call are not valid JSON, the client receives them as the model wrote them. A
+tool's `parameters` must be a schema of type `object`. The thinking of a model is in `reasoning_content`.
+`reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking` switch it off.
 
 The prompt of the next turn of a conversation begins with the same bytes as the previous one, including tool calls, as
 far as the template allows. Qwen3's template removes the thinking of earlier turns, and Qwen2.5's template writes

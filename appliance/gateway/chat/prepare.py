@@ -19,6 +19,7 @@ from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.chat.structure import Bound
+from appliance.gateway.chat.unmarked import UnmarkedCalls
 
 _SWITCH = "enable_thinking"
 # The template's own variables; a client's options cannot replace them.
@@ -44,6 +45,7 @@ class Prepared:
         tools: the tools that the answer may call.
         is_thinking: the prompt ends inside a thought.
         continues: the answer continues a turn that was begun, so the model cannot think first.
+        unmarked: recognises calls without marks in one answer; None: such calls are text.
         unheld: the schema keywords that the answer may break.
     """
 
@@ -55,6 +57,7 @@ class Prepared:
     tools: tuple[Tool, ...]
     is_thinking: bool
     continues: bool = False
+    unmarked: Callable[[], UnmarkedCalls] | None = None
     unheld: Unheld = field(default_factory=Unheld)
 
     def settings(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +71,8 @@ class Prepared:
         """A reader for one answer; `new_id` creates the ids of its calls."""
         dialect = replace(self.model.dialect, thinks=False) if self.continues else self.model.dialect
         kind = functools.partial(CheckedReader, self.unheld) if self.unheld.places else Reader
-        return kind(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
+        unmarked = self.unmarked() if self.unmarked is not None else None
+        return kind(dialect, self.tools, is_thinking=self.is_thinking, unmarked=unmarked, new_id=new_id)
 
 
 async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
@@ -96,6 +100,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         tools=callable_tools,
         is_thinking=not request.continues and _is_open(model, text),
         continues=request.continues,
+        unmarked=_unmarked(request, callable_tools),
         unheld=unheld,
     )
 
@@ -190,6 +195,14 @@ def _callable(request: ChatRequest) -> tuple[Tool, ...]:
     if choice.mode == "none":
         return ()
     return tuple(tool for tool in request.tools if choice.mode != "named" or tool.name == choice.name)
+
+
+def _unmarked(request: ChatRequest, tools: Sequence[Tool]) -> Callable[[], UnmarkedCalls] | None:
+    """See `Prepared.unmarked`. A format asks for JSON as text, and a continued turn is no whole answer."""
+    if not tools or request.tool_choice.mode != "auto" or request.response_format is not None or request.continues:
+        return None
+    contents = [message["content"] for message in request.messages if message["role"] in {"user", "tool"}]
+    return functools.partial(UnmarkedCalls, tools, several=request.parallel_tool_calls, contents=contents)
 
 
 def _structure(

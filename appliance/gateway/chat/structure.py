@@ -9,7 +9,6 @@ from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.json_schema import MAX_SCHEMAS, Lowered, lower
 
-_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
@@ -29,8 +28,7 @@ class Bound:
         """
         names = request.client_names
         self._document = (request.response_format or {}).get("json", _ANY_OBJECT)
-        # Arguments are always an object, even if a schema without a type would allow other values.
-        self._parameters = {tool.name: {**(tool.parameters or _NO_ARGUMENTS), "type": "object"} for tool in tools}
+        self._parameters = {tool.name: tool.schema for tool in tools}
         self._format_name = names.response_format
         self._format: Lowered | None = None
         self._tools: dict[str, Lowered] = {}
