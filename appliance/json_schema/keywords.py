@@ -29,6 +29,10 @@ _NEVER_HELD: Mapping[str, frozenset[str]] = {
     ),
     **dict.fromkeys(("not", "if", "$dynamicRef", "$recursiveRef", "disallow", "extends", "divisibleBy"), TYPES),
 }
+# Keywords of these that can mention names of properties.
+_MENTION_NAMES = frozenset(
+    {"then", "else", "dependencies", "dependentSchemas", "$dynamicRef", "$recursiveRef", "extends"}
+)
 
 
 class KeywordLowering:
@@ -43,6 +47,8 @@ class KeywordLowering:
         self._kinds = kinds_of(node)
         self._out: dict[str, Any] = {}
         self._further: list[Any] = []
+        # Whether a keyword that mentions further names is not part of the result.
+        self._has_lost_names = not _MENTION_NAMES.isdisjoint(node)
 
     def lowered(self) -> dict[str, Any]:
         """Return the lowered object."""
@@ -53,6 +59,8 @@ class KeywordLowering:
                 _LOWERED[key](self, key, value)
         if "object" in self._kinds:
             self._count_properties()
+            if self._has_lost_names:
+                self._out.setdefault("additionalProperties", True)
         if self._further:
             self._out["allOf"] = [*self._out.get("allOf", ()), *self._further]
         return self._out
@@ -120,6 +128,7 @@ class KeywordLowering:
         reason = self._reason_against(value)
         if reason:
             self._cannot_hold(key, reason)
+            self._has_lost_names = True
         else:
             self._out[key] = {self._whole.pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
 
@@ -130,6 +139,7 @@ class KeywordLowering:
         reason = self._reason_against(self._node.get("patternProperties"))
         if reason:
             self._cannot_hold(key, reason)
+            self._has_lost_names = True
         else:
             self._out[key] = lowered
 
@@ -258,6 +268,8 @@ class KeywordLowering:
             raise self._whole.refuse(
                 f"an object in it has {len(optional)} optional properties; the limit is {MAX_OPTIONAL_PROPERTIES}"
             )
+        if out.get("minProperties", 0) > len(required | optional):
+            self._has_lost_names = True
         for key, reason in uncounted(out, len(required), len(optional)).items():
             if out.pop(key, None) is not None and reason:
                 self._cannot_hold(key, reason)

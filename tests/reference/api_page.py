@@ -98,6 +98,7 @@ with `appliance model pull NAME` and `appliance export NAME`.
 | `tool_choice: "required"`, or a function | only tool calls; their arguments always match their schemas |
 | `tool_choice: "none"` | no tool calls; the tools stay in the prompt, so its cached prefix can be reused |
 | `response_format` | the answer always matches the format |
+| `properties` without `additionalProperties` | no other properties; `additionalProperties: true` allows them |
 | `strict`, and a keyword that cannot be enforced (`uniqueItems`, `not`, …) | an error with tool name and path |
 | such a keyword without `strict` | the grammar enforces the rest of the schema; response headers report it, see below |
 

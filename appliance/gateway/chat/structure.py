@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.request import ChatRequest, Tool
-from appliance.json_schema import MAX_SCHEMAS, Lowered, lower
+from appliance.json_schema import MAX_SCHEMAS, Lowered, closed, lower
 
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
@@ -45,7 +46,7 @@ class Bound:
     def _lower(self, document: Any, is_strict: bool, param: str, whose: str) -> Lowered:
         found = lower(document, is_strict=is_strict, param=param, whose=whose, max_schemas=self._left)
         self._left -= found.size
-        return found
+        return replace(found, schema=closed(found.schema))
 
     @property
     def format(self) -> Mapping[str, Any] | None:

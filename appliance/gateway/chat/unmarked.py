@@ -18,8 +18,8 @@ from appliance.json_schema import is_kept
 
 _FENCE = "```"
 # Languages of fences in which models write calls. A fence of Python code, for example, shows code.
-_OPEN_FENCE = re.compile(r"```(?:json|xml|tool_call|)[ \t]{0,16}\r?\n")
-_TAGS: Mapping[str, str] = {f"<{name}>": f"</{name}>" for name in ("tools", "tool_call", "tool", "function_call")}
+_OPEN_FENCE = re.compile(r"```(?:json|xml|)[ \t]{0,16}\r?\n")
+_TAGS: Mapping[str, str] = {f"<{name}>": f"</{name}>" for name in ("tools", "tool_call")}
 _SPACE = re.compile(r"\s+")
 _MAX_HEAD = 512
 
