@@ -105,6 +105,12 @@ class LimitsConfig:
         None, "tokens per minute, prompts plus completions, of all clients together", least=1
     )
     max_prompt_tokens: int | None = _option(None, "tokens of one prompt; default: the maximum of the context", least=1)
+    schema_retries: int = _option(
+        1,
+        "how often the box asks the model again if a complete answer breaks its schema; only for answers that are not "
+        "streamed, with a schema that the box cannot enforce completely",
+        least=0,
+    )
     max_body_bytes: int = _option(4 << 20, "bytes of the body of one request", least=1024)
     max_held_bytes: int = _option(
         128 << 20,

@@ -95,6 +95,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         header_timeout_s=limits.header_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=connection_limit(limits.max_connections),
+        schema_retries=limits.schema_retries,
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,

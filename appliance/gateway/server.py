@@ -59,7 +59,7 @@ class Gateway:
         readiness = Readiness(questions, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
-        answering = Answering(Inference(self._triton), in_flight, waits)
+        answering = Answering(Inference(self._triton), in_flight, waits, settings.schema_retries)
         self._services = Services(settings, models, questions, answering, in_flight, readiness, waits, ledger, door)
         # Set when the operator requests a drain over the Unix socket.
         self.drain_asked = asyncio.Event()

@@ -43,6 +43,7 @@ class Settings:
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
         idle_timeout_s: seconds that a connection may stay open between two requests.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
+        schema_retries: how often a complete answer that breaks its schema is asked for again.
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
         socket: path of the operator's Unix socket; None: there is none.
@@ -63,6 +64,7 @@ class Settings:
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0
     max_connections: int = 16384
+    schema_retries: int = 1
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)
     socket: Path | None = None

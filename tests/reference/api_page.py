@@ -123,10 +123,13 @@ print(answer.choices[0].message.parsed)
 
 The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not enforce, such as
 `response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The gateway checks the complete answer against its
-schema. If the answer certainly violates the schema, the header `appliance-schema-broken` names the format or the tool.
-A stream cannot have this second header, because it sends its headers first. The gateway's log counts both cases in
-`schema_broken`. The gateway does not check patterns and formats again, so check the keywords in the first header
-yourself.
+schema. If the answer certainly violates the schema, the gateway asks the model again with another seed, at most
+`limits.schema_retries` times; the header `appliance-schema-retries` has the number. `usage` then contains the tokens
+and times of all these answers, and they count against the limits. If the last answer violates the schema too, the
+header `appliance-schema-broken` names the format or the tool. Streams, answers with temperature 0 and requests with `n`
+above 1 are not retried. A stream has only the first header, because it sends its headers first. The gateway's log
+counts both cases in `schema_broken`. The gateway does not check patterns and formats again, so check the keywords in
+the first header yourself. [schemas.md](schemas.md) lists what pydantic's and zod's schemas contain.
 
 Output that does not begin as a call of one of the tools is text. Small models often omit the marks of a tool call and
 write it as JSON, mostly in a code fence. With `auto` and without a response format, such an answer is a tool call if it

@@ -20,6 +20,7 @@ from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.chat.structure import Bound
 from appliance.gateway.chat.unmarked import UnmarkedCalls
+from appliance.gateway.triton.completion import Delta
 
 _SWITCH = "enable_thinking"
 # The template's own variables; a client's options cannot replace them.
@@ -66,6 +67,23 @@ class Prepared:
         if self.logit_bias:
             added["logit_bias"] = {**sampling.get("logit_bias", {}), **self.logit_bias}
         return {**sampling, **added}
+
+    @property
+    def check(self) -> Prepared | None:
+        """Itself, if a complete answer can break a schema; see `breaks`."""
+        return self if self.unheld.places else None
+
+    def breaks(self, deltas: Sequence[Delta]) -> bool:
+        """Whether a complete answer certainly breaks its schema."""
+        unheld = self.unheld.anew()
+        reader = replace(self, unheld=unheld).reader()
+        for delta in deltas:
+            reader.read(delta)
+        return bool(unheld.broken)
+
+    def retried(self) -> None:
+        """Note that the model was asked again."""
+        self.unheld.retries += 1
 
     def reader(self, new_id: NewId = new_call_id) -> Reader:
         """A reader for one answer; `new_id` creates the ids of its calls."""

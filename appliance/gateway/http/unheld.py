@@ -1,4 +1,4 @@
-"""Headers that name the schema keywords that an answer may break, and the schemas that it broke."""
+"""Headers about schemas: the keywords that an answer may break, the schemas that it broke, and the retries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 UNHELD = b"appliance-schema-unheld"
 BROKEN = b"appliance-schema-broken"
+RETRIES = b"appliance-schema-retries"
 # Clients and proxies accept headers of a few kilobytes.
 _MAX_NAMED = 16
 _MAX_CHARACTERS = 160

@@ -13,10 +13,9 @@ from starlette.routing import BaseRoute, Route
 from appliance.errors import RequestError
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.json_body import Body
-from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.infilling import encode_infilling
-from appliance.gateway.chat.prepare import prepare
+from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.http.answer import HttpAnswer
@@ -63,7 +62,7 @@ class OpenAiApi:
             client_names=prepared.client_names,
             choices=asked.n or 1,
         )
-        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared.unheld)
+        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
@@ -103,7 +102,7 @@ class OpenAiApi:
         completion: CompletionRequest,
         kind: type[ChoiceEncoder],
         reader: Callable[[], Reader],
-        unheld: Unheld | None = None,
+        prepared: Prepared | None = None,
     ) -> HttpAnswer[Delta]:
         encoder = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
@@ -113,7 +112,9 @@ class OpenAiApi:
             tokens=model.token_bytes,
         )
         record = record_of(request)
-        answering = self._services.answering.complete(record, completion)
+        check = prepared.check if prepared is not None else None
+        unheld = prepared.unheld if prepared is not None else None
+        answering = self._services.answering.complete(record, completion, check)
         return HttpAnswer(answering, encoder, record, failure_event, streams=completion.stream, unheld=unheld)
 
 

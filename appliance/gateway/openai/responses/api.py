@@ -83,7 +83,7 @@ class ResponsesApi:
         )
         delta_encoder = DeltaEncoder(encoder, prepared.reader())
         record = record_of(request)
-        answering = services.answering.complete(record, completion)
+        answering = services.answering.complete(record, completion, prepared.check)
         return HttpAnswer(
             answering, delta_encoder, record, encoder.failure, streams=completion.stream, unheld=prepared.unheld
         )
