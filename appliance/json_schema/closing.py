@@ -58,7 +58,7 @@ class _Closing:
             out = self._inside(node)
             if not _can_close([node]):
                 return out
-            return {**out, "properties": {**_names([node]), **out["properties"]}, "additionalProperties": False}
+            return {**out, "properties": {**_names([node]), **out.get("properties", {})}, "additionalProperties": False}
         (first, *more) = compositions
         if not more and _OF_OBJECTS.isdisjoint(node) and (first != "allOf" or len(node["allOf"]) == 1):
             return self._composed(self._inside(node), node, self._whole, "")
@@ -117,8 +117,9 @@ def _can_close(parts: Sequence[Mapping[str, Any]]) -> bool:
     objects = [part for part in parts if "object" in kinds_of(part)]
     # The names of patterns could be closed only in the schema that has the patterns.
     is_open = any(key in part for part in objects for key in _STAY_OPEN)
-    has_patterns = len(parts) > 1 and any("patternProperties" in part for part in objects)
-    return any("properties" in part for part in objects) and not is_open and not has_patterns
+    has_patterns = any("patternProperties" in part for part in objects)
+    lists_names = has_patterns or any("properties" in part for part in objects)
+    return lists_names and not is_open and not (has_patterns and len(parts) > 1)
 
 
 def _names(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from appliance.errors import RequestError
-from appliance.json_schema.formats import COMPILED, FORMATS
+from appliance.json_schema.formats import COMPILED, FORMATS, FREE, PARTLY, STANDARD
 from appliance.json_schema.kinds import TYPES, kinds_of
+from appliance.json_schema.known_patterns import known
 from appliance.json_schema.names import pattern_of_names, uncounted
 from appliance.json_schema.numbers import LARGEST, drawn_inwards, is_exact
 from appliance.json_schema.pattern import PatternError
+from appliance.json_schema.unique import unique_lists
 
 if TYPE_CHECKING:
     from appliance.json_schema.lowering import Whole
@@ -88,6 +90,9 @@ class KeywordLowering:
         self._further.append({**own, **schema})
 
     def _never_held(self, key: str, value: Any) -> None:
+        if key == "not" and value in (True, {}):
+            self._further.append({"enum": []})
+            return
         asks_nothing = (
             (key.startswith("dependen") and value == {})
             or (key.startswith("unevaluated") and value in (True, {}))
@@ -215,6 +220,10 @@ class KeywordLowering:
             return
         if not isinstance(value, str):
             raise self._broken(key, "must be a text")
+        rewritten = known(value)
+        if rewritten is not None:
+            self._also({**rewritten, "pattern": self._whole.pattern(rewritten["pattern"])})
+            return
         try:
             self._out[key] = self._whole.pattern(value)
         except PatternError as error:
@@ -230,13 +239,28 @@ class KeywordLowering:
             self._out[key] = value
         elif value in FORMATS:
             self._also(FORMATS[value])
+        elif value in FREE or (self._has_pattern() and value not in STANDARD | PARTLY.keys()):
+            return
         else:
+            if value in PARTLY:
+                self._also(PARTLY[value])
             self._cannot_hold(key, f"{value[:40]!r} is no format that can be held")
+
+    def _has_pattern(self) -> bool:
+        """Whether the schema has a pattern, as a keyword or in `allOf`."""
+        together = self._node.get("allOf", ())
+        parts = together if isinstance(together, list) else ()
+        return "pattern" in self._node or any(isinstance(each, Mapping) and "pattern" in each for each in parts)
 
     def unique_items(self, key: str, value: Any) -> None:
         """`uniqueItems`."""
         most = self._node.get("maxItems")
-        if value is True and "array" in self._kinds and not (isinstance(most, int) and most <= 1):
+        if value is not True or "array" not in self._kinds or (isinstance(most, int) and most <= 1):
+            return
+        lists = unique_lists(self._node, lambda reference: self._whole.target_of(reference, self._base))
+        if lists:
+            self._also({"enum": lists})
+        else:
             self._cannot_hold(key)
 
     def property_names(self, key: str, value: Any) -> None:

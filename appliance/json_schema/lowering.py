@@ -142,6 +142,11 @@ class Whole:
             self._waiting.append((self._names[key], place, stands))
         return f"#/$defs/{self._names[key]}"
 
+    def target_of(self, reference: str, base: str) -> Any:
+        """The client's schema to which a reference leads; None if it is not in the document."""
+        place = self._references.find(reference, base)
+        return None if place is None else place.schema
+
     def refuse(self, problem: str) -> RequestError:
         """The error for an invalid schema."""
         return self._refusal(problem, "correct the schema")

@@ -33,6 +33,7 @@ def generated(schema: Any) -> Any:
         ({"properties": A["properties"]}, [{"a": 1}, 5], [{"b": 1}]),
         ({**A, "required": ["a", "z"]}, [{"a": 1, "z": "any"}], [{"a": 1}, {"a": 1, "z": 1, "b": 1}]),
         ({**A, "patternProperties": {"^x": {"type": "integer"}}}, [{"a": 1, "x1": 2}], [{"a": 1, "b": 1}]),
+        ({"type": "object", "patternProperties": {"^x": {"type": "integer"}}}, [{"x1": 2}], [{"a": 1}]),
         ({**A, "unevaluatedProperties": False}, [{"a": 1}], [{"b": 1}]),
         ({"type": "array", "items": A}, [[{"a": 1}]], [[{"b": 1}]]),
         ({"type": "object", "properties": {"x": A}}, [{"x": {"a": 1}}], [{"x": {"b": 1}}]),
