@@ -68,9 +68,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
-    parser.add_argument(
-        "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
-    )
+    parser.add_argument("--config", default="{}", metavar="JSON", help="sections of appliance.toml for the gateway")
     given = parser.parse_args(arguments)
     slots = given.slots or [OfferedModel.slots] * len(given.artefact)
     if len(slots) != len(given.artefact):
@@ -89,13 +87,19 @@ def _settings(arguments: list[str] | None) -> Settings:
         drain_s=given.drain,
         timeout_s=given.timeout,
         max_body_bytes=limits.max_body_bytes,
+        unknown_parameters=config.serve.unknown_parameters,
         max_requests=limits.max_requests,
         body_timeout_s=limits.body_timeout_s,
         write_timeout_s=limits.write_timeout_s,
         header_timeout_s=limits.header_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=connection_limit(limits.max_connections),
-        schema_retries=limits.schema_retries,
+        schema_retries=config.serve.schema_retries,
+        stream_ping_s=config.serve.stream_ping_s,
+        cors_origins=config.serve.cors_origins,
+        hosts=config.serve.hosts,
+        proxies=config.serve.proxies,
+        open_health=config.serve.open_health,
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,

@@ -16,7 +16,7 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
-from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
@@ -43,7 +43,7 @@ class Endpoint:
         answer: name of the answer's schema.
         body: the request body; None: the request has no body.
         streams: whether the answer may be server-sent events.
-        policy: which of its parameters are rejected and ignored.
+        policy: the rules for parameters that the schema does not contain.
         failure: name of the schema of errors.
     """
 
@@ -99,13 +99,22 @@ ENDPOINTS = (
         policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
-    Endpoint("post", "/v1/tokenize", "Convert a text or a conversation to tokens", "Tokens", TokenizeBody),
+    Endpoint(
+        "post",
+        "/v1/tokenize",
+        "Convert a text or a conversation to tokens",
+        "Tokens",
+        TokenizeBody,
+        policy=TOKENIZE_POLICY,
+    ),
     Endpoint("post", "/v1/detokenize", "Convert tokens to text", "Text", DetokenizeBody),
     Endpoint("get", "/v1/models/{name}/queue", "Estimate how long a new request would wait", "Queue"),
     Endpoint("get", "/v1/models", "List the models", "Models"),
     Endpoint("get", "/v1/models/{name}", "Describe a model", "Model"),
+    Endpoint("get", "/health", "Check that the box accepts requests, as llama.cpp and vLLM do", "Health"),
     Endpoint("get", "/health/live", "Check that the gateway runs", "Health"),
     Endpoint("get", "/health/ready", "Check that the box accepts requests", "Health"),
+    Endpoint("get", "/version", "Get the version of the appliance", "Version"),
 )
 
 
@@ -149,13 +158,14 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_effect(policy: ParameterPolicy) -> dict[str, Any]:
-    """The ignored parameters, and the unsupported parameters with their accepted values."""
-    ignored = {name: {"description": why} for name, why in policy.ignored.items()}
+    """The parameters that the schema does not contain."""
+    ignored = {name: {"description": f"no effect: {one.why}"} for name, one in policy.hints.items()}
+    renamed = {name: {"description": f"as {one.parameter}"} for name, one in policy.synonyms.items()}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"other values are errors: {one.why}"}
         for name, one in policy.refused.items()
     }
-    return ignored | refused
+    return ignored | renamed | refused
 
 
 def _failures(name: str) -> dict[str, Any]:
@@ -190,6 +200,7 @@ def _answers() -> dict[str, Any]:
         "Model": _object(id=_TEXT, object={"const": "model"}, max_model_len=_COUNT),
         "Models": _object(object={"const": "list"}, data=_list(_reference("Model"))),
         "Health": _object(status=_TEXT),
+        "Version": _object(version=_TEXT),
         "Nothing": {"not": {}},
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }

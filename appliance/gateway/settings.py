@@ -7,6 +7,7 @@ from pathlib import Path
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
+from appliance.config import UnknownParameters
 from appliance.gateway.access.door import DoorLimits
 
 
@@ -37,11 +38,18 @@ class Settings:
         drain_s: seconds that running requests have to finish after SIGTERM.
         timeout_s: maximum seconds of one request.
         max_body_bytes: maximum size of an HTTP body or gRPC message.
+        unknown_parameters: what happens to parameters that the gateway has no rule for.
         max_requests: concurrent requests; more requests are rejected before they use resources.
         body_timeout_s: seconds that a client has to send its body.
         write_timeout_s: seconds that a client may leave its answer unread; then its request is cancelled.
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
         idle_timeout_s: seconds that a connection may stay open between two requests.
+        stream_head_after_s: seconds after which a stream sends its status even without a first token.
+        stream_ping_s: seconds after which a stream that sent nothing sends a sign of life.
+        cors_origins: origins of web pages that may use the HTTP APIs.
+        hosts: host names, besides private names and the configured host, that plain HTTP requests may have.
+        proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.
+        open_health: whether KServe's health calls need no key.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
         schema_retries: how often a complete answer that breaks its schema is asked for again.
         policy: the access policy: keys and certificates.
@@ -58,11 +66,18 @@ class Settings:
     drain_s: float = 30.0
     timeout_s: float = 3600.0
     max_body_bytes: int = 4 << 20
+    unknown_parameters: UnknownParameters = "ignore"
     max_requests: int = 1024
     body_timeout_s: float = 30.0
     write_timeout_s: float = 20.0
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0
+    stream_head_after_s: float = 3.0
+    stream_ping_s: float = 4.0
+    cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    open_health: bool = False
     max_connections: int = 16384
     schema_retries: int = 1
     policy: Policy = field(default_factory=Policy)

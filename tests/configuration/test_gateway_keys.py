@@ -1,4 +1,4 @@
-"""What each key of [access], [limits] and [principal_limits] changes for a client."""
+"""What each key of [access], [limits] and [principal_limits], and of [serve] for HTTP, changes for a client."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_longer_prompt_is_refused(open_box: Opener):
     assert "max_prompt_tokens" in message
 
 
-@row("limits.schema_retries")
+@row("serve.schema_retries")
 def test_a_broken_answer_is_asked_for_again(open_box: Opener):
     schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
     body = {
@@ -172,7 +172,7 @@ def test_a_broken_answer_is_asked_for_again(open_box: Opener):
         "temperature": 1,
     }
     for retries in (0, 2):
-        box = open_box(f"[limits]\nschema_retries = {retries}")
+        box = open_box(f"[serve]\nschema_retries = {retries}")
         box.triton.script = words("[1, 1]")
         answer = httpx.post(f"{box.url}/v1/chat/completions", json=body, timeout=LIMIT_S)
         assert answer.headers["appliance-schema-broken"] == "response_format"
@@ -345,3 +345,10 @@ def test_a_principal_s_streams_are_counted(open_box: Opener, keys: Keys):
     box = open_box("[principal_limits]\nmax_streams = 1")
     assert stream_statuses(box, first, first) is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stream_statuses(box, first, second) is grpc.StatusCode.OK
+
+
+@row("serve.unknown_parameters")
+def test_unknown_parameters_are_named_or_refused(open_box: Opener):
+    assert complete(open_box(""), of_another_server=1).headers["appliance-ignored-parameters"] == "of_another_server"
+    status, message = refusal(complete(open_box('[serve]\nunknown_parameters = "refuse"'), of_another_server=1))
+    assert (status, "of_another_server" in message) == (400, True)

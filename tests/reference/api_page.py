@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
@@ -12,12 +11,12 @@ from appliance.errors import ApplianceError
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.http.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
 from appliance.gateway.inference_v1.messages import MAX_MESSAGES
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.settings import Settings
 from appliance.gateway.triton import methods as kserve
 from tests.reference.other_apis import sections
-from tests.reference.parameter_table import meaning
+from tests.reference.parameter_table import field_table, grouped, rows
 
 _HEAD = """\
 # APIs
@@ -59,25 +58,35 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
+| `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
+| `GET /version` | the version of the appliance, for the scope `infer` or `read` |
+
+The paths under `/v1` are also served without `/v1`, for clients whose base URL does not contain it. A slash at the end
+of a path changes nothing. Each `GET` path also supports `HEAD`, and each path supports `OPTIONS`.
 
 Plain HTTP requests must use an IP address, a name without a dot or a private name (`localhost`, `.local`, `.internal`,
-`.home.arpa`) as `Host`. Other names get status 421. The gateway sends no CORS headers, so pages of other origins cannot
-use the box.
+`.home.arpa`) as `Host`, or a name in `[serve] hosts`. Other names get status 421. Web pages of other origins cannot use
+the box, except the origins in `[serve] cors_origins`: these get CORS headers and answers to preflight requests.
 
 The gateway rejects requests whose length is ambiguous with status 400 and closes the connection: `Content-Length`
 together with `Transfer-Encoding`, different lengths, folded headers, lines without CR. The headers of a request can
 have at most 16 KiB. If a JSON object has the same name twice, the last value counts.
 
+A request body can be compressed: `Content-Encoding: gzip`. All limits apply to the decompressed body. Other codings get
+status 415, with the header `Accept-Encoding: gzip`. Responses are not compressed.
+
 Each response has an `x-request-id`: the client's own id if it is short and has only plain characters, else a new id.
 Anthropic's header `request-id` has the same value. The gateway's log also contains the id. The log has one JSON line
-for each request and never contains a prompt or an answer. A client that sends `anthropic-version` gets models and
-errors in Anthropic's format.
+for each request, with the address of the client, and never contains a prompt or an answer. A client that sends
+`anthropic-version` gets models and errors in Anthropic's format.
 
 With `"stream": true`, the response is a stream of server-sent events that ends with `data: [DONE]`. The gateway sends
-the status together with the first token, so an error of the engine before that has its own status. If a stream fails
-later, its last event is `data: {"error": …}` without a `[DONE]`.
+the status together with the first token, but not later than after 3 s. An error of the engine before that has its own
+status. If a stream fails later, its last event is `data: {"error": …}` without a `[DONE]`. While a stream waits, it
+sends the comment `: waiting` every 4 s (`stream_ping_s`), or Anthropic's event `ping`, so that clients and proxies keep
+the connection. Clients ignore both. A response that is not streamed cannot do this.
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
 `total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified
@@ -124,7 +133,7 @@ print(answer.choices[0].message.parsed)
 The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not enforce, such as
 `response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The gateway checks the complete answer against its
 schema. If the answer certainly violates the schema, the gateway asks the model again with another seed, at most
-`limits.schema_retries` times; the header `appliance-schema-retries` has the number. `usage` then contains the tokens
+`serve.schema_retries` times; the header `appliance-schema-retries` has the number. `usage` then contains the tokens
 and times of all these answers, and they count against the limits. If the last answer violates the schema too, the
 header `appliance-schema-broken` names the format or the tool. Streams, answers with temperature 0 and requests with `n`
 above 1 are not retried. A stream has only the first header, because it sends its headers first. The gateway's log
@@ -170,20 +179,35 @@ them if you write the template yourself, and never put text from an untrusted pe
 | API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
 | client certificate | instead of a key | instead of a key, if the box requires certificates |
 
-`/health/…` and gRPC's health service need no key. The list of models needs the scope `infer` or `read`, all other
+`/health`, `/health/…` and gRPC's health service need no key. KServe's `ServerLive`, `ServerReady` and `ModelReady` need
+one, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box without a key.
+The list of models needs the scope `infer` or `read`, all other
 requests need `infer`, and `admin` permits everything. If a principal has limits per minute, each response contains
 OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same three for
 `-tokens`. Over gRPC, a rejected request has `retry-after` in its trailers.
 
 ## Parameters
 
-Unsupported parameters fail with an error that names them. Null means absent, for all parameters and in all objects of a
-body. *Supported*: the parameter has its effect. *Ignored*: the request succeeds, and the parameter cannot change the
-answer. *Rejected*: the request fails with status 400, except with null and the listed values, which have no effect.
+Clients send parameters of many servers. The box has a rule for each class of parameter:
+
+- *supported*: the parameter has its effect.
+- *as `x`*: it is another server's name for the parameter `x`. If a request has both with different values, it fails.
+- *ignored*: a hint without effect. The request succeeds, and the response names the parameter in the header
+  `appliance-ignored-parameters`.
+- *rejected*: it would change the meaning or the safety of the answer, and the box does not support it. The request
+  fails with status 400, except with the listed values, which request nothing.
+- A parameter without a rule, in the body or inside of its objects, is ignored and named in the same header. With
+  `unknown_parameters = "refuse"` in the section `serve` of [appliance.toml](configuration.md), the request fails.
+
+Null means absent, for all parameters and in all objects of a body. Over gRPC, unknown fields are errors.
 This table is for the first two endpoints; the other endpoints have their own tables.
 
 | parameter | endpoint | status | values, meaning |
 |---|---|---|---|
+"""
+_INSIDE = """
+Fields inside of the objects of a body, of all APIs, that have no effect:
+
 """
 _GRPC = """
 ## gRPC
@@ -251,14 +275,12 @@ The size of a single request is limited too, so that it cannot delay other reque
 A request above one of these limits fails with status 400. If a template exceeds its limit for every conversation, the
 template is faulty.
 """
-_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
 
 def page() -> str:
     """The page as Markdown."""
-    rows = sorted([*_honoured(), *_others()])
-    table = "".join(f"| `{name}` | {where} | {treatment} | {meaning} |\n" for name, where, treatment, meaning in rows)
-    return f"{_HEAD}{table}{sections()}{_errors()}{_limits()}{_grpc()}"
+    table = "".join(f"| {' | '.join(row)} |\n" for row in grouped(_rows()))
+    return f"{_HEAD}{table}{_INSIDE}{field_table()}{sections()}{_errors()}{_limits()}{_grpc()}"
 
 
 def _grpc() -> str:
@@ -272,29 +294,14 @@ def _grpc() -> str:
     )
 
 
-def _honoured() -> Iterator[tuple[str, str, str, str]]:
-    chat, completions = ChatBody.model_fields, CompletionBody.model_fields
-    for name in {**chat, **completions}:
-        both = [kind[name] for kind in (chat, completions) if name in kind]
-        meanings = [meaning(info) for info in both]
-        if len(set(meanings)) == 1:
-            yield name, _where(name in chat, name in completions), "supported", meanings[0]
-        else:
-            yield name, CHAT, "supported", meanings[0]
-            yield name, COMPLETIONS, "supported", meanings[1]
-
-
-def _others() -> Iterator[tuple[str, str, str, str]]:
-    for name, refused in REFUSED.items():
-        passes = ", ".join(f"`{json.dumps(value)}`" for value in refused.neutral)
-        where = _where(CHAT in refused.endpoints, COMPLETIONS in refused.endpoints)
-        yield name, where, "rejected", refused.why + (f"; allowed: {passes}" if passes else "")
-    for name, ignored in IGNORED.items():
-        yield name, _where(CHAT in ignored.endpoints, COMPLETIONS in ignored.endpoints), "ignored", ignored.why
-
-
-def _where(in_chat: bool, in_completions: bool) -> str:
-    return "both" if in_chat and in_completions else CHAT if in_chat else COMPLETIONS
+def _rows() -> Iterator[tuple[str, str, str, str]]:
+    """The parameters of chat and completions; a parameter that is the same in both has one row."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for where, kind in ((CHAT, ChatBody), (COMPLETIONS, CompletionBody)):
+        for row in rows(kind, POLICIES[where]):
+            found.setdefault(row, []).append(where)
+    for (name, how, meaning), endpoints in found.items():
+        yield name, "both" if len(endpoints) > 1 else endpoints[0], how, meaning
 
 
 def _errors() -> str:

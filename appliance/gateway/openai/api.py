@@ -11,23 +11,24 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
 from appliance.errors import RequestError
-from appliance.gateway.bodies import json_body as body
-from appliance.gateway.bodies.json_body import Body
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.infilling import encode_infilling
 from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
-from appliance.gateway.http.body import body_for_model
+from appliance.gateway.http.event_stream import Pulse
+from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
-from appliance.gateway.openai import parameters
 from appliance.gateway.openai.chat_encoder import ChatEncoder
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.choice_encoder import ChoiceEncoder, Envelope
 from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
-from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
+from appliance.gateway.openai.sampling import chat_sampling, completion_sampling, within_context
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.services import Services
 from appliance.gateway.triton.completion import CompletionRequest, Delta
@@ -49,15 +50,16 @@ class OpenAiApi:
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""
-        asked = await self._asked(ChatBody, request, parameters.CHAT)
+        asked = await accepted_for_model(request, self._services, ChatBody, POLICIES[CHAT])
         model = self._services.models.get(asked.model)
         settings = chat_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked))
+        note_ignored(request, prepared.ignored)
         completion = self._services.request(
             _new_id(ChatEncoder),
             model,
             prepared.prompt_ids,
-            prepared.settings(settings),
+            within_context(prepared.settings(settings), len(prepared.prompt_ids), asked.num_ctx),
             stream=bool(asked.stream),
             client_names=prepared.client_names,
             choices=asked.n or 1,
@@ -66,7 +68,7 @@ class OpenAiApi:
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
-        asked = await self._asked(CompletionBody, request, parameters.COMPLETIONS)
+        asked = await accepted_for_model(request, self._services, CompletionBody, POLICIES[COMPLETIONS])
         model = self._services.models.get(asked.model)
         settings = completion_sampling(asked, model.manifest.generation)
         prompt = _one_prompt(asked.prompt)
@@ -74,6 +76,7 @@ class OpenAiApi:
             ids = await encode_infilling(model, prompt, asked.suffix)
         else:
             ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
+        settings = within_context(settings, len(ids), asked.num_ctx)
         completion = self._services.request(
             _new_id(CompletionEncoder), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
         )
@@ -81,18 +84,13 @@ class OpenAiApi:
 
     async def embeddings(self, request: Request) -> Any:
         """`POST /v1/embeddings`."""
-        model = self._services.models.get(
-            body.check(EmbeddingBody, body.read_object(await body_for_model(request, self._services))).model
-        )
+        asked = await accepted_for_model(request, self._services, EmbeddingBody, ParameterPolicy())
+        model = self._services.models.get(asked.model)
         raise RequestError(
             f"{model.name} is a language model; no embedding model is installed",
             hint="the catalogue has no embedding model yet",
             param="model",
         )
-
-    async def _asked(self, kind: type[Body], request: Request, endpoint: str) -> Body:
-        content = await body_for_model(request, self._services)
-        return body.check(kind, parameters.honoured(body.read_object(content), endpoint))
 
     def _answer(
         self,
@@ -115,7 +113,8 @@ class OpenAiApi:
         check = prepared.check if prepared is not None else None
         unheld = prepared.unheld if prepared is not None else None
         answering = self._services.answering.complete(record, completion, check)
-        return HttpAnswer(answering, encoder, record, failure_event, streams=completion.stream, unheld=unheld)
+        pulse = Pulse.of(self._services.settings) if completion.stream else None
+        return HttpAnswer(answering, encoder, record, failure_event, pulse=pulse, unheld=unheld)
 
 
 def _new_id(kind: type[ChoiceEncoder]) -> str:
