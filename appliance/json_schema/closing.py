@@ -15,7 +15,7 @@ from typing import Any
 from appliance.json_schema.kinds import kinds_of
 
 # If compositions have more schemas and names together, the remaining ones stay open.
-MAX_NAMES = 20_000
+MAX_NAMES = 2000
 _MAPS = ("properties", "patternProperties")
 _ONES = ("items", "additionalProperties")
 _BRANCHES = ("allOf", "anyOf")

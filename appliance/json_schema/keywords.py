@@ -258,7 +258,7 @@ class KeywordLowering:
         if value is not True or "array" not in self._kinds or (isinstance(most, int) and most <= 1):
             return
         lists = unique_lists(self._node, lambda reference: self._whole.target_of(reference, self._base))
-        if lists:
+        if lists and self._whole.has_room_for(lists):
             self._also({"enum": lists})
         else:
             self._cannot_hold(key)

@@ -147,6 +147,15 @@ def test_a_set_of_few_values_is_held(items, good, bad):
         assert [accepts(found.schema, text, spaced=spaced) for text in bad] == [False] * len(bad)
 
 
+def test_sets_that_are_too_much_to_write_down_are_checked_afterwards():
+    long = {"type": "array", "items": {"enum": ["a" * 20000, "b"]}, "uniqueItems": True}
+    assert lowered(long, is_strict=False).unheld == ("#/uniqueItems",)
+    small = {"type": "array", "items": {"enum": list("abcde")}, "uniqueItems": True}
+    many = lowered({"type": "object", "properties": {str(number): small for number in range(500)}}, is_strict=False)
+    assert 400 < len(many.unheld) < 500
+    assert len(json.dumps(many.schema)) < 300_000
+
+
 @pytest.mark.parametrize(
     "schema",
     [
