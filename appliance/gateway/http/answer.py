@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
@@ -98,8 +99,8 @@ class HttpAnswer(Generic[Piece]):
         async with stream.beating():
             try:
                 while (piece := await answer.read()) is not None:
-                    await stream.write(self._encoder.events(piece))
-                await stream.write(self._encoder.tail(), more=False)
+                    await stream.write(functools.partial(self._encoder.events, piece))
+                await stream.write(self._encoder.tail, more=False)
             except ClientGoneError:
                 raise
             except ApplianceError as error:
@@ -107,7 +108,7 @@ class HttpAnswer(Generic[Piece]):
                 if not writer.has_begun:
                     raise
                 self._record.fields["error"] = type(error).__name__
-                await stream.write(self._failure(error), more=False)
+                await stream.write(functools.partial(self._failure, error), more=False)
 
     async def _whole(self, answer: Answer[Piece], writer: Writer) -> None:
         pieces: list[Piece] = []

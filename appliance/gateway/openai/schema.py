@@ -64,7 +64,9 @@ class ChatBody(SamplingBody):
         " arguments",
     )
     tool_choice: ToolChoiceParam | None = Field(
-        None, description="`auto`, `none`, `required` or one function; the last two enforce the schemas"
+        None,
+        description="`auto`, `none`, `required`, one function or `allowed_tools`; `required` and one function enforce"
+        " the schemas",
     )
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call")
     response_format: ResponseFormat | None = Field(
