@@ -276,7 +276,10 @@ def test_a_lenient_schema_is_held_as_far_as_can_be_and_the_answer_names_the_rest
     held = harness.triton.asked[0].sampling["structured_outputs"]["json"]
     properties = {"a": {"type": "array", "items": {"type": "integer"}}}
     assert held == {"type": "object", "properties": properties, "additionalProperties": False}
-    bad = {"type": "function", "function": {"name": "bad-One", "parameters": {"type": "object", "not": {}}}}
+    bad = {
+        "type": "function",
+        "function": {"name": "bad-One", "parameters": {"type": "object", "not": {"required": ["x"]}}},
+    }
     answer = raw.create(**settings, tools=[WEATHER, bad], tool_choice="required")
     assert answer.headers[UNHELD] == "bad-One#/not"
     assert UNHELD not in raw.create(**settings, tools=[strict(WEATHER), bad]).headers
