@@ -101,6 +101,12 @@ class ServeConfig:
         "true: KServe's `ServerLive`, `ServerReady`, `ModelReady` and `/v2/models/NAME/ready` need no key",
         least=0,
     )
+    schema_retries: int = _option(
+        1,
+        "how often the box asks the model again if a complete answer breaks its schema; only for answers that are not "
+        "streamed, with a schema that the box cannot enforce completely",
+        least=0,
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
     page_history: bool = _option(
         True,

@@ -63,7 +63,7 @@ class Gateway:
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
         clients = ClientAddress(settings.proxies)
-        answering = Answering(Inference(self._triton), in_flight, waits)
+        answering = Answering(Inference(self._triton), in_flight, waits, settings.schema_retries)
         self._services = Services(
             settings, models, questions, answering, in_flight, readiness, waits, ledger, door, clients
         )

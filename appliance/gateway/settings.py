@@ -51,6 +51,7 @@ class Settings:
         proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.
         open_health: whether KServe's health calls need no key.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
+        schema_retries: how often a complete answer that breaks its schema is asked for again.
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
         socket: path of the operator's Unix socket; None: there is none.
@@ -79,6 +80,7 @@ class Settings:
     proxies: tuple[str, ...] = ()
     open_health: bool = False
     max_connections: int = 16384
+    schema_retries: int = 1
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)
     socket: Path | None = None

@@ -13,6 +13,7 @@ from appliance.errors import ApplianceError
 from appliance.gateway.metrics.table import page as metrics_page
 from tests.reference.api_page import page as api_page
 from tests.reference.proxies_page import page as proxies_page
+from tests.reference.schemas_page import page as schemas_page
 
 WIDTH = 100
 
@@ -71,4 +72,5 @@ PAGES = {
     "configuration.md": config.reference,
     "metrics.md": metrics_page,
     "proxies.md": proxies_page,
+    "schemas.md": schemas_page,
 }
