@@ -167,7 +167,7 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
     if forbidden is not None and forbidden[token]:
         # Rounding moved the draw beyond the total weight.
         token = int(row.argmax())
-    return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
+    return Choice(token, None if wanted is None else logprob_of(raw, token, wanted))
 
 
 def _is_greedy(state: SamplerState) -> bool:
@@ -236,7 +236,8 @@ def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np
     return ids, np.cumsum(weights(row[ids], temperature))
 
 
-def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:
+def logprob_of(raw: Row, token: int, wanted: int) -> TokenLogprob:
+    """The log-probability of a token in a whole row of logits, and of the `wanted` likeliest tokens."""
     top = float(raw.max())
     normaliser = top + float(np.log(np.exp(raw - np.float32(top)).sum(dtype=np.float64)))
     ids = likeliest(raw, wanted) if wanted else np.empty(0, np.int64)

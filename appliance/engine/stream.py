@@ -10,7 +10,7 @@ from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
 from appliance.engine.stop import StopMatcher
 from appliance.engine.tokenizer import Detokeniser, Tokenizer
-from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
+from appliance.inference.events import Event, FinishEvent, FinishReason, PromptEvent, TokenEvent, TokenLogprob
 
 Sink = Callable[[Event], None]
 _log = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ class Stream:
         text, reason = self._advance(token)
         self._tell(TokenEvent((token,), text, None if logprob is None else (logprob,)))
         return reason
+
+    def score(self, logprobs: tuple[TokenLogprob, ...]) -> None:
+        """Send the log-probabilities of the prompt's next tokens."""
+        self.sequence.scored += len(logprobs)
+        self._tell(PromptEvent(logprobs))
 
     def finish(self, event: FinishEvent) -> None:
         """Send the last event."""

@@ -29,7 +29,8 @@ class SamplingParams:
     the tokens that `structured_outputs` allows.
 
     Attributes:
-        max_tokens: maximum number of completion tokens; None means as many as fit the context.
+        max_tokens: maximum number of completion tokens; None means as many as fit the context. With 0, the prompt is
+            computed and no token is generated.
         temperature: 0 is greedy; at most 1e6.
         top_k: keep the k likeliest tokens; 0 keeps all. All counts are at most 2^31 - 1.
         top_p: keep the smallest set of likeliest tokens with at least this total probability, in (0, 1].
@@ -46,6 +47,8 @@ class SamplingParams:
         ignore_eos: continue after the model's own end tokens.
         min_tokens: minimum number of completion tokens before an end token.
         logprobs: None for no log-probabilities; n for those of the chosen token and the n likeliest, n in [0, 20].
+        prompt_logprobs: None for no log-probabilities of the prompt; n for those of each token of the prompt after the
+            first, and of the n likeliest tokens in its place, n in [0, 20].
         structured_outputs: the grammar that the text must match; None for any text. `min_tokens` and `ignore_eos`
             exclude end tokens only while the grammar allows other tokens; if it allows only the end, the completion
             ends.
@@ -70,6 +73,7 @@ class SamplingParams:
     ignore_eos: bool = False
     min_tokens: int = 0
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     structured_outputs: StructuredOutput | None = None
 
     def __post_init__(self) -> None:
@@ -124,7 +128,7 @@ class SamplingParams:
 
     def _check_counts(self) -> None:
         if self.max_tokens is not None:
-            _check_range("max_tokens", self.max_tokens, low=1, high=MAX_COUNT)
+            _check_range("max_tokens", self.max_tokens, low=0, high=MAX_COUNT)
         _check_range("top_k", self.top_k, low=0, high=MAX_COUNT)
         _check_range("min_tokens", self.min_tokens, low=0, high=MAX_COUNT)
         if self.seed is not None:
@@ -133,8 +137,9 @@ class SamplingParams:
             raise RequestError(
                 f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}", param="min_tokens"
             )
-        if self.logprobs is not None:
-            _check_range("logprobs", self.logprobs, low=0, high=MAX_LOGPROBS)
+        for name, wanted in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
+            if wanted is not None:
+                _check_range(name, wanted, low=0, high=MAX_LOGPROBS)
 
     def _check_ends(self) -> None:
         if len(self.stop) > MAX_STOP_STRINGS:

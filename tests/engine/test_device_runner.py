@@ -18,6 +18,7 @@ from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
+from appliance.engine.runner import MAX_SCORED_ROWS
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import DeviceLostError, EngineError, UnavailableError
 from appliance.inference.config import EngineConfig
@@ -217,7 +218,7 @@ def test_the_cache_is_all_that_is_kept_for_the_slots(artefact, cuda):
     shape = read_manifest(artefact).shape
     runner = device_runner(artefact, cuda, slots=10)
     cache = (10 + runner._tile - 1) * (CAPACITY + LONGEST_TRIAL) * shape.cache_bytes_per_token
-    outputs = (10 + 7) * (shape.vocabulary * 4 + LISTED * 12)
+    outputs = max(10 + 7, MAX_SCORED_ROWS) * (shape.vocabulary * 4 + LISTED * 12)
     assert cache < cuda.used < cache + outputs + 64 * 1024
     del runner
     gc.collect()

@@ -43,6 +43,8 @@ class Delta:
         text: new text; may be empty while characters are held back.
         token_ids: new tokens.
         logprobs: one entry per token if the client requested them.
+        prompt_logprobs: one entry for each next token of the prompt after its first, if the client requested them; they
+            come before the first token.
         finish_reason: "stop" or "length" with the last piece, else empty.
         usage: with the last piece.
         stop_reason: with the last piece, the request's stop string or stop token that ended the completion.
@@ -56,6 +58,7 @@ class Delta:
     usage: Usage | None = None
     stop_reason: str | int | None = None
     choice: int = 0
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 def combined(usages: Sequence[Usage]) -> Usage:

@@ -49,4 +49,4 @@ class Inference:
         messages = (tensors.opening_message(request.model), tensors.request_message(request, principal))
         contents = [message.SerializeToString() for message in messages]
         call = self._channel.stream(STREAM, contents, request.timeout_s + _DEADLINE_GRACE_S)
-        return TritonStream(call, request.client_names)
+        return TritonStream(call, request.client_names, request.prompt_ids)
