@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
+from appliance.engine.bad_words import bad_word_tokens
 from appliance.engine.constraint import Constraint
 from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
@@ -36,7 +37,9 @@ class Stream:
     ) -> None:
         params = sequence.request.sampling
         self.sequence = sequence
-        self.sampler = SamplerState(sequence.request, tuple(end_tokens), matcher)
+        self.sampler = SamplerState(
+            sequence.request, tuple(end_tokens), matcher, bad_word_tokens(tokenizer, params.bad_words)
+        )
         self.is_deaf = False
         self.stop_reason: str | int | None = None
         self._sink = sink

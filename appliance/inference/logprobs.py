@@ -16,7 +16,7 @@ from appliance.inference.events import TokenLogprob
 
 def write(tokens: Iterable[TokenLogprob], decode: Callable[[int], str]) -> str:
     """The JSON text of the given tokens; `decode` returns the text of one token id."""
-    return json.dumps([_figures(token, decode) for token in tokens])
+    return json.dumps([figures(token, decode) for token in tokens])
 
 
 def read(token_ids: Sequence[int], text: str) -> tuple[TokenLogprob, ...]:
@@ -39,7 +39,8 @@ def read_next(prompt: Iterator[int], text: str) -> tuple[TokenLogprob, ...]:
     return tuple(_token(token, entry) for token, entry in zip(tokens, entries, strict=True))
 
 
-def _figures(token: TokenLogprob, decode: Callable[[int], str]) -> dict[int, dict[str, Any]]:
+def figures(token: TokenLogprob, decode: Callable[[int], str]) -> dict[int, dict[str, Any]]:
+    """The entry of one token."""
     ranks: dict[int, tuple[int | None, float]]
     ranks = {one: (rank, logprob) for rank, (one, logprob) in enumerate(token.top, start=1)}
     ranks.setdefault(token.token_id, (token.rank, token.logprob))

@@ -14,6 +14,9 @@ MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 1024
 MAX_STOP_TOKENS = 128
 MAX_BIASED_TOKENS = 1024
+MAX_ALLOWED_TOKENS = 4096
+MAX_BAD_WORDS = 128
+MAX_BAD_WORD_CHARACTERS = 256
 MAX_LOGPROBS = 20
 # Limits that are safe for float32 arithmetic and for token counts.
 MAX_FACTOR = 1e6
@@ -40,6 +43,9 @@ class SamplingParams:
         presence_penalty: subtracted once from tokens of the completion, in [-2, 2].
         frequency_penalty: subtracted from tokens of the completion once per occurrence, in [-2, 2].
         logit_bias: added to the logits of these token ids, each in [-100, 100].
+        allowed_token_ids: only these tokens can be chosen, end tokens included; None allows all.
+        bad_words: texts whose tokens are not chosen in a row, with and without a space before them, as in vLLM: other
+            tokens of the same text are possible. Without another possible token, a bad word is chosen.
         seed: the same seed gives the same tokens, alone or in a batch; None draws a random seed. A signed or unsigned
             64-bit integer.
         stop: strings that end the completion; they are not part of its text.
@@ -67,6 +73,8 @@ class SamplingParams:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str, ...] = ()
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
@@ -80,6 +88,7 @@ class SamplingParams:
         self._check_numbers()
         self._check_counts()
         self._check_ends()
+        self._check_exclusions()
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> SamplingParams:
@@ -161,6 +170,29 @@ class SamplingParams:
         for token, bias in self.logit_bias.items():
             _check_range(f"logit_bias of token {token}", bias, low=-100.0, high=100.0, param="logit_bias")
 
+    def _check_exclusions(self) -> None:
+        allowed = self.allowed_token_ids
+        if allowed is not None and not 0 < len(allowed) <= MAX_ALLOWED_TOKENS:
+            raise RequestError(
+                f"allowed_token_ids must have 1 to {MAX_ALLOWED_TOKENS} tokens", param="allowed_token_ids"
+            )
+        for token in allowed or ():
+            _check_range("a token of allowed_token_ids", token, low=0, high=MAX_COUNT, param="allowed_token_ids")
+        if len(self.bad_words) > MAX_BAD_WORDS:
+            raise RequestError(f"more than {MAX_BAD_WORDS} bad words", param="bad_words")
+        for word in self.bad_words:
+            if not word.strip() or len(word) > MAX_BAD_WORD_CHARACTERS:
+                raise RequestError(
+                    f"a bad word must have 1 to {MAX_BAD_WORD_CHARACTERS} characters, not only spaces",
+                    param="bad_words",
+                )
+        for name, given in (("allowed_token_ids", allowed), ("bad_words", self.bad_words)):
+            if given and self.structured_outputs is not None:
+                raise RequestError(
+                    f"{name} cannot be combined with a schema or a grammar: it alone decides which tokens are allowed",
+                    param=name,
+                )
+
 
 def _check_range(name: str, value: float, *, low: float, high: float, open_low: bool = False, param: str = "") -> None:
     """Raise RequestError unless `value` is a number within the bounds. NaN is always rejected."""
@@ -217,6 +249,8 @@ _SPECIAL_READERS: dict[str, Callable[[Any], Any]] = {
     "top_k": _read_top_k,
     "stop": _read_strings,
     "stop_token_ids": _read_ids,
+    "allowed_token_ids": _read_ids,
+    "bad_words": _read_strings,
     "logit_bias": _read_bias,
     "structured_outputs": StructuredOutput.from_mapping,
 }

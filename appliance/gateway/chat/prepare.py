@@ -214,6 +214,11 @@ def _structure(
     if not tools and not thinks:
         is_any = "json" not in (request.response_format or {})
         return request.response_format if is_any else {"json": bound.format}, bound.unheld()
+    if request.response_format is not None and not request.response_format.keys() & {"json", "json_object"}:
+        name, other = request.client_names.response_format, "tools" if tools else "a thought before the answer"
+        raise RequestError(
+            f"{name} cannot combine a regular expression, a choice or a grammar with {other}", param=name
+        )
     grammar = Grammar(model.dialect.tools)
     thought = grammar.thought(is_open=_is_open(model, prompt)) if thinks else ""
     if is_forced:

@@ -33,10 +33,6 @@ class Ignored:
 
 
 REFUSED: dict[str, Refused] = {
-    "best_of": Refused(
-        "the box does not rank answers; use n for several answers", (1,), endpoints=frozenset({COMPLETIONS})
-    ),
-    "echo": Refused("the answer does not contain the prompt", (False,), endpoints=frozenset({COMPLETIONS})),
     "functions": Refused("use tools instead", ([],)),
     "function_call": Refused("use tool_choice instead", ("none", "auto")),
     "modalities": Refused("all answers are text", (["text"],)),

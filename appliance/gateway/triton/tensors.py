@@ -33,10 +33,11 @@ def opening_message(model: str) -> Any:
 
 
 def request_message(request: CompletionRequest, principal: str) -> Any:
-    """Return the ModelInferRequest for this completion and this principal."""
+    """Return the ModelInferRequest for this completion, which has one prompt, and this principal."""
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request.request_id)
-    count = len(request.prompt_ids)
-    _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *request.prompt_ids))
+    (prompt,) = request.prompts
+    count = len(prompt)
+    _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *prompt))
     _add(message, "stream", "BOOL", 1, _TRUE if request.stream else _FALSE)
     _add(message, "sampling_parameters", "BYTES", 1, _json_element(request.sampling))
     _add(message, "request_options", "BYTES", 1, _json_element({"timeout_s": request.timeout_s}))
