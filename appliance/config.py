@@ -7,11 +7,13 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from appliance.document import Bounds, from_document, from_toml
 from appliance.errors import UsageError
 
+# The type of ServeConfig.unknown_parameters, for the gateway.
+UnknownParameters = Literal["ignore", "refuse"]
 _ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the gateway alone; delete the line"
 # Keys of earlier versions -> instruction for the user.
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
@@ -58,6 +60,11 @@ class ServeConfig:
         "true: verify guesses of the next tokens, which changes no answer and speeds up text that repeats the prompt; "
         "only on a CPU with the appliance's own operators",
         least=0,
+    )
+    unknown_parameters: Literal["ignore", "refuse"] = _option(
+        "ignore",
+        'parameters of HTTP requests that the gateway has no rule for; "ignore": the response names them in the header '
+        'appliance-ignored-parameters; "refuse": the request fails',
     )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
@@ -223,6 +230,8 @@ def reference() -> str:
 
 
 def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(f'`"{choice}"`' for choice in get_args(hint))
     kind = next((kind for kind in get_args(hint) if kind is not types.NoneType), hint)
     return "table" if get_origin(kind) else str(kind.__name__)
 

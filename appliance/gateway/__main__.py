@@ -69,7 +69,10 @@ def _settings(arguments: list[str] | None) -> Settings:
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
     parser.add_argument(
-        "--config", default="{}", metavar="JSON", help="sections access, limits and principal_limits of appliance.toml"
+        "--config",
+        default="{}",
+        metavar="JSON",
+        help="sections serve, access, limits and principal_limits of appliance.toml",
     )
     given = parser.parse_args(arguments)
     slots = given.slots or [OfferedModel.slots] * len(given.artefact)
@@ -89,6 +92,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         drain_s=given.drain,
         timeout_s=given.timeout,
         max_body_bytes=limits.max_body_bytes,
+        unknown_parameters=config.serve.unknown_parameters,
         max_requests=limits.max_requests,
         body_timeout_s=limits.body_timeout_s,
         write_timeout_s=limits.write_timeout_s,

@@ -16,7 +16,7 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
-from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
@@ -43,7 +43,7 @@ class Endpoint:
         answer: name of the answer's schema.
         body: the request body; None: the request has no body.
         streams: whether the answer may be server-sent events.
-        policy: which of its parameters are rejected and ignored.
+        policy: the rules for parameters that the schema does not contain.
         failure: name of the schema of errors.
     """
 
@@ -99,7 +99,14 @@ ENDPOINTS = (
         policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
-    Endpoint("post", "/v1/tokenize", "Convert a text or a conversation to tokens", "Tokens", TokenizeBody),
+    Endpoint(
+        "post",
+        "/v1/tokenize",
+        "Convert a text or a conversation to tokens",
+        "Tokens",
+        TokenizeBody,
+        policy=TOKENIZE_POLICY,
+    ),
     Endpoint("post", "/v1/detokenize", "Convert tokens to text", "Text", DetokenizeBody),
     Endpoint("get", "/v1/models/{name}/queue", "Estimate how long a new request would wait", "Queue"),
     Endpoint("get", "/v1/models", "List the models", "Models"),
@@ -149,13 +156,14 @@ def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_effect(policy: ParameterPolicy) -> dict[str, Any]:
-    """The ignored parameters, and the unsupported parameters with their accepted values."""
-    ignored = {name: {"description": why} for name, why in policy.ignored.items()}
+    """The parameters that the schema does not contain."""
+    ignored = {name: {"description": f"no effect: {one.why}"} for name, one in policy.hints.items()}
+    renamed = {name: {"description": f"as {one.parameter}"} for name, one in policy.synonyms.items()}
     refused = {
         name: {"enum": [None, *one.neutral], "description": f"other values are errors: {one.why}"}
         for name, one in policy.refused.items()
     }
-    return ignored | refused
+    return ignored | renamed | refused
 
 
 def _failures(name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
+from appliance.config import UnknownParameters
 from appliance.gateway.access.door import DoorLimits
 
 
@@ -37,6 +38,7 @@ class Settings:
         drain_s: seconds that running requests have to finish after SIGTERM.
         timeout_s: maximum seconds of one request.
         max_body_bytes: maximum size of an HTTP body or gRPC message.
+        unknown_parameters: what happens to parameters that the gateway has no rule for.
         max_requests: concurrent requests; more requests are rejected before they use resources.
         body_timeout_s: seconds that a client has to send its body.
         write_timeout_s: seconds that a client may leave its answer unread; then its request is cancelled.
@@ -57,6 +59,7 @@ class Settings:
     drain_s: float = 30.0
     timeout_s: float = 3600.0
     max_body_bytes: int = 4 << 20
+    unknown_parameters: UnknownParameters = "ignore"
     max_requests: int = 1024
     body_timeout_s: float = 30.0
     write_timeout_s: float = 20.0

@@ -139,6 +139,6 @@ def _gateway_settings(settings: BoxSettings) -> GatewaySettings:
         triton_http=settings.triton_http,
         models=tuple(model.settings for model in settings.models),
         layout=settings.layout,
-        config=settings.config.to_json("access", "limits", "principal_limits"),
+        config=settings.config.to_json("serve", "access", "limits", "principal_limits"),
         drain_s=settings.config.serve.drain_s,
     )

@@ -78,5 +78,5 @@ def test_a_thread_is_refused_by_the_code_that_clients_know(http, harness, thread
 
 
 def test_other_refusals_have_no_details(http):
-    response = http.post("/v1/messages", json={"model": MODEL, "max_tokens": 5, "messages": HELLO, "speed": "fast"})
+    response = http.post("/v1/messages", json={"model": MODEL, "max_tokens": 5, "messages": HELLO, "container": "c"})
     assert "details" not in json.loads(response.content)["error"]

@@ -160,12 +160,6 @@ def test_a_wrong_value_is_refused_by_name(http, harness, path, field, value):
         (CHAT, chat(chat_template_kwargs={"a": []}), "chat_template_kwargs.a"),
         (COMPLETIONS, completion(n=9), "n"),
         (COMPLETIONS, completion(suffix=5), "suffix"),
-        (CHAT, chat(messages=[{"role": "user", "content": "a", "weight": 1}]), "messages[0].weight"),
-        (
-            CHAT,
-            chat(stream=True, stream_options={"continuous_usage_stats": True}),
-            "stream_options.continuous_usage_stats",
-        ),
         (COMPLETIONS, completion(logprobs=21), "logprobs"),
         (COMPLETIONS, completion(logprobs=True), "logprobs"),
         (COMPLETIONS, {"model": MODEL}, "prompt"),
@@ -174,8 +168,7 @@ def test_a_wrong_value_is_refused_by_name(http, harness, path, field, value):
         (COMPLETIONS, completion(prompt=[1, -2]), "prompt"),
         (COMPLETIONS, completion(prompt=[1, 100_000]), "prompt"),
         (COMPLETIONS, completion(prompt={"a": 1}), "prompt"),
-        (COMPLETIONS, completion(max_completion_tokens=5), "max_completion_tokens"),
-        (COMPLETIONS, completion(messages=HELLO), "messages"),
+        (COMPLETIONS, completion(max_completion_tokens=-2), "max_tokens"),
     ],
 )
 def test_a_wrong_or_missing_field_is_refused_by_name(http, harness, path, body, param):
@@ -188,24 +181,19 @@ def test_a_part_of_a_message_that_is_no_text_is_named(http, harness):
     assert refusal(http, harness, CHAT, chat(messages=messages))["param"].startswith("messages[0].content[1].")
 
 
-@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
-def test_an_unknown_field_is_named(http, harness, path):
-    body = chat(temprature=1) if path == CHAT else completion(temprature=1)
-    error = refusal(http, harness, path, body)
-    assert error["param"] == "temprature"
-    assert error["message"] == "unknown parameter: temprature"
-
-
 @pytest.mark.parametrize(
     ("path", "field", "value"),
     [
         (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}]),
         (CHAT, "functions", [{"name": "f"}]),
         (CHAT, "function_call", {"name": "f"}),
-        (CHAT, "store", True),
+        (CHAT, "plugins", [{"id": "web"}]),
         (CHAT, "modalities", ["text", "audio"]),
-        (CHAT, "reasoning_effort", "high"),
-        (CHAT, "prediction", {"type": "content", "content": "a"}),
+        (CHAT, "chat_template", "{{ messages }}"),
+        (CHAT, "documents", [{"text": "a"}]),
+        (COMPLETIONS, "use_beam_search", True),
+        (COMPLETIONS, "use_beam_search", 0),
+        (COMPLETIONS, "messages", HELLO),
         (COMPLETIONS, "best_of", 3),
         (COMPLETIONS, "suffix", "end"),
     ],
@@ -271,9 +259,7 @@ def test_a_request_id_of_the_client_comes_back_if_it_is_plain(http):
     assert http.get("/v1/models", headers={"x-request-id": "a b"}).headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.parametrize(
-    "settings", [{"store": 0.0}, {"store": 0}, {"n": True}, {"stream_options": {"include_obfuscation": 0}}]
-)
+@pytest.mark.parametrize("settings", [{"enable_search": 0.0}, {"use_beam_search": 0}, {"n": True}, {"logprobs": 1}])
 def test_numbers_are_no_booleans_and_booleans_no_numbers(http, settings):
     body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True, **settings}
     response = http.post("/v1/chat/completions", json=body)

@@ -119,7 +119,7 @@ def test_an_idle_gateway_ends_at_once_and_never_logs_what_was_said(start, harnes
     question = [{"role": "user", "content": "a secret question"}]
     with httpx.Client(base_url=running.url, headers={"x-request-id": "trace-7"}, timeout=LIMIT_S) as client:
         client.post("/v1/chat/completions", json={"model": MODEL, "messages": question})
-        client.post("/v1/chat/completions", json={"model": MODEL, "messages": question, "secret": 1})
+        client.post("/v1/chat/completions", json={"model": MODEL, "messages": question, "n": "secret"})
     running.program.send_signal(signal.SIGINT)
     status, log = running.finish()
     assert status == 0

@@ -1,4 +1,4 @@
-"""No parameter that the real clients know is forgotten: each is honoured, ignored or refused by name."""
+"""No parameter that the real clients know is forgotten: each is honoured, ignored, renamed or refused by name."""
 
 from __future__ import annotations
 
@@ -33,12 +33,20 @@ HEADERS = {"workspace_id", "betas"}
     ],
 )
 def test_every_parameter_of_the_client_has_its_treatment(params, body, policy):
-    treated = {*body.model_fields, *policy.refused, *policy.ignored}
+    treated = {*body.model_fields, *policy.names}
     assert set(params.__annotations__) - HEADERS <= treated
 
 
-@pytest.mark.parametrize(("body", "policy"), [(ResponseBody, responses.POLICY), (MessagesBody, anthropic.POLICY)])
+@pytest.mark.parametrize(
+    ("body", "policy"),
+    [
+        (ResponseBody, responses.POLICY),
+        (MessagesBody, anthropic.POLICY),
+        (ChatBody, POLICIES[CHAT]),
+        (CompletionBody, POLICIES[COMPLETIONS]),
+    ],
+)
 def test_no_parameter_has_two_treatments(body, policy):
-    assert not set(policy.refused) & set(policy.ignored)
+    assert len(policy.names) == len(policy.refused) + len(policy.hints) + len(policy.synonyms)
     # This one comes with what all of OpenAI's bodies share.
-    assert set(body.model_fields) & {*policy.refused, *policy.ignored} <= {"max_tokens"}
+    assert set(body.model_fields) & policy.names <= {"max_tokens"}

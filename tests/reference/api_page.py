@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
@@ -12,12 +11,12 @@ from appliance.errors import ApplianceError
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.http.body_size import MAX_COMMAS, MAX_CONTAINERS, MAX_STRINGS
 from appliance.gateway.inference_v1.messages import MAX_MESSAGES
-from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, IGNORED, REFUSED
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.settings import Settings
 from appliance.gateway.triton import methods as kserve
 from tests.reference.other_apis import sections
-from tests.reference.parameter_table import meaning
+from tests.reference.parameter_table import field_table, grouped, rows
 
 _HEAD = """\
 # APIs
@@ -207,13 +206,26 @@ OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset
 
 ## Parameters
 
-Unsupported parameters fail with an error that names them. Null means absent, for all parameters and in all objects of a
-body. *Supported*: the parameter has its effect. *Ignored*: the request succeeds, and the parameter cannot change the
-answer. *Rejected*: the request fails with status 400, except with null and the listed values, which have no effect.
+Clients send parameters of many servers. The box has a rule for each class of parameter:
+
+- *supported*: the parameter has its effect.
+- *as `x`*: it is another server's name for the parameter `x`. If a request has both with different values, it fails.
+- *ignored*: a hint without effect. The request succeeds, and the response names the parameter in the header
+  `appliance-ignored-parameters`.
+- *rejected*: it would change the meaning or the safety of the answer, and the box does not support it. The request
+  fails with status 400, except with the listed values, which request nothing.
+- A parameter without a rule, in the body or inside of its objects, is ignored and named in the same header. With
+  `unknown_parameters = "refuse"` in the section `serve` of [appliance.toml](configuration.md), the request fails.
+
+Null means absent, for all parameters and in all objects of a body. Over gRPC, unknown fields are errors.
 This table is for the first two endpoints; the other endpoints have their own tables.
 
 | parameter | endpoint | status | values, meaning |
 |---|---|---|---|
+"""
+_INSIDE = """
+Fields inside of the objects of a body, of all APIs, that have no effect:
+
 """
 _GRPC = """
 ## gRPC
@@ -281,14 +293,12 @@ The size of a single request is limited too, so that it cannot delay other reque
 A request above one of these limits fails with status 400. If a template exceeds its limit for every conversation, the
 template is faulty.
 """
-_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("max_length", "at most"))
 
 
 def page() -> str:
     """The page as Markdown."""
-    rows = sorted([*_honoured(), *_others()])
-    table = "".join(f"| `{name}` | {where} | {treatment} | {meaning} |\n" for name, where, treatment, meaning in rows)
-    return f"{_HEAD}{table}{sections()}{_errors()}{_limits()}{_grpc()}"
+    table = "".join(f"| {' | '.join(row)} |\n" for row in grouped(_rows()))
+    return f"{_HEAD}{table}{_INSIDE}{field_table()}{sections()}{_errors()}{_limits()}{_grpc()}"
 
 
 def _grpc() -> str:
@@ -302,29 +312,14 @@ def _grpc() -> str:
     )
 
 
-def _honoured() -> Iterator[tuple[str, str, str, str]]:
-    chat, completions = ChatBody.model_fields, CompletionBody.model_fields
-    for name in {**chat, **completions}:
-        both = [kind[name] for kind in (chat, completions) if name in kind]
-        meanings = [meaning(info) for info in both]
-        if len(set(meanings)) == 1:
-            yield name, _where(name in chat, name in completions), "supported", meanings[0]
-        else:
-            yield name, CHAT, "supported", meanings[0]
-            yield name, COMPLETIONS, "supported", meanings[1]
-
-
-def _others() -> Iterator[tuple[str, str, str, str]]:
-    for name, refused in REFUSED.items():
-        passes = ", ".join(f"`{json.dumps(value)}`" for value in refused.neutral)
-        where = _where(CHAT in refused.endpoints, COMPLETIONS in refused.endpoints)
-        yield name, where, "rejected", refused.why + (f"; allowed: {passes}" if passes else "")
-    for name, ignored in IGNORED.items():
-        yield name, _where(CHAT in ignored.endpoints, COMPLETIONS in ignored.endpoints), "ignored", ignored.why
-
-
-def _where(in_chat: bool, in_completions: bool) -> str:
-    return "both" if in_chat and in_completions else CHAT if in_chat else COMPLETIONS
+def _rows() -> Iterator[tuple[str, str, str, str]]:
+    """The parameters of chat and completions; a parameter that is the same in both has one row."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for where, kind in ((CHAT, ChatBody), (COMPLETIONS, CompletionBody)):
+        for row in rows(kind, POLICIES[where]):
+            found.setdefault(row, []).append(where)
+    for (name, how, meaning), endpoints in found.items():
+        yield name, "both" if len(endpoints) > 1 else endpoints[0], how, meaning
 
 
 def _errors() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import MessagesBody
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
-from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import ResponseBody
 from appliance.gateway.openai.responses.store import Bounds
@@ -110,7 +110,7 @@ def sections() -> str:
             parameter_table(MessagesBody, anthropic.POLICY),
             _INQUIRY,
             "Parameters of `tokenize`:\n\n",
-            parameter_table(TokenizeBody, none),
+            parameter_table(TokenizeBody, TOKENIZE_POLICY),
             "\nParameters of `detokenize`:\n\n",
             parameter_table(DetokenizeBody, none),
         ]

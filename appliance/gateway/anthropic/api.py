@@ -15,12 +15,12 @@ from appliance.gateway.anthropic.failure import PATH
 from appliance.gateway.anthropic.message_encoder import MessageEncoder
 from appliance.gateway.anthropic.parameters import POLICY
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
-from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.sampling import SamplingBody, sampling
 from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
-from appliance.gateway.http.body import body_for_gateway, body_for_model
+from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.services import Services
 
@@ -40,11 +40,11 @@ class MessagesApi:
 
     async def create(self, request: Request) -> Any:
         """`POST /v1/messages`."""
-        content = await body_for_model(request, self._services)
-        asked = body.check(MessagesBody, POLICY.honoured(body.read_object(content)))
+        asked = await accepted_for_model(request, self._services, MessagesBody, POLICY)
         services = self._services
         model = services.models.get(asked.model)
         prepared = await prepare(model, chat_request(asked))
+        note_ignored(request, prepared.ignored)
         settings = _sampling(asked, model.manifest.generation)
         left = model.manifest.shape.context_tokens - len(prepared.prompt_ids)
         message_id = f"msg_{uuid.uuid4().hex}"
@@ -75,8 +75,7 @@ class MessagesApi:
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""
-        content = await body_for_gateway(request, self._services)
-        asked = body.check(CountBody, POLICY.honoured(body.read_object(content)))
+        asked = await accepted_for_gateway(request, self._services, CountBody, POLICY)
         model = self._services.models.get(asked.model)
         return JSONResponse({"input_tokens": len(await tokenize(model, chat_request(asked)))})
 

@@ -22,6 +22,9 @@ from appliance.gateway.anthropic.schema import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from appliance.gateway.anthropic.schema import (
+    ToolChoice as ToolChoiceParam,
+)
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
 
@@ -37,7 +40,7 @@ def chat_request(body: CountBody) -> ChatRequest:
             a tool choice has no tools.
     """
     choice = body.tool_choice
-    if choice is not None and not isinstance(choice, NoChoice) and not body.tools:
+    if isinstance(choice, AnyChoice | ToolChoiceParam) and not body.tools:
         raise RequestError("tool_choice needs tools", param="tool_choice")
     alone = choice is not None and not isinstance(choice, NoChoice) and choice.disable_parallel_tool_use
     config = body.output_config

@@ -1,14 +1,18 @@
-"""The supported fields of request bodies of Anthropic's Messages API. Other fields cause an error that names them."""
+"""The supported fields of request bodies of Anthropic's Messages API; `parameters` has the rules for others."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
-from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
+from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.tools import MAX_TOOLS
+
+_CACHE = "the prefix cache uses the content of the prompt"
+_COMPLETE = "the answer has the complete thinking"
 
 
 def _tag(value: Any) -> str:
@@ -17,17 +21,18 @@ def _tag(value: Any) -> str:
 
 
 class Block(Strict):
-    """A content block. Cache marks are accepted but have no effect, because the prefix cache works by content."""
+    """A content block."""
 
-    cache_control: Any = None
+    HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE}
 
 
 class TextBlock(Block):
     """Text."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {**Block.HINTS, "citations": "describe the text of an earlier answer"}
+
     type: Literal["text"]
     text: str
-    citations: Annotated[list[Any], Field(max_length=0)] | None = None
 
 
 class ThinkingBlock(Strict):
@@ -109,16 +114,19 @@ Message = Annotated[
 class Tool(Strict):
     """A tool of the application that the model may call."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "cache_control": _CACHE,
+        "allowed_callers": "only the model calls tools",
+        "defer_loading": "all tools are in the prompt",
+        "eager_input_streaming": "arguments are always streamed as the model writes them",
+        "input_examples": "chat templates have no place for examples",
+    }
+
     type: Literal["custom"] | None = None
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     description: str | None = None
     input_schema: dict[str, Any]
     strict: bool | None = None
-    cache_control: Any = None
-    allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: OnlyFalse | None = None
-    # Arguments are always streamed as the model writes them.
-    eager_input_streaming: bool | None = None
 
 
 class AutoChoice(Strict):
@@ -161,16 +169,17 @@ Choice = Annotated[
 class ThinkingOn(Strict):
     """Thinking. As in Anthropic's API, the budget is only a target; only `max_tokens` is a limit."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"budget_tokens": "`max_tokens` includes thinking", "display": _COMPLETE}
+
     type: Literal["enabled"]
-    budget_tokens: int = Field(ge=1, le=MAX_COUNT)
-    display: Literal["summarized"] | None = None
 
 
 class ThinkingAdaptive(Strict):
     """The model decides how much it thinks."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"display": _COMPLETE}
+
     type: Literal["adaptive"]
-    display: Literal["summarized"] | None = None
 
 
 class ThinkingOff(Strict):
@@ -198,7 +207,8 @@ class OutputFormat(Strict):
 class OutputConfiguration(Strict):
     """`output_config`."""
 
-    effort: Literal["high"] | None = None
+    HINTS: ClassVar[Mapping[str, str]] = {"effort": "the box cannot control effort"}
+
     format: OutputFormat | None = None
 
 
@@ -217,11 +227,9 @@ class CountBody(Strict):
     tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")
     thinking: Thinking | None = Field(
         None,
-        description="`enabled`, `adaptive`, `disabled`; `budget_tokens` is accepted, but the model does not use it",
+        description="`enabled`, `adaptive`, `disabled`; ignored if the model cannot think",
     )
-    output_config: OutputConfiguration | None = Field(
-        None, description="`format`: a JSON schema; `effort` only `high`, Anthropic's default"
-    )
+    output_config: OutputConfiguration | None = Field(None, description="`format`: a JSON schema")
 
 
 class MessagesBody(CountBody):

@@ -1,4 +1,4 @@
-"""Turns the bytes of a request body into a checked value. Unsupported content causes an error that names it."""
+"""Turns the bytes of a request body into a checked value. Wrong content causes an error that names it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pydantic
 import pydantic_core
 
+from appliance.config import UnknownParameters
 from appliance.errors import RequestError
 from appliance.gateway.bodies.messages import ROLES
 from appliance.gateway.bodies.strict import Strict
@@ -43,15 +44,15 @@ def read_object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def check(kind: type[Body], value: Mapping[str, Any]) -> Body:
-    """Check parsed values.
+def check(kind: type[Body], value: Mapping[str, Any], *, unknown: UnknownParameters = "refuse") -> Body:
+    """Check parsed values; `unknown` is what happens to fields that are not in the schema, at every depth.
 
     Raises:
         RequestError: a parameter is unknown or has a wrong value; the error names it.
     """
     _check_fields(value)
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value, extra="ignore" if unknown == "ignore" else None)
     except pydantic.ValidationError as error:
         raise _explained(error) from error
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from appliance.gateway.bodies.strict import Many, Strict
 
-Nothing = Annotated[list[Any], Field(max_length=0)] | None
+_CACHE = "the prefix cache uses the content of the prompt"
 
 
 class TextPart(Strict):
     """A text part of a message."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE}
 
     type: Literal["text"]
     text: str
@@ -40,6 +42,13 @@ class CallParam(Strict):
 
 
 class _Turn(Strict):
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "cache_control": _CACHE,
+        "id": "the position of a message identifies it",
+        "provider_specific_fields": "describes the server of an earlier answer",
+        "reasoning_details": "the text of the thinking is in reasoning_content",
+    }
+
     content: Content
     name: str | None = None
 
@@ -70,26 +79,30 @@ class UserMessage(_Turn):
 
 
 class AssistantMessage(_Turn):
-    """The model's turn. Fields that may only be null come from clients that send our own answers back."""
+    """The model's turn. Fields that may only be null come from clients that send our own answers back.
+
+    `reasoning` is the newer name of `reasoning_content` in other servers.
+    """
+
+    HINTS: ClassVar[Mapping[str, str]] = {**_Turn.HINTS, "annotations": "describe the text of an earlier answer"}
 
     role: Literal["assistant"]
     content: Content | None = None  # type: ignore[assignment]
-    reasoning_content: str | None = None
+    reasoning_content: str | None = Field(None, validation_alias=AliasChoices("reasoning_content", "reasoning"))
     tool_calls: Many[CallParam] | None = None
-    refusal: None = None
-    annotations: Nothing = None
+    refusal: str | None = None
     audio: None = None
     function_call: None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> AssistantMessage:
-        if self.content is None and not self.tool_calls:
+        if self.content is None and not self.tool_calls and self.refusal is None:
             raise PydanticCustomError("content_missing", "an assistant's message needs content or tool_calls")
         return self
 
     def for_template(self) -> dict[str, Any]:
         """The message as chat templates expect it."""
-        message = self._fields("assistant", self.content)
+        message = self._fields("assistant", self.refusal if self.content is None else self.content)
         if self.reasoning_content is not None:
             message["reasoning_content"] = self.reasoning_content
         if self.tool_calls:

@@ -1,8 +1,8 @@
-"""The rules for API parameters that are not in the schema: rejected with an error, or ignored. Tables, no I/O."""
+"""The rules for API parameters that are not in the schema: rejected, ignored or renamed. Tables, no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from appliance.errors import RequestError
 
 @dataclass(frozen=True)
 class Refused:
-    """A parameter that would change the answer and is not supported.
+    """A parameter that would change the answer's meaning or safety, and is not supported.
 
     Attributes:
         why: the reason, for the client.
@@ -25,31 +25,110 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """A parameter without effect: the request succeeds, and the response names the parameter.
+
+    Attributes:
+        why: why it has no effect, for the client.
+        neutral: values, besides null, that request what the box does anyway; the response does not name them.
+    """
+
+    why: str
+    neutral: tuple[Any, ...] = ()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Synonym:
+    """A parameter of another server that has the meaning of one of the box's parameters.
+
+    Attributes:
+        parameter: the box's name.
+        convert: the value for the box; None: the value requests nothing. It raises ValueError for a wrong value.
+        values: how values differ, for the documentation; empty: they do not.
+    """
+
+    parameter: str
+    convert: Callable[[Any], Any] = _same
+    values: str = ""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A body after the rules.
+
+    Attributes:
+        body: the parameters for the schema.
+        ignored: names of the parameters without effect that the response reports.
+    """
+
+    body: Mapping[str, Any]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ParameterPolicy:
     """The parameters of one API that its schema does not contain.
 
     Attributes:
         refused: parameter → the reason, and the accepted values.
-        ignored: parameter → why it cannot change the answer.
+        hints: parameter → why it has no effect.
+        synonyms: parameter → the parameter that it stands for.
     """
 
     refused: Mapping[str, Refused] = field(default_factory=dict)
-    ignored: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+    synonyms: Mapping[str, Synonym] = field(default_factory=dict)
 
-    def honoured(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the body without the parameters that have no effect.
+    @property
+    def names(self) -> frozenset[str]:
+        """All parameters that have a rule."""
+        return frozenset({*self.refused, *self.hints, *self.synonyms})
+
+    def applied(self, body: Mapping[str, Any]) -> Applied:
+        """Apply the rules to a body. Null requests nothing, for all parameters.
 
         Raises:
-            RequestError: a parameter has an unsupported value; the error names the parameter.
+            RequestError: a parameter has an unsupported value, or contradicts its synonym; the error names it.
         """
-        kept = {}
+        kept: dict[str, Any] = {}
+        renamed: dict[str, Any] = {}
+        ignored = []
         for key, value in body.items():
-            if row := self.refused.get(key):
-                if value is not None and not any(_is_same(value, neutral) for neutral in row.neutral):
-                    raise row.error(f"{key} is not supported: {row.why}", param=key)
-            elif key not in self.ignored:
+            if value is None:
+                continue
+            if refused := self.refused.get(key):
+                if not _is_neutral(value, refused.neutral):
+                    raise refused.error(f"{key} is not supported: {refused.why}", param=key)
+            elif hint := self.hints.get(key):
+                if not _is_neutral(value, hint.neutral):
+                    ignored.append(key)
+            elif key in self.synonyms:
+                renamed[key] = value
+            else:
                 kept[key] = value
-        return kept
+        for key, value in renamed.items():
+            self._rename(key, value, kept)
+        return Applied(kept, tuple(ignored))
+
+    def _rename(self, key: str, value: Any, kept: dict[str, Any]) -> None:
+        synonym = self.synonyms[key]
+        try:
+            converted = synonym.convert(value)
+        except ValueError as error:
+            raise RequestError(f"{key}: {error}", param=key) from error
+        if converted is None:
+            return
+        if synonym.parameter in kept and kept[synonym.parameter] != converted:
+            raise RequestError(f"{key} and {synonym.parameter} contradict each other", param=key)
+        kept[synonym.parameter] = converted
+
+
+def _is_neutral(value: Any, neutral: tuple[Any, ...]) -> bool:
+    return any(_is_same(value, one) for one in neutral)
 
 
 def _is_same(value: Any, neutral: Any) -> bool:

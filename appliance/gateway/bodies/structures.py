@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -28,16 +28,19 @@ Schema = dict[str, Any] | bool | str
 
 
 class StructuredOutputs(Strict):
-    """vLLM's `structured_outputs`: exactly one of these."""
+    """vLLM's `structured_outputs`: exactly one of the first five."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {"disable_fallback": "the box has one compiler for grammars"}
 
     json_: Schema | None = Field(None, alias="json")
     json_object: OnlyTrue | None = None
     regex: str | None = None
     choice: list[str] | None = Field(None, min_length=1)
     grammar: str | None = None
-    disable_fallback: bool | None = None
     disable_any_whitespace: OnlyFalse | None = None
     disable_additional_properties: OnlyFalse | None = None
+    whitespace_pattern: None = None
+    structural_tag: None = None
 
 
 class StructureBody(Strict):

@@ -45,6 +45,7 @@ class Prepared:
         is_thinking: the prompt ends inside a thought.
         continues: the answer continues a turn that was begun, so the model cannot think first.
         unheld: the schema keywords that the answer may break.
+        ignored: the client's names of parameters that have no effect on this model.
     """
 
     prompt_ids: Sequence[int]
@@ -56,6 +57,7 @@ class Prepared:
     is_thinking: bool
     continues: bool = False
     unheld: Unheld = field(default_factory=Unheld)
+    ignored: tuple[str, ...] = ()
 
     def settings(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
         """Return the client's sampling settings, by the engine's names, with this conversation's additions."""
@@ -97,6 +99,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         is_thinking=not request.continues and _is_open(model, text),
         continues=request.continues,
         unheld=unheld,
+        ignored=_ignored(model, request),
     )
 
 
@@ -170,19 +173,29 @@ def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
     names = request.client_names
     variables = model.chat_template.variables
     for key in request.template_options:
-        if key not in variables or key in _RESERVED:
+        if key in _RESERVED:
             raise RequestError(
-                f"{names.template_options}.{key} is not supported: the chat template of {model.name} has no such"
-                " option",
+                f"{names.template_options}.{key} is not supported: the box sets this variable of the chat template",
                 param=f"{names.template_options}.{key}",
             )
-    if request.thinking is None or (not request.thinking and not model.dialect.thinks):
-        return dict(request.template_options)
-    if not model.dialect.thinks:
-        raise RequestError(f"{names.thinking} is not supported: {model.name} cannot think", param=names.thinking)
-    if _SWITCH not in variables and not request.thinking:
-        raise RequestError(f"{names.thinking} is not supported: {model.name} always thinks", param=names.thinking)
-    return {**request.template_options, _SWITCH: request.thinking}
+    options = {key: value for key, value in request.template_options.items() if key in variables}
+    if request.thinking is None or not _has_switch(model, request):
+        return options
+    return {**options, _SWITCH: request.thinking}
+
+
+def _ignored(model: ServedModel, request: ChatRequest) -> tuple[str, ...]:
+    """The client's names of options that this model does not have."""
+    names, variables = request.client_names, model.chat_template.variables
+    options = [f"{names.template_options}.{key}" for key in request.template_options if key not in variables]
+    return (*options, *(() if _has_switch(model, request) else (names.thinking,)))
+
+
+def _has_switch(model: ServedModel, request: ChatRequest) -> bool:
+    """Whether the model thinks or does not think, as the request wants it."""
+    if request.thinking is None or request.thinking is model.dialect.thinks:
+        return True
+    return model.dialect.thinks and _SWITCH in model.chat_template.variables
 
 
 def _callable(request: ChatRequest) -> tuple[Tool, ...]:

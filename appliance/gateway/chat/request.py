@@ -59,7 +59,7 @@ class ChatRequest:
         response_format: the format of the answer's text, as for the engine: an object with one of "json" (a schema),
             "json_object" (true), "regex", "choice" and "grammar"; None for free text.
         format_is_strict: whether the request fails if not all of the format can be enforced.
-        template_options: more variables for the template; one that the template does not read causes an error.
+        template_options: more variables for the template; those that the template does not read have no effect.
         continues: the answer continues the last message, see `continuation`; otherwise it is a new turn.
         client_names: see ClientNames.
     """

@@ -13,7 +13,8 @@ from appliance.errors import ApplianceError
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.chat.checked import Unheld
-from appliance.gateway.http.unheld import BROKEN, UNHELD, listed
+from appliance.gateway.http.header_list import listed
+from appliance.gateway.http.unheld import BROKEN, UNHELD
 from appliance.gateway.refusals import ClientGoneError
 
 _EVENT_STREAM = [

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from appliance.errors import ApplianceError, RequestError
 from appliance.gateway.access_log import Record, bug_error, report_bug, request_id
 from appliance.gateway.http.error_shape import ErrorShape
+from appliance.gateway.http.ignored import ignored_header
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
 from appliance.gateway.services import Services
 
@@ -60,7 +61,8 @@ class HttpRim:
                 status = message["status"]
                 own = record.request_id.encode()
                 # OpenAI's name of the header, and Anthropic's.
-                message["headers"] = [*message["headers"], (b"x-request-id", own), (b"request-id", own)]
+                ids = [(b"x-request-id", own), (b"request-id", own)]
+                message["headers"] = [*message["headers"], *ids, *ignored_header(scope)]
             await send(message)
 
         try:

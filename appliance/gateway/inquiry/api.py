@@ -12,16 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import RequestError
-from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.messages import for_template
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.tools import tools_of
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.prepare import tokenize
 from appliance.gateway.chat.request import ChatRequest
 from appliance.gateway.chat.served_model import ServedModel
-from appliance.gateway.http.body import body_for_gateway
+from appliance.gateway.http.accepted_body import accepted_for_gateway
 from appliance.gateway.http.json_text import encode
-from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.services import Services
 
 _INLINE_TOKENS = 4096
@@ -43,8 +43,7 @@ class InquiryApi:
 
     async def tokenize(self, request: Request) -> Response:
         """`POST /v1/tokenize`."""
-        content = await body_for_gateway(request, self._services)
-        asked = body.check(TokenizeBody, body.read_object(content))
+        asked = await accepted_for_gateway(request, self._services, TokenizeBody, TOKENIZE_POLICY)
         model = self._services.models.get(asked.model)
         ids = await _tokens(model, asked)
 
@@ -54,8 +53,7 @@ class InquiryApi:
 
     async def detokenize(self, request: Request) -> Response:
         """`POST /v1/detokenize`."""
-        content = await body_for_gateway(request, self._services)
-        asked = body.check(DetokenizeBody, body.read_object(content))
+        asked = await accepted_for_gateway(request, self._services, DetokenizeBody, ParameterPolicy())
         model = self._services.models.get(asked.model)
         return JSONResponse({"prompt": await model.detokenize(asked.tokens, "tokens")})
 

@@ -1,13 +1,17 @@
-"""The request bodies of the tokeniser's endpoints, in vLLM's format. Other fields cause an error that names them."""
+"""The request bodies of the tokeniser's endpoints, in vLLM's format."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from appliance.gateway.bodies.messages import Message
+from appliance.gateway.bodies.other_servers import REFUSED
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.sampling import TokenId
 from appliance.gateway.bodies.strict import Many, OnlyTrue, Strict
 from appliance.gateway.bodies.tools import MAX_TOOLS, ToolParam
+
+TOKENIZE_POLICY = ParameterPolicy(refused={name: REFUSED[name] for name in ("chat_template", "mm_processor_kwargs")})
 
 
 class TokenizeBody(Strict):

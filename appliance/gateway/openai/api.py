@@ -11,25 +11,25 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
 from appliance.errors import RequestError
-from appliance.gateway.bodies import json_body as body
-from appliance.gateway.bodies.json_body import Body
+from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.structures import structure_asked
 from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
-from appliance.gateway.http.body import body_for_model
+from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
-from appliance.gateway.openai import parameters
 from appliance.gateway.openai.chat_encoder import ChatEncoder
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.choice_encoder import ChoiceEncoder, Envelope
 from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.prompts import Prompt, prompts_of
-from appliance.gateway.openai.sampling import chat_sampling, completion_sampling
+from appliance.gateway.openai.sampling import chat_sampling, completion_sampling, within_context
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.openai.shown import Shown
 from appliance.gateway.services import Services
@@ -52,15 +52,16 @@ class OpenAiApi:
 
     async def chat(self, request: Request) -> Any:
         """`POST /v1/chat/completions`."""
-        asked = await self._asked(ChatBody, request, parameters.CHAT)
+        asked = await accepted_for_model(request, self._services, ChatBody, POLICIES[CHAT])
         model = self._services.models.get(asked.model)
         settings = chat_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked))
+        note_ignored(request, prepared.ignored)
         completion = self._services.request(
             _new_id(ChatEncoder),
             model,
             [prepared.prompt_ids],
-            prepared.settings(settings),
+            within_context(prepared.settings(settings), len(prepared.prompt_ids), asked.num_ctx),
             stream=_in_pieces(asked),
             client_names=prepared.client_names,
             choices=asked.n or 1,
@@ -71,13 +72,14 @@ class OpenAiApi:
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
-        asked = await self._asked(CompletionBody, request, parameters.COMPLETIONS)
+        asked = await accepted_for_model(request, self._services, CompletionBody, POLICIES[COMPLETIONS])
         model = self._services.models.get(asked.model)
         settings = completion_sampling(asked, model.manifest.generation)
         structure = structure_asked(asked)
         if structure.wanted is not None:
             settings["structured_outputs"] = structure.wanted
         prompts = await prompts_of(asked, model)
+        settings = within_context(settings, max(len(prompt.ids) for prompt in prompts), asked.num_ctx)
         completion = self._services.request(
             _new_id(CompletionEncoder),
             model,
@@ -91,18 +93,13 @@ class OpenAiApi:
 
     async def embeddings(self, request: Request) -> Any:
         """`POST /v1/embeddings`."""
-        model = self._services.models.get(
-            body.check(EmbeddingBody, body.read_object(await body_for_model(request, self._services))).model
-        )
+        asked = await accepted_for_model(request, self._services, EmbeddingBody, ParameterPolicy())
+        model = self._services.models.get(asked.model)
         raise RequestError(
             f"{model.name} is a language model; no embedding model is installed",
             hint="the catalogue has no embedding model yet",
             param="model",
         )
-
-    async def _asked(self, kind: type[Body], request: Request, endpoint: str) -> Body:
-        content = await body_for_model(request, self._services)
-        return body.check(kind, parameters.honoured(body.read_object(content), endpoint))
 
     def _answer(
         self,

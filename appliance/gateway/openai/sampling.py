@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from appliance.artefact.manifest import Generation
-from appliance.errors import RequestError
+from appliance.errors import PromptTooLongError, RequestError
 from appliance.gateway.bodies.sampling import UNLIMITED, sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
@@ -47,6 +48,22 @@ def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str,
     # An answer that begins with its prompt has the log-probabilities of the prompt's tokens too.
     wanted = [body.prompt_logprobs, body.logprobs if body.echo else None]
     return settings | _scores(max((one for one in wanted if one is not None), default=None), body)
+
+
+def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int | None) -> dict[str, Any]:
+    """Return the settings with a `max_tokens` for which prompt plus answer have at most `num_ctx` tokens.
+
+    Raises:
+        PromptTooLongError: the prompt alone has as many tokens.
+    """
+    if num_ctx is None:
+        return dict(settings)
+    left = num_ctx - prompt_tokens
+    if left < 1:
+        raise PromptTooLongError(
+            f"the prompt has {prompt_tokens} tokens, but num_ctx is {num_ctx}", hint="increase num_ctx", param="num_ctx"
+        )
+    return {**settings, "max_tokens": min(left, settings.get("max_tokens", left))}
 
 
 def _scores(wanted: int | None, body: ChatBody | CompletionBody) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""The supported fields of the request bodies of OpenAI's API. Other fields cause an error that names them."""
+"""The supported fields of the request bodies of OpenAI's API; `parameters` has the rules for others."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from appliance.gateway.bodies.messages import Message
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, SamplingBody, TokenId
-from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
+from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.structures import StructureBody
 from appliance.gateway.bodies.tools import MAX_TOOLS, ToolChoiceParam, ToolParam
 from appliance.inference.sampling import MAX_LOGPROBS
@@ -20,11 +21,13 @@ MAX_ANSWERS = 128
 class StreamOptions(Strict):
     """`stream_options`."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"include_obfuscation": "the box does not pad events"}
+
     include_usage: bool | None = None
     continuous_usage_stats: bool | None = None
-    include_obfuscation: OnlyFalse | None = None
 
 
+_CONTEXT = "as in Ollama: maximum of prompt plus answer; the model's own context is a maximum too"
 _CHOICES = "number of answers; the first uses `seed`, the others use seeds that are derived from it"
 
 
@@ -79,6 +82,7 @@ class CompletionBody(_AnswerBody):
         None, ge=1, le=MAX_CHOICES, description="only the value of `n`: the box does not rank answers"
     )
     suffix: str | None = Field(None, description="text after the completion, for models with fill-in-the-middle tokens")
+    num_ctx: int | None = Field(None, ge=1, le=MAX_COUNT, description=_CONTEXT)
 
 
 class ChatBody(_AnswerBody):
@@ -106,8 +110,8 @@ class ChatBody(_AnswerBody):
         None, description="`auto`, `none`, `required` or one function; the last two enforce the schemas"
     )
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call")
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
-        None, description="for models that think: `none` switches it off, all other values switch it on"
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        None, description="`none` switches thinking off, all other values switch it on; ignored if the model cannot"
     )
     chat_template_kwargs: dict[str, str | Int64 | float | bool | None] | None = Field(
         None,
@@ -119,6 +123,7 @@ class ChatBody(_AnswerBody):
         " text without tool calls",
     )
     add_generation_prompt: bool | None = Field(None, description="as in vLLM; the opposite of `continue_final_message`")
+    num_ctx: int | None = Field(None, ge=1, le=MAX_COUNT, description=_CONTEXT)
 
 
 class EmbeddingBody(Strict):

@@ -59,13 +59,6 @@ def test_thinking_is_on_when_it_is_asked_for(client, harness):
 @pytest.mark.parametrize(
     ("settings", "param"),
     [
-        ({"model": "tools", "reasoning_effort": "low"}, "reasoning_effort"),
-        (
-            {"model": "tools", "extra_body": {"chat_template_kwargs": {"enable_thinking": True}}},
-            "chat_template_kwargs.enable_thinking",
-        ),
-        ({"model": "always-thinks", "reasoning_effort": "none"}, "reasoning_effort"),
-        ({"extra_body": {"chat_template_kwargs": {"speed": "high"}}}, "chat_template_kwargs.speed"),
         ({"extra_body": {"chat_template_kwargs": {"messages": "x"}}}, "chat_template_kwargs.messages"),
         (
             {"reasoning_effort": "none", "extra_body": {"chat_template_kwargs": {"enable_thinking": True}}},
@@ -73,11 +66,34 @@ def test_thinking_is_on_when_it_is_asked_for(client, harness):
         ),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(client, harness, settings, param):
+def test_what_contradicts_or_replaces_the_conversation_is_refused(client, harness, settings, param):
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, **settings)
     assert caught.value.param == param
     assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "ignored"),
+    [
+        ({"model": "tools", "reasoning_effort": "low"}, "reasoning_effort"),
+        ({"model": "tools", "extra_body": {"think": True}}, "reasoning_effort"),
+        (
+            {"model": "tools", "extra_body": {"chat_template_kwargs": {"enable_thinking": True}}},
+            "chat_template_kwargs.enable_thinking",
+        ),
+        ({"model": "always-thinks", "reasoning_effort": "none"}, "reasoning_effort"),
+        ({"extra_body": {"chat_template_kwargs": {"speed": "high"}}}, "chat_template_kwargs.speed"),
+    ],
+)
+def test_a_hint_for_another_kind_of_model_is_ignored_and_named(client, harness, settings, ignored):
+    settings = {"model": "thinker", **settings}
+    plain = {**settings, "extra_body": None}
+    plain.pop("reasoning_effort", None)
+    answer = client.chat.completions.with_raw_response.create(messages=ASK, **settings)
+    client.chat.completions.create(messages=ASK, **plain)
+    assert answer.headers["appliance-ignored-parameters"] == ignored
+    assert harness.triton.asked[0].prompt_ids == harness.triton.asked[1].prompt_ids
 
 
 def test_a_model_without_thoughts_may_be_told_not_to_think(client, harness):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from appliance.chat_template.template import ChatTemplate
 from appliance.errors import RequestError
 from appliance.gateway.bodies import json_body as body
+from appliance.gateway.bodies.accepted import accept
 from appliance.gateway.chat import history
 from appliance.gateway.chat.request import ChatRequest
-from appliance.gateway.openai import parameters
 from appliance.gateway.openai.chat_request import chat_request
+from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.openapi import document
 from tests.gateway.chat import templates
@@ -37,20 +38,22 @@ MESSAGES = st.lists(
     ),
     max_size=4,
 )
-NAMES = sorted({*ChatBody.model_fields, *CompletionBody.model_fields, *parameters.REFUSED, *parameters.IGNORED})
+NAMES = sorted(
+    {*ChatBody.model_fields, *CompletionBody.model_fields, *POLICIES[CHAT].names, *POLICIES[COMPLETIONS].names}
+)
 # Bodies that have the required parameters, and any others with anything in them.
 BODIES = st.builds(
     lambda required, others: {**others, **required},
     st.fixed_dictionaries({"model": TEXT, "messages": MESSAGES, "prompt": TEXT}),
     st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), JSON, max_size=4),
 )
-CASES = [(ChatBody, parameters.CHAT, "prompt"), (CompletionBody, parameters.COMPLETIONS, "messages")]
+CASES = [(ChatBody, CHAT, "prompt"), (CompletionBody, COMPLETIONS, "messages")]
 
 
 def parsed(kind, content, endpoint):
     """The checked body, or None for a refusal."""
     try:
-        return body.check(kind, parameters.honoured(body.read_object(content), endpoint))
+        return accept(kind, POLICIES[endpoint], body.read_object(content), "ignore").body
     except RequestError:
         return None
 
@@ -92,7 +95,7 @@ def test_any_messages_are_rendered_or_refused(source, messages):
 
 @given(MESSAGES)
 def test_any_history_is_taken_or_refused_by_the_place_of_its_fault(messages):
-    asked = parsed(ChatBody, json.dumps({"model": "a", "messages": messages}).encode(errors="replace"), parameters.CHAT)
+    asked = parsed(ChatBody, json.dumps({"model": "a", "messages": messages}).encode(errors="replace"), CHAT)
     if asked is None:
         return
     turns = chat_request(asked).messages

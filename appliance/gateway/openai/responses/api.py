@@ -15,8 +15,9 @@ from appliance.gateway.access.request_quota import current
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
-from appliance.gateway.http.body import body_for_gateway, body_for_model
+from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
 from appliance.gateway.openai.responses.encoder import ResponseEncoder
@@ -49,13 +50,13 @@ class ResponsesApi:
 
     async def create(self, request: Request) -> Any:
         """`POST /v1/responses`."""
-        content = await body_for_model(request, self._services)
-        asked = body.check(ResponseBody, POLICY.honoured(body.read_object(content)))
+        asked = await accepted_for_model(request, self._services, ResponseBody, POLICY)
         services = self._services
         model = services.models.get(asked.model)
         turns = self._turns(asked)
         settings = response_sampling(asked, model.manifest.generation)
         prepared = await prepare(model, chat_request(asked, turns))
+        note_ignored(request, prepared.ignored)
         response_id = new_id("resp")
         principal = _principal()
 
@@ -90,8 +91,7 @@ class ResponsesApi:
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: the number of tokens of an input. It does not wait for the model."""
-        content = await body_for_gateway(request, self._services)
-        asked = body.check(PromptFields, POLICY.honoured(body.read_object(content)))
+        asked = await accepted_for_gateway(request, self._services, PromptFields, POLICY)
         model = self._services.models.get(asked.model)
         tokens = await tokenize(model, chat_request(asked, self._turns(asked)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})

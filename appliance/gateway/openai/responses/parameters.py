@@ -1,30 +1,35 @@
-"""Unsupported parameters of OpenAI's Responses API: which are rejected, and which are ignored."""
+"""The rules for the parameters of OpenAI's Responses API that its schema does not contain. Tables, no I/O."""
 
 from __future__ import annotations
 
-from appliance.gateway.bodies.parameter_policy import ParameterPolicy, Refused
+from appliance.gateway.bodies.other_servers import number_of_tokens
+from appliance.gateway.bodies.parameter_policy import Hint, ParameterPolicy, Refused, Synonym
+
+_END_USER = Hint("identifies an end user of the application")
+_CACHE = Hint("the box caches prefixes while the cache has space")
 
 POLICY = ParameterPolicy(
     refused={
         "background": Refused("the client must wait for the response", (False,)),
         "background_options": Refused("the client must wait for the response"),
         "conversation": Refused("the box does not store conversations; use previous_response_id"),
-        "context_management": Refused("the box does not compact the context", ([],)),
-        "max_tokens": Refused("use max_output_tokens instead"),
-        "max_tool_calls": Refused("it limits built-in tools; the box has none"),
         "moderation": Refused("the box has no moderation"),
-        "personality": Refused("the box cannot control personality"),
         "prompt": Refused("the box does not store prompt templates"),
-        "service_tier": Refused("the box has only one service tier", ("auto", "default")),
-        "truncation": Refused("a too long prompt is an error; the box does not shorten it", ("disabled",)),
-        "access_programs": Refused("the box has no access programs"),
         "image": Refused("all input is text"),
     },
-    ignored={
-        "user": "identifies an end user of the application",
-        "safety_identifier": "identifies an end user of the application",
-        "prompt_cache_key": "the prefix cache uses the content of the prompt",
-        "prompt_cache_retention": "the box caches prefixes while the cache has space",
-        "prompt_cache_options": "the box caches prefixes while the cache has space",
+    hints={
+        "user": _END_USER,
+        "safety_identifier": _END_USER,
+        "client_metadata": Hint("describes the application"),
+        "access_programs": Hint("the box has no access programs"),
+        "personality": Hint("the box cannot control personality"),
+        "max_tool_calls": Hint("it limits built-in tools; the box has none"),
+        "context_management": Hint("the box does not compact the context", ([],)),
+        "truncation": Hint("a too long prompt is an error; the box does not shorten it", ("disabled",)),
+        "service_tier": Hint("the box has only one service tier", ("auto", "default")),
+        "prompt_cache_key": Hint("the prefix cache uses the content of the prompt"),
+        "prompt_cache_retention": _CACHE,
+        "prompt_cache_options": _CACHE,
     },
+    synonyms={"max_tokens": Synonym("max_output_tokens", number_of_tokens, "negative: no maximum")},
 )

@@ -1,8 +1,9 @@
-"""The supported fields of the request body of OpenAI's Responses API. Other fields cause an error that names them."""
+"""The supported fields of the request body of OpenAI's Responses API; `parameters` has the rules for others."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
@@ -30,20 +31,21 @@ def _item_tag(value: Any) -> str:
 class InputText(Strict):
     """Text of a message, or of a function's output."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"prompt_cache_breakpoint": "the prefix cache uses the content of the prompt"}
+
     type: Literal["input_text"]
     text: str
-    prompt_cache_breakpoint: Any = None
 
 
 class OutputText(Strict):
-    """Text of an earlier answer."""
+    """Text of an earlier answer. OpenAI's Python client adds `parsed`."""
+
+    HINTS: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("annotations", "logprobs", "parsed"), "describe the text of an earlier answer"
+    )
 
     type: Literal["output_text"]
     text: str
-    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
-    logprobs: list[Any] | None = None
-    # OpenAI's Python client adds the result of parsing the text.
-    parsed: Any = None
 
 
 class Refusal(Strict):
@@ -75,7 +77,9 @@ class MessageItem(Strict):
 
 
 class FunctionCallItem(Strict):
-    """A call that the model made."""
+    """A call that the model made. OpenAI's Python client adds `parsed_arguments`."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {"parsed_arguments": "the text of the arguments counts"}
 
     type: Literal["function_call"]
     call_id: str
@@ -86,8 +90,6 @@ class FunctionCallItem(Strict):
     # Clients send these fields back as they received them from us: as null.
     namespace: None = None
     caller: None = None
-    # OpenAI's Python client adds the result of parsing the arguments.
-    parsed_arguments: Any = None
     # The API's name is a keyword in Python.
     async_: OnlyFalse | None = Field(None, alias="async")
 
@@ -122,10 +124,11 @@ class SummaryText(Strict):
 class ReasoningItem(Strict):
     """The thinking of an earlier answer."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"encrypted_content": "the box cannot decrypt the thinking of another server"}
+
     type: Literal["reasoning"]
     summary: Many[SummaryText] = Field(default_factory=list)
     content: Many[ReasoningText] | None = None
-    encrypted_content: None = None
     id: str | None = None
     status: Status | None = None
 
@@ -146,13 +149,16 @@ InputItem = Annotated[
 class FunctionTool(Strict):
     """A function of the application that the model may call."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "allowed_callers": "only the model calls functions",
+        "defer_loading": "all functions are in the prompt",
+    }
+
     type: Literal["function"]
     name: FunctionName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
-    allowed_callers: list[Literal["direct"]] | None = None
-    defer_loading: OnlyFalse | None = None
     async_: OnlyFalse | None = Field(None, alias="async")
 
 
@@ -199,25 +205,28 @@ Format = Annotated[
 class TextConfiguration(Strict):
     """`text`."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {"verbosity": "the box cannot control verbosity"}
+
     format: Format | None = None
-    verbosity: Literal["medium"] | None = None
 
 
 class Reasoning(Strict):
     """`reasoning`."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "summary": "the response has the complete thinking",
+        "generate_summary": "the response has the complete thinking",
+        "context": "the model's chat template decides which thinking stays in the prompt",
+        "mode": "the box has only one mode",
+    }
+
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    # The item's content has the complete thoughts, so a summary has no effect.
-    summary: Literal["auto"] | None = None
-    generate_summary: Literal["auto"] | None = None
-    context: Literal["auto"] | None = None
-    mode: Literal["standard"] | None = None
 
 
 class ResponseStreamOptions(Strict):
     """`stream_options`."""
 
-    include_obfuscation: OnlyFalse | None = None
+    HINTS: ClassVar[Mapping[str, str]] = {"include_obfuscation": "the box does not pad events"}
 
 
 class PromptFields(Strict):
@@ -239,12 +248,10 @@ class PromptFields(Strict):
         None, description="`none`, `auto`, `required`, or one function"
     )
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call in each answer")
-    text: TextConfiguration | None = Field(
-        None, description="`format`: `text`, `json_object`, `json_schema`; `verbosity` only `medium`"
-    )
+    text: TextConfiguration | None = Field(None, description="`format`: `text`, `json_object`, `json_schema`")
     reasoning: Reasoning | None = Field(
         None,
-        description="`effort` `none` switches thinking off, other values switch it on; the response has the full text",
+        description="`effort`: `none` switches thinking off, other values switch it on; ignored if the model cannot",
     )
 
 
@@ -264,7 +271,7 @@ class ResponseBody(PromptFields, SamplingBody):
         dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None
     ) = Field(None, max_length=16, description="returned with the response")
     stream: bool | None = Field(None, description="server-sent events")
-    stream_options: ResponseStreamOptions | None = Field(None, description="`include_obfuscation` only false")
+    stream_options: ResponseStreamOptions | None = Field(None, description="has no effect")
 
 
 class PageQuery(Strict):
