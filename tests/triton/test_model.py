@@ -166,6 +166,12 @@ def test_the_log_probabilities_of_a_prompt_come_when_asked_for(box: RunningBox, 
     assert tokens == expected
 
 
+def test_tokens_can_be_excluded_and_allowed(box: RunningBox):
+    sampling = {**GREEDY, "allowed_token_ids": [30, 31], "bad_words": [tiny_tokenizer().decode([30])]}
+    (answer,) = _ask(box, input_ids=[20, 21, 22], sampling_parameters=sampling)
+    assert [int(token) for token in answer.as_numpy("token_ids")] == [31] * 8
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_does_not_want_the_output_gets_the_answer_alone(box: RunningBox, stream: bool):
     sampling = {**GREEDY, "prompt_logprobs": 1}

@@ -57,7 +57,8 @@ class Answering:
         usages: dict[int, Usage] = {}
 
         def count(delta: Delta) -> None:
-            record.first_token()
+            if not delta.prompt_logprobs or delta.token_ids:
+                record.first_token()
             quota.spend(len(delta.token_ids))
             if delta.usage is not None:
                 ends[delta.choice](delta.usage.prefill_s + delta.usage.decode_s)

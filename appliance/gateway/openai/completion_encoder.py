@@ -79,11 +79,14 @@ class CompletionEncoder(ChoiceEncoder):
         return {
             "tokens": [self._name(token.token_id) for token in tokens],
             "token_logprobs": [token.logprob for token in tokens],
-            "top_logprobs": [
-                {self._name(other): value for other, value in token.top[: self.shown.alternatives]} for token in tokens
-            ],
+            "top_logprobs": [self._likeliest(token) for token in tokens],
             "text_offset": offsets,
         }
+
+    def _likeliest(self, token: TokenLogprob) -> dict[str, float]:
+        """The likeliest tokens and, as OpenAI documents it, the token itself; without alternatives, none."""
+        listed = {self._name(other): value for other, value in token.top[: self.shown.alternatives]}
+        return listed and {**listed, self._name(token.token_id): token.logprob}
 
     def _name(self, token: int) -> str:
         r"""The token's text; if the bytes are not a text, OpenAI's notation for them: `bytes:\xf0\x9f`."""

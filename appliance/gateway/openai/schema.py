@@ -73,7 +73,7 @@ class CompletionBody(_AnswerBody):
         description="as in vLLM; use only the last tokens of the prompt, at most this number; -1: as many as fit",
     )
     logprobs: int | None = Field(
-        None, ge=0, le=MAX_LOGPROBS, description="number of alternatives besides the chosen token"
+        None, ge=0, le=MAX_LOGPROBS, description="number of likeliest tokens to list with each token"
     )
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description=_STREAM_OPTIONS)

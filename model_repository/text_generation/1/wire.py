@@ -38,6 +38,7 @@ _OPTIONS = {"timeout_s", "adapter"}
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
 _LONG = 4096
+_BAD_WORDS = b"bad_words"
 _MAX_JSON = 4 << 20
 _MAX_JSON_VALUES = 1 << 16
 
@@ -111,7 +112,10 @@ class Asked:
     def is_long(self) -> bool:
         """Whether reading the request takes too long for Triton's thread."""
         given = [array.flat[0] for name, array in self.tensors.items() if name in _TEXTS and array.size]
-        return len(self.parameters) + sum(len(text) for text in given) > _LONG
+        if len(self.parameters) + sum(len(text) for text in given) > _LONG:
+            return True
+        # The first text that is encoded loads the tokenizer.
+        return "bad_words" in self.parameters or any(_BAD_WORDS in text for text in given if isinstance(text, bytes))
 
 
 def read_request(
