@@ -164,8 +164,13 @@ them if you write the template yourself, and never put text from an untrusted pe
 
 ## Completions for evaluation
 
-`lm_eval` (lm-evaluation-harness, `local-completions`) and other programs score texts: they ask for the log-probability
-of each token of a prompt.
+`lm_eval` (lm-evaluation-harness) and other programs score texts: they ask for the log-probability of each token of a
+prompt. `lm_eval` finds the tokenizer of the model at the box, so it needs no other server:
+
+```sh
+lm_eval --model local-completions --tasks TASK --batch_size 8 \\
+  --model_args base_url=http://127.0.0.1:8080/v1/completions,model=qwen2.5-coder-0.5b-instruct
+```
 
 ```python
 scored = client.completions.create(
