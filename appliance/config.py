@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import types
 from collections.abc import Mapping
@@ -19,8 +20,18 @@ _ON_SOCKETS = "Triton listens on Unix sockets in <root>/run/triton now, for the 
 _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOCKETS}
 
 
+# Browsers write origins in lower case, without the port that belongs to the scheme.
+_ORIGIN = r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+"
+_HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+
+
 def _option(default: Any, doc: str, *, least: float = 1) -> Any:
     return field(default=default, metadata={"doc": doc, **Bounds(least=least).metadata})
+
+
+def _texts(doc: str, pattern: str, meaning: str) -> Any:
+    """A list of texts, by default empty."""
+    return field(default=(), metadata={"doc": doc, **Bounds(0, pattern=pattern, meaning=meaning).metadata})
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,30 @@ class ServeConfig:
         "ignore",
         'parameters of HTTP requests that the gateway has no rule for; "ignore": the response names them in the header '
         'appliance-ignored-parameters; "refuse": the request fails',
+    )
+    stream_ping_s: float = _option(
+        4.0, "a stream that has sent nothing for so many seconds sends a comment, so that proxies keep it", least=0.1
+    )
+    cors_origins: tuple[str, ...] = _texts(
+        'origins of web pages that may use the HTTP APIs, such as `["https://app.example.com"]`; see access.md',
+        _ORIGIN,
+        'an origin as a browser sends it, such as "https://app.example.com", without a path and without a default port',
+    )
+    hosts: tuple[str, ...] = _texts(
+        "names under which a proxy in front passes plain HTTP requests on (header `Host`); see proxies.md",
+        _HOST,
+        'a host name in lower case, such as "llm.example.com", without a port',
+    )
+    proxies: tuple[str, ...] = _texts(
+        'addresses or networks of proxies in front, such as `["10.0.0.2"]`: the log has the address of their client '
+        "(header `X-Forwarded-For`)",
+        r"[0-9a-f.:]+(/\d+)?",
+        'an IP address or a network, such as "10.0.0.2" or "10.0.0.0/24"',
+    )
+    open_health: bool = _option(
+        False,
+        "true: KServe's `ServerLive`, `ServerReady`, `ModelReady` and `/v2/models/NAME/ready` need no key",
+        least=0,
     )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
 
@@ -179,7 +214,7 @@ class Config:
         Raises:
             UsageError: not TOML, or a key or value is wrong.
         """
-        return from_toml(cls, text, origin, _FORMER)
+        return _checked(from_toml(cls, text, origin, _FORMER), origin)
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> Config:
@@ -192,11 +227,27 @@ class Config:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin} is not JSON: {error}") from error
-        return from_document(cls, document, origin)
+        return _checked(from_document(cls, document, origin), origin)
 
     def to_json(self, *names: str) -> str:
         """Serialise these sections for another process, without keys that have their default."""
         return json.dumps({name: _given(getattr(self, name)) for name in names})
+
+
+def _checked(config: Config, origin: str) -> Config:
+    """Return the configuration, after the checks that a pattern cannot do.
+
+    Raises:
+        UsageError: a proxy is not an address or network, or it is every address.
+    """
+    for text in config.serve.proxies:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise UsageError(f"{origin} [serve]: proxies: {error}", hint="name IP addresses or networks") from error
+        if network.prefixlen == 0:
+            raise UsageError(f"{origin} [serve]: proxies: {text} is every address", hint="name those of the proxies")
+    return config
 
 
 def _given(section: Any) -> dict[str, Any]:
@@ -233,8 +284,12 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(f'`"{choice}"`' for choice in get_args(hint))
     kind = next((kind for kind in get_args(hint) if kind is not types.NoneType), hint)
+    if get_origin(hint) is tuple:
+        return "list"
     return "table" if get_origin(kind) else str(kind.__name__)
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -68,12 +68,7 @@ def _settings(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
-    parser.add_argument(
-        "--config",
-        default="{}",
-        metavar="JSON",
-        help="sections serve, access, limits and principal_limits of appliance.toml",
-    )
+    parser.add_argument("--config", default="{}", metavar="JSON", help="sections of appliance.toml for the gateway")
     given = parser.parse_args(arguments)
     slots = given.slots or [OfferedModel.slots] * len(given.artefact)
     if len(slots) != len(given.artefact):
@@ -99,6 +94,11 @@ def _settings(arguments: list[str] | None) -> Settings:
         header_timeout_s=limits.header_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=connection_limit(limits.max_connections),
+        stream_ping_s=config.serve.stream_ping_s,
+        cors_origins=config.serve.cors_origins,
+        hosts=config.serve.hosts,
+        proxies=config.serve.proxies,
+        open_health=config.serve.open_health,
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,

@@ -1,4 +1,4 @@
-"""The health checks: whether the gateway runs, and whether it would accept a request now."""
+"""The health checks: whether the gateway runs, and whether it would accept a request now; and the version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from appliance import __version__
 from appliance.gateway.services import Services
 
 
@@ -16,11 +17,18 @@ class HealthApi:
         self._services = services
 
     def routes(self) -> list[BaseRoute]:
-        """Both checks."""
+        """The checks, and the version."""
         return [
+            Route("/health", self.health, methods=["GET"]),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
+            Route("/version", self.version, methods=["GET"]),
         ]
+
+    async def health(self, _request: Request) -> Response:
+        """`GET /health`, as llama.cpp and vLLM have it: 200 if a request would be accepted now."""
+        self._services.check_ready()
+        return JSONResponse({"status": "ok"})
 
     async def live(self, _request: Request) -> Response:
         """`GET /health/live`."""
@@ -30,3 +38,7 @@ class HealthApi:
         """`GET /health/ready`."""
         self._services.check_ready()
         return JSONResponse({"status": "ready"})
+
+    async def version(self, _request: Request) -> Response:
+        """`GET /version`, as vLLM has it."""
+        return JSONResponse({"version": __version__})

@@ -14,8 +14,10 @@ from appliance.gateway import openapi
 from appliance.gateway.anthropic import failure as anthropic
 from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.health_api import HealthApi
+from appliance.gateway.http.cors import with_cors
 from appliance.gateway.http.door import HttpDoor
 from appliance.gateway.http.known_hosts import KnownHosts
+from appliance.gateway.http.paths import Paths
 from appliance.gateway.http.rim import HANDLERS, HttpRim
 from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.models_api import ModelsApi
@@ -27,12 +29,14 @@ from appliance.gateway.services import Services
 from appliance.gateway.triton_http import failure as triton_http
 from appliance.gateway.triton_http.api import TritonHttpApi
 
+# The first segments of the paths under /v1.
+_UNVERSIONED = ("chat", "completions", "embeddings", "responses", "messages", "models", "tokenize", "detokenize")
 _SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
     """The application of `main_routes`; `more` are endpoints that belong to no API."""
-    return _application([*main_routes(services), *more], services, services.settings.http.host)
+    return Paths(_application([*main_routes(services), *more], services, services.settings.http.host), _UNVERSIONED)
 
 
 def main_routes(services: Services) -> list[BaseRoute]:
@@ -56,9 +60,13 @@ def main_routes(services: Services) -> list[BaseRoute]:
 
 def triton_application(services: Services, host: str) -> ASGIApp:
     """Triton's HTTP API, with its own listener at `host`."""
-    return _application(TritonHttpApi(services).routes(), services, host)
+    return Paths(_application(TritonHttpApi(services).routes(), services, host))
 
 
 def _application(routes: Sequence[BaseRoute], services: Services, host: str) -> ASGIApp:
-    app = HttpDoor(Starlette(routes=routes, exception_handlers=HANDLERS), services.door)
-    return HttpRim(KnownHosts(app, host), routes, services, _SHAPES)
+    inner = Starlette(routes=routes, exception_handlers=HANDLERS)
+    # A redirect would name the scheme and host that the box sees, which are not those of a proxy in front.
+    inner.router.redirect_slashes = False
+    settings = services.settings
+    app = with_cors(HttpDoor(inner, services.door, open_health=settings.open_health), settings.cors_origins)
+    return HttpRim(KnownHosts(app, host, *settings.hosts), routes, services, _SHAPES)

@@ -30,6 +30,7 @@ _BACKLOG = 1024
 # gRPC calls in addition to the running requests: health checks, reflection, rejected calls.
 _OTHER_CALLS = 256
 MAX_WATCHERS = 64
+_MIN_CLIENT_PING_MS = 1000
 # How much of an unread answer the kernel may hold; the kernel doubles the value for its own use.
 _SEND_BUFFER_BYTES = 128 << 10
 _HEALTH_NAMES = ("", SERVICE, kserve.SERVICE)
@@ -182,6 +183,12 @@ class GrpcListener:
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.server_handshake_timeout_ms", int(settings.header_timeout_s * 1000)),
             ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
+            # While a call waits, proxies see that the connection is alive, and clients may check it: by default gRPC
+            # ends the connection of a client that sends pings more often than every five minutes.
+            ("grpc.keepalive_time_ms", int(settings.stream_ping_s * 1000)),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", _MIN_CLIENT_PING_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
         ]
         self._server = grpc.aio.server(
             options=options,

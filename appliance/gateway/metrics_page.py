@@ -33,7 +33,7 @@ class MetricsPage:
 
     def application(self, host: str) -> ASGIApp:
         """The ASGI application for a separate listener at `host`, which requires no key."""
-        return KnownHosts(Starlette(routes=self.routes()), host, _refuse)
+        return KnownHosts(Starlette(routes=self.routes()), host, refuse=_refuse)
 
     async def metrics(self, _request: Request) -> Response:
         """`GET /metrics`, in Prometheus' text format 0.0.4."""

@@ -112,8 +112,10 @@ ENDPOINTS = (
     Endpoint("get", "/v1/models/{name}/queue", "Estimate how long a new request would wait", "Queue"),
     Endpoint("get", "/v1/models", "List the models", "Models"),
     Endpoint("get", "/v1/models/{name}", "Describe a model", "Model"),
+    Endpoint("get", "/health", "Check that the box accepts requests, as llama.cpp and vLLM do", "Health"),
     Endpoint("get", "/health/live", "Check that the gateway runs", "Health"),
     Endpoint("get", "/health/ready", "Check that the box accepts requests", "Health"),
+    Endpoint("get", "/version", "Get the version of the appliance", "Version"),
 )
 
 
@@ -200,6 +202,7 @@ def _answers() -> dict[str, Any]:
         "Model": _object(id=_TEXT, object={"const": "model"}, max_model_len=_COUNT),
         "Models": _object(object={"const": "list"}, data=_list(_reference("Model"))),
         "Health": _object(status=_TEXT),
+        "Version": _object(version=_TEXT),
         "Nothing": {"not": {}},
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }

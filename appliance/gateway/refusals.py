@@ -19,6 +19,10 @@ class BodyTypeError(RequestError):
     """The content type of the request is not JSON."""
 
 
+class BodyCodingError(BodyTypeError):
+    """The body has a content coding that the gateway does not read."""
+
+
 class UnknownPathError(RequestError):
     """This path does not exist."""
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from appliance import unix_socket
 from appliance.address import Address
+from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.reading import Reading
 from appliance.gateway.access_log import log
@@ -59,8 +60,11 @@ class Gateway:
         readiness = Readiness(questions, names)
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
+        clients = ClientAddress(settings.proxies)
         answering = Answering(Inference(self._triton), in_flight, waits)
-        self._services = Services(settings, models, questions, answering, in_flight, readiness, waits, ledger, door)
+        self._services = Services(
+            settings, models, questions, answering, in_flight, readiness, waits, ledger, door, clients
+        )
         # Set when the operator requests a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
@@ -93,7 +97,7 @@ class Gateway:
             KServeService(self._services),
             settings.grpc,
             settings,
-            [GrpcDoor(door, self._services.record, reading)],
+            [GrpcDoor(door, self._services.record, reading, clients, open_health=settings.open_health)],
         )
         self.metrics = HttpListener(
             page.application(settings.metrics.host),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.errors import PromptTooLongError, UnavailableError
+from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.door import Door
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answering import Answering
@@ -33,6 +34,7 @@ class Services:
     waits: WaitEstimator
     ledger: Ledger
     door: Door
+    clients: ClientAddress
 
     def record(self, request_id: str, *, path: str, **fields: Any) -> Record:
         """Create the record of a request, which logs and counts it at its end; `path` has a closed set of values."""

@@ -44,6 +44,12 @@ class Settings:
         write_timeout_s: seconds that a client may leave its answer unread; then its request is cancelled.
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
         idle_timeout_s: seconds that a connection may stay open between two requests.
+        stream_head_after_s: seconds after which a stream sends its status even without a first token.
+        stream_ping_s: seconds after which a stream that sent nothing sends a sign of life.
+        cors_origins: origins of web pages that may use the HTTP APIs.
+        hosts: host names, besides private names and the configured host, that plain HTTP requests may have.
+        proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.
+        open_health: whether KServe's health calls need no key.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
@@ -65,6 +71,12 @@ class Settings:
     write_timeout_s: float = 20.0
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0
+    stream_head_after_s: float = 3.0
+    stream_ping_s: float = 4.0
+    cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    open_health: bool = False
     max_connections: int = 16384
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)

@@ -44,7 +44,7 @@ def open_box(layout: Layout, make_harness: Callable[..., Harness]) -> Callable[[
     """Opens a gateway that is told its configuration as the supervisor tells it: as JSON on its command line."""
 
     def open_it(toml: str) -> Harness:
-        config = Config.from_text(toml, "appliance.toml").to_json("access", "limits", "principal_limits")
+        config = Config.from_text(toml, "appliance.toml").to_json("serve", "access", "limits", "principal_limits")
         nowhere = [f"--{name}=127.0.0.1:0" for name in ("http", "grpc", "metrics")]
         told = _settings(["--triton=.", *nowhere, "--artefact=.", f"--root={layout.root}", f"--config={config}"])
         names = {one.name for one in fields(Settings)} - _OF_THE_HARNESS

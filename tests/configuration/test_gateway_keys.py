@@ -1,4 +1,4 @@
-"""What each key of [access], [limits] and [principal_limits] changes for a client."""
+"""What each key of [access], [limits] and [principal_limits], and of [serve] for HTTP, changes for a client."""
 
 from __future__ import annotations
 
@@ -328,3 +328,10 @@ def test_a_principal_s_streams_are_counted(open_box: Opener, keys: Keys):
     box = open_box("[principal_limits]\nmax_streams = 1")
     assert stream_statuses(box, first, first) is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stream_statuses(box, first, second) is grpc.StatusCode.OK
+
+
+@row("serve.unknown_parameters")
+def test_unknown_parameters_are_named_or_refused(open_box: Opener):
+    assert complete(open_box(""), of_another_server=1).headers["appliance-ignored-parameters"] == "of_another_server"
+    status, message = refusal(complete(open_box('[serve]\nunknown_parameters = "refuse"'), of_another_server=1))
+    assert (status, "of_another_server" in message) == (400, True)

@@ -197,7 +197,7 @@ def test_what_nobody_named_needs_a_key_too(http, keys):
     key = keys.make()
     assert http.get("/v1/nothing").status_code == 401
     assert http.get("/v1/nothing", headers=bearer(key)).status_code == 404
-    assert http.get("/health").status_code == 401
+    assert http.get("/health/nothing").status_code == 401
 
 
 def test_health_is_open_to_load_balancers(box, http, keys):

@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from appliance.address import Address
 from tests.waiting import LIMIT_S
 
 MODEL = "tiny-instruct"
@@ -30,10 +31,9 @@ def test_no_origin_gets_a_permission(http, origin):
         assert permissions(response) == []
 
 
-def test_a_browser_that_asks_first_is_refused(http, harness):
+def test_a_browser_that_asks_first_gets_no_permission(http, harness):
     asking = {**FOREIGN, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     response = http.options(CHAT, headers=asking)
-    assert response.status_code == 405
     assert permissions(response) == []
     assert harness.triton.asked == []
 
@@ -91,3 +91,35 @@ def test_the_refusal_has_the_shape_of_the_api_that_was_asked(http):
 def test_the_metrics_listener_is_not_known_by_a_public_name_either(harness, host):
     assert httpx.get(harness.metrics_url, headers={"host": host}, timeout=LIMIT_S).status_code == 421
     assert httpx.get(harness.metrics_url, headers={"host": "localhost:8083"}, timeout=LIMIT_S).status_code == 200
+
+
+@pytest.fixture
+def proxied(make_harness):
+    """A box behind a proxy that keeps the name which clients use."""
+    return make_harness(hosts=("llm.example.com", "llm.tail1234.ts.net"), triton_http=Address("127.0.0.1", 0))
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("llm.example.com", 200),
+        ("LLM.example.com:443", 200),
+        ("llm.example.com.", 200),
+        ("llm.tail1234.ts.net", 200),
+        ("box.local", 200),
+        ("example.com", 421),
+        ("x.llm.example.com", 421),
+        ("llm.example.com.evil.example", 421),
+        ("evil.example", 421),
+    ],
+)
+def test_names_that_the_site_lists_are_names_of_the_box(proxied, host, status):
+    for url in (f"{proxied.url}/health/live", f"http://{proxied.gateway.triton_http.address}/v2/health/live"):
+        assert httpx.get(url, headers={"host": host}, timeout=LIMIT_S).status_code == status
+
+
+def test_what_a_client_claims_about_its_proxy_is_no_name_of_the_box(proxied):
+    for header in ("x-forwarded-host", "forwarded", "x-forwarded-proto"):
+        claim = {"x-forwarded-host": "llm.example.com", "forwarded": "host=llm.example.com;proto=https"}
+        headers = {"host": "evil.example", header: claim.get(header, "https")}
+        assert httpx.get(f"{proxied.url}/health/live", headers=headers, timeout=LIMIT_S).status_code == 421

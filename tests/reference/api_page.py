@@ -58,25 +58,35 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
+| `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
+| `GET /version` | the version of the appliance, for the scope `infer` or `read` |
+
+The paths under `/v1` are also served without `/v1`, for clients whose base URL does not contain it. A slash at the end
+of a path changes nothing. Each `GET` path also supports `HEAD`, and each path supports `OPTIONS`.
 
 Plain HTTP requests must use an IP address, a name without a dot or a private name (`localhost`, `.local`, `.internal`,
-`.home.arpa`) as `Host`. Other names get status 421. The gateway sends no CORS headers, so pages of other origins cannot
-use the box.
+`.home.arpa`) as `Host`, or a name in `[serve] hosts`. Other names get status 421. Web pages of other origins cannot use
+the box, except the origins in `[serve] cors_origins`: these get CORS headers and answers to preflight requests.
 
 The gateway rejects requests whose length is ambiguous with status 400 and closes the connection: `Content-Length`
 together with `Transfer-Encoding`, different lengths, folded headers, lines without CR. The headers of a request can
 have at most 16 KiB. If a JSON object has the same name twice, the last value counts.
 
+A request body can be compressed: `Content-Encoding: gzip`. All limits apply to the decompressed body. Other codings get
+status 415, with the header `Accept-Encoding: gzip`. Responses are not compressed.
+
 Each response has an `x-request-id`: the client's own id if it is short and has only plain characters, else a new id.
 Anthropic's header `request-id` has the same value. The gateway's log also contains the id. The log has one JSON line
-for each request and never contains a prompt or an answer. A client that sends `anthropic-version` gets models and
-errors in Anthropic's format.
+for each request, with the address of the client, and never contains a prompt or an answer. A client that sends
+`anthropic-version` gets models and errors in Anthropic's format.
 
 With `"stream": true`, the response is a stream of server-sent events that ends with `data: [DONE]`. The gateway sends
-the status together with the first token, so an error of the engine before that has its own status. If a stream fails
-later, its last event is `data: {"error": …}` without a `[DONE]`.
+the status together with the first token, but not later than after 3 s. An error of the engine before that has its own
+status. If a stream fails later, its last event is `data: {"error": …}` without a `[DONE]`. While a stream waits, it
+sends the comment `: waiting` every 4 s (`stream_ping_s`), or Anthropic's event `ping`, so that clients and proxies keep
+the connection. Clients ignore both. A response that is not streamed cannot do this.
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
 `total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified
@@ -204,7 +214,9 @@ for choice in scored.choices:
 | API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
 | client certificate | instead of a key | instead of a key, if the box requires certificates |
 
-`/health/…` and gRPC's health service need no key. The list of models needs the scope `infer` or `read`, all other
+`/health`, `/health/…` and gRPC's health service need no key. KServe's `ServerLive`, `ServerReady` and `ModelReady` need
+one, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box without a key.
+The list of models needs the scope `infer` or `read`, all other
 requests need `infer`, and `admin` permits everything. If a principal has limits per minute, each response contains
 OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same three for
 `-tokens`. Over gRPC, a rejected request has `retry-after` in its trailers.

@@ -156,6 +156,12 @@ def current() -> RequestQuota:
     return _CURRENT.get()
 
 
+def principal_name() -> str | None:
+    """The name of the principal of the request that this task serves; None for calls that are open to all."""
+    quota = _CURRENT.get(None)
+    return None if quota is None else quota.principal.name
+
+
 def begin(quota: RequestQuota) -> None:
     """Make `quota` the current quota of this task and of the tasks that it starts."""
     _CURRENT.set(quota)

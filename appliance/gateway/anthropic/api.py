@@ -12,7 +12,7 @@ from starlette.routing import Route
 from appliance.artefact.manifest import Generation
 from appliance.gateway.anthropic.conversation import chat_request
 from appliance.gateway.anthropic.failure import PATH
-from appliance.gateway.anthropic.message_encoder import MessageEncoder
+from appliance.gateway.anthropic.message_encoder import PING, MessageEncoder
 from appliance.gateway.anthropic.parameters import POLICY
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.sampling import SamplingBody, sampling
@@ -20,6 +20,7 @@ from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
 from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
+from appliance.gateway.http.event_stream import Pulse
 from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.services import Services
@@ -69,9 +70,8 @@ class MessagesApi:
         )
         delta_encoder = DeltaEncoder(encoder, prepared.reader(_new_call_id))
         answering = services.answering.complete(record, completion)
-        return HttpAnswer(
-            answering, delta_encoder, record, encoder.failure, streams=completion.stream, unheld=prepared.unheld
-        )
+        pulse = Pulse.of(services.settings, PING) if completion.stream else None
+        return HttpAnswer(answering, delta_encoder, record, encoder.failure, pulse=pulse, unheld=prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""

@@ -14,7 +14,8 @@ from appliance.gateway.chat.parts import Part, Piece, Reasoning, Text, ToolArgum
 from appliance.gateway.http.json_text import encode
 from appliance.inference.events import Usage
 
-_PING = {"type": "ping"}
+# Anthropic's sign of life; its clients ignore it at any place of a stream.
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 @dataclass
@@ -52,8 +53,7 @@ class MessageEncoder:
         """Events before the first piece."""
         message: dict[str, Any] = {**self._base, "content": [], **self._stop, "usage": self._usage_fields()}
         self._emit({"type": "message_start", "message": message})
-        self._emit(_PING)
-        return self._taken()
+        return self._taken() + PING
 
     def events(self, piece: Piece) -> bytes:
         """Events for one piece; empty if the piece adds nothing."""

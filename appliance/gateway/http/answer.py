@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
@@ -13,16 +13,12 @@ from appliance.errors import ApplianceError
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.chat.checked import Unheld
+from appliance.gateway.http.event_stream import EventStream, Pulse
 from appliance.gateway.http.header_list import listed
 from appliance.gateway.http.unheld import BROKEN, UNHELD
+from appliance.gateway.http.writer import Writer
 from appliance.gateway.refusals import ClientGoneError
 
-_EVENT_STREAM = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    # Otherwise nginx would buffer the events.
-    (b"x-accel-buffering", b"no"),
-]
 _DOCUMENT = [(b"content-type", b"application/json")]
 Piece = TypeVar("Piece")
 Piece_contra = TypeVar("Piece_contra", contravariant=True)
@@ -54,7 +50,7 @@ class HttpAnswer(Generic[Piece]):
         record: Record,
         failure: Callable[[ApplianceError], bytes],
         *,
-        streams: bool,
+        pulse: Pulse | None,
         unheld: Unheld | None = None,
     ) -> None:
         """Create the answer to a request.
@@ -64,23 +60,26 @@ class HttpAnswer(Generic[Piece]):
             encoder: encodes the answer.
             record: the request's log line.
             failure: encodes an error in the middle of a stream as an event.
-            streams: whether each piece becomes an event.
+            pulse: how a stream shows its client that it waits; None: the answer is one document.
             unheld: the schema keywords that the answer may break.
         """
         self._answering = answering
         self._encoder = encoder
         self._record = record
         self._failure = failure
-        self._streams = streams
+        self._pulse = pulse
         self._unheld = unheld or Unheld()
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; an error before the first byte of the answer is raised, a later error becomes the last event."""
         with self._answering as answer:
             watcher = asyncio.create_task(_watch_client(receive, answer))
-            writer = _Writer(answer, send)
+            writer = Writer(answer, send)
             try:
-                await (self._stream if self._streams else self._whole)(answer, writer)
+                if self._pulse is None:
+                    await self._whole(answer, writer)
+                else:
+                    await self._stream(answer, writer, self._pulse)
             except ApplianceError as error:
                 if not writer.has_begun:
                     raise
@@ -92,28 +91,23 @@ class HttpAnswer(Generic[Piece]):
                     # Only the number is logged: clients choose the names of their schemas.
                     self._record.fields["schema_broken"] = len(self._unheld.broken)
 
-    async def _stream(self, answer: Answer[Piece], writer: _Writer) -> None:
-        # The status is sent after the first piece, so that an error of the engine still gets its own status.
-        piece = await answer.read()
-        events = self._encoder.head() + self._events(piece)
-        await writer.start([*_EVENT_STREAM, *listed(UNHELD, self._unheld.places)])
-        try:
-            while piece is not None:
-                if events:
-                    await writer.write(events)
-                piece = await answer.read()
-                events = self._events(piece)
-            await writer.write(self._encoder.tail(), more=False)
-        except ClientGoneError:
-            raise
-        except ApplianceError as error:
-            self._record.fields["error"] = type(error).__name__
-            await writer.write(self._failure(error), more=False)
+    async def _stream(self, answer: Answer[Piece], writer: Writer, pulse: Pulse) -> None:
+        stream = EventStream(answer, writer, pulse, self._encoder.head, listed(UNHELD, self._unheld.places))
+        async with stream.beating():
+            try:
+                while (piece := await answer.read()) is not None:
+                    await stream.write(self._encoder.events(piece))
+                await stream.write(self._encoder.tail(), more=False)
+            except ClientGoneError:
+                raise
+            except ApplianceError as error:
+                # Before the head, an error of the engine still gets its own status.
+                if not writer.has_begun:
+                    raise
+                self._record.fields["error"] = type(error).__name__
+                await stream.write(self._failure(error), more=False)
 
-    def _events(self, piece: Piece | None) -> bytes:
-        return b"" if piece is None else self._encoder.events(piece)
-
-    async def _whole(self, answer: Answer[Piece], writer: _Writer) -> None:
+    async def _whole(self, answer: Answer[Piece], writer: Writer) -> None:
         pieces: list[Piece] = []
         while (piece := await answer.read()) is not None:
             pieces.append(piece)
@@ -128,21 +122,3 @@ async def _watch_client(receive: Receive, answer: Answer[Piece]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     answer.interrupt(ClientGoneError("the client hung up"))
-
-
-class _Writer:
-    """Writes to the client."""
-
-    def __init__(self, answer: Answer[Piece], send: Send) -> None:
-        self._write: Callable[[Awaitable[object]], Awaitable[None]] = answer.write
-        self._send = send
-        self.has_begun = False
-
-    async def start(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the status and the headers of the answer."""
-        self.has_begun = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def write(self, body: bytes, *, more: bool = True) -> None:
-        """Send a piece of the body; `more` is False for the last piece."""
-        await self._write(self._send({"type": "http.response.body", "body": body, "more_body": more}))

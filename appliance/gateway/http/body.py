@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from appliance.gateway.access.request_quota import current
 from appliance.gateway.http.body_size import check_size
+from appliance.gateway.http.content_coding import Decoder, decoder
 from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, BodyTypeError
 from appliance.gateway.services import Services
 from appliance.within import within
@@ -40,7 +41,8 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
 
     Raises:
         BodyTypeError: the request declares another content type.
-        BodyTooLargeError: the body has more than `max_bytes`.
+        BodyCodingError: the request declares a content coding other than gzip.
+        BodyTooLargeError: the body has more than `max_bytes`, compressed or not.
         LimitError: the bodies of concurrent requests leave no memory for this body.
         RequestError: the body contains more values than are parsed.
         BodyTimeoutError: the body did not arrive within `timeout_s` seconds.
@@ -49,6 +51,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise BodyTypeError("the content type must be application/json", hint="add 'Content-Type: application/json'")
+    decoding = decoder(request.headers.get("content-encoding", ""))
     declared = request.headers.get("content-length", "")
     if declared.isdigit():
         if int(declared) > max_bytes:
@@ -56,19 +59,25 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
         # Only received bytes are counted, so that other requests do not wait for bytes that may never arrive.
         current().check_room(int(declared))
     try:
-        content = await within(timeout_s, _collect(request, max_bytes))
+        content = await within(timeout_s, _collect(request, decoding, max_bytes))
     except asyncio.TimeoutError as error:
         raise BodyTimeoutError(f"the body did not arrive within {timeout_s:g} seconds") from error
     await check_size(content)
     return content
 
 
-async def _collect(request: Request, max_bytes: int) -> bytes:
+async def _collect(request: Request, decoding: Decoder, max_bytes: int) -> bytes:
     content = bytearray()
+    received = 0
     quota = current()
     async for piece in request.stream():
-        content += piece
-        if len(content) > max_bytes:
-            raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
-        quota.hold(len(piece))
+        received += len(piece)
+        for decoded in decoding.decode(piece):
+            content += decoded
+            if max(received, len(content)) > max_bytes:
+                raise BodyTooLargeError(f"the body is larger than {max_bytes} bytes")
+            quota.hold(len(decoded))
+            # A compressed piece has many decoded ones; other streams continue between them.
+            await asyncio.sleep(0)
+    decoding.end()
     return bytes(content)

@@ -22,13 +22,14 @@ NAMES = "certificate_names"
 class HttpDoor:
     """Wraps an ASGI application; `HttpRim` wraps this class."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Door, *, open_health: bool = False) -> None:
         self._app = app
         self._door = door
+        self._open_health = open_health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit the request, or answer with the error."""
-        scopes = path_scopes(scope["path"])
+        scopes = path_scopes(scope["path"], open_health=self._open_health)
         if scopes is None:
             await self._app(scope, receive, send)
             return

@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from appliance.errors import ApplianceError
 from appliance.gateway.error_table import outcome, retry_after_s
+from appliance.gateway.http.content_coding import READABLE
+from appliance.gateway.refusals import BodyCodingError
 
 
 @dataclass(frozen=True)
@@ -35,4 +37,7 @@ def failure_headers(error: ApplianceError) -> dict[str, str]:
         headers["connection"] = "close"
     if outcome(error).http == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, BodyCodingError):
+        # RFC 9110, section 12.5.3: in a response, it names the codings of request bodies.
+        headers["accept-encoding"] = READABLE
     return headers

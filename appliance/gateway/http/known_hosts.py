@@ -22,17 +22,20 @@ class KnownHosts:
     """Wraps an ASGI application."""
 
     def __init__(
-        self, app: ASGIApp, configured: str, refuse: Callable[[Request, Exception], ASGIApp] = on_failure
+        self,
+        app: ASGIApp,
+        *configured: str,
+        refuse: Callable[[Request, Exception], ASGIApp] = on_failure,
     ) -> None:
         """Wrap an application.
 
         Args:
             app: the application.
-            configured: the host that the operator configured for the listener.
+            configured: the host that the operator configured for the listener, and further names of the box.
             refuse: creates the answer to a rejected request; the default needs `HttpRim` around it.
         """
         self._app = app
-        self._configured = configured.lower()
+        self._configured = {name.lower() for name in configured}
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,10 +46,10 @@ class KnownHosts:
             return
         request = Request(scope)
         host = host_of(request.headers.get("host", ""))
-        if is_private(host) or host == self._configured:
+        if is_private(host) or host in self._configured:
             await self._app(scope, receive, send)
             return
-        hint = "use its IP address, localhost, or a name without a dot; a proxy must send such a Host header too"
+        hint = "use its IP address, localhost, or a name without a dot; or list the name in [serve] hosts"
         error = UnknownHostError("the name in the header Host is not a name of this box", hint=hint)
         await self._refuse(request, error)(scope, receive, send)
 

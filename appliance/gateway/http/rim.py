@@ -21,7 +21,7 @@ from appliance.gateway.services import Services
 _RECORD = "appliance.record"
 _SHAPES = "appliance.error_shapes"
 # Monitors send these requests every few seconds; their log lines would hide the others.
-_QUIET = ("/health/live", "/health/ready")
+_QUIET = ("/health", "/health/live", "/health/ready")
 # Text from clients is neither logged nor counted: unknown paths and methods get this name.
 _OTHER = "other"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -51,6 +51,8 @@ class HttpRim:
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         record = self._services.record(request_id(given), method=method, path=_OTHER)
+        if address := self._address(scope):
+            record.fields["client"] = address
         scope[_RECORD] = record
         scope[_SHAPES] = self._shapes
         status = 0
@@ -74,6 +76,10 @@ class HttpRim:
             record.fields["path"] = self._paths.get(scope["endpoint"], _OTHER) if "endpoint" in scope else _OTHER
             if scope["path"] not in _QUIET:
                 record.close(status=status)
+
+    def _address(self, scope: Scope) -> str:
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._services.clients.of(scope["client"][0] if scope["client"] else "", forwarded)
 
 
 def record_of(request: Request) -> Record:
@@ -101,13 +107,26 @@ def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for errors of its own router."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.NOT_FOUND:
-        return on_failure(request, UnknownPathError("this path does not exist", hint="see docs/api.md"))
+        return on_failure(request, UnknownPathError("this path does not exist", hint=_path_hint(request.url.path)))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        response = on_failure(request, UnknownMethodError(f"this path does not support {request.method}"))
         allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+        if request.method == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers={"allow": allowed})
+        response = on_failure(request, UnknownMethodError(f"this path does not support {request.method}"))
         response.headers["allow"] = allowed
         return response
     return on_failure(request, RequestError("the request is not valid HTTP"))
+
+
+def _path_hint(path: str) -> str:
+    """What to do about an unknown path; the most frequent mistakes have their own hints."""
+    if path.startswith("/v1/v1/"):
+        return "remove /v1 from the base URL of the client, which adds it"
+    if path.startswith("/api/"):
+        return "use OpenAI's API under /v1: the box does not support Ollama's API"
+    if path == "/v1":
+        return "this is the base URL of OpenAI's API: set it in a client, or get /v1/models"
+    return "see docs/api.md"
 
 
 HANDLERS = {

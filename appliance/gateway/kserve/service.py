@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from appliance.gateway.kserve import health
 from appliance.gateway.kserve.question import answered, asked
 from appliance.gateway.kserve.request import PassedRequest
 from appliance.gateway.kserve.stream import Stream
@@ -42,6 +43,8 @@ class KServeService(grpc.GenericRpcHandler):
 
     async def _ask(self, method: str, message: bytes, context: Any) -> Any:
         async with answering(self._services, context, f"{SERVICE}/{method}"):
+            if self._services.settings.open_health and method in health.METHODS:
+                return health.health(self._services, method, message)
             answer = await self._services.questions.ask(method, asked(method, message), self._timeout_s(context))
             return answered(method, answer)
 

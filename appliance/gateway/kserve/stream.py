@@ -18,6 +18,7 @@ from appliance.gateway.access_log import Record, report_bug
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.kserve.request import PassedRequest, error_text, failed_response
 from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
+from appliance.gateway.rpc.client import client_field
 from appliance.gateway.rpc.door import identify
 from appliance.gateway.rpc.failure import status_of, text_of
 from appliance.gateway.services import Services
@@ -99,6 +100,7 @@ class Stream:
     async def _carry(self, message: bytes) -> None:
         """Answer one request; errors are sent within the stream, as Triton does."""
         record = self._services.record(self._request_id, method="grpc", path=f"{SERVICE}/{STREAM}", stream=True)
+        record.fields |= client_field(self._services.clients, self._context)
         failure: ApplianceError | None
         request_id = ""
         try:

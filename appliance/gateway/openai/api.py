@@ -20,6 +20,7 @@ from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
+from appliance.gateway.http.event_stream import Pulse
 from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.chat_encoder import ChatEncoder
@@ -121,7 +122,8 @@ class OpenAiApi:
         )
         record = record_of(request)
         answering = self._services.answering.complete(record, completion)
-        return HttpAnswer(answering, encoder, record, failure_event, streams=bool(asked.stream), unheld=unheld)
+        pulse = Pulse.of(self._services.settings) if asked.stream else None
+        return HttpAnswer(answering, encoder, record, failure_event, pulse=pulse, unheld=unheld)
 
 
 def _new_id(kind: type[ChoiceEncoder]) -> str:

@@ -15,12 +15,14 @@ from google.protobuf.message import DecodeError
 from appliance.auth.principal import Principal
 from appliance.auth.scope import Scope
 from appliance.errors import ApplianceError, RequestError
+from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.credentials import key_in, names_in_auth_context
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.endpoints import method_scopes
 from appliance.gateway.access.reading import Reading
 from appliance.gateway.access.request_quota import RequestQuota
 from appliance.gateway.access_log import Record, request_id
+from appliance.gateway.rpc.client import client_field
 from appliance.gateway.rpc.failure import status_of, text_of, trailers
 
 
@@ -37,14 +39,26 @@ def identify(door: Door, context: Any) -> Principal:
 class GrpcDoor(grpc.aio.ServerInterceptor):
     """Wraps the handler of every method. For methods that are open to all, only the memory limits apply."""
 
-    def __init__(self, door: Door, begin: Callable[..., Record], reading: Reading) -> None:
+    def __init__(
+        self,
+        door: Door,
+        begin: Callable[..., Record],
+        reading: Reading,
+        clients: ClientAddress,
+        *,
+        open_health: bool = False,
+    ) -> None:
         """Create the interceptor.
 
         Args:
             door: the access control.
             begin: creates the record of a rejected request.
             reading: receives messages.
+            clients: finds the addresses of clients.
+            open_health: whether KServe's health calls are open to all.
         """
+        self._open_health = open_health
+        self._clients = clients
         self._door = door
         self._begin = begin
         self._reading = reading
@@ -56,11 +70,11 @@ class GrpcDoor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the method's handler, wrapped in access control."""
         handler = await continuation(handler_call_details)
-        scopes = method_scopes(handler_call_details.method)
+        scopes = method_scopes(handler_call_details.method, open_health=self._open_health)
         if handler is None:
             return None
         service = handler_call_details.method.removeprefix("/").partition("/")[0]
-        guarded = _Guarded(handler, self._door, scopes, self._begin, service, self._reading)
+        guarded = _Guarded(handler, self._door, scopes, self._begin, service, self._reading, self._clients)
         if scopes is None or self._door.takes_certificates:
             # The client's certificate is only available during the call.
             return guarded.handler()
@@ -89,8 +103,10 @@ class _Guarded:
         begin: Callable[..., Record],
         service: str,
         reading: Reading,
+        clients: ClientAddress,
     ) -> None:
         self._handler = handler
+        self._clients = clients
         self._door = door
         self._scopes = scopes
         self._begin = begin
@@ -178,6 +194,7 @@ class _Guarded:
         metadata = dict(context.invocation_metadata() or ())
         # Method names from clients are neither logged nor counted; the service is one of ours.
         record = self._begin(request_id(metadata.get("x-request-id")), method="grpc", path=self._service)
+        record.fields |= client_field(self._clients, context)
         if principal is not None:
             record.fields["principal"] = principal.name
         status = status_of(error)

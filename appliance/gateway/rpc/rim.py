@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.gateway.access.request_quota import current
+from appliance.gateway.access.request_quota import principal_name
 from appliance.gateway.access_log import Record, report_bug, request_id
+from appliance.gateway.rpc.client import client_field
 from appliance.gateway.rpc.failure import status_of, text_of, trailers
 from appliance.gateway.services import Services
 
@@ -32,7 +33,9 @@ async def answering(
         record = Record(identity, event="stream", method="grpc", path=path)
     else:
         record = services.record(identity, method="grpc", path=path)
-    record.fields["principal"] = current().principal.name
+    record.fields |= client_field(services.clients, context)
+    if (principal := principal_name()) is not None:
+        record.fields["principal"] = principal
     context.set_trailing_metadata((("x-request-id", record.request_id),))
     failure: ApplianceError
     try:

@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2 as pb
 from appliance.errors import RequestError, UnavailableError, UnknownModelError
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.body import body_for_model
+from appliance.gateway.http.event_stream import Pulse
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.refusals import ForbiddenMethodError
 from appliance.gateway.services import Services
@@ -139,7 +140,8 @@ class TritonHttpApi:
         message = generate_request(model, await body_for_model(request, self._services), streams=streams)
         forwarded = ForwardedRequest(message, model, self._services.settings.timeout_s)
         answering = self._services.answering.forward(record, forwarded)
-        return HttpAnswer(answering, GenerateEncoder(), record, failure_event, streams=streams)
+        pulse = Pulse.of(self._services.settings) if streams else None
+        return HttpAnswer(answering, GenerateEncoder(), record, failure_event, pulse=pulse)
 
     def _model(self, request: Request) -> str:
         """The name of the model in the path.

@@ -17,6 +17,7 @@ from appliance.gateway.chat.delta_encoder import DeltaEncoder
 from appliance.gateway.chat.prepare import prepare, tokenize
 from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
+from appliance.gateway.http.event_stream import Pulse
 from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
@@ -85,9 +86,8 @@ class ResponsesApi:
         delta_encoder = DeltaEncoder(encoder, prepared.reader())
         record = record_of(request)
         answering = services.answering.complete(record, completion)
-        return HttpAnswer(
-            answering, delta_encoder, record, encoder.failure, streams=completion.stream, unheld=prepared.unheld
-        )
+        pulse = Pulse.of(services.settings) if completion.stream else None
+        return HttpAnswer(answering, delta_encoder, record, encoder.failure, pulse=pulse, unheld=prepared.unheld)
 
     async def count(self, request: Request) -> Response:
         """`POST /v1/responses/input_tokens`: the number of tokens of an input. It does not wait for the model."""

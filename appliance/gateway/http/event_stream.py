@@ -1,0 +1,125 @@
+"""Writes an answer as server-sent events. While the answer waits, the stream sends signs of life.
+
+Source: HTML Standard, 9.2.6: a line that begins with a colon is a comment, which clients ignore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import ApplianceError
+from appliance.gateway.answering.answer import Answer
+from appliance.gateway.http.writer import Writer
+from appliance.gateway.settings import Settings
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # Otherwise nginx would buffer the events.
+    (b"x-accel-buffering", b"no"),
+]
+_COMMENT = b": waiting\n\n"
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """When a stream sends signs of life.
+
+    Attributes:
+        head_after_s: seconds without a first piece after which the status, the headers and the first sign are sent.
+        every_s: seconds without any byte after which the next sign is sent.
+        sign: an event or a comment that clients ignore.
+    """
+
+    head_after_s: float
+    every_s: float
+    sign: bytes
+
+    @classmethod
+    def of(cls, settings: Settings, sign: bytes = _COMMENT) -> Pulse:
+        """The pulse of all streams of this gateway."""
+        return cls(settings.stream_head_after_s, settings.stream_ping_s, sign)
+
+
+class EventStream:
+    """One stream. The status is sent with the first events, or by the pulse."""
+
+    def __init__(
+        self,
+        answer: Answer[Any],
+        writer: Writer,
+        pulse: Pulse,
+        head: Callable[[], bytes],
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        """Create a stream.
+
+        Args:
+            answer: ends if a write takes too long.
+            writer: writes to the client.
+            pulse: see Pulse.
+            head: returns the events before all others.
+            headers: headers in addition to those of every stream.
+        """
+        self._answer = answer
+        self._writer = writer
+        self._pulse = pulse
+        self._head = head
+        self._headers = [*_HEADERS, *headers]
+        self._turn = asyncio.Lock()
+        self._clock = asyncio.get_running_loop().time
+        self._written_at = 0.0
+        self._has_ended = False
+
+    @contextlib.asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Send signs of life inside the block."""
+        beat = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+        if not beat.cancelled() and (bug := beat.exception()) is not None:
+            raise bug
+
+    async def write(self, events: bytes, *, more: bool = True) -> None:
+        """Write events; `more` is False for the last events.
+
+        Raises:
+            ApplianceError: the client stopped reading.
+        """
+        try:
+            async with self._turn:
+                await self._write(events, more=more)
+        except asyncio.CancelledError:
+            # The write of a sign hung, and this one waited for it.
+            if self._answer.reason is None:
+                raise
+            raise self._answer.reason from None
+
+    async def _write(self, events: bytes, *, more: bool) -> None:
+        if not self._writer.has_begun:
+            await self._writer.start(self._headers)
+            events = self._head() + events
+        self._has_ended = not more
+        if events or not more:
+            await self._writer.write(events, more=more)
+            self._written_at = self._clock()
+
+    async def _beat(self) -> None:
+        wait_s = self._pulse.head_after_s
+        # A reader of the answer gets the same error.
+        with contextlib.suppress(ApplianceError):
+            while True:
+                await asyncio.sleep(wait_s)
+                async with self._turn:
+                    if self._has_ended:
+                        return
+                    if not self._writer.has_begun or self._clock() >= self._written_at + self._pulse.every_s:
+                        await self._write(self._pulse.sign, more=True)
+                    wait_s = self._written_at + self._pulse.every_s - self._clock()
