@@ -26,7 +26,7 @@ from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_engine import drain, submit
-from tests.engine.test_ort_runner import collect, decode, prefill, prompt
+from tests.engine.test_ort_runner import collect, decode, prefill, prompt, score
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 from tests.waiting import LIMIT_S
@@ -138,6 +138,17 @@ def test_logits_are_those_of_the_runner_in_main_memory(runner, plain):
         assert np.allclose(mine, theirs, atol=1e-5)
         for slot in range(rows):
             grown[slot] += 1
+
+
+def test_the_rows_of_a_prompt_are_scored_as_in_main_memory(runner, plain, filled):
+    tokens = prompt(77, seed=9)
+    expected = score(plain, 1, tokens, 48, 72)
+    for each in (runner, filled):
+        assert np.allclose(score(each, 2, tokens, 8, 64), expected, atol=1e-5)
+    scorer = runner.scorer
+    rows = scorer.score(0, 0, tokens[:20]).rows(range(20))[:, : runner._shape.tokens].astype(np.float64)
+    listed = scorer.score(0, 0, tokens[:20]).candidates(range(20))
+    assert np.allclose(listed.log_normaliser, np.log(np.exp(rows).sum(axis=1)), atol=1e-4)
 
 
 @pytest.fixture
