@@ -92,7 +92,8 @@ class HttpAnswer(Generic[Piece]):
                     self._record.fields["schema_broken"] = len(self._unheld.broken)
 
     async def _stream(self, answer: Answer[Piece], writer: Writer, pulse: Pulse) -> None:
-        stream = EventStream(answer, writer, pulse, self._encoder.head, listed(UNHELD, self._unheld.places))
+        # Some encoders number their events: the first events are encoded before all others.
+        stream = EventStream(answer, writer, pulse, self._encoder.head(), listed(UNHELD, self._unheld.places))
         async with stream.beating():
             try:
                 while (piece := await answer.read()) is not None:

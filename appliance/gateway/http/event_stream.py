@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ class EventStream:
         answer: Answer[Any],
         writer: Writer,
         pulse: Pulse,
-        head: Callable[[], bytes],
+        head: bytes,
         headers: Sequence[tuple[bytes, bytes]],
     ) -> None:
         """Create a stream.
@@ -62,7 +62,7 @@ class EventStream:
             answer: ends if a write takes too long.
             writer: writes to the client.
             pulse: see Pulse.
-            head: returns the events before all others.
+            head: the events before all others.
             headers: headers in addition to those of every stream.
         """
         self._answer = answer
@@ -105,7 +105,7 @@ class EventStream:
     async def _write(self, events: bytes, *, more: bool) -> None:
         if not self._writer.has_begun:
             await self._writer.start(self._headers)
-            events = self._head() + events
+            events = self._head + events
         self._has_ended = not more
         if events or not more:
             await self._writer.write(events, more=more)
