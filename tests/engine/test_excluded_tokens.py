@@ -99,6 +99,12 @@ def test_a_word_counts_with_a_space_before_it_if_only_its_first_token_changes():
     assert bad_word_tokens(Words(), ["ab", " cd", "ef", "gh"]) == [[1], [2], [3], [4, 5], [6, 5], [7]]
 
 
+def test_a_word_that_is_no_unicode_is_refused_by_name():
+    with pytest.raises(RequestError) as caught:
+        bad_word_tokens(TOKENIZER, ["\ud800"])
+    assert caught.value.param == "bad_words"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
