@@ -17,6 +17,7 @@ from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.accepted import accept
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.conversation import items_of, turns_of
+from appliance.gateway.openai.responses.offered import offered_tools
 from appliance.gateway.openai.responses.request import chat_request as responses_request
 from appliance.gateway.openai.responses.schema import ResponseBody
 
@@ -45,7 +46,7 @@ def parsed(kind, policy, value):
 def test_any_json_is_a_response_request_or_a_refusal(fields, value):
     with contextlib.suppress(RequestError):
         asked = parsed(ResponseBody, responses.POLICY, {**fields, "model": "m", "input": value})
-        assert responses_request(asked, turns_of(asked.input)).messages
+        assert responses_request(asked, turns_of(asked.input), offered_tools(asked.tools)).messages
         json.dumps(items_of(asked.input))
 
 

@@ -178,7 +178,7 @@ def test_a_wrong_or_missing_field_is_refused_by_name(http, harness, path, body, 
 def test_a_part_of_a_message_that_is_no_text_is_named(http, harness):
     picture = {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "a"}, picture]}]
-    assert refusal(http, harness, CHAT, chat(messages=messages))["param"].startswith("messages[0].content[1].")
+    assert refusal(http, harness, CHAT, chat(messages=messages))["param"] == "messages[0].content[1]"
 
 
 @pytest.mark.parametrize(

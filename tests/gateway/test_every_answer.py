@@ -38,8 +38,15 @@ HTTP_ANSWERS = {
 }
 # Paths that no model works for.
 HTTP_QUESTIONS = {
-    *("/", *(route.path for route in page_routes()), "/openapi.json", "/version"),
-    *("/health", "/health/live", "/health/ready"),
+    *(
+        "/",
+        *(route.path for route in page_routes()),
+        "/openapi.json",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/version",
+    ),
     *("/v1/models", "/v1/models/{name:path}", "/v1/models/{name}/queue", "/v1/embeddings"),
     *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/tokenizer_info"),
     *("/v1/messages/count_tokens", "/v1/responses/input_tokens"),

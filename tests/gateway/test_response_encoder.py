@@ -8,7 +8,9 @@ import pytest
 
 from appliance.errors import EngineError
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
+from appliance.gateway.chat.request import Tool
 from appliance.gateway.openai.responses.encoder import ResponseEncoder
+from appliance.gateway.openai.responses.offered import OfferedTool
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 from tests.gateway.tiny_artefact import tiny_tokenizer
@@ -34,6 +36,7 @@ def form(kept=None, **changes):
         {"model": "m"},
         **{
             "alternatives": None,
+            "offered": [OfferedTool(Tool("f"), "f"), OfferedTool(Tool("g"), "g")],
             "tokens": TokenBytes.of_library(tiny_tokenizer()),
             "count_tokens": len,
             "keep": keep,

@@ -262,7 +262,7 @@ def test_tokens_of_an_input_are_counted_without_the_engine(client, harness):
         ({"max_tokens": 5, "max_output_tokens": 6}, "max_tokens"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"include": ["file_search_call.results"]}, "include[0]"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "file_search"}]}, "tools[0]"),
         ({"tools": [WEATHER]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice"),

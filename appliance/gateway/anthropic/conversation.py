@@ -14,8 +14,10 @@ from appliance.gateway.anthropic.schema import (
     AssistantMessage,
     AutoChoice,
     CountBody,
+    DocumentBlock,
     Message,
     NoChoice,
+    SearchResultBlock,
     SystemMessage,
     TextBlock,
     ThinkingBlock,
@@ -126,7 +128,7 @@ def _other_turns(messages: Sequence[tuple[int, Message]], known: set[str]) -> It
     texts: list[str] = []
     for position, message in messages:
         for number, block in enumerate(_blocks(message)):
-            if isinstance(block, TextBlock):
+            if not isinstance(block, ToolResultBlock):
                 texts.append(block.text)
                 continue
             if texts:
@@ -151,5 +153,5 @@ def _call(block: ToolUseBlock) -> dict[str, Any]:
     return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
 
 
-def _text(content: str | Sequence[TextBlock]) -> str:
+def _text(content: str | Sequence[TextBlock | DocumentBlock | SearchResultBlock]) -> str:
     return content if isinstance(content, str) else "\n".join(block.text for block in content)

@@ -7,17 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from appliance.gateway.bodies.document import document_text
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
 from appliance.gateway.bodies.strict import Many, Strict
+from appliance.gateway.bodies.tags import type_tag
 from appliance.gateway.bodies.tools import MAX_TOOLS
 
 _CACHE = "the prefix cache uses the content of the prompt"
 _COMPLETE = "the answer has the complete thinking"
-
-
-def _tag(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"<{kind}>"
 
 
 class Block(Strict):
@@ -33,6 +30,76 @@ class TextBlock(Block):
 
     type: Literal["text"]
     text: str
+
+
+class TextSource(Strict):
+    """The text of a document."""
+
+    type: Literal["text"]
+    data: str
+    media_type: Literal["text/plain"] = "text/plain"
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self.data
+
+
+class ContentSource(Strict):
+    """The text of a document, as blocks."""
+
+    type: Literal["content"]
+    content: str | Many[TextBlock]
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self.content if isinstance(self.content, str) else "\n".join(block.text for block in self.content)
+
+
+class DocumentBlock(Block):
+    """A document as text. The model does not cite documents."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {**Block.HINTS, "citations": "the model does not cite documents"}
+
+    type: Literal["document"]
+    source: Annotated[
+        Annotated[TextSource, Tag("<text>")] | Annotated[ContentSource, Tag("<content>")],
+        Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text or content"),
+    ]
+    title: str | None = None
+    context: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The document for the prompt."""
+        return document_text(self.source.text, title=self.title, context=self.context)
+
+
+class SearchResultBlock(Block):
+    """A result of the application's search. The model does not cite results."""
+
+    HINTS: ClassVar[Mapping[str, str]] = DocumentBlock.HINTS
+
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: Many[TextBlock]
+
+    @property
+    def text(self) -> str:
+        """The result for the prompt."""
+        return document_text("\n".join(block.text for block in self.content), title=self.title, source=self.source)
+
+
+Readable = Annotated[
+    Annotated[TextBlock, Tag("<text>")]
+    | Annotated[DocumentBlock, Tag("<document>")]
+    | Annotated[SearchResultBlock, Tag("<search_result>")],
+    Discriminator(
+        type_tag, custom_error_type="unknown_type", custom_error_message="type: text, document or search_result"
+    ),
+]
 
 
 class ThinkingBlock(Strict):
@@ -60,20 +127,27 @@ class ToolResultBlock(Block):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | Many[TextBlock] | None = None
+    content: str | Many[Readable] | None = None
     is_error: bool | None = None
     toolset_name: None = None
 
 
 UserBlock = Annotated[
-    Annotated[TextBlock, Tag("<text>")] | Annotated[ToolResultBlock, Tag("<tool_result>")],
-    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: text or tool_result"),
+    Annotated[TextBlock, Tag("<text>")]
+    | Annotated[DocumentBlock, Tag("<document>")]
+    | Annotated[SearchResultBlock, Tag("<search_result>")]
+    | Annotated[ToolResultBlock, Tag("<tool_result>")],
+    Discriminator(
+        type_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="type: text, document, search_result or tool_result",
+    ),
 ]
 AssistantBlock = Annotated[
     Annotated[TextBlock, Tag("<text>")]
     | Annotated[ThinkingBlock, Tag("<thinking>")]
     | Annotated[ToolUseBlock, Tag("<tool_use>")],
-    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: text, thinking or tool_use"),
+    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text, thinking or tool_use"),
 ]
 
 
@@ -162,7 +236,7 @@ Choice = Annotated[
     | Annotated[AnyChoice, Tag("<any>")]
     | Annotated[ToolChoice, Tag("<tool>")]
     | Annotated[NoChoice, Tag("<none>")],
-    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: auto, any, tool or none"),
+    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: auto, any, tool or none"),
 ]
 
 
@@ -192,7 +266,9 @@ Thinking = Annotated[
     Annotated[ThinkingOn, Tag("<enabled>")]
     | Annotated[ThinkingAdaptive, Tag("<adaptive>")]
     | Annotated[ThinkingOff, Tag("<disabled>")],
-    Discriminator(_tag, custom_error_type="unknown_type", custom_error_message="type: enabled, adaptive or disabled"),
+    Discriminator(
+        type_tag, custom_error_type="unknown_type", custom_error_message="type: enabled, adaptive or disabled"
+    ),
 ]
 
 
@@ -218,7 +294,8 @@ class CountBody(Strict):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: Many[Message] = Field(
         min_length=1,
-        description="required; `text`, `tool_use`, `tool_result`, `thinking`; a last assistant text is continued",
+        description="required; `text`, `document` and `search_result` with text, `tool_use`, `tool_result`, `thinking`;"
+        " a last assistant text is continued",
     )
     system: str | Many[TextBlock] | None = Field(None, description="text, or text blocks")
     tools: list[Tool] | None = Field(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from appliance.gateway.bodies.document import document_text, text_of_file
 from appliance.gateway.bodies.strict import Many, Strict
+from appliance.gateway.bodies.tags import type_tag
 
 _CACHE = "the prefix cache uses the content of the prompt"
 
@@ -16,13 +18,52 @@ _CACHE = "the prefix cache uses the content of the prompt"
 class TextPart(Strict):
     """A text part of a message."""
 
-    HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE}
+    HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE, "prompt_cache_breakpoint": _CACHE}
 
     type: Literal["text"]
     text: str
 
 
+class FileData(Strict):
+    """A file: its bytes in base64, alone or in a data URL. The box stores no files, so it has no `file_id`."""
+
+    file_data: str
+    filename: str | None = None
+
+    @model_validator(mode="after")
+    def _is_text(self) -> FileData:
+        text_of_file(self.file_data)
+        return self
+
+
+class FilePart(Strict):
+    """A text file in a user's message."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE, "prompt_cache_breakpoint": _CACHE}
+
+    type: Literal["file"]
+    file: FileData
+
+    @property
+    def text(self) -> str:
+        """The document for the prompt."""
+        return document_text(text_of_file(self.file.file_data), title=self.file.filename)
+
+
 Content = str | Many[TextPart]
+UserContent = (
+    str
+    | Many[
+        Annotated[
+            Annotated[TextPart, Tag("<text>")] | Annotated[FilePart, Tag("<file>")],
+            Discriminator(
+                type_tag,
+                custom_error_type="unknown_type",
+                custom_error_message="type: text, or file with a text; all input is text",
+            ),
+        ]
+    ]
+)
 
 
 class CalledFunction(Strict):
@@ -52,7 +93,7 @@ class _Turn(Strict):
     content: Content
     name: str | None = None
 
-    def _fields(self, role: str, content: Content | None) -> dict[str, Any]:
+    def _fields(self, role: str, content: Content | UserContent | None) -> dict[str, Any]:
         """The fields that chat templates expect in every turn."""
         message = {"role": role, "content": _text(content)}
         return message if self.name is None else {**message, "name": self.name}
@@ -72,6 +113,7 @@ class UserMessage(_Turn):
     """The user's turn."""
 
     role: Literal["user"]
+    content: UserContent  # type: ignore[assignment]
 
     def for_template(self) -> dict[str, Any]:
         """The message as chat templates expect it."""
@@ -132,7 +174,7 @@ def for_template(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [message.for_template() for message in messages]
 
 
-def _text(content: Content | None) -> str:
+def _text(content: Content | UserContent | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(part.text for part in content)

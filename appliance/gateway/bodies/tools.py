@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.bodies.strict import Strict
+from appliance.gateway.bodies.tags import type_tag
 from appliance.gateway.chat.request import Tool, ToolChoice
 
 MAX_TOOLS = 128
@@ -41,7 +42,29 @@ class NamedTool(Strict):
     function: _Named
 
 
-ToolChoiceParam = Literal["auto", "none", "required"] | NamedTool
+class AllowedTools(Strict):
+    """The tools that the model may call, or of which it must call one."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1, max_length=MAX_TOOLS)
+
+
+class AllowedChoice(Strict):
+    """`tool_choice` that allows only some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+ToolChoiceParam = (
+    Literal["auto", "none", "required"]
+    | Annotated[
+        Annotated[NamedTool, Tag("<function>")] | Annotated[AllowedChoice, Tag("<allowed_tools>")],
+        Discriminator(
+            type_tag, custom_error_type="unknown_type", custom_error_message="type: function or allowed_tools"
+        ),
+    ]
+)
 
 
 class TextFormat(Strict):
@@ -85,6 +108,9 @@ def choice_of(param: ToolChoiceParam | None) -> ToolChoice:
     """The choice among the tools."""
     if isinstance(param, NamedTool):
         return ToolChoice("named", param.function.name)
+    if isinstance(param, AllowedChoice):
+        allowed = param.allowed_tools
+        return ToolChoice(allowed.mode, allowed=frozenset(tool.function.name for tool in allowed.tools))
     return ToolChoice(param or "auto")
 
 

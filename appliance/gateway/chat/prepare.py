@@ -158,10 +158,11 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
             )
     if choice.mode in {"required", "named"} and not request.tools:
         raise RequestError(f"{names.tool_choice} needs {names.tools}", param=names.tool_choice)
-    if choice.mode == "named" and choice.name not in known:
-        raise RequestError(
-            f"{names.tool_choice} names {choice.name!r}, which is not one of the tools", param=names.tool_choice
-        )
+    for name in {choice.name} if choice.mode == "named" else sorted(choice.allowed or ()):
+        if name not in known:
+            raise RequestError(
+                f"{names.tool_choice} names {name!r}, which is not one of the tools", param=names.tool_choice
+            )
     asked = names.tools if request.tools else names.messages if history.uses_tools(request.messages) else ""
     if not asked or model.dialect.tools:
         return
@@ -202,7 +203,8 @@ def _callable(request: ChatRequest) -> tuple[Tool, ...]:
     choice = request.tool_choice
     if choice.mode == "none":
         return ()
-    return tuple(tool for tool in request.tools if choice.mode != "named" or tool.name == choice.name)
+    allowed = {choice.name} if choice.mode == "named" else choice.allowed
+    return tuple(tool for tool in request.tools if allowed is None or tool.name in allowed)
 
 
 def _structure(

@@ -26,10 +26,17 @@ class Tool:
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether the model calls tools: if it decides so, never, at least one, or the one with this name."""
+    """Whether the model calls tools: if it decides so, never, at least one, or the one with this name.
+
+    Attributes:
+        mode: see above.
+        name: the tool of "named".
+        allowed: names of the tools that the model may call; None: all.
+    """
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str = ""
+    allowed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

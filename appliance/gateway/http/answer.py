@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
@@ -92,13 +93,12 @@ class HttpAnswer(Generic[Piece]):
                     self._record.fields["schema_broken"] = len(self._unheld.broken)
 
     async def _stream(self, answer: Answer[Piece], writer: Writer, pulse: Pulse) -> None:
-        # Some encoders number their events: the first events are encoded before all others.
-        stream = EventStream(answer, writer, pulse, self._encoder.head(), listed(UNHELD, self._unheld.places))
+        stream = EventStream(answer, writer, pulse, self._encoder.head, listed(UNHELD, self._unheld.places))
         async with stream.beating():
             try:
                 while (piece := await answer.read()) is not None:
-                    await stream.write(self._encoder.events(piece))
-                await stream.write(self._encoder.tail(), more=False)
+                    await stream.write(functools.partial(self._encoder.events, piece))
+                await stream.write(self._encoder.tail, more=False)
             except ClientGoneError:
                 raise
             except ApplianceError as error:
@@ -106,7 +106,7 @@ class HttpAnswer(Generic[Piece]):
                 if not writer.has_begun:
                     raise
                 self._record.fields["error"] = type(error).__name__
-                await stream.write(self._failure(error), more=False)
+                await stream.write(functools.partial(self._failure, error), more=False)
 
     async def _whole(self, answer: Answer[Piece], writer: Writer) -> None:
         pieces: list[Piece] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ class EventStream:
         answer: Answer[Any],
         writer: Writer,
         pulse: Pulse,
-        head: bytes,
+        head: Callable[[], bytes],
         headers: Sequence[tuple[bytes, bytes]],
     ) -> None:
         """Create a stream.
@@ -62,7 +62,7 @@ class EventStream:
             answer: ends if a write takes too long.
             writer: writes to the client.
             pulse: see Pulse.
-            head: the events before all others.
+            head: returns the events before all others.
             headers: headers in addition to those of every stream.
         """
         self._answer = answer
@@ -87,8 +87,8 @@ class EventStream:
         if not beat.cancelled() and (bug := beat.exception()) is not None:
             raise bug
 
-    async def write(self, events: bytes, *, more: bool = True) -> None:
-        """Write events; `more` is False for the last events.
+    async def write(self, events: Callable[[], bytes], *, more: bool = True) -> None:
+        """Write events, which are encoded after the head; `more` is False for the last events.
 
         Raises:
             ApplianceError: the client stopped reading.
@@ -102,13 +102,14 @@ class EventStream:
                 raise
             raise self._answer.reason from None
 
-    async def _write(self, events: bytes, *, more: bool) -> None:
+    async def _write(self, events: Callable[[], bytes], *, more: bool) -> None:
+        # Encoding can fail: then the error gets its own status.
+        body = (b"" if self._writer.has_begun else self._head()) + events()
         if not self._writer.has_begun:
             await self._writer.start(self._headers)
-            events = self._head + events
         self._has_ended = not more
-        if events or not more:
-            await self._writer.write(events, more=more)
+        if body or not more:
+            await self._writer.write(body, more=more)
             self._written_at = self._clock()
 
     async def _beat(self) -> None:
@@ -121,5 +122,5 @@ class EventStream:
                     if self._has_ended:
                         return
                     if not self._writer.has_begun or self._clock() >= self._written_at + self._pulse.every_s:
-                        await self._write(self._pulse.sign, more=True)
+                        await self._write(lambda: self._pulse.sign, more=True)
                     wait_s = self._written_at + self._pulse.every_s - self._clock()

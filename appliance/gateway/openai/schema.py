@@ -107,7 +107,9 @@ class ChatBody(_AnswerBody):
         " arguments",
     )
     tool_choice: ToolChoiceParam | None = Field(
-        None, description="`auto`, `none`, `required` or one function; the last two enforce the schemas"
+        None,
+        description="`auto`, `none`, `required`, one function or `allowed_tools`; `required` and one function enforce"
+        " the schemas",
     )
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call")
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(

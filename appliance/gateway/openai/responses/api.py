@@ -22,6 +22,7 @@ from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.openai.responses.conversation import Turn, items_of, new_id, turns_of, with_output
 from appliance.gateway.openai.responses.encoder import ResponseEncoder
+from appliance.gateway.openai.responses.offered import left_out, offered_tools
 from appliance.gateway.openai.responses.parameters import POLICY
 from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
 from appliance.gateway.openai.responses.schema import PageQuery, PromptFields, ResponseBody
@@ -56,8 +57,9 @@ class ResponsesApi:
         model = services.models.get(asked.model)
         turns = self._turns(asked)
         settings = response_sampling(asked, model.manifest.generation)
-        prepared = await prepare(model, chat_request(asked, turns))
-        note_ignored(request, prepared.ignored)
+        offered = offered_tools(asked.tools)
+        prepared = await prepare(model, chat_request(asked, turns, offered))
+        note_ignored(request, [*prepared.ignored, *left_out(asked.tools)])
         response_id = new_id("resp")
         principal = _principal()
 
@@ -71,6 +73,7 @@ class ResponsesApi:
             int(time.time()),
             echo(asked, settings, model.name),
             alternatives=settings.get("logprobs"),
+            offered=offered,
             tokens=model.token_bytes,
             count_tokens=lambda text: len(model.tokenizer.encode(text, add_special_tokens=False).ids),
             keep=keep,
@@ -93,7 +96,8 @@ class ResponsesApi:
         """`POST /v1/responses/input_tokens`: the number of tokens of an input. It does not wait for the model."""
         asked = await accepted_for_gateway(request, self._services, PromptFields, POLICY)
         model = self._services.models.get(asked.model)
-        tokens = await tokenize(model, chat_request(asked, self._turns(asked)))
+        note_ignored(request, left_out(asked.tools))
+        tokens = await tokenize(model, chat_request(asked, self._turns(asked), offered_tools(asked.tools)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
 
     async def retrieve(self, request: Request) -> Response:

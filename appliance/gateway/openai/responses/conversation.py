@@ -7,18 +7,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import RequestError
+from appliance.gateway.openai.responses.offered import arguments_of_text, name_for_model
 from appliance.gateway.openai.responses.schema import (
+    CustomCallItem,
+    CustomOutputItem,
     FunctionCallItem,
     FunctionOutputItem,
     InputItem,
-    InputText,
     MessageItem,
-    OutputText,
+    OutputPart,
     Part,
     ReasoningItem,
 )
 
 Turn = dict[str, Any]
+_OfAssistant = MessageItem | FunctionCallItem | CustomCallItem | ReasoningItem
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "reasoning": "rs",
+}
 
 
 def items_of(value: str | Sequence[InputItem]) -> list[dict[str, Any]]:
@@ -42,10 +53,10 @@ def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> 
     # The assistant's turn, made of consecutive thoughts, texts and calls.
     current: Turn | None = None
     for position, item in enumerate(value):
-        if isinstance(item, FunctionOutputItem):
+        if isinstance(item, FunctionOutputItem | CustomOutputItem):
             if item.call_id not in known:
                 where = f"input[{position}].call_id"
-                raise RequestError(f"{where}: no earlier function call has this id", param=where)
+                raise RequestError(f"{where}: no earlier call has this id", param=where)
             turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _text(item.output)})
             current = None
         elif isinstance(item, MessageItem) and item.role != "assistant":
@@ -56,7 +67,7 @@ def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> 
                 current = {"role": "assistant", "content": ""}
                 turns.append(current)
             _add(current, item)
-            if isinstance(item, FunctionCallItem):
+            if isinstance(item, FunctionCallItem | CustomCallItem):
                 known.add(item.call_id)
     return turns
 
@@ -70,7 +81,10 @@ def turns_of_output(output: Sequence[dict[str, Any]]) -> list[Turn]:
         elif item["type"] == "message":
             turn["content"] += "".join(part["text"] for part in item["content"])
         else:
-            turn.setdefault("tool_calls", []).append(_call(item["call_id"], item["name"], item["arguments"]))
+            is_custom = item["type"] == "custom_tool_call"
+            arguments = arguments_of_text(item["input"]) if is_custom else item["arguments"]
+            name = name_for_model(item.get("namespace"), item["name"])
+            turn.setdefault("tool_calls", []).append(_call(item["call_id"], name, arguments))
     return [turn]
 
 
@@ -88,18 +102,20 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid.uuid4().hex}"
 
 
-def _continues(turn: Turn, item: MessageItem | FunctionCallItem | ReasoningItem) -> bool:
+def _continues(turn: Turn, item: _OfAssistant) -> bool:
     """Whether the item belongs to the turn: thoughts, then text, then calls."""
-    if isinstance(item, FunctionCallItem):
+    if isinstance(item, FunctionCallItem | CustomCallItem):
         return True
     if isinstance(item, MessageItem):
         return not turn["content"] and "tool_calls" not in turn
     return False
 
 
-def _add(turn: Turn, item: MessageItem | FunctionCallItem | ReasoningItem) -> None:
-    if isinstance(item, FunctionCallItem):
-        turn.setdefault("tool_calls", []).append(_call(item.call_id, item.name, item.arguments))
+def _add(turn: Turn, item: _OfAssistant) -> None:
+    if isinstance(item, FunctionCallItem | CustomCallItem):
+        arguments = arguments_of_text(item.input) if isinstance(item, CustomCallItem) else item.arguments
+        call = _call(item.call_id, name_for_model(item.namespace, item.name), arguments)
+        turn.setdefault("tool_calls", []).append(call)
     elif isinstance(item, MessageItem):
         turn["content"] = _text(item.content)
     else:
@@ -111,10 +127,8 @@ def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _text(content: str | Sequence[Part] | Sequence[InputText]) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.text if isinstance(part, InputText | OutputText) else part.refusal for part in content)
+def _text(content: str | Sequence[Part] | Sequence[OutputPart]) -> str:
+    return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
 def _listed(item: InputItem) -> dict[str, Any]:
@@ -124,5 +138,4 @@ def _listed(item: InputItem) -> dict[str, Any]:
         if isinstance(item.content, str):
             kind = "output_text" if item.role == "assistant" else "input_text"
             fields["content"] = [{"type": kind, "text": item.content}]
-    prefix = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
-    return {"id": new_id(prefix[fields["type"]]), "status": "completed", **fields}
+    return {"id": new_id(_PREFIXES[fields["type"]]), "status": "completed", **fields}

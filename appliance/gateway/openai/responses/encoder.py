@@ -13,6 +13,7 @@ from appliance.gateway.error_table import outcome, param
 from appliance.gateway.http.json_text import encode
 from appliance.gateway.openai.choice_encoder import seconds_fields
 from appliance.gateway.openai.responses.items import ResponseItems
+from appliance.gateway.openai.responses.offered import OfferedTool
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
 
@@ -25,6 +26,7 @@ class ResponseEncoder:
         created: seconds since 1970.
         echo: the fields of the request that the answer repeats, by OpenAI's names.
         alternatives: number of likeliest tokens beside each chosen token; None: no log-probabilities.
+        offered: the tools that the answer may call.
         tokens: the bytes of each token.
         count_tokens: returns the number of tokens of a text.
         keep: called with the finished answer, as JSON fields and as bytes, before the answer is sent.
@@ -37,6 +39,7 @@ class ResponseEncoder:
         echo: Mapping[str, Any],
         *,
         alternatives: int | None,
+        offered: Sequence[OfferedTool],
         tokens: TokenBytes,
         count_tokens: Callable[[str], int],
         keep: Callable[[Mapping[str, Any], bytes], None],
@@ -47,7 +50,7 @@ class ResponseEncoder:
         self._tokens = tokens
         self._count_tokens = count_tokens
         self._keep = keep
-        self._items = ResponseItems(self._emit)
+        self._items = ResponseItems(self._emit, offered)
         self._number = 0
         self._events: list[str] = []
         self._thoughts = 0

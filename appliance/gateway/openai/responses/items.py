@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.gateway.chat.parts import Part, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.openai.responses.conversation import new_id
+from appliance.gateway.openai.responses.offered import OfferedTool, text_of_arguments
 
 Emit = Callable[..., None]
 
@@ -30,12 +31,14 @@ class _Open:
 class ResponseItems:
     """Turns parts of an answer into items; `emit(type, **fields)` receives the events in order.
 
+    The names of calls are those of the offered tools.
     Only one item is open at a time: a part of another kind closes the open item.
     """
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, offered: Sequence[OfferedTool]) -> None:
         self.done: list[dict[str, Any]] = []
         self._emit = emit
+        self._offered = {each.tool.name: each for each in offered}
         self._open: _Open | None = None
 
     def add(self, parts: Iterable[Part], logprobs: list[Any]) -> None:
@@ -50,7 +53,9 @@ class ResponseItems:
                 self._call(part)
             elif isinstance(part, ToolArguments) and self._open is not None:
                 self._open.text.append(part.text)
-                self._emit("response.function_call_arguments.delta", **self._open.place, delta=part.text)
+                # The text of a custom tool is inside of the arguments: it is sent when they are complete.
+                if self._open.item["type"] == "function_call":
+                    self._emit("response.function_call_arguments.delta", **self._open.place, delta=part.text)
         if logprobs and self._open is not None and self._open.item["type"] == "message":
             # The log-probabilities of tokens whose characters are held back are included.
             self._open.logprobs += logprobs
@@ -66,6 +71,10 @@ class ResponseItems:
         if item["type"] == "function_call":
             item["arguments"] = text
             self._emit("response.function_call_arguments.done", **place, arguments=text, name=item["name"])
+        elif item["type"] == "custom_tool_call":
+            item["input"] = text_of_arguments(text)
+            self._emit("response.custom_tool_call_input.delta", **place, delta=item["input"])
+            self._emit("response.custom_tool_call_input.done", **place, input=item["input"])
         elif item["type"] == "message":
             part = _output_text(text, opened.logprobs)
             item["content"] = [part]
@@ -93,8 +102,14 @@ class ResponseItems:
 
     def _call(self, call: ToolCall) -> None:
         self.close()
-        fields = {"id": "fc", "call_id": call.call_id, "name": call.name, "arguments": ""}
-        self._begin("function_call", fields)
+        offered = self._offered[call.name]
+        fields = {"call_id": call.call_id, "name": offered.name}
+        if offered.namespace is not None:
+            fields["namespace"] = offered.namespace
+        if offered.is_custom:
+            self._begin("custom_tool_call", {"id": "ctc", **fields, "input": ""})
+        else:
+            self._begin("function_call", {"id": "fc", **fields, "arguments": ""})
 
     def _at(self, kind: str, fields: dict[str, Any], part: dict[str, Any]) -> _Open:
         """The open item if it is of this kind, else a new item with one part."""

@@ -9,33 +9,30 @@ from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
 from appliance.gateway.bodies.sampling import sampling
 from appliance.gateway.chat.continuation import is_continuable
-from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
+from appliance.gateway.chat.request import ChatRequest, ClientNames
 from appliance.gateway.openai.responses.conversation import Turn
+from appliance.gateway.openai.responses.offered import OfferedTool, choice_of
 from appliance.gateway.openai.responses.schema import (
-    FunctionTool,
-    NamedFunction,
     ObjectFormat,
     PromptFields,
     ResponseBody,
     SchemaFormat,
 )
+from appliance.gateway.openai.responses.tool_schema import FunctionTool, ToolParam
 
 LOGPROBS = "message.output_text.logprobs"
 _NAMES = ClientNames(messages="input", response_format="text.format", thinking="reasoning.effort")
 
 
-def chat_request(asked: PromptFields, turns: Sequence[Turn]) -> ChatRequest:
+def chat_request(asked: PromptFields, turns: Sequence[Turn], offered: Sequence[OfferedTool]) -> ChatRequest:
     """The conversation that the model should continue; `turns` are the earlier turns and the input's."""
     instructions = [{"role": "system", "content": asked.instructions}] if asked.instructions else []
-    choice = asked.tool_choice
     effort = asked.reasoning.effort if asked.reasoning else None
     return ChatRequest(
         continues=is_continuable(turns),
         messages=[*instructions, *turns],
-        tools=tuple(_tool(tool) for tool in asked.tools or ()),
-        tool_choice=ToolChoice("named", choice.name)
-        if isinstance(choice, NamedFunction)
-        else ToolChoice(choice or "auto"),
+        tools=tuple(each.tool for each in offered),
+        tool_choice=choice_of(asked.tool_choice, offered),
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         thinking=None if effort is None else effort != "none",
         response_format=_rules(asked),
@@ -80,9 +77,9 @@ def echo(asked: ResponseBody, settings: Mapping[str, Any], model: str) -> dict[s
         "store": asked.store is not False,
         "temperature": settings["temperature"],
         "text": {"format": form.model_dump(by_alias=True) if form else {"type": "text"}, "verbosity": "medium"},
-        "tool_choice": asked.tool_choice.model_dump()
-        if isinstance(asked.tool_choice, NamedFunction)
-        else asked.tool_choice or "auto",
+        "tool_choice": (asked.tool_choice or "auto")
+        if isinstance(asked.tool_choice, str | None)
+        else asked.tool_choice.model_dump(exclude_none=True),
         "tools": [_echoed(tool) for tool in asked.tools or ()],
         "top_logprobs": asked.top_logprobs or 0,
         "top_p": settings["top_p"],
@@ -91,11 +88,9 @@ def echo(asked: ResponseBody, settings: Mapping[str, Any], model: str) -> dict[s
     }
 
 
-def _tool(tool: FunctionTool) -> Tool:
-    return Tool(tool.name, tool.description or "", tool.parameters, bool(tool.strict))
-
-
-def _echoed(tool: FunctionTool) -> dict[str, Any]:
+def _echoed(tool: ToolParam) -> dict[str, Any]:
+    if not isinstance(tool, FunctionTool):
+        return tool.model_dump(by_alias=True, exclude_none=True)
     return {
         "type": "function",
         "name": tool.name,

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from appliance.gateway.bodies.document import document_text, text_of_file
 from appliance.gateway.bodies.sampling import MAX_COUNT, SamplingBody
 from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
-from appliance.gateway.bodies.tools import MAX_TOOLS, FunctionName
+from appliance.gateway.bodies.tags import type_tag
+from appliance.gateway.bodies.tools import MAX_TOOLS
+from appliance.gateway.openai.responses.tool_schema import ChoiceParam, ToolParam
 
 Status = Literal["in_progress", "completed", "incomplete"]
 _ResponseId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
-def _type_of(value: Any) -> Any:
-    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-
-
-def _part_tag(value: Any) -> str:
-    return f"<{_type_of(value)}>"
-
-
 def _item_tag(value: Any) -> str:
     # OpenAI allows a message without a type.
-    return f"<{_type_of(value) or 'message'}>"
+    tag = type_tag(value)
+    return "<message>" if tag == "<None>" else tag
 
 
 class InputText(Strict):
@@ -35,6 +31,26 @@ class InputText(Strict):
 
     type: Literal["input_text"]
     text: str
+
+
+class InputFile(Strict):
+    """A text file: its bytes in base64, alone or in a data URL. The box stores no files, so it has no `file_id`."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {**InputText.HINTS, "detail": "the model reads the whole text"}
+
+    type: Literal["input_file"]
+    file_data: str
+    filename: str | None = None
+
+    @model_validator(mode="after")
+    def _is_text(self) -> InputFile:
+        text_of_file(self.file_data)
+        return self
+
+    @property
+    def text(self) -> str:
+        """The document for the prompt."""
+        return document_text(text_of_file(self.file_data), title=self.filename)
 
 
 class OutputText(Strict):
@@ -54,14 +70,26 @@ class Refusal(Strict):
     type: Literal["refusal"]
     refusal: str
 
+    @property
+    def text(self) -> str:
+        """The text of the turn."""
+        return self.refusal
+
 
 Part = Annotated[
     Annotated[InputText, Tag("<input_text>")]
+    | Annotated[InputFile, Tag("<input_file>")]
     | Annotated[OutputText, Tag("<output_text>")]
     | Annotated[Refusal, Tag("<refusal>")],
     Discriminator(
-        _part_tag, custom_error_type="unknown_type", custom_error_message="type: input_text, output_text or refusal"
+        type_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="type: input_text, input_file, output_text or refusal",
     ),
+]
+OutputPart = Annotated[
+    Annotated[InputText, Tag("<input_text>")] | Annotated[InputFile, Tag("<input_file>")],
+    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: input_text or input_file"),
 ]
 
 
@@ -87,8 +115,8 @@ class FunctionCallItem(Strict):
     arguments: str
     id: str | None = None
     status: Status | None = None
-    # Clients send these fields back as they received them from us: as null.
-    namespace: None = None
+    namespace: str | None = None
+    # Clients send this field back as they received it from us: as null.
     caller: None = None
     # The API's name is a keyword in Python.
     async_: OnlyFalse | None = Field(None, alias="async")
@@ -99,11 +127,38 @@ class FunctionOutputItem(Strict):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str | Many[InputText]
+    output: str | Many[OutputPart]
     id: str | None = None
     status: Status | None = None
     name: str | None = None
-    namespace: None = None
+    namespace: str | None = None
+    caller: None = None
+
+
+class CustomCallItem(Strict):
+    """A call of a custom tool that the model made."""
+
+    type: Literal["custom_tool_call"]
+    call_id: str
+    name: str
+    input: str
+    id: str | None = None
+    status: Status | None = None
+    namespace: str | None = None
+    caller: None = None
+    async_: OnlyFalse | None = Field(None, alias="async")
+
+
+class CustomOutputItem(Strict):
+    """The result of the application's custom tool."""
+
+    type: Literal["custom_tool_call_output"]
+    call_id: str
+    output: str | Many[OutputPart]
+    id: str | None = None
+    status: Status | None = None
+    name: str | None = None
+    namespace: str | None = None
     caller: None = None
 
 
@@ -137,36 +192,16 @@ InputItem = Annotated[
     Annotated[MessageItem, Tag("<message>")]
     | Annotated[FunctionCallItem, Tag("<function_call>")]
     | Annotated[FunctionOutputItem, Tag("<function_call_output>")]
+    | Annotated[CustomCallItem, Tag("<custom_tool_call>")]
+    | Annotated[CustomOutputItem, Tag("<custom_tool_call_output>")]
     | Annotated[ReasoningItem, Tag("<reasoning>")],
     Discriminator(
         _item_tag,
         custom_error_type="unknown_type",
-        custom_error_message="type: message, function_call, function_call_output or reasoning",
+        custom_error_message="type: message, function_call, function_call_output, custom_tool_call,"
+        " custom_tool_call_output or reasoning",
     ),
 ]
-
-
-class FunctionTool(Strict):
-    """A function of the application that the model may call."""
-
-    HINTS: ClassVar[Mapping[str, str]] = {
-        "allowed_callers": "only the model calls functions",
-        "defer_loading": "all functions are in the prompt",
-    }
-
-    type: Literal["function"]
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-    async_: OnlyFalse | None = Field(None, alias="async")
-
-
-class NamedFunction(Strict):
-    """`tool_choice` that names one function."""
-
-    type: Literal["function"]
-    name: str
 
 
 class TextFormat(Strict):
@@ -197,7 +232,7 @@ Format = Annotated[
     | Annotated[ObjectFormat, Tag("<json_object>")]
     | Annotated[SchemaFormat, Tag("<json_schema>")],
     Discriminator(
-        _part_tag, custom_error_type="unknown_type", custom_error_message="type: text, json_object or json_schema"
+        type_tag, custom_error_type="unknown_type", custom_error_message="type: text, json_object or json_schema"
     ),
 ]
 
@@ -235,17 +270,21 @@ class PromptFields(Strict):
     model: str = Field(description="required; a name from `/v1/models`")
     input: str | Many[InputItem] = Field(
         min_length=1,
-        description="required; text, or items: `message`, `function_call`, `function_call_output`, `reasoning`",
+        description="required; text, or items: `message`, `function_call`, `function_call_output`, `custom_tool_call`,"
+        " `custom_tool_call_output`, `reasoning`; files only as text",
     )
     instructions: str | None = Field(
         None, description="a system message before the input; the next response does not inherit it"
     )
     previous_response_id: _ResponseId | None = Field(None, description="continues a stored response")
-    tools: list[FunctionTool] | None = Field(
-        None, max_length=MAX_TOOLS, description="functions; built-in tools and MCP servers are rejected"
+    tools: list[ToolParam] | None = Field(
+        None,
+        max_length=MAX_TOOLS,
+        description="`function`, `custom`, `namespace`; `web_search`, `image_generation` and `tool_search` are ignored,"
+        " and other built-in tools and MCP servers are rejected",
     )
-    tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = Field(
-        None, description="`none`, `auto`, `required`, or one function"
+    tool_choice: ChoiceParam | None = Field(
+        None, description="`none`, `auto`, `required`, one tool, or `allowed_tools`"
     )
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call in each answer")
     text: TextConfiguration | None = Field(None, description="`format`: `text`, `json_object`, `json_schema`")
