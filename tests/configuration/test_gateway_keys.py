@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2_grpc
 from appliance.address import Address
 from tests.auth.certificates import Site
 from tests.configuration.rows import row
-from tests.gateway.fake_triton import endless
+from tests.gateway.fake_triton import endless, words
 from tests.gateway.harness import Harness
 from tests.gateway.keys import Keys, bearer, metadata, status_of
 from tests.waiting import LIMIT_S, wait_until
@@ -74,6 +74,15 @@ def connect(box: Harness, content: bytes = b"", *, receive_buffer: int = 0) -> s
 def is_quiet(connection: socket.socket) -> bool:
     """Whether nothing came, the end of the connection included."""
     return not select.select([connection], [], [], 0)[0]
+
+
+@row("serve.page_history")
+def test_a_site_forbids_the_page_to_keep_conversations(open_box: Opener):
+    def permitted(toml: str) -> object:
+        return httpx.get(f"{open_box(toml).url}/page/settings.json", timeout=LIMIT_S).json()["history"]
+
+    assert permitted("") is True
+    assert permitted("[serve]\npage_history = false") is False
 
 
 # [access]
@@ -160,6 +169,23 @@ def test_a_longer_prompt_is_refused(open_box: Opener):
     status, message = refusal(complete(open_box("[limits]\nmax_prompt_tokens = 3")))
     assert status == 400
     assert "max_prompt_tokens" in message
+
+
+@row("serve.schema_retries")
+def test_a_broken_answer_is_asked_for_again(open_box: Opener):
+    schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+    body = {
+        "model": "tiny-talker",
+        "messages": [{"role": "user", "content": "Numbers"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
+        "temperature": 1,
+    }
+    for retries in (0, 2):
+        box = open_box(f"[serve]\nschema_retries = {retries}")
+        box.triton.script = words("[1, 1]")
+        answer = httpx.post(f"{box.url}/v1/chat/completions", json=body, timeout=LIMIT_S)
+        assert answer.headers["appliance-schema-broken"] == "response_format"
+        assert len(box.triton.asked) == 1 + retries
 
 
 @row("limits.max_body_bytes")

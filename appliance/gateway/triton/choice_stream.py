@@ -87,10 +87,11 @@ class ChoiceStream:
 
 def _sampling(request: CompletionRequest, choice: int) -> Mapping[str, Any]:
     seed = request.sampling.get("seed")
-    return request.sampling if seed is None else {**request.sampling, "seed": _seed(seed, choice)}
+    return request.sampling if seed is None else {**request.sampling, "seed": derived_seed(seed, choice)}
 
 
-def _seed(seed: int, index: int) -> int:
+def derived_seed(seed: int, index: int) -> int:
+    """The seed of a further answer to the same request; `index` 0 is the first answer, which has the seed itself."""
     if index == 0:
         return seed
     digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=_SEED_BYTES).digest()
