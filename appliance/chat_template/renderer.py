@@ -16,6 +16,7 @@ class Renderer:
     """See the module.
 
     Attributes:
+        source: the template.
         variables: names of the variables that the template reads.
     """
 
@@ -25,6 +26,7 @@ class Renderer:
         Raises:
             UnsupportedError: the template cannot be compiled, or compiling it exceeds the budget.
         """
+        self.source = source
         self._template = TemplateSource(source, bos_token, eos_token)
         first = RunningTemplate(self._template)
         self.variables = first.variables

@@ -7,17 +7,22 @@ from collections.abc import Iterable
 from appliance.engine.request import Request
 from appliance.errors import PromptTooLongError, RequestError
 
+# The log-probabilities of a prompt are sent as they are computed, but the client's side collects them.
+MAX_PROMPT_FIGURES = 1 << 17
 
-def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> int:
+
+def check_request(request: Request, *, tokens: int, max_context_tokens: int, can_score: bool = True) -> int:
     """Return the maximum number of completion tokens of the request.
 
     Args:
         request: the request to check.
         tokens: token ids of the model are below this number.
         max_context_tokens: maximum tokens of prompt plus completion.
+        can_score: whether the runner can compute log-probabilities of a prompt.
 
     Raises:
-        RequestError: the prompt is empty, or the model does not have the adapter or a token id.
+        RequestError: the prompt is empty, the model does not have the adapter or a token id, or the log-probabilities
+            of the prompt are too many or not supported.
         PromptTooLongError: the prompt, or the prompt with max_tokens, does not fit.
     """
     prompt = len(request.prompt_ids)
@@ -43,10 +48,31 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int) -> 
             hint="shorten the prompt or lower max_tokens",
             param="max_tokens",
         )
+    _check_scores(request, can_score=can_score)
     _check_ids("prompt", request.prompt_ids, tokens)
     _check_ids("stop_token_ids", request.sampling.stop_token_ids, tokens)
     _check_ids("logit_bias", request.sampling.logit_bias, tokens)
+    _check_ids("allowed_token_ids", request.sampling.allowed_token_ids or (), tokens)
     return room if wanted is None else wanted
+
+
+def _check_scores(request: Request, *, can_score: bool) -> None:
+    wanted, prompt = request.sampling.prompt_logprobs, len(request.prompt_ids)
+    if wanted is None:
+        return
+    if not can_score:
+        raise RequestError(
+            "prompt_logprobs is not supported: a TensorRT plan computes the logits of a prompt's last token only",
+            hint="remove it, or serve an export for ONNX Runtime",
+            param="prompt_logprobs",
+        )
+    if prompt * (wanted + 1) > MAX_PROMPT_FIGURES:
+        raise RequestError(
+            f"prompt_logprobs {wanted} for a prompt of {prompt} tokens is more than {MAX_PROMPT_FIGURES}"
+            " log-probabilities in one answer",
+            hint=f"lower prompt_logprobs, or shorten the prompt to {MAX_PROMPT_FIGURES // (wanted + 1)} tokens",
+            param="prompt_logprobs",
+        )
 
 
 def _check_ids(name: str, ids: Iterable[int], tokens: int) -> None:

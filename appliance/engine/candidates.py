@@ -60,9 +60,12 @@ class Shortlist:
     def logprob(self, token: int, wanted: int) -> TokenLogprob:
         """The log-probability of a listed token, and of the `wanted` likeliest tokens; `wanted` is at most `sure`."""
         (place,) = np.flatnonzero(self.ids == token)
+        return TokenLogprob(token, float(self.values[place]) - self.log_normaliser, self.likeliest(wanted))
+
+    def likeliest(self, wanted: int) -> tuple[tuple[int, float], ...]:
+        """The `wanted` likeliest tokens and their log-probabilities; `wanted` is at most `sure`."""
         pairs = zip(self.ids[:wanted], self.values[:wanted], strict=True)
-        top = tuple((int(i), float(value) - self.log_normaliser) for i, value in pairs)
-        return TokenLogprob(token, float(self.values[place]) - self.log_normaliser, top)
+        return tuple((int(i), float(value) - self.log_normaliser) for i, value in pairs)
 
     def _limit(self, params: SamplingParams) -> int:
         """The number of tokens that min_p and top_k keep. It is exact if it is at most `sure`."""

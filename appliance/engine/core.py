@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from appliance.engine.constraint import Constraint
+from appliance.engine.exactness import LEAST_CHUNK, align_down
 from appliance.engine.logits import Logits
 from appliance.engine.preparation import Preparation
 from appliance.engine.runner import Runner
 from appliance.engine.sampler import Choice, choose
 from appliance.engine.scheduler import Prefill, Scheduler, Step
+from appliance.engine.scoring import prompt_logprobs
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.slots import CacheOperation, Copy, Swap
 from appliance.engine.stats import Counters
@@ -82,6 +84,7 @@ class EngineCore:
         self.counters = Counters(clock())
         self._runner = runner
         self._verifier = runner.exact if speculation else None
+        self._scorer = runner.scorer
         self._tokens = tokens
         self._clock = clock
         self._on_finish = on_finish
@@ -151,12 +154,18 @@ class EngineCore:
             self._report_finish(stream, FinishReason.ERROR, error)
 
     def _advance(self, step: Step) -> None:
+        is_sound = not isinstance(step, Prefill) or not step.is_scored or self._score(step)
         logits = self._compute(step)
         self.counters.steps += 1
         self.scheduler.advance(step)
-        awaiting = [sequence for sequence in step.sequences if sequence.awaits_token]
-        rows = [row for row in _first_rows(step) if row.sequence.awaits_token and row.sequence not in self._chosen]
-        while rows:
+        if isinstance(step, Prefill):
+            if not is_sound:
+                self._finish(self._streams[step.sequence], FinishReason.ERROR, _invalid_logits())
+            elif step.sequence.awaits_token and step.sequence.max_tokens == 0:
+                self._finish(self._streams[step.sequence], FinishReason.LENGTH)
+        awaiting = [sequence for sequence in step.sequences if sequence.awaits_token and sequence in self._streams]
+        rows = [row for row in _first_rows(step) if row.sequence in awaiting and row.sequence not in self._chosen]
+        while rows and logits is not None:
             self.counters.count_tokens(self._clock(), len(rows))
             rows = self._choose(rows, logits)
         for sequence in awaiting:
@@ -164,10 +173,35 @@ class EngineCore:
                 self.scheduler.hold(step, sequence)
         self._faults = 0
 
-    def _compute(self, step: Step) -> Logits:
+    def _score(self, step: Prefill) -> bool:
+        """Compute a chunk, and send the log-probabilities of its tokens. Return False if its logits are not finite."""
+        sequence, wanted = step.sequence, step.sequence.request.sampling.prompt_logprobs
+        if self._scorer is None or wanted is None:
+            raise EngineError("the runner cannot return the logits of a prompt's tokens")
+        tokens = sequence.tokens
+        logits = self._scorer.score(step.slot, step.start, tokens[step.start : step.start + step.length])
+        # After a preemption, the first rows may have been scored already.
+        first, end = sequence.scored, min(step.start + step.length, sequence.rows_to_score)
+        if first >= end:
+            return True
+        rows = range(first - step.start, end - step.start)
+        found = prompt_logprobs(logits, rows, tokens[first + 1 : end + 1], wanted, self._tokens)
+        if found is None:
+            return False
+        self._streams[sequence].score(found)
+        return True
+
+    def _compute(self, step: Step) -> Logits | None:
+        """The logits from which the step's tokens are chosen; None if it chooses no token."""
         if isinstance(step, Prefill):
-            tokens = step.sequence.tokens[step.start : step.start + step.length]
-            return self._runner.prefill(step.slot, step.start, tokens)
+            start, end = step.start, step.start + step.length
+            if step.is_scored:
+                if end < step.sequence.prompt_tokens or step.sequence.max_tokens == 0:
+                    return None
+                # The rows are computed. The end is computed again, for a last row of logits that has the same bits as
+                # without scoring.
+                start = max(start, align_down(end - LEAST_CHUNK))
+            return self._runner.prefill(step.slot, start, step.sequence.tokens[start:end])
         last = [sequence.tokens[sequence.rows] for sequence in step.sequences]
         lengths = [sequence.rows for sequence in step.sequences]
         if self._verifier is None or not any(step.drafts):
@@ -193,8 +227,7 @@ class EngineCore:
         verified: list[_Row] = []
         for row, stream, choice in zip(rows, streams, choices, strict=True):
             if choice.token is None:
-                error = EngineError("the graph computed invalid logits", hint="verify or export the model again")
-                self._finish(stream, FinishReason.ERROR, error)
+                self._finish(stream, FinishReason.ERROR, _invalid_logits())
                 continue
             self._chosen[stream.sequence] = choice
             is_right = row.draft[:1] == (choice.token,)
@@ -289,6 +322,10 @@ class EngineCore:
             self._runner.swap(operation.first, operation.first_rows, operation.second, operation.second_rows)
         else:
             self._runner.release(operation.slot, operation.keep_rows)
+
+
+def _invalid_logits() -> EngineError:
+    return EngineError("the graph computed invalid logits", hint="verify or export the model again")
 
 
 def _first_rows(step: Step) -> Iterator[_Row]:

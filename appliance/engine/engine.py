@@ -68,6 +68,7 @@ class Engine:
         self.tokenizer = tokenizer
         self._grammars = grammars
         self._watch = watch
+        self._can_score = runner.scorer is not None
         self.max_context_tokens = context_tokens(manifest, config)
         self._config = config
         # The thread and its callback hold the inbox and the core but not this object, so that deleting a closed engine
@@ -138,7 +139,12 @@ class Engine:
             RequestError, OverloadedError, UnavailableError: see `Inbox.put`.
         """
         shape = self.manifest.shape
-        max_tokens = check_request(request, tokens=shape.tokens, max_context_tokens=self.max_context_tokens)
+        max_tokens = check_request(
+            request,
+            tokens=shape.tokens,
+            max_context_tokens=self.max_context_tokens,
+            can_score=self._can_score,
+        )
         sequence = Sequence(request, order=next(self._orders), max_tokens=max_tokens, now=time.monotonic())
         wanted = request.sampling.structured_outputs
         matcher = None if wanted is None else self._grammars.matcher(wanted)

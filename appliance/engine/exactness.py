@@ -58,6 +58,14 @@ def chunk_rows(missing: int, limit: int) -> int:
     return missing if missing <= limit + limit // 4 else limit
 
 
+def longest_chunk(rows: int) -> int:
+    """The greatest `limit` with which `chunk_rows` never exceeds `rows`; `rows` must leave a quarter above a tile."""
+    limit = align_down(rows)
+    while limit + limit // 4 > rows:
+        limit -= LARGEST_TILE
+    return limit
+
+
 def find_tile(run: Callable[[int], NDArray[np.float32]]) -> int:
     """Return the least number of rows whose results equal the results of the same rows in a larger batch.
 

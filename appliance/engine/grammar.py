@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 import llguidance
 import numpy as np
+from llguidance.gbnf_to_lark import gbnf_to_lark
 from numpy.typing import NDArray
 
 from appliance.engine.grammar_wire import forbidden_by
@@ -31,6 +32,8 @@ _WORD = re.compile(r"\s*\S+|\s+")
 _PLACE = re.compile(r"(?:at )?(\d+)\(\d+\): ")
 _QUOTED = re.compile(r"\n *\d+ \| ")
 _RULE = re.compile(r"\w+")
+_GBNF_RULE = re.compile(r"^[ \t]*[\w-]+[ \t]*::=", re.MULTILINE)
+_GBNF_PLACE = re.compile(r"(.*?) at line (\d+), ", re.DOTALL)
 
 
 class Matcher:
@@ -161,11 +164,30 @@ def _grammar(wanted: StructuredOutput) -> str:
     if wanted.kind is ConstraintKind.REGEX:
         return llguidance.LLMatcher.grammar_from_regex(wanted.text)
     if wanted.kind is ConstraintKind.GRAMMAR:
-        return llguidance.LLMatcher.grammar_from_lark(wanted.text)
+        return llguidance.LLMatcher.grammar_from_lark(_lark(wanted.text))
     if wanted.kind is ConstraintKind.CHOICE:
         texts = (json.dumps(text, ensure_ascii=False) for text in json.loads(wanted.text))
         return llguidance.LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
     return llguidance.LLMatcher.grammar_from_json_schema(wanted.text)
+
+
+def _lark(text: str) -> str:
+    """The grammar in Lark's form; one with a rule of llama.cpp's form is converted.
+
+    Raises:
+        ValueError: the grammar cannot be converted; the message names the line.
+    """
+    if not _GBNF_RULE.search(text):
+        return text
+    try:
+        return str(gbnf_to_lark(text))
+    except RecursionError as error:
+        raise ValueError("the GBNF grammar is nested too deeply") from error
+    except Exception as error:  # the library's errors have no narrower base class
+        # The message quotes the grammar after the line.
+        place = _GBNF_PLACE.match(str(error))
+        reason = f"{place[1]} in line {place[2]}" if place else str(error)
+        raise ValueError(f"the GBNF grammar cannot be converted: {reason}") from error
 
 
 def _refusal(reason: str) -> RequestError:

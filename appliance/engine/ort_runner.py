@@ -23,7 +23,7 @@ from appliance.engine.kv_cache import KVCache
 from appliance.engine.logits import Logits
 from appliance.engine.memory import Memory
 from appliance.engine.ort_session import step_error
-from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_VERIFIED_ROWS, ExactRunner
+from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_SCORED_ROWS, MAX_VERIFIED_ROWS, ExactRunner, ScoringRunner
 from appliance.engine.step_outputs import IDS, StepOutputs, Tensor
 from appliance.errors import EngineError
 from appliance.onnx_runtime import ort
@@ -75,11 +75,13 @@ class OrtRunner:
         self._slot_rows = graph_cache(slots, capacity).rows if on_device else padded
         self._on_device = on_device
         rows = max(slots, MAX_VERIFIED_ROWS) if self._is_exact else LARGEST_TILE - 1 + max(slots, LARGEST_TILE)
+        rows = max(rows, MAX_SCORED_ROWS)
         self._inputs = _Inputs(memory, rows, self._slot_rows)
         self._outputs = StepOutputs(memory, shape, rows, _listed(session))
         self._decoders: dict[int, _Binding] = {}
         self._prefillers: dict[int, _Binding] = {}
         self._verifiers: dict[tuple[int, int], _Binding] = {}
+        self._scorers: dict[tuple[int, int], _Binding] = {}
         self._padding, self._least_chunk = 0, 1
         self._tile = 1 if self._is_exact else self._measure(slots)
         self._padding = self._tile - 1
@@ -106,6 +108,23 @@ class OrtRunner:
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. Padding rows follow the chunk, so its rows do not attend to them. Later rows replace them."""
         return self._prefill(slot, start, tokens, self._least_chunk)
+
+    @property
+    def scorer(self) -> ScoringRunner:
+        """See `Runner`."""
+        return self
+
+    def score(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
+        """See `ScoringRunner`. The output head gets whole tiles of rows, so that each row has its own bits."""
+        count = len(tokens)
+        wanted = np.minimum(np.arange(-(-count // LARGEST_TILE) * LARGEST_TILE), count - 1)
+        if wanted.size > MAX_SCORED_ROWS:
+            raise EngineError(f"the logits of {count} tokens of a prompt are too many for one step")
+        binding = self._scorers.get((slot, wanted.size))
+        if binding is None:
+            binding = self._scorers[slot, wanted.size] = self._bind(self._padding + slot, 1, wanted.size)
+        self._run_chunk(binding, start, tokens, self._least_chunk, wanted)
+        return self._outputs.logits(wanted.size, 0)
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int]) -> Logits:
         """See `Runner`."""
@@ -168,12 +187,18 @@ class OrtRunner:
         binding = self._prefillers.get(slot)
         if binding is None:
             binding = self._prefillers[slot] = self._bind(self._padding + slot, 1, 1)
+        self._run_chunk(binding, start, tokens, least, np.array([len(tokens) - 1]))
+        return self._outputs.logits(1, 0)
+
+    def _run_chunk(
+        self, binding: _Binding, start: int, tokens: Sequence[int], least: int, wanted: NDArray[np.int64]
+    ) -> None:
+        """Compute a chunk of a prompt, padded to `least` rows."""
         count = len(tokens)
         self._check_step(tokens, start + count)
         ids = np.zeros((1, max(count, least)), np.int64)
         ids[0, :count] = tokens
-        self._run(binding, ids, np.array([start + ids.size], np.int32), np.array([count - 1]))
-        return self._outputs.logits(1, 0)
+        self._run(binding, ids, np.array([start + ids.size], np.int32), wanted)
 
     def _is_chunk_alike(self, rows: int) -> bool:
         """Whether the last row of a chunk of `rows` rows is bit-identical if the chunk is padded to LONGEST_TRIAL."""

@@ -25,14 +25,15 @@ def find_shared_prefix(sequence: Sequence, held: Iterable[Sequence], *, with_com
     Only sequences with the same salt are compared. So neither a hit nor its timing shows a principal what another
     principal asked, and no adapter gets keys and values of other weights. With a few dozen slots, comparing the tokens
     takes microseconds and is exact. The last tokens of a prompt are always computed again, because the last token's
-    logits are needed. Rows of a completion are shared only `with_completions`: see exactness.py.
+    logits are needed; so are tokens whose logits the request asks for. Rows of a completion are shared only
+    `with_completions`: see exactness.py.
     """
     best: SharedPrefix | None = None
     for donor in held:
         if donor.request.prefix_salt != sequence.request.prefix_salt:
             continue
         shareable = donor.rows if with_completions else min(donor.rows, donor.prompt_tokens)
-        usable = min(shareable, sequence.prompt_tokens - LEAST_CHUNK)
+        usable = min(shareable, sequence.prompt_tokens - LEAST_CHUNK, sequence.skippable_rows)
         if usable >= MIN_SHARED_ROWS and (best is None or usable > best.rows):
             rows = align_down(common_prefix(donor.tokens, sequence.tokens, usable))
             if rows >= MIN_SHARED_ROWS and (best is None or rows > best.rows):

@@ -10,6 +10,8 @@ from appliance.engine.logits import Logits
 # Limits of `ExactRunner.verify`: tokens that may follow the next token of a slot, and rows of all slots together.
 MAX_DRAFT_TOKENS = 5
 MAX_VERIFIED_ROWS = 32
+# Limit of `ScoringRunner.score`. A row of logits has up to a megabyte; a chunk of fewer rows reads all weights again.
+MAX_SCORED_ROWS = 64
 
 
 class Runner(Protocol):
@@ -22,6 +24,10 @@ class Runner(Protocol):
     @property
     def exact(self) -> ExactRunner | None:
         """The same runner if its rows are exact, else None. See exactness.py."""
+
+    @property
+    def scorer(self) -> ScoringRunner | None:
+        """The same runner if it can return the logits of all tokens of a prompt, else None."""
 
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """Compute the rows of one slot from `start` for `tokens`; return the last token's logits: one row."""
@@ -42,6 +48,16 @@ class Runner(Protocol):
 
     def release(self, slot: int, keep_rows: int) -> None:
         """Free the memory of a slot's rows from `keep_rows`."""
+
+
+class ScoringRunner(Runner, Protocol):
+    """A runner that can return the logits of all tokens of a prompt."""
+
+    def score(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
+        """Compute rows as `prefill` does; return a row of logits for each token: at most MAX_SCORED_ROWS.
+
+        A row has the same bits in any chunk. The last row may differ in rounding from that of `prefill`.
+        """
 
 
 class ExactRunner(Runner, Protocol):

@@ -7,7 +7,7 @@ are sorted.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +38,14 @@ class Choice:
 class SamplerState:
     """The sampling state of one sequence: random generator, grammar state, and token counts for the penalties."""
 
-    def __init__(self, request: Request, end_tokens: Sequence[int], matcher: Constraint | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        end_tokens: Sequence[int],
+        matcher: Constraint | None = None,
+        bad_words: Sequence[Sequence[int]] = (),
+    ) -> None:
+        """Start a completion. `bad_words` are the tokens of each bad word."""
         self.params = request.sampling
         self.matcher = matcher
         seed = self.params.seed
@@ -49,7 +56,11 @@ class SamplerState:
         self.end_ids = np.array(sorted({*end_tokens, *self.params.stop_token_ids}), np.int64)
         self.own_end_ids = np.array(sorted(end_tokens), np.int64)
         self.prompt_ids = np.unique(np.array(request.prompt_ids, np.int64)) if self.params.has_penalties else None
+        allowed = self.params.allowed_token_ids
+        self.allowed_ids = None if allowed is None else np.array(sorted(set(allowed)), np.int64)
         self.counts: Counter[int] = Counter()
+        self._bad_words = [tuple(word) for word in bad_words]
+        self._latest: deque[int] = deque(maxlen=max((len(word) - 1 for word in self._bad_words), default=0))
         self.chosen = 0
 
     @property
@@ -61,7 +72,8 @@ class SamplerState:
     def is_shaped(self) -> bool:
         """Whether anything other than temperature and truncations changes the choice of a token."""
         params = self.params
-        return params.has_penalties or bool(params.logit_bias) or self.holds_back_ends or self.matcher is not None
+        excludes = self.holds_back_ends or self.allowed_ids is not None or bool(self._bad_words)
+        return params.has_penalties or bool(params.logit_bias) or excludes or self.matcher is not None
 
     @property
     def is_plain(self) -> bool:
@@ -84,9 +96,22 @@ class SamplerState:
                 forbidden[unwanted] = before
         return forbidden
 
+    def excluded(self) -> list[Ids]:
+        """Sets of tokens that may not come next without a grammar, the most important set first.
+
+        The last token of a bad word is excluded after the others. End tokens are excluded before `min_tokens`.
+        """
+        if self.matcher is not None:
+            return []
+        latest = tuple(self._latest)
+        bad = {word[-1] for word in self._bad_words if word[:-1] == latest[len(latest) - len(word) + 1 :]}
+        sets = [np.array(sorted(bad), np.int64)] if bad else []
+        return [*sets, self.end_ids] if self.holds_back_ends else sets
+
     def accept(self, token: int) -> None:
         """Count a token that was appended to the completion."""
         self.chosen += 1
+        self._latest.append(token)
         if self.params.has_penalties:
             self.counts[token] += 1
 
@@ -164,10 +189,10 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
         if not np.isfinite(row.max()):
             return Choice(None)
     token = int(row.argmax()) if _is_greedy(state) else _draw(row, state)
-    if forbidden is not None and forbidden[token]:
+    if row[token] == -np.inf:
         # Rounding moved the draw beyond the total weight.
         token = int(row.argmax())
-    return Choice(token, None if wanted is None else _logprob(raw, token, wanted))
+    return Choice(token, None if wanted is None else logprob_of(raw, token, wanted))
 
 
 def _is_greedy(state: SamplerState) -> bool:
@@ -175,11 +200,18 @@ def _is_greedy(state: SamplerState) -> bool:
 
 
 def _shape(row: Row, state: SamplerState) -> None:
-    """Apply logit bias, min_tokens and penalties in place."""
+    """Apply logit bias, excluded tokens and penalties in place. At least one token stays possible."""
     params = state.params
     row[state.bias_ids] += state.bias
-    if state.holds_back_ends and state.matcher is None:
-        row[state.end_ids] = -np.inf
+    if state.allowed_ids is not None:
+        allowed = row[state.allowed_ids]
+        row.fill(-np.inf)
+        row[state.allowed_ids] = allowed
+    for excluded in state.excluded():
+        before = row[excluded]
+        row[excluded] = -np.inf
+        if not np.isfinite(row.max()):
+            row[excluded] = before
     if state.prompt_ids is None:
         return
     used = np.fromiter(state.counts.keys(), np.int64, len(state.counts))
@@ -236,7 +268,8 @@ def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np
     return ids, np.cumsum(weights(row[ids], temperature))
 
 
-def _logprob(raw: Row, token: int, wanted: int) -> TokenLogprob:
+def logprob_of(raw: Row, token: int, wanted: int) -> TokenLogprob:
+    """The log-probability of a token in a whole row of logits, and of the `wanted` likeliest tokens."""
     top = float(raw.max())
     normaliser = top + float(np.log(np.exp(raw - np.float32(top)).sum(dtype=np.float64)))
     ids = likeliest(raw, wanted) if wanted else np.empty(0, np.int64)

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from appliance.capacity import cache_slots
 from appliance.engine.drafts import verified_length
-from appliance.engine.exactness import chunk_rows
+from appliance.engine.exactness import chunk_rows, longest_chunk
 from appliance.engine.fair_queue import FairQueue
+from appliance.engine.runner import MAX_SCORED_ROWS
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.slots import SlotTable
 
@@ -28,12 +29,17 @@ HEADROOM_ROWS = 64
 
 @dataclass(frozen=True)
 class Prefill:
-    """Compute `length` more rows of one sequence in its slot, starting at row `start`."""
+    """Compute `length` more rows of one sequence in its slot, starting at row `start`.
+
+    Attributes:
+        is_scored: read the logits of all rows; then there are at most MAX_SCORED_ROWS rows.
+    """
 
     sequence: Sequence
     slot: int
     start: int
     length: int
+    is_scored: bool = False
 
     @property
     def sequences(self) -> tuple[Sequence, ...]:
@@ -203,11 +209,13 @@ class Scheduler:
         if decoding and sequence.missing_prompt_rows > self._chunk_left < self.limits.interleaved_chunk:
             return self._plan_decode()
         limit = self.limits.interleaved_chunk if decoding else self.limits.prefill_chunk
+        if sequence.awaits_score:
+            limit = min(limit, longest_chunk(MAX_SCORED_ROWS))
         length = chunk_rows(sequence.missing_prompt_rows, limit)
         if not self._make_room(sequence, sequence.rows + length):
             return None
         self._oldest_next = not self._oldest_next
-        return Prefill(sequence, slot, sequence.rows, length)
+        return Prefill(sequence, slot, sequence.rows, length, sequence.awaits_score)
 
     def _choose(self, waiting: list[Sequence]) -> Sequence:
         if self._oldest_next:

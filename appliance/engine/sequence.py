@@ -33,6 +33,7 @@ class Sequence:
         reserved_rows: rows of the slot that are reserved for it.
         last_used: the slot table's clock when its rows were last used; smaller is longer ago.
         cached_tokens: prompt tokens that the prefix cache saved at the first admission.
+        scored: number of its first rows whose logits need not be read any more.
         draft_tokens: tokens of its drafts that steps verified.
         accepted_draft_tokens: those that were right.
     """
@@ -48,6 +49,7 @@ class Sequence:
         self.reserved_rows = 0
         self.last_used = 0
         self.cached_tokens: int | None = None
+        self.scored = 0
         self.draft_tokens = 0
         self.accepted_draft_tokens = 0
         self._drafter: Drafter | None = None
@@ -76,6 +78,21 @@ class Sequence:
         return self.prompt_tokens - self.rows
 
     @property
+    def rows_to_score(self) -> int:
+        """Number of prompt rows whose logits the request asks for: each row's logits belong to the next token."""
+        return 0 if self.request.sampling.prompt_logprobs is None else self.prompt_tokens - 1
+
+    @property
+    def awaits_score(self) -> bool:
+        """Whether logits of prompt rows are still missing."""
+        return self.scored < self.rows_to_score
+
+    @property
+    def skippable_rows(self) -> int:
+        """Number of its first prompt rows that need not be computed if their keys and values are cached."""
+        return self.scored if self.awaits_score else self.prompt_tokens
+
+    @property
     def awaits_token(self) -> bool:
         """Whether all tokens have been computed, so that the next token can be chosen."""
         return self.rows == len(self.tokens)
@@ -83,7 +100,7 @@ class Sequence:
     @property
     def limit_rows(self) -> int:
         """Maximum rows that it can need: the last token of a completion is never computed."""
-        return self.prompt_tokens + self.max_tokens - 1
+        return self.prompt_tokens + max(self.max_tokens, 1) - 1
 
     def use_drafts(self) -> None:
         """Propose drafts from now on."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
+from appliance.engine.bad_words import bad_word_tokens
 from appliance.engine.constraint import Constraint
 from appliance.engine.sampler import SamplerState
 from appliance.engine.sequence import Sequence
 from appliance.engine.stop import StopMatcher
 from appliance.engine.tokenizer import Detokeniser, Tokenizer
-from appliance.inference.events import Event, FinishEvent, FinishReason, TokenEvent, TokenLogprob
+from appliance.inference.events import Event, FinishEvent, FinishReason, PromptEvent, TokenEvent, TokenLogprob
 
 Sink = Callable[[Event], None]
 _log = logging.getLogger(__name__)
@@ -36,7 +37,9 @@ class Stream:
     ) -> None:
         params = sequence.request.sampling
         self.sequence = sequence
-        self.sampler = SamplerState(sequence.request, tuple(end_tokens), matcher)
+        self.sampler = SamplerState(
+            sequence.request, tuple(end_tokens), matcher, bad_word_tokens(tokenizer, params.bad_words)
+        )
         self.is_deaf = False
         self.stop_reason: str | int | None = None
         self._sink = sink
@@ -54,6 +57,11 @@ class Stream:
         text, reason = self._advance(token)
         self._tell(TokenEvent((token,), text, None if logprob is None else (logprob,)))
         return reason
+
+    def score(self, logprobs: tuple[TokenLogprob, ...]) -> None:
+        """Send the log-probabilities of the prompt's next tokens."""
+        self.sequence.scored += len(logprobs)
+        self._tell(PromptEvent(logprobs))
 
     def finish(self, event: FinishEvent) -> None:
         """Send the last event."""

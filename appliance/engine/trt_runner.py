@@ -85,6 +85,10 @@ class TrtRunner:
     def exact(self) -> None:
         """See `Runner`. A plan has one kernel for prompts and another for completions."""
 
+    @property
+    def scorer(self) -> None:
+        """See `Runner`. A plan's prefill launch computes the logits of one token."""
+
     def prefill(self, slot: int, start: int, tokens: Sequence[int]) -> Logits:
         """See `Runner`. A chunk that is longer than the plan's largest launch is split."""
         self._check(tokens, start + len(tokens))

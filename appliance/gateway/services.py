@@ -55,28 +55,44 @@ class Services:
         self,
         request_id: str,
         model: ServedModel,
-        prompt_ids: Sequence[int],
+        prompts: Sequence[Sequence[int]],
         sampling: Mapping[str, Any],
         *,
         stream: bool,
         timeout_s: float | None = None,
         client_names: Mapping[str, str] | None = None,
         choices: int = 1,
+        clips: bool = False,
     ) -> CompletionRequest:
-        """Return the request for Triton; `timeout_s` shortens the box's own limit.
+        """Return the request for Triton.
+
+        Args:
+            request_id: see CompletionRequest.
+            model: the model.
+            prompts: the tokens of each prompt.
+            sampling: see CompletionRequest.
+            stream: see CompletionRequest.
+            timeout_s: shortens the box's own limit.
+            client_names: see CompletionRequest.
+            choices: number of answers to each prompt.
+            clips: a `max_tokens` that exceeds the context means the remaining context, instead of an error.
 
         Raises:
             PromptTooLongError: prompt and completion do not fit the model's context.
         """
         names = client_names or {}
-        wanted = sampling.get("max_tokens")
         context = model.manifest.shape.context_tokens
-        if wanted is not None and len(prompt_ids) + wanted > context:
-            param = names.get("max_tokens", "max_tokens")
-            raise PromptTooLongError(
-                f"{param} {wanted} plus the prompt's {len(prompt_ids)} tokens exceed the context of {context}",
-                hint=f"set {param} to at most {context - len(prompt_ids)}",
-                param=param,
-            )
+        longest = max(map(len, prompts))
+        if longest + sampling.get("max_tokens", 0) > context:
+            if not clips:
+                param = names.get("max_tokens", "max_tokens")
+                raise PromptTooLongError(
+                    f"{param} {sampling['max_tokens']} plus the prompt's {longest} tokens exceed the context of"
+                    f" {context}",
+                    hint=f"set {param} to at most {context - longest}",
+                    param=param,
+                )
+            # Without max_tokens, the engine uses the remaining context.
+            sampling = {name: value for name, value in sampling.items() if name != "max_tokens"}
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(request_id, model.name, prompt_ids, sampling, stream, limit, names, choices)
+        return CompletionRequest(request_id, model.name, prompts, sampling, stream, limit, names, choices)

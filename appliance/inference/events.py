@@ -1,4 +1,8 @@
-"""The events that the engine sends to a request's sink: token events, then exactly one finish event. Values only."""
+"""The events that the engine sends to a request's sink. Values only.
+
+First prompt events, if the request asks for log-probabilities of its prompt; then token events; then exactly one finish
+event.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +24,21 @@ class FinishReason(enum.Enum):
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """Log-probability of a chosen token under the model's raw logits (before bias, penalties and temperature).
+    """Log-probability of a token under the model's raw logits (before bias, penalties and temperature).
 
     Attributes:
-        token_id: the chosen token.
-        logprob: natural log-probability of the chosen token.
+        token_id: the chosen token, or a token of the prompt.
+        logprob: natural log-probability of this token.
         top: (token id, log-probability) of the likeliest tokens, likeliest first, as many as were requested. In answers
             of other engines, the list also contains the chosen token.
+        rank: 1 for the likeliest token, 2 for the next; None if it is unknown. For tokens of a prompt it is always
+            known.
     """
 
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,17 @@ class Usage:
     decode_s: float = 0.0
     accepted_draft_tokens: int = 0
     rejected_draft_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class PromptEvent:
+    """Log-probabilities of the next tokens of the prompt, in order. The first token of a prompt has none.
+
+    Attributes:
+        logprobs: one entry for each token.
+    """
+
+    logprobs: tuple[TokenLogprob, ...]
 
 
 @dataclass(frozen=True)
@@ -94,4 +112,4 @@ class FinishEvent:
     stop_reason: str | int | None = None
 
 
-Event = TokenEvent | FinishEvent
+Event = PromptEvent | TokenEvent | FinishEvent

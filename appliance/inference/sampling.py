@@ -14,6 +14,9 @@ MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 1024
 MAX_STOP_TOKENS = 128
 MAX_BIASED_TOKENS = 1024
+MAX_ALLOWED_TOKENS = 4096
+MAX_BAD_WORDS = 128
+MAX_BAD_WORD_CHARACTERS = 256
 MAX_LOGPROBS = 20
 # Limits that are safe for float32 arithmetic and for token counts.
 MAX_FACTOR = 1e6
@@ -29,7 +32,8 @@ class SamplingParams:
     the tokens that `structured_outputs` allows.
 
     Attributes:
-        max_tokens: maximum number of completion tokens; None means as many as fit the context.
+        max_tokens: maximum number of completion tokens; None means as many as fit the context. With 0, the prompt is
+            computed and no token is generated.
         temperature: 0 is greedy; at most 1e6.
         top_k: keep the k likeliest tokens; 0 keeps all. All counts are at most 2^31 - 1.
         top_p: keep the smallest set of likeliest tokens with at least this total probability, in (0, 1].
@@ -39,6 +43,9 @@ class SamplingParams:
         presence_penalty: subtracted once from tokens of the completion, in [-2, 2].
         frequency_penalty: subtracted from tokens of the completion once per occurrence, in [-2, 2].
         logit_bias: added to the logits of these token ids, each in [-100, 100].
+        allowed_token_ids: only these tokens can be chosen, end tokens included; None allows all.
+        bad_words: texts whose tokens are not chosen in a row, with and without a space before them, as in vLLM: other
+            tokens of the same text are possible. Without another possible token, a bad word is chosen.
         seed: the same seed gives the same tokens, alone or in a batch; None draws a random seed. A signed or unsigned
             64-bit integer.
         stop: strings that end the completion; they are not part of its text.
@@ -46,6 +53,8 @@ class SamplingParams:
         ignore_eos: continue after the model's own end tokens.
         min_tokens: minimum number of completion tokens before an end token.
         logprobs: None for no log-probabilities; n for those of the chosen token and the n likeliest, n in [0, 20].
+        prompt_logprobs: None for no log-probabilities of the prompt; n for those of each token of the prompt after the
+            first, and of the n likeliest tokens in its place, n in [0, 20].
         structured_outputs: the grammar that the text must match; None for any text. `min_tokens` and `ignore_eos`
             exclude end tokens only while the grammar allows other tokens; if it allows only the end, the completion
             ends.
@@ -64,18 +73,22 @@ class SamplingParams:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str, ...] = ()
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     min_tokens: int = 0
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     structured_outputs: StructuredOutput | None = None
 
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_counts()
         self._check_ends()
+        self._check_exclusions()
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> SamplingParams:
@@ -124,7 +137,7 @@ class SamplingParams:
 
     def _check_counts(self) -> None:
         if self.max_tokens is not None:
-            _check_range("max_tokens", self.max_tokens, low=1, high=MAX_COUNT)
+            _check_range("max_tokens", self.max_tokens, low=0, high=MAX_COUNT)
         _check_range("top_k", self.top_k, low=0, high=MAX_COUNT)
         _check_range("min_tokens", self.min_tokens, low=0, high=MAX_COUNT)
         if self.seed is not None:
@@ -133,8 +146,9 @@ class SamplingParams:
             raise RequestError(
                 f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}", param="min_tokens"
             )
-        if self.logprobs is not None:
-            _check_range("logprobs", self.logprobs, low=0, high=MAX_LOGPROBS)
+        for name, wanted in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
+            if wanted is not None:
+                _check_range(name, wanted, low=0, high=MAX_LOGPROBS)
 
     def _check_ends(self) -> None:
         if len(self.stop) > MAX_STOP_STRINGS:
@@ -155,6 +169,29 @@ class SamplingParams:
                 _check_range(f"a token of {name}", token, low=0, high=MAX_COUNT, param=name)
         for token, bias in self.logit_bias.items():
             _check_range(f"logit_bias of token {token}", bias, low=-100.0, high=100.0, param="logit_bias")
+
+    def _check_exclusions(self) -> None:
+        allowed = self.allowed_token_ids
+        if allowed is not None and not 0 < len(allowed) <= MAX_ALLOWED_TOKENS:
+            raise RequestError(
+                f"allowed_token_ids must have 1 to {MAX_ALLOWED_TOKENS} tokens", param="allowed_token_ids"
+            )
+        for token in allowed or ():
+            _check_range("a token of allowed_token_ids", token, low=0, high=MAX_COUNT, param="allowed_token_ids")
+        if len(self.bad_words) > MAX_BAD_WORDS:
+            raise RequestError(f"more than {MAX_BAD_WORDS} bad words", param="bad_words")
+        for word in self.bad_words:
+            if not word.strip() or len(word) > MAX_BAD_WORD_CHARACTERS:
+                raise RequestError(
+                    f"a bad word must have 1 to {MAX_BAD_WORD_CHARACTERS} characters, not only spaces",
+                    param="bad_words",
+                )
+        for name, given in (("allowed_token_ids", allowed), ("bad_words", self.bad_words)):
+            if given and self.structured_outputs is not None:
+                raise RequestError(
+                    f"{name} cannot be combined with a schema or a grammar: it alone decides which tokens are allowed",
+                    param=name,
+                )
 
 
 def _check_range(name: str, value: float, *, low: float, high: float, open_low: bool = False, param: str = "") -> None:
@@ -212,6 +249,8 @@ _SPECIAL_READERS: dict[str, Callable[[Any], Any]] = {
     "top_k": _read_top_k,
     "stop": _read_strings,
     "stop_token_ids": _read_ids,
+    "allowed_token_ids": _read_ids,
+    "bad_words": _read_strings,
     "logit_bias": _read_bias,
     "structured_outputs": StructuredOutput.from_mapping,
 }

@@ -32,7 +32,7 @@ class StructuredOutput:
     Attributes:
         kind: the format of `text`; never JSON_OBJECT, which is converted to a schema.
         text: a JSON schema for the compiler, with its options (see `appliance.json_schema`), a regular expression, or a
-            grammar in llguidance's Lark dialect; for CHOICE, a JSON list.
+            grammar in llguidance's Lark dialect or llama.cpp's GBNF; for CHOICE, a JSON list.
 
     Raises:
         RequestError: the text is too long.

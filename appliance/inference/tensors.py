@@ -67,6 +67,7 @@ INPUTS = (
     Tensor("return_finish_reason", "TYPE_BOOL", 1, "send finish_reason"),
     Tensor("return_cumulative_logprob", "TYPE_BOOL", 1, "send cumulative_logprob"),
     Tensor("return_logprobs", "TYPE_BOOL", 1, "send logprobs; null if the sampling parameter logprobs is absent"),
+    Tensor("return_prompt_logprobs", "TYPE_BOOL", 1, "send prompt_logprobs"),
     Tensor("return_num_input_tokens", "TYPE_BOOL", 1, "send num_input_tokens"),
     Tensor("return_num_output_tokens", "TYPE_BOOL", 1, "send num_output_tokens"),
 )
@@ -79,6 +80,13 @@ OUTPUTS = (
     ),
     Tensor("cumulative_logprob", "TYPE_FP32", -1, "sum of the log-probabilities so far"),
     Tensor("logprobs", "TYPE_STRING", -1, "JSON: for each new token, token id -> logprob, rank, decoded_token"),
+    Tensor(
+        "prompt_logprobs",
+        "TYPE_STRING",
+        -1,
+        "JSON in the format of logprobs: for each next token of the prompt after its first; empty without the sampling"
+        " parameter prompt_logprobs",
+    ),
     Tensor("num_input_tokens", "TYPE_UINT32", 1, "number of prompt tokens"),
     Tensor("num_output_tokens", "TYPE_UINT32", -1, "number of new tokens in this response"),
     Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, in the last response (compact form)"),

@@ -70,7 +70,7 @@ def _lost(through: float, past: float) -> float:
 
 async def _complete(triton: TritonChannel, model: str, prompt: Sequence[int], tokens: int) -> Timeline:
     sampling = {"max_tokens": tokens, "temperature": 0, "repetition_penalty": 1, "ignore_eos": True}
-    request = CompletionRequest(uuid.uuid4().hex, model, prompt, sampling, stream=True, timeout_s=_TIMEOUT_S)
+    request = CompletionRequest(uuid.uuid4().hex, model, [prompt], sampling, stream=True, timeout_s=_TIMEOUT_S)
     asked = time.perf_counter()
     messages = [opening_message(model), request_message(request, LOCAL.name)]
     call = triton.stream(STREAM, [message.SerializeToString() for message in messages], _TIMEOUT_S)

@@ -18,6 +18,7 @@ from appliance.engine.grammar_client import GrammarHost
 from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
+from appliance.engine.runner import MAX_SCORED_ROWS
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import DeviceLostError, EngineError, UnavailableError
 from appliance.inference.config import EngineConfig
@@ -25,7 +26,7 @@ from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from tests.engine.simulated_cuda import SimulatedCuda
 from tests.engine.test_engine import drain, submit
-from tests.engine.test_ort_runner import collect, decode, prefill, prompt
+from tests.engine.test_ort_runner import collect, decode, prefill, prompt, score
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 from tests.waiting import LIMIT_S
@@ -139,6 +140,17 @@ def test_logits_are_those_of_the_runner_in_main_memory(runner, plain):
             grown[slot] += 1
 
 
+def test_the_rows_of_a_prompt_are_scored_as_in_main_memory(runner, plain, filled):
+    tokens = prompt(77, seed=9)
+    expected = score(plain, 1, tokens, 48, 72)
+    for each in (runner, filled):
+        assert np.allclose(score(each, 2, tokens, 8, 64), expected, atol=1e-5)
+    scorer = runner.scorer
+    rows = scorer.score(0, 0, tokens[:20]).rows(range(20))[:, : runner._shape.tokens].astype(np.float64)
+    listed = scorer.score(0, 0, tokens[:20]).candidates(range(20))
+    assert np.allclose(listed.log_normaliser, np.log(np.exp(rows).sum(axis=1)), atol=1e-4)
+
+
 @pytest.fixture
 def filled(artefact, cuda, monkeypatch):
     """A runner that takes every chunk of less than the longest trial for one of another kernel."""
@@ -217,7 +229,7 @@ def test_the_cache_is_all_that_is_kept_for_the_slots(artefact, cuda):
     shape = read_manifest(artefact).shape
     runner = device_runner(artefact, cuda, slots=10)
     cache = (10 + runner._tile - 1) * (CAPACITY + LONGEST_TRIAL) * shape.cache_bytes_per_token
-    outputs = (10 + 7) * (shape.vocabulary * 4 + LISTED * 12)
+    outputs = max(10 + 7, MAX_SCORED_ROWS) * (shape.vocabulary * 4 + LISTED * 12)
     assert cache < cuda.used < cache + outputs + 64 * 1024
     del runner
     gc.collect()

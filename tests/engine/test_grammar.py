@@ -31,6 +31,56 @@ def test_the_same_text_in_another_form_is_another_grammar():
         GRAMMARS.matcher(wanted(grammar="ab?"))
 
 
+GBNF = r"""
+# As llama.cpp writes them.
+root  ::= "[" ws (item ("," ws item)*)? "]"
+item  ::= number | text | the-truth
+number ::= "-"? [0-9]{1,3} ("." [0-9]+)?
+text ::= "\"" [^"\\\n]* "\""
+the-truth ::= "yes" | "no"
+ws ::= | " "
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("[]", True),
+        ('[-12.5, "a b",no]', True),
+        ("[yes]", True),
+        ("[1234]", False),
+        ("[maybe]", False),
+        ('["a\nb"]', False),
+    ],
+)
+def test_a_grammar_of_llama_cpp_is_converted(text, fits):
+    matcher = GRAMMARS.matcher(wanted(grammar=GBNF))
+    for token in TOKENIZER.encode(text):
+        if token not in allowed(matcher):
+            assert not fits
+            return
+        matcher.accept(token)
+    assert fits
+    assert END in allowed(matcher) or matcher.is_complete
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('root ::= "a', "line 1"),
+        ('start ::= "a"', "root"),
+        ("root ::= other", "other"),
+        ("root ::= " + "(" * 5000, "GBNF"),
+        ('root ::= "\\q"', "line 1"),
+    ],
+)
+def test_a_grammar_that_cannot_be_converted_is_refused_and_not_quoted(text, reason):
+    with pytest.raises(RequestError) as caught:
+        GRAMMARS.matcher(wanted(grammar=text))
+    assert reason in caught.value.message
+    assert "::=" not in caught.value.message
+
+
 def test_matchers_of_one_grammar_do_not_share_where_they_stand():
     first, second = (GRAMMARS.matcher(wanted(regex="ab")) for _ in range(2))
     walk(first, TOKENIZER.encode("ab"))

@@ -16,6 +16,7 @@ from appliance.engine.memory import HostMemory
 from appliance.engine.ort_runner import OrtRunner
 from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.request import Request
+from appliance.engine.runner import MAX_SCORED_ROWS
 from appliance.errors import EngineError, IntegrityError, UnsupportedError
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishEvent
@@ -167,6 +168,39 @@ def test_a_prompt_in_chunks_gives_the_very_logits_of_the_whole(runner, edges):
     tokens = prompt(101)
     whole = prefill(runner, 0, tokens)
     assert np.array_equal(prefill(runner, 1, tokens, *edges), whole)
+
+
+def score(runner, slot, tokens, *edges):
+    """Score a prompt in chunks that end at `edges`; return a copy of the logits of all its rows."""
+    found = []
+    for start, end in itertools.pairwise([0, *edges, len(tokens)]):
+        found.append(runner.scorer.score(slot, start, tokens[start:end]).rows(range(end - start)).copy())
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("edges", [(8, 16, 24, 40), (24, 56), (64,), (16, 80)])
+def test_the_logits_of_a_prompts_rows_do_not_depend_on_the_chunks(runner, edges):
+    tokens = prompt(101)
+    whole = score(runner, 0, tokens, 48, 96)
+    assert np.array_equal(score(runner, 2, tokens, *edges), whole)
+    # The rows of the cache are those that a prompt without scoring writes, and so is its last row of logits.
+    scored = runner.prefill(2, 96, tokens[96:]).rows([0]).copy()
+    assert np.array_equal(scored, prefill(runner, 1, tokens))
+    assert scored[0] == pytest.approx(whole[-1], abs=1e-4)
+    if runner.exact is not None:
+        assert np.array_equal(scored[0], whole[-1])
+
+
+def test_the_logits_of_a_prompts_rows_are_those_of_its_beginnings(runner):
+    tokens = prompt(30)
+    whole = score(runner, 0, tokens)
+    for end in (9, 17, 24, 30):
+        assert prefill(runner, 1, tokens[:end])[0] == pytest.approx(whole[end - 1], abs=1e-3)
+
+
+def test_more_rows_than_a_step_can_score_are_refused(runner):
+    with pytest.raises(EngineError):
+        runner.scorer.score(0, 0, prompt(MAX_SCORED_ROWS + 1))
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 5])

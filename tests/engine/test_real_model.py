@@ -6,10 +6,13 @@ import queue
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from appliance.artefact.folder import read_manifest
+from appliance.artefact.manifest import GRAPH
 from appliance.engine.engine import Engine
+from appliance.engine.ort_session import CPU, open_session
 from appliance.engine.request import Request
 from appliance.engine.scheduler import HEADROOM_ROWS
 from appliance.inference.config import EngineConfig
@@ -155,3 +158,50 @@ def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
         assert event.reason is FinishReason.STOP, name
         jsonschema.validate(json.loads(text), HAND_WRITTEN[name])
     engine.close()
+
+
+@pytest.mark.proof
+def test_the_log_probabilities_of_a_prompt_are_those_of_the_graph_s_logits(folder):
+    engine = Engine.load(folder, SHARED)
+    prompts = prompts_of(engine)[1:8:3]
+    expected = all_logprobs(folder, prompts)
+    # The second round finds each prompt in the cache.
+    for prompt_logprobs in (0, 3):
+        sampling = SamplingParams(temperature=0.0, max_tokens=0, prompt_logprobs=prompt_logprobs)
+        queues = [queue.SimpleQueue() for _ in prompts]
+        for index, (prompt, events) in enumerate(zip(prompts, queues, strict=True)):
+            engine.submit(Request(str(index), prompt, sampling), events.put)
+        for prompt, events, whole in zip(prompts, queues, expected, strict=True):
+            found = []
+            while not isinstance(event := events.get(timeout=300), FinishEvent):
+                found += event.logprobs
+            assert event.error is None
+            assert [score.token_id for score in found] == list(prompt[1:])
+            for row, token, score in zip(whole[:-1], prompt[1:], found, strict=True):
+                assert score.logprob == pytest.approx(row[token], abs=1e-3)
+                assert [row[other] for other, _ in score.top] == pytest.approx(
+                    np.sort(row)[::-1][:prompt_logprobs], abs=1e-3
+                )
+    engine.close()
+
+
+def all_logprobs(folder, prompts):
+    """Log-softmax of all rows of the artefact's graph, computed by ONNX Runtime on an empty cache, for each prompt."""
+    shape = read_manifest(folder).shape
+    session = open_session(folder / GRAPH, [CPU], None)
+    past = [given.name for given in session.get_inputs() if given.name.startswith("past_key_values")]
+    empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), np.float32)
+    found = []
+    for prompt in prompts:
+        count = len(prompt)
+        inputs = {
+            "input_ids": np.array([prompt], np.int64),
+            "seqlens_k": np.array([count - 1], np.int32),
+            "total_sequence_length": np.array(count, np.int32),
+            "logits_rows": np.arange(count),
+        }
+        (logits,) = session.run(["logits"], inputs | dict.fromkeys(past, empty))
+        logits = logits[:, : shape.tokens].astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        found.append(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
+    return found

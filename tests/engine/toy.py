@@ -10,11 +10,11 @@ from tokenizers import decoders, models, pre_tokenizers
 from appliance.artefact import Generation, Manifest, ModelShape, TextGeneration
 from appliance.engine.exactness import LARGEST_TILE
 from appliance.engine.grammar import Grammars
-from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_VERIFIED_ROWS
+from appliance.engine.runner import MAX_DRAFT_TOKENS, MAX_SCORED_ROWS, MAX_VERIFIED_ROWS
 from appliance.engine.tokenizer import Tokenizer
 from appliance.errors import EngineError, RequestError
 from appliance.inference.config import EngineConfig
-from appliance.inference.events import FinishEvent, TokenEvent
+from appliance.inference.events import FinishEvent, PromptEvent, TokenEvent
 from appliance.inference.structured_output import PARAM
 from tests.engine.host_logits import HostLogits
 
@@ -76,6 +76,16 @@ def greedy_reference(prompt, max_tokens, *, exact=False):
         rows.append(completion_row(completion[-1], len(rows)))
 
 
+def scores_reference(prompt):
+    """The log-probability and the rank of each token of a prompt but the first, on a fresh machine."""
+    rows, found = prompt_rows(prompt, 0), []
+    for end, token in enumerate(prompt[1:], start=1):
+        logits = logits_of(rows[:end])[:TOKENS].astype(np.float64)
+        logprobs = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+        found.append((float(logprobs[token]), int((logits > logits[token]).sum()) + 1))
+    return found
+
+
 def exact_rows(tokens, start):
     """What an exact runner writes for a prompt: the rows of a completion."""
     return [completion_row(token, start + i) for i, token in enumerate(tokens)]
@@ -93,12 +103,24 @@ class ToyRunner:
         self.faults = frozenset(faults)
         self.steps = 0
         self.chunks = []
+        self.scored = []
+
+    @property
+    def scorer(self):
+        return self
 
     def prefill(self, slot, start, tokens):
         self._count()
         self.chunks.append((slot, start, len(tokens)))
         self.cache[slot, start : start + len(tokens)] = self.prompt_rows(tokens, start)
         return HostLogits(self.logits_of(self.cache[slot, : start + len(tokens)])[None])
+
+    def score(self, slot, start, tokens):
+        assert len(tokens) <= MAX_SCORED_ROWS
+        self.prefill(slot, start, tokens)
+        self.scored.append(self.chunks.pop())
+        ends = range(start + 1, start + len(tokens) + 1)
+        return HostLogits(np.stack([self.logits_of(self.cache[slot, :end]) for end in ends]))
 
     def decode(self, tokens, lengths):
         self._count()
@@ -227,6 +249,10 @@ class Recorder:
     @property
     def tokens(self):
         return [token for event in self.events if isinstance(event, TokenEvent) for token in event.token_ids]
+
+    @property
+    def scores(self):
+        return [score for event in self.events if isinstance(event, PromptEvent) for score in event.logprobs]
 
     @property
     def text(self):

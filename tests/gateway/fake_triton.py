@@ -54,6 +54,7 @@ def piece(
     ids: Iterable[int] = (),
     *,
     logprobs: list[dict[str, Any]] | None = None,
+    prompt_logprobs: list[dict[str, Any]] | None = None,
     finish: str = "",
     usage: dict[str, Any] | None = None,
 ) -> Any:
@@ -71,6 +72,8 @@ def piece(
     add("finish_reason", "BYTES", 1, _element(finish or "None"))
     if logprobs is not None:
         add("logprobs", "BYTES", 1, _element(json.dumps(logprobs)))
+    if prompt_logprobs is not None:
+        add("prompt_logprobs", "BYTES", 1, _element(json.dumps(prompt_logprobs)))
     if usage is not None:
         add("usage", "BYTES", 1, _element(json.dumps(usage)))
     return message

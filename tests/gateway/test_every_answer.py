@@ -48,7 +48,7 @@ HTTP_QUESTIONS = {
         "/version",
     ),
     *("/v1/models", "/v1/models/{name:path}", "/v1/models/{name}/queue", "/v1/embeddings"),
-    *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize"),
+    *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/tokenizer_info"),
     *("/v1/messages/count_tokens", "/v1/responses/input_tokens"),
     *("/v1/responses/{response_id}", "/v1/responses/{response_id}/input_items"),
     *("/v2", "/v2/health/live", "/v2/health/ready"),

@@ -45,6 +45,22 @@ def failed(call):
     return caught.value
 
 
+def test_a_prompt_is_scored_and_tokens_are_excluded(stub, harness):
+    async def scored(asked):
+        yield piece("", prompt_logprobs=[{"2": {"logprob": -1.0, "rank": 3}, "7": {"logprob": -0.5, "rank": 1}}])
+        yield piece("a", [1], finish="length", usage=usage(asked, 1))
+
+    harness.triton.script = scored
+    sampling = pb.Sampling(prompt_logprobs=1, allowed_token_ids=[1, 2], bad_words=["no"], max_tokens=1)
+    request = pb.CompleteRequest(model=MODEL, token_ids=pb.TokenIds(ids=[1, 2]), sampling=sampling)
+    first, second = stub.Complete(request)
+    (score,) = first.prompt_logprobs
+    assert (score.token_id, score.logprob, [other.token_id for other in score.likeliest]) == (2, -1.0, [7])
+    assert (list(second.prompt_logprobs), second.text) == ([], "a")
+    sent = harness.triton.asked[0].sampling
+    assert (sent["allowed_token_ids"], sent["bad_words"], sent["prompt_logprobs"]) == ([1, 2], ["no"], 1)
+
+
 def test_a_chat_is_streamed(stub, harness):
     harness.triton.script = words("Hel", "lö")
     call = stub.Chat(chat_request(max_tokens=5, stop=["x"], logit_bias={3: -1.0}, seed=-2))
@@ -97,13 +113,23 @@ def test_log_probabilities_are_given_when_asked(stub, harness):
         (pb.ChatRequest(model=MODEL), "INVALID_ARGUMENT", "messages"),
         (pb.ChatRequest(model=MODEL, messages=[pb.Message(role="robot", content="a")]), "INVALID_ARGUMENT", "role"),
         (chat_request(temperature=float("nan")), "INVALID_ARGUMENT", "temperature"),
-        (chat_request(max_tokens=0), "INVALID_ARGUMENT", "max_tokens"),
+        (chat_request(max_tokens=-2), "INVALID_ARGUMENT", "max_tokens"),
         (chat_request(max_tokens=100_000), "INVALID_ARGUMENT", "max_tokens"),
         (chat_request(stop=["x"] * 17), "INVALID_ARGUMENT", "stop"),
         (pb.ChatRequest.FromString(chat_request().SerializeToString() + b"\xf8\x07\x01"), "INVALID_ARGUMENT", "127"),
         (chat_request(stop=["x" * (5 << 20)]), "RESOURCE_EXHAUSTED", "larger than max"),
     ],
-    ids=["model", "no messages", "role", "NaN", "zero", "beyond the context", "stop", "unknown field", "too large"],
+    ids=[
+        "model",
+        "no messages",
+        "role",
+        "NaN",
+        "less than none",
+        "beyond the context",
+        "stop",
+        "unknown field",
+        "too large",
+    ],
 )
 def test_a_wrong_request_is_refused(stub, harness, request_, status, words_):
     error = failed(stub.Chat(request_))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.gateway.fake_triton import endless, piece, usage
+from tests.gateway.harness import Harness
 from tests.gateway.tiny_artefact import tiny_tokenizer
 from tests.waiting import LIMIT_S, wait_until
 
@@ -29,6 +30,35 @@ def test_a_conversation_becomes_the_tokens_that_a_chat_would_have(client, http, 
     client.chat.completions.create(model=MODEL, messages=messages)
     assert answer["tokens"] == list(harness.triton.asked[0].prompt_ids)
     assert answer["token_strs"] is None
+
+
+def test_the_tokenizer_is_described_as_in_vllm(http, harness, artefacts):
+    told = http.get("/tokenizer_info", params={"model": MODEL}).json()
+    assert told["chat_template"] == (artefacts[0] / "chat_template.jinja").read_text(encoding="utf-8")
+    (end,) = http.post("/tokenize", json={"model": MODEL, "prompt": told["eos_token"]}).json()["tokens"]
+    assert end in harness.gateway._services.models.get(MODEL).manifest.generation.eos_token_ids
+    base = http.get("/tokenizer_info", params={"model": "tiny-base"}).json()
+    assert base["chat_template"] is None
+    assert http.get("/tokenizer_info", params={"model": "other"}).status_code == 404
+
+
+def test_a_request_without_a_model_needs_a_box_with_one_model(http, alone):
+    for method, path, body in (
+        ("POST", "/tokenize", {"prompt": "a"}),
+        ("POST", "/detokenize", {"tokens": [1]}),
+        ("GET", "/tokenizer_info", None),
+    ):
+        answer = http.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+        assert httpx.request(method, f"{alone.url}{path}", json=body, timeout=LIMIT_S).status_code == 200
+
+
+@pytest.fixture
+def alone(loop_thread, artefacts):
+    harness = Harness(loop_thread, artefacts[:1], drain_s=0.2)
+    harness.wait_until_ready()
+    yield harness
+    harness.close()
 
 
 def test_special_tokens_are_written_out(http):

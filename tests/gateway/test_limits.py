@@ -188,9 +188,10 @@ def test_the_openai_client_waits_as_it_is_told(make_box, keys, monkeypatch):
     assert 50 <= waits[0] <= 61
 
 
-def test_several_choices_are_several_requests_at_once(make_box, keys):
+@pytest.mark.parametrize("several", [{"n": 3}, {"prompt": ["a", "b", "c"]}, {"prompt": ["a", "b"], "n": 2}])
+def test_several_answers_are_several_requests_at_once(make_box, keys, several):
     box, key = make_box(max_requests=2), keys.make()
-    response = complete(box, key, n=3)
+    response = complete(box, key, **several)
     assert response.status_code == 429
     assert "2 concurrent requests" in response.json()["error"]["message"]
     assert box.triton.asked == []

@@ -196,7 +196,7 @@ def test_logprobs_of_a_completion(client, harness):
     texts = [tiny_tokenizer().decode([number]) for number in (72, 73, 75)]
     assert logprobs.tokens == [texts[0], texts[2]]
     assert logprobs.token_logprobs == [-0.5, -9.0]
-    assert logprobs.top_logprobs == [{texts[0]: -0.5}, {texts[1]: -0.25}]
+    assert logprobs.top_logprobs == [{texts[0]: -0.5}, {texts[1]: -0.25, texts[2]: -9.0}]
     assert logprobs.text_offset == [0, 1]
 
 

@@ -169,7 +169,7 @@ def test_one_scrape_has_gateway_engine_and_triton_and_all_that_the_dashboard_sho
             chat = [{"role": "user", "content": "Once upon a time"}]
             list(client.chat.completions.create(model=TINY, messages=chat, stream=True, max_tokens=8))
         with contextlib.suppress(openai.BadRequestError):
-            client.completions.create(model=TINY, prompt="a", max_tokens=0)
+            client.completions.create(model=TINY, prompt="a", max_tokens=-2)
     # The engine writes its figures twice a second.
     wait_until(lambda: any(one.name == "appliance_completion_tokens_total" and one.value for one in _samples(box)))
     labels: dict[str, set[str]] = {}

@@ -12,7 +12,6 @@ from tests.refusals import refused
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("max_tokens", 0),
         ("max_tokens", -1),
         ("temperature", -0.1),
         ("temperature", math.nan),

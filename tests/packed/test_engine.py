@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import queue
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from appliance.engine.engine import Engine
 from appliance.engine.request import Request
 from appliance.errors import UnsupportedError
 from appliance.inference.config import EngineConfig
-from appliance.inference.events import FinishEvent, TokenEvent, Usage
+from appliance.inference.events import FinishEvent, PromptEvent, TokenEvent, TokenLogprob, Usage
 from appliance.inference.sampling import SamplingParams
 from appliance.ops.library import library
 from appliance.packed.build import ensure_packed
@@ -75,6 +76,45 @@ def test_the_next_turn_reuses_the_answer_and_is_the_same_without_a_cache(artefac
         engine.close()
     for asked, usage in zip(prompts, usages, strict=True):
         assert usage.cached_tokens >= len(asked) + 24
+
+
+# Names are new, because a request whose last event has come may still be ending.
+NAMES = map(str, itertools.count(1000))
+
+
+def scored(engine: Engine, prompts: list[list[int]], alternatives: int) -> list[list[TokenLogprob]]:
+    """Score all prompts at once, beside requests that generate tokens."""
+    sampling = SamplingParams(max_tokens=0, prompt_logprobs=alternatives)
+    queues: list[queue.SimpleQueue[PromptEvent | FinishEvent]] = [queue.SimpleQueue() for _ in prompts]
+    for asked, events in zip(prompts, queues, strict=True):
+        engine.submit(Request(next(NAMES), tuple(asked), GREEDY), lambda _event: None)
+        engine.submit(Request(next(NAMES), tuple(asked), sampling), events.put)
+    found: list[list[TokenLogprob]] = []
+    for events in queues:
+        found.append([])
+        while isinstance(event := events.get(timeout=LIMIT_S), PromptEvent):
+            found[-1] += event.logprobs
+        assert event.error is None
+    return found
+
+
+@pytest.mark.parametrize("alternatives", [0, 2, 20])
+def test_a_prompts_log_probabilities_have_the_same_bits_whatever_else_is_computed(
+    artefact: Path, config: EngineConfig, alternatives: int
+):
+    prompts = [prompt(30 + 45 * number, number) for number in range(3)]
+    plain = Engine.load(artefact, dataclasses.replace(config, slots=1, prefix_cache=False, prefill_chunk_tokens=24))
+    engine = Engine.load(artefact, config)
+    try:
+        alone = [scored(plain, [asked], alternatives)[0] for asked in prompts]
+        assert scored(engine, prompts, alternatives) == alone
+        assert scored(engine, prompts, alternatives) == alone  # now each prompt is in the cache
+    finally:
+        plain.close()
+        engine.close()
+    for asked, figures in zip(prompts, alone, strict=True):
+        assert [score.token_id for score in figures] == asked[1:]
+        assert {len(score.top) for score in figures} == {alternatives}
 
 
 SAMPLINGS = {

@@ -48,7 +48,7 @@ for chunk in client.chat.completions.create(
 | request | response |
 |---|---|
 | `POST /v1/chat/completions` | the next message of a conversation, which the model's own chat template renders |
-| `POST /v1/completions` | the continuation of a prompt, given as text or token ids |
+| `POST /v1/completions` | the continuation of prompts, as text or token ids: [below](#completions-for-evaluation) |
 | `POST /v1/responses` | OpenAI's newer API: [below](#responses) |
 | `POST /v1/messages` | Anthropic's API: [below](#messages) |
 | `POST /v1/tokenize`, `POST /v1/detokenize` | [below](#tokens-and-waiting-times) |
@@ -107,6 +107,7 @@ with `appliance model pull NAME` and `appliance export NAME`.
 | `tool_choice: "required"`, or a function | only tool calls; their arguments always match their schemas |
 | `tool_choice: "none"` | no tool calls; the tools stay in the prompt, so its cached prefix can be reused |
 | `response_format` | the answer always matches the format |
+| `structured_outputs` and the other names of a grammar | the answer always matches; schemas are strict, see below |
 | `properties` without `additionalProperties` | no other properties; `additionalProperties: true` allows them |
 | `strict`, and a keyword that cannot be enforced (`uniqueItems`, `not`, …) | an error with tool name and path |
 | such a keyword without `strict` | the grammar enforces the rest of the schema; response headers report it, see below |
@@ -129,6 +130,10 @@ answer = client.chat.completions.parse(
 )
 print(answer.choices[0].message.parsed)
 ```
+
+Only one parameter can restrict the text: `response_format`, `structured_outputs`, `guided_json`, `guided_regex`,
+`guided_choice`, `guided_grammar`, `grammar` or `json_schema`. A regex, a choice or a grammar cannot be combined with
+tool calls that a grammar enforces, or with a model that thinks first.
 
 The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not enforce, such as
 `response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The gateway checks the complete answer against its
@@ -171,6 +176,41 @@ in contains the text of a control token (`<|im_end|>`), the box encodes it as pl
 tokens, as in the training of the models. Plain prompts are different: the box encodes control tokens in the `prompt` of
 `/v1/completions` without `suffix`, in `Complete`, in the `prompt` of `/v1/tokenize` and in KServe's `text_input`. Use
 them if you write the template yourself, and never put text from an untrusted person into them.
+
+## Completions for evaluation
+
+`lm_eval` (lm-evaluation-harness) and other programs score texts: they ask for the log-probability of each token of a
+prompt. `lm_eval` finds the tokenizer of the model at the box, so it needs no other server:
+
+```sh
+lm_eval --model local-completions --tasks TASK --batch_size 8 \\
+  --model_args base_url=http://127.0.0.1:8080/v1/completions,model=qwen2.5-coder-0.5b-instruct
+```
+
+```python
+scored = client.completions.create(
+    model="qwen2.5-coder-0.5b-instruct",
+    prompt=["The capital of France is Paris", "The capital of France is Rome"],
+    echo=True,
+    logprobs=1,
+    max_tokens=0,
+)
+for choice in scored.choices:
+    print(sum(choice.logprobs.token_logprobs[1:]))
+```
+
+- With several prompts, the answers to prompt `p` have the indexes from `p * n`. Each answer counts as a request in the
+  limits of a principal. Each prompt uses the `seed` of the request. `usage` is the sum.
+- With `echo` and `logprobs`, the answer begins with the prompt's tokens. The first token has no log-probability
+  (`null`). A text prompt is repeated as it was sent; tokens are repeated as their text, special tokens by their names.
+- `prompt_logprobs` returns the same figures in vLLM's format: in each choice of completions, and at the top level of a
+  chat. A stream cannot contain them; `echo` with `logprobs` can be streamed.
+- A request for the log-probabilities of its prompt does not reuse a cached prefix. It can have at most 131,072 of them
+  (tokens of the prompt times the number of alternatives + 1). Outside the 512 most probable tokens, presets with a
+  4-bit head have 4-bit accuracy.
+- `max_tokens: 0` without `echo` returns an empty answer; the prompt is then a cached prefix for later requests.
+- `bad_words` and `allowed_token_ids` cannot be combined with a schema or a grammar, which alone decides which tokens
+  are allowed.
 
 ## Access
 

@@ -82,6 +82,7 @@ These requests do not run the model, do not count as concurrent requests and suc
 |---|---|
 | `POST /v1/tokenize`, `POST /tokenize` | as in vLLM: `count`, `max_model_len`, `tokens`, `token_strs` |
 | `POST /v1/detokenize`, `POST /detokenize` | as in vLLM: `prompt` |
+| `GET /tokenizer_info?model=NAME` | as in vLLM: `bos_token`, `eos_token`, `chat_template` |
 | `GET /v1/models/{name}/queue` | how long a new request would wait for a slot |
 
 `wait_s` is an estimate. `requests` is the number of requests that the gateway has sent to the engine and that have not

@@ -150,6 +150,51 @@ def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox
     assert usage["stop_reason"] is None
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_log_probabilities_of_a_prompt_come_when_asked_for(box: RunningBox, stream: bool):
+    ids = [20 + number % 70 for number in range(150)]
+    sampling = {**GREEDY, "prompt_logprobs": 1}
+    answers = _ask(box, input_ids=ids, sampling_parameters=sampling, stream=stream, return_prompt_logprobs=True)
+    entries = [entry for answer in answers for entry in json.loads(_value(answer, "prompt_logprobs"))]
+    assert len(entries) == len(ids) - 1
+    for token, entry in zip(ids[1:], entries, strict=True):
+        assert 1 <= len(entry) <= 2
+        assert entry[str(token)]["rank"] >= 1
+        assert min(figures["rank"] for figures in entry.values()) == 1
+    (plain,) = _ask(box, input_ids=ids, sampling_parameters=GREEDY)
+    (tokens, expected) = ([int(one) for a in each for one in a.as_numpy("token_ids")] for each in (answers, [plain]))
+    assert tokens == expected
+
+
+def test_tokens_can_be_excluded_and_allowed(box: RunningBox):
+    sampling = {**GREEDY, "allowed_token_ids": [30, 31], "bad_words": [tiny_tokenizer().decode([30])]}
+    (answer,) = _ask(box, input_ids=[20, 21, 22], sampling_parameters=sampling)
+    assert [int(token) for token in answer.as_numpy("token_ids")] == [31] * 8
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_does_not_want_the_output_gets_the_answer_alone(box: RunningBox, stream: bool):
+    sampling = {**GREEDY, "prompt_logprobs": 1}
+    answers = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, exclude_input_in_output=True)
+    assert {output.name for answer in answers for output in answer.get_response().outputs} == {"text_output"}
+
+
+@pytest.mark.parametrize("own", [{}, {"prompt_logprobs": 0}])
+def test_no_token_is_generated_for_a_length_of_zero(box: RunningBox, own: dict[str, Any]):
+    sampling = {"max_tokens": 0, **own}
+    answers = _ask(
+        box,
+        input_ids=[20, 21, 22],
+        sampling_parameters=sampling,
+        return_finish_reason=True,
+        return_prompt_logprobs=True,
+    )
+    (answer,) = answers
+    assert (_text([answer]), _value(answer, "finish_reason")) == ("", "length")
+    assert len(json.loads(_value(answer, "prompt_logprobs"))) == (2 if own else 0)
+    assert json.loads(_value(answer, "usage"))["completion_tokens"] == 0
+
+
 @pytest.mark.parametrize(("own", "reason"), [({"stop": "x"}, "x"), ({"stop_token_ids": [X]}, X), ({}, None)])
 def test_usage_tells_what_ended_an_answer(box: RunningBox, own: dict[str, Any], reason: Any):
     sampling = {"structured_outputs": {"choice": ["axb"]}, "max_tokens": 8, **own}
@@ -209,7 +254,9 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
         pytest.param({"text_input": "a", "sampling_parameters": {"temprature": 1}}, "[temprature]", id="unknown key"),
         pytest.param({"text_input": "a", "sampling_parameters": {"a]: b": 1}}, "RequestError: ", id="brackets"),
         pytest.param({"text_input": "a", "request_options": {"[" * 99: 1}}, "RequestError: ", id="many brackets"),
-        pytest.param({"text_input": "a", "sampling_parameters": {"max_tokens": 0}}, "[max_tokens]", id="no tokens"),
+        pytest.param(
+            {"text_input": "a", "sampling_parameters": {"max_tokens": -1}}, "[max_tokens]", id="less than no tokens"
+        ),
         pytest.param(
             {"text_input": "a", "sampling_parameters": '{"temperature": NaN}'}, "[temperature]", id="NaN temperature"
         ),

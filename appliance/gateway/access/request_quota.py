@@ -42,17 +42,17 @@ class RequestQuota:
         self.weight = 1
         self.held_bytes = 0
 
-    def widen(self, choices: int) -> None:
-        """Count a request for `choices` answers as that many concurrent requests.
+    def widen(self, answers: int) -> None:
+        """Count a request for several answers as that many concurrent requests.
 
         Raises:
             LimitError: there would be too many concurrent requests.
         """
         for account in self.accounts:
-            account.check_more(choices - 1)
+            account.check_more(answers - 1)
         for account in self.accounts:
-            account.begin_more(choices - 1)
-        self.weight += choices - 1
+            account.begin_more(answers - 1)
+        self.weight += answers - 1
 
     def check_room(self, count: int) -> None:
         """Check that `count` more bytes of the request's body fit.
@@ -108,24 +108,24 @@ class RequestQuota:
         """Whether tokens of prompts or answers are limited."""
         return self._max_prompt_tokens is not None or any(account.tokens is not None for account in self.accounts)
 
-    def reserve(self, prompt_tokens: int, param: str) -> None:
-        """Count a prompt before it is computed.
+    def reserve(self, prompts: Sequence[int], param: str) -> None:
+        """Count the tokens of each prompt before it is computed.
 
         Raises:
             PromptTooLongError: the prompt exceeds the limit of any prompt; `param` is the client's name for the prompt.
             LimitError: there were too many tokens in this minute.
         """
-        most = self._max_prompt_tokens
-        if most is not None and prompt_tokens > most:
+        most, longest, total = self._max_prompt_tokens, max(prompts), sum(prompts)
+        if most is not None and longest > most:
             raise PromptTooLongError(
-                f"the prompt has {prompt_tokens} tokens, more than the box's limit of {most} (max_prompt_tokens)",
+                f"the prompt has {longest} tokens, more than the box's limit of {most} (max_prompt_tokens)",
                 param=param,
             )
         now = self._clock()
         for account in self.accounts:
-            account.check_tokens(prompt_tokens, param, now)
-        self._take(prompt_tokens, now)
-        self._reserved += prompt_tokens
+            account.check_tokens(total, param, now)
+        self._take(total, now)
+        self._reserved += total
 
     def spend(self, tokens: int) -> None:
         """Count the answer's tokens as they arrive."""

@@ -49,29 +49,30 @@ class Answering:
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
             PromptTooLongError: the prompt exceeds a limit.
-            LimitError: there were too many tokens in this minute, or there are too many choices at once.
+            LimitError: there were too many tokens in this minute, or there are too many answers at once.
         """
         record.fields |= {
             "model": request.model,
             "answer_id": request.request_id,
-            "prompt_tokens": len(request.prompt_ids),
+            "prompt_tokens": sum(map(len, request.prompts)),
             "stream": request.stream,
         }
         self._in_flight.check_open()
         quota = current()
-        if request.choices > 1:
-            quota.widen(request.choices)
-        quota.reserve(len(request.prompt_ids), request.client_names.get("prompt", "prompt"))
-        ends = [self._waits.begin(request.model) for _ in range(request.choices)]
-        usages: list[Usage] = []
+        if request.answers > 1:
+            quota.widen(request.answers)
+        quota.reserve(list(map(len, request.prompts)), request.client_names.get("prompt", "prompt"))
+        ends = [self._waits.begin(request.model) for _ in range(request.answers)]
+        usages: dict[int, Usage] = {}
 
         def count(delta: Delta) -> None:
-            record.first_token()
+            if not delta.prompt_logprobs or delta.token_ids:
+                record.first_token()
             quota.spend(len(delta.token_ids))
             if delta.usage is not None:
                 ends[delta.choice](delta.usage.prefill_s + delta.usage.decode_s)
-                usages.append(delta.usage)
-                record.used(combined(usages))
+                usages[delta.choice] = delta.usage
+                record.used(combined(usages, request.choices))
 
         stream, counted = self._inference.complete(request, quota.principal.name), count
         if check is not None and can_retry(request):
@@ -104,7 +105,7 @@ class Answering:
             if left <= 0 or self._in_flight.is_draining:
                 return
             try:
-                current().reserve(len(request.prompt_ids), request.client_names.get("prompt", "prompt"))
+                current().reserve([len(request.prompts[0])], request.client_names.get("prompt", "prompt"))
             except LimitError:
                 return
             yield another(request, number, left)

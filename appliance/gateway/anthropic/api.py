@@ -57,16 +57,16 @@ class MessagesApi:
             prompt_tokens=len(prepared.prompt_ids),
             length_reason="max_tokens" if asked.max_tokens <= left else "model_context_window_exceeded",
         )
-        if asked.max_tokens <= left:
-            # Without max_tokens the engine uses the remaining context: Anthropic's rule for a larger max_tokens.
-            settings["max_tokens"] = asked.max_tokens
+        settings["max_tokens"] = asked.max_tokens
         completion = services.request(
             message_id,
             model,
-            prepared.prompt_ids,
+            [prepared.prompt_ids],
             prepared.settings(settings),
             stream=bool(asked.stream),
             client_names={**prepared.client_names, "stop": "stop_sequences"},
+            # Anthropic's rule for a max_tokens that exceeds the context.
+            clips=True,
         )
         delta_encoder = DeltaEncoder(encoder, prepared.reader(_new_call_id))
         answering = services.answering.complete(record, completion, prepared.check)

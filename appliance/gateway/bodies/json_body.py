@@ -24,7 +24,7 @@ _ONLY_NULL = frozenset({"none_required"})
 _TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
 _FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
 # The tags of our own unions are in angle brackets.
-_FORM_BEGINNINGS = ("list[", "literal[", "constrained-", "function-", "tagged-union[", "<")
+_FORM_BEGINNINGS = ("list[", "dict[", "literal[", "constrained-", "function-", "tagged-union[", "<")
 
 
 def read_object(content: bytes) -> dict[str, Any]:

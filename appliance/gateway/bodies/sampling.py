@@ -13,6 +13,8 @@ from appliance.gateway.bodies.strict import Strict
 _MAX_FACTOR = 1e6
 _INT64 = 1 << 63
 MAX_COUNT = (1 << 31) - 1
+# The `max_tokens` of llama.cpp that sets no limit.
+UNLIMITED = -1
 _SEED_MASK = (1 << 63) - 1
 
 
@@ -45,6 +47,17 @@ class SamplingBody(Strict):
     logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
         None, max_length=1024, description="token id → bias"
     )
+    allowed_token_ids: list[TokenId] | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        description="as in vLLM; only these tokens can be chosen",
+    )
+    bad_words: list[Annotated[str, StringConstraints(min_length=1, max_length=256)]] | None = Field(
+        None,
+        max_length=128,
+        description="as in vLLM; the tokens of these texts are not chosen in a row; other tokens can spell the text",
+    )
     seed: Int64 | None = Field(None, description="64 bits; the same seed gives the same answer, alone or in a batch")
     stop: (
         Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
@@ -56,7 +69,11 @@ class SamplingBody(Strict):
         None, ge=0, le=MAX_COUNT, description="as in vLLM; minimum tokens before an end token"
     )
     max_tokens: int | None = Field(
-        None, ge=1, le=MAX_COUNT, description="maximum tokens of the answer; default: the remaining context"
+        None,
+        ge=-1,
+        le=MAX_COUNT,
+        description="maximum tokens of the answer; default, and -1 as in llama.cpp: the remaining context; 0: compute"
+        " only the prompt",
     )
 
 
@@ -68,6 +85,8 @@ def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
         given["seed"] &= _SEED_MASK
     if given.get("top_k") == -1:
         given["top_k"] = 0
+    if given.get("max_tokens") == UNLIMITED:
+        del given["max_tokens"]
     return {
         "temperature": defaults.temperature,
         "top_p": defaults.top_p,

@@ -265,6 +265,14 @@ def _structure(
     if not tools and not thinks:
         is_any = "json" not in (request.response_format or {})
         return request.response_format if is_any else {"json": bound.format}, bound.unheld()
+    if request.response_format is not None and not request.response_format.keys() & {"json", "json_object"}:
+        name = request.client_names.response_format
+        other, hint = ("tools", "leave out the tools") if tools else ("thinking", "switch thinking off")
+        raise RequestError(
+            f"{name}: a regex, a choice or a grammar cannot be combined with {other}",
+            hint=f"{hint}, or describe the answer with a JSON schema",
+            param=name,
+        )
     grammar = Grammar(model.dialect.tools)
     thought = grammar.thought(is_open=_is_open(model, prompt)) if thinks else ""
     if is_forced:

@@ -70,8 +70,8 @@ class ChatRequest:
         tool_choice: see ToolChoice.
         parallel_tool_calls: False allows only one call per answer.
         thinking: whether the model thinks first; None: the model's template decides.
-        response_format: the format of the answer's text, as for the engine: an object with one of "json" (a schema)
-            and "json_object" (true); None for free text.
+        response_format: the format of the answer's text, as for the engine: an object with one of "json" (a schema),
+            "json_object" (true), "regex", "choice" and "grammar"; None for free text.
         format_is_strict: whether the request fails if not all of the format can be enforced.
         template_options: more variables for the template; those that the template does not read have no effect.
         continues: the answer continues the last message, see `continuation`; otherwise it is a new turn.

@@ -89,6 +89,12 @@ class ServedModel:
         return self.manifest.model
 
     @property
+    def eos_token(self) -> str:
+        """The name of the end token."""
+        generation = self.manifest.generation
+        return generation.eos_token or self.token_bytes.name(min(generation.eos_token_ids)).decode("utf-8", "replace")
+
+    @property
     def chat_template(self) -> Renderer:
         """The model's template.
 
@@ -253,6 +259,21 @@ class ServedModels:
             raise UnknownModelError(
                 f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(self._models)}"
             ) from None
+
+    def get_or_only(self, name: str | None) -> ServedModel:
+        """Return the model with this name; without a name, the only model.
+
+        Raises:
+            UnknownModelError: this model is not served.
+            RequestError: there is no name, and several models are served.
+        """
+        if name is not None:
+            return self.get(name)
+        if len(self._models) > 1:
+            raise RequestError(
+                "the request names no model", hint=f"served models: {', '.join(self._models)}", param="model"
+            )
+        return self.all[0]
 
 
 def _text(content: bytes) -> str:

@@ -22,11 +22,13 @@ _REASONS = {"stop": pb.FINISH_REASON_STOP, "length": pb.FINISH_REASON_LENGTH}
 # With more turns than this, the same request over HTTP would exceed the limit of JSON strings.
 MAX_MESSAGES = 5000
 # The limits of SamplingBody, checked before the values are copied.
-_MOST = {"logit_bias": 1024, "stop": 16, "stop_token_ids": 128}
+_MOST = {"logit_bias": 1024, "stop": 16, "stop_token_ids": 128, "allowed_token_ids": 4096, "bad_words": 128}
+_LISTS = ("stop", "stop_token_ids", "allowed_token_ids", "bad_words")
 
 
 class _Sampling(SamplingBody):
     logprobs: int | None = Field(None, ge=0, le=20)
+    prompt_logprobs: int | None = Field(None, ge=0, le=20)
 
 
 class _Conversation(Strict):
@@ -60,12 +62,12 @@ def settings(message: pb.Sampling, defaults: Generation) -> dict[str, Any]:
         if len(getattr(message, name)) > most:
             raise RequestError(f"{name} has at most {most} entries", param=name)
     given = {field.name: value for field, value in message.ListFields() if field.name != "logit_bias"}
-    given |= {name: list(given[name]) for name in ("stop", "stop_token_ids") if name in given}
+    given |= {name: list(given[name]) for name in _LISTS if name in given}
     if message.logit_bias:
         given["logit_bias"] = {str(token): bias for token, bias in message.logit_bias.items()}
     checked = body.check(_Sampling, given)
     found = sampling(checked, defaults)
-    return found if checked.logprobs is None else {**found, "logprobs": checked.logprobs}
+    return found | checked.model_dump(include={"logprobs", "prompt_logprobs"}, exclude_none=True)
 
 
 def check_complete(request: pb.CompleteRequest) -> pb.CompleteRequest:
@@ -102,11 +104,13 @@ def card(model: ServedModel, *, ready: bool) -> pb.Model:
     )
 
 
-def chunk(delta: Delta, alternatives: int | None) -> pb.CompletionChunk:
-    """Return one piece of a completion as a message."""
+def chunk(delta: Delta, alternatives: int | None, of_prompt: int | None = None) -> pb.CompletionChunk:
+    """Return one piece of a completion as a message, with so many alternatives for each token."""
     message = pb.CompletionChunk(text=delta.text, token_ids=delta.token_ids)
     if alternatives is not None:
         message.logprobs.extend(_logprob(token, alternatives) for token in delta.logprobs)
+    if of_prompt is not None:
+        message.prompt_logprobs.extend(_logprob(token, of_prompt) for token in delta.prompt_logprobs)
     if delta.finish_reason:
         message.finish_reason = _REASONS.get(delta.finish_reason, pb.FINISH_REASON_UNSPECIFIED)
     if delta.usage is not None:

@@ -42,7 +42,7 @@ class InferenceService(InferenceServiceServicer):
             return self._services.request(
                 identity,
                 model,
-                ids,
+                [ids],
                 sampling,
                 stream=True,
                 timeout_s=timeout_s,
@@ -60,7 +60,7 @@ class InferenceService(InferenceServiceServicer):
             sampling = grpc_messages.settings(checked.sampling, model.manifest.generation)
             as_text = checked.WhichOneof("prompt") == "text"
             ids = await model.encode_text(checked.text) if as_text else model.check_ids(checked.token_ids.ids)
-            return self._services.request(identity, model, ids, sampling, stream=True, timeout_s=timeout_s)
+            return self._services.request(identity, model, [ids], sampling, stream=True, timeout_s=timeout_s)
 
         await self._answer("Complete", prepare, context)
 
@@ -96,10 +96,10 @@ class InferenceService(InferenceServiceServicer):
         async with answering(self._services, context, f"{SERVICE}/{method}") as record:
             with self._services.in_flight.receiving():
                 request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
-            alternatives = request.sampling.get("logprobs")
+            alternatives, of_prompt = (request.sampling.get(name) for name in ("logprobs", "prompt_logprobs"))
             with self._services.answering.complete(record, request) as answer:
                 while (delta := await answer.read()) is not None:
-                    await answer.write(context.write(grpc_messages.chunk(delta, alternatives)))
+                    await answer.write(context.write(grpc_messages.chunk(delta, alternatives, of_prompt)))
 
 
 def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:

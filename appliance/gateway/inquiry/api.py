@@ -38,13 +38,14 @@ class InquiryApi:
         return [
             *(Route(path, self.tokenize, methods=["POST"]) for path in ("/tokenize", "/v1/tokenize")),
             *(Route(path, self.detokenize, methods=["POST"]) for path in ("/detokenize", "/v1/detokenize")),
+            Route("/tokenizer_info", self.tokenizer, methods=["GET"]),
             Route("/v1/models/{name}/queue", self.queue, methods=["GET"]),
         ]
 
     async def tokenize(self, request: Request) -> Response:
         """`POST /v1/tokenize`."""
         asked = await accepted_for_gateway(request, self._services, TokenizeBody, TOKENIZE_POLICY)
-        model = self._services.models.get(asked.model)
+        model = self._services.models.get_or_only(asked.model)
         ids = await _tokens(model, asked)
 
         answer = functools.partial(_tokens_document, model, ids, with_texts=bool(asked.return_token_strs))
@@ -54,8 +55,22 @@ class InquiryApi:
     async def detokenize(self, request: Request) -> Response:
         """`POST /v1/detokenize`."""
         asked = await accepted_for_gateway(request, self._services, DetokenizeBody, ParameterPolicy())
-        model = self._services.models.get(asked.model)
+        model = self._services.models.get_or_only(asked.model)
         return JSONResponse({"prompt": await model.detokenize(asked.tokens, "tokens")})
+
+    async def tokenizer(self, request: Request) -> Response:
+        """`GET /tokenizer_info`: what vLLM's clients need to build prompts by themselves."""
+        model = self._services.models.get_or_only(request.query_params.get("model"))
+        template = None if model.template is None else model.template.source
+        return JSONResponse(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "bos_token": model.manifest.generation.bos_token or None,
+                "eos_token": model.eos_token,
+                "chat_template": template,
+                "model_max_length": model.manifest.shape.context_tokens,
+            }
+        )
 
     async def queue(self, request: Request) -> Response:
         """`GET /v1/models/{name}/queue`."""

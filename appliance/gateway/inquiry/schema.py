@@ -14,10 +14,13 @@ from appliance.gateway.bodies.tools import MAX_TOOLS, ToolParam
 TOKENIZE_POLICY = ParameterPolicy(refused={name: REFUSED[name] for name in ("chat_template", "mm_processor_kwargs")})
 
 
+_MODEL = "a name from `/v1/models`; may be absent if the box serves only one model"
+
+
 class TokenizeBody(Strict):
     """Body of `/v1/tokenize`: a prompt, or the messages of a chat."""
 
-    model: str = Field(description="required; a name from `/v1/models`")
+    model: str | None = Field(None, description=_MODEL)
     prompt: str | None = Field(None, description="a text; use either `prompt` or `messages`")
     messages: Many[Message] | None = Field(
         None, min_length=1, description="as in `/v1/chat/completions`; use either `messages` or `prompt`"
@@ -38,5 +41,5 @@ class TokenizeBody(Strict):
 class DetokenizeBody(Strict):
     """Body of `/v1/detokenize`."""
 
-    model: str = Field(description="required; a name from `/v1/models`")
+    model: str | None = Field(None, description=_MODEL)
     tokens: Many[TokenId] = Field(description="required; token ids")

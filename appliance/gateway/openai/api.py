@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from appliance.errors import RequestError
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
+from appliance.gateway.bodies.structures import structure_asked
 from appliance.gateway.chat.dialect import Dialect
-from appliance.gateway.chat.infilling import encode_infilling
 from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
@@ -28,8 +28,10 @@ from appliance.gateway.openai.choice_encoder import ChoiceEncoder, Envelope
 from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
+from appliance.gateway.openai.prompts import Prompt, prompts_of
 from appliance.gateway.openai.sampling import chat_sampling, completion_sampling, within_context
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.openai.shown import Shown
 from appliance.gateway.services import Services
 from appliance.gateway.triton.completion import CompletionRequest, Delta
 
@@ -58,29 +60,36 @@ class OpenAiApi:
         completion = self._services.request(
             _new_id(ChatEncoder),
             model,
-            prepared.prompt_ids,
+            [prepared.prompt_ids],
             within_context(prepared.settings(settings), len(prepared.prompt_ids), asked.num_ctx),
-            stream=bool(asked.stream),
+            stream=_in_pieces(asked),
             client_names=prepared.client_names,
             choices=asked.n or 1,
+            clips=True,
         )
-        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared)
+        prompts = [Prompt(prepared.prompt_ids)]
+        return self._answer(request, asked, model, completion, ChatEncoder, prompts, prepared.reader, prepared)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
         asked = await accepted_for_model(request, self._services, CompletionBody, POLICIES[COMPLETIONS])
         model = self._services.models.get(asked.model)
         settings = completion_sampling(asked, model.manifest.generation)
-        prompt = _one_prompt(asked.prompt)
-        if asked.suffix:
-            ids = await encode_infilling(model, prompt, asked.suffix)
-        else:
-            ids = await model.encode_text(prompt) if isinstance(prompt, str) else model.check_ids(prompt)
-        settings = within_context(settings, len(ids), asked.num_ctx)
+        structure = structure_asked(asked)
+        if structure.wanted is not None:
+            settings["structured_outputs"] = structure.wanted
+        prompts = await prompts_of(asked, model)
+        settings = within_context(settings, max(len(prompt.ids) for prompt in prompts), asked.num_ctx)
         completion = self._services.request(
-            _new_id(CompletionEncoder), model, ids, settings, stream=bool(asked.stream), choices=asked.n or 1
+            _new_id(CompletionEncoder),
+            model,
+            [prompt.ids for prompt in prompts],
+            settings,
+            stream=_in_pieces(asked),
+            client_names={"structured_outputs": structure.name},
+            choices=asked.n or 1,
         )
-        return self._answer(request, asked, model, completion, CompletionEncoder, lambda: Reader(Dialect()))
+        return self._answer(request, asked, model, completion, CompletionEncoder, prompts, lambda: Reader(Dialect()))
 
     async def embeddings(self, request: Request) -> Any:
         """`POST /v1/embeddings`."""
@@ -99,21 +108,22 @@ class OpenAiApi:
         model: ServedModel,
         completion: CompletionRequest,
         kind: type[ChoiceEncoder],
+        prompts: Sequence[Prompt],
         reader: Callable[[], Reader],
         prepared: Prepared | None = None,
     ) -> HttpAnswer[Delta]:
         encoder = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
-            [reader() for _ in range(completion.choices)],
-            include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
-            alternatives=completion.sampling.get("logprobs"),
+            [reader() for _ in range(completion.answers)],
+            prompts,
+            shown=Shown.of(asked, completion.sampling.get("logprobs")),
             tokens=model.token_bytes,
         )
         record = record_of(request)
         check = prepared.check if prepared is not None else None
         unheld = prepared.unheld if prepared is not None else None
         answering = self._services.answering.complete(record, completion, check)
-        pulse = Pulse.of(self._services.settings) if completion.stream else None
+        pulse = Pulse.of(self._services.settings) if asked.stream else None
         return HttpAnswer(answering, encoder, record, failure_event, pulse=pulse, unheld=unheld)
 
 
@@ -122,17 +132,7 @@ def _new_id(kind: type[ChoiceEncoder]) -> str:
     return kind.ID_PREFIX + uuid.uuid4().hex
 
 
-def _one_prompt(prompt: str | list[str] | list[int] | list[list[int]]) -> str | Sequence[int]:
-    """The prompt, as text or token ids.
-
-    Raises:
-        RequestError: there are several prompts.
-    """
-    if isinstance(prompt, str):
-        return prompt
-    first = prompt[0] if prompt else ""
-    if isinstance(first, int):
-        return prompt  # type: ignore[return-value]
-    if len(prompt) > 1:
-        raise RequestError("prompt: a request can have only one prompt", param="prompt")
-    return first
+def _in_pieces(asked: ChatBody | CompletionBody) -> bool:
+    """Whether the model sends its answer in pieces: for a stream, and for the many log-probabilities of a prompt."""
+    scored = asked.prompt_logprobs is not None or (isinstance(asked, CompletionBody) and bool(asked.echo))
+    return bool(asked.stream) or scored

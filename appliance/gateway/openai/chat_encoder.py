@@ -21,7 +21,10 @@ class ChatEncoder(ChoiceEncoder):
     def head(self) -> bytes:
         """The events with the assistant's role, one for each choice."""
         delta = {"role": "assistant", "content": "", "refusal": None}
-        return b"".join(self._event(choice, {"delta": delta}) for choice in range(len(self._readers)))
+        return b"".join(
+            self._event(choice, {"delta": delta}, **(self._prompt_ids() if choice == 0 else {}))
+            for choice in range(len(self._readers))
+        )
 
     def _part(self, part: Part) -> dict[str, Any]:
         if isinstance(part, Text):
@@ -55,9 +58,20 @@ class ChatEncoder(ChoiceEncoder):
     def _logprobs(self, _choice: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         content = [
             {
-                **token_figures(self.tokens, token.token_id, token.logprob),
-                "top_logprobs": [token_figures(self.tokens, *pair) for pair in token.top[: self.alternatives]],
+                **self._figures(token.token_id, token.logprob),
+                "top_logprobs": [self._figures(*pair) for pair in token.top[: self.shown.alternatives]],
             }
             for token in tokens
         ]
         return {"content": content, "refusal": None}
+
+    def _figures(self, token: int, logprob: float) -> dict[str, Any]:
+        found = token_figures(self.tokens, token, logprob)
+        return {**found, "token": f"token_id:{token}"} if self.shown.names_are_ids else found
+
+    def _prompt_ids(self) -> dict[str, Any]:
+        return {"prompt_token_ids": self._prompts[0].ids} if self.shown.token_ids else {}
+
+    def _of_prompts(self) -> dict[str, Any]:
+        scored = self.shown.prompt_alternatives is not None
+        return {**self._prompt_ids(), **({"prompt_logprobs": self._prompt_figures(0)} if scored else {})}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.errors import RequestError
 from appliance.gateway.bodies.messages import for_template
-from appliance.gateway.bodies.tools import choice_of, is_strict, structure_of, tools_of
+from appliance.gateway.bodies.structures import structure_asked
+from appliance.gateway.bodies.tools import choice_of, tools_of
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames
 from appliance.gateway.openai.schema import ChatBody
@@ -31,14 +34,16 @@ def chat_request(body: ChatBody) -> ChatRequest:
         )
     names = ClientNames() if switch is None else ClientNames(thinking=f"chat_template_kwargs.{_SWITCH}")
     messages = for_template(body.messages)
+    structure = structure_asked(body)
+    names = replace(names, response_format=structure.name)
     return ChatRequest(
         messages=messages,
         tools=tools_of(body.tools),
         tool_choice=choice_of(body.tool_choice),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         thinking=effort if switch is None else switch,
-        response_format=structure_of(body.response_format),
-        format_is_strict=is_strict(body.response_format),
+        response_format=structure.wanted,
+        format_is_strict=structure.is_strict,
         template_options=options,
         continues=_continues(body, is_continuable(messages)),
         client_names=names,

@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance.artefact.manifest import Generation
 from appliance.errors import PromptTooLongError, RequestError
-from appliance.gateway.bodies.sampling import sampling
+from appliance.gateway.bodies.sampling import UNLIMITED, sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
 
@@ -21,13 +21,13 @@ def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
     if body.max_completion_tokens is not None:
         if body.max_tokens not in {None, body.max_completion_tokens}:
             raise RequestError("max_tokens and max_completion_tokens differ", param="max_tokens")
-        settings["max_tokens"] = body.max_completion_tokens
+        if body.max_completion_tokens != UNLIMITED:
+            settings["max_tokens"] = body.max_completion_tokens
     if body.logprobs:
         settings["logprobs"] = body.top_logprobs or 0
     elif body.top_logprobs is not None:
         raise RequestError("top_logprobs needs logprobs", param="top_logprobs")
-    check_stream_options(body)
-    return settings
+    return settings | _scores(body.prompt_logprobs, body)
 
 
 def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str, Any]:
@@ -37,10 +37,17 @@ def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str,
         RequestError: two parameters contradict each other.
     """
     settings = sampling(body, defaults)
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise RequestError(
+            f"best_of {body.best_of} is not supported: the box does not rank answers",
+            hint=f"set n to {body.best_of} and choose by the log-probabilities",
+            param="best_of",
+        )
     if body.logprobs is not None:
         settings["logprobs"] = body.logprobs
-    check_stream_options(body)
-    return settings
+    # An answer that begins with its prompt has the log-probabilities of the prompt's tokens too.
+    wanted = [body.prompt_logprobs, body.logprobs if body.echo else None]
+    return settings | _scores(max((one for one in wanted if one is not None), default=None), body)
 
 
 def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int | None) -> dict[str, Any]:
@@ -59,7 +66,23 @@ def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int
     return {**settings, "max_tokens": min(left, settings.get("max_tokens", left))}
 
 
-def check_stream_options(body: ChatBody | CompletionBody) -> None:
-    """Raise RequestError if a request without streaming has stream options."""
-    if body.stream_options is not None and not body.stream:
+def _scores(wanted: int | None, body: ChatBody | CompletionBody) -> dict[str, Any]:
+    """The engine's setting for log-probabilities of the prompt.
+
+    Raises:
+        RequestError: a parameter and `stream` contradict each other.
+    """
+    options = body.stream_options
+    if options is not None and not body.stream:
         raise RequestError("stream_options needs stream", param="stream_options")
+    if options is not None and options.continuous_usage_stats and not options.include_usage:
+        name = "stream_options.continuous_usage_stats"
+        raise RequestError(f"{name} needs include_usage", param=name)
+    if body.prompt_logprobs is not None and body.stream:
+        # vLLM's rule: its events have no place for them.
+        raise RequestError(
+            "prompt_logprobs cannot be combined with stream",
+            hint="with /v1/completions, use echo and logprobs instead",
+            param="prompt_logprobs",
+        )
+    return {} if wanted is None else {"prompt_logprobs": wanted}

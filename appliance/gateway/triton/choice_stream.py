@@ -1,12 +1,12 @@
-"""Several answers to one prompt, read as one stream whose deltas name their choice. Each answer has its own seed."""
+"""Several answers, read as one stream whose deltas name their choice. Answers to one prompt have different seeds."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.gateway.triton.completion import CompletionRequest, Delta
 
@@ -25,21 +25,23 @@ class DeltaStream(Protocol):
 
 
 def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
-    """Return one request for each choice; ids and seeds are derived from the request's own.
+    """Return one request for each answer; ids and seeds are derived from the request's own.
 
-    The first choice uses the client's seed, so it equals the answer of a request with only one choice.
+    The first choice of a prompt uses the client's seed, so it equals the answer of a request with only one choice.
     """
-    return [
-        replace(
-            request,
-            request_id=f"{request.request_id}-{index}",
-            choices=1,
-            sampling={**request.sampling, "seed": derived_seed(request.sampling["seed"], index)}
-            if "seed" in request.sampling
-            else request.sampling,
+    singles = []
+    for index in range(request.answers):
+        prompt, choice = divmod(index, request.choices)
+        singles.append(
+            replace(
+                request,
+                request_id=f"{request.request_id}-{index}" if request.answers > 1 else request.request_id,
+                prompts=(request.prompts[prompt],),
+                choices=1,
+                sampling=_sampling(request, choice),
+            )
         )
-        for index in range(request.choices)
-    ]
+    return singles
 
 
 class ChoiceStream:
@@ -81,6 +83,11 @@ class ChoiceStream:
         # After a failure, the results of the other reads are not used; this prevents warnings about their errors.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._reads[task] = index
+
+
+def _sampling(request: CompletionRequest, choice: int) -> Mapping[str, Any]:
+    seed = request.sampling.get("seed")
+    return request.sampling if seed is None else {**request.sampling, "seed": derived_seed(seed, choice)}
 
 
 def derived_seed(seed: int, index: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -18,10 +19,11 @@ from appliance.gateway.triton.completion import Delta
 class TritonStream:
     """See the module."""
 
-    def __init__(self, call: Any, client_names: Mapping[str, str]) -> None:
-        """`call` is a call of grpc.aio without serializers; for `client_names` see CompletionRequest."""
+    def __init__(self, call: Any, client_names: Mapping[str, str], prompt_ids: Sequence[int] = ()) -> None:
+        """`call` is a call of grpc.aio without serializers; for the other arguments see CompletionRequest."""
         self._call = call
         self._client_names = client_names
+        self._prompt = islice(prompt_ids, 1, None)
         self._finished = False
 
     async def read(self) -> Delta | None:
@@ -42,7 +44,7 @@ class TritonStream:
             return None
         if response.error_message:
             raise tensors.error(response.error_message, self._client_names)
-        piece = tensors.delta(response.infer_response)
+        piece = tensors.delta(response.infer_response, self._prompt)
         self._finished = self._finished or bool(piece.finish_reason)
         return piece
 

@@ -27,11 +27,10 @@ class Inference:
     def complete(self, request: CompletionRequest, principal: str) -> DeltaStream:
         """Send the request and return its stream; the caller must cancel a stream that is no longer read.
 
-        Several choices are separate requests, read as one stream. All errors are raised by reads.
+        Several answers are separate requests, read as one stream. All errors are raised by reads.
         """
-        if request.choices == 1:
-            return self._complete_one(request, principal)
-        return ChoiceStream([self._complete_one(single, principal) for single in single_requests(request)])
+        streams = [self._complete_one(single, principal) for single in single_requests(request)]
+        return streams[0] if len(streams) == 1 else ChoiceStream(streams)
 
     def forward(self, request: ForwardedRequest, principal: str) -> ForwardedCall:
         """Send the request and return its answer; models that we do not serve have no input for the principal."""
@@ -49,4 +48,4 @@ class Inference:
         messages = (tensors.opening_message(request.model), tensors.request_message(request, principal))
         contents = [message.SerializeToString() for message in messages]
         call = self._channel.stream(STREAM, contents, request.timeout_s + _DEADLINE_GRACE_S)
-        return TritonStream(call, request.client_names)
+        return TritonStream(call, request.client_names, request.prompts[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonclient.grpc import service_pb2
@@ -33,10 +33,11 @@ def opening_message(model: str) -> Any:
 
 
 def request_message(request: CompletionRequest, principal: str) -> Any:
-    """Return the ModelInferRequest for this completion and this principal."""
+    """Return the ModelInferRequest for this completion, which has one prompt, and this principal."""
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request.request_id)
-    count = len(request.prompt_ids)
-    _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *request.prompt_ids))
+    (prompt,) = request.prompts
+    count = len(prompt)
+    _add(message, "input_ids", "INT32", count, struct.pack(f"<{count}i", *prompt))
     _add(message, "stream", "BOOL", 1, _TRUE if request.stream else _FALSE)
     _add(message, "sampling_parameters", "BYTES", 1, _json_element(request.sampling))
     _add(message, "request_options", "BYTES", 1, _json_element({"timeout_s": request.timeout_s}))
@@ -44,6 +45,8 @@ def request_message(request: CompletionRequest, principal: str) -> Any:
     _add(message, "return_finish_reason", "BOOL", 1, _TRUE)
     if "logprobs" in request.sampling:
         _add(message, "return_logprobs", "BOOL", 1, _TRUE)
+    if "prompt_logprobs" in request.sampling:
+        _add(message, "return_prompt_logprobs", "BOOL", 1, _TRUE)
     return message
 
 
@@ -60,8 +63,12 @@ def in_name_of(principal: str, message: Any) -> Any:
     return named
 
 
-def delta(response: Any) -> Delta:
+def delta(response: Any, prompt: Iterator[int]) -> Delta:
     """Decode one ModelInferResponse; outputs that it lacks count as empty.
+
+    Args:
+        response: the response.
+        prompt: the tokens of the prompt after its first; those whose log-probabilities arrive are taken from it.
 
     Raises:
         EngineError: the model's answer does not follow the contract.
@@ -78,6 +85,7 @@ def delta(response: Any) -> Delta:
             logprobs=logprobs.read(ids, _text(raw["logprobs"])) if "logprobs" in raw else (),
             finish_reason="" if reason == "None" else reason,
             usage=None if usage is None else _usage(usage),
+            prompt_logprobs=logprobs.read_next(prompt, _text(raw.get("prompt_logprobs", b""))),
             stop_reason=None if usage is None else usage.get("stop_reason"),
         )
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:

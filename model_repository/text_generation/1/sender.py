@@ -16,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 import wire
 
 from appliance.errors import ApplianceError
-from appliance.inference.events import Event, FinishEvent, FinishReason
+from appliance.inference.events import Event, FinishEvent, FinishReason, PromptEvent
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # Interval of the cancellation checks for requests without new responses (queued, in prefill, not streaming).
@@ -95,7 +95,7 @@ class Sender:
             elif isinstance(event, FinishEvent):
                 touched.pop(answer.request_id, None)
                 self._finish(answer, event)
-            else:
+            elif not isinstance(event, PromptEvent) or answer.answer_format.prompt_logprobs:
                 answer.piece.add(event)
                 if answer.answer_format.stream:
                     touched[answer.request_id] = answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from appliance.errors import (
     UnavailableError,
 )
 from appliance.inference import error_text, logprobs
-from appliance.inference.events import FinishEvent, FinishReason, TokenEvent, TokenLogprob
+from appliance.inference.events import FinishEvent, FinishReason, PromptEvent, TokenEvent, TokenLogprob
 from appliance.inference.sampling import SamplingParams
 from appliance.inference.tensors import OPENS_STREAM
 
@@ -37,6 +38,7 @@ _OPTIONS = {"timeout_s", "adapter"}
 _MAX_TIMEOUT_S = 366 * 86_400
 _TEXTS = {"text_input", "sampling_parameters", "request_options"}
 _LONG = 4096
+_BAD_WORDS = b"bad_words"
 _MAX_JSON = 4 << 20
 _MAX_JSON_VALUES = 1 << 16
 
@@ -49,7 +51,8 @@ class AnswerFormat:
         lean: the compact form: token ids in and out, instead of only text.
         stream: one response for each step, instead of one response at the end.
         prefix: text before the first text output.
-        finish_reason, cumulative_logprob, logprobs, num_input_tokens, num_output_tokens: further outputs to send.
+        finish_reason, cumulative_logprob, logprobs, prompt_logprobs, num_input_tokens, num_output_tokens: further
+            outputs to send.
     """
 
     lean: bool = False
@@ -58,6 +61,7 @@ class AnswerFormat:
     finish_reason: bool = False
     cumulative_logprob: bool = False
     logprobs: bool = False
+    prompt_logprobs: bool = False
     num_input_tokens: bool = False
     num_output_tokens: bool = False
 
@@ -69,9 +73,13 @@ class Piece:
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
     logprobs: list[TokenLogprob] | None = None
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
 
-    def add(self, event: TokenEvent) -> None:
+    def add(self, event: TokenEvent | PromptEvent) -> None:
         """Append the tokens of one step."""
+        if isinstance(event, PromptEvent):
+            self.prompt_logprobs += event.logprobs
+            return
         self.token_ids += event.token_ids
         self.text += event.text
         if event.logprobs is not None:
@@ -104,7 +112,10 @@ class Asked:
     def is_long(self) -> bool:
         """Whether reading the request takes too long for Triton's thread."""
         given = [array.flat[0] for name, array in self.tensors.items() if name in _TEXTS and array.size]
-        return len(self.parameters) + sum(len(text) for text in given) > _LONG
+        if len(self.parameters) + sum(len(text) for text in given) > _LONG:
+            return True
+        # The first text that is encoded loads the tokenizer.
+        return "bad_words" in self.parameters or any(_BAD_WORDS in text for text in given if isinstance(text, bytes))
 
 
 def read_request(
@@ -134,6 +145,7 @@ def read_request(
         finish_reason=_flag(tensors, "return_finish_reason"),
         cumulative_logprob=_flag(tensors, "return_cumulative_logprob"),
         logprobs=_flag(tensors, "return_logprobs"),
+        prompt_logprobs=_flag(tensors, "return_prompt_logprobs"),
         num_input_tokens=_flag(tensors, "return_num_input_tokens"),
         num_output_tokens=_flag(tensors, "return_num_output_tokens"),
     )
@@ -170,6 +182,8 @@ def response(answer_format: AnswerFormat, piece: Piece, state: AnswerState, end:
         outputs.append(pb_utils.Tensor("cumulative_logprob", np.array([state.cumulative_logprob], dtype=np.float32)))
     if answer_format.logprobs:
         outputs.append(_strings("logprobs", _logprobs(piece, state)))
+    if answer_format.prompt_logprobs:
+        outputs.append(_strings("prompt_logprobs", _written(piece.prompt_logprobs, state)))
     if answer_format.num_input_tokens:
         outputs.append(pb_utils.Tensor("num_input_tokens", np.array([state.prompt_tokens], dtype=np.uint32)))
     if answer_format.num_output_tokens:
@@ -298,4 +312,8 @@ def _logprobs(piece: Piece, state: AnswerState) -> str:
     """The log-probabilities in vLLM's format; "null" if the request did not ask for them."""
     if not state.with_logprobs:
         return "null"
-    return logprobs.write(piece.logprobs or (), lambda token: state.tokenizer.decode([token]))
+    return _written(piece.logprobs or (), state)
+
+
+def _written(tokens: Iterable[TokenLogprob], state: AnswerState) -> str:
+    return logprobs.write(tokens, lambda token: state.tokenizer.decode([token]))

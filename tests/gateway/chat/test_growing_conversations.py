@@ -16,7 +16,9 @@ from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.openai.chat_encoder import ChatEncoder
 from appliance.gateway.openai.chat_request import chat_request
 from appliance.gateway.openai.choice_encoder import Envelope
+from appliance.gateway.openai.prompts import Prompt
 from appliance.gateway.openai.schema import ChatBody
+from appliance.gateway.openai.shown import Shown
 from appliance.gateway.triton.completion import Delta
 from appliance.layout import Layout
 from tests.gateway.chat.reading import TIME, WEATHER
@@ -60,8 +62,8 @@ def turn_of(model: ServedModel, prepared: Any, answer: str, finish_reason: str =
     form = ChatEncoder(
         Envelope("a", 0, model.name, ""),
         [prepared.reader()],
-        include_usage=False,
-        alternatives=None,
+        [Prompt(prepared.prompt_ids)],
+        shown=Shown(),
         tokens=model.token_bytes,
     )
     document = json.loads(form.document([Delta(answer, finish_reason=finish_reason)]))

@@ -47,9 +47,14 @@ def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
         {**short, "prompt": [1, 2], "stream": True, "stream_options": {"include_usage": True}},
     )
     yield http, "/v1/completions", {**short, "prompt": "a", "suffix": "b", "top_k": 2, "min_p": 0.1, "min_tokens": 1}
+    scored = {"prompt": ["a", "b"], "echo": True, "logprobs": 1, "prompt_logprobs": 2, "truncate_prompt_tokens": 5}
+    yield http, "/v1/completions", {**short, **scored, "return_token_ids": True, "bad_words": ["x"], "n": 2}
+    yield http, "/v1/completions", {**short, "prompt": [[1], [2, 3]], "allowed_token_ids": [1, 2], "best_of": 1}
+    yield http, "/v1/completions", {**short, "prompt": "a", "grammar": 'root ::= "a" | [b-c]{2}'}
     chat = {**short, "messages": [{"role": "system", "content": "s"}, _TURN], **_SAMPLING}
     yield http, "/v1/chat/completions", chat
     yield http, "/v1/chat/completions", {**chat, "response_format": {"type": "json_schema", "json_schema": named}}
+    yield http, "/v1/chat/completions", {**chat, "structured_outputs": {"regex": "a+"}, "prompt_logprobs": 0}
     turns = [_TURN, {"role": "assistant", "content": None, "tool_calls": [_CALL]}]
     turns.append({"role": "tool", "tool_call_id": "1", "content": "x"})
     yield http, "/v1/chat/completions", {**short, "messages": turns, "tools": [_FUNCTION], "tool_choice": "auto"}

@@ -81,7 +81,7 @@ class ResponsesApi:
         completion = services.request(
             response_id,
             model,
-            prepared.prompt_ids,
+            [prepared.prompt_ids],
             prepared.settings(settings),
             stream=bool(asked.stream),
             client_names={**prepared.client_names, "max_tokens": "max_output_tokens", "logprobs": "top_logprobs"},

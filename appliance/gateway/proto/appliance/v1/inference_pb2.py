@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4appliance/gateway/proto/appliance/v1/inference.proto\x12\x0c\x61ppliance.v1\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"o\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.appliance.v1.Message\x12(\n\x08sampling\x18\x03 \x01(\x0b\x32\x16.appliance.v1.Sampling\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x91\x01\n\x0f\x43ompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12+\n\ttoken_ids\x18\x03 \x01(\x0b\x32\x16.appliance.v1.TokenIdsH\x00\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.appliance.v1.SamplingB\x08\n\x06prompt\"\xfb\x04\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x12\n\x05min_p\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x07 \x01(\x01H\x06\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x39\n\nlogit_bias\x18\t \x03(\x0b\x32%.appliance.v1.Sampling.LogitBiasEntry\x12\x11\n\x04seed\x18\n \x01(\x03H\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0b \x03(\t\x12\x16\n\x0estop_token_ids\x18\x0c \x03(\x05\x12\x17\n\nignore_eos\x18\r \x01(\x08H\t\x88\x01\x01\x12\x17\n\nmin_tokens\x18\x0e \x01(\x05H\n\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0f \x01(\x05H\x0b\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x15\n\x13_repetition_penaltyB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x07\n\x05_seedB\r\n\x0b_ignore_eosB\r\n\x0b_min_tokensB\x0b\n\t_logprobs\"`\n\x0cTokenLogprob\x12\x10\n\x08token_id\x18\x01 \x01(\x05\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12-\n\tlikeliest\x18\x03 \x03(\x0b\x32\x1a.appliance.v1.TokenLogprob\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x15\n\rcached_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\"\xb7\x01\n\x0f\x43ompletionChunk\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\x05\x12,\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1a.appliance.v1.TokenLogprob\x12\x31\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1a.appliance.v1.FinishReason\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.appliance.v1.Usage\"7\n\x0c\x43onversation\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.appliance.v1.Message\"m\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x32\n\x0c\x63onversation\x18\x03 \x01(\x0b\x32\x1a.appliance.v1.ConversationH\x00\x42\x07\n\x05input\"%\n\x10TokenizeResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"5\n\x11\x44\x65tokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\x05\"\"\n\x12\x44\x65tokenizeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x13\n\x11ListModelsRequest\"_\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x02 \x01(\x05\x12\x0c\n\x04\x63hat\x18\x03 \x01(\x08\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.appliance.v1.Model*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x8f\x03\n\x10InferenceService\x12\x42\n\x04\x43hat\x12\x19.appliance.v1.ChatRequest\x1a\x1d.appliance.v1.CompletionChunk0\x01\x12J\n\x08\x43omplete\x12\x1d.appliance.v1.CompleteRequest\x1a\x1d.appliance.v1.CompletionChunk0\x01\x12I\n\x08Tokenize\x12\x1d.appliance.v1.TokenizeRequest\x1a\x1e.appliance.v1.TokenizeResponse\x12O\n\nDetokenize\x12\x1f.appliance.v1.DetokenizeRequest\x1a .appliance.v1.DetokenizeResponse\x12O\n\nListModels\x12\x1f.appliance.v1.ListModelsRequest\x1a .appliance.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4appliance/gateway/proto/appliance/v1/inference.proto\x12\x0c\x61ppliance.v1\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"o\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.appliance.v1.Message\x12(\n\x08sampling\x18\x03 \x01(\x0b\x32\x16.appliance.v1.Sampling\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x91\x01\n\x0f\x43ompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12+\n\ttoken_ids\x18\x03 \x01(\x0b\x32\x16.appliance.v1.TokenIdsH\x00\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.appliance.v1.SamplingB\x08\n\x06prompt\"\xdb\x05\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x12\n\x05min_p\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x07 \x01(\x01H\x06\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x39\n\nlogit_bias\x18\t \x03(\x0b\x32%.appliance.v1.Sampling.LogitBiasEntry\x12\x11\n\x04seed\x18\n \x01(\x03H\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0b \x03(\t\x12\x16\n\x0estop_token_ids\x18\x0c \x03(\x05\x12\x17\n\nignore_eos\x18\r \x01(\x08H\t\x88\x01\x01\x12\x17\n\nmin_tokens\x18\x0e \x01(\x05H\n\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0f \x01(\x05H\x0b\x88\x01\x01\x12\x19\n\x11\x61llowed_token_ids\x18\x10 \x03(\x05\x12\x11\n\tbad_words\x18\x11 \x03(\t\x12\x1c\n\x0fprompt_logprobs\x18\x12 \x01(\x05H\x0c\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x15\n\x13_repetition_penaltyB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x07\n\x05_seedB\r\n\x0b_ignore_eosB\r\n\x0b_min_tokensB\x0b\n\t_logprobsB\x12\n\x10_prompt_logprobs\"`\n\x0cTokenLogprob\x12\x10\n\x08token_id\x18\x01 \x01(\x05\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12-\n\tlikeliest\x18\x03 \x03(\x0b\x32\x1a.appliance.v1.TokenLogprob\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x15\n\rcached_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\"\xec\x01\n\x0f\x43ompletionChunk\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\x05\x12,\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1a.appliance.v1.TokenLogprob\x12\x31\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1a.appliance.v1.FinishReason\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.appliance.v1.Usage\x12\x33\n\x0fprompt_logprobs\x18\x06 \x03(\x0b\x32\x1a.appliance.v1.TokenLogprob\"7\n\x0c\x43onversation\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.appliance.v1.Message\"m\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x32\n\x0c\x63onversation\x18\x03 \x01(\x0b\x32\x1a.appliance.v1.ConversationH\x00\x42\x07\n\x05input\"%\n\x10TokenizeResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"5\n\x11\x44\x65tokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\x05\"\"\n\x12\x44\x65tokenizeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x13\n\x11ListModelsRequest\"_\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x02 \x01(\x05\x12\x0c\n\x04\x63hat\x18\x03 \x01(\x08\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.appliance.v1.Model*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x8f\x03\n\x10InferenceService\x12\x42\n\x04\x43hat\x12\x19.appliance.v1.ChatRequest\x1a\x1d.appliance.v1.CompletionChunk0\x01\x12J\n\x08\x43omplete\x12\x1d.appliance.v1.CompleteRequest\x1a\x1d.appliance.v1.CompletionChunk0\x01\x12I\n\x08Tokenize\x12\x1d.appliance.v1.TokenizeRequest\x1a\x1e.appliance.v1.TokenizeResponse\x12O\n\nDetokenize\x12\x1f.appliance.v1.DetokenizeRequest\x1a .appliance.v1.DetokenizeResponse\x12O\n\nListModels\x12\x1f.appliance.v1.ListModelsRequest\x1a .appliance.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._serialized_options = b'8\001'
-  _globals['_FINISHREASON']._serialized_start=1877
-  _globals['_FINISHREASON']._serialized_end=1972
+  _globals['_FINISHREASON']._serialized_start=2026
+  _globals['_FINISHREASON']._serialized_end=2121
   _globals['_MESSAGE']._serialized_start=70
   _globals['_MESSAGE']._serialized_end=110
   _globals['_CHATREQUEST']._serialized_start=112
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLETEREQUEST']._serialized_start=251
   _globals['_COMPLETEREQUEST']._serialized_end=396
   _globals['_SAMPLING']._serialized_start=399
-  _globals['_SAMPLING']._serialized_end=1034
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=807
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=855
-  _globals['_TOKENLOGPROB']._serialized_start=1036
-  _globals['_TOKENLOGPROB']._serialized_end=1132
-  _globals['_USAGE']._serialized_start=1134
-  _globals['_USAGE']._serialized_end=1214
-  _globals['_COMPLETIONCHUNK']._serialized_start=1217
-  _globals['_COMPLETIONCHUNK']._serialized_end=1400
-  _globals['_CONVERSATION']._serialized_start=1402
-  _globals['_CONVERSATION']._serialized_end=1457
-  _globals['_TOKENIZEREQUEST']._serialized_start=1459
-  _globals['_TOKENIZEREQUEST']._serialized_end=1568
-  _globals['_TOKENIZERESPONSE']._serialized_start=1570
-  _globals['_TOKENIZERESPONSE']._serialized_end=1607
-  _globals['_DETOKENIZEREQUEST']._serialized_start=1609
-  _globals['_DETOKENIZEREQUEST']._serialized_end=1662
-  _globals['_DETOKENIZERESPONSE']._serialized_start=1664
-  _globals['_DETOKENIZERESPONSE']._serialized_end=1698
-  _globals['_LISTMODELSREQUEST']._serialized_start=1700
-  _globals['_LISTMODELSREQUEST']._serialized_end=1719
-  _globals['_MODEL']._serialized_start=1721
-  _globals['_MODEL']._serialized_end=1816
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1818
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1875
-  _globals['_INFERENCESERVICE']._serialized_start=1975
-  _globals['_INFERENCESERVICE']._serialized_end=2374
+  _globals['_SAMPLING']._serialized_end=1130
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=883
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=931
+  _globals['_TOKENLOGPROB']._serialized_start=1132
+  _globals['_TOKENLOGPROB']._serialized_end=1228
+  _globals['_USAGE']._serialized_start=1230
+  _globals['_USAGE']._serialized_end=1310
+  _globals['_COMPLETIONCHUNK']._serialized_start=1313
+  _globals['_COMPLETIONCHUNK']._serialized_end=1549
+  _globals['_CONVERSATION']._serialized_start=1551
+  _globals['_CONVERSATION']._serialized_end=1606
+  _globals['_TOKENIZEREQUEST']._serialized_start=1608
+  _globals['_TOKENIZEREQUEST']._serialized_end=1717
+  _globals['_TOKENIZERESPONSE']._serialized_start=1719
+  _globals['_TOKENIZERESPONSE']._serialized_end=1756
+  _globals['_DETOKENIZEREQUEST']._serialized_start=1758
+  _globals['_DETOKENIZEREQUEST']._serialized_end=1811
+  _globals['_DETOKENIZERESPONSE']._serialized_start=1813
+  _globals['_DETOKENIZERESPONSE']._serialized_end=1847
+  _globals['_LISTMODELSREQUEST']._serialized_start=1849
+  _globals['_LISTMODELSREQUEST']._serialized_end=1868
+  _globals['_MODEL']._serialized_start=1870
+  _globals['_MODEL']._serialized_end=1965
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1967
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2024
+  _globals['_INFERENCESERVICE']._serialized_start=2124
+  _globals['_INFERENCESERVICE']._serialized_end=2523
 # @@protoc_insertion_point(module_scope)
