@@ -118,7 +118,7 @@ class RequestQuota:
         most = self._max_prompt_tokens
         if most is not None and prompt_tokens > most:
             raise PromptTooLongError(
-                f"the prompt has {prompt_tokens} tokens, more than the box's limit of {most} (max_prompt_tokens)",
+                f"prompt is too long: {prompt_tokens} tokens > {most} maximum of the box (max_prompt_tokens)",
                 param=param,
             )
         now = self._clock()
