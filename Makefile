@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs native redteam client-test coverage demo docs wording proto lock oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs native redteam client-test coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,7 @@ check: setup ## Check lint, format, types, lock files, generated files and impor
 	find $(OPERATORS) -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/mypy
 	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python requirements/browser.py --check
 	$(BIN)/pytest --quiet tests/test_imports.py tests/test_generated.py
 
 test: setup ## Run all tests except the proofs, with the real model and a real Triton; WORKERS=2 in parallel
@@ -81,6 +82,9 @@ proto: setup ## Generate the gRPC stubs from our schema
 
 lock: setup ## Find the newest versions that fit together, and write the lock files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
+
+vendor: setup ## Fetch the libraries of the chat page with npm, as requirements/browser.json lists them; VENDOR=--update
+	$(BIN)/python requirements/browser.py $(VENDOR)
 
 oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file
 	$(call environment,.venv-oracle,requirements/oracle.lock)

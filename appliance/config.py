@@ -101,7 +101,24 @@ class ServeConfig:
         "true: KServe's `ServerLive`, `ServerReady`, `ModelReady` and `/v2/models/NAME/ready` need no key",
         least=0,
     )
+    schema_retries: int = _option(
+        1,
+        "how often the box asks the model again if a complete answer breaks its schema; only for answers that are not "
+        "streamed, with a schema that the box cannot enforce completely",
+        least=0,
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
+    page_history: bool = _option(
+        True,
+        "true: the chat page keeps conversations in the browser if its user switches this on; "
+        "false: it keeps none, and deletes what it kept before",
+        least=0,
+    )
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether the operator configured the box for a proxy in front."""
+        return bool(self.hosts or self.proxies)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,19 @@ def check_name(name: str, what: str = "name") -> str:
         UsageError: the name contains another character, or is empty or too long.
     """
     if not NAME.fullmatch(name) or ".." in name:
+        example = similar_name(name)
         raise UsageError(
             f"{what} {name!r} is not valid",
-            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit",
+            hint="use 1 to 96 lower-case letters, digits, '.', '-' or '_', beginning with a letter or digit"
+            f"{': for example ' if example else ''}{example}",
         )
     return name
+
+
+def similar_name(name: str) -> str:
+    """An allowed name that resembles `name`, for a hint; empty if there is none."""
+    safe = re.sub(r"[^a-z0-9._-]+", "-", re.sub(r"\.\.+", ".", name.lower())).strip("-._")
+    return safe if NAME.fullmatch(safe) else ""
 
 
 def variant(target: str, preset: str) -> str:

@@ -1,6 +1,7 @@
 """`python -m bench` measures engines, `presets` the candidates for presets, `grammars` the cost of a grammar.
 
-`gpu` measures the engine on an NVIDIA GPU, `soak` sends requests of many clients; `report FILES` prints tables again.
+`gpu` measures the engine on an NVIDIA GPU, `soak` sends requests of many clients, `tools` measures tool calls; `report
+FILES` prints tables again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 
 from appliance.cli.progress import shown_progress
 from appliance.errors import ApplianceError
+from appliance.gateway.chat.dialect import PARSERS
 from appliance.layout import Layout
 from bench.engines import ENGINES
 from bench.environments import ROOT
@@ -29,6 +31,9 @@ from bench.run import MODELS, PARTS, Options, run_bench
 from bench.soak.page import page
 from bench.soak.question import copying
 from bench.soak.run import SoakOptions, run_soak
+from bench.tool_calls.answers import FOLDER, Answers, ask
+from bench.tool_calls.page import BEGIN as TOOLS_BEGIN
+from bench.tool_calls.page import tool_table
 from export.pipeline import export_model
 from export.presets import DEFAULT
 
@@ -207,6 +212,35 @@ def soak_command(
     soaked = run_soak(artefact, options, copying, _say)
     click.echo(page(soaked))
     context.exit(1 if soaked.faults() else 0)
+
+
+@command.command("tools")
+@click.option("--url", help="Ask the box at this URL, and keep the answers. Default: use the answers of earlier runs.")
+@click.option(
+    "--dialect",
+    type=click.Choice(sorted(PARSERS)),
+    default="hermes",
+    show_default=True,
+    help="Format of the model's tool calls, as in its catalogue entry.",
+)
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Page to write the table into, between its markers. Default: standard output.",
+)
+def tools_command(url: str | None, dialect: str, into: Path | None) -> None:
+    """Measure which tool calls with `tool_choice: auto` the box recognises.
+
+    The table compares the answers of every model in bench/tool_calls/answers. Serve another model with `appliance up`
+    and give its URL to add it.
+    """
+    if url is not None:
+        ask(url, dialect, _say).save()
+    text = tool_table([Answers.from_file(path) for path in sorted(FOLDER.glob("*.json"))])
+    if into is None:
+        click.echo(text)
+    else:
+        put_into(into, text + "\n", TOOLS_BEGIN)
 
 
 @command.command("report")

@@ -31,18 +31,18 @@ def report(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def put_into(page: Path, text: str) -> None:
-    """Replace the text between the markers.
+def put_into(page: Path, text: str, begin_mark: str = BEGIN) -> None:
+    """Replace the text between the markers; `begin_mark` names the command that writes it.
 
     Raises:
         PageError: the markers are missing or in the wrong order.
     """
     content = page.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(BEGIN)
+    before, begin, rest = content.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise PageError(f"{page} does not have the markers {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+        raise PageError(f"{page} does not have the markers {begin_mark} and {END}")
+    page.write_text(f"{before}{begin_mark}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def _head(results: Results) -> str:

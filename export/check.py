@@ -1,24 +1,40 @@
-"""Checks whether a checkpoint can be exported, from its headers and text files alone."""
+"""Checks whether a checkpoint can be exported, and describes it, from its headers and text files alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.artefact.tokenizer import load_tokenizer
+from appliance.catalog.entry import Conversation as Stated
+from appliance.sources import Described
 from export.checkpoint import open_checkpoint
+from export.conversation import check_marks, stated_conversation
 from export.reading import architecture_of
 from export.words import Words
 
 
-def check_checkpoint(files: Mapping[str, Path]) -> None:
+def check_checkpoint(files: Mapping[str, Path], stated: Stated | None = None) -> Described:
     """Read a checkpoint's description, tokenizer, template and settings as an export does.
 
     Args:
         files: published name -> path.
+        stated: how the model converses, if that is known; None reads it from the template and the tokens.
 
     Raises:
         ApplianceError: an export would raise this error.
     """
     checkpoint = open_checkpoint(files)
     architecture = architecture_of(checkpoint)
-    Words.of(checkpoint, architecture.vocabulary)
+    words = Words.of(checkpoint, architecture.vocabulary)
+    conversation, notes = stated_conversation(stated), architecture.notes
+    if conversation is None:
+        conversation, notes = words.settings.conversation, (*notes, *words.notes)
+    else:
+        check_marks(conversation, load_tokenizer(words.tokenizer))
+    return Described(
+        architecture=architecture.name,
+        context_tokens=architecture.context_tokens,
+        conversation=Stated(conversation.tools or None, conversation.thinking),
+        notes=notes,
+    )

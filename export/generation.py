@@ -17,7 +17,7 @@ from appliance.inference.sampling import SamplingParams
 from appliance.number import whole
 from export.checkpoint import Checkpoint
 from export.checkpoint.safetensors_checkpoint import read_json
-from export.tokenizer import token_count
+from export.tokenizer import first_token, token_count
 
 # This file passes the settings between the stages of an export.
 SETTINGS = "settings.json"
@@ -83,12 +83,12 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
             raise UnsupportedError("the model has several chat templates, but none has the name 'default'")
         template = named[0].get("template")
     if template is not None and not isinstance(template, str):
-        raise IntegrityError("the model's chat template is not a text", hint="pull the model again")
+        raise IntegrityError("the model's chat template is not a text", hint="get the files again")
     return template or None
 
 
 def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
-    """Return the publisher's settings; neutral values if the files have none, which is so for every GGUF file.
+    """Return the publisher's settings; neutral values for what the files lack: GGUF files lack sampling settings.
 
     Raises:
         IntegrityError: a file that should contain them is damaged, or a value has a wrong type.
@@ -103,7 +103,7 @@ def generation(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Generation:
     sampling = _sampling(published if published.get("do_sample", True) else {})
     return Generation(
         eos_token_ids=ends,
-        bos_token=_token_text(words.get("bos_token")),
+        bos_token=first_token(checkpoint.metadata) if checkpoint.metadata else _token_text(words.get("bos_token")),
         eos_token=tokenizer.id_to_token(ends[0]) or "",
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -164,4 +164,4 @@ def _text(checkpoint: Checkpoint, name: str) -> str:
     try:
         return checkpoint.files[name].read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise IntegrityError(f"{name} is not UTF-8: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is not UTF-8: {error}", hint="get the files again") from error

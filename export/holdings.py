@@ -38,8 +38,7 @@ class Held:
 def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> Iterator[Held]:
     """Yield every weight of the graph in every format that is stored, including the rotary tables."""
     size = float_bytes(preset)
-    for name in checkpoint.names():
-        shape = checkpoint.shape(name)
+    for name, shape in architecture.tensors():
         if len(shape) < _MATRIX:
             yield _multiplied(shape, FLOAT, size)
         elif name == architecture.embedding:
@@ -56,7 +55,7 @@ def held(checkpoint: Checkpoint, architecture: Architecture, preset: Preset) -> 
     if finer and not (architecture.tied_embeddings and finer.weights == preset.embedding):
         # The rows for rescoring; with tied embeddings and equal formats, the embedding's own rows are used.
         yield _looked_up(head, finer.weights, size, rows=finer.tokens)
-    for _, width in sorted({(layer.attention.rope_theta, layer.attention.head_dim) for layer in architecture.layers}):
+    for _, width in sorted({(layer.attention.rotary.name, layer.attention.head_dim) for layer in architecture.layers}):
         # Cosines of half the width and sines of half the width.
         yield _looked_up((architecture.context_tokens, width), FLOAT, size, rows=1)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from appliance import __version__
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import MANIFEST_NAME, Conversation, FileEntry, Manifest, TextGeneration
-from appliance.catalog import ModelEntry
+from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest, TextGeneration
 from appliance.errors import IntegrityError
 from appliance.names import check_name, variant
 from appliance.releases import Releases
 from appliance.store import ArtefactStore
+from export.conversation import stated_conversation
 from export.generation import SETTINGS, Settings
 from export.job import Job
 from export.progress import Progress
@@ -40,7 +40,7 @@ def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], qu
         task=TextGeneration(
             shape=job.shape(settings.tokens),
             generation=settings.generation,
-            conversation=conversation_in(entry) or settings.conversation,
+            conversation=stated_conversation(entry.conversation) or settings.conversation,
         ),
         files=tuple(file for file in files if file.name != SETTINGS),
         inputs=job.inputs,
@@ -110,12 +110,6 @@ def _fill(staged: Path, manifest: Manifest, results: Iterable[StageResult], prog
         done += entry.size_bytes
         progress.step("install", done, total)
     (staged / MANIFEST_NAME).write_bytes(manifest.to_bytes())
-
-
-def conversation_in(entry: ModelEntry) -> Conversation | None:
-    """The model's conversation settings in the catalogue; None if it has none."""
-    known = entry.conversation
-    return None if known is None else Conversation(known.tools or "", known.thinking)
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:

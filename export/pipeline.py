@@ -18,9 +18,9 @@ from appliance.memory import peak_bytes
 from appliance.store import ArtefactStore, StoredModel, open_model
 from export import measuring, recipes
 from export.checkpoint import open_checkpoint
-from export.conversation import check_marks
+from export.conversation import check_marks, stated_conversation
 from export.generation import Settings
-from export.installation import conversation_in, install, manifest_of
+from export.installation import install, manifest_of
 from export.job import Build, Job
 from export.lowering import ort, tensorrt
 from export.preflight import Needs, check_memory
@@ -95,7 +95,10 @@ def export_as(layout: Layout, model: str, target: str, preset: Preset, progress:
         stages.sweep()
         _verify(stored, progress)
         checkpoint = open_checkpoint(stored.files)
-        job = Job(stored, checkpoint, architecture_of(checkpoint), target, build, preset, stages, progress)
+        architecture = architecture_of(checkpoint)
+        for note in architecture.notes:
+            progress.note(note)
+        job = Job(stored, checkpoint, architecture, target, build, preset, stages, progress)
         try:
             return _run(job, layout)
         except OSError as error:
@@ -179,6 +182,6 @@ def _write_words(job: Job, folder: Path) -> None:
 
 def _check_conversation(job: Job, words: StageResult) -> None:
     """Check that the catalogue's conversation settings of the model agree with its tokenizer."""
-    stated = conversation_in(job.stored.entry)
+    stated = stated_conversation(job.stored.entry.conversation)
     if stated is not None:
         check_marks(stated, load_tokenizer(words.file(TOKENIZER).read_bytes()))

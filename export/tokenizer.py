@@ -12,16 +12,17 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from appliance.artefact.manifest import TOKENIZER
 from appliance.errors import IntegrityError, UnsupportedError
+from appliance.number import whole
 from export.checkpoint import Checkpoint
 
 # GGUF's `tokenizer.ggml.pre` names the regular expression that splits a text before BPE; the file does not contain it.
-# This one is Qwen's, as published in the tokenizer.json of Qwen2, 2.5 and 3.
-_SPLITS: Mapping[str, str] = {
-    "qwen2": (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-}
+# This one is Qwen's, as published in the tokenizer.json of Qwen2, 2.5 and 3. DeepSeek's distilled Qwen models have it
+# too (llama-vocab.cpp reads both names as LLAMA_VOCAB_PRE_TYPE_QWEN2); they differ in the tokens that they add.
+_QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SPLITS: Mapping[str, str] = {"qwen2": _QWEN2, "deepseek-r1-qwen": _QWEN2}
 # The GGUF token types that matter. Others are left out, for example the padding (5) at the end of the embedding.
 _WORD = 1
 _CONTROL = 3
@@ -41,8 +42,27 @@ def tokenizer_json(checkpoint: Checkpoint) -> bytes:
     elif TOKENIZER in checkpoint.files:
         content = checkpoint.files[TOKENIZER].read_bytes()
     else:
-        raise UnsupportedError(f"the model has no {TOKENIZER}", hint="older tokenizer formats are not supported")
+        raise UnsupportedError(
+            f"the model has no {TOKENIZER}",
+            hint="transformers writes this file: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        )
     return content
+
+
+def first_token(metadata: Mapping[str, Any]) -> str:
+    """The text of the token that begins a text, by a GGUF file's metadata; empty if it has none.
+
+    Raises:
+        IntegrityError: the file names a token that it does not have.
+    """
+    stated = metadata.get("tokenizer.ggml.bos_token_id")
+    if stated is None:
+        return ""
+    texts = _list(metadata, "tokens", str)
+    try:
+        return str(texts[whole(stated, least=0, most=len(texts) - 1)])
+    except ValueError as error:
+        raise IntegrityError(f"the GGUF file's bos_token_id {error}", hint="get the files again") from error
 
 
 def token_count(tokenizer: Tokenizer) -> int:
@@ -59,12 +79,13 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
             hint=f"supported: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
         )
     texts, types, merges = (_list(metadata, name, kind) for name, kind in _LISTS.items())
-    for flag in ("add_bos_token", "add_eos_token", "add_space_prefix"):
+    for flag in ("add_eos_token", "add_space_prefix"):
         if metadata.get(f"tokenizer.ggml.{flag}", False):
             raise UnsupportedError(f"the tokenizer requires {flag}, which this version does not support for its type")
     if not texts or len(types) != len(texts):
         raise IntegrityError(
-            "the GGUF file's lists of tokens and token types do not match", hint="pull the model again"
+            "the GGUF file's lists of tokens and token types do not match",
+            hint="get the files again",
         )
     words = {text: index for index, (text, kind) in enumerate(zip(texts, types, strict=True)) if kind == _WORD}
     special = _added(texts, types)
@@ -73,7 +94,7 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     try:
         tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
     except Exception as error:  # the library raises bare Exception if a merge has unknown tokens
-        raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="get the files again") from error
     tokenizer.normalizer = normalizers.NFC()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
@@ -81,13 +102,26 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens([token for _, token in special])
+    if metadata.get("tokenizer.ggml.add_bos_token", False):
+        _add_first_token(tokenizer, first_token(metadata))
     return tokenizer
+
+
+def _add_first_token(tokenizer: Tokenizer, first: str) -> None:
+    """Begin every text with this token, if special tokens are asked for."""
+    number = tokenizer.token_to_id(first)
+    if number is None:
+        raise IntegrityError("the GGUF file requires a first token, but does not name one", hint="get the files again")
+    begun = processors.TemplateProcessing(
+        single=[first, "$A"], pair=[first, "$A", first, "$B:1"], special_tokens=[(first, number)]
+    )
+    tokenizer.post_processor = processors.Sequence([tokenizer.post_processor, begun])
 
 
 def _list(metadata: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     values = metadata.get(f"tokenizer.ggml.{name}") or []
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise IntegrityError(f"the GGUF file's list of {name} is damaged", hint="pull the model again")
+        raise IntegrityError(f"the GGUF file's list of {name} is damaged", hint="get the files again")
     return values
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Conversation, Generation
+from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Generation
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.chat_template.running import RunningTemplate, TemplateSource
 from appliance.engine import tokenizer as engine
 from appliance.errors import RequestError, UnsupportedError
 from export.checkpoint import Checkpoint
-from export.conversation import MAX_CHARACTERS, conversation_of
+from export.conversation import MAX_CHARACTERS, Shown, conversation_of
 from export.generation import SETTINGS, Settings, chat_template, generation
 from export.tokenizer import token_count, tokenizer_json
 
@@ -29,11 +29,13 @@ class Words:
         tokenizer: content of tokenizer.json.
         template: source of the chat template; None for a base model.
         settings: see Settings.
+        notes: lines for people about what the template has and the box does not support.
     """
 
     tokenizer: bytes
     template: str | None
     settings: Settings
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, vocabulary: int) -> Words:
@@ -48,7 +50,7 @@ class Words:
             UnsupportedError: they contain an unsupported feature.
         """
         content = tokenizer_json(checkpoint)
-        tokenizer = load_tokenizer(content, hint="pull the model again")
+        tokenizer = load_tokenizer(content, hint="get the files again")
         tokens = token_count(tokenizer)
         if tokens > vocabulary:
             raise UnsupportedError(
@@ -58,12 +60,12 @@ class Words:
         served.vocabulary(tokens)
         settings = generation(checkpoint, tokenizer)
         source = chat_template(checkpoint)
-        conversation = Conversation()
+        shown = Shown()
         if source is not None:
             template = _tried(source, settings, served)
-            conversation = conversation_of(template, source, tokenizer)
+            shown = conversation_of(template, source, tokenizer)
             template.end()
-        return cls(content, source, Settings(tokens, settings, conversation))
+        return cls(content, source, Settings(tokens, settings, shown.conversation), shown.notes)
 
     def write(self, folder: Path) -> None:
         """Write the files into the folder."""

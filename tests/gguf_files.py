@@ -30,6 +30,12 @@ _NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_ADDERS = {
+    bool: GGUFWriter.add_bool,
+    int: GGUFWriter.add_uint32,
+    float: GGUFWriter.add_float32,
+    str: GGUFWriter.add_string,
+}
 
 
 def make_tiny_gguf(
@@ -38,10 +44,12 @@ def make_tiny_gguf(
     *,
     tie: bool = False,
     kind: str = "F32",
-    settings: Mapping[str, int] | None = None,
+    settings: Mapping[str, int | float | str] | None = None,
     architecture: str = "",
     template: str = CHAT_TEMPLATE,
     marks: Sequence[str] = (),
+    pre: str = "qwen2",
+    first: str = "",
 ) -> Path:
     """Write the weights of `make_tiny_checkpoint` with the same arguments, its matrices as `kind` says.
 
@@ -50,10 +58,12 @@ def make_tiny_gguf(
         model_type: see `make_tiny_checkpoint`.
         tie: see `make_tiny_checkpoint`.
         kind: GGUF's name of the elements' type for matrices, for example "Q8_0".
-        settings: integers to add below `<architecture>.`.
+        settings: numbers and texts to add below `<architecture>.`.
         architecture: replaces the name of the architecture.
         template: the chat template.
         marks: texts of tokens to add, which are no special ones.
+        pre: name of the rules that split texts.
+        first: a special token with which every text begins.
 
     Returns:
         `path`.
@@ -63,8 +73,8 @@ def make_tiny_gguf(
     writer = GGUFWriter(path, architecture or model_type)
     _add_settings(writer, config)
     for key, value in (settings or {}).items():
-        writer.add_uint32(f"{architecture or model_type}.{key}", value)
-    _add_words(writer, folder, marks)
+        _ADDERS[type(value)](writer, f"{architecture or model_type}.{key}", value)
+    _add_words(writer, folder, marks, pre, first)
     writer.add_chat_template(template)
     for name, tensor in load_file(folder / "model.safetensors").items():
         chosen = GGMLQuantizationType[kind] if tensor.ndim > 1 and tensor.shape[-1] % 32 == 0 else None
@@ -102,13 +112,15 @@ def _add_settings(writer: GGUFWriter, config: Mapping[str, Any]) -> None:
         writer.add_value_length(config["head_dim"])
 
 
-def _add_words(writer: GGUFWriter, folder: Path, marks: Sequence[str]) -> None:
+def _add_words(writer: GGUFWriter, folder: Path, marks: Sequence[str], pre: str, first: str) -> None:
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     words = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__)
     padding = [f"[PAD{index}]" for index in range(len(words) + len(SPECIAL) + len(marks), 320)]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list([*words, *SPECIAL, *marks, *padding])
     writer.add_token_types([1] * len(words) + [3] * len(SPECIAL) + [4] * len(marks) + [5] * len(padding))
     writer.add_eos_token_id(len(words) + SPECIAL.index("<|im_end|>"))
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(bool(first))
+    if first:
+        writer.add_bos_token_id(len(words) + SPECIAL.index(first))

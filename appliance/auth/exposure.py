@@ -25,3 +25,16 @@ def check_exposure(address: Address, *, has_tls: bool, has_authentication: bool)
         f"refusing to listen on {address}: the box has no {' and no '.join(missing)}",
         hint=f"run: {'; '.join(ways)}; or listen on 127.0.0.1",
     )
+
+
+def check_proxied(*, has_authentication: bool) -> None:
+    """Check that a box on loopback may serve behind a proxy, through which other machines can reach it.
+
+    Raises:
+        UsageError: authentication is missing.
+    """
+    if not has_authentication:
+        raise UsageError(
+            "refusing to serve behind a proxy: the box has no authentication, and [serve] has hosts or proxies",
+            hint="run: appliance key create NAME; or remove hosts and proxies from [serve]",
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.address import Address
-from appliance.auth.exposure import check_exposure
+from appliance.auth.exposure import check_exposure, check_proxied
 from appliance.auth.key_file import KeyFile
 from appliance.auth.scope import Scope, parse_scopes
 from appliance.auth.tls_files import TlsFiles
@@ -67,12 +67,22 @@ class Policy:
             UsageError: other machines can reach an address, and TLS or authentication is missing.
             IntegrityError: the file of keys cannot be used.
         """
-        has_keys = self.require_keys or (self.keys is not None and KeyFile(self.keys).keyring() is not None)
         for address in addresses:
-            check_exposure(
-                address, has_tls=self.tls is not None, has_authentication=has_keys or bool(self.certificates)
-            )
+            check_exposure(address, has_tls=self.tls is not None, has_authentication=self._has_authentication())
         return self
+
+    def check_proxied(self) -> None:
+        """Check that the box may serve behind a proxy.
+
+        Raises:
+            UsageError: authentication is missing.
+            IntegrityError: the file of keys cannot be used.
+        """
+        check_proxied(has_authentication=self._has_authentication())
+
+    def _has_authentication(self) -> bool:
+        has_keys = self.require_keys or (self.keys is not None and KeyFile(self.keys).keyring() is not None)
+        return has_keys or bool(self.certificates)
 
 
 def _tls(access: AccessConfig, layout: Layout) -> TlsFiles | None:

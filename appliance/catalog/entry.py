@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -87,6 +88,16 @@ class Conversation:
 
     tools: str | None = field(default=None, metadata=_TOOLS)
     thinking: bool = False
+
+
+# Names for people: the families of models that converse so.
+CONVERSATIONS: Mapping[str, Conversation] = {
+    "qwen2.5": Conversation(tools="hermes"),
+    "qwen3": Conversation(tools="hermes", thinking=True),
+    "qwen3-coder": Conversation(tools="qwen3-coder"),
+    "deepseek-r1": Conversation(thinking=True),
+    "plain": Conversation(),
+}
 
 
 @dataclass(frozen=True)

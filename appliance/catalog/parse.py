@@ -6,6 +6,7 @@ docs/formats/catalogue.md specifies the format.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePath
@@ -16,7 +17,8 @@ from appliance.document import from_document, from_toml
 from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
 
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MAX_NAME = 128
+FILE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_MAX_NAME - 1}}}")
 # Weights in formats that contain only numbers, and the text files of a checkpoint.
 SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".jinja", ".txt", ".md", ".html"})
 TEXTS_WITHOUT_SUFFIX = frozenset({"LICENSE", "NOTICE"})
@@ -59,7 +61,8 @@ def check_file_name(name: str) -> str:
     if not FILE_NAME.fullmatch(name):
         raise UsageError(
             f"file name {name!r} is not safe",
-            hint="use up to 128 letters, digits, '.', '-' or '_', beginning with a letter or digit",
+            hint=f"rename the file, for example to {_safe(name)}: use up to {_MAX_NAME} characters of A-Z, a-z, 0-9, "
+            "'.', '-' and '_', beginning with a letter or digit",
         )
     if PurePath(name).suffix.lower() not in SUFFIXES and name not in TEXTS_WITHOUT_SUFFIX:
         raise UnsafeFormatError(
@@ -67,6 +70,14 @@ def check_file_name(name: str) -> str:
             hint="use weights in .safetensors or .gguf files; a pickle can run code",
         )
     return name
+
+
+def _safe(name: str) -> str:
+    """A safe name that resembles `name` and has its suffix."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    stem, dot, suffix = plain.rpartition(".")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[: _MAX_NAME - len(dot + suffix)]
+    return f"{stem or 'model'}{dot}{suffix}"
 
 
 def _checked(entry: ModelEntry, origin: str) -> ModelEntry:

@@ -70,6 +70,8 @@ def command(
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
+    if config.is_proxied:
+        policy.check_proxied()
     with box_lock.hold(box.layout.run) as is_stale, ExitStack() as held:
         if is_stale:
             tell("the previous run did not stop cleanly; the box cleans up and starts")

@@ -94,6 +94,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         header_timeout_s=limits.header_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
         max_connections=connection_limit(limits.max_connections),
+        schema_retries=config.serve.schema_retries,
         stream_ping_s=config.serve.stream_ping_s,
         cors_origins=config.serve.cors_origins,
         hosts=config.serve.hosts,
@@ -102,6 +103,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,
+        page_history=config.serve.page_history,
     )
 
 

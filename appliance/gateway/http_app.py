@@ -54,7 +54,7 @@ def main_routes(services: Services) -> list[BaseRoute]:
         *ModelsApi(services).routes(),
         Route("/openapi.json", description, methods=["GET"]),
         *HealthApi(services).routes(),
-        *page_routes(),
+        *page_routes(history=services.settings.page_history),
     ]
 
 

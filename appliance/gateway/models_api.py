@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from appliance.gateway.anthropic.failure import is_anthropic
 from appliance.gateway.anthropic.models import ModelQuery, model_info, model_page
 from appliance.gateway.bodies import json_body as body
+from appliance.gateway.chat.prepare import can_switch_thinking
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.services import Services
 
@@ -50,4 +51,5 @@ class ModelsApi:
             "created": self._started,
             "owned_by": "appliance",
             "max_model_len": model.manifest.shape.context_tokens,
+            "capabilities": {"chat": model.template is not None, "thinking_switch": can_switch_thinking(model)},
         }

@@ -51,6 +51,8 @@ class Gateway:
             ApplianceError: an artefact cannot be read, an address cannot be used or needs TLS and authentication.
         """
         settings.policy.check(*settings.addresses)
+        if settings.is_proxied:
+            settings.policy.check_proxied()
         models = ServedModels.load([offered.artefact for offered in settings.models])
         self._triton = TritonChannel(settings.triton)
         questions = Questions(self._triton)
@@ -61,7 +63,7 @@ class Gateway:
         ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
         door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
         clients = ClientAddress(settings.proxies)
-        answering = Answering(Inference(self._triton), in_flight, waits)
+        answering = Answering(Inference(self._triton), in_flight, waits, settings.schema_retries)
         self._services = Services(
             settings, models, questions, answering, in_flight, readiness, waits, ledger, door, clients
         )

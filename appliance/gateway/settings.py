@@ -45,15 +45,17 @@ class Settings:
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.
         idle_timeout_s: seconds that a connection may stay open between two requests.
         stream_head_after_s: seconds after which a stream sends its status even without a first token.
-        stream_ping_s: seconds after which a stream that sent nothing sends a sign of life.
+        stream_ping_s: seconds after which a stream that sent nothing sends a keep-alive comment.
         cors_origins: origins of web pages that may use the HTTP APIs.
         hosts: host names, besides private names and the configured host, that plain HTTP requests may have.
         proxies: addresses and networks of proxies, whose header X-Forwarded-For names their client.
         open_health: whether KServe's health calls need no key.
         max_connections: concurrent HTTP connections; a further connection closes the one that has been idle longest.
+        schema_retries: how often a complete answer that breaks its schema is asked for again.
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
         socket: path of the operator's Unix socket; None: there is none.
+        page_history: whether the chat page may keep conversations in the browser, if its user switches this on.
     """
 
     triton: Path
@@ -78,14 +80,21 @@ class Settings:
     proxies: tuple[str, ...] = ()
     open_health: bool = False
     max_connections: int = 16384
+    schema_retries: int = 1
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)
     socket: Path | None = None
+    page_history: bool = True
 
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the gateway."""
-        return not all(address.is_loopback for address in self.addresses)
+        return self.is_proxied or not all(address.is_loopback for address in self.addresses)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether there is a proxy in front, which other machines can reach."""
+        return bool(self.hosts or self.proxies)
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from appliance.errors import RequestError
-from appliance.json_schema.formats import COMPILED, FORMATS
+from appliance.json_schema.formats import COMPILED, FORMATS, FREE, PARTLY, STANDARD
 from appliance.json_schema.kinds import TYPES, kinds_of
+from appliance.json_schema.known_patterns import known
 from appliance.json_schema.names import pattern_of_names, uncounted
 from appliance.json_schema.numbers import LARGEST, drawn_inwards, is_exact
 from appliance.json_schema.pattern import PatternError
+from appliance.json_schema.unique import unique_lists
 
 if TYPE_CHECKING:
     from appliance.json_schema.lowering import Whole
@@ -29,6 +31,10 @@ _NEVER_HELD: Mapping[str, frozenset[str]] = {
     ),
     **dict.fromkeys(("not", "if", "$dynamicRef", "$recursiveRef", "disallow", "extends", "divisibleBy"), TYPES),
 }
+# Keywords of these that can mention names of properties.
+_MENTION_NAMES = frozenset(
+    {"then", "else", "dependencies", "dependentSchemas", "$dynamicRef", "$recursiveRef", "extends"}
+)
 
 
 class KeywordLowering:
@@ -43,6 +49,8 @@ class KeywordLowering:
         self._kinds = kinds_of(node)
         self._out: dict[str, Any] = {}
         self._further: list[Any] = []
+        # Whether a keyword that mentions further names is not part of the result.
+        self._has_lost_names = not _MENTION_NAMES.isdisjoint(node)
 
     def lowered(self) -> dict[str, Any]:
         """Return the lowered object."""
@@ -53,6 +61,8 @@ class KeywordLowering:
                 _LOWERED[key](self, key, value)
         if "object" in self._kinds:
             self._count_properties()
+            if self._has_lost_names:
+                self._out.setdefault("additionalProperties", True)
         if self._further:
             self._out["allOf"] = [*self._out.get("allOf", ()), *self._further]
         return self._out
@@ -80,6 +90,9 @@ class KeywordLowering:
         self._further.append({**own, **schema})
 
     def _never_held(self, key: str, value: Any) -> None:
+        if key == "not" and value in (True, {}):
+            self._further.append({"enum": []})
+            return
         asks_nothing = (
             (key.startswith("dependen") and value == {})
             or (key.startswith("unevaluated") and value in (True, {}))
@@ -120,6 +133,7 @@ class KeywordLowering:
         reason = self._reason_against(value)
         if reason:
             self._cannot_hold(key, reason)
+            self._has_lost_names = True
         else:
             self._out[key] = {self._whole.pattern(each): self._inner(inner, key, each) for each, inner in value.items()}
 
@@ -130,6 +144,7 @@ class KeywordLowering:
         reason = self._reason_against(self._node.get("patternProperties"))
         if reason:
             self._cannot_hold(key, reason)
+            self._has_lost_names = True
         else:
             self._out[key] = lowered
 
@@ -205,6 +220,10 @@ class KeywordLowering:
             return
         if not isinstance(value, str):
             raise self._broken(key, "must be a text")
+        rewritten = known(value)
+        if rewritten is not None:
+            self._also({**rewritten, "pattern": self._whole.pattern(rewritten["pattern"])})
+            return
         try:
             self._out[key] = self._whole.pattern(value)
         except PatternError as error:
@@ -220,13 +239,28 @@ class KeywordLowering:
             self._out[key] = value
         elif value in FORMATS:
             self._also(FORMATS[value])
+        elif value in FREE or (self._has_pattern() and value not in STANDARD | PARTLY.keys()):
+            return
         else:
+            if value in PARTLY:
+                self._also(PARTLY[value])
             self._cannot_hold(key, f"{value[:40]!r} is no format that can be held")
+
+    def _has_pattern(self) -> bool:
+        """Whether the schema has a pattern, as a keyword or in `allOf`."""
+        together = self._node.get("allOf", ())
+        parts = together if isinstance(together, list) else ()
+        return "pattern" in self._node or any(isinstance(each, Mapping) and "pattern" in each for each in parts)
 
     def unique_items(self, key: str, value: Any) -> None:
         """`uniqueItems`."""
         most = self._node.get("maxItems")
-        if value is True and "array" in self._kinds and not (isinstance(most, int) and most <= 1):
+        if value is not True or "array" not in self._kinds or (isinstance(most, int) and most <= 1):
+            return
+        lists = unique_lists(self._node, lambda reference: self._whole.target_of(reference, self._base))
+        if lists and self._whole.has_room_for(lists):
+            self._also({"enum": lists})
+        else:
             self._cannot_hold(key)
 
     def property_names(self, key: str, value: Any) -> None:
@@ -258,6 +292,8 @@ class KeywordLowering:
             raise self._whole.refuse(
                 f"an object in it has {len(optional)} optional properties; the limit is {MAX_OPTIONAL_PROPERTIES}"
             )
+        if out.get("minProperties", 0) > len(required | optional):
+            self._has_lost_names = True
         for key, reason in uncounted(out, len(required), len(optional)).items():
             if out.pop(key, None) is not None and reason:
                 self._cannot_hold(key, reason)

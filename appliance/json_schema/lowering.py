@@ -7,7 +7,7 @@ as JSON Schema does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from appliance.json_schema.references import Place, References
 
 MAX_SCHEMAS = 5000
 MAX_PATTERN_CHARACTERS = 1 << 15
+MAX_LISTED_CHARACTERS = 1 << 15
 MAX_DEPTH = 100
 _HINT = "remove the keyword, or do not use a strict schema"
 
@@ -76,6 +77,7 @@ class Whole:
         self._unheld: list[str] = []
         self._patterns: dict[str, str] = {}
         self._pattern_characters = 0
+        self._listed_characters = 0
         self._schemas = 0
         self._level = 0
 
@@ -141,6 +143,19 @@ class Whole:
             stands = quote(value, safe="#/%~$") if value.startswith("#") else at
             self._waiting.append((self._names[key], place, stands))
         return f"#/$defs/{self._names[key]}"
+
+    def target_of(self, reference: str, base: str) -> Any:
+        """The client's schema to which a reference leads; None if it is not in the document."""
+        place = self._references.find(reference, base)
+        return None if place is None else place.schema
+
+    def has_room_for(self, lists: Sequence[Sequence[Any]]) -> bool:
+        """Whether the lists of the document together have at most MAX_LISTED_CHARACTERS; they are counted if so."""
+        characters = sum(2 + sum(2 + len(str(value)) for value in each) for each in lists)
+        if self._listed_characters + characters > MAX_LISTED_CHARACTERS:
+            return False
+        self._listed_characters += characters
+        return True
 
     def refuse(self, problem: str) -> RequestError:
         """The error for an invalid schema."""

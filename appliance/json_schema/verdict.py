@@ -1,6 +1,6 @@
-"""Checks whether a complete value certainly breaks a schema. Ignores patterns and formats; the work is limited.
+"""Checks whether a complete value certainly breaks or matches a schema. Patterns and formats count as unknown.
 
-A result is True if the value matches, False if it does not, None if it is unknown.
+The work is limited. A result is True if the value matches, False if it does not, None if it is unknown.
 """
 
 from __future__ import annotations
@@ -23,12 +23,21 @@ class _StepsSpentError(Exception):
 
 def is_broken(document: Any, value: Any) -> bool:
     """Whether it is certain that a parsed JSON value does not match a parsed schema."""
+    return _result(document, value) is False
+
+
+def is_kept(document: Any, value: Any) -> bool:
+    """Whether it is certain that a parsed JSON value matches a parsed schema."""
+    return _result(document, value) is True
+
+
+def _result(document: Any, value: Any) -> Result:
     try:
-        return _Look(document).at(document, value) is False
+        return _Look(document).at(document, value)
     except (_StepsSpentError, RecursionError):
-        return False
+        return None
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):
-        return False  # a keyword has a value of the wrong type, inside a keyword that was not lowered
+        return None  # a keyword has a value of the wrong type, inside a keyword that was not lowered
 
 
 class _Look:

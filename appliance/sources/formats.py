@@ -33,6 +33,8 @@ HEAD_BYTES = 16
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
 PICKLE_PROTOCOLS = range(2, 6)
+# What `git clone` writes in place of a large file if Git LFS is not installed.
+LFS_MAGIC = b"version https://"
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 GGUF_VERSIONS = (2, 3)
 
@@ -47,7 +49,8 @@ def check_name_is_safe(name: str) -> None:
     if suffix in PICKLE_SUFFIXES:
         raise UnsafeFormatError(
             f"{name} is refused: it is a Python pickle file, which can run code when it is opened",
-            hint="use the safetensors or GGUF version of this model, without pickle files",
+            hint="the box reads safetensors and GGUF files: if the folder has them, move this file out of the folder; "
+            "if not, get that version of the model",
         )
     if suffix == ".py":
         raise UnsafeFormatError(
@@ -65,6 +68,7 @@ def check_text(name: str, content: bytes) -> None:
     """
     if not name.endswith(".json"):
         return
+    _check_not_pointer(name, content)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -135,7 +139,17 @@ def check_head(name: str, size_bytes: int, head: bytes) -> None:
             f"{name} is refused: its content is a Python pickle, which runs code when it is opened",
             hint="the renamed file may be an attack; get the model from another source",
         )
-    raise IntegrityError(f"{name} is not a {suffix[1:]} file")
+    _check_not_pointer(name, head)
+    raise IntegrityError(
+        f"{name} is not a {suffix[1:]} file", hint="get the file again: it may be an incomplete download"
+    )
+
+
+def _check_not_pointer(name: str, content: bytes) -> None:
+    if content.startswith(LFS_MAGIC):
+        raise IntegrityError(
+            f"{name} is a pointer of Git LFS, not the file itself", hint="run git lfs pull in the folder of the clone"
+        )
 
 
 def _is_gguf(head: bytes) -> bool:

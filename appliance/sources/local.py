@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
-from typing import Any
 
 from appliance.catalog import ModelEntry, ModelFile, Trust
+from appliance.catalog.entry import Conversation
 from appliance.catalog.parse import check_file_name
 from appliance.disk import Need, check_space
 from appliance.errors import SourceError, UsageError
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.names import check_name
-from appliance.sources.folder import LocalCheckpoint, content_of
+from appliance.sources.described import Describe, Described
+from appliance.sources.folder import LocalCheckpoint, check_content, content_of
 from appliance.sources.formats import WEIGHT_SUFFIXES
 from appliance.sources.pull import WAITING, Reporter, find_whole
 from appliance.store import Blobs, ModelRecord, StoredModel, open_model, record
 
 UNKNOWN = "unknown"
-# Limits of a configuration's values in the list of models; the export checks them strictly.
-_MAX_ARCHITECTURE = 96
-_MAX_CONTEXT = 1 << 24
 FIRST_USE = "Trusted on first use. Imported from a local folder; the digests are those of the bytes found there."
 
 
@@ -33,6 +30,8 @@ def pull_local(
     *,
     entry: ModelEntry | None = None,
     name: str = "",
+    conversation: Conversation | None = None,
+    describe: Describe = lambda _files, _conversation: None,
 ) -> StoredModel:
     """Install a model from a local folder or GGUF file.
 
@@ -42,18 +41,22 @@ def pull_local(
         reporter: receives progress and messages.
         entry: the expected model; every file must match. None accepts any model, under `name`.
         name: the name for a model that is not in the catalogue.
+        conversation: how the model without an entry converses; None if its template and tokens show it.
+        describe: reads the model without an entry before it is copied.
 
     Raises:
-        UsageError: another model of this name is installed.
+        UsageError: another model of this name is installed, or a file has an unsafe name.
         SourceError: a file is missing from the folder.
         IntegrityError: a file does not match the catalogue or is unsafe; it is not added to the store.
         NoSpaceError: the disk is too small; nothing was written.
+        UnsupportedError: the model is an adapter; others: see `describe`; nothing was written.
     """
     extra = frozenset(file.name for file in entry.files) if entry else frozenset[str]()
     checkpoint = LocalCheckpoint.open(place, extra)
     if checkpoint.left_out:
         reporter.say(f"not installed: {', '.join(checkpoint.left_out)}")
     wanted: list[tuple[str, Path, ModelFile | None]] = []
+    described = None
     if entry is not None:
         present = find_whole(layout, entry, reporter)
         if present is not None:
@@ -62,6 +65,7 @@ def pull_local(
     else:
         _check_free_name(layout, name)
         wanted += [(check_file_name(file), path, None) for file, path in checkpoint.files.items()]
+        described = _described(checkpoint, conversation, describe, reporter)
     # Text files first: their faults are found before gigabytes are copied.
     wanted.sort(key=lambda item: (PurePath(item[0]).suffix.lower() in WEIGHT_SUFFIXES, item[0]))
     total = sum(path.stat().st_size for _, path, _ in wanted)
@@ -73,8 +77,8 @@ def pull_local(
             files = [blobs.add(known, content_of(known, path), file, advance) for known, path, file in wanted]
         if entry is None:
             _check_free_name(layout, name)
-            entry = _describe(name, tuple(files), blobs)
-        record(layout, ModelRecord(entry, f"local: {place}", datetime.now(timezone.utc)))
+            entry = _entry(name, tuple(files), conversation, described)
+        record(layout, ModelRecord(entry, f"local: {checkpoint.place}", datetime.now(timezone.utc)))
     return open_model(layout, entry.name)
 
 
@@ -92,20 +96,32 @@ def _check_free_name(layout: Layout, name: str) -> None:
         )
 
 
-def _describe(name: str, files: tuple[ModelFile, ...], blobs: Blobs) -> ModelEntry:
-    settings: dict[str, Any] = {}
-    for file in files:
-        if file.name == "config.json":
-            settings = json.loads(blobs.path(file.sha256).read_bytes())
-    architecture, context = settings.get("model_type"), settings.get("max_position_embeddings")
-    is_named = isinstance(architecture, str) and 0 < len(architecture) <= _MAX_ARCHITECTURE
+def _described(
+    checkpoint: LocalCheckpoint, conversation: Conversation | None, describe: Describe, reporter: Reporter
+) -> Described | None:
+    """Check the model before gigabytes are copied: first that it is safe to read, then that it can be exported."""
+    for name, path in checkpoint.files.items():
+        check_content(name, path)
+    reporter.say(f"reading {checkpoint.place}")
+    described = describe(checkpoint.files, conversation)
+    if described is not None:
+        for note in described.notes:
+            reporter.say(f"note: {note}")
+        reporter.say(described.summary)
+    return described
+
+
+def _entry(
+    name: str, files: tuple[ModelFile, ...], conversation: Conversation | None, described: Described | None
+) -> ModelEntry:
     return ModelEntry(
         name=name,
         maker=UNKNOWN,
-        architecture=str(architecture) if is_named else UNKNOWN,
+        architecture=described.architecture if described else UNKNOWN,
         licence=UNKNOWN,
-        context_tokens=context if type(context) is int and 0 < context <= _MAX_CONTEXT else None,
+        context_tokens=described.context_tokens if described else None,
         trust=Trust.FIRST_USE,
         provenance=FIRST_USE,
         files=files,
+        conversation=conversation,
     )

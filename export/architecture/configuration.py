@@ -6,70 +6,71 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.errors import UnsupportedError
-from appliance.number import real, whole
+from appliance.number import real, shown, whole
+from export.architecture.harmless import NEUTRAL, is_ignored
 
-# Keys that describe training, storage or generation defaults and change nothing in the graph.
-HARMLESS = frozenset(
-    {
-        "_name_or_path",
-        "architectures",
-        "attention_dropout",
-        "bos_token_id",
-        "dtype",
-        "eos_token_id",
-        "initializer_range",
-        "max_window_layers",
-        "model_type",
-        "pad_token_id",
-        "sliding_window",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-    }
-)
 # The maximum of each value, far above every published model of the supported architectures.
 _MOST: Mapping[str, int] = {
     "head_dim": 1 << 10,
     "hidden_size": 1 << 17,
     "intermediate_size": 1 << 20,
     "max_position_embeddings": 1 << 22,
+    "max_window_layers": 1 << 20,
     "num_attention_heads": 1 << 12,
     "num_hidden_layers": 1 << 10,
     "num_key_value_heads": 1 << 12,
+    "original_max_position_embeddings": 1 << 22,
+    "sliding_window": 1 << 30,
     "vocab_size": 1 << 22,
 }
-_RANGES: Mapping[str, tuple[float, float]] = {"rms_norm_eps": (1e-30, 1.0), "rope_theta": (1.0, 1e12)}
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "attention_factor": (1e-3, 1e3),
+    "beta_fast": (1e-3, 1e6),
+    "beta_slow": (1e-3, 1e6),
+    "factor": (1.0, 1e4),
+    "high_freq_factor": (1e-3, 1e6),
+    "low_freq_factor": (1e-3, 1e6),
+    "mscale": (0.0, 1e3),
+    "mscale_all_dim": (0.0, 1e3),
+    "rms_norm_eps": (1e-30, 1.0),
+    "rope_theta": (1.0 + 1e-6, 1e12),
+}
 
 
 class Configuration:
-    """Reads keys and records which were read; `finish` raises an error for unread keys."""
+    """Reads keys and records which were read; `finish` raises an error for unread keys.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    A key with the value null is like an absent key, as in transformers.
+    """
+
+    def __init__(self, config: Mapping[str, Any], within: str = "") -> None:
+        """Read `config`; `within` precedes the keys in messages."""
         self._config = config
+        self._within = within
         self._read: set[str] = set()
 
-    def positive(self, key: str, default: int | None = None) -> int:
-        """Return a positive integer within the bounds of the supported models.
+    def positive(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        """Return an integer of at least `least`, within the bounds of the supported models.
 
         Raises:
             UnsupportedError: the key is missing and has no default, or is not such a number.
         """
         try:
-            return whole(self._take(key, default), least=1, most=_MOST[key])
+            return whole(self.take(key, default), least=least, most=_MOST[key])
         except ValueError as error:
-            raise UnsupportedError(f"the configuration's {key} {error}") from error
+            raise UnsupportedError(f"{self._named(key)} {error}") from error
 
-    def number(self, key: str) -> float:
-        """Return a positive number.
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a number.
 
         Raises:
-            UnsupportedError: the key is missing, or is not a number within its bounds.
+            UnsupportedError: the key is missing and has no default, or is not a number within its bounds.
         """
         least, most = _RANGES[key]
         try:
-            return real(self._take(key, None), least=least, most=most)
+            return real(self.take(key, default), least=least, most=most)
         except ValueError as error:
-            raise UnsupportedError(f"the configuration's {key} {error}") from error
+            raise UnsupportedError(f"{self._named(key)} {error}") from error
 
     def flag(self, key: str, default: bool) -> bool:
         """Return a boolean.
@@ -77,9 +78,9 @@ class Configuration:
         Raises:
             UnsupportedError: the value is not a boolean.
         """
-        value = self._take(key, default)
+        value = self.take(key, default)
         if not isinstance(value, bool):
-            raise UnsupportedError(f"the configuration's {key} is {value!r}, expected true or false")
+            raise UnsupportedError(f"{self._named(key)} is {shown(value)}, expected true or false")
         return value
 
     def require(self, key: str, *allowed: Any) -> None:
@@ -88,49 +89,54 @@ class Configuration:
         Raises:
             UnsupportedError: the key has another value.
         """
-        value = self._take(key, allowed[0])
+        value = self.take(key, allowed[0])
         if value not in allowed:
             raise UnsupportedError(
-                f"the configuration's {key} is {value!r}, which this version does not support",
-                hint=f"supported: {', '.join(repr(value) for value in allowed)}",
+                f"{self._named(key)} is {shown(value)}, which this version does not support",
+                hint=f"supported: {', '.join(repr(value) for value in allowed if value is not None) or 'no value'}",
             )
 
-    def rope_theta(self) -> float:
-        """Return the rotary base from `rope_theta` or, as transformers 5 writes it, from `rope_parameters`.
+    def has(self, key: str) -> bool:
+        """Whether the key is there, even with the value null."""
+        return key in self._config
+
+    def take(self, key: str, default: Any = None) -> Any:
+        """Return the unchecked value of a key; the default if it is missing or null."""
+        self._read.add(key)
+        value = self._config.get(key)
+        return default if value is None else value
+
+    def below(self, key: str) -> Configuration:
+        """Return a reader of the object below `key`, which is empty if the key is missing.
 
         Raises:
-            UnsupportedError: the base is scaled (YaRN and others), or the two keys disagree.
+            UnsupportedError: the value is not an object.
         """
-        parameters = self._take("rope_parameters", None) or {}
-        if not isinstance(parameters, Mapping):
-            raise UnsupportedError("the configuration's rope_parameters are not an object")
-        unknown = set(parameters) - {"rope_theta", "rope_type"}
-        if unknown or parameters.get("rope_type", "default") != "default":
-            raise UnsupportedError(
-                f"the configuration's rope_parameters {dict(parameters)!r} require a scaled rotation, "
-                "which this version does not support"
-            )
-        self.require("rope_scaling", None)
-        theta = self._config.get("rope_theta", parameters.get("rope_theta"))
-        if "rope_theta" in parameters and theta != parameters["rope_theta"]:
-            raise UnsupportedError("the configuration's rope_theta and rope_parameters differ")
-        self._read.add("rope_theta")
-        return Configuration({"rope_theta": theta}).number("rope_theta")
+        value = self.take(key, {})
+        if not isinstance(value, Mapping):
+            raise UnsupportedError(f"{self._named(key)} is {shown(value)}, expected an object")
+        return Configuration(value, f"{self._within}{key}.")
 
     def finish(self) -> None:
-        """Check that every key was read or is known to be harmless.
+        """Check that every key was read, is known to be harmless, or has a value without effect.
 
         Raises:
             UnsupportedError: there are other keys; the message names them.
         """
-        unknown = sorted(set(self._config) - self._read - HARMLESS)
+        unknown = []
+        for key, value in sorted(self._config.items()):
+            if key in self._read or is_ignored(key, value):
+                continue
+            if key not in NEUTRAL:
+                unknown.append(f"{self._within}{key}")
+                continue
+            self.require(key, *NEUTRAL[key])
         if unknown:
             raise UnsupportedError(
                 f"the configuration has unknown keys: {', '.join(unknown)}",
-                hint="an unknown key could change what the model computes, so the export stops",
+                hint="an unknown key could change what the model computes; if you are sure that a key does not "
+                "(a note of a tool, for example), delete the key from config.json",
             )
 
-    def _take(self, key: str, default: Any) -> Any:
-        self._read.add(key)
-        value = self._config.get(key)
-        return default if value is None else value
+    def _named(self, key: str) -> str:
+        return f"the configuration's {self._within}{key}"

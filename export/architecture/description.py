@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance.errors import UnsupportedError
+from export.architecture.rotary import Rotary
 
 
 @dataclass(frozen=True)
 class Attention:
-    """Grouped-query self-attention with rotary positions (half-split, "neox" style).
+    """Grouped-query self-attention with rotary positions.
 
     Attributes:
         heads: query heads.
@@ -18,7 +19,7 @@ class Attention:
         head_dim: elements per head, read from the configuration: it may differ from hidden / heads.
         qkv_bias: query, key and value projections add a bias (Qwen2 and 2.5).
         qk_norm: apply RMSNorm to each head of query and key before the rotation (Qwen3).
-        rope_theta: base of the rotary frequencies.
+        rotary: see Rotary.
     """
 
     heads: int
@@ -26,7 +27,7 @@ class Attention:
     head_dim: int
     qkv_bias: bool
     qk_norm: bool
-    rope_theta: float
+    rotary: Rotary
 
     @property
     def query_width(self) -> int:
@@ -86,10 +87,11 @@ class Architecture:
         name: the architecture's name, as in Hugging Face's model_type.
         hidden: width of the residual stream.
         vocabulary: rows of the embedding, which may exceed the tokenizer's entries.
-        context_tokens: longest sequence the model was trained for.
+        context_tokens: longest sequence that the model computes as its publisher does.
         norm_epsilon: added under the square root in every RMSNorm.
         tied_embeddings: the output head uses the embedding's matrix.
         layers: in order from input to output.
+        notes: lines for people about how the configuration was read.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Architecture:
     norm_epsilon: float
     tied_embeddings: bool
     layers: tuple[Layer, ...]
+    notes: tuple[str, ...] = ()
 
     embedding: str = "model.embed_tokens.weight"
     final_norm: str = "model.norm.weight"

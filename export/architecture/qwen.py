@@ -8,6 +8,8 @@ from typing import Any
 from appliance.errors import UnsupportedError
 from export.architecture.configuration import Configuration
 from export.architecture.description import Architecture, Attention, FeedForward, Layer
+from export.architecture.rope import rotation
+from export.architecture.window import window
 
 
 def qwen2(config: Mapping[str, Any]) -> Architecture:
@@ -16,10 +18,7 @@ def qwen2(config: Mapping[str, Any]) -> Architecture:
     Raises:
         UnsupportedError: see `describe`.
     """
-    reader = Configuration(config)
-    # Early Qwen2.5 files contain this key of the vision models, with the value false.
-    reader.require("use_mrope", False)
-    return _dense(reader, name="qwen2", qkv_bias=True, qk_norm=False, head_dim=None)
+    return _dense(Configuration(config), name="qwen2", qkv_bias=True, qk_norm=False, head_dim=None)
 
 
 def qwen3(config: Mapping[str, Any]) -> Architecture:
@@ -47,18 +46,18 @@ def _dense(reader: Configuration, *, name: str, qkv_bias: bool, qk_norm: bool, h
     if heads % kv_heads:
         raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
     reader.require("hidden_act", "silu")
-    reader.require("use_sliding_window", False)
-    reader.require("layer_types", None, ["full_attention"] * count)
-    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, reader.rope_theta())
+    rotated, seen = rotation(reader), window(reader, count)
+    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary)
     feed_forward = FeedForward(reader.positive("intermediate_size"))
     architecture = Architecture(
         name=name,
         hidden=hidden,
         vocabulary=reader.positive("vocab_size"),
-        context_tokens=reader.positive("max_position_embeddings"),
+        context_tokens=seen.bounded(rotated.context_tokens),
         norm_epsilon=reader.number("rms_norm_eps"),
         tied_embeddings=reader.flag("tie_word_embeddings", default=False),
         layers=tuple(Layer(f"model.layers.{index}", attention, feed_forward) for index in range(count)),
+        notes=tuple(filter(None, (rotated.note, seen.note(rotated.context_tokens)))),
     )
     reader.finish()
     return architecture

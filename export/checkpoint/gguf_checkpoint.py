@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gguf import GGMLQuantizationType
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from appliance.errors import IntegrityError, UnsupportedError
@@ -32,7 +32,7 @@ class GgufCheckpoint:
         """
         with path.open("rb") as file:
             if path.stat().st_size == 0:
-                raise IntegrityError(f"{path.name} is empty", hint="pull the model again")
+                raise IntegrityError(f"{path.name} is empty", hint="get the files again")
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         header = Header.from_bytes(self._file)
         architecture, dialect = dialect_of(header)
@@ -44,6 +44,8 @@ class GgufCheckpoint:
         self.files: Mapping[str, Path] = {}
         self.config: Mapping[str, Any] = config_of(header)
         self._tensors = {hugging_face_name(name): entry for name, entry in header.tensors.items()}
+        for name, entry in self._tensors.items():
+            _check_type(name, entry.type)
 
     def names(self) -> Sequence[str]:
         """See `Checkpoint`."""
@@ -64,11 +66,8 @@ class GgufCheckpoint:
         values = np.empty(entry.shape, np.float32)
         flat = values.reshape(-1, entry.shape[-1])
         step = max(1, _ELEMENTS_AT_ONCE // entry.shape[-1])
-        try:
-            for start in range(0, len(rows), step):
-                flat[start : start + step] = dequantize(rows[start : start + step], entry.type)
-        except NotImplementedError as error:
-            raise UnsupportedError(f"{name} has the type {entry.type.name}, which this version cannot read") from error
+        for start in range(0, len(rows), step):
+            flat[start : start + step] = dequantize(rows[start : start + step], entry.type)
         return values
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
@@ -90,3 +89,16 @@ class GgufCheckpoint:
         if name not in self._tensors:
             raise UnsupportedError(f"the checkpoint has no tensor {name}")
         return self._tensors[name]
+
+
+def _check_type(name: str, kind: GGMLQuantizationType) -> None:
+    if kind in _PLAIN:
+        return
+    _, size_bytes = GGML_QUANT_SIZES[kind]
+    try:
+        dequantize(np.zeros((1, size_bytes), np.uint8), kind)
+    except NotImplementedError as error:
+        raise UnsupportedError(
+            f"{name} has the type {kind.name}, which this version cannot read",
+            hint="use a GGUF file with another quantisation, for example Q4_K_M or Q8_0",
+        ) from error

@@ -76,7 +76,7 @@ class Header:
         try:
             return _parse(_Cursor(file), len(file))
         except (struct.error, ValueError) as error:
-            raise IntegrityError(f"the GGUF file is damaged: {error}", hint="pull the model again") from error
+            raise IntegrityError(f"the GGUF file is damaged: {error}", hint="get the files again") from error
 
 
 class _Cursor:
@@ -134,7 +134,8 @@ class _Cursor:
 def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     if struct.pack("<I", cursor.scalar("I")) != _MAGIC:
         raise IntegrityError(
-            "the file is not GGUF: it does not begin with the GGUF magic bytes", hint="pull the model again"
+            "the file is not GGUF: it does not begin with the GGUF magic bytes",
+            hint="get the files again",
         )
     version = cursor.scalar("I")
     if version not in _VERSIONS:
@@ -145,7 +146,7 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     for _ in range(pair_count):
         key = cursor.name()
         if key in metadata:
-            raise IntegrityError(f"the GGUF file contains {key} twice", hint="pull the model again")
+            raise IntegrityError(f"the GGUF file contains {key} twice", hint="get the files again")
         metadata[key] = cursor.value(cursor.scalar("I"))
     found = [_tensor(cursor) for _ in range(tensor_count)]
     alignment = _alignment(metadata.get("general.alignment", _DEFAULT_ALIGNMENT))
@@ -154,10 +155,11 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     for name, shape, kind, offset in found:
         entry = TensorEntry(name, shape, kind, begin + offset, _size_bytes(name, shape, kind))
         if name in tensors:
-            raise IntegrityError(f"the GGUF file has the tensor {name} twice", hint="pull the model again")
+            raise IntegrityError(f"the GGUF file has the tensor {name} twice", hint="get the files again")
         if entry.offset + entry.size_bytes > size_bytes:
             raise IntegrityError(
-                f"the GGUF file is truncated: {name} ends beyond the end of the file", hint="pull the model again"
+                f"the GGUF file is truncated: {name} ends beyond the end of the file",
+                hint="get the files again",
             )
         tensors[name] = entry
     return Header(metadata, tensors)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from appliance.errors import IntegrityError, UnsupportedError
+from appliance.number import shown
 from export.checkpoint.gguf_header import Header
 
 _OUTSIDE_LAYERS: Mapping[str, str] = {
@@ -44,6 +45,23 @@ _SETTINGS: Mapping[str, str] = {
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
     "rope.freq_base": "rope_theta",
 }
+_SCALING = "rope.scaling."
+# Settings below `<architecture>.rope.scaling.` -> the key of each in Hugging Face's rope_scaling.
+_SCALINGS: Mapping[str, str] = {
+    "type": "rope_type",
+    "factor": "factor",
+    "original_context_length": "original_max_position_embeddings",
+    "yarn_beta_fast": "beta_fast",
+    "yarn_beta_slow": "beta_slow",
+}
+# The values that llama.cpp takes if a setting is missing. A `yarn_attn_factor` is refused with any value: llama.cpp's
+# converter writes transformers' attention_factor into it, but llama.cpp multiplies it with the factor of the paper.
+_NEUTRAL_SCALINGS: Mapping[str, float] = {"attn_factor": 1, "yarn_ext_factor": 1, "yarn_log_multiplier": 0}
+# Whether the model was trained with the scaling: it changes nothing that is computed.
+_FINETUNED = "finetuned"
+# llama.cpp's values for settings that a file with scaling omits.
+_DEFAULT_SCALING: Mapping[str, Any] = {"rope_type": "linear", "factor": 1.0}
+_NO_SCALING = "none"
 _TOKENS: Mapping[str, str] = {
     "tokenizer.ggml.bos_token_id": "bos_token_id",
     "tokenizer.ggml.eos_token_id": "eos_token_id",
@@ -116,9 +134,11 @@ def config_of(header: Header) -> dict[str, Any]:
     for name in sorted(metadata):
         if name.startswith(prefix):
             _add_setting(config, name.removeprefix(prefix), metadata[name])
+    if config.get("rope_scaling", {}).get("rope_type") == _NO_SCALING:
+        del config["rope_scaling"]
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
-        raise IntegrityError("the GGUF file has no token_embd.weight", hint="pull the model again")
+        raise IntegrityError("the GGUF file has no token_embd.weight", hint="get the files again")
     config["vocab_size"] = embedding.shape[0]
     config["tie_word_embeddings"] = "output.weight" not in header.tensors
     if metadata.get("split.count", 1) not in (0, 1):
@@ -132,8 +152,8 @@ def config_of(header: Header) -> dict[str, Any]:
 def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
     if name in {"attention.value_length", "rope.dimension_count", "vocab_size"}:
         return  # the caller compares these with other settings
-    if name.startswith("rope.scaling."):
-        config.setdefault("rope_scaling", {})[name.removeprefix("rope.scaling.")] = value
+    if name.startswith(_SCALING):
+        _add_scaling(config, name.removeprefix(_SCALING), value)
         return
     if name not in _SETTINGS:
         raise UnsupportedError(
@@ -141,6 +161,17 @@ def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:
             hint="an unknown setting could change what the model computes, so the export stops",
         )
     config[_SETTINGS[name]] = _shortest(value) if isinstance(value, float) else value
+
+
+def _add_scaling(config: dict[str, Any], name: str, value: Any) -> None:
+    scaling = config.setdefault("rope_scaling", dict(_DEFAULT_SCALING))
+    if name in _SCALINGS:
+        scaling[_SCALINGS[name]] = _shortest(value) if isinstance(value, float) else value
+    elif name != _FINETUNED and _NEUTRAL_SCALINGS.get(name) != value:
+        raise UnsupportedError(
+            f"the GGUF file has the setting {_SCALING}{name} with the value {shown(value)}, which is not supported",
+            hint="use the model's safetensors files",
+        )
 
 
 def _shortest(value: float) -> float:

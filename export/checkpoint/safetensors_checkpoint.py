@@ -13,6 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from appliance.errors import IntegrityError, UnsupportedError
+from export.checkpoint.quantised import check_not_quantised
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -30,23 +31,27 @@ class SafetensorsCheckpoint:
             UnsupportedError: the weights are not plain floats.
         """
         if CONFIG not in files:
-            raise UnsupportedError(f"the model has no {CONFIG}", hint="a model with safetensors files needs this file")
+            raise UnsupportedError(
+                f"the model has no {CONFIG}",
+                hint=f"copy {CONFIG} from the publisher's files of the model to its folder",
+            )
         self.config: Mapping[str, Any] = read_json(files[CONFIG], CONFIG)
         self.metadata: Mapping[str, Any] = {}
         self.files: Mapping[str, Path] = {name: path for name, path in files.items() if not _is_weights(name)}
-        if self.config.get("quantization_config"):
-            raise UnsupportedError(
-                "the checkpoint has an unsupported quantisation",
-                hint="use the bf16 version of the model, or a GGUF file",
-            )
+        check_not_quantised(self.config)
         shards = {name: path for name, path in files.items() if _is_weights(name)}
         self._opened = {name: _open(name, path) for name, path in sorted(shards.items())}
         self._where: dict[str, str] = {}
         for shard, opened in self._opened.items():
             for tensor in opened.keys():  # noqa: SIM118 (not a mapping)
                 if tensor in self._where:
-                    raise IntegrityError(f"{self._where[tensor]} and {shard} both contain {tensor}")
+                    raise IntegrityError(
+                        f"{self._where[tensor]} and {shard} both contain {tensor}",
+                        hint="keep one version of the weights in the folder",
+                    )
                 self._where[tensor] = shard
+        for tensor in self._where:
+            self._check_type(tensor)
         if INDEX in files:
             self._check_index(read_json(files[INDEX], INDEX))
 
@@ -64,11 +69,6 @@ class SafetensorsCheckpoint:
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
         """See `Checkpoint`."""
-        kind = self.source_type(name)
-        if kind not in _FLOATS:
-            raise UnsupportedError(
-                f"{name} has the type {kind}, which this version cannot read", hint="use the bf16 version of the model"
-            )
         tensor = self._file(name).get_tensor(name)
         return np.ascontiguousarray(tensor, dtype=np.float32)
 
@@ -81,18 +81,26 @@ class SafetensorsCheckpoint:
             raise UnsupportedError(f"the checkpoint has no tensor {name}")
         return self._opened[self._where[name]]
 
+    def _check_type(self, name: str) -> None:
+        kind = self.source_type(name)
+        if kind not in _FLOATS:
+            raise UnsupportedError(
+                f"{name} has the type {kind}, which this version cannot read", hint="use the bf16 version of the model"
+            )
+
     def _check_index(self, index: Mapping[str, Any]) -> None:
         weights = index.get("weight_map")
         if not isinstance(weights, dict):
-            raise IntegrityError(f"{INDEX} has no weight_map", hint="pull the model again")
+            raise IntegrityError(f"{INDEX} has no weight_map", hint="get the files again")
         for tensor, shard in sorted(weights.items()):
             if self._where.get(tensor) != shard:
                 raise IntegrityError(
-                    f"according to {INDEX}, {tensor} is in {shard}, but it is not", hint="pull the model again"
+                    f"according to {INDEX}, {tensor} is in {shard}, but it is not",
+                    hint="get the files again",
                 )
         extra = sorted(set(self._where) - set(weights))
         if extra:
-            raise IntegrityError(f"{INDEX} does not list {extra[0]}", hint="pull the model again")
+            raise IntegrityError(f"{INDEX} does not list {extra[0]}", hint="get the files again")
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
@@ -106,9 +114,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         # JSON accepts half a surrogate pair, which is not valid Unicode: the encoding fails.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{name} is not JSON: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is not JSON: {error}", hint="get the files again") from error
     if not isinstance(value, dict):
-        raise IntegrityError(f"{name} is not a JSON object", hint="pull the model again")
+        raise IntegrityError(f"{name} is not a JSON object", hint="get the files again")
     return value
 
 
@@ -120,4 +128,4 @@ def _open(name: str, path: Path) -> Any:
     try:
         return safe_open(path, framework="np")
     except SafetensorError as error:
-        raise IntegrityError(f"{name} is damaged: {error}", hint="pull the model again") from error
+        raise IntegrityError(f"{name} is damaged: {error}", hint="get the files again") from error

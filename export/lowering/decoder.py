@@ -152,16 +152,16 @@ class DecoderLowering(ABC):
         return self._multiply(value, matrix, weights, name, added)
 
     def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
-        """Cosine and sine of position * theta^(-2i/d), [context, head_dim / 2], computed in doubles.
+        """Cosine and sine of each position's angles, [context, head_dim / 2], computed in doubles.
 
         They have the activations' type: the rotation operator of neither runtime accepts another type.
         """
-        key = f"rotary.{attention.rope_theta:g}.{attention.head_dim}"
+        rotary = attention.rotary
+        key = f"rotary.{rotary.name}.{attention.head_dim}"
         if not self._nodes.holds(f"{key}.cos"):
-            exponents = np.arange(0, attention.head_dim, 2, dtype=np.float64) / attention.head_dim
-            angles = np.outer(np.arange(self._architecture.context_tokens), attention.rope_theta**-exponents)
-            self._float(f"{key}.cos", np.cos(angles).astype(np.float32))
-            self._float(f"{key}.sin", np.sin(angles).astype(np.float32))
+            cosines, sines = rotary.tables(attention.head_dim, self._architecture.context_tokens)
+            self._float(f"{key}.cos", cosines)
+            self._float(f"{key}.sin", sines)
         return [self._nodes.held(f"{key}.cos"), self._nodes.held(f"{key}.sin")]
 
     def _float(self, name: str, array: npt.NDArray[np.float32]) -> ir.Value:

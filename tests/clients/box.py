@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.clients import calls
 from tests.gateway.keys import Keys
-from tests.real_model import NAME, prepared_layout
+from tests.real_model import NAME, artefact_of, prepared_layout
 from tests.running_box import RunningBox
 
 _CONFIGURATION = """\
@@ -25,7 +25,9 @@ class ClientsBox(RunningBox):
     """One box with one model and one key."""
 
     def __init__(self, root: Path) -> None:
-        (root / "artefacts").symlink_to(prepared_layout().artefacts)
+        layout = prepared_layout()
+        (root / "artefacts").symlink_to(layout.artefacts)
+        self._tokenizer = artefact_of(layout) / "tokenizer.json"
         super().__init__(root, [NAME, "--triton-http", "127.0.0.1:0"])
         (root / "appliance.toml").write_text(_CONFIGURATION)
         self._key = Keys(root / "keys" / "keys.json").make("infer")
@@ -39,6 +41,7 @@ class ClientsBox(RunningBox):
             calls.GRPC: state.grpc,
             calls.METRICS: state.metrics,
             calls.TRITON: state.triton_http or "",
+            calls.TOKENIZER: str(self._tokenizer),
             calls.MODEL: NAME,
             calls.KEY: self._key,
         }

@@ -41,7 +41,16 @@ MOST = 60
 def mutants(folder: Path, seed: int) -> Iterator[tuple[str, Mapping[str, Path], str, bytes]]:
     """Yield what was done, the files of the unchanged checkpoint, and the name and content of the changed one."""
     chance = random.Random(seed)
-    published = make_tiny_checkpoint(folder / "published", "qwen3", shards=2)
+    yarn = {
+        "rope_type": "yarn",
+        "factor": 2.0,
+        "original_max_position_embeddings": 256,
+        "beta_fast": 32,
+        "truncate": True,
+    }
+    published = make_tiny_checkpoint(
+        folder / "published", "qwen3", shards=2, rope_scaling=yarn, use_sliding_window=True, sliding_window=512
+    )
     files = {path.name: path for path in sorted(published.iterdir())}
     for name, path in files.items():
         content = path.read_bytes()

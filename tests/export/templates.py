@@ -68,6 +68,20 @@ ALWAYS_THINKING = """\
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- endif %}
 """
+# The form of DeepSeek's distilled models: the first token is in the template, and the answer begins within thoughts.
+DISTILLED = """\
+{%- if not add_generation_prompt is defined %}{%- set add_generation_prompt = false %}{%- endif %}
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message['role'] == 'user' %}{{- '<\uff5cUser\uff5c>' + message['content'] }}{%- endif %}
+    {%- if message['role'] == 'assistant' and message['content'] is not none %}
+        {%- set content = message['content'] %}
+        {%- if '</think>' in content %}{%- set content = content.split('</think>')[-1] %}{%- endif %}
+        {{- '<\uff5cAssistant\uff5c>' + content + eos_token }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<\uff5cAssistant\uff5c><think>\\n' }}{%- endif %}
+"""
 # Another family's calls, which this program has no parser for.
 OTHER_CALLS = """\
 {%- if tools %}{{- '[AVAILABLE_TOOLS]' ~ (tools | tojson) }}{%- endif %}

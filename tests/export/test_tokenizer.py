@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint import open_checkpoint
-from export.tokenizer import token_count, tokenizer_json
+from export.tokenizer import first_token, token_count, tokenizer_json
 from tests.checkpoints import make_tiny_checkpoint, tiny_tokenizer
 from tests.gguf_files import make_tiny_gguf
 from tests.installed import files_in
@@ -75,6 +75,23 @@ def test_decomposed_characters_are_composed(rebuilt: Tokenizer) -> None:
     assert rebuilt.encode("e\u0301").ids == rebuilt.encode("\u00e9").ids
 
 
+def test_distilled_models_of_deepseek_split_as_qwen_and_begin_with_their_first_token() -> None:
+    plain = load_tokenizer(tokenizer_json(gguf_words()))
+    words = gguf_words(pre="deepseek-r1-qwen", add_bos_token=True, bos_token_id=260)
+    distilled = load_tokenizer(tokenizer_json(words))
+    for text in TOKENISED:
+        assert distilled.encode(text, add_special_tokens=False).ids == plain.encode(text).ids
+        assert distilled.encode(text).ids == [260, *plain.encode(text).ids]
+    assert first_token(words.metadata) == "<|endoftext|>"
+    assert first_token(gguf_words().metadata) == ""
+
+
+@pytest.mark.parametrize("stated", [{}, {"bos_token_id": 999}, {"bos_token_id": -1}, {"bos_token_id": "0"}])
+def test_a_first_token_that_the_file_does_not_have_is_refused(stated: dict[str, Any]) -> None:
+    with refused(IntegrityError, "token"):
+        tokenizer_json(gguf_words(add_bos_token=True, **stated))
+
+
 def test_the_same_metadata_gives_the_same_bytes() -> None:
     assert tokenizer_json(gguf_words()) == tokenizer_json(gguf_words())
 
@@ -86,7 +103,7 @@ def test_a_published_tokenizer_is_taken_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "replaced",
-    [{"model": "llama"}, {"pre": "gpt-4o"}, {"pre": None}, {"add_bos_token": True}, {"add_space_prefix": True}],
+    [{"model": "llama"}, {"pre": "gpt-4o"}, {"pre": None}, {"add_eos_token": True}, {"add_space_prefix": True}],
 )
 def test_unknown_rules_are_refused(replaced: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match="support"):

@@ -11,6 +11,7 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import Conversation
 from appliance.catalog.entry import Conversation as Stated
+from appliance.chat_template.running import RunningTemplate, TemplateSource
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.layout import Layout
@@ -66,6 +67,25 @@ def test_marks_that_are_no_tokens_are_no_marks(tmp_path: Path, marks: tuple[str,
     assert words(with_template(tmp_path, templates.QWEN3, marks=marks)).settings.conversation == expected
 
 
+@pytest.mark.parametrize(
+    ("template", "marks", "named"),
+    [
+        (templates.QWEN3, MARKS, []),
+        (templates.QWEN3, MARKS[:2], ["<think>"]),
+        (templates.QWEN3, (), ["<tool_call>", "<think>"]),
+        (templates.OTHER_CALLS, MARKS, ["format"]),
+        (CHAT_TEMPLATE, (), []),
+    ],
+)
+def test_what_of_a_template_is_not_supported_is_told(
+    tmp_path: Path, template: str, marks: tuple[str, ...], named: list[str]
+):
+    files = files_in(with_template(tmp_path, template, marks=marks))
+    notes = check_checkpoint(files).notes
+    assert len(notes) == len(named)
+    assert all(name in note for name, note in zip(named, notes, strict=True))
+
+
 @pytest.mark.parametrize("form", ["safetensors", "gguf"])
 def test_a_model_that_no_catalogue_knows_is_served_with_its_tools_and_thoughts(tmp_path: Path, form: str):
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
@@ -79,6 +99,24 @@ def test_a_model_that_no_catalogue_knows_is_served_with_its_tools_and_thoughts(t
     served = ServedModel.load(exported.folder)
     assert (served.dialect.tools, served.dialect.thinks) == ("hermes", True)
     assert set(served.marks) == set(MARKS)
+
+
+def test_a_distilled_model_of_deepseek_converses_as_its_template_says(tmp_path: Path):
+    path = make_tiny_gguf(
+        tmp_path / "a.gguf",
+        pre="deepseek-r1-qwen",
+        first="<|endoftext|>",
+        template=templates.DISTILLED,
+        marks=MARKS[2:],
+    )
+    read = Words.of(open_checkpoint({path.name: path}), VOCABULARY)
+    assert read.settings.conversation == Conversation("", thinking=True)
+    first, last = read.settings.generation.bos_token, read.settings.generation.eos_token
+    template = RunningTemplate(TemplateSource(templates.DISTILLED, first, last))
+    turns = ({"role": "user", "content": "Hello!"},)
+    rendered = template.render_now({"messages": turns, "max_characters": 1000})
+    template.end()
+    assert rendered == "<|endoftext|><\uff5cUser\uff5c>Hello!<\uff5cAssistant\uff5c><think>\n"
 
 
 def test_what_the_catalogue_says_goes_before_what_the_template_shows(tmp_path: Path):

@@ -17,7 +17,7 @@ from appliance.gateway import access_log
 from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
-from tests.gateway.keys import Keys
+from tests.gateway.keys import Keys, metadata
 from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
@@ -104,11 +104,13 @@ def test_the_log_names_the_client_of_every_request(make_harness, tmp_path, log, 
     assert [(one["client"], one["error"]) for one in log()] == [(found, "UnauthenticatedError")] * 2
 
 
-def test_an_answered_call_is_logged_with_its_client(make_harness, log):
-    box = make_harness(proxies=("127.0.0.1",))
+def test_an_answered_call_is_logged_with_its_client(make_harness, tmp_path, log):
+    keys = Keys(tmp_path / "keys.json")
+    key = keys.make()
+    box = make_harness(policy=Policy(keys=keys.file.path), proxies=("127.0.0.1",))
     with grpc.insecure_channel(box.grpc_address) as channel:
         call = InferenceServiceStub(channel).Complete(
-            pb.CompleteRequest(model=MODEL, text="a"), metadata=(("x-forwarded-for", CLIENT),)
+            pb.CompleteRequest(model=MODEL, text="a"), metadata=(("x-forwarded-for", CLIENT), *metadata(key))
         )
         list(call)
     wait_until(log)

@@ -40,7 +40,7 @@ HTTP_ANSWERS = {
 HTTP_QUESTIONS = {
     *(
         "/",
-        *(route.path for route in page_routes()),
+        *(route.path for route in page_routes(history=True)),
         "/openapi.json",
         "/health",
         "/health/live",

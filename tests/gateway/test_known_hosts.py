@@ -8,6 +8,10 @@ import httpx
 import pytest
 
 from appliance.address import Address
+from appliance.auth.policy import Policy
+from appliance.errors import UsageError
+from tests.gateway.keys import Keys
+from tests.refusals import refused
 from tests.waiting import LIMIT_S
 
 MODEL = "tiny-instruct"
@@ -94,9 +98,14 @@ def test_the_metrics_listener_is_not_known_by_a_public_name_either(harness, host
 
 
 @pytest.fixture
-def proxied(make_harness):
+def proxied(make_harness, tmp_path):
     """A box behind a proxy that keeps the name which clients use."""
-    return make_harness(hosts=("llm.example.com", "llm.tail1234.ts.net"), triton_http=Address("127.0.0.1", 0))
+    keys = Keys(tmp_path / "keys.json")
+    keys.make()
+    policy = Policy(keys=keys.file.path)
+    return make_harness(
+        policy=policy, hosts=("llm.example.com", "llm.tail1234.ts.net"), triton_http=Address("127.0.0.1", 0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,3 +132,16 @@ def test_what_a_client_claims_about_its_proxy_is_no_name_of_the_box(proxied):
         claim = {"x-forwarded-host": "llm.example.com", "forwarded": "host=llm.example.com;proto=https"}
         headers = {"host": "evil.example", header: claim.get(header, "https")}
         assert httpx.get(f"{proxied.url}/health/live", headers=headers, timeout=LIMIT_S).status_code == 421
+
+
+@pytest.mark.parametrize("settings", [{"hosts": ("llm.example.com",)}, {"proxies": ("127.0.0.1",)}])
+def test_a_box_behind_a_proxy_needs_keys(make_harness, tmp_path, settings):
+    with refused(UsageError, "no authentication"):
+        make_harness(**settings)
+    keys = Keys(tmp_path / "keys.json")
+    keys.make()
+    box = make_harness(policy=Policy(keys=keys.file.path), **settings)
+    assert httpx.get(f"{box.url}/v1/models", timeout=LIMIT_S).status_code == 401
+    # As for a box that listens on a network: without the file, nobody is accepted.
+    keys.file.path.unlink()
+    assert httpx.get(f"{box.url}/v1/models", timeout=LIMIT_S).status_code == 401

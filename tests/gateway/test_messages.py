@@ -168,7 +168,7 @@ def test_thinking_of_a_model_that_does_not_think_is_ignored_and_named(http):
 def test_an_answer_can_be_bound_to_a_schema(claude, harness):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     ask(claude, output_config={"format": {"type": "json_schema", "schema": schema}})
-    assert harness.triton.asked[0].sampling["structured_outputs"] == {"json": schema}
+    assert harness.triton.asked[0].sampling["structured_outputs"] == {"json": {**schema, "additionalProperties": False}}
 
 
 def test_a_schema_that_cannot_be_held_is_refused_by_its_path(claude, harness):

@@ -21,6 +21,15 @@ def test_openais_client_lists_and_describes_the_models(client):
     assert (model.id, model.object, model.owned_by) == ("tiny-base", "model", "appliance")
 
 
+def test_a_model_tells_whether_it_chats_and_whether_its_thoughts_can_be_switched(http):
+    found = {model["id"]: model["capabilities"] for model in http.get("/v1/models").json()["data"]}
+    assert found == {
+        "tiny-instruct": {"chat": True, "thinking_switch": False},
+        "tiny-base": {"chat": False, "thinking_switch": False},
+        "tiny-talker": {"chat": True, "thinking_switch": True},
+    }
+
+
 def test_anthropics_client_lists_the_models(claude):
     page = claude.models.list()
     assert [model.id for model in page.data] == NAMES

@@ -1,8 +1,7 @@
-"""Streams that wait for their first token, or for the next: the head and signs of life reach the client meanwhile."""
+"""Streams that wait for their first token, or for the next: the head and keep-alive comments come meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -18,7 +17,8 @@ from appliance.gateway.access.account import Limits
 from appliance.gateway.access.door import DoorLimits
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
-from tests.gateway.fake_triton import failure, piece, refusal, usage
+from tests.gateway.fake_triton import piece, refusal
+from tests.gateway.slow_model import Slow, after_signs
 from tests.waiting import LIMIT_S, wait_until
 
 MODEL = "tiny-instruct"
@@ -36,25 +36,6 @@ NAMES = ["chat", "completion", "response", "message", "generate"]
 AT_ONCE = {"stream_head_after_s": 0.01, "stream_ping_s": 0.01}
 
 
-class Slow:
-    """A model that says nothing until it may go on; then it says `texts`, or fails with `fault`."""
-
-    def __init__(self, *texts: str, fault: str = "") -> None:
-        self.may_go_on = False
-        self._texts = texts
-        self._fault = fault
-
-    async def __call__(self, asked):
-        while not self.may_go_on:  # noqa: ASYNC110 - the thread of the test sets it
-            await asyncio.sleep(0.005)
-        for number, text in enumerate(self._texts):
-            yield piece(text, [number])
-        if self._fault:
-            yield failure(self._fault)
-        else:
-            yield piece("", [], finish="stop", usage=usage(asked, len(self._texts)))
-
-
 @pytest.fixture
 def box(make_harness):
     return make_harness(triton_http=Address("127.0.0.1", 0), **AT_ONCE)
@@ -68,16 +49,6 @@ def clients(box) -> Iterator:
         httpx.Client(base_url=f"http://{box.gateway.triton_http.address}", timeout=LIMIT_S) as triton,
     ):
         yield lambda path: triton if path.startswith("/v2") else main
-
-
-def is_sign(line: str) -> bool:
-    return line.startswith(":") or line == "event: ping"
-
-
-def after_signs(lines: Iterator[str], count: int) -> None:
-    """Read until this many signs of life have come."""
-    while count:
-        count -= is_sign(next(lines))
 
 
 @pytest.mark.parametrize("asked", EVERY, ids=NAMES)
@@ -152,7 +123,9 @@ def test_a_client_that_leaves_while_it_waits_frees_the_slot(box, clients):
     box.triton.script = Slow()
     for path, body in EVERY:
         with clients(path).stream("POST", path, json=body) as response:
-            after_signs(response.iter_lines(), 2)
+            # httpx leaves when this generator is deleted.
+            lines = response.iter_lines()
+            after_signs(lines, 2)
             wait_until(lambda: box.triton.running == 1)
         wait_until(lambda: box.triton.running == 0)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from typing import Any
 
 from appliance.inference.structured_output import ConstraintKind, StructuredOutput
 from appliance.json_schema import ARGUMENTS, FREELY_SPACED, Lowered, compiler_schema, lower
-from tests.engine.toy import END, GRAMMARS, TOKENIZER
+from tests.engine.toy import END, GRAMMARS, TOKENIZER, TOKENS
+
+_ENDS = {END, *(TOKENIZER.encode(text)[0] for text in '"]}')}
 
 
 def lowered(schema: Any, *, is_strict: bool = True) -> Lowered:
@@ -16,10 +19,36 @@ def lowered(schema: Any, *, is_strict: bool = True) -> Lowered:
     return lower(schema, is_strict=is_strict, param="p", whose="the schema")
 
 
+def drawn(schema: Mapping[str, Any], seed: int, *, most: int = 400) -> str | None:
+    """A random answer that the grammar of a lowered schema allows; None if it does not end soon."""
+    generator = random.Random(seed)
+    matcher = _matcher(schema, spaced=True)
+    tokens: list[int] = []
+    for _ in range(most):
+        forbidden = matcher.forbidden()
+        # All allowed tokens, and those that can end a value more often: otherwise few answers would end.
+        allowed = [token for token in range(TOKENS) if not forbidden[token]]
+        allowed += 3 * [token for token in allowed if token in _ENDS]
+        if matcher.is_complete or not allowed:
+            break
+        token = generator.choice(allowed)
+        if token == END:
+            break
+        matcher.accept(token)
+        tokens.append(token)
+    else:
+        return None
+    return TOKENIZER.decode(tokens)
+
+
+def _matcher(schema: Mapping[str, Any], *, spaced: bool) -> Any:
+    options = FREELY_SPACED if spaced else ARGUMENTS
+    return GRAMMARS.matcher(StructuredOutput(ConstraintKind.JSON, json.dumps(compiler_schema(schema, options))))
+
+
 def accepts(schema: Mapping[str, Any], text: str, *, spaced: bool = True) -> bool:
     """Whether the grammar of a lowered schema lets this text be the whole answer."""
-    options = FREELY_SPACED if spaced else ARGUMENTS
-    matcher = GRAMMARS.matcher(StructuredOutput(ConstraintKind.JSON, json.dumps(compiler_schema(schema, options))))
+    matcher = _matcher(schema, spaced=spaced)
     for token in TOKENIZER.encode(text, add_special_tokens=False):
         if matcher.forbidden()[token]:
             return False

@@ -19,17 +19,12 @@ from tokenizers import normalizers
 from export.quality.text_set import GREEDY_TOKENS, MAX_TOKENS_PER_TEXT, load_texts
 from export.quality.text_set import PROMPTS as PROMPTS_READ
 from tests.checkpoints import make_tiny_checkpoint
-from tests.oracle.texts import CONVERSATIONS, PROMPTS, TINY_PROMPTS, TOKENISED
+from tests.oracle.models import SCALED, TINY, prompts
+from tests.oracle.texts import CONVERSATIONS, PROMPTS, TOKENISED
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NEW_TOKENS = 32
 TOP = 20
-TINY = {
-    "tiny-qwen2": {"model_type": "qwen2"},
-    "tiny-qwen2-tied": {"model_type": "qwen2", "tie": True},
-    "tiny-qwen3": {"model_type": "qwen3"},
-    "tiny-qwen3-tied": {"model_type": "qwen3", "tie": True},
-}
 
 
 def main() -> None:
@@ -40,16 +35,16 @@ def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
-    for name, options in TINY.items():
+    for name, options in {**TINY, **SCALED}.items():
         with tempfile.TemporaryDirectory() as folder:
-            _write(name, _tiny(make_tiny_checkpoint(Path(folder), **options)))
+            _write(name, _tiny(make_tiny_checkpoint(Path(folder), **options), prompts(name)))
     if arguments.gguf:
         _write("qwen2.5-coder-0.5b-instruct", _real(arguments.gguf.resolve()))
 
 
-def _tiny(folder: Path) -> dict[str, Any]:
+def _tiny(folder: Path, asked: Sequence[Sequence[int]]) -> dict[str, Any]:
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    return {"prompts": [_continued(model, ids) for ids in TINY_PROMPTS]}
+    return {"prompts": [_continued(model, ids) for ids in asked]}
 
 
 def _real(gguf: Path) -> dict[str, Any]:

@@ -53,4 +53,6 @@ CONVERSATIONS: tuple[tuple[dict[str, Any], ...], ...] = (
 )
 
 # Prompts of the tiny models are token ids: their words mean nothing.
+# Longer than the original context of the scaled models.
+LONG_PROMPT = tuple(7 * index % 300 for index in range(200))
 TINY_PROMPTS = ((1,), (7, 7, 7, 7), tuple(range(0, 250, 5)), (256, 12, 300, 3, 99, 258))

@@ -55,7 +55,7 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models/{name}/queue` | how long a new request would wait: [below](#tokens-and-waiting-times) |
 | `POST /v1/embeddings` | an error, because the box has no embedding model yet |
 | `GET /openapi.json` | the OpenAPI description of this API |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models, in the client's format; `max_model_len`: context length |
+| `GET /v1/models`, `GET /v1/models/{name}` | the models in the client's format, `max_model_len`, `capabilities` |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
 | `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |
@@ -86,7 +86,7 @@ With `"stream": true`, the response is a stream of server-sent events that ends 
 the status together with the first token, but not later than after 3 s. An error of the engine before that has its own
 status. If a stream fails later, its last event is `data: {"error": …}` without a `[DONE]`. While a stream waits, it
 sends the comment `: waiting` every 4 s (`stream_ping_s`), or Anthropic's event `ping`, so that clients and proxies keep
-the connection. Clients ignore both. A response that is not streamed cannot do this.
+the connection. Clients ignore both. A response that is not streamed cannot do this: [proxies.md](proxies.md).
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
 `total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified
@@ -107,6 +107,7 @@ with `appliance model pull NAME` and `appliance export NAME`.
 | `tool_choice: "required"`, or a function | only tool calls; their arguments always match their schemas |
 | `tool_choice: "none"` | no tool calls; the tools stay in the prompt, so its cached prefix can be reused |
 | `response_format` | the answer always matches the format |
+| `properties` without `additionalProperties` | no other properties; `additionalProperties: true` allows them |
 | `strict`, and a keyword that cannot be enforced (`uniqueItems`, `not`, …) | an error with tool name and path |
 | such a keyword without `strict` | the grammar enforces the rest of the schema; response headers report it, see below |
 
@@ -131,16 +132,20 @@ print(answer.choices[0].message.parsed)
 
 The header `appliance-schema-unheld` lists the paths of keywords that the grammar does not enforce, such as
 `response_format#/properties/tags/uniqueItems` or `my_tool#/not`. The gateway checks the complete answer against its
-schema. If the answer certainly violates the schema, the header `appliance-schema-broken` names the format or the tool.
-A stream cannot have this second header, because it sends its headers first. The gateway's log counts both cases in
-`schema_broken`. The gateway does not check patterns and formats again, so check the keywords in the first header
-yourself.
+schema. If the answer certainly violates the schema, the gateway asks the model again with another seed, at most
+`serve.schema_retries` times; the header `appliance-schema-retries` has the number. `usage` then contains the tokens
+and times of all these answers, and they count against the limits. If the last answer violates the schema too, the
+header `appliance-schema-broken` names the format or the tool. Streams, answers with temperature 0 and requests with `n`
+above 1 are not retried. A stream has only the first header, because it sends its headers first. The gateway's log
+counts both cases in `schema_broken`. The gateway does not check patterns and formats again, so check the keywords in
+the first header yourself. [schemas.md](schemas.md) lists what pydantic's and zod's schemas contain.
 
-Output that does not begin as a call of one of the tools is text. Small models sometimes omit the marks of a tool call
-(Qwen2.5-Coder-0.5B does so with `auto`): use `required` or the name of a function for them. If the arguments of a call
-are not valid JSON, the client receives them as the model wrote them. A tool's `parameters` must be a schema of type
-`object`. The thinking of a model is in `reasoning_content`. `reasoning_effort: "none"` or
-`chat_template_kwargs.enable_thinking` switch it off.
+Output that does not begin as a call of one of the tools is text. Small models often omit the marks of a tool call and
+write it as JSON, mostly in a code fence. With `auto` and without a response format, such an answer is a tool call if it
+contains nothing else ([tools.md](tools.md) has the rules and measures them). `required` or the name of a function is
+more reliable. If the arguments of a marked call are not valid JSON, the client receives them as the model wrote them. A
+tool's `parameters` must be a schema of type `object`. The thinking of a model is in `reasoning_content`.
+`reasoning_effort: "none"` or `chat_template_kwargs.enable_thinking` switch it off.
 
 The prompt of the next turn of a conversation begins with the same bytes as the previous one, including tool calls, as
 far as the template allows. Qwen3's template removes the thinking of earlier turns, and Qwen2.5's template writes

@@ -12,6 +12,8 @@ from appliance.cli.root import command as root
 from appliance.errors import ApplianceError
 from appliance.gateway.metrics.table import page as metrics_page
 from tests.reference.api_page import page as api_page
+from tests.reference.proxies_page import page as proxies_page
+from tests.reference.schemas_page import page as schemas_page
 
 WIDTH = 100
 
@@ -64,4 +66,11 @@ def _helps(command: click.Command, path: str, parent: click.Context | None = Non
                 yield from _helps(child, f"{path} {name}", context)
 
 
-PAGES = {"api.md": api_page, "cli.md": cli_page, "configuration.md": config.reference, "metrics.md": metrics_page}
+PAGES = {
+    "api.md": api_page,
+    "cli.md": cli_page,
+    "configuration.md": config.reference,
+    "metrics.md": metrics_page,
+    "proxies.md": proxies_page,
+    "schemas.md": schemas_page,
+}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from appliance import disk
-from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnsafeFormatError, UsageError
-from appliance.sources import pull_local
+from appliance.catalog.entry import Conversation
+from appliance.errors import IntegrityError, NoSpaceError, SourceError, UnsafeFormatError, UnsupportedError, UsageError
+from appliance.sources import Described, pull_local
 from appliance.store import open_model
 from tests.refusals import refused
 from tests.sources.test_formats import safetensors, zipped
@@ -31,8 +33,12 @@ def folder(tmp_path: Path) -> Path:
     return home
 
 
+def described(_files: Mapping[str, Path], stated: Conversation | None) -> Described:
+    return Described("qwen2", 4096, stated or Conversation("hermes"), ("a note",))
+
+
 def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
-    stored = pull_local(layout, folder, told.reporter, name="mine")
+    stored = pull_local(layout, folder, told.reporter, name="mine", describe=described)
     assert sorted(stored.files) == [
         "chat_template.jinja",
         "config.json",
@@ -43,7 +49,8 @@ def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
     assert stored.files["model.safetensors"].read_bytes() == (folder / "model.safetensors").read_bytes()
     entry = open_model(layout, "mine").entry
     assert (entry.architecture, entry.context_tokens, entry.trust.value) == ("qwen2", 4096, "first-use")
-    assert told.lines == ["not installed: README.md, onnx"]
+    assert told.lines[:3] == ["not installed: README.md, onnx", f"reading {folder}", "note: a note"]
+    assert "hermes" in told.lines[3]
     assert told.gained["storing mine"] == entry.size_bytes
 
 
@@ -141,10 +148,96 @@ def test_a_name_that_is_unsafe_is_refused(layout, folder, told, name):
         pull_local(layout, folder, told.reporter, name=name)
 
 
-def test_a_weight_file_with_an_unsafe_name_is_refused(layout, folder, told):
-    (folder / "model.safetensors").rename(folder / "my model.safetensors")
-    with refused(UsageError, "my model"):
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [("Qwen3-0.6B", "qwen3-0.6b"), ("Org/My Model..v2", "org-my-model.v2"), ("x" * 100, ""), ("模型", "")],
+)
+def test_the_hint_for_a_name_has_one_that_is_accepted(layout, folder, told, name, example):
+    with refused(UsageError, name) as caught:
+        pull_local(layout, folder, told.reporter, name=name)
+    assert caught.value.hint.rpartition(": for example ")[2 if example else 0] == example
+    if example:
+        pull_local(layout, folder, told.reporter, name=example)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("my model.safetensors", "my-model.safetensors"),
+        ("Übung (1).safetensors", "Ubung-1.safetensors"),
+        ("模型.safetensors", "model.safetensors"),
+        (".hidden.safetensors", "hidden.safetensors"),
+        ("x" * 200 + ".safetensors", "x" * 116 + ".safetensors"),
+    ],
+)
+def test_a_weight_file_with_an_unsafe_name_is_refused_with_one_that_is_accepted(layout, folder, told, name, safe):
+    (folder / "model.safetensors").rename(folder / name)
+    with refused(UsageError, name) as caught:
         pull_local(layout, folder, told.reporter, name="mine")
+    assert f"for example to {safe}:" in caught.value.hint
+    (folder / name).rename(folder / safe)
+    assert safe in pull_local(layout, folder, told.reporter, name="mine").files
+
+
+def test_a_model_that_cannot_be_exported_is_refused_before_it_is_copied(layout, folder, told):
+    def refuse(files: Mapping[str, Path], _stated: Conversation | None) -> None:
+        assert {"config.json", "model.safetensors"} <= files.keys()
+        raise UnsupportedError("no")
+
+    with refused(UnsupportedError, "no"):
+        pull_local(layout, folder, told.reporter, name="mine", describe=refuse)
+    assert not layout.store.exists()
+    assert not layout.models.exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer_config.json"])
+def test_an_unsafe_file_is_refused_before_anything_reads_the_model(layout, folder, told, name):
+    content = (
+        pickle.dumps(list(range(50))) if name.endswith(".safetensors") else b'{"auto_map": {"AutoTokenizer": "x"}}'
+    )
+    (folder / name).write_bytes(content)
+
+    def read(_files: Mapping[str, Path], _stated: Conversation | None) -> None:
+        pytest.fail("the model was read")
+
+    with refused(UnsafeFormatError, name):
+        pull_local(layout, folder, told.reporter, name="mine", describe=read)
+    assert not layout.store.exists()
+
+
+def test_how_a_model_converses_can_be_stated(layout, folder, told):
+    stated = Conversation("qwen3-coder")
+    pull_local(layout, folder, told.reporter, name="mine", conversation=stated, describe=described)
+    assert open_model(layout, "mine").entry.conversation == stated
+    pull_local(layout, folder, told.reporter, name="other", describe=described)
+    assert open_model(layout, "other").entry.conversation is None
+
+
+def test_an_adapter_is_refused_with_the_way_to_merge_it(layout, folder, told):
+    (folder / "adapter_config.json").write_text("{}")
+    with refused(UnsupportedError, "adapter_config.json") as caught:
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert "merge_and_unload" in caught.value.hint
+    assert not layout.store.exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_refused_with_the_command_that_gets_the_file(layout, folder, told, name):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (folder / name).write_text(pointer)
+    with refused(IntegrityError, name, "Git LFS") as caught:
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert "git lfs pull" in caught.value.hint
+    assert not layout.store.exists()
+
+
+def test_parts_of_a_gguf_file_are_refused_with_the_way_to_join_them(layout, folder, published, told):
+    (folder / "model.safetensors").unlink()
+    for part in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"):
+        (folder / part).write_bytes(published.content)
+    with refused(SourceError, "m-00001-of-00002.gguf") as caught:
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert "--merge" in caught.value.hint
 
 
 def test_a_name_that_is_taken_is_refused(layout, folder, told):

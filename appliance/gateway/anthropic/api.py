@@ -69,7 +69,7 @@ class MessagesApi:
             client_names={**prepared.client_names, "stop": "stop_sequences"},
         )
         delta_encoder = DeltaEncoder(encoder, prepared.reader(_new_call_id))
-        answering = services.answering.complete(record, completion)
+        answering = services.answering.complete(record, completion, prepared.check)
         pulse = Pulse.of(services.settings, PING) if completion.stream else None
         return HttpAnswer(answering, delta_encoder, record, encoder.failure, pulse=pulse, unheld=prepared.unheld)
 

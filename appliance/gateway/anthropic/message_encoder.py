@@ -14,7 +14,7 @@ from appliance.gateway.chat.parts import Part, Piece, Reasoning, Text, ToolArgum
 from appliance.gateway.http.json_text import encode
 from appliance.inference.events import Usage
 
-# Anthropic's sign of life; its clients ignore it at any place of a stream.
+# Anthropic's keep-alive event; its clients ignore it at any place of a stream.
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 

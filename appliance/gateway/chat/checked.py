@@ -18,14 +18,20 @@ class Unheld:
     Attributes:
         places: paths of the keywords: "response_format#/properties/a/uniqueItems"; empty if all are enforced.
         broken: names of the formats and tools whose schemas a finished answer certainly broke.
+        retries: how often the model was asked again, because an answer broke a schema.
     """
 
     def __init__(self, places: tuple[str, ...] = (), schemas: Mapping[str, Any] | None = None, text: str = "") -> None:
         """`schemas` maps names to the client's schemas; `text` names the schema of the answer's text."""
         self.places = places
         self.broken: list[str] = []
+        self.retries = 0
         self._schemas = schemas or {}
         self._text = text
+
+    def anew(self) -> Unheld:
+        """The same keywords, for another answer."""
+        return Unheld(self.places, self._schemas, self._text)
 
     def check(self, called: str, text: str) -> None:
         """Check a finished text against the schema of this name, if there is one."""

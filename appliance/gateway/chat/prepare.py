@@ -19,6 +19,8 @@ from appliance.gateway.chat.reader import Reader, new_call_id
 from appliance.gateway.chat.request import ChatRequest, Tool
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.chat.structure import Bound
+from appliance.gateway.chat.unmarked import UnmarkedCalls
+from appliance.gateway.triton.completion import Delta
 
 _SWITCH = "enable_thinking"
 # The template's own variables; a client's options cannot replace them.
@@ -44,6 +46,7 @@ class Prepared:
         tools: the tools that the answer may call.
         is_thinking: the prompt ends inside a thought.
         continues: the answer continues a turn that was begun, so the model cannot think first.
+        unmarked: recognises calls without marks in one answer; None: such calls are text.
         unheld: the schema keywords that the answer may break.
         ignored: the client's names of parameters that have no effect on this model.
     """
@@ -56,6 +59,7 @@ class Prepared:
     tools: tuple[Tool, ...]
     is_thinking: bool
     continues: bool = False
+    unmarked: Callable[[], UnmarkedCalls] | None = None
     unheld: Unheld = field(default_factory=Unheld)
     ignored: tuple[str, ...] = ()
 
@@ -66,11 +70,29 @@ class Prepared:
             added["logit_bias"] = {**sampling.get("logit_bias", {}), **self.logit_bias}
         return {**sampling, **added}
 
+    @property
+    def check(self) -> Prepared | None:
+        """Itself, if a complete answer can break a schema; see `breaks`."""
+        return self if self.unheld.places else None
+
+    def breaks(self, deltas: Sequence[Delta]) -> bool:
+        """Whether a complete answer certainly breaks its schema."""
+        unheld = self.unheld.anew()
+        reader = replace(self, unheld=unheld).reader()
+        for delta in deltas:
+            reader.read(delta)
+        return bool(unheld.broken)
+
+    def retried(self) -> None:
+        """Note that the model was asked again."""
+        self.unheld.retries += 1
+
     def reader(self, new_id: NewId = new_call_id) -> Reader:
         """A reader for one answer; `new_id` creates the ids of its calls."""
         dialect = replace(self.model.dialect, thinks=False) if self.continues else self.model.dialect
         kind = functools.partial(CheckedReader, self.unheld) if self.unheld.places else Reader
-        return kind(dialect, self.tools, is_thinking=self.is_thinking, new_id=new_id)
+        unmarked = self.unmarked() if self.unmarked is not None else None
+        return kind(dialect, self.tools, is_thinking=self.is_thinking, unmarked=unmarked, new_id=new_id)
 
 
 async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
@@ -98,6 +120,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         tools=callable_tools,
         is_thinking=not request.continues and _is_open(model, text),
         continues=request.continues,
+        unmarked=_unmarked(request, callable_tools),
         unheld=unheld,
         ignored=_ignored(model, request),
     )
@@ -169,6 +192,11 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
     raise RequestError(f"{asked} is not supported: {model.name} was not trained to call tools", param=asked)
 
 
+def can_switch_thinking(model: ServedModel) -> bool:
+    """Whether a request can switch the model's thoughts on and off."""
+    return model.dialect.thinks and model.template is not None and _SWITCH in model.template.variables
+
+
 def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
     """The template's variables: the client's options, and the switch for thinking."""
     names = request.client_names
@@ -205,6 +233,14 @@ def _callable(request: ChatRequest) -> tuple[Tool, ...]:
         return ()
     allowed = {choice.name} if choice.mode == "named" else choice.allowed
     return tuple(tool for tool in request.tools if allowed is None or tool.name in allowed)
+
+
+def _unmarked(request: ChatRequest, tools: Sequence[Tool]) -> Callable[[], UnmarkedCalls] | None:
+    """See `Prepared.unmarked`. A format asks for JSON as text, and a continued turn is no whole answer."""
+    if not tools or request.tool_choice.mode != "auto" or request.response_format is not None or request.continues:
+        return None
+    contents = [message["content"] for message in request.messages if message["role"] in {"user", "tool"}]
+    return functools.partial(UnmarkedCalls, tools, several=request.parallel_tool_calls, contents=contents)
 
 
 def _structure(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_NO_ARGUMENTS: Mapping[str, Any] = {"properties": {}, "additionalProperties": False}
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -22,6 +24,11 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, Any] | None = None
     strict: bool = False
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The schema of its arguments. They are always an object, even if `parameters` would allow other values."""
+        return {**(self.parameters or _NO_ARGUMENTS), "type": "object"}
 
 
 @dataclass(frozen=True)

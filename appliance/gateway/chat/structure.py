@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.request import ChatRequest, Tool
-from appliance.json_schema import MAX_SCHEMAS, Lowered, lower
+from appliance.json_schema import MAX_SCHEMAS, Lowered, closed, lower
 
-_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
@@ -29,8 +29,7 @@ class Bound:
         """
         names = request.client_names
         self._document = (request.response_format or {}).get("json", _ANY_OBJECT)
-        # Arguments are always an object, even if a schema without a type would allow other values.
-        self._parameters = {tool.name: {**(tool.parameters or _NO_ARGUMENTS), "type": "object"} for tool in tools}
+        self._parameters = {tool.name: tool.schema for tool in tools}
         self._format_name = names.response_format
         self._format: Lowered | None = None
         self._tools: dict[str, Lowered] = {}
@@ -47,7 +46,7 @@ class Bound:
     def _lower(self, document: Any, is_strict: bool, param: str, whose: str) -> Lowered:
         found = lower(document, is_strict=is_strict, param=param, whose=whose, max_schemas=self._left)
         self._left -= found.size
-        return found
+        return replace(found, schema=closed(found.schema))
 
     @property
     def format(self) -> Mapping[str, Any] | None:

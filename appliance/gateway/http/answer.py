@@ -16,7 +16,7 @@ from appliance.gateway.answering.answer import Answer
 from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.http.event_stream import EventStream, Pulse
 from appliance.gateway.http.header_list import listed
-from appliance.gateway.http.unheld import BROKEN, UNHELD
+from appliance.gateway.http.unheld import BROKEN, RETRIES, UNHELD
 from appliance.gateway.http.writer import Writer
 from appliance.gateway.refusals import ClientGoneError
 
@@ -88,6 +88,8 @@ class HttpAnswer(Generic[Piece]):
                 self._record.fields["error"] = type(error).__name__
             finally:
                 watcher.cancel()
+                if self._unheld.retries:
+                    self._record.fields["schema_retries"] = self._unheld.retries
                 if self._unheld.broken:
                     # Only the number is logged: clients choose the names of their schemas.
                     self._record.fields["schema_broken"] = len(self._unheld.broken)
@@ -113,7 +115,12 @@ class HttpAnswer(Generic[Piece]):
         while (piece := await answer.read()) is not None:
             pieces.append(piece)
         document = self._encoder.document(pieces)
-        of_schemas = [*listed(UNHELD, self._unheld.places), *listed(BROKEN, self._unheld.broken)]
+        retries = [str(self._unheld.retries)] if self._unheld.retries else []
+        of_schemas = [
+            *listed(UNHELD, self._unheld.places),
+            *listed(BROKEN, self._unheld.broken),
+            *listed(RETRIES, retries),
+        ]
         await writer.start([*_DOCUMENT, *of_schemas, (b"content-length", b"%d" % len(document))])
         await writer.write(document, more=False)
 

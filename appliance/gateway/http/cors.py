@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from appliance.gateway.http.ignored import HEADER as IGNORED
-from appliance.gateway.http.unheld import BROKEN, UNHELD
+from appliance.gateway.http.unheld import BROKEN, RETRIES, UNHELD
 
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
 # Headers of answers that scripts may read.
@@ -19,6 +19,7 @@ _EXPOSED = (
     *(f"x-ratelimit-{part}-{what}" for what in ("requests", "tokens") for part in ("limit", "remaining", "reset")),
     UNHELD.decode(),
     BROKEN.decode(),
+    RETRIES.decode(),
     IGNORED.decode(),
 )
 

@@ -1,4 +1,4 @@
-"""Writes an answer as server-sent events. While the answer waits, the stream sends signs of life.
+"""Writes an answer as server-sent events. While the answer waits, the stream sends keep-alive comments.
 
 Source: HTML Standard, 9.2.6: a line that begins with a colon is a comment, which clients ignore.
 """
@@ -27,7 +27,7 @@ _COMMENT = b": waiting\n\n"
 
 @dataclass(frozen=True)
 class Pulse:
-    """When a stream sends signs of life.
+    """When a stream sends keep-alive comments.
 
     Attributes:
         head_after_s: seconds without a first piece after which the status, the headers and the first sign are sent.
@@ -77,7 +77,7 @@ class EventStream:
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        """Send signs of life inside the block."""
+        """Send keep-alive comments inside the block."""
         beat = asyncio.create_task(self._beat())
         try:
             yield

@@ -12,10 +12,9 @@ from starlette.routing import BaseRoute, Route
 
 from appliance.errors import RequestError
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
-from appliance.gateway.chat.checked import Unheld
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.infilling import encode_infilling
-from appliance.gateway.chat.prepare import prepare
+from appliance.gateway.chat.prepare import Prepared, prepare
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.served_model import ServedModel
 from appliance.gateway.http.accepted_body import accepted_for_model
@@ -65,7 +64,7 @@ class OpenAiApi:
             client_names=prepared.client_names,
             choices=asked.n or 1,
         )
-        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared.unheld)
+        return self._answer(request, asked, model, completion, ChatEncoder, prepared.reader, prepared)
 
     async def completions(self, request: Request) -> Any:
         """`POST /v1/completions`."""
@@ -101,7 +100,7 @@ class OpenAiApi:
         completion: CompletionRequest,
         kind: type[ChoiceEncoder],
         reader: Callable[[], Reader],
-        unheld: Unheld | None = None,
+        prepared: Prepared | None = None,
     ) -> HttpAnswer[Delta]:
         encoder = kind(
             Envelope(completion.request_id, int(time.time()), model.name, model.fingerprint),
@@ -111,7 +110,9 @@ class OpenAiApi:
             tokens=model.token_bytes,
         )
         record = record_of(request)
-        answering = self._services.answering.complete(record, completion)
+        check = prepared.check if prepared is not None else None
+        unheld = prepared.unheld if prepared is not None else None
+        answering = self._services.answering.complete(record, completion, check)
         pulse = Pulse.of(self._services.settings) if completion.stream else None
         return HttpAnswer(answering, encoder, record, failure_event, pulse=pulse, unheld=unheld)
 

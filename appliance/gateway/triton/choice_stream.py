@@ -34,7 +34,7 @@ def single_requests(request: CompletionRequest) -> list[CompletionRequest]:
             request,
             request_id=f"{request.request_id}-{index}",
             choices=1,
-            sampling={**request.sampling, "seed": _seed(request.sampling["seed"], index)}
+            sampling={**request.sampling, "seed": derived_seed(request.sampling["seed"], index)}
             if "seed" in request.sampling
             else request.sampling,
         )
@@ -83,7 +83,8 @@ class ChoiceStream:
         self._reads[task] = index
 
 
-def _seed(seed: int, index: int) -> int:
+def derived_seed(seed: int, index: int) -> int:
+    """The seed of a further answer to the same request; `index` 0 is the first answer, which has the seed itself."""
     if index == 0:
         return seed
     digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=_SEED_BYTES).digest()

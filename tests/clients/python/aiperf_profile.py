@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,14 @@ from tests.clients.python.box import Box
 
 def _profile(box: Box, mode: str, *words: str) -> dict:
     with tempfile.TemporaryDirectory(prefix="appliance-aiperf-") as folder:
+        tokenizer = Path(folder, "tokenizer")
+        tokenizer.mkdir()
+        shutil.copy(box.tokenizer, tokenizer)
+        (tokenizer / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
         command = [
             *[str(Path(sys.executable).parent / "aiperf"), "profile", "--model", box.model, "--url", box.http],
-            *["--endpoint-type", mode, "--api-key", box.key, "--tokenizer", "builtin", "--ui", "none"],
-            *["--request-count", "4", "--concurrency", "2", "--artifact-dir", folder],
+            *["--endpoint-type", mode, "--api-key", box.key, "--tokenizer", str(tokenizer), "--ui", "none"],
+            *["--request-count", "4", "--concurrency", "2", "--artifact-dir", f"{folder}/results"],
             *["--synthetic-input-tokens-mean", "32", "--output-tokens-mean", "8", *words],
         ]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -26,6 +26,7 @@ class Box:
         grpc: address of the gRPC API.
         triton: address of Triton's HTTP API.
         metrics: URL of the metrics.
+        tokenizer: path of the model's tokenizer.json.
         model: the model that it serves.
         key: an API key that the box accepts.
     """
@@ -34,6 +35,7 @@ class Box:
     grpc: str
     triton: str
     metrics: str
+    tokenizer: str
     model: str
     key: str
 
@@ -45,6 +47,7 @@ class Box:
             grpc=os.environ[calls.GRPC],
             triton=os.environ[calls.TRITON],
             metrics=f"http://{os.environ[calls.METRICS]}/metrics",
+            tokenizer=os.environ[calls.TOKENIZER],
             model=os.environ[calls.MODEL],
             key=os.environ[calls.KEY],
         )

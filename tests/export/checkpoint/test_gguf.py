@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from export.architecture import describe
-from export.checkpoint import open_checkpoint
+from export.checkpoint import gguf_checkpoint, open_checkpoint
 from export.checkpoint.gguf_header import Header
 from tests.checkpoints import tiny_config
 from tests.gguf_files import make_tiny_gguf
@@ -62,6 +63,21 @@ def test_quantised_tensors_are_read_as_the_format_says(tmp_path: Path, kind: str
         np.testing.assert_array_equal(checkpoint.raw(name), blocks)
 
 
+def test_an_element_type_that_cannot_be_read_is_refused_before_a_tensor_is_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library reads the formats of today; it lists those of tomorrow before it reads them."""
+
+    def not_yet(_rows: object, kind: GGMLQuantizationType) -> None:
+        raise NotImplementedError(kind)
+
+    path = make_tiny_gguf(tiny.parent / "q8.gguf", kind="Q8_0")
+    monkeypatch.setattr(gguf_checkpoint, "dequantize", not_yet)
+    with refused(UnsupportedError, "Q8_0"):
+        open_checkpoint({"a.gguf": path})
+    open_checkpoint({"a.gguf": tiny})
+
+
 def test_raw_blocks_of_plain_floats_are_refused(tiny: Path) -> None:
     with refused(UnsupportedError, "blocks"):
         open_checkpoint({"a.gguf": tiny}).raw("model.norm.weight")
@@ -85,9 +101,58 @@ def test_an_unknown_setting_is_refused_not_guessed(tmp_path: Path) -> None:
         open_checkpoint({"a.gguf": path})
 
 
-def test_scaled_rotation_is_refused(tmp_path: Path) -> None:
-    path = make_tiny_gguf(tmp_path / "a.gguf", settings={"rope.scaling.factor": 4})
-    with pytest.raises(UnsupportedError, match="rope_scaling"):
+YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 128}
+
+
+@pytest.mark.parametrize(
+    ("settings", "published"),
+    [
+        (YARN, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}),
+        (
+            YARN | {"rope.scaling.yarn_beta_fast": 16.0, "rope.scaling.yarn_beta_slow": 0.1},
+            {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 128,
+                "beta_fast": 16.0,
+                "beta_slow": 0.1,
+            },
+        ),
+        (
+            YARN
+            | {
+                "rope.scaling.finetuned": True,
+                "rope.scaling.attn_factor": 1.0,
+                "rope.scaling.yarn_ext_factor": 1.0,
+                "rope.scaling.yarn_log_multiplier": 0.0,
+            },
+            {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128},
+        ),
+        ({"rope.scaling.type": "linear", "rope.scaling.factor": 2.0}, {"rope_type": "linear", "factor": 2.0}),
+        ({"rope.scaling.factor": 2.0}, {"rope_type": "linear", "factor": 2.0}),
+        ({"rope.scaling.type": "none", "rope.scaling.factor": 2.0}, None),
+    ],
+)
+def test_a_scaled_rotation_is_the_published_one(
+    tmp_path: Path, settings: dict[str, Any], published: dict[str, Any] | None
+) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", settings=settings)})
+    assert describe(checkpoint.config) == describe({**tiny_config(), "rope_scaling": published})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rope.scaling.type": "longrope"},
+        YARN | {"rope.scaling.yarn_attn_factor": 1.0},
+        YARN | {"rope.scaling.yarn_ext_factor": 0.5},
+        YARN | {"rope.scaling.yarn_log_multiplier": 0.1},
+        YARN | {"rope.scaling.novelty": 1},
+    ],
+)
+def test_a_scaling_without_a_known_meaning_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", settings=settings)
+    with pytest.raises(UnsupportedError, match="supported"):
         describe(open_checkpoint({"a.gguf": path}).config)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from appliance.errors import IntegrityError, UnsafeFormatError, UnsupportedError
 from export.checkpoint import open_checkpoint
+from export.reading import architecture_of
 from tests.checkpoints import make_tiny_checkpoint, tiny_config
 from tests.installed import files_in
 from tests.refusals import refused
@@ -70,11 +73,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         open_checkpoint(files_in(tmp_path))
 
 
-def test_integers_are_not_weights(tmp_path: Path) -> None:
-    save_file({"model.norm.weight": np.zeros(4, np.int8)}, tmp_path / "model.safetensors")
+@pytest.mark.parametrize(("dtype", "named"), [(np.int8, "I8"), (np.float64, "F64"), (ml_dtypes.float8_e4m3fn, "F8")])
+def test_elements_of_an_unknown_type_are_refused_before_a_tensor_is_read(
+    tmp_path: Path, dtype: npt.DTypeLike, named: str
+) -> None:
+    save_file({"model.norm.weight": np.zeros(4, dtype)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(tiny_config()))
-    with refused(UnsupportedError, "I8"):
-        open_checkpoint(files_in(tmp_path)).read("model.norm.weight")
+    with refused(UnsupportedError, "model.norm.weight", named):
+        open_checkpoint(files_in(tmp_path))
 
 
 def test_weights_without_configuration_are_refused(tmp_path: Path) -> None:
@@ -93,10 +99,64 @@ def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path, content: s
         open_checkpoint(files_in(tmp_path))
 
 
-def test_an_already_quantised_form_is_refused(tmp_path: Path) -> None:
-    make_tiny_checkpoint(tmp_path, quantization_config={"quant_method": "gptq"})
-    with pytest.raises(UnsupportedError, match="quantisation"):
+@pytest.mark.parametrize(
+    ("config", "method"),
+    [
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
+        ({"quantization_config": {"quant_method": "awq"}}, "awq"),
+        ({"quantization_config": {"quant_method": "compressed-tensors"}}, "compressed-tensors"),
+        ({"compression_config": {"format": "pack-quantized"}}, "compression_config"),
+        ({"quantization": {"group_size": 64, "bits": 4}}, "bits 4"),
+        ({"quantization_config": ["surprise"]}, "quantization_config"),
+    ],
+)
+def test_an_already_quantised_form_is_refused_by_its_name(tmp_path: Path, config: dict[str, Any], method: str) -> None:
+    make_tiny_checkpoint(tmp_path, **config)
+    with refused(UnsupportedError, "quantised", method) as caught:
         open_checkpoint(files_in(tmp_path))
+    assert "GGUF" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["quantization_config", "compression_config", "quantization"])
+@pytest.mark.parametrize("value", [None, {}])
+def test_a_quantisation_that_is_none_is_accepted(tmp_path: Path, key: str, value: Any) -> None:
+    architecture_of(open_checkpoint(files_in(make_tiny_checkpoint(tmp_path, **{key: value}))))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "named"),
+    [
+        ("model.layers.0.self_attn.q_proj.qweight", "quantised"),
+        ("model.layers.0.mlp.up_proj.weight_scale_inv", "quantised"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "adapter"),
+        ("model.layers.0.self_attn.o_proj.bias", "o_proj.bias"),
+        ("v_head.summary.weight", "v_head"),
+    ],
+)
+def test_a_tensor_that_the_architecture_does_not_have_is_named(tmp_path: Path, tensor: str, named: str) -> None:
+    make_tiny_checkpoint(tmp_path)
+    save_file({tensor: np.zeros((4, 4), np.float32)}, tmp_path / "more.safetensors")
+    with refused(UnsupportedError, named) as caught:
+        architecture_of(open_checkpoint(files_in(tmp_path)))
+    assert caught.value.hint
+
+
+def test_frequencies_of_the_rotation_in_the_file_are_not_read(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path)
+    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    save_file({name: np.zeros(8, np.float32)}, tmp_path / "more.safetensors")
+    architecture_of(open_checkpoint(files_in(tmp_path)))
+
+
+def test_a_head_beside_a_tied_embedding_is_read_if_the_configuration_is_corrected_as_the_hint_states(
+    tmp_path: Path,
+) -> None:
+    make_tiny_checkpoint(tmp_path, tie_word_embeddings=True)
+    with refused(UnsupportedError, "lm_head.weight") as caught:
+        architecture_of(open_checkpoint(files_in(tmp_path)))
+    assert "tie_word_embeddings to false" in caught.value.hint
+    make_tiny_checkpoint(tmp_path, tie_word_embeddings=False)
+    architecture_of(open_checkpoint(files_in(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl", "Model.CKPT"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,10 @@ models = pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
 ties = pytest.mark.parametrize("tie", [False, True], ids=["untied", "tied"])
 
 
-def both(folder: Path, model_type: str, *, tie: bool = False) -> tuple[Steps, Steps]:
+def both(folder: Path, model_type: str, *, tie: bool = False, **config: Any) -> tuple[Steps, Steps]:
     """The graph for ONNX Runtime and the one for TensorRT, of the same checkpoint."""
     ours, theirs = (
-        Steps(build(folder / preset.runtime, preset, model_type, tie=tie), model_type, SLOTS, CAPACITY)
+        Steps(build(folder / preset.runtime, preset, model_type, tie=tie, **config), model_type, SLOTS, CAPACITY)
         for preset in (REFERENCE, PLAIN)
     )
     return ours, theirs
@@ -48,6 +49,16 @@ def test_a_prompt_read_at_once(tmp_path: Path, model_type: str, tie: bool) -> No
     assert_close(found, expected)
     for name, cache in ours.cache.items():
         assert_close(theirs.cache[name][:1, :, : len(PROMPT)], cache[:1, :, : len(PROMPT)])
+
+
+@models
+def test_a_scaled_rotation(tmp_path: Path, model_type: str) -> None:
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+    ours, theirs = both(tmp_path, model_type, rope_scaling=yarn)
+    plain, _ = both(tmp_path / "plain", model_type)
+    expected, found, unscaled = (steps.run([PROMPT], [0], slice(0, 1)) for steps in (ours, theirs, plain))
+    assert_close(found, expected)
+    assert np.abs(expected - unscaled).max() > 0.1
 
 
 @models

@@ -18,20 +18,16 @@ from export.presets import REFERENCE
 from export.quality.graph_runner import GraphRunner
 from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
 from tests.installed import files_in
+from tests.oracle.models import SCALED, TINY
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-TINY = {
-    "tiny-qwen2": {"model_type": "qwen2"},
-    "tiny-qwen2-tied": {"model_type": "qwen2", "tie": True},
-    "tiny-qwen3": {"model_type": "qwen3"},
-    "tiny-qwen3-tied": {"model_type": "qwen3", "tie": True},
-}
+MODELS = {**TINY, **SCALED}
 
 
-@pytest.fixture(params=TINY, scope="module")
+@pytest.fixture(params=MODELS, scope="module")
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GraphRunner, Any]:
     folder = tmp_path_factory.mktemp("reference")
-    checkpoint = open_checkpoint(files_in(make_tiny_checkpoint(folder / "checkpoint", **TINY[request.param])))
+    checkpoint = open_checkpoint(files_in(make_tiny_checkpoint(folder / "checkpoint", **MODELS[request.param])))
     architecture = describe(checkpoint.config)
     graph = folder / "graph"
     graph.mkdir()

@@ -9,6 +9,7 @@ from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.parts import Part, joined
 from appliance.gateway.chat.reader import Reader
 from appliance.gateway.chat.request import Tool
+from appliance.gateway.chat.unmarked import UnmarkedCalls
 from appliance.gateway.triton.completion import Delta
 
 WEATHER = Tool(
@@ -33,13 +34,21 @@ CODER = Dialect("qwen3-coder")
 
 
 def read(
-    dialect: Dialect, pieces: Iterable[str], tools: Iterable[Tool] = TOOLS, *, is_thinking: bool = False
+    dialect: Dialect,
+    pieces: Iterable[str],
+    tools: Iterable[Tool] = TOOLS,
+    *,
+    is_thinking: bool = False,
+    unmarked: UnmarkedCalls | None = None,
+    finish_reason: str = "stop",
+    stop_reason: str | None = None,
 ) -> tuple[tuple[Part, ...], str]:
     """The parts of an answer that came in these pieces, neighbours joined; and its finish reason."""
     counter = itertools.count()
-    reader = Reader(dialect, tools, is_thinking=is_thinking, new_id=lambda: f"call_{next(counter)}")
+    new_id = lambda: f"call_{next(counter)}"  # noqa: E731
+    reader = Reader(dialect, tools, is_thinking=is_thinking, unmarked=unmarked, new_id=new_id)
     found = [reader.read(Delta(piece)) for piece in pieces]
-    found.append(reader.read(Delta("", finish_reason="stop")))
+    found.append(reader.read(Delta("", finish_reason=finish_reason, stop_reason=stop_reason)))
     return joined([part for piece in found for part in piece.parts]), found[-1].finish_reason
 
 

@@ -40,9 +40,11 @@ TRANSFER = Tool(
         "type": "object",
         "properties": {"amount": {"type": "integer", "maximum": 100}, "to": {"type": "string"}},
         "required": ["amount", "to"],
+        "additionalProperties": True,
     },
     strict=True,
 )
+CLOSED = Tool("transfer", "", {key: TRANSFER.parameters[key] for key in ("type", "properties", "required")})
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 
 
@@ -86,6 +88,7 @@ PARIS = call('{"city": "Paris", "days": 3}')
 AUTO = functools.partial(answer, "hermes", "text_or_calls", WEATHER, TIME, several=True)
 FORCED = functools.partial(answer, "hermes", "calls", WEATHER, several=False)
 OPEN_AUTO = functools.partial(answer, "hermes", "text_or_calls", TRANSFER, several=True)
+CLOSED_FORCED = functools.partial(answer, "hermes", "calls", CLOSED, several=False)
 CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, Tool("f", "", {"anyOf": [{}]}))
 
 
@@ -107,6 +110,8 @@ CODER_AUTO = functools.partial(answer, "qwen3-coder", "text_or_calls", WEATHER, 
         (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "note": {"amount": 1}}', "transfer"), True),
         (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "\\u0061mount": 99999}', "transfer"), False),
         (OPEN_AUTO(), call('{"amount": 5, "to": "Bob", "amount": 99999}', "transfer"), False),
+        (CLOSED_FORCED(), call('{"amount": 5, "to": "Bob"}', "transfer"), True),
+        (CLOSED_FORCED(), call('{"amount": 5, "to": "Bob", "note": 1}', "transfer"), False),
         (FORCED(), PARIS, True),
         (FORCED(), f"Let me see.\n{PARIS}", False),
         (FORCED(), f"{PARIS}\n{PARIS}", False),

@@ -274,8 +274,12 @@ def test_a_lenient_schema_is_held_as_far_as_can_be_and_the_answer_names_the_rest
     answer = raw.create(**settings, response_format=bound_to({"type": "object", "properties": {"a": UNIQUE}}))
     assert answer.headers[UNHELD] == "response_format#/properties/a/uniqueItems"
     held = harness.triton.asked[0].sampling["structured_outputs"]["json"]
-    assert held == {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}}}}
-    bad = {"type": "function", "function": {"name": "bad-One", "parameters": {"type": "object", "not": {}}}}
+    properties = {"a": {"type": "array", "items": {"type": "integer"}}}
+    assert held == {"type": "object", "properties": properties, "additionalProperties": False}
+    bad = {
+        "type": "function",
+        "function": {"name": "bad-One", "parameters": {"type": "object", "not": {"required": ["x"]}}},
+    }
     answer = raw.create(**settings, tools=[WEATHER, bad], tool_choice="required")
     assert answer.headers[UNHELD] == "bad-One#/not"
     assert UNHELD not in raw.create(**settings, tools=[strict(WEATHER), bad]).headers

@@ -12,8 +12,8 @@ from tests.redteam.attack import Attack, NotRun, expect
 from tests.redteam.box import AttackedBox
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
-_TESTS = "tests/gateway/test_page_in_browser.py"
-_CHOSEN = "never_markup or own_origin or keeps_it_in_the_tab"
+_TESTS = "tests/gateway/page"
+_CHOSEN = "never_markup or own_origin or keeps_it_in_the_tab or no_larger_than_its_limit"
 
 
 def markup(_box: AttackedBox) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ _HELD_BYTES = 256 << 20
 _KEPT_BYTES = 48 << 20
 _LOOKS = 4
 _MEBI = 1 << 20
+_BOMB_BYTES = 256 * _MEBI
 
 
 def _gateway_bytes(box: AttackedBox) -> int:
@@ -170,12 +172,23 @@ def packed_messages(box: AttackedBox) -> str:
 
 
 def packed_bodies(box: AttackedBox) -> str:
-    """Bodies that claim to be compressed are not unpacked."""
-    for coding in ("gzip", "deflate", "br", "zstd"):
-        body = json.dumps({"model": box.model, "prompt": "a", "max_tokens": 1}).encode()
-        answer = box.attacker.ask("POST", "/v1/completions", body, {"Content-Encoding": coding})
-        expect(answer.status < 500, f"{coding}: {answer}")
-    return "4 codings not unpacked"
+    """Bodies that would become very large, or that are not what they claim, are refused early."""
+    plain = json.dumps({"model": box.model, "prompt": "a", "max_tokens": 1}).encode()
+    bomb = gzip.compress(bytes(_BOMB_BYTES))
+    refused = {
+        "a bomb": ("gzip", bomb, 413),
+        "members without content": ("gzip", gzip.compress(b"") * 100_000, 400),
+        "blocks without content": ("gzip", bomb[:10] + b"\0\0\0\xff\xff" * (1 << 20), 413),
+        "no gzip": ("gzip", plain, 400),
+        "half": ("gzip", gzip.compress(plain)[:-9], 400),
+        **{coding: (coding, plain, 415) for coding in ("deflate", "br", "zstd", "gzip, gzip")},
+    }
+    with _growth(box, _HELD_BYTES) as grown:
+        for name, (coding, body, status) in refused.items():
+            for path in ("/v1/completions", "/v1/tokenize"):
+                answer = box.attacker.ask("POST", path, body, {"Content-Encoding": coding})
+                expect(answer.status == status, f"{name}: {answer}")
+    return f"{len(refused)} kinds refused; the gateway grew by {grown[0] // _MEBI} MiB"
 
 
 ATTACKS = (

@@ -88,7 +88,7 @@ class ResponsesApi:
         )
         delta_encoder = DeltaEncoder(encoder, prepared.reader())
         record = record_of(request)
-        answering = services.answering.complete(record, completion)
+        answering = services.answering.complete(record, completion, prepared.check)
         pulse = Pulse.of(services.settings) if completion.stream else None
         return HttpAnswer(answering, delta_encoder, record, encoder.failure, pulse=pulse, unheld=prepared.unheld)
 

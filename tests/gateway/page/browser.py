@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
@@ -19,6 +20,11 @@ from tests.waiting import wait_until
 
 PHONE = (360, 740)
 DESKTOP = (1280, 860)
+# What breaks a rule of the page's policy, from the first script on.
+_LISTEN = """
+addEventListener("securitypolicyviolation", (event) =>
+  (window.violations ??= []).push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+"""
 _HOW = "no browser to test the page in: apt-get install chromium chromium-driver"
 
 
@@ -47,10 +53,17 @@ class Browser:
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(driver))
         self._home = self.driver.current_window_handle
 
-    def open_tab(self, url: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> None:
-        """Open the address in a tab of its own."""
+    def open_tab(
+        self, url: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, languages: str = "en-GB"
+    ) -> None:
+        """Open the address in a tab of its own; the storage of the page is empty. `languages` are the browser's."""
         self.driver.switch_to.new_window("tab")
         self.look(size, dark=dark)
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _LISTEN})
+        agent = self.driver.execute_script("return navigator.userAgent")
+        override = {"userAgent": agent, "acceptLanguage": languages}
+        self.driver.execute_cdp_cmd("Emulation.setUserAgentOverride", override)
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "all"})
         for log in ("performance", "browser"):
             self.driver.get_log(log)
         self.driver.get(url)
@@ -75,6 +88,10 @@ class Browser:
 
     def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def value(self, selector: str) -> str:
+        """The text in a field."""
+        return str(self.script("return document.querySelector(arguments[0]).value", selector))
 
     def texts(self, selector: str) -> list[str]:
         """The text of every node that the selector finds, as it is in the document."""
@@ -103,6 +120,31 @@ class Browser:
         """Type a question into the focused field, and Enter."""
         self.type(question, Keys.ENTER)
 
+    def put(self, question: str) -> None:
+        """Send a question, which may have several lines."""
+        self.script(
+            "const field = document.getElementById('question'); field.value = arguments[0];"
+            "field.dispatchEvent(new Event('input', {bubbles: true})); document.getElementById('ask').requestSubmit()",
+            question,
+        )
+
+    def wait_answered(self, count: int) -> None:
+        """Wait until so many answers are on the screen and none is running."""
+        script = """
+            const ended = document.querySelectorAll(".answer:not([aria-busy]) .note:not(:empty)");
+            return ended.length === arguments[0] && !document.querySelector("[aria-busy]");
+        """
+        wait_until(lambda: self.script(script, count))
+
+    def press(self, selector: str) -> None:
+        """Press a button that may only appear under the mouse."""
+        self.script("document.querySelector(arguments[0]).click()", selector)
+
+    def agree(self) -> None:
+        """Answer the question of the page's dialog with yes."""
+        wait_until(lambda: self.script("return document.getElementById('confirm').open"))
+        self.find("#confirm-agree").click()
+
     def shift(self, key: str) -> None:
         """Press a key with Shift."""
         webdriver.ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT).perform()
@@ -119,10 +161,17 @@ class Browser:
         """Every address that the tab asked for since it was opened, or since the last call."""
         return [event["request"]["url"] for event in self._events("Network.requestWillBeSent")]
 
+    def strangers(self, origin: str) -> list[str]:
+        """Requested addresses of other origins. The browser makes `chrome`, `data` and `blob` itself."""
+        own = ("chrome", "data", "blob")
+        urls = [(url, urlsplit(url)) for url in self.requested()]
+        return [url for url, part in urls if part.scheme not in own and f"{part.scheme}://{part.netloc}" != origin]
+
     def complaints(self) -> list[str]:
         """What the console says about broken rules and scripts; answers that refuse are no fault of the page."""
         lines = self.driver.get_log("browser")
-        return [line["message"] for line in lines if line["source"] != "network" and line["level"] != "INFO"]
+        said = [line["message"] for line in lines if line["source"] != "network" and line["level"] != "INFO"]
+        return said + list(self.script("return window.violations ?? []"))
 
     def save(self, path: Path) -> None:
         """A picture of the tab."""

@@ -1,0 +1,322 @@
+"""Keys of config.json: notes of tools are ignored, what could change the model is read or refused by its name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.errors import UnsupportedError
+from export.architecture import Architecture, describe
+from export.architecture.harmless import IGNORED, NEUTRAL
+from export.architecture.rotary import Rotary, Yarn
+from tests.checkpoints import CONTEXT_TOKENS, tiny_config
+from tests.refusals import refused
+
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+
+
+def described(model_type: str = "qwen2", **keys: Any) -> Architecture:
+    return describe({**tiny_config(model_type), **keys})
+
+
+def rotary(**keys: Any) -> Rotary:
+    return described(**keys).layers[0].attention.rotary
+
+
+@pytest.mark.parametrize("key", sorted({*IGNORED, "unsloth_fixed", "unsloth_version"} - {"model_type"}))
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+def test_a_note_of_a_tool_changes_nothing(model_type: str, key: str) -> None:
+    for value in (None, True, 3, "a text", {"0": "LABEL_0"}):
+        assert described(model_type, **{key: value}) == described(model_type)
+
+
+@pytest.mark.parametrize("key", NEUTRAL)
+def test_a_key_that_could_change_the_model_is_accepted_with_the_values_without_effect_only(key: str) -> None:
+    for value in (None, *NEUTRAL[key]):
+        assert described(**{key: value}) == described()
+    with refused(UnsupportedError, key) as caught:
+        described(**{key: "something else"})
+    assert caught.value.hint
+
+
+def test_an_unknown_key_is_refused_by_its_name_unless_it_has_no_value() -> None:
+    with refused(UnsupportedError, "novelty") as caught:
+        described(novelty=0, id2label={})
+    assert "delete" in caught.value.hint
+    assert described(novelty=None) == described()
+
+
+def test_a_configuration_as_transformers_wrote_it_whole_is_accepted() -> None:
+    """`to_json_file(use_diff=False)` of transformers 4 writes the defaults of every key."""
+    whole = {
+        "_attn_implementation_autoset": True,
+        "add_cross_attention": False,
+        "bad_words_ids": None,
+        "chunk_size_feed_forward": 0,
+        "early_stopping": False,
+        "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
+        "is_decoder": False,
+        "is_encoder_decoder": False,
+        "label2id": {"LABEL_0": 0, "LABEL_1": 1},
+        "max_length": 20,
+        "max_window_layers": 28,
+        "num_beams": 1,
+        "output_attentions": False,
+        "output_hidden_states": False,
+        "pruned_heads": {},
+        "quantization_config": None,
+        "return_dict": True,
+        "rope_scaling": None,
+        "sliding_window": 4096,
+        "tie_encoder_decoder": False,
+        "top_k": 50,
+        "torchscript": False,
+        "use_bfloat16": False,
+        "use_sliding_window": False,
+    }
+    assert described(**whole) == described()
+
+
+PUBLISHED = {
+    "Qwen3-0.6B, as unsloth saves it": (
+        {
+            "_attn_implementation_autoset": True,
+            "architectures": ["Qwen3ForCausalLM"],
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "bos_token_id": 151643,
+            "eos_token_id": 151645,
+            "head_dim": 128,
+            "hidden_act": "silu",
+            "hidden_size": 1024,
+            "initializer_range": 0.02,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 40960,
+            "max_window_layers": 28,
+            "model_type": "qwen3",
+            "num_attention_heads": 16,
+            "num_hidden_layers": 28,
+            "num_key_value_heads": 8,
+            "pad_token_id": 151654,
+            "rms_norm_eps": 1e-06,
+            "rope_scaling": None,
+            "rope_theta": 1000000,
+            "sliding_window": None,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "transformers_version": "4.51.3",
+            "unsloth_fixed": True,
+            "unsloth_version": "2025.5.1",
+            "use_cache": True,
+            "use_sliding_window": False,
+            "vocab_size": 151936,
+        },
+        40960,
+    ),
+    "Qwen3-0.6B, as transformers 5 saves it with YaRN": (
+        {
+            "architectures": ["Qwen3ForCausalLM"],
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "bos_token_id": 151643,
+            "dtype": "bfloat16",
+            "eos_token_id": 151645,
+            "head_dim": 128,
+            "hidden_act": "silu",
+            "hidden_size": 1024,
+            "initializer_range": 0.02,
+            "intermediate_size": 3072,
+            "layer_types": ["full_attention"] * 28,
+            "max_position_embeddings": 40960,
+            "max_window_layers": 28,
+            "model_type": "qwen3",
+            "num_attention_heads": 16,
+            "num_hidden_layers": 28,
+            "num_key_value_heads": 8,
+            "pad_token_id": None,
+            "rms_norm_eps": 1e-06,
+            "rope_parameters": {
+                "factor": 4.0,
+                "original_max_position_embeddings": 32768,
+                "rope_theta": 1000000,
+                "rope_type": "yarn",
+            },
+            "sliding_window": None,
+            "tie_word_embeddings": True,
+            "transformers_version": "5.0.0",
+            "use_cache": True,
+            "use_sliding_window": False,
+            "vocab_size": 151936,
+        },
+        131072,
+    ),
+    "DeepSeek-R1-Distill-Qwen-1.5B": (
+        {
+            "architectures": ["Qwen2ForCausalLM"],
+            "attention_dropout": 0.0,
+            "bos_token_id": 151643,
+            "eos_token_id": 151643,
+            "hidden_act": "silu",
+            "hidden_size": 1536,
+            "initializer_range": 0.02,
+            "intermediate_size": 8960,
+            "max_position_embeddings": 131072,
+            "max_window_layers": 21,
+            "model_type": "qwen2",
+            "num_attention_heads": 12,
+            "num_hidden_layers": 28,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-06,
+            "rope_theta": 10000,
+            "sliding_window": 4096,
+            "tie_word_embeddings": False,
+            "torch_dtype": "bfloat16",
+            "transformers_version": "4.44.0",
+            "use_cache": True,
+            "use_mrope": False,
+            "use_sliding_window": False,
+            "vocab_size": 151936,
+        },
+        131072,
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "context"), PUBLISHED.values(), ids=PUBLISHED)
+def test_configurations_of_the_forms_that_are_published_are_read(config: dict[str, Any], context: int) -> None:
+    assert describe(config).context_tokens == context
+
+
+@pytest.mark.parametrize(
+    ("keys", "context", "is_noted"),
+    [
+        # The publisher's instructions for Qwen2.5: only rope_scaling is added.
+        ({"max_position_embeddings": 128, "rope_scaling": YARN}, 512, True),
+        # Qwen3's 40,960 are the 32,768 of training and room for an answer.
+        ({"max_position_embeddings": 160, "rope_scaling": YARN}, 512, True),
+        ({"max_position_embeddings": 512, "rope_scaling": YARN}, 512, False),
+        ({"max_position_embeddings": 512, "rope_scaling": YARN | {"factor": None}}, 512, False),
+        ({"max_position_embeddings": 128, "rope_scaling": {"type": "yarn", "factor": 2.5}}, 320, True),
+        ({"rope_scaling": {"type": "linear", "factor": 2}}, CONTEXT_TOKENS, False),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2}}, CONTEXT_TOKENS, True),
+        ({"rope_scaling": {"type": "default"}}, CONTEXT_TOKENS, False),
+        ({"rope_scaling": {}}, CONTEXT_TOKENS, False),
+    ],
+)
+def test_the_context_is_the_one_that_the_rotation_is_made_for(
+    keys: dict[str, Any], context: int, is_noted: bool
+) -> None:
+    architecture = described(**keys)
+    assert architecture.context_tokens == context
+    assert bool(architecture.notes) == is_noted
+    assert all(str(context) in note for note in architecture.notes)
+
+
+def test_a_rotation_is_read_from_the_keys_of_transformers_4_and_5_alike() -> None:
+    new = {"rope_type": "yarn", **{key: value for key, value in YARN.items() if key != "type"}}
+    expected = rotary(rope_scaling=YARN)
+    assert isinstance(expected.scaling, Yarn)
+    assert rotary(rope_scaling=new) == expected
+    assert rotary(rope_parameters=new | {"rope_theta": 10000.0}) == expected
+    assert rotary(rope_parameters=new | {"rope_theta": 10000.0}, rope_theta=None) == expected
+    assert rotary(rope_parameters=new, rope_scaling=new) == expected
+    assert rotary(rope_scaling=YARN | {"finetuned": True, "attention_factor": None}) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "magnitude"),
+    [
+        ({}, 0.1 * math.log(4) + 1),
+        ({"attention_factor": 1.25}, 1.25),
+        ({"mscale": 0.5}, 0.1 * math.log(4) + 1),
+        ({"mscale": 0.5, "mscale_all_dim": 2}, (0.05 * math.log(4) + 1) / (0.2 * math.log(4) + 1)),
+        ({"mscale": 0.5, "mscale_all_dim": 2, "attention_factor": 1.25}, 1.25),
+    ],
+)
+def test_yarn_scales_cosine_and_sine(keys: dict[str, float], magnitude: float) -> None:
+    rotated = rotary(rope_scaling=YARN | keys)
+    assert rotated.scaling.magnitude == pytest.approx(magnitude)
+    cosines, sines = rotated.tables(16, 300)
+    np.testing.assert_allclose(np.hypot(cosines, sines), magnitude, rtol=1e-6)
+
+
+def test_different_rotations_have_different_names() -> None:
+    scalings = [None, YARN, YARN | {"factor": 5.0}, YARN | {"truncate": False}, {"type": "linear", "factor": 4.0}]
+    assert len({rotary(rope_scaling=scaling).name for scaling in scalings}) == len(scalings)
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}}, "longrope"),
+        ({"rope_scaling": {"type": "mrope", "mrope_section": [8, 4, 4]}}, "mrope"),
+        ({"rope_scaling": YARN | {"rope_type": "linear"}}, "rope_type"),
+        ({"rope_scaling": YARN | {"novelty": 1}}, "rope_scaling.novelty"),
+        ({"rope_scaling": YARN | {"factor": 0.5}}, "rope_scaling.factor"),
+        ({"rope_scaling": YARN | {"factor": "4"}}, "rope_scaling.factor"),
+        ({"rope_scaling": YARN | {"factor": float("nan")}}, "rope_scaling.factor"),
+        ({"rope_scaling": YARN | {"factor": 9999, "original_max_position_embeddings": 1 << 20}}, "limit"),
+        ({"rope_scaling": YARN | {"beta_fast": 1, "beta_slow": 2}}, "beta_fast"),
+        ({"rope_scaling": YARN | {"truncate": 1}}, "truncate"),
+        ({"rope_scaling": YARN | {"partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
+        ({"rope_scaling": {"type": "linear"}}, "factor"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2, "alpha": 1000}}, "alpha"),
+        ({"rope_scaling": {"type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4}}, "high_freq"),
+        ({"rope_scaling": {"factor": 2}}, "factor"),
+        ({"rope_scaling": "yarn"}, "rope_scaling"),
+        ({"rope_scaling": YARN, "rope_parameters": {"rope_type": "default"}}, "rope_parameters"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 5.0}}, "rope_theta"),
+        ({"rope_theta": None}, "rope_theta"),
+        ({"rope_theta": 1.0}, "rope_theta"),
+    ],
+)
+def test_a_rotation_without_a_known_meaning_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
+    with refused(UnsupportedError, named):
+        described(**keys)
+
+
+SLIDING = {"use_sliding_window": True, "sliding_window": 100}
+FULL, WINDOW = "full_attention", "sliding_attention"
+
+
+@pytest.mark.parametrize(
+    ("keys", "context"),
+    [
+        ({"use_sliding_window": False, "sliding_window": 100, "max_window_layers": 0}, CONTEXT_TOKENS),
+        ({"sliding_window": 100}, CONTEXT_TOKENS),
+        (SLIDING | {"max_window_layers": 1}, 100),
+        (SLIDING | {"max_window_layers": 0}, 100),
+        (SLIDING | {"max_window_layers": 2}, CONTEXT_TOKENS),
+        # transformers' default: the first 28 layers have no window.
+        (SLIDING, CONTEXT_TOKENS),
+        (SLIDING | {"layer_types": [FULL, WINDOW]}, 100),
+        (SLIDING | {"layer_types": [FULL, FULL], "max_window_layers": 0}, CONTEXT_TOKENS),
+        (SLIDING | {"sliding_window": 4096, "max_window_layers": 0}, CONTEXT_TOKENS),
+        (SLIDING | {"sliding_window": None, "max_window_layers": 0}, CONTEXT_TOKENS),
+        ({"use_sliding_window": True, "max_window_layers": 0, "max_position_embeddings": 8192}, 4096),
+        (SLIDING | {"max_window_layers": 0, "rope_scaling": YARN}, 100),
+    ],
+)
+def test_a_sliding_window_bounds_the_context(keys: dict[str, Any], context: int) -> None:
+    architecture = described(**keys)
+    assert architecture.context_tokens == context
+    assert bool(architecture.notes) == (context in {100, 4096})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        SLIDING | {"layer_types": [FULL]},
+        SLIDING | {"layer_types": [FULL, "linear_attention"]},
+        SLIDING | {"sliding_window": 0, "max_window_layers": 0},
+        SLIDING | {"max_window_layers": -1},
+        {"layer_types": [FULL, WINDOW]},
+        {"use_sliding_window": "yes"},
+    ],
+)
+def test_a_window_without_a_known_meaning_is_refused(keys: dict[str, Any]) -> None:
+    with refused(UnsupportedError, "configuration"):
+        described(**keys)
