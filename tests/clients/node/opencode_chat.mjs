@@ -18,7 +18,8 @@ function opencode(prompt, key = box.key) {
   const words = ["run", "--format", "json", "--model", `appliance/${box.model}`, prompt];
   const ended = spawnSync(PROGRAM, words, {
     cwd: folder,
-    env: { ...process.env, OPENCODE_DISABLE_AUTOUPDATE: "1" },
+    // It looks for its settings in PWD, not in the folder that it runs in.
+    env: { ...process.env, PWD: folder, OPENCODE_DISABLE_AUTOUPDATE: "1" },
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 600_000,
