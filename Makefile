@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs native redteam coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs native redteam client-test quality coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,13 @@ vendor: setup ## Fetch the libraries of the chat page with npm, as requirements/
 oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file
 	$(call environment,.venv-oracle,requirements/oracle.lock)
 	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
+
+client-test: setup ## Run the clients that people use, in environments of their own, against a real box; CLIENTS="--only litellm"
+	$(BIN)/python -m tests.clients $(CLIENTS)
+
+quality: setup ## Evaluate a real box, and torch with the same weights, with lm-evaluation-harness
+	$(call environment,.venv-oracle,requirements/oracle.lock)
+	$(BIN)/python -m tests.quality
 
 redteam: setup ## Attack a real box with all known attacks and fuzzing, and print the results; REDTEAM="--seconds 60 --seed N"
 	$(BIN)/python -m tests.redteam $(REDTEAM)

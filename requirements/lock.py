@@ -73,6 +73,18 @@ LOCKS = (
     Lock("oracle.lock", ("export", "oracle")),
     # The peers must not decide which numpy or ONNX Runtime we use, nor we theirs.
     Lock("bench.lock", ("bench",), has_run_time=False),
+    # Nor must the clients that people use.
+    *(
+        Lock(f"{clients}.lock", (clients,), has_run_time=False)
+        for clients in (
+            "clients-sdks",
+            "clients-older-sdks",
+            "clients-kernel",
+            "clients-aiperf",
+            "clients-aider",
+            "clients-node",
+        )
+    ),
 )
 
 

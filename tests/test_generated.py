@@ -50,7 +50,7 @@ def test_every_dependency_has_its_row_and_no_row_is_left_over(project: dict[str,
     listed = [
         name.partition("<")[0] for row in table.splitlines()[1:] for name in row.split("|")[1].strip().split(", ")
     ]
-    assert sorted(listed) == sorted({re.split(r"[<>=;~! ]", line)[0] for line in lines})
+    assert sorted(listed) == sorted({re.split(r"[\[<>=;~! ]", line)[0] for line in lines})
 
 
 @pytest.fixture(scope="module")

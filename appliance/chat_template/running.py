@@ -106,7 +106,7 @@ class RunningTemplate:
             raise RequestError(text, param="messages")
         if kind == TOO_LARGE and text:
             raise PromptTooLongError(
-                f"the prompt has {text} characters, which exceed the model's context", param="messages"
+                f"prompt is too long: it has {text} characters, which exceed the model's context", param="messages"
             )
         raise _too_costly()
 

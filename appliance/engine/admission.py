@@ -37,7 +37,9 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int, can
     room = max_context_tokens - prompt
     if room < 1:
         raise PromptTooLongError(
-            f"the prompt has {prompt} tokens; prompt plus completion can have at most {max_context_tokens}",
+            # As the gateway's.
+            f"prompt is too long: {prompt} tokens > {max_context_tokens} maximum; this model's maximum context length"
+            f" is {max_context_tokens} tokens for prompt plus completion",
             hint="shorten the prompt",
             param="prompt",
         )

@@ -217,6 +217,9 @@ def test_a_prompt_longer_than_the_context_is_refused(http, harness):
     long = [{"role": "user", "content": "x" * 20_000}]
     error = refusal(http, harness, CHAT, chat(messages=long))
     assert (error["param"], error["code"]) == ("messages", "context_length_exceeded")
+    # By these words of the vendors, Claude Code compacts a conversation, and LiteLLM uses another model.
+    assert error["message"].startswith("prompt is too long: ")
+    assert "this model's maximum context length is 512 tokens" in error["message"]
 
 
 def test_max_tokens_beyond_the_context_says_how_many_are_left(http, harness):

@@ -123,7 +123,7 @@ def test_a_prompt_over_its_limit_is_a_400_that_names_it(make_box, keys):
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["param"], error["code"]) == ("prompt", "context_length_exceeded")
-    assert "4 tokens, more than the box's limit of 3 (max_prompt_tokens)" in error["message"]
+    assert "4 tokens > 3 maximum of the box (max_prompt_tokens)" in error["message"]
     assert rpc(box, key)[0][0] is grpc.StatusCode.INVALID_ARGUMENT
     assert not box.triton.asked
 

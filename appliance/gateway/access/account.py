@@ -101,7 +101,7 @@ class Account:
         """
         if self.tokens is not None and amount > self.tokens.per_minute:
             raise PromptTooLongError(
-                f"the prompt has {amount} tokens, more than {self.limits.whose}'s limit of "
+                f"prompt is too long: {amount} tokens exceed {self.limits.whose}'s limit of "
                 f"{self.tokens.per_minute} tokens per minute (tokens_per_minute)",
                 param=param,
             )

@@ -118,7 +118,7 @@ class RequestQuota:
         most, longest, total = self._max_prompt_tokens, max(prompts), sum(prompts)
         if most is not None and longest > most:
             raise PromptTooLongError(
-                f"the prompt has {longest} tokens, more than the box's limit of {most} (max_prompt_tokens)",
+                f"prompt is too long: {longest} tokens > {most} maximum of the box (max_prompt_tokens)",
                 param=param,
             )
         now = self._clock()

@@ -115,8 +115,8 @@ class ServedModel:
         """
         if len(text) > self.manifest.shape.max_characters:
             raise PromptTooLongError(
-                f"{param} has {len(text)} characters; for a context of {self.manifest.shape.context_tokens} tokens,"
-                f" the limit is {self.manifest.shape.max_characters}",
+                f"prompt is too long: {param} has {len(text)} characters > {self.manifest.shape.max_characters}"
+                f" maximum; this model's maximum context length is {self.manifest.shape.context_tokens} tokens",
                 param=param,
             )
 
@@ -206,8 +206,11 @@ class ServedModel:
         if not ids:
             raise RequestError(f"{param} is empty", param=param)
         if len(ids) >= limit:
+            # Clients recognise this error by the vendors' words: Claude Code then compacts, LiteLLM uses another model.
             raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens; prompt plus completion can have at most {limit}", param=param
+                f"prompt is too long: {len(ids)} tokens > {limit} maximum; this model's maximum context length"
+                f" is {limit} tokens for prompt plus completion",
+                param=param,
             )
         return ids
 

@@ -1,0 +1,31 @@
+"""LangChain with OpenAI's API: responses."""
+
+from __future__ import annotations
+
+import openai
+
+from tests.clients.python import langchain_openai_chat
+from tests.clients.python.box import Box
+from tests.clients.python.expect import raises
+from tests.clients.python.langchain import Calls
+
+
+def make(box: Box, **parameters):
+    return langchain_openai_chat.make(box, use_responses_api=True, **parameters)
+
+
+_calls = Calls(make)
+chat, stream, turns, tools, forced, schema, cancel = (
+    _calls.chat,
+    _calls.stream,
+    _calls.turns,
+    _calls.tools,
+    _calls.forced,
+    _calls.schema,
+    _calls.cancel,
+)
+
+
+def errors(box: Box) -> None:
+    with raises(openai.AuthenticationError, status_code=401):
+        make(box, api_key="wrong").invoke("Hello")

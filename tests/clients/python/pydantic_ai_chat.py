@@ -1,0 +1,26 @@
+"""Pydantic AI with OpenAI's API: chat completions."""
+
+from __future__ import annotations
+
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from tests.clients.python.box import Box
+from tests.clients.python.pydantic_ai import Calls
+
+
+def make(box: Box, name: str, key: str) -> OpenAIChatModel:
+    return OpenAIChatModel(name, provider=OpenAIProvider(base_url=box.v1, api_key=key))
+
+
+_calls = Calls(make)
+chat, stream, turns, tools, forced, schema, cancel, errors = (
+    _calls.chat,
+    _calls.stream,
+    _calls.turns,
+    _calls.tools,
+    _calls.forced,
+    _calls.schema,
+    _calls.cancel,
+    _calls.errors,
+)

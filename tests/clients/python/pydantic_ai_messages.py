@@ -1,0 +1,26 @@
+"""Pydantic AI with Anthropic's API."""
+
+from __future__ import annotations
+
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+
+from tests.clients.python.box import Box
+from tests.clients.python.pydantic_ai import Calls
+
+
+def make(box: Box, name: str, key: str) -> AnthropicModel:
+    return AnthropicModel(name, provider=AnthropicProvider(base_url=box.http, api_key=key))
+
+
+_calls = Calls(make)
+chat, stream, turns, tools, forced, schema, cancel, errors = (
+    _calls.chat,
+    _calls.stream,
+    _calls.turns,
+    _calls.tools,
+    _calls.forced,
+    _calls.schema,
+    _calls.cancel,
+    _calls.errors,
+)

@@ -1,0 +1,1 @@
+"""lm-evaluation-harness, unmodified, on a real box and on torch: `make quality`."""
