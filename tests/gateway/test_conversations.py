@@ -200,7 +200,7 @@ def test_listed_items_have_ids_and_types():
         ([{"role": "user"}], "input[0].content"),
         ([{"role": "tool", "content": "a"}], "input[0].role"),
         ([{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}], "input[0].content[0]"),
-        ([{"type": "item_reference", "id": "msg_1"}], "input[0]"),
+        ([{"type": "computer_call", "id": "msg_1"}], "input[0]"),
         ([{"type": "web_search_call", "id": "a"}], "input[0]"),
         ([{"type": "function_call", "name": "f", "arguments": "{}"}], "input[0].call_id"),
         ([{"type": "function_call_output", "call_id": "a", "output": "1"}], "input[0].call_id"),

@@ -150,3 +150,30 @@ def test_too_many_tools_in_namespaces_are_refused(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=TALKER, input="a", tools=tools)
     assert caught.value.param == "tools"
+
+
+def test_a_reference_stands_for_a_stored_item(client, harness):
+    first = answer(client, harness, "Well.", call("apply_patch", {"input": "x"}), call("crm__look_up", {}))
+    outputs = [
+        {"type": "custom_tool_call_output", "call_id": first.output[-2].call_id, "output": "done"},
+        {"type": "function_call_output", "call_id": first.output[-1].call_id, "output": "found"},
+    ]
+    question = {"role": "user", "content": "a"}
+    copies = [one.to_dict() for one in first.output]
+    references = [{"type": "item_reference", "id": one.id} for one in first.output]
+    prompts = []
+    for items in (copies, references):
+        second = client.responses.create(model=TALKER, input=[question, *items, *outputs], tools=TOOLS)
+        prompts.append(prompt(harness))
+        listed = client.responses.input_items.list(second.id, order="asc")
+        assert [one.id for one in listed.data][1:-2] == [one.id for one in first.output]
+    assert prompts[0] == prompts[1]
+
+
+def test_a_reference_to_nothing_or_a_second_reference_is_refused(client, harness):
+    item = answer(client, harness, "Well.").output[-1].id
+    for ids in (["msg_none"], [item, item]):
+        references = [{"type": "item_reference", "id": one} for one in ids]
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model=TALKER, input=references)
+        assert caught.value.param == f"input[{len(ids) - 1}].id"

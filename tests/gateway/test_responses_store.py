@@ -16,7 +16,7 @@ class Clock:
 
 
 def kept(size: int = 10) -> KeptResponse:
-    return KeptResponse(b"x" * size, [], [])
+    return KeptResponse(b"x" * size, [], [], [])
 
 
 def test_an_answer_comes_back_to_its_own_principal_alone():
@@ -93,5 +93,5 @@ def test_what_is_larger_than_a_share_is_not_kept_and_pushes_nothing_out():
 
 
 def test_the_size_counts_items_and_turns():
-    response = KeptResponse(b"xx", [{"a": "b"}], [{"role": "user", "content": "x" * 1000}])
+    response = KeptResponse(b"xx", [{"a": "b"}], [], [{"role": "user", "content": "x" * 1000}])
     assert response.size_bytes > 1000

@@ -247,7 +247,7 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
         pytest.param({"text_input": "a", "sampling_parameters": "[]"}, "must be a JSON object", id="no object"),
         pytest.param({"text_input": "a", "sampling_parameters": "[" * 50_000}, "is not JSON", id="too deep"),
         pytest.param(
-            {"text_input": "a", "sampling_parameters": {"structured_outputs": {"json": {"not": {}}}}},
+            {"text_input": "a", "sampling_parameters": {"structured_outputs": {"json": {"not": {"type": "null"}}}}},
             "RequestError[structured_outputs]: structured_outputs cannot be enforced: not at #/not",
             id="a schema that cannot be enforced",
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import openai
 import pydantic
 from llama_index.core.agent.workflow import FunctionAgent
@@ -30,9 +32,10 @@ def model(box: Box, max_tokens: int, **parameters) -> OpenAILike:
         "api_base": box.v1,
         "temperature": 0,
         "max_retries": 0,
+        "is_chat_model": True,
         **parameters,
     }
-    return OpenAILike(max_tokens=max_tokens, is_chat_model=True, is_function_calling_model=True, **asked)
+    return OpenAILike(max_tokens=max_tokens, is_function_calling_model=True, **asked)
 
 
 def chat(box: Box) -> None:
@@ -78,7 +81,9 @@ def cancel(box: Box) -> None:
     with box.cancels_one():
         pieces = model(box, 4000).stream_chat([ChatMessage("Write a long story.")])
         next(pieces)
-        pieces.close()
+        # Its own generators hold the connection until they are collected.
+        del pieces
+        gc.collect()
 
 
 def errors(box: Box) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,12 +26,13 @@ from appliance.gateway.openai.responses.encoder import ResponseEncoder
 from appliance.gateway.openai.responses.offered import left_out, offered_tools
 from appliance.gateway.openai.responses.parameters import POLICY
 from appliance.gateway.openai.responses.request import chat_request, echo, response_sampling
-from appliance.gateway.openai.responses.schema import PageQuery, PromptFields, ResponseBody
+from appliance.gateway.openai.responses.schema import Item, ItemReference, PageQuery, PromptFields, ResponseBody
 from appliance.gateway.openai.responses.store import Bounds, KeptResponse, ResponseStore
 from appliance.gateway.refusals import LostConversationError, UnknownResponseError
 from appliance.gateway.services import Services
 
 _PATH = "/v1/responses"
+_ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
 class ResponsesApi:
@@ -55,7 +57,8 @@ class ResponsesApi:
         asked = await accepted_for_model(request, self._services, ResponseBody, POLICY)
         services = self._services
         model = services.models.get(asked.model)
-        turns = self._turns(asked)
+        items = self._items(asked)
+        turns = turns_of(items, self._earlier(asked.previous_response_id))
         settings = response_sampling(asked, model.manifest.generation)
         offered = offered_tools(asked.tools)
         prepared = await prepare(model, chat_request(asked, turns, offered))
@@ -66,7 +69,8 @@ class ResponsesApi:
         def keep(fields: Mapping[str, Any], document: bytes) -> None:
             if asked.store is not False:
                 whole = with_output(turns, fields["output"], continues=prepared.continues)
-                self._store.keep(principal, response_id, KeptResponse(document, items_of(asked.input), whole))
+                kept = KeptResponse(document, items_of(items), fields["output"], whole)
+                self._store.keep(principal, response_id, kept)
 
         encoder = ResponseEncoder(
             response_id,
@@ -97,7 +101,8 @@ class ResponsesApi:
         asked = await accepted_for_gateway(request, self._services, PromptFields, POLICY)
         model = self._services.models.get(asked.model)
         note_ignored(request, left_out(asked.tools))
-        tokens = await tokenize(model, chat_request(asked, self._turns(asked), offered_tools(asked.tools)))
+        turns = turns_of(self._items(asked), self._earlier(asked.previous_response_id))
+        tokens = await tokenize(model, chat_request(asked, turns, offered_tools(asked.tools)))
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
 
     async def retrieve(self, request: Request) -> Response:
@@ -129,14 +134,29 @@ class ResponsesApi:
         ends = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
         return JSONResponse({"object": "list", "data": page, **ends, "has_more": len(page) < len(items)})
 
-    def _turns(self, asked: PromptFields) -> list[Turn]:
-        """The whole conversation.
+    def _items(self, asked: PromptFields) -> str | list[Item]:
+        """The input, with stored items instead of references.
 
         Raises:
-            LostConversationError: the previous answer is not stored.
-            RequestError: see `turns_of`.
+            RequestError: an item is not stored, or is referred to twice.
         """
-        return turns_of(asked.input, self._earlier(asked.previous_response_id))
+        if isinstance(asked.input, str):
+            return asked.input
+        found: list[Item] = []
+        seen: set[str] = set()
+        for position, item in enumerate(asked.input):
+            if not isinstance(item, ItemReference):
+                found.append(item)
+                continue
+            stored = None if item.id in seen else self._store.item(_principal(), item.id)
+            if stored is None:
+                where = f"input[{position}].id"
+                reason = "has been used before" if item.id in seen else "is not stored"
+                raise RequestError(f"{where}: the item {item.id!r} {reason}", hint="send the item itself", param=where)
+            # Each item at most once: otherwise a small request could become a huge conversation.
+            seen.add(item.id)
+            found.append(_ITEM.validate_python(stored))
+        return found
 
     def _earlier(self, response_id: str | None) -> Sequence[Turn]:
         if response_id is None:

@@ -13,7 +13,7 @@ from appliance.gateway.openai.responses.schema import (
     CustomOutputItem,
     FunctionCallItem,
     FunctionOutputItem,
-    InputItem,
+    Item,
     MessageItem,
     OutputPart,
     Part,
@@ -32,7 +32,7 @@ _PREFIXES = {
 }
 
 
-def items_of(value: str | Sequence[InputItem]) -> list[dict[str, Any]]:
+def items_of(value: str | Sequence[Item]) -> list[dict[str, Any]]:
     """The input as JSON items, each with an id, as `input_items` lists them."""
     if isinstance(value, str):
         content = [{"type": "input_text", "text": value}]
@@ -40,7 +40,7 @@ def items_of(value: str | Sequence[InputItem]) -> list[dict[str, Any]]:
     return [_listed(item) for item in value]
 
 
-def turns_of(value: str | Sequence[InputItem], earlier: Sequence[Turn] = ()) -> list[Turn]:
+def turns_of(value: str | Sequence[Item], earlier: Sequence[Turn] = ()) -> list[Turn]:
     """The conversation: the `earlier` turns, unchanged, and the input's turns.
 
     Raises:
@@ -131,7 +131,7 @@ def _text(content: str | Sequence[Part] | Sequence[OutputPart]) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
-def _listed(item: InputItem) -> dict[str, Any]:
+def _listed(item: Item) -> dict[str, Any]:
     fields: dict[str, Any] = item.model_dump(by_alias=True, exclude_none=True)
     if isinstance(item, MessageItem):
         fields["type"] = "message"

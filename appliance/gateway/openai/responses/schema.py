@@ -188,7 +188,7 @@ class ReasoningItem(Strict):
     status: Status | None = None
 
 
-InputItem = Annotated[
+Item = Annotated[
     Annotated[MessageItem, Tag("<message>")]
     | Annotated[FunctionCallItem, Tag("<function_call>")]
     | Annotated[FunctionOutputItem, Tag("<function_call_output>")]
@@ -199,8 +199,24 @@ InputItem = Annotated[
         _item_tag,
         custom_error_type="unknown_type",
         custom_error_message="type: message, function_call, function_call_output, custom_tool_call,"
-        " custom_tool_call_output or reasoning",
+        " custom_tool_call_output, reasoning or item_reference",
     ),
+]
+
+
+class ItemReference(Strict):
+    """An item of a stored response, or of its input, instead of a copy."""
+
+    type: Literal["item_reference"]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+def _input_tag(value: Any) -> str:
+    return "<item_reference>" if type_tag(value) == "<item_reference>" else "<item>"
+
+
+InputItem = Annotated[
+    Annotated[Item, Tag("<item>")] | Annotated[ItemReference, Tag("<item_reference>")], Discriminator(_input_tag)
 ]
 
 
@@ -271,7 +287,7 @@ class PromptFields(Strict):
     input: str | Many[InputItem] = Field(
         min_length=1,
         description="required; text, or items: `message`, `function_call`, `function_call_output`, `custom_tool_call`,"
-        " `custom_tool_call_output`, `reasoning`; files only as text",
+        " `custom_tool_call_output`, `reasoning`, `item_reference`; files only as text",
     )
     instructions: str | None = Field(
         None, description="a system message before the input; the next response does not inherit it"

@@ -21,11 +21,13 @@ class KeptResponse:
     Attributes:
         document: the answer as it was sent, in JSON.
         input_items: the items of the request's own input, oldest first.
+        output_items: the items of the answer, oldest first; they are a part of the document.
         turns: the whole conversation including this answer, without instructions.
     """
 
     document: bytes
     input_items: Sequence[Mapping[str, Any]]
+    output_items: Sequence[Mapping[str, Any]]
     turns: Sequence[dict[str, Any]]
 
     @property
@@ -103,6 +105,13 @@ class ResponseStore:
                 hint="responses stay in memory for a limited time, unless store is false; send the whole conversation",
                 param="response_id",
             ) from None
+
+    def item(self, principal: str, item_id: str) -> Mapping[str, Any] | None:
+        """Return an item of a stored answer or of its input; None: no such item is stored."""
+        self._forget_old()
+        own = (entry.response for key, entry in reversed(self._entries.items()) if key[0] == principal)
+        items = (item for response in own for item in (*response.output_items, *response.input_items))
+        return next((item for item in items if item["id"] == item_id), None)
 
     def delete(self, principal: str, response_id: str) -> None:
         """Delete an answer; raises as `get` does."""
