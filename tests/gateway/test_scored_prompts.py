@@ -203,6 +203,16 @@ def test_what_contradicts_itself_or_is_too_much_is_refused_by_name(http, body, p
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
+@pytest.mark.parametrize(
+    "several", [{"prompt": [[7] * 60] * 120, "echo": True, "logprobs": 20}, {"prompt": [[7] * 60] * 15, "n": 8}]
+)
+def test_the_log_probabilities_of_all_prompts_of_a_request_are_limited_together(http, harness, several):
+    wanted = {} if "echo" in several else {"prompt_logprobs": 20}
+    answer = http.post("/v1/completions", json={"model": MODEL, "max_tokens": 1, **several, **wanted})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt_logprobs")
+    assert harness.triton.asked == []
+
+
 @pytest.mark.parametrize(("wanted", "kept"), [(3, 3), (1, 1), (100, len(IDS)), (-1, len(IDS))])
 def test_a_prompt_is_cut_to_its_last_tokens(client, harness, wanted, kept):
     for prompt in (TEXT, IDS):
