@@ -213,6 +213,12 @@ def test_the_log_probabilities_of_all_prompts_of_a_request_are_limited_together(
     assert harness.triton.asked == []
 
 
+def test_a_prompt_cannot_be_cut_to_nothing(http, harness):
+    answer = http.post("/v1/completions", json={"model": MODEL, "prompt": TEXT, "truncate_prompt_tokens": 0})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "truncate_prompt_tokens")
+    assert harness.triton.asked == []
+
+
 @pytest.mark.parametrize(("wanted", "kept"), [(3, 3), (1, 1), (100, len(IDS)), (-1, len(IDS))])
 def test_a_prompt_is_cut_to_its_last_tokens(client, harness, wanted, kept):
     for prompt in (TEXT, IDS):
