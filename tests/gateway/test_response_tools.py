@@ -129,6 +129,13 @@ def test_a_choice_of_a_tool_that_is_not_offered_is_refused(client, harness):
     assert caught.value.param == "tool_choice"
 
 
+def test_a_choice_means_the_tool_with_exactly_this_name_before_one_in_a_namespace(client, harness):
+    group = {"type": "namespace", "name": "crm", "tools": [LOOK_UP]}
+    choice = {"type": "function", "name": "look_up"}
+    client.responses.create(model=TALKER, input="a", tools=[group, LOOK_UP], tool_choice=choice)
+    assert "crm__look_up" not in harness.triton.asked[-1].sampling["structured_outputs"]["grammar"]
+
+
 def test_chat_allows_some_of_the_tools(client, harness):
     tools = [{"type": "function", "function": {"name": name}} for name in ("one", "two", "three")]
     allowed = [{"type": "function", "function": {"name": name}} for name in ("one", "two")]
