@@ -136,6 +136,13 @@ def test_a_choice_means_the_tool_with_exactly_this_name_before_one_in_a_namespac
     assert "crm__look_up" not in harness.triton.asked[-1].sampling["structured_outputs"]["grammar"]
 
 
+def test_a_choice_that_requires_a_call_of_no_tool_is_refused(client, harness):
+    choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}
+    with pytest.raises(openai.BadRequestError) as caught:
+        answer(client, harness, tool_choice=choice)
+    assert caught.value.param == "tool_choice"
+
+
 def test_chat_allows_some_of_the_tools(client, harness):
     tools = [{"type": "function", "function": {"name": name}} for name in ("one", "two", "three")]
     allowed = [{"type": "function", "function": {"name": name}} for name in ("one", "two")]

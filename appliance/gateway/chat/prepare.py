@@ -186,6 +186,8 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
             raise RequestError(
                 f"{names.tool_choice} names {name!r}, which is not one of the tools", param=names.tool_choice
             )
+    if choice.mode == "required" and not _callable(request):
+        raise RequestError(f"{names.tool_choice} requires a call, but allows no tool", param=names.tool_choice)
     asked = names.tools if request.tools else names.messages if history.uses_tools(request.messages) else ""
     if not asked or model.dialect.tools:
         return
