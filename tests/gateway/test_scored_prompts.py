@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import openai
 import pytest
 
+from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from tests.gateway.fake_triton import piece, usage
 from tests.gateway.tiny_artefact import tiny_tokenizer
 
@@ -211,6 +213,26 @@ def test_the_log_probabilities_of_all_prompts_of_a_request_are_limited_together(
     answer = http.post("/v1/completions", json={"model": MODEL, "max_tokens": 1, **several, **wanted})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt_logprobs")
     assert harness.triton.asked == []
+
+
+def test_a_long_document_is_encoded_beside_the_event_loop(http, harness, monkeypatch):
+    threads = []
+
+    def document(encoder: CompletionEncoder, deltas: Any) -> bytes:
+        threads.append(threading.get_ident())
+        return encode(encoder, deltas)
+
+    encode = CompletionEncoder.document
+    monkeypatch.setattr(CompletionEncoder, "document", document)
+    asked = {"model": MODEL, "echo": True, "logprobs": 1, "max_tokens": 1}
+    for prompts in ([IDS], [[7] * 100] * 20):
+        http.post("/v1/completions", json={**asked, "prompt": prompts}).raise_for_status()
+    loop = harness.run(_thread())
+    assert threads[0] == loop != threads[1]
+
+
+async def _thread() -> int:
+    return threading.get_ident()
 
 
 def test_a_prompt_cannot_be_cut_to_nothing(http, harness):
