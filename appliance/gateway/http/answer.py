@@ -76,6 +76,8 @@ class HttpAnswer(Generic[Piece]):
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; an error before the first byte of the answer is raised, a later error becomes the last event."""
         with self._answering as answer:
+            # The engine also sends pieces for a document with many log-probabilities.
+            self._record.fields["stream"] = self._pulse is not None
             watcher = asyncio.create_task(_watch_client(receive, answer))
             writer = Writer(answer, send)
             try:
