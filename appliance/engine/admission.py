@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 from appliance.engine.request import Request
 from appliance.errors import PromptTooLongError, RequestError
-
-# The log-probabilities of a prompt are sent as they are computed, but the client's side collects them.
-MAX_PROMPT_FIGURES = 1 << 17
+from appliance.inference.sampling import MAX_PROMPT_FIGURES
 
 
 def check_request(request: Request, *, tokens: int, max_context_tokens: int, can_score: bool = True) -> int:

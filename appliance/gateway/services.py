@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import PromptTooLongError, UnavailableError
+from appliance.errors import PromptTooLongError, RequestError, UnavailableError
 from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.door import Door
 from appliance.gateway.access_log import Record
@@ -19,6 +19,7 @@ from appliance.gateway.settings import Settings
 from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
+from appliance.inference.sampling import MAX_PROMPT_FIGURES
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ class Services:
 
         Raises:
             PromptTooLongError: prompt and completion do not fit the model's context.
+            RequestError: the log-probabilities of all prompts are too many.
         """
         names = client_names or {}
+        _check_figures(prompts, sampling.get("prompt_logprobs"), choices)
         context = model.manifest.shape.context_tokens
         longest = max(map(len, prompts))
         if longest + sampling.get("max_tokens", 0) > context:
@@ -96,3 +99,17 @@ class Services:
             sampling = {name: value for name, value in sampling.items() if name != "max_tokens"}
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         return CompletionRequest(request_id, model.name, prompts, sampling, stream, limit, names, choices)
+
+
+def _check_figures(prompts: Sequence[Sequence[int]], wanted: int | None, choices: int) -> None:
+    """Check the log-probabilities of all prompts together; the engine checks those of each prompt."""
+    if wanted is None:
+        return
+    tokens = sum(map(len, prompts)) * choices
+    if tokens * (wanted + 1) > MAX_PROMPT_FIGURES:
+        raise RequestError(
+            f"prompt_logprobs {wanted} for {tokens} tokens of prompts, counted once for each answer, is more than"
+            f" {MAX_PROMPT_FIGURES} log-probabilities in one request",
+            hint="lower prompt_logprobs, or send several requests",
+            param="prompt_logprobs",
+        )

@@ -18,6 +18,8 @@ MAX_ALLOWED_TOKENS = 4096
 MAX_BAD_WORDS = 128
 MAX_BAD_WORD_CHARACTERS = 256
 MAX_LOGPROBS = 20
+# Log-probabilities of prompts in one answer. They are sent as they are computed, but the client's side collects them.
+MAX_PROMPT_FIGURES = 1 << 17
 # Limits that are safe for float32 arithmetic and for token counts.
 MAX_FACTOR = 1e6
 MAX_COUNT = (1 << 31) - 1

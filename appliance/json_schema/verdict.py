@@ -6,7 +6,7 @@ The work is limited. A result is True if the value matches, False if it does not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from appliance.json_schema.kinds import kind_of
@@ -47,6 +47,8 @@ class _Look:
         self.is_old = self._references.ref_hides_siblings
         self._left = MAX_STEPS
         self._depth = 0
+        # By the identity of a list in the document.
+        self._keys: dict[int, frozenset[str]] = {}
 
     def at(self, schema: Any, value: Any) -> Result:
         """Check a value against a schema."""
@@ -85,8 +87,19 @@ class _Look:
     def key_of(self, value: Any) -> str:
         """A text that is the same for equal values."""
         text = json.dumps(_plain(value), sort_keys=True)
-        self.spend(len(text) // 16)
+        self.spend(1 + len(text) // 16)
         return text
+
+    def keys_of(self, listed: Sequence[Any]) -> frozenset[str]:
+        """The keys of the values in a list of the document, which is read only once."""
+        if id(listed) not in self._keys:
+            self._keys[id(listed)] = frozenset(map(self.key_of, listed))
+        return self._keys[id(listed)]
+
+    def has(self, value: Mapping[str, Any], names: Sequence[Any]) -> bool:
+        """Whether an object has all these names."""
+        self.spend(len(names))
+        return all(name in value for name in names)
 
     def _keyword(self, schema: Mapping[str, Any], key: str, value: Any) -> Result:
         self.spend(1)
@@ -128,8 +141,9 @@ def _plain(value: Any) -> Any:
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def _is_of_type(_: _Look, schema: Mapping[str, Any], value: Any) -> Result:
+def _is_of_type(look: _Look, schema: Mapping[str, Any], value: Any) -> Result:
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    look.spend(len(types))
     is_whole = kind_of(value) == "number" and value == value // 1
     return kind_of(value) in types or ("integer" in types and is_whole)
 
@@ -164,11 +178,8 @@ def _condition(look: _Look, schema: Mapping[str, Any], value: Any) -> Result:
 
 
 def _dependent(look: _Look, rules: Mapping[str, Any], value: Any) -> Result:
-    return every(
-        all(each in value for each in rule) if isinstance(rule, list) else look.at(rule, value)
-        for name, rule in rules.items()
-        if name in value
-    )
+    found = (rules[name] for name in value if name in rules)
+    return every(look.has(value, rule) if isinstance(rule, list) else look.at(rule, value) for rule in found)
 
 
 def _old_dependencies(look: _Look, schema: Mapping[str, Any], value: Any) -> Result:
@@ -209,7 +220,7 @@ _KEYWORDS: Mapping[str, tuple[str, Callable[[_Look, Mapping[str, Any], Any], Res
     "$ref": ("", lambda look, schema, value: look.target(schema["$ref"], value)),
     "type": ("", _is_of_type),
     "const": ("", lambda look, schema, value: look.key_of(value) == look.key_of(schema["const"])),
-    "enum": ("", lambda look, schema, value: look.key_of(value) in {look.key_of(each) for each in schema["enum"]}),
+    "enum": ("", lambda look, schema, value: look.key_of(value) in look.keys_of(schema["enum"])),
     "allOf": ("", lambda look, schema, value: every(look.at(each, value) for each in schema["allOf"])),
     "anyOf": ("", lambda look, schema, value: _among((look.at(each, value) for each in schema["anyOf"]), 1, 1 << 30)),
     "oneOf": ("", lambda look, schema, value: _among((look.at(each, value) for each in schema["oneOf"]), 1, 1)),
@@ -228,7 +239,7 @@ _KEYWORDS: Mapping[str, tuple[str, Callable[[_Look, Mapping[str, Any], Any], Res
         "object",
         lambda look, schema, value: every(look.at(schema["propertyNames"], name) for name in value),
     ),
-    "required": ("object", lambda _, schema, value: all(name in value for name in schema["required"])),
+    "required": ("object", lambda look, schema, value: look.has(value, schema["required"])),
     "dependentRequired": ("object", lambda look, schema, value: _dependent(look, schema["dependentRequired"], value)),
     "dependentSchemas": ("object", lambda look, schema, value: _dependent(look, schema["dependentSchemas"], value)),
     "dependencies": ("object", _old_dependencies),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.admission import MAX_PROMPT_FIGURES, check_request
+from appliance.engine.admission import check_request
 from appliance.engine.exactness import LARGEST_TILE, chunk_rows, longest_chunk
 from appliance.engine.request import Request
 from appliance.engine.runner import MAX_SCORED_ROWS
@@ -13,7 +13,7 @@ from appliance.engine.sequence import Sequence
 from appliance.engine.stream import Stream
 from appliance.errors import EngineError, RequestError
 from appliance.inference.events import FinishEvent, FinishReason, PromptEvent, TokenEvent
-from appliance.inference.sampling import SamplingParams
+from appliance.inference.sampling import MAX_PROMPT_FIGURES, SamplingParams
 from tests.engine.core_bench import ALL_LIMITS, Bench, prompts
 from tests.engine.host_logits import HostLogits
 from tests.engine.toy import END, TOKENIZER, TOKENS, Recorder, ToyRunner, greedy_reference, scores_reference

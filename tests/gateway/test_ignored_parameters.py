@@ -155,21 +155,21 @@ def test_a_synonym_has_the_effect_of_what_it_stands_for(http, harness, path, giv
 
 
 @pytest.mark.parametrize(
-    ("given", "is_thinking"),
+    ("given", "is_thinking", "ignored"),
     [
-        ({"think": False}, False),
-        ({"think": "low"}, True),
-        ({"enable_thinking": False}, False),
-        ({"thinking": {"type": "disabled"}}, False),
-        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, True),
-        ({"reasoning": {"effort": "none"}}, False),
-        ({"reasoning": {"enabled": True}}, True),
-        ({"reasoning": {"exclude": True}}, True),
+        ({"think": False}, False, []),
+        ({"think": "low"}, True, []),
+        ({"enable_thinking": False}, False, []),
+        ({"thinking": {"type": "disabled"}}, False, []),
+        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, True, ["thinking.budget_tokens"]),
+        ({"reasoning": {"effort": "none"}}, False, []),
+        ({"reasoning": {"enabled": True, "max_tokens": None}}, True, []),
+        ({"reasoning": {"exclude": True, "max_tokens": 9}}, True, ["reasoning.exclude", "reasoning.max_tokens"]),
     ],
 )
-def test_the_switches_for_thinking_of_other_servers_work(http, harness, given, is_thinking):
+def test_the_switches_for_thinking_of_other_servers_work(http, harness, given, is_thinking, ignored):
     body = {"model": "tiny-talker", "messages": HELLO, **given}
-    assert named(http.post("/v1/chat/completions", json=body)) == []
+    assert named(http.post("/v1/chat/completions", json=body)) == ignored
     ids = harness.triton.asked[0].prompt_ids
     off = http.post(
         "/v1/chat/completions", json={"model": "tiny-talker", "messages": HELLO, "reasoning_effort": "none"}
@@ -187,6 +187,9 @@ def test_the_switches_for_thinking_of_other_servers_work(http, harness, given, i
         {"n_predict": True},
         {"think": 1},
         {"thinking": {"type": "sometimes"}},
+        {"thinking": {"type": ["enabled"]}},
+        {"reasoning": {"effort": 5}},
+        {"reasoning": {"enabled": "yes"}},
         {"format": "yaml"},
         {"num_ctx": 0},
         {"num_ctx": 3},

@@ -199,6 +199,24 @@ def test_several_answers_are_several_requests_at_once(make_box, keys, several):
     assert complete(box, key, n=2).status_code == 200
 
 
+@pytest.mark.parametrize("several", [{"n": 3}, {"prompt": ["a", "b", "c"]}])
+def test_each_of_several_answers_counts_in_the_rate_of_requests(make_box, keys, several):
+    box, key = make_box(requests_per_minute=5), keys.make()
+    assert complete(box, key, **several).status_code == 200
+    response = complete(box, key, **several)
+    assert response.status_code == 429
+    assert "5 requests per minute" in response.json()["error"]["message"]
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+
+
+def test_more_answers_than_requests_in_a_minute_are_no_matter_of_waiting(make_box, keys):
+    box, key = make_box(requests_per_minute=2), keys.make()
+    response = complete(box, key, n=3)
+    assert (response.status_code, response.headers.get("retry-after")) == (400, None)
+    assert "2 requests per minute" in response.json()["error"]["message"]
+    assert box.triton.asked == []
+
+
 def test_a_request_that_never_reached_the_engine_costs_no_tokens(make_harness, keys):
     limits = DoorLimits(Limits("the box"), Limits("this principal", tokens_per_minute=3 * PROMPT_TOKENS), None)
     box = stopped(make_harness(policy=Policy(keys=keys.file.path), limits=limits))

@@ -70,9 +70,10 @@ def test_a_streamed_chat_is_measured_from_end_to_end(box):
     assert total(box, "appliance_gateway_requests_total", endpoint="/v1/chat/completions", outcome="ok") == 1
 
 
-def test_an_answer_in_one_piece_has_no_time_to_its_first_token(box):
+@pytest.mark.parametrize("scored", [{}, {"prompt_logprobs": 1}])
+def test_an_answer_in_one_piece_has_no_time_to_its_first_token(box, scored):
     box.triton.script = words("a", "b")
-    assert post(box).status_code == 200
+    assert post(box, **scored).status_code == 200
     ended(box, 1)
     assert total(box, "gen_ai_server_time_to_first_token_seconds_count") == 0
     assert total(box, "gen_ai_client_token_usage_count") == 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import openai
 import pytest
 
+from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from tests.gateway.fake_triton import piece, usage
 from tests.gateway.tiny_artefact import tiny_tokenizer
 
@@ -201,6 +203,42 @@ def test_each_event_can_have_the_usage_so_far(client):
 def test_what_contradicts_itself_or_is_too_much_is_refused_by_name(http, body, param):
     answer = http.post("/v1/completions", json={"model": MODEL, **body})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "several", [{"prompt": [[7] * 60] * 120, "echo": True, "logprobs": 20}, {"prompt": [[7] * 60] * 15, "n": 8}]
+)
+def test_the_log_probabilities_of_all_prompts_of_a_request_are_limited_together(http, harness, several):
+    wanted = {} if "echo" in several else {"prompt_logprobs": 20}
+    answer = http.post("/v1/completions", json={"model": MODEL, "max_tokens": 1, **several, **wanted})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt_logprobs")
+    assert harness.triton.asked == []
+
+
+def test_a_long_document_is_encoded_beside_the_event_loop(http, harness, monkeypatch):
+    threads = []
+
+    def document(encoder: CompletionEncoder, deltas: Any) -> bytes:
+        threads.append(threading.get_ident())
+        return encode(encoder, deltas)
+
+    encode = CompletionEncoder.document
+    monkeypatch.setattr(CompletionEncoder, "document", document)
+    asked = {"model": MODEL, "echo": True, "logprobs": 1, "max_tokens": 1}
+    for prompts in ([IDS], [[7] * 100] * 20):
+        http.post("/v1/completions", json={**asked, "prompt": prompts}).raise_for_status()
+    loop = harness.run(_thread())
+    assert threads[0] == loop != threads[1]
+
+
+async def _thread() -> int:
+    return threading.get_ident()
+
+
+def test_a_prompt_cannot_be_cut_to_nothing(http, harness):
+    answer = http.post("/v1/completions", json={"model": MODEL, "prompt": TEXT, "truncate_prompt_tokens": 0})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "truncate_prompt_tokens")
+    assert harness.triton.asked == []
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [(3, 3), (1, 1), (100, len(IDS)), (-1, len(IDS))])

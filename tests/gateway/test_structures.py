@@ -90,6 +90,18 @@ def test_what_contradicts_itself_is_refused_by_name(http, harness, path, body, p
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", ["guided_json", "json_schema", "structured_outputs.json"])
+def test_a_long_schema_in_a_text_is_refused_before_it_is_parsed(http, harness, path, name):
+    # The limits on the values of a body do not count what is inside a text.
+    schema = '{"enum":[' + "1," * 70_000 + "1]}"
+    body = {name: schema} if "." not in name else {"structured_outputs": {"json": schema}}
+    error = ask(http, path, **body).json()["error"]
+    assert error["param"] == name
+    assert "131072" in error["message"]
+    assert harness.triton.asked == []
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("body", "name"), [({"grammar": "a"}, "grammar"), ({"structured_outputs": {"regex": "("}}, "structured_outputs")]
 )

@@ -349,11 +349,28 @@ def test_a_finished_value_is_never_called_broken_where_a_validator_takes_it():
         {"enum": 5},
         {"minimum": "a"},
         {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 9}}, "$ref": "#/$defs/a"},
+        {"enum": list(range(2, 10_000))},
+        {"type": ["boolean"] * 100_000},
     ],
 )
 def test_a_schema_that_is_too_much_to_look_at_or_means_nothing_breaks_nothing(schema):
     assert not is_broken(schema, "a" * 40 + "b")
     assert not is_broken(schema, 1)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"required": ["a"] * 20_000}, {"dependentRequired": {"a": ["a"] * 20_000}}, {"type": ["object"] * 20_000}],
+)
+def test_long_keywords_are_too_much_to_look_at_for_each_of_many_items(rules):
+    short = {keyword: rule[:5] if isinstance(rule, list) else {} for keyword, rule in rules.items()}
+    assert is_broken({"items": short, "maxItems": 0}, [{"a": 1}] * 100)
+    assert not is_broken({"items": rules, "maxItems": 0}, [{"a": 1}] * 100)
+
+
+def test_an_enumeration_is_read_once_for_all_items():
+    schema = {"items": {"enum": [f"value {number}" for number in range(1000)]}}
+    assert is_broken(schema, [*["value 1"] * 500, "another"])
 
 
 LEAVES = (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from appliance.errors import PromptTooLongError
+from appliance.errors import PromptTooLongError, RequestError
 from appliance.gateway.access.rate import Rate
 from appliance.gateway.refusals import LimitError
+
+_PER_MINUTE = "requests per minute"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Account:
 
     Attributes:
         limits: see Limits.
-        active: concurrent requests.
+        active: concurrent requests; each answer counts as one.
         held_bytes: bytes that their bodies hold.
         streams: open streams; see `Limits.max_streams`.
     """
@@ -49,15 +51,25 @@ class Account:
         self.requests = Rate(limits.requests_per_minute, now) if limits.requests_per_minute else None
         self.tokens = Rate(limits.tokens_per_minute, now) if limits.tokens_per_minute else None
 
-    def check_more(self, count: int) -> None:
-        """Check that `count` more requests may run.
+    def check_more(self, count: int, now: float) -> None:
+        """Check that `count` more answers may begin, for a request that has already begun.
 
         Raises:
-            LimitError: there would be too many concurrent requests.
+            RequestError: the request would exceed the limit of any minute.
+            LimitError: the request exceeds a limit now.
         """
-        most = self.limits.max_requests
-        if most is not None and self.active + count > most:
-            raise LimitError(self._over("max_requests", most, "concurrent requests"), retry_after_s=1)
+        self._check_active(count)
+        if self.requests is None or self.requests.wait_s(count, now) == 0:
+            return
+        # A retry counts as a request before its further answers do.
+        answers = count + 1
+        if answers > self.requests.per_minute:
+            raise RequestError(
+                f"the request has {answers} answers, more than {self.limits.whose}'s limit of "
+                f"{self.requests.per_minute} requests per minute (requests_per_minute)",
+                hint="ask for fewer answers at once",
+            )
+        self._check(self.requests, answers, "requests_per_minute", _PER_MINUTE, now)
 
     def check_bytes(self, count: int) -> None:
         """Check that `count` more bytes may be held.
@@ -87,8 +99,8 @@ class Account:
         Raises:
             LimitError: the request would exceed a limit; the message names the limit.
         """
-        self.check_more(1)
-        self._check(self.requests, 1, "requests_per_minute", "requests per minute", now)
+        self._check_active(1)
+        self._check(self.requests, 1, "requests_per_minute", _PER_MINUTE, now)
         # The account is in debt for earlier answers, or has no token left: any prompt would exceed the limit.
         self._check(self.tokens, 1, "tokens_per_minute", "tokens per minute", now)
 
@@ -107,18 +119,14 @@ class Account:
             )
         self._check(self.tokens, amount, "tokens_per_minute", "tokens per minute", now)
 
-    def begin(self, now: float) -> None:
-        """Count a request that begins."""
-        self.active += 1
-        if self.requests is not None:
-            self.requests.take(1, now)
-
-    def begin_more(self, count: int) -> None:
-        """Count `count` more concurrent requests, for a request that has already begun."""
+    def begin(self, now: float, count: int = 1) -> None:
+        """Count a request that begins, or `count` more answers to it."""
         self.active += count
+        if self.requests is not None:
+            self.requests.take(count, now)
 
     def end(self, count: int = 1) -> None:
-        """Count that a request ended; `count` includes what `begin_more` added."""
+        """Count that a request with `count` answers ended."""
         self.active -= count
 
     def take_tokens(self, amount: int, now: float) -> None:
@@ -130,6 +138,11 @@ class Account:
         """Whether the account is in the same state as a new account."""
         rates = [rate for rate in (self.requests, self.tokens) if rate is not None]
         return self.active == 0 and all(rate.full_s(now) == 0 for rate in rates)
+
+    def _check_active(self, count: int) -> None:
+        most = self.limits.max_requests
+        if most is not None and self.active + count > most:
+            raise LimitError(self._over("max_requests", most, "concurrent requests"), retry_after_s=1)
 
     def _check(self, rate: Rate | None, amount: int, name: str, words: str, now: float) -> None:
         if rate is not None and (wait_s := rate.wait_s(amount, now)) > 0:

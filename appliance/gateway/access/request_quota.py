@@ -23,7 +23,7 @@ class RequestQuota:
     Attributes:
         principal: who sent the request.
         accounts: the accounts that it counts against: the principal's and the box's.
-        weight: as how many concurrent requests it counts.
+        weight: as how many requests it counts.
         held_bytes: bytes that its body holds of the box's memory.
     """
 
@@ -43,15 +43,17 @@ class RequestQuota:
         self.held_bytes = 0
 
     def widen(self, answers: int) -> None:
-        """Count a request for several answers as that many concurrent requests.
+        """Count a request for several answers as that many requests.
 
         Raises:
-            LimitError: there would be too many concurrent requests.
+            RequestError: they exceed the limit of any minute.
+            LimitError: there would be too many requests, concurrent or in this minute.
         """
+        now = self._clock()
         for account in self.accounts:
-            account.check_more(answers - 1)
+            account.check_more(answers - 1, now)
         for account in self.accounts:
-            account.begin_more(answers - 1)
+            account.begin(now, answers - 1)
         self.weight += answers - 1
 
     def check_room(self, count: int) -> None:

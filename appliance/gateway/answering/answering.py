@@ -49,7 +49,8 @@ class Answering:
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
             PromptTooLongError: the prompt exceeds a limit.
-            LimitError: there were too many tokens in this minute, or there are too many answers at once.
+            RequestError: the request has more answers than the limit of requests in any minute.
+            LimitError: there were too many tokens or requests in this minute, or there are too many answers at once.
         """
         record.fields |= {
             "model": request.model,

@@ -17,6 +17,9 @@ _HARDWARE = "appliance.toml sets this for all requests"
 _MODEL_STAYS = "the model stays loaded"
 _ROUTING = "the box answers with the model that `model` names, and contacts no other server"
 _OUTPUT = "the answer is text without control tokens"
+# The fields of an object with a switch for thinking that have an effect.
+_OF_THINKING = ("effort", "type", "enabled")
+_KINDS_OF_THINKING = ("enabled", "adaptive", "disabled")
 
 SAMPLERS = (
     *("mirostat", "mirostat_mode", "mirostat_eta", "mirostat_tau", "tfs", "tfs_z", "typical", "typical_p", "top_a"),
@@ -101,19 +104,20 @@ def effort_of_thinking(value: Any) -> str | None:
     """`reasoning_effort` for an object with a switch or an effort: {"type": "disabled"}, {"effort": "low"}.
 
     Raises:
-        ValueError: it is no object, or the switch is unknown.
+        ValueError: it is no object, or the effort or the switch has a wrong value.
     """
     if not isinstance(value, dict):
         return effort_of(value)
-    effort = value.get("effort")
-    if isinstance(effort, str):
-        return effort
-    switch = {"enabled": True, "adaptive": True, "disabled": False}.get(value.get("type", ""), value.get("enabled"))
-    if isinstance(switch, bool):
-        return effort_of(switch)
-    if "type" in value:
-        raise ValueError("type must be enabled, adaptive or disabled")
-    return None
+    effort, kind, switch = (value.get(name) for name in _OF_THINKING)
+    if kind is not None:
+        if kind not in _KINDS_OF_THINKING:
+            raise ValueError("type must be enabled, adaptive or disabled")
+        switch = kind != "disabled"
+    if effort is not None and not isinstance(effort, str):
+        raise ValueError("effort must be a text")
+    if switch is not None and not isinstance(switch, bool):
+        raise ValueError("enabled must be true or false")
+    return effort if effort is not None or switch is None else effort_of(switch)
 
 
 def format_of(value: Any) -> Any:
@@ -142,7 +146,9 @@ SYNONYMS: dict[str, Synonym] = {
 CHAT_SYNONYMS: dict[str, Synonym] = {
     "think": Synonym("reasoning_effort", effort_of, "a switch or an effort"),
     "enable_thinking": Synonym("reasoning_effort", effort_of, "a switch"),
-    "thinking": Synonym("reasoning_effort", effort_of_thinking, "`type`: `enabled`, `adaptive`, `disabled`"),
-    "reasoning": Synonym("reasoning_effort", effort_of_thinking, "`effort` or `enabled`"),
+    "thinking": Synonym(
+        "reasoning_effort", effort_of_thinking, "`type`: `enabled`, `adaptive`, `disabled`", _OF_THINKING
+    ),
+    "reasoning": Synonym("reasoning_effort", effort_of_thinking, "`effort` or `enabled`", _OF_THINKING),
     "format": Synonym("response_format", format_of, '`"json"` or a schema'),
 }

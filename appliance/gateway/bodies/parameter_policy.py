@@ -49,11 +49,19 @@ class Synonym:
         parameter: the box's name.
         convert: the value for the box; None: the value requests nothing. It raises ValueError for a wrong value.
         values: how values differ, for the documentation; empty: they do not.
+        fields: the fields of an object that have an effect, of which the response names the others; empty: all have.
     """
 
     parameter: str
     convert: Callable[[Any], Any] = _same
     values: str = ""
+    fields: tuple[str, ...] = ()
+
+    def without_effect(self, value: Any) -> list[str]:
+        """The fields of an object that have no effect."""
+        if not self.fields or not isinstance(value, dict):
+            return []
+        return [name for name, one in value.items() if one is not None and name not in self.fields]
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class ParameterPolicy:
                 kept[key] = value
         for key, value in renamed.items():
             self._rename(key, value, kept)
+            ignored += [f"{key}.{name}" for name in self.synonyms[key].without_effect(value)]
         return Applied(kept, tuple(ignored))
 
     def _rename(self, key: str, value: Any, kept: dict[str, Any]) -> None:

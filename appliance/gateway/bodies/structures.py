@@ -12,6 +12,7 @@ from pydantic import Field
 from appliance.errors import RequestError
 from appliance.gateway.bodies.strict import OnlyFalse, OnlyTrue, Strict
 from appliance.gateway.bodies.tools import ResponseFormat, is_strict, structure_of
+from appliance.inference.structured_output import MAX_CHARACTERS
 
 _RESPONSE_FORMAT = "response_format"
 _STRUCTURED = "structured_outputs"
@@ -112,9 +113,11 @@ def _only_one(given: StructuredOutputs) -> dict[str, Any]:
 
 
 def _parsed(schema: Schema, name: str) -> Any:
-    """A schema; clients may send it as a text."""
+    """A schema; clients may send it as a text, whose values the limits of a body do not count."""
     if not isinstance(schema, str):
         return schema
+    if len(schema) > MAX_CHARACTERS:
+        raise RequestError(f"{name} has {len(schema)} characters; the limit is {MAX_CHARACTERS}", param=name)
     try:
         found = json.loads(schema)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic_core
@@ -31,6 +31,13 @@ def for_template(messages: Sequence[Mapping[str, Any]], param: str) -> list[dict
 def uses_tools(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the conversation contains calls or their results."""
     return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
+
+
+def texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The contents of the messages, and the arguments of their calls."""
+    for message in messages:
+        yield message["content"]
+        yield from (call["function"]["arguments"] for call in message.get("tool_calls") or ())
 
 
 def tool_for_template(tool: Tool) -> dict[str, Any]:

@@ -137,8 +137,8 @@ async def _encoded(model: ServedModel, request: ChatRequest) -> tuple[str, list[
     param = request.client_names.messages
     _check_tools(model, request)
     options = _options(model, request)
-    for message in request.messages:
-        model.check_characters(message["content"], param)
+    for text in history.texts(request.messages):
+        model.check_characters(text, param)
     content = await _apart(request, functools.partial(_content, model, request, options))
     text = await template.render(
         content.messages,
@@ -162,7 +162,8 @@ def _content(model: ServedModel, request: ChatRequest, options: Mapping[str, Any
 
 async def _apart(request: ChatRequest, work: Callable[[], Marked]) -> Marked:
     """Run `work`, on a thread if it is long: Python code lets the event loop run between its steps."""
-    if request.tools or len(request.messages) > _INLINE_MESSAGES:
+    has_objects = request.tools or history.uses_tools(request.messages)
+    if has_objects or len(request.messages) > _INLINE_MESSAGES:
         return await asyncio.to_thread(work)
     return work()
 
@@ -186,6 +187,8 @@ def _check_tools(model: ServedModel, request: ChatRequest) -> None:
             raise RequestError(
                 f"{names.tool_choice} names {name!r}, which is not one of the tools", param=names.tool_choice
             )
+    if choice.mode == "required" and not _callable(request):
+        raise RequestError(f"{names.tool_choice} requires a call, but allows no tool", param=names.tool_choice)
     asked = names.tools if request.tools else names.messages if history.uses_tools(request.messages) else ""
     if not asked or model.dialect.tools:
         return

@@ -21,6 +21,8 @@ from appliance.gateway.http.writer import Writer
 from appliance.gateway.refusals import ClientGoneError
 
 _DOCUMENT = [(b"content-type", b"application/json")]
+# Documents of more pieces are encoded on a thread: they contain the log-probabilities of a prompt, up to megabytes.
+_INLINE_PIECES = 128
 Piece = TypeVar("Piece")
 Piece_contra = TypeVar("Piece_contra", contravariant=True)
 
@@ -74,6 +76,8 @@ class HttpAnswer(Generic[Piece]):
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; an error before the first byte of the answer is raised, a later error becomes the last event."""
         with self._answering as answer:
+            # The engine also sends pieces for a document with many log-probabilities.
+            self._record.fields["stream"] = self._pulse is not None
             watcher = asyncio.create_task(_watch_client(receive, answer))
             writer = Writer(answer, send)
             try:
@@ -114,7 +118,8 @@ class HttpAnswer(Generic[Piece]):
         pieces: list[Piece] = []
         while (piece := await answer.read()) is not None:
             pieces.append(piece)
-        document = self._encoder.document(pieces)
+        encode = functools.partial(self._encoder.document, pieces)
+        document = encode() if len(pieces) <= _INLINE_PIECES else await asyncio.to_thread(encode)
         retries = [str(self._unheld.retries)] if self._unheld.retries else []
         of_schemas = [
             *listed(UNHELD, self._unheld.places),

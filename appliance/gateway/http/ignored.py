@@ -19,5 +19,5 @@ def note_ignored(request: Request, names: Iterable[str]) -> None:
 
 
 def ignored_header(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """The header; empty if all parameters have an effect."""
-    return listed(HEADER, scope.get(_NAMES, ()))
+    """The header, with each name once; empty if all parameters have an effect."""
+    return listed(HEADER, list(dict.fromkeys(scope.get(_NAMES, ()))))

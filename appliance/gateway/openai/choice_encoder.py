@@ -137,8 +137,10 @@ class ChoiceEncoder(abc.ABC):
     def document(self, deltas: Sequence[Delta]) -> bytes:
         """The whole answer as one JSON document."""
         choices = []
-        for choice, reader in enumerate(self._readers):
-            own = [delta for delta in deltas if delta.choice == choice]
+        by_choice: list[list[Delta]] = [[] for _ in self._readers]
+        for delta in deltas:
+            by_choice[delta.choice].append(delta)
+        for choice, (reader, own) in enumerate(zip(self._readers, by_choice, strict=True)):
             self._note(own[-1])
             self._scores[choice] = [score for delta in own for score in delta.prompt_logprobs]
             pieces = [reader.read(delta) for delta in own]

@@ -46,6 +46,8 @@ async def prompts_of(body: CompletionBody, model: ServedModel) -> list[Prompt]:
             hint="send several requests",
             param="prompt",
         )
+    if body.truncate_prompt_tokens == 0:
+        raise RequestError("truncate_prompt_tokens 0 leaves no prompt", param="truncate_prompt_tokens")
     if body.suffix and (body.echo or body.truncate_prompt_tokens is not None):
         name = "echo" if body.echo else "truncate_prompt_tokens"
         raise RequestError(f"{name} cannot be combined with suffix", param=name)

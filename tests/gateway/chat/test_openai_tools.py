@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import openai
 import pydantic
 import pytest
 
+from appliance.gateway.chat import history
 from tests.gateway.fake_triton import refusal, words
 from tests.gateway.tiny_artefact import tiny_tokenizer
 
@@ -325,3 +327,34 @@ def test_a_finished_call_is_looked_at_beside_what_its_grammar_does_not_hold(clie
         tool_choice="required",
     )
     assert answer.headers["appliance-schema-broken"] == "get_weather"
+
+
+def called_with(arguments):
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+    return [*ASK, {"role": "assistant", "tool_calls": [call]}, result]
+
+
+def test_arguments_longer_than_the_context_are_refused_before_they_are_parsed(client, monkeypatch):
+    # The limits on the values of a body do not count what is inside a text.
+    monkeypatch.setattr(history, "for_template", None)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="tools", messages=called_with('{"a":[' + "1," * 60_000 + "1]}"))
+    assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
+
+
+def test_the_arguments_of_calls_are_read_beside_the_event_loop(client, harness, monkeypatch):
+    threads = []
+
+    def for_template(*given):
+        threads.append(threading.get_ident())
+        return read(*given)
+
+    async def thread():
+        return threading.get_ident()
+
+    read = history.for_template
+    monkeypatch.setattr(history, "for_template", for_template)
+    client.chat.completions.create(model="tools", messages=ASK)
+    client.chat.completions.create(model="tools", messages=called_with("{}"))
+    assert threads[0] == harness.run(thread()) != threads[1]

@@ -105,7 +105,9 @@ def choice_of(param: ChoiceParam | None, offered: Sequence[OfferedTool]) -> Tool
 
 def _chosen(name: str, offered: Sequence[OfferedTool]) -> str:
     """The name for the model of a tool that the client may name with or without its namespace."""
-    return next((each.tool.name for each in offered if name in {each.tool.name, each.name}), name)
+    if any(each.tool.name == name for each in offered):
+        return name
+    return next((each.tool.name for each in offered if each.name == name), name)
 
 
 def _offered(param: FunctionTool | CustomTool, group: NamespaceTool | None) -> OfferedTool:
