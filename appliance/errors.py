@@ -140,7 +140,7 @@ class RequestError(ApplianceError):
 
 
 class PromptTooLongError(RequestError):
-    """Prompt plus requested completion exceed the context window."""
+    """The prompt, or the prompt plus the requested completion, exceeds the context window or a limit."""
 
 
 class OverloadedError(RequestError):

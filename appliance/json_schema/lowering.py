@@ -22,7 +22,7 @@ MAX_SCHEMAS = 5000
 MAX_PATTERN_CHARACTERS = 1 << 15
 MAX_LISTED_CHARACTERS = 1 << 15
 MAX_DEPTH = 100
-_HINT = "remove the keyword, or do not use a strict schema"
+_HINT = "use a type without this keyword (docs/schemas.md), or send the schema with strict: false"
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,10 @@ PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n\xff\xfe").decode()
             for one in (PDF, PICTURE, "%%")
         ),
         (chat({"type": "file", "file": {"file_data": f"data:text/plain,{TEXT}"}}), "messages[0].content[0]"),
-        (chat({"type": "file", "file": {"file_id": "file-1"}}), "messages[0].content[0].file.file_data"),
+        (chat({"type": "file", "file": {"file_id": "file-1"}}), "messages[0].content[0].file"),
         (chat({"type": "image_url", "image_url": {"url": "data:"}}), "messages[0].content[0]"),
         (response({"type": "input_file", "file_data": PDF}), "input[0].content[0]"),
-        (response({"type": "input_file", "file_url": "https://example.com/a.txt"}), "input[0].content[0].file_data"),
+        (response({"type": "input_file", "file_url": "https://example.com/a.txt"}), "input[0].content[0]"),
     ],
 )
 def test_what_is_not_a_text_is_refused(http, harness, request_, param):

@@ -58,7 +58,7 @@ for chunk in client.chat.completions.create(
 | `GET /v1/models`, `GET /v1/models/{name}` | the models in the client's format, `max_model_len`, `capabilities` |
 | `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
 | `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
-| `GET /health` | the same as `/health/ready`, under the name that llama.cpp and vLLM use |
+| `GET /health` | the same check as `/health/ready`, under the name that llama.cpp and vLLM use |
 | `GET /health/live` | 200 while the gateway runs |
 | `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
 | `GET /version` | the version of the appliance, for the scope `infer` or `read` |
@@ -238,6 +238,9 @@ Clients send parameters of many servers. The box has a rule for each class of pa
   fails with status 400, except with the listed values, which request nothing.
 - A parameter without a rule, in the body or inside of its objects, is ignored and named in the same header. With
   `unknown_parameters = "refuse"` in the section `serve` of [appliance.toml](configuration.md), the request fails.
+
+A misspelt name is a parameter without a rule. To find it, read the header: Python clients have it in the result of
+`client.chat.completions.with_raw_response.create(…)`, in `.headers`.
 
 Null means absent, for all parameters and in all objects of a body. Over gRPC, unknown fields are errors.
 This table is for the first two endpoints; the other endpoints have their own tables.

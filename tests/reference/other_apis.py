@@ -66,6 +66,7 @@ The box accepts any `anthropic-version` and any `anthropic-beta`. It rejects `th
 `end_turn`, `stop_sequence` (with the sequence), `tool_use`, `max_tokens`, and `model_context_window_exceeded`
 if `max_tokens` was larger than the remaining context. `input_tokens` counts the tokens that the engine computed,
 `cache_read_input_tokens` those that it found in the prefix cache.
+Newer versions of Anthropic's Python client have no argument `temperature`: use `extra_body={"temperature": 0}`.
 Thinking blocks have no signature. `is_error` puts "Error: " before a tool's result.
 
 Errors on these paths have Anthropic's format: `{"type": "error", "error": {"type", "message"}, "request_id"}`. The

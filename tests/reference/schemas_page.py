@@ -27,6 +27,8 @@ column means:
 | checked | the complete answer is checked, and asked for again if it breaks the schema | the schema is rejected |
 | not checked | the header names the keyword; the client must check the value | the schema is rejected |
 
+- OpenAI's `client.chat.completions.parse` sends each schema with `strict: true`. Anthropic's `output_config.format` is
+  always strict. Use types that are enforced there, such as `list` instead of `set`.
 - An object that lists its properties has no others in answers, unless `additionalProperties` allows them.
 - Each answer is one that the schema allows, but some values are never generated: networks with unusual prefixes, `cuid`
   with unusual lengths, absolute URIs as `uri-reference`, leap seconds, encoded labels of host names.

@@ -153,7 +153,10 @@ class Door:
             return found
         if found is KeyState.EXPIRED:
             raise UnauthenticatedError("the API key has expired")
-        raise UnauthenticatedError("the API key is not valid", hint="keys of this box begin with apl_")
+        raise UnauthenticatedError(
+            "the API key is not valid, or it was revoked",
+            hint="keys of this box begin with apl_",
+        )
 
     def _account(self, name: str, now: float) -> Account:
         if name not in self._accounts and len(self._accounts) >= _MANY_ACCOUNTS:

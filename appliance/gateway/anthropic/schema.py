@@ -65,7 +65,11 @@ class DocumentBlock(Block):
     type: Literal["document"]
     source: Annotated[
         Annotated[TextSource, Tag("<text>")] | Annotated[ContentSource, Tag("<content>")],
-        Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text or content"),
+        Discriminator(
+            type_tag,
+            custom_error_type="unknown_type",
+            custom_error_message="type: text or content; documents must be text",
+        ),
     ]
     title: str | None = None
     context: str | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from appliance.config import UnknownParameters
+from appliance.errors import RequestError
 from appliance.gateway.bodies.json_body import Body, check
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
@@ -19,10 +20,12 @@ class Accepted(Generic[Body]):
     Attributes:
         body: the values.
         ignored: the parameters that were sent and have no effect: "store", "messages[].cache_control".
+        renamed: the box's name of a parameter → the name that the client used.
     """
 
     body: Body
     ignored: tuple[str, ...]
+    renamed: Mapping[str, str]
 
 
 def accept(
@@ -34,9 +37,15 @@ def accept(
         RequestError: a parameter is not supported or has a wrong value; the error names it.
     """
     applied = policy.applied(value)
-    body = check(kind, applied.body, unknown=unknown)
+    try:
+        body = check(kind, applied.body, unknown=unknown)
+    except RequestError as error:
+        sent = applied.renamed.get(error.param or "")
+        if sent is None:
+            raise
+        raise RequestError(f"{sent}, as {error.message}", hint=error.hint, param=sent) from error
     ignored = dict.fromkeys([*applied.ignored, *_without_effect(body, applied.body, "")])
-    return Accepted(body, tuple(ignored))
+    return Accepted(body, tuple(ignored), applied.renamed)
 
 
 def _without_effect(checked: Strict, given: Mapping[str, Any], path: str) -> Iterator[str]:

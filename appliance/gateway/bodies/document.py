@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from pydantic_core import PydanticCustomError
@@ -19,6 +20,17 @@ def document_text(text: str, **details: str | None) -> str:
     """
     attributes = "".join(f" {name}={quoteattr(value)}" for name, value in details.items() if value)
     return f"<document{attributes}>\n{text}\n</document>"
+
+
+def check_sent(value: Any) -> Any:
+    """Return a file's fields.
+
+    Raises:
+        PydanticCustomError: they refer to a file that is somewhere else.
+    """
+    if isinstance(value, dict) and value.get("file_data") is None and (value.get("file_id") or value.get("file_url")):
+        raise PydanticCustomError("file_place", "the box neither stores nor fetches files; send file_data")
+    return value
 
 
 def text_of_file(data: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from appliance.gateway.bodies.document import document_text, text_of_file
+from appliance.gateway.bodies.document import check_sent, document_text, text_of_file
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.tags import type_tag
 
@@ -29,6 +29,11 @@ class FileData(Strict):
 
     file_data: str
     filename: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_sent(cls, value: Any) -> Any:
+        return check_sent(value)
 
     @model_validator(mode="after")
     def _is_text(self) -> FileData:

@@ -71,10 +71,12 @@ class Applied:
     Attributes:
         body: the parameters for the schema.
         ignored: names of the parameters without effect that the response reports.
+        renamed: the box's name of a parameter → the name that the client used.
     """
 
     body: Mapping[str, Any]
     ignored: tuple[str, ...]
+    renamed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class ParameterPolicy:
         for key, value in renamed.items():
             self._rename(key, value, kept)
             ignored += [f"{key}.{name}" for name in self.synonyms[key].without_effect(value)]
-        return Applied(kept, tuple(ignored))
+        return Applied(kept, tuple(ignored), {self.synonyms[key].parameter: key for key in renamed})
 
     def _rename(self, key: str, value: Any, kept: dict[str, Any]) -> None:
         synonym = self.synonyms[key]

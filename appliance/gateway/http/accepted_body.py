@@ -8,7 +8,7 @@ from appliance.gateway.bodies.accepted import accept
 from appliance.gateway.bodies.json_body import Body, read_object
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.http.body import body_for_gateway, body_for_model
-from appliance.gateway.http.ignored import note_ignored
+from appliance.gateway.http.ignored import note_ignored, note_renamed
 from appliance.gateway.services import Services
 
 
@@ -25,4 +25,5 @@ async def accepted_for_gateway(request: Request, services: Services, kind: type[
 def _accepted(request: Request, services: Services, kind: type[Body], policy: ParameterPolicy, content: bytes) -> Body:
     accepted = accept(kind, policy, read_object(content), services.settings.unknown_parameters)
     note_ignored(request, accepted.ignored)
+    note_renamed(request, accepted.renamed)
     return accepted.body

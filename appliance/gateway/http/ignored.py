@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -11,6 +11,7 @@ from appliance.gateway.http.header_list import listed
 
 HEADER = b"appliance-ignored-parameters"
 _NAMES = "appliance.ignored_parameters"
+_SENT = "appliance.renamed_parameters"
 
 
 def note_ignored(request: Request, names: Iterable[str]) -> None:
@@ -18,6 +19,12 @@ def note_ignored(request: Request, names: Iterable[str]) -> None:
     request.scope.setdefault(_NAMES, []).extend(names)
 
 
+def note_renamed(request: Request, names: Mapping[str, str]) -> None:
+    """Let the header have the names that the client used; `names` are by the box's names."""
+    request.scope[_SENT] = names
+
+
 def ignored_header(scope: Scope) -> list[tuple[bytes, bytes]]:
     """The header, with each name once; empty if all parameters have an effect."""
-    return listed(HEADER, list(dict.fromkeys(scope.get(_NAMES, ()))))
+    sent: Mapping[str, str] = scope.get(_SENT, {})
+    return listed(HEADER, list(dict.fromkeys(sent.get(name, name) for name in scope.get(_NAMES, ()))))

@@ -91,7 +91,8 @@ class ChatBody(_AnswerBody):
     model: str = Field(description="required; a name from `/v1/models`")
     messages: Many[Message] = Field(
         min_length=1,
-        description="required; roles system, developer, user, assistant, tool; text; the template receives `name`"
+        description="required; roles system, developer, user, assistant, tool; text, and in user messages the part"
+        " `file` (a text file as `file_data` in base64 or a data URL, `filename`); the template gets `name`"
         " and the assistant's `tool_calls` and `reasoning_content`",
     )
     max_completion_tokens: int | None = Field(None, ge=-1, le=MAX_COUNT, description="the newer name of `max_tokens`")

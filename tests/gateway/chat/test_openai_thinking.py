@@ -77,7 +77,7 @@ def test_what_contradicts_or_replaces_the_conversation_is_refused(client, harnes
     ("settings", "ignored"),
     [
         ({"model": "tools", "reasoning_effort": "low"}, "reasoning_effort"),
-        ({"model": "tools", "extra_body": {"think": True}}, "reasoning_effort"),
+        ({"model": "tools", "extra_body": {"think": True}}, "think"),
         (
             {"model": "tools", "extra_body": {"chat_template_kwargs": {"enable_thinking": True}}},
             "chat_template_kwargs.enable_thinking",

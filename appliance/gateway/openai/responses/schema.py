@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
-from appliance.gateway.bodies.document import document_text, text_of_file
+from appliance.gateway.bodies.document import check_sent, document_text, text_of_file
 from appliance.gateway.bodies.sampling import MAX_COUNT, SamplingBody
 from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
 from appliance.gateway.bodies.tags import type_tag
@@ -41,6 +41,11 @@ class InputFile(Strict):
     type: Literal["input_file"]
     file_data: str
     filename: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_sent(cls, value: Any) -> Any:
+        return check_sent(value)
 
     @model_validator(mode="after")
     def _is_text(self) -> InputFile:
