@@ -7,6 +7,7 @@ import { ASK_WEATHER, WEATHER, box } from "./box.mjs";
 
 setTracingDisabled(true);
 const City = z.object({ name: z.string(), country: z.string() });
+const ends = { toolUseBehavior: "stop_on_first_tool" };
 const CAPITAL = "What is the capital of France?";
 
 // Kind: the class of the model.
@@ -45,14 +46,17 @@ export function calls(Kind) {
     },
 
     async tools() {
-      const answer = await runner.run(agent(64, { tools: [weather()] }), ASK_WEATHER);
+      // A small model may repeat its call for ever: the run ends with the tool's output, which the next run sends back.
+      const answer = await runner.run(agent(64, { tools: [weather()], ...ends }), ASK_WEATHER);
       assert.ok(answer.newItems.some((item) => item.type === "tool_call_output_item"));
       assert.match(answer.finalOutput, /21/);
+      const question = { role: "user", content: "How warm is it? Answer with one word." };
+      assert.ok((await runner.run(agent(40), [...answer.history, question])).finalOutput);
     },
 
     async forced() {
       const settings = { toolChoice: "required" };
-      const answer = await runner.run(agent(200, { tools: [weather()], settings }), ASK_WEATHER);
+      const answer = await runner.run(agent(200, { tools: [weather()], settings, ...ends }), ASK_WEATHER);
       assert.equal(answer.newItems[0].type, "tool_call_item");
     },
 
