@@ -168,7 +168,7 @@ def test_a_wrong_value_is_refused_by_name(http, harness, path, field, value):
         (COMPLETIONS, completion(prompt=[1, -2]), "prompt"),
         (COMPLETIONS, completion(prompt=[1, 100_000]), "prompt"),
         (COMPLETIONS, completion(prompt={"a": 1}), "prompt"),
-        (COMPLETIONS, completion(max_completion_tokens=-2), "max_tokens"),
+        (COMPLETIONS, completion(max_completion_tokens=-2), "max_completion_tokens"),
     ],
 )
 def test_a_wrong_or_missing_field_is_refused_by_name(http, harness, path, body, param):
