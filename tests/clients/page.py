@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.clients import calls
+from tests.clients.client import Client
 from tests.clients.outcome import Outcome
 from tests.real_model import NAME
 
@@ -31,7 +32,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
         *(f"| {call} | {meaning} |" for call, meaning in calls.CALLS.items()),
     ]
     reasons = [
-        f"- {outcome.client.title}, {outcome.client.package}, {outcome.client.api}, {call}: `{_last_line(error)}`"
+        f"- {outcome.client.title}, {outcome.client.package}, {outcome.client.api}, {call}:"
+        f" `{_reason(outcome.client, error)}`"
         for outcome in outcomes
         for call, error in outcome.failures.items()
     ]
@@ -54,5 +56,7 @@ def matrix(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def _last_line(error: str) -> str:
-    return (error.strip().splitlines() or [""])[-1][:200].replace("`", "'")
+def _reason(client: Client, error: str) -> str:
+    """The message of an error: Node.js writes it before the stack, Python after it."""
+    lines = error.strip().splitlines() or [""]
+    return lines[0 if client.is_node else -1][:200].replace("`", "'")

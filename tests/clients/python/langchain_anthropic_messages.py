@@ -18,16 +18,7 @@ def make(box: Box, *, ignore_eos: bool = False, **parameters) -> ChatAnthropic:
     )
 
 
-_calls = Calls(make)
-chat, stream, turns, tools, forced, schema, cancel = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-)
+calls = Calls(make)
 
 
 def errors(box: Box) -> None:

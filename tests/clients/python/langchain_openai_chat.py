@@ -22,16 +22,7 @@ def make(box: Box, *, ignore_eos: bool = False, **parameters) -> ChatOpenAI:
     return ChatOpenAI(base_url=box.v1, extra_body={"ignore_eos": True} if ignore_eos else None, **asked)
 
 
-_calls = Calls(make)
-chat, stream, turns, tools, forced, schema, cancel = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-)
+calls = Calls(make)
 
 
 def errors(box: Box) -> None:

@@ -14,16 +14,7 @@ def make(box: Box, **parameters):
     return langchain_openai_chat.make(box, use_responses_api=True, **parameters)
 
 
-_calls = Calls(make)
-chat, stream, turns, tools, forced, schema, cancel = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-)
+calls = Calls(make)
 
 
 def errors(box: Box) -> None:

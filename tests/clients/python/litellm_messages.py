@@ -2,57 +2,6 @@
 
 from __future__ import annotations
 
-import json
+from tests.clients.python.litellm import Calls
 
-import litellm
-
-from tests.clients.python.box import ASK_WEATHER, TOO_LONG, WEATHER, Box
-from tests.clients.python.expect import raises
-from tests.clients.python.openai_chat import CAPITAL, HELLO, TOOLS, City
-
-
-def ask(box: Box, messages: list, **parameters):
-    asked = {"model": f"anthropic/{box.model}", "api_key": box.key, "temperature": 0, "num_retries": 0, **parameters}
-    return litellm.completion(messages=messages, api_base=box.http, **asked)
-
-
-def chat(box: Box) -> None:
-    answer = ask(box, HELLO, max_tokens=16)
-    assert answer.choices[0].message.content
-    assert answer.choices[0].finish_reason == "length"
-
-
-def stream(box: Box) -> None:
-    pieces = list(ask(box, CAPITAL, max_tokens=40, stream=True, stream_options={"include_usage": True}))
-    assert "Paris" in "".join(choice.delta.content or "" for piece in pieces for choice in piece.choices)
-    assert pieces[-1].usage.completion_tokens > 1
-
-
-def tools(box: Box) -> None:
-    messages = [{"role": "user", "content": ASK_WEATHER}]
-    first = ask(box, messages, tools=TOOLS, max_tokens=64).choices[0]
-    assert first.finish_reason == "tool_calls"
-    (call,) = first.message.tool_calls
-    messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": WEATHER}]
-    assert "21" in ask(box, messages, tools=TOOLS, max_tokens=64).choices[0].message.content
-
-
-def forced(box: Box) -> None:
-    messages = [{"role": "user", "content": ASK_WEATHER}]
-    answer = ask(box, messages, tools=TOOLS, tool_choice="required", max_tokens=200)
-    assert json.loads(answer.choices[0].message.tool_calls[0].function.arguments).keys() == {"city"}
-
-
-def schema(box: Box) -> None:
-    question = [{"role": "user", "content": "Where is the Eiffel tower?"}]
-    answer = ask(box, question, response_format=City, max_tokens=64)
-    assert City.model_validate_json(answer.choices[0].message.content)
-
-
-def errors(box: Box) -> None:
-    with raises(litellm.AuthenticationError, status_code=401):
-        ask(box, HELLO, api_key="wrong")
-    with raises(litellm.NotFoundError, status_code=404):
-        ask(box, HELLO, model="anthropic/no-such-model")
-    with raises(litellm.ContextWindowExceededError, status_code=400):
-        ask(box, [{"role": "user", "content": TOO_LONG}])
+calls = Calls("anthropic", "http")

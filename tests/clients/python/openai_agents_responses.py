@@ -6,14 +6,4 @@ from agents import OpenAIResponsesModel
 
 from tests.clients.python.openai_agents import Calls
 
-_calls = Calls(OpenAIResponsesModel)
-chat, stream, turns, tools, forced, schema, cancel, errors = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-    _calls.errors,
-)
+calls = Calls(OpenAIResponsesModel)

@@ -13,14 +13,4 @@ def make(box: Box, name: str, key: str) -> OpenAIChatModel:
     return OpenAIChatModel(name, provider=OpenAIProvider(base_url=box.v1, api_key=key))
 
 
-_calls = Calls(make)
-chat, stream, turns, tools, forced, schema, cancel, errors = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-    _calls.errors,
-)
+calls = Calls(make)

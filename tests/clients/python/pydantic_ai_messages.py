@@ -16,14 +16,4 @@ def make(box: Box, name: str, key: str) -> AnthropicModel:
     return AnthropicModel(name, provider=AnthropicProvider(base_url=box.http, api_key=key), profile=profile)
 
 
-_calls = Calls(make)
-chat, stream, turns, tools, forced, schema, cancel, errors = (
-    _calls.chat,
-    _calls.stream,
-    _calls.turns,
-    _calls.tools,
-    _calls.forced,
-    _calls.schema,
-    _calls.cancel,
-    _calls.errors,
-)
+calls = Calls(make)

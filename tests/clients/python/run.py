@@ -17,13 +17,13 @@ from tests.clients.python.box import Box
 
 
 def main(name: str, package: str) -> None:
-    """Make the calls that the module has functions for, in the order of the matrix."""
+    """Make the calls that the module, or its object `calls`, has functions for, in the order of the matrix."""
     module = importlib.import_module(f"tests.clients.python.{name}")
     box = Box.from_environment()
     with Path(os.environ[calls.REPORT]).open("a", encoding="utf-8", buffering=1) as report:
         report.write(json.dumps({"version": version(package)}) + "\n")
         for call in calls.CALLS:
-            if function := getattr(module, call, None):
+            if function := getattr(module, call, getattr(getattr(module, "calls", None), call, None)):
                 report.write(json.dumps({"call": call, "error": _error(function, box)}) + "\n")
 
 
