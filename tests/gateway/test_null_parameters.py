@@ -17,6 +17,7 @@ from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from tests.gateway.fake_triton import words
+from tests.reference.parameter_table import names_of
 
 MODEL = "tiny-talker"
 SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", None], "default": None}}}
@@ -94,7 +95,7 @@ def with_nulls(value: Any, key: str = "") -> Any:
 def padded(path: str) -> dict[str, Any]:
     """The case's body with nulls inside, and with null for every parameter of the tables that it does not have."""
     kind, policy, plain = CASES[path]
-    names = {*kind.model_fields, *policy.names, "of_another_server"}
+    names = {*kind.model_fields, *names_of(policy), "of_another_server"}
     return {**dict.fromkeys(sorted(names)), **with_nulls(plain)}
 
 

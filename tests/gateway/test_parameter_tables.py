@@ -14,6 +14,7 @@ from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from tests.reference.parameter_table import names_of
 
 # The client sends them as headers.
 HEADERS = {"workspace_id", "betas"}
@@ -33,7 +34,7 @@ HEADERS = {"workspace_id", "betas"}
     ],
 )
 def test_every_parameter_of_the_client_has_its_treatment(params, body, policy):
-    treated = {*body.model_fields, *policy.names}
+    treated = {*body.model_fields, *names_of(policy)}
     assert set(params.__annotations__) - HEADERS <= treated
 
 
@@ -47,6 +48,6 @@ def test_every_parameter_of_the_client_has_its_treatment(params, body, policy):
     ],
 )
 def test_no_parameter_has_two_treatments(body, policy):
-    assert len(policy.names) == len(policy.refused) + len(policy.hints) + len(policy.synonyms)
+    assert len(names_of(policy)) == len(policy.refused) + len(policy.hints) + len(policy.synonyms)
     # This one comes with what all of OpenAI's bodies share.
-    assert set(body.model_fields) & policy.names <= {"max_tokens"}
+    assert set(body.model_fields) & names_of(policy) <= {"max_tokens"}

@@ -32,10 +32,15 @@ def grouped(found: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     ]
 
 
+def names_of(policy: ParameterPolicy) -> frozenset[str]:
+    """All parameters that have a rule."""
+    return frozenset({*policy.refused, *policy.hints, *policy.synonyms})
+
+
 def rows(kind: type[BaseModel], policy: ParameterPolicy) -> Iterator[tuple[str, str, str]]:
     """The name, the status and the meaning of each parameter."""
     for name, info in kind.model_fields.items():
-        if name not in policy.names:
+        if name not in names_of(policy):
             yield name, "supported", meaning(info)
     for name, refused in policy.refused.items():
         yield name, "rejected", refused.why + _passes("allowed", refused.neutral)

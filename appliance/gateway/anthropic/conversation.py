@@ -14,10 +14,8 @@ from appliance.gateway.anthropic.schema import (
     AssistantMessage,
     AutoChoice,
     CountBody,
-    DocumentBlock,
     Message,
     NoChoice,
-    SearchResultBlock,
     SystemMessage,
     TextBlock,
     ThinkingBlock,
@@ -27,6 +25,7 @@ from appliance.gateway.anthropic.schema import (
 from appliance.gateway.anthropic.schema import (
     ToolChoice as ToolChoiceParam,
 )
+from appliance.gateway.bodies.content import content_text
 from appliance.gateway.chat.continuation import is_continuable
 from appliance.gateway.chat.request import ChatRequest, ClientNames, Tool, ToolChoice
 
@@ -92,7 +91,7 @@ def _tool_choice(body: CountBody) -> ToolChoice:
 def _turns(body: CountBody) -> list[Turn]:
     turns: list[Turn] = []
     if body.system:
-        turns.append({"role": "system", "content": _text(body.system)})
+        turns.append({"role": "system", "content": content_text(body.system)})
     known: set[str] = set()
     numbered = enumerate(body.messages)
     # Consecutive turns of one role are one turn: Anthropic's rule.
@@ -142,7 +141,7 @@ def _other_turns(messages: Sequence[tuple[int, Message]], known: set[str]) -> It
 def _result(block: ToolResultBlock, known: set[str], where: str) -> Turn:
     if block.tool_use_id not in known:
         raise RequestError(f"{where}: no earlier tool_use block has this id", param=where)
-    text = _text(block.content or "")
+    text = content_text(block.content)
     # Templates have no field for a failed call, but the model needs to see the failure.
     return {"role": "tool", "tool_call_id": block.tool_use_id, "content": f"Error: {text}" if block.is_error else text}
 
@@ -151,7 +150,3 @@ def _call(block: ToolUseBlock) -> dict[str, Any]:
     # With the separators that models write, so that a turn that the client sends back equals the original turn.
     arguments = json.dumps(block.input, ensure_ascii=False)
     return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
-
-
-def _text(content: str | Sequence[TextBlock | DocumentBlock | SearchResultBlock]) -> str:
-    return content if isinstance(content, str) else "\n".join(block.text for block in content)

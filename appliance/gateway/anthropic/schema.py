@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from appliance.gateway.bodies.content import content_text
 from appliance.gateway.bodies.document import document_text
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
 from appliance.gateway.bodies.strict import Many, Strict
@@ -54,7 +55,7 @@ class ContentSource(Strict):
     @property
     def text(self) -> str:
         """The text."""
-        return self.content if isinstance(self.content, str) else "\n".join(block.text for block in self.content)
+        return content_text(self.content)
 
 
 class DocumentBlock(Block):
@@ -93,7 +94,7 @@ class SearchResultBlock(Block):
     @property
     def text(self) -> str:
         """The result for the prompt."""
-        return document_text("\n".join(block.text for block in self.content), title=self.title, source=self.source)
+        return document_text(content_text(self.content), title=self.title, source=self.source)
 
 
 Readable = Annotated[

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from appliance.gateway.bodies.document import check_sent, document_text, text_of_file
+from appliance.gateway.bodies.content import content_text
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.tags import type_tag
+from appliance.gateway.bodies.text_file import TextFile
 
 _CACHE = "the prefix cache uses the content of the prompt"
 
@@ -24,35 +25,18 @@ class TextPart(Strict):
     text: str
 
 
-class FileData(Strict):
-    """A file: its bytes in base64, alone or in a data URL. The box stores no files, so it has no `file_id`."""
-
-    file_data: str
-    filename: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_sent(cls, value: Any) -> Any:
-        return check_sent(value)
-
-    @model_validator(mode="after")
-    def _is_text(self) -> FileData:
-        text_of_file(self.file_data)
-        return self
-
-
 class FilePart(Strict):
     """A text file in a user's message."""
 
     HINTS: ClassVar[Mapping[str, str]] = {"cache_control": _CACHE, "prompt_cache_breakpoint": _CACHE}
 
     type: Literal["file"]
-    file: FileData
+    file: TextFile
 
     @property
     def text(self) -> str:
         """The document for the prompt."""
-        return document_text(text_of_file(self.file.file_data), title=self.file.filename)
+        return self.file.text
 
 
 Content = str | Many[TextPart]
@@ -100,7 +84,7 @@ class _Turn(Strict):
 
     def _fields(self, role: str, content: Content | UserContent | None) -> dict[str, Any]:
         """The fields that chat templates expect in every turn."""
-        message = {"role": role, "content": _text(content)}
+        message = {"role": role, "content": content_text(content)}
         return message if self.name is None else {**message, "name": self.name}
 
 
@@ -177,9 +161,3 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 def for_template(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """The messages as chat templates expect them."""
     return [message.for_template() for message in messages]
-
-
-def _text(content: Content | UserContent | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(part.text for part in content)

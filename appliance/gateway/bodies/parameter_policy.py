@@ -93,11 +93,6 @@ class ParameterPolicy:
     hints: Mapping[str, Hint] = field(default_factory=dict)
     synonyms: Mapping[str, Synonym] = field(default_factory=dict)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """All parameters that have a rule."""
-        return frozenset({*self.refused, *self.hints, *self.synonyms})
-
     def applied(self, body: Mapping[str, Any]) -> Applied:
         """Apply the rules to a body. Null requests nothing, for all parameters.
 

@@ -10,6 +10,16 @@ COMPLETIONS = "completions"
 
 _END_USER = Hint("identifies an end user of the application")
 _CACHE = Hint("the box caches prefixes while the cache has space")
+# Of chat and of the Responses API.
+SHARED_HINTS = {
+    "user": _END_USER,
+    "safety_identifier": _END_USER,
+    "client_metadata": other_servers.HINTS["client_metadata"],
+    "service_tier": Hint("the box has only one service tier", ("auto", "default")),
+    "prompt_cache_key": Hint("the prefix cache uses the content of the prompt"),
+    "prompt_cache_retention": _CACHE,
+    "prompt_cache_options": _CACHE,
+}
 
 POLICIES = {
     CHAT: ParameterPolicy(
@@ -29,16 +39,11 @@ POLICIES = {
         },
         hints={
             **other_servers.HINTS,
-            "user": _END_USER,
-            "safety_identifier": _END_USER,
+            **SHARED_HINTS,
             "metadata": Hint("is for stored completions; the box stores none"),
             "store": Hint("chat completions are not stored", (False,)),
-            "service_tier": Hint("the box has only one service tier", ("auto", "default")),
             "verbosity": Hint("the box cannot control verbosity", ("medium",)),
             "prediction": Hint("it only saves time; the box finds repetitions of the prompt itself"),
-            "prompt_cache_key": Hint("the prefix cache uses the content of the prompt"),
-            "prompt_cache_retention": _CACHE,
-            "prompt_cache_options": _CACHE,
         },
         synonyms={**other_servers.SYNONYMS, **other_servers.CHAT_SYNONYMS},
     ),

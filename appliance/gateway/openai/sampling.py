@@ -27,7 +27,10 @@ def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
         settings["logprobs"] = body.top_logprobs or 0
     elif body.top_logprobs is not None:
         raise RequestError("top_logprobs needs logprobs", param="top_logprobs")
-    return settings | _scores(body.prompt_logprobs, body)
+    if body.prompt_logprobs is not None:
+        settings["prompt_logprobs"] = body.prompt_logprobs
+    _check_stream(body)
+    return settings
 
 
 def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str, Any]:
@@ -46,8 +49,11 @@ def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str,
     if body.logprobs is not None:
         settings["logprobs"] = body.logprobs
     # An answer that begins with its prompt has the log-probabilities of the prompt's tokens too.
-    wanted = [body.prompt_logprobs, body.logprobs if body.echo else None]
-    return settings | _scores(max((one for one in wanted if one is not None), default=None), body)
+    wanted = [one for one in (body.prompt_logprobs, body.logprobs if body.echo else None) if one is not None]
+    if wanted:
+        settings["prompt_logprobs"] = max(wanted)
+    _check_stream(body)
+    return settings
 
 
 def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int | None) -> dict[str, Any]:
@@ -66,12 +72,8 @@ def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int
     return {**settings, "max_tokens": min(left, settings.get("max_tokens", left))}
 
 
-def _scores(wanted: int | None, body: ChatBody | CompletionBody) -> dict[str, Any]:
-    """The engine's setting for log-probabilities of the prompt.
-
-    Raises:
-        RequestError: a parameter and `stream` contradict each other.
-    """
+def _check_stream(body: ChatBody | CompletionBody) -> None:
+    """Raise RequestError if a parameter and `stream` contradict each other."""
     options = body.stream_options
     if options is not None and not body.stream:
         raise RequestError("stream_options needs stream", param="stream_options")
@@ -85,4 +87,3 @@ def _scores(wanted: int | None, body: ChatBody | CompletionBody) -> dict[str, An
             hint="with /v1/completions, use echo and logprobs instead",
             param="prompt_logprobs",
         )
-    return {} if wanted is None else {"prompt_logprobs": wanted}

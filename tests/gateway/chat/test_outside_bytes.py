@@ -19,6 +19,7 @@ from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.openapi import document
 from tests.gateway.chat import templates
+from tests.reference.parameter_table import names_of
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
@@ -39,7 +40,7 @@ MESSAGES = st.lists(
     max_size=4,
 )
 NAMES = sorted(
-    {*ChatBody.model_fields, *CompletionBody.model_fields, *POLICIES[CHAT].names, *POLICIES[COMPLETIONS].names}
+    {*ChatBody.model_fields, *CompletionBody.model_fields, *names_of(POLICIES[CHAT]), *names_of(POLICIES[COMPLETIONS])}
 )
 # Bodies that have the required parameters, and any others with anything in them.
 BODIES = st.builds(

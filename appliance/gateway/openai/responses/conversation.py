@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import RequestError
+from appliance.gateway.bodies.content import content_text
 from appliance.gateway.openai.responses.offered import arguments_of_text, name_for_model
 from appliance.gateway.openai.responses.schema import (
     CustomCallItem,
@@ -15,8 +16,6 @@ from appliance.gateway.openai.responses.schema import (
     FunctionOutputItem,
     Item,
     MessageItem,
-    OutputPart,
-    Part,
     ReasoningItem,
 )
 
@@ -57,10 +56,10 @@ def turns_of(value: str | Sequence[Item], earlier: Sequence[Turn] = ()) -> list[
             if item.call_id not in known:
                 where = f"input[{position}].call_id"
                 raise RequestError(f"{where}: no earlier call has this id", param=where)
-            turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _text(item.output)})
+            turns.append({"role": "tool", "tool_call_id": item.call_id, "content": content_text(item.output)})
             current = None
         elif isinstance(item, MessageItem) and item.role != "assistant":
-            turns.append({"role": "user" if item.role == "user" else "system", "content": _text(item.content)})
+            turns.append({"role": "user" if item.role == "user" else "system", "content": content_text(item.content)})
             current = None
         else:
             if current is None or not _continues(current, item):
@@ -117,7 +116,7 @@ def _add(turn: Turn, item: _OfAssistant) -> None:
         call = _call(item.call_id, name_for_model(item.namespace, item.name), arguments)
         turn.setdefault("tool_calls", []).append(call)
     elif isinstance(item, MessageItem):
-        turn["content"] = _text(item.content)
+        turn["content"] = content_text(item.content)
     else:
         thoughts = item.content if item.content is not None else item.summary
         turn["reasoning_content"] = "".join(part.text for part in thoughts)
@@ -125,10 +124,6 @@ def _add(turn: Turn, item: _OfAssistant) -> None:
 
 def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _text(content: str | Sequence[Part] | Sequence[OutputPart]) -> str:
-    return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
 def _listed(item: Item) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from appliance.gateway.bodies.other_servers import number_of_tokens
 from appliance.gateway.bodies.parameter_policy import Hint, ParameterPolicy, Refused, Synonym
-
-_END_USER = Hint("identifies an end user of the application")
-_CACHE = Hint("the box caches prefixes while the cache has space")
+from appliance.gateway.openai.parameters import SHARED_HINTS
 
 POLICY = ParameterPolicy(
     refused={
@@ -18,18 +16,12 @@ POLICY = ParameterPolicy(
         "image": Refused("all input is text"),
     },
     hints={
-        "user": _END_USER,
-        "safety_identifier": _END_USER,
-        "client_metadata": Hint("describes the application"),
+        **SHARED_HINTS,
         "access_programs": Hint("the box has no access programs"),
         "personality": Hint("the box cannot control personality"),
         "max_tool_calls": Hint("it limits built-in tools; the box has none"),
         "context_management": Hint("the box does not compact the context", ([],)),
         "truncation": Hint("a too long prompt is an error; the box does not shorten it", ("disabled",)),
-        "service_tier": Hint("the box has only one service tier", ("auto", "default")),
-        "prompt_cache_key": Hint("the prefix cache uses the content of the prompt"),
-        "prompt_cache_retention": _CACHE,
-        "prompt_cache_options": _CACHE,
     },
     synonyms={"max_tokens": Synonym("max_output_tokens", number_of_tokens, "negative: no maximum")},
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from appliance.gateway.bodies.document import check_sent, document_text, text_of_file
 from appliance.gateway.bodies.sampling import MAX_COUNT, SamplingBody
 from appliance.gateway.bodies.strict import Many, OnlyFalse, Strict
 from appliance.gateway.bodies.tags import type_tag
+from appliance.gateway.bodies.text_file import TextFile
 from appliance.gateway.bodies.tools import MAX_TOOLS
 from appliance.gateway.openai.responses.tool_schema import ChoiceParam, ToolParam
 
@@ -33,29 +33,12 @@ class InputText(Strict):
     text: str
 
 
-class InputFile(Strict):
-    """A text file: its bytes in base64, alone or in a data URL. The box stores no files, so it has no `file_id`."""
+class InputFile(TextFile):
+    """A text file of a message, or of a function's output."""
 
     HINTS: ClassVar[Mapping[str, str]] = {**InputText.HINTS, "detail": "the model reads the whole text"}
 
     type: Literal["input_file"]
-    file_data: str
-    filename: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_sent(cls, value: Any) -> Any:
-        return check_sent(value)
-
-    @model_validator(mode="after")
-    def _is_text(self) -> InputFile:
-        text_of_file(self.file_data)
-        return self
-
-    @property
-    def text(self) -> str:
-        """The document for the prompt."""
-        return document_text(text_of_file(self.file_data), title=self.filename)
 
 
 class OutputText(Strict):
@@ -109,15 +92,12 @@ class MessageItem(Strict):
     phase: Literal["commentary", "final_answer"] | None = None
 
 
-class FunctionCallItem(Strict):
-    """A call that the model made. OpenAI's Python client adds `parsed_arguments`."""
+class _CallItem(Strict):
+    """A call that the model made."""
 
-    HINTS: ClassVar[Mapping[str, str]] = {"parsed_arguments": "the text of the arguments counts"}
-
-    type: Literal["function_call"]
+    type: str
     call_id: str
     name: str
-    arguments: str
     id: str | None = None
     status: Status | None = None
     namespace: str | None = None
@@ -127,44 +107,45 @@ class FunctionCallItem(Strict):
     async_: OnlyFalse | None = Field(None, alias="async")
 
 
-class FunctionOutputItem(Strict):
+class FunctionCallItem(_CallItem):
+    """A call of a function. OpenAI's Python client adds `parsed_arguments`."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {"parsed_arguments": "the text of the arguments counts"}
+
+    type: Literal["function_call"]
+    arguments: str
+
+
+class CustomCallItem(_CallItem):
+    """A call of a custom tool."""
+
+    type: Literal["custom_tool_call"]
+    input: str
+
+
+class _OutputItem(Strict):
+    """The result of a call."""
+
+    type: str
+    call_id: str
+    output: str | Many[OutputPart]
+    id: str | None = None
+    status: Status | None = None
+    name: str | None = None
+    namespace: str | None = None
+    caller: None = None
+
+
+class FunctionOutputItem(_OutputItem):
     """The result of the application's function."""
 
     type: Literal["function_call_output"]
-    call_id: str
-    output: str | Many[OutputPart]
-    id: str | None = None
-    status: Status | None = None
-    name: str | None = None
-    namespace: str | None = None
-    caller: None = None
 
 
-class CustomCallItem(Strict):
-    """A call of a custom tool that the model made."""
-
-    type: Literal["custom_tool_call"]
-    call_id: str
-    name: str
-    input: str
-    id: str | None = None
-    status: Status | None = None
-    namespace: str | None = None
-    caller: None = None
-    async_: OnlyFalse | None = Field(None, alias="async")
-
-
-class CustomOutputItem(Strict):
+class CustomOutputItem(_OutputItem):
     """The result of the application's custom tool."""
 
     type: Literal["custom_tool_call_output"]
-    call_id: str
-    output: str | Many[OutputPart]
-    id: str | None = None
-    status: Status | None = None
-    name: str | None = None
-    namespace: str | None = None
-    caller: None = None
 
 
 class ReasoningText(Strict):
