@@ -5,10 +5,13 @@ from __future__ import annotations
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.errors import InvalidSchema
+from schemathesis.schemas import APIOperation
 
 from appliance.gateway.openapi import ENDPOINTS, Endpoint, document
 from tests.gateway.harness import Harness
@@ -43,7 +46,7 @@ def test_every_answer_is_one_that_the_document_describes(talking_harness: Harnes
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=_cases(operation, mode))
     def ask(case: schemathesis.Case) -> None:
         is_right = bodies is not None and bodies.is_valid(_without_nulls(case.body))
         case.call_and_validate(
@@ -53,6 +56,16 @@ def test_every_answer_is_one_that_the_document_describes(talking_harness: Harnes
         )
 
     ask()
+
+
+@st.composite
+def _cases(draw: st.DrawFn, operation: APIOperation, mode: GenerationMode) -> schemathesis.Case:
+    """A request. For some schemas that schemathesis makes wrong it finds no value: they say nothing of the box."""
+    try:
+        case: schemathesis.Case = draw(operation.as_strategy(generation_mode=mode))
+    except InvalidSchema:
+        reject()
+    return case
 
 
 def _bodies(endpoint: Endpoint) -> Draft202012Validator:
