@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _settings(arguments: list[str] | None) -> Settings:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m appliance.gateway", description=__doc__)
     parser.add_argument("--triton", required=True, type=Path, metavar="DIR", help="folder of Triton's sockets")
     parser.add_argument("--http", required=True, metavar="HOST:PORT", help="address of the HTTP API")
@@ -69,6 +69,11 @@ def _settings(arguments: list[str] | None) -> Settings:
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
     parser.add_argument("--config", default="{}", metavar="JSON", help="sections of appliance.toml for the gateway")
+    return parser
+
+
+def _settings(arguments: list[str] | None) -> Settings:
+    parser = _parser()
     given = parser.parse_args(arguments)
     slots = given.slots or [OfferedModel.slots] * len(given.artefact)
     if len(slots) != len(given.artefact):
