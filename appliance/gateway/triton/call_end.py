@@ -10,12 +10,13 @@ import grpc.aio
 
 from appliance.errors import ApplianceError, DeadlineError, UnavailableError
 from appliance.gateway.triton import tensors
+from appliance.gateway.triton.stream_call import StreamCall
 
 # If a message could not be written, grpc.aio reports this text instead of the status with which the call ended.
 _UNWRITTEN = "Internal error from Core"
 
 
-async def read_to_end(call: Any) -> None:
+async def read_to_end(call: StreamCall) -> None:
     """Read a stream to its end after an error, which is its last response.
 
     If a stream is cancelled between the error and its end, Triton (2.51) never releases it, and waits for it when

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import grpc.aio
 
 from appliance.errors import UnavailableError
 from appliance.gateway.triton.methods import SERVICE
+from appliance.gateway.triton.stream_call import StreamCall
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 
 _OPTIONS = [
@@ -48,9 +50,9 @@ class TritonChannel:
         """Start a call with one message and one answer; returns the call of grpc.aio."""
         return self._multicallable("unary_unary", method)(message, timeout=timeout_s)
 
-    def stream(self, method: str, messages: list[bytes], timeout_s: float) -> Any:
-        """Start a call with these messages and any number of answers; returns the call of grpc.aio."""
-        return self._multicallable("stream_stream", method)(messages, timeout=timeout_s)
+    def stream(self, method: str, messages: Sequence[bytes], timeout_s: float) -> StreamCall:
+        """Start a call with these messages and any number of answers."""
+        return StreamCall(self._multicallable("stream_stream", method)(timeout=timeout_s), messages)
 
     async def close(self) -> None:
         """Close the channel; streams that are still open fail."""

@@ -14,13 +14,14 @@ from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.triton import tensors
 from appliance.gateway.triton.call_end import read_to_end, rpc_error, status_error
 from appliance.gateway.triton.completion import Delta
+from appliance.gateway.triton.stream_call import StreamCall
 
 
 class TritonStream:
     """See the module."""
 
-    def __init__(self, call: Any, client_names: Mapping[str, str], prompt_ids: Sequence[int] = ()) -> None:
-        """`call` is a call of grpc.aio without serializers; for the other arguments see CompletionRequest."""
+    def __init__(self, call: StreamCall, client_names: Mapping[str, str], prompt_ids: Sequence[int] = ()) -> None:
+        """`call` is the request's call; for the other arguments see CompletionRequest."""
         self._call = call
         self._client_names = client_names
         self._prompt = islice(prompt_ids, 1, None)
@@ -68,4 +69,4 @@ class TritonStream:
 
     async def _status_error(self) -> ApplianceError | None:
         code = await self._call.code()
-        return None if code is grpc.StatusCode.OK else status_error(code, await self._call.details() or "")
+        return None if code is grpc.StatusCode.OK else status_error(code, await self._call.details())

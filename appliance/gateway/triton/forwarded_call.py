@@ -24,7 +24,7 @@ class ForwardedCall:
     """The stream of Triton's answers to a call."""
 
     def __init__(self, call: Any, *, is_unary: bool) -> None:
-        """`call` is a call of grpc.aio without serializers; a unary call has exactly one message."""
+        """`call` is a StreamCall, or a unary call of grpc.aio without serializers, which has exactly one message."""
         self._call = call
         self._is_unary = is_unary
         self._is_over = False
@@ -45,7 +45,7 @@ class ForwardedCall:
                 return bytes(message)
             code = await self._call.code()
             if code is not grpc.StatusCode.OK:
-                raise _error(code, await self._call.details() or "")
+                raise _error(code, await self._call.details())
             return None
 
     async def only(self) -> bytes:
