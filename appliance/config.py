@@ -158,7 +158,7 @@ class AccessConfig:
 class LimitsConfig:
     """Limits of the whole box."""
 
-    max_requests: int = _option(1024, "concurrent requests", least=1)
+    max_requests: int = _option(1024, "concurrent requests; each answer to a request counts", least=1)
     requests_per_minute: int | None = _option(None, "requests per minute, of all clients together", least=1)
     tokens_per_minute: int | None = _option(
         None, "tokens per minute, prompts plus completions, of all clients together", least=1

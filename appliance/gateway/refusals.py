@@ -79,6 +79,17 @@ class ForbiddenError(RequestError):
     """The API key or certificate does not have the scope for this request."""
 
 
+class TooManyAnswersError(RequestError):
+    """The request alone has more answers than a limit allows; each answer counts as one request."""
+
+    def __init__(self, answers: int, whose: str, most: int, limit: str) -> None:
+        """`whose` is the owner of the limit, `limit` its meaning and its name."""
+        super().__init__(
+            f"the request has {answers} answers, more than {whose}'s limit of {most} {limit}",
+            hint="ask for fewer answers at once",
+        )
+
+
 class LimitError(OverloadedError):
     """The request exceeds a limit of its principal or of the box.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import PromptTooLongError, RequestError, UnavailableError
+from appliance.errors import PromptTooLongError, UnavailableError
 from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.door import Door
 from appliance.gateway.access_log import Record
@@ -14,12 +14,12 @@ from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.chat.served_model import ServedModel, ServedModels
+from appliance.gateway.log_probabilities import check_of_answers, check_of_prompts
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.settings import Settings
 from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
-from appliance.inference.sampling import MAX_PROMPT_FIGURES
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Services:
             model: the model.
             prompts: the tokens of each prompt.
             sampling: see CompletionRequest.
-            stream: see CompletionRequest.
+            stream: whether the client gets the answer in pieces.
             timeout_s: shortens the box's own limit.
             client_names: see CompletionRequest.
             choices: number of answers to each prompt.
@@ -80,11 +80,13 @@ class Services:
 
         Raises:
             PromptTooLongError: prompt and completion do not fit the model's context.
-            RequestError: the log-probabilities of all prompts are too many.
+            RequestError: there are too many log-probabilities.
         """
         names = client_names or {}
-        _check_figures(prompts, sampling.get("prompt_logprobs"), choices)
         context = model.manifest.shape.context_tokens
+        check_of_prompts(prompts, sampling, choices)
+        if not stream:
+            check_of_answers(prompts, sampling, choices, context, names)
         longest = max(map(len, prompts))
         if longest + sampling.get("max_tokens", 0) > context:
             if not clips:
@@ -98,18 +100,6 @@ class Services:
             # Without max_tokens, the engine uses the remaining context.
             sampling = {name: value for name, value in sampling.items() if name != "max_tokens"}
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
-        return CompletionRequest(request_id, model.name, prompts, sampling, stream, limit, names, choices)
-
-
-def _check_figures(prompts: Sequence[Sequence[int]], wanted: int | None, choices: int) -> None:
-    """Check the log-probabilities of all prompts together; the engine checks those of each prompt."""
-    if wanted is None:
-        return
-    tokens = sum(map(len, prompts)) * choices
-    if tokens * (wanted + 1) > MAX_PROMPT_FIGURES:
-        raise RequestError(
-            f"prompt_logprobs {wanted} for {tokens} tokens of prompts, counted once for each answer, is more than"
-            f" {MAX_PROMPT_FIGURES} log-probabilities in one request",
-            hint="lower prompt_logprobs, or send several requests",
-            param="prompt_logprobs",
-        )
+        # The many log-probabilities of a prompt arrive in pieces, also for an answer that is not streamed.
+        in_pieces = stream or "prompt_logprobs" in sampling
+        return CompletionRequest(request_id, model.name, prompts, sampling, in_pieces, limit, names, choices)

@@ -39,7 +39,7 @@ class Settings:
         timeout_s: maximum seconds of one request.
         max_body_bytes: maximum size of an HTTP body or gRPC message.
         unknown_parameters: what happens to parameters that the gateway has no rule for.
-        max_requests: concurrent requests; more requests are rejected before they use resources.
+        max_requests: concurrent requests; each answer counts as one. More are rejected before they use resources.
         body_timeout_s: seconds that a client has to send its body.
         write_timeout_s: seconds that a client may leave its answer unread; then its request is cancelled.
         header_timeout_s: seconds that a connection has for its handshake, and for the headers of each request.

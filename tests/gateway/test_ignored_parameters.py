@@ -120,6 +120,21 @@ def test_fields_inside_of_objects_are_named_by_their_path(http, path, body, name
     assert named(http.post(path, json={**BODIES[path], **body})) == names
 
 
+@pytest.mark.parametrize(
+    ("path", "given", "name"),
+    [
+        ("/v1/chat/completions", {"reasoning_effort": "high"}, "reasoning_effort"),
+        ("/v1/chat/completions", {"chat_template_kwargs": {"banana": 1}}, "chat_template_kwargs.banana"),
+        ("/v1/responses", {"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ("/v1/responses/input_tokens", {"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ("/v1/messages", {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+        ("/v1/messages/count_tokens", {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+    ],
+)
+def test_what_this_model_does_not_have_is_named_by_answers_and_counts(http, path, given, name):
+    assert name in named(http.post(path, json={**BODIES[path], **given}))
+
+
 def test_an_error_names_ignored_parameters_too(http):
     response = http.post("/v1/chat/completions", json={**BODIES["/v1/chat/completions"], "model": "no", "store": True})
     assert (response.status_code, response.headers[HEADER]) == (404, "store")

@@ -129,12 +129,14 @@ def test_a_prompt_over_its_limit_is_a_400_that_names_it(make_box, keys):
 
 
 @contextlib.contextmanager
-def streaming(box, key):
+def streaming(box, key, **parameters):
     """Hold an answer open."""
     headers = bearer(key)
     with (
         httpx.Client(base_url=box.url, timeout=LIMIT_S) as client,
-        client.stream("POST", "/v1/completions", json={**REQUEST, "stream": True}, headers=headers) as response,
+        client.stream(
+            "POST", "/v1/completions", json={**REQUEST, "stream": True, **parameters}, headers=headers
+        ) as response,
     ):
         assert response.status_code == 200
         yield
@@ -190,12 +192,40 @@ def test_the_openai_client_waits_as_it_is_told(make_box, keys, monkeypatch):
 
 @pytest.mark.parametrize("several", [{"n": 3}, {"prompt": ["a", "b", "c"]}, {"prompt": ["a", "b"], "n": 2}])
 def test_several_answers_are_several_requests_at_once(make_box, keys, several):
+    box, key = make_box(max_requests=4), keys.make()
+    box.triton.script = endless()
+    with streaming(box, key, n=2):
+        response = complete(box, key, **several)
+        assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        assert "4 concurrent requests" in response.json()["error"]["message"]
+        assert len(box.triton.asked) == 2
+    box.triton.script = words("a")
+    wait_until(lambda: complete(box, key, n=4).status_code == 200)
+
+
+@pytest.mark.parametrize("several", [{"n": 5}, {"prompt": ["a", "b", "c"], "n": 2}])
+def test_several_answers_are_several_requests_of_the_box(make_harness, several):
+    box = make_harness(max_requests=4)
+    response = complete(box, "none", **several)
+    assert (response.status_code, response.headers.get("retry-after")) == (400, None)
+    assert "max_requests" in response.json()["error"]["message"]
+    box.triton.script = endless()
+    with streaming(box, "none", n=3):
+        assert complete(box, "none", n=2).json()["error"]["code"] == "overloaded"
+        assert len(box.gateway._services.in_flight) == 3
+        with streaming(box, "none"):
+            pass
+    box.triton.script = words("a")
+    wait_until(lambda: complete(box, "none", n=4).status_code == 200)
+
+
+@pytest.mark.parametrize("several", [{"n": 3}, {"prompt": ["a", "b", "c"]}, {"prompt": ["a", "b"], "n": 2}])
+def test_more_answers_than_concurrent_requests_are_no_matter_of_waiting(make_box, keys, several):
     box, key = make_box(max_requests=2), keys.make()
     response = complete(box, key, **several)
-    assert response.status_code == 429
-    assert "2 concurrent requests" in response.json()["error"]["message"]
+    assert (response.status_code, response.headers.get("retry-after")) == (400, None)
+    assert "2 concurrent requests (max_requests)" in response.json()["error"]["message"]
     assert box.triton.asked == []
-    assert complete(box, key, n=2).status_code == 200
     assert complete(box, key, n=2).status_code == 200
 
 

@@ -85,11 +85,13 @@ def test_an_answer_that_is_still_broken_is_sent_and_named(harness):
     "settings",
     [
         {"temperature": 0},
+        {"top_k": 1},
+        {"min_p": 1},
         {"stream": True},
         {"n": 2},
         {"response_format": {"type": "json_object"}},
     ],
-    ids=["greedy", "stream", "several answers", "no schema"],
+    ids=["greedy", "likeliest only", "as likely only", "stream", "several answers", "no schema"],
 )
 def test_an_answer_that_cannot_differ_or_was_sent_already_is_not_asked_for_again(harness, settings):
     harness.triton.script = in_turn(BAD)
@@ -182,6 +184,28 @@ def test_a_retry_counts_against_the_tokens_of_the_principal(harness, make_harnes
         answer = chat(box)
         assert answer.headers[BROKEN] == "response_format"
         assert len(box.triton.asked) == asked
+
+
+def test_a_retry_that_the_engine_refuses_costs_no_tokens(harness, make_harness: Callable[..., Harness]):
+    chat(harness)
+    tokens = len(harness.triton.asked[0].prompt_ids)
+    # Two prompts and two answers; the retry's tokens are reserved between.
+    box = make_harness(limits=DoorLimits(principal=Limits("this principal", tokens_per_minute=2 * (tokens + 6))))
+    door = box.gateway._services.door
+    now = door.clock()
+    door.clock = lambda: now
+    box.triton.script = in_turn(BAD, None, GOOD)
+    assert content(chat(box)) == BAD
+    assert chat(box).status_code == 200
+
+
+def test_each_try_is_one_request_in_the_estimate_of_waits(make_harness: Callable[..., Harness]):
+    box = make_harness()
+    box.triton.script = in_turn(BAD, GOOD)
+    assert chat(box).headers[RETRIES] == "1"
+    estimate = box.gateway._services.waits.estimate(MODEL)
+    assert (estimate.requests, estimate.finished) == (0, 2)
+    assert estimate.service_s == pytest.approx(0.3)
 
 
 def test_no_retry_begins_after_the_request_s_time(make_harness: Callable[..., Harness]):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 import openai
 import pytest
 
+from appliance.errors import RequestError
+from appliance.gateway.log_probabilities import check_of_answers
 from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from tests.gateway.fake_triton import piece, usage
 from tests.gateway.tiny_artefact import tiny_tokenizer
+from tests.refusals import refused
 
 MODEL = "tiny-instruct"
 TEXT = "The café 🎉"
@@ -215,20 +219,43 @@ def test_the_log_probabilities_of_all_prompts_of_a_request_are_limited_together(
     assert harness.triton.asked == []
 
 
-def test_a_long_document_is_encoded_beside_the_event_loop(http, harness, monkeypatch):
+@pytest.mark.parametrize("more", [{}, {"max_tokens": 200}, {"max_tokens": 200, "echo": True}])
+def test_the_log_probabilities_of_a_whole_answer_are_limited(http, harness, more):
+    asked = {"model": MODEL, "prompt": [[7]] * 128, "logprobs": 20, **more}
+    answer = http.post("/v1/completions", json=asked)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logprobs")
+    assert harness.triton.asked == []
+    fitting = int(re.search(r"max_tokens to at most (\d+)", answer.json()["error"]["message"])[1])
+    for fits in ({"max_tokens": fitting}, {"stream": True}):
+        assert http.post("/v1/completions", json={**asked, **fits}).status_code == 200
+
+
+@pytest.mark.parametrize("most", [None, 1 << 30])
+def test_an_answer_without_a_limit_may_have_the_remaining_context(most):
+    sampling = {"logprobs": 19} | ({} if most is None else {"max_tokens": most})
+    names = {"logprobs": "top_logprobs", "max_tokens": "max_completion_tokens"}
+    prompt, fitting = [7] * 100, (1 << 19) // 20
+    check_of_answers([prompt], sampling, 1, fitting + 100, names)
+    check_of_answers([prompt], {**sampling, "max_tokens": fitting // 8}, 8, 1 << 20, names)
+    with refused(RequestError, "max_completion_tokens", fitting) as error:
+        check_of_answers([prompt], sampling, 1, fitting + 101, names)
+    assert error.value.param == "top_logprobs"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_the_log_probabilities_of_prompts_are_encoded_beside_the_event_loop(http, harness, monkeypatch, stream):
     threads = []
+    encode = CompletionEncoder._prompt_logprobs
 
-    def document(encoder: CompletionEncoder, deltas: Any) -> bytes:
+    def encoding(encoder: CompletionEncoder, choice: int) -> dict[str, Any]:
         threads.append(threading.get_ident())
-        return encode(encoder, deltas)
+        return encode(encoder, choice)
 
-    encode = CompletionEncoder.document
-    monkeypatch.setattr(CompletionEncoder, "document", document)
-    asked = {"model": MODEL, "echo": True, "logprobs": 1, "max_tokens": 1}
-    for prompts in ([IDS], [[7] * 100] * 20):
-        http.post("/v1/completions", json={**asked, "prompt": prompts}).raise_for_status()
-    loop = harness.run(_thread())
-    assert threads[0] == loop != threads[1]
+    monkeypatch.setattr(CompletionEncoder, "_prompt_logprobs", encoding)
+    asked = {"model": MODEL, "echo": True, "logprobs": 1, "max_tokens": 1, "prompt": IDS, "stream": stream}
+    http.post("/v1/completions", json=asked).raise_for_status()
+    assert len(threads) == 1
+    assert harness.run(_thread()) not in threads
 
 
 async def _thread() -> int:

@@ -208,6 +208,8 @@ for choice in scored.choices:
 - A request for the log-probabilities of its prompt does not reuse a cached prefix. It can have at most 131,072 of them
   (tokens of the prompt times the number of alternatives + 1). Outside the 512 most probable tokens, presets with a
   4-bit head have 4-bit accuracy.
+- An answer that is not streamed can have at most 524,288 log-probabilities of its own tokens (tokens of all answers
+  times the number of alternatives + 1).
 - `max_tokens: 0` without `echo` returns an empty answer; the prompt is then a cached prefix for later requests.
 - `bad_words` and `allowed_token_ids` cannot be combined with a schema or a grammar, which alone decides which tokens
   are allowed.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from appliance.errors import PromptTooLongError, RequestError
+from appliance.errors import PromptTooLongError
 from appliance.gateway.access.rate import Rate
-from appliance.gateway.refusals import LimitError
+from appliance.gateway.refusals import LimitError, TooManyAnswersError
 
 _PER_MINUTE = "requests per minute"
+_CONCURRENT = "concurrent requests"
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,19 @@ class Account:
         """Check that `count` more answers may begin, for a request that has already begun.
 
         Raises:
-            RequestError: the request would exceed the limit of any minute.
+            TooManyAnswersError: the request alone exceeds a limit.
             LimitError: the request exceeds a limit now.
         """
+        answers, most = count + 1, self.limits.max_requests
+        if most is not None and answers > most:
+            raise TooManyAnswersError(answers, self.limits.whose, most, f"{_CONCURRENT} (max_requests)")
         self._check_active(count)
         if self.requests is None or self.requests.wait_s(count, now) == 0:
             return
-        # A retry counts as a request before its further answers do.
-        answers = count + 1
         if answers > self.requests.per_minute:
-            raise RequestError(
-                f"the request has {answers} answers, more than {self.limits.whose}'s limit of "
-                f"{self.requests.per_minute} requests per minute (requests_per_minute)",
-                hint="ask for fewer answers at once",
-            )
+            most = self.requests.per_minute
+            raise TooManyAnswersError(answers, self.limits.whose, most, f"{_PER_MINUTE} (requests_per_minute)")
+        # A retry counts as a request before its further answers do.
         self._check(self.requests, answers, "requests_per_minute", _PER_MINUTE, now)
 
     def check_bytes(self, count: int) -> None:
@@ -142,7 +142,7 @@ class Account:
     def _check_active(self, count: int) -> None:
         most = self.limits.max_requests
         if most is not None and self.active + count > most:
-            raise LimitError(self._over("max_requests", most, "concurrent requests"), retry_after_s=1)
+            raise LimitError(self._over("max_requests", most, _CONCURRENT), retry_after_s=1)
 
     def _check(self, rate: Rate | None, amount: int, name: str, words: str, now: float) -> None:
         if rate is not None and (wait_s := rate.wait_s(amount, now)) > 0:

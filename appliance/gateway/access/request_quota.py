@@ -46,7 +46,7 @@ class RequestQuota:
         """Count a request for several answers as that many requests.
 
         Raises:
-            RequestError: they exceed the limit of any minute.
+            TooManyAnswersError: the request alone exceeds a limit.
             LimitError: there would be too many requests, concurrent or in this minute.
         """
         now = self._clock()

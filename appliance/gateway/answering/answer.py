@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Generic, Protocol, TypeVar
 
 from appliance.errors import ApplianceError, EngineError
@@ -30,21 +30,11 @@ class Answer(Generic[Piece]):
         writing_since: loop time at which the current write to the client began; None between writes.
     """
 
-    def __init__(
-        self, source: Source[Piece], count: Callable[[Piece], None], refused: Callable[[], None] | None = None
-    ) -> None:
-        """Wrap a source.
-
-        Args:
-            source: where the answer comes from.
-            count: called with every piece.
-            refused: called if Triton or the engine fails.
-        """
+    def __init__(self, source: Source[Piece]) -> None:
+        """`source` is where the answer comes from."""
         self.reason: ApplianceError | None = None
         self.writing_since: float | None = None
         self._source = source
-        self._count = count
-        self._refused = refused
         self._task = asyncio.current_task()
         self._clock = asyncio.get_running_loop().time
 
@@ -55,7 +45,7 @@ class Answer(Generic[Piece]):
             ApplianceError: the engine rejected the request or failed, Triton ended, or the answer was interrupted.
         """
         try:
-            piece = await self._source.read()
+            return await self._source.read()
         except asyncio.CancelledError:
             if self.reason is None:
                 raise
@@ -63,12 +53,7 @@ class Answer(Generic[Piece]):
         except ApplianceError as error:
             if self.reason is not None:
                 raise self.reason from error
-            if self._refused is not None:
-                self._refused()
             raise
-        if piece is not None:
-            self._count(piece)
-        return piece
 
     async def only(self) -> Piece:
         """Return the first piece of an answer that has exactly one piece; raises as `read` does."""

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 from appliance.gateway.access.request_quota import current
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answer import Answer
+from appliance.gateway.answering.counted import CountedSource
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.retrying import Check, RetryingStream, another, can_retry
+from appliance.gateway.answering.tally import Tally
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.refusals import ForbiddenMethodError, LimitError
 from appliance.gateway.triton.choice_stream import DeltaStream
-from appliance.gateway.triton.completion import CompletionRequest, Delta, combined
+from appliance.gateway.triton.completion import CompletionRequest, Delta
 from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton.inference import Inference
-from appliance.inference.events import Usage
 
 
 class Answering:
@@ -49,7 +48,7 @@ class Answering:
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
             PromptTooLongError: the prompt exceeds a limit.
-            RequestError: the request has more answers than the limit of requests in any minute.
+            TooManyAnswersError: the request has more answers than a limit of requests allows.
             LimitError: there were too many tokens or requests in this minute, or there are too many answers at once.
         """
         record.fields |= {
@@ -58,46 +57,33 @@ class Answering:
             "prompt_tokens": sum(map(len, request.prompts)),
             "stream": request.stream,
         }
-        self._in_flight.check_open()
+        self._in_flight.check_open(request.answers)
         quota = current()
         if request.answers > 1:
             quota.widen(request.answers)
-        quota.reserve(list(map(len, request.prompts)), request.client_names.get("prompt", "prompt"))
-        ends = [self._waits.begin(request.model) for _ in range(request.answers)]
-        usages: dict[int, Usage] = {}
+        quota.reserve(list(map(len, request.prompts)), request.prompt_name)
+        tally = Tally(record, request, quota, self._waits)
+        try:
+            answer = Answer(self._stream(request, check, quota.principal.name, tally))
+            with self._in_flight.holding(answer, request.answers):
+                yield answer
+        finally:
+            tally.end()
 
-        def count(delta: Delta) -> None:
-            if not delta.prompt_logprobs or delta.token_ids:
-                record.first_token()
-            quota.spend(len(delta.token_ids))
-            if delta.usage is not None:
-                ends[delta.choice](delta.usage.prefill_s + delta.usage.decode_s)
-                usages[delta.choice] = delta.usage
-                record.used(combined(usages, request.choices))
+    def _stream(self, request: CompletionRequest, check: Check | None, principal: str, tally: Tally) -> DeltaStream:
+        """The answers of the model, which count as they arrive; with a check, the model may be asked again."""
 
-        stream, counted = self._inference.complete(request, quota.principal.name), count
-        if check is not None and can_retry(request):
-            until = asyncio.get_running_loop().time() + request.timeout_s
-            requests = self._retries(request, until)
+        def send(each: CompletionRequest) -> DeltaStream:
+            return CountedSource(self._inference.complete(each, principal), tally.count, tally.refused)
 
-            def again() -> DeltaStream | None:
-                following = next(requests, None)
-                if following is None:
-                    return None
-                ends[0](None)
-                ends[0] = self._waits.begin(request.model)
-                return self._inference.complete(following, quota.principal.name)
+        first = send(request)
+        if check is None or not can_retry(request):
+            return first
+        until = asyncio.get_running_loop().time() + request.timeout_s
+        return RetryingStream(first, map(send, self._retries(request, until, tally)), check)
 
-            def count_usage(delta: Delta) -> None:
-                count(replace(delta, token_ids=()))
-
-            stream, counted = RetryingStream(stream, again, check, count), count_usage
-        answer = Answer(stream, counted, quota.give_back)
-        with self._open(answer, ends):
-            yield answer
-
-    def _retries(self, request: CompletionRequest, until: float) -> Iterator[CompletionRequest]:
-        """Yield requests with other seeds, each counted against the quota, until one of the limits is reached.
+    def _retries(self, request: CompletionRequest, until: float, tally: Tally) -> Iterator[CompletionRequest]:
+        """Yield requests with other seeds, each counted, until one of the limits is reached.
 
         `until` is the loop's time at which the request's time is over.
         """
@@ -106,7 +92,7 @@ class Answering:
             if left <= 0 or self._in_flight.is_draining:
                 return
             try:
-                current().reserve([len(request.prompts[0])], request.client_names.get("prompt", "prompt"))
+                tally.again()
             except LimitError:
                 return
             yield another(request, number, left)
@@ -124,20 +110,14 @@ class Answering:
         if quota.limits_tokens:
             raise ForbiddenMethodError("calls that are passed on cannot be counted in tokens, which are limited here")
 
-        def count(_message: Any) -> None:
+        def count(_message: bytes | None) -> None:
             record.first_token()
 
-        ends = [self._waits.begin(request.served)] if request.served is not None else []
-        answer = Answer(self._inference.forward(request, quota.principal.name), count)
-        with self._open(answer, ends):
-            yield answer
-
-    @contextlib.contextmanager
-    def _open(self, answer: Answer[Any], ends: Sequence[Callable[[float | None], None]]) -> Iterator[None]:
-        """Count the answer as under way inside the block, and end all of it with the block."""
+        end = self._waits.begin(request.served) if request.served is not None else None
         try:
+            answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name), count))
             with self._in_flight.holding(answer):
-                yield
+                yield answer
         finally:
-            for end in ends:
+            if end is not None:
                 end(None)

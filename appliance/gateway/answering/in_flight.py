@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from appliance.errors import ApplianceError, OverloadedError
-from appliance.gateway.refusals import ClientGoneError, ShuttingDownError
+from appliance.gateway.refusals import ClientGoneError, ShuttingDownError, TooManyAnswersError
 from appliance.within import within
 
 _STALL_CHECK_S = 0.5
@@ -36,31 +36,39 @@ class InFlight:
     def __init__(self, max_requests: int, write_timeout_s: float) -> None:
         self._max_requests = max_requests
         self._write_timeout_s = write_timeout_s
-        self._exchanges: set[Exchange] = set()
+        # Each exchange with the number of its answers.
+        self._exchanges: dict[Exchange, int] = {}
         self._receiving = 0
         self._draining = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return len(self._exchanges)
+        """The number of running requests; each answer counts as one."""
+        return sum(self._exchanges.values())
 
     @property
     def is_draining(self) -> bool:
         """Whether no more requests are admitted, because the gateway is stopping."""
         return self._draining.is_set()
 
-    def check_open(self) -> None:
-        """Check that a new request would be admitted now.
+    def check_open(self, answers: int = 1) -> None:
+        """Check that a new request for this number of answers would be admitted now; each answer counts as one request.
 
         Raises:
             ShuttingDownError: the gateway is draining.
+            TooManyAnswersError: the request alone has more answers than may run at the same time.
             OverloadedError: too many requests are running.
         """
         if self._draining.is_set():
             raise ShuttingDownError("the box is shutting down", hint="try again in a moment")
-        if len(self._exchanges) + self._receiving >= self._max_requests:
-            raise OverloadedError(f"{self._max_requests} requests are already running", hint="try again later")
+        if answers > self._max_requests:
+            raise TooManyAnswersError(answers, "the box", self._max_requests, "concurrent requests (max_requests)")
+        if len(self) + self._receiving + answers > self._max_requests:
+            raise OverloadedError(
+                f"{len(self) + self._receiving} of at most {self._max_requests} requests are already running",
+                hint="try again later",
+            )
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[None]:
@@ -73,16 +81,16 @@ class InFlight:
             self._receiving -= 1
 
     @contextlib.contextmanager
-    def holding(self, exchange: Exchange) -> Iterator[None]:
+    def holding(self, exchange: Exchange, answers: int = 1) -> Iterator[None]:
         """Count a request inside the block, after `check_open`; at the end of the block the exchange is interrupted."""
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = answers
         self._idle.clear()
         try:
             yield
         finally:
             # This has no effect on a stream that ended. Any other stream has no reader left.
             exchange.interrupt(ClientGoneError("the request was abandoned"))
-            self._exchanges.discard(exchange)
+            del self._exchanges[exchange]
             if not self._exchanges:
                 self._idle.set()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from appliance.errors import ApplianceError
 from appliance.gateway.triton.choice_stream import DeltaStream, derived_seed
-from appliance.gateway.triton.completion import CompletionRequest, Delta
-from appliance.inference.events import Usage
+from appliance.gateway.triton.completion import CompletionRequest, Delta, added
 
 
 class Check(Protocol):
@@ -27,25 +26,17 @@ class Check(Protocol):
 class RetryingStream:
     """The deltas of the last answer; its usage is the sum of all answers. See `DeltaStream`."""
 
-    def __init__(
-        self,
-        first: DeltaStream,
-        again: Callable[[], DeltaStream | None],
-        check: Check,
-        count: Callable[[Delta], None],
-    ) -> None:
+    def __init__(self, first: DeltaStream, retries: Iterator[DeltaStream], check: Check) -> None:
         """Begin with the first answer's stream.
 
         Args:
             first: the stream.
-            again: asks the model again; None if the request has no retry left.
+            retries: each next stream asks the model again.
             check: the check.
-            count: called with each delta of each answer when it arrives, without usage.
         """
         self._stream = first
-        self._again = again
+        self._retries = retries
         self._check = check
-        self._count = count
         self._ready: deque[Delta] | None = None
 
     async def read(self) -> Delta | None:
@@ -56,32 +47,30 @@ class RetryingStream:
 
     def cancel(self) -> None:
         """Free the slot, and ask no more."""
-        self._again = lambda: None
+        self._retries = iter(())
         self._stream.cancel()
 
     async def _last(self) -> Sequence[Delta]:
-        answer: list[Delta] = []
-        await self._read_into(answer)
-        while await asyncio.to_thread(self._check.breaks, answer) and (stream := self._again()) is not None:
+        answer = await _all(self._stream)
+        while await asyncio.to_thread(self._check.breaks, answer):
+            stream = next(self._retries, None)
+            if stream is None:
+                break
             self._stream = stream
             self._check.retried()
-            following: list[Delta] = []
             try:
-                await self._read_into(following)
+                following = await _all(stream)
             except ApplianceError:
                 break  # The time is over, or the engine failed: the complete answer is better than none.
-            answer = [replace(delta, usage=_sum(delta.usage, answer[-1].usage)) for delta in following]
+            answer = _after(answer, following)
         return answer
-
-    async def _read_into(self, deltas: list[Delta]) -> None:
-        while (delta := await self._stream.read()) is not None:
-            deltas.append(delta)
-            self._count(replace(delta, usage=None))
 
 
 def can_retry(request: CompletionRequest) -> bool:
     """Whether another answer can differ and can replace the first: neither a stream nor a greedy answer can."""
-    return not request.stream and request.choices == 1 and request.sampling.get("temperature") != 0
+    settings = request.sampling
+    is_greedy = settings.get("temperature") == 0 or settings.get("top_k") == 1 or settings.get("min_p") == 1
+    return not request.stream and request.choices == 1 and not is_greedy
 
 
 def another(request: CompletionRequest, number: int, timeout_s: float) -> CompletionRequest:
@@ -93,8 +82,16 @@ def another(request: CompletionRequest, number: int, timeout_s: float) -> Comple
     return replace(request, request_id=identity, sampling=sampling, timeout_s=timeout_s)
 
 
-def _sum(usage: Usage | None, earlier: Usage | None) -> Usage | None:
-    """All tokens and seconds of both answers; prompts are computed again, so they count again."""
-    if usage is None or earlier is None:
-        return usage
-    return Usage(*(getattr(usage, field.name) + getattr(earlier, field.name) for field in fields(Usage)))
+async def _all(stream: DeltaStream) -> list[Delta]:
+    deltas = []
+    while (delta := await stream.read()) is not None:
+        deltas.append(delta)
+    return deltas
+
+
+def _after(earlier: list[Delta], answer: list[Delta]) -> list[Delta]:
+    """The answer, with the usage of the earlier answer added to its own."""
+    before, last = earlier[-1].usage, answer[-1]
+    if before is None or last.usage is None:
+        return answer
+    return [*answer[:-1], replace(last, usage=added(before, last.usage))]

@@ -17,7 +17,7 @@ from appliance.gateway.anthropic.parameters import POLICY
 from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.sampling import SamplingBody, sampling
 from appliance.gateway.chat.delta_encoder import DeltaEncoder
-from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.chat.prepare import ignored, prepare, tokenize
 from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.event_stream import Pulse
@@ -77,7 +77,9 @@ class MessagesApi:
         """`POST /v1/messages/count_tokens`. It does not wait for the model."""
         asked = await accepted_for_gateway(request, self._services, CountBody, POLICY)
         model = self._services.models.get(asked.model)
-        return JSONResponse({"input_tokens": len(await tokenize(model, chat_request(asked)))})
+        chat = chat_request(asked)
+        note_ignored(request, ignored(model, chat))
+        return JSONResponse({"input_tokens": len(await tokenize(model, chat))})
 
 
 def _sampling(asked: MessagesBody, defaults: Generation) -> dict[str, Any]:

@@ -122,7 +122,7 @@ async def prepare(model: ServedModel, request: ChatRequest) -> Prepared:
         continues=request.continues,
         unmarked=_unmarked(request, callable_tools),
         unheld=unheld,
-        ignored=_ignored(model, request),
+        ignored=ignored(model, request),
     )
 
 
@@ -216,8 +216,8 @@ def _options(model: ServedModel, request: ChatRequest) -> dict[str, Any]:
     return {**options, _SWITCH: request.thinking}
 
 
-def _ignored(model: ServedModel, request: ChatRequest) -> tuple[str, ...]:
-    """The client's names of options that this model does not have."""
+def ignored(model: ServedModel, request: ChatRequest) -> tuple[str, ...]:
+    """The client's names of parameters that have no effect on this model."""
     names, variables = request.client_names, model.chat_template.variables
     options = [f"{names.template_options}.{key}" for key in request.template_options if key not in variables]
     return (*options, *(() if _has_switch(model, request) else (names.thinking,)))

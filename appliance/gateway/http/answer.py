@@ -21,8 +21,6 @@ from appliance.gateway.http.writer import Writer
 from appliance.gateway.refusals import ClientGoneError
 
 _DOCUMENT = [(b"content-type", b"application/json")]
-# Documents of more pieces are encoded on a thread: they contain the log-probabilities of a prompt, up to megabytes.
-_INLINE_PIECES = 128
 Piece = TypeVar("Piece")
 Piece_contra = TypeVar("Piece_contra", contravariant=True)
 
@@ -55,6 +53,7 @@ class HttpAnswer(Generic[Piece]):
         *,
         pulse: Pulse | None,
         unheld: Unheld | None = None,
+        has_large_events: bool = False,
     ) -> None:
         """Create the answer to a request.
 
@@ -65,6 +64,7 @@ class HttpAnswer(Generic[Piece]):
             failure: encodes an error in the middle of a stream as an event.
             pulse: how a stream shows its client that it waits; None: the answer is one document.
             unheld: the schema keywords that the answer may break.
+            has_large_events: a stream's events can be megabytes long, so they are encoded on a thread.
         """
         self._answering = answering
         self._encoder = encoder
@@ -72,6 +72,7 @@ class HttpAnswer(Generic[Piece]):
         self._failure = failure
         self._pulse = pulse
         self._unheld = unheld or Unheld()
+        self._has_large_events = has_large_events
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; an error before the first byte of the answer is raised, a later error becomes the last event."""
@@ -103,8 +104,10 @@ class HttpAnswer(Generic[Piece]):
         async with stream.beating():
             try:
                 while (piece := await answer.read()) is not None:
-                    await stream.write(functools.partial(self._encoder.events, piece))
-                await stream.write(self._encoder.tail, more=False)
+                    events = functools.partial(self._encoder.events, piece)
+                    await stream.write(events, is_large=self._has_large_events)
+                # The last event of some APIs repeats the whole answer.
+                await stream.write(self._encoder.tail, more=False, is_large=True)
             except ClientGoneError:
                 raise
             except ApplianceError as error:
@@ -118,8 +121,8 @@ class HttpAnswer(Generic[Piece]):
         pieces: list[Piece] = []
         while (piece := await answer.read()) is not None:
             pieces.append(piece)
-        encode = functools.partial(self._encoder.document, pieces)
-        document = encode() if len(pieces) <= _INLINE_PIECES else await asyncio.to_thread(encode)
+        # The document can be megabytes of log-probabilities, or a long thought whose tokens are counted.
+        document = await asyncio.to_thread(self._encoder.document, pieces)
         retries = [str(self._unheld.retries)] if self._unheld.retries else []
         of_schemas = [
             *listed(UNHELD, self._unheld.places),

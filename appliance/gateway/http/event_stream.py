@@ -87,24 +87,30 @@ class EventStream:
         if not beat.cancelled() and (bug := beat.exception()) is not None:
             raise bug
 
-    async def write(self, events: Callable[[], bytes], *, more: bool = True) -> None:
-        """Write events, which are encoded after the head; `more` is False for the last events.
+    async def write(self, events: Callable[[], bytes], *, more: bool = True, is_large: bool = False) -> None:
+        """Write events.
+
+        Args:
+            events: encodes the events, after the head.
+            more: False for the last events.
+            is_large: the events may be long, so they are encoded on a thread.
 
         Raises:
             ApplianceError: the client stopped reading.
         """
         try:
             async with self._turn:
-                await self._write(events, more=more)
+                await self._write(events, more=more, is_large=is_large)
         except asyncio.CancelledError:
             # The write of a sign hung, and this one waited for it.
             if self._answer.reason is None:
                 raise
             raise self._answer.reason from None
 
-    async def _write(self, events: Callable[[], bytes], *, more: bool) -> None:
+    async def _write(self, events: Callable[[], bytes], *, more: bool, is_large: bool) -> None:
         # Encoding can fail: then the error gets its own status.
-        body = (b"" if self._writer.has_begun else self._head()) + events()
+        body = b"" if self._writer.has_begun else self._head()
+        body += await asyncio.to_thread(events) if is_large else events()
         if not self._writer.has_begun:
             await self._writer.start(self._headers)
         self._has_ended = not more
@@ -122,5 +128,5 @@ class EventStream:
                     if self._has_ended:
                         return
                     if not self._writer.has_begun or self._clock() >= self._written_at + self._pulse.every_s:
-                        await self._write(lambda: self._pulse.sign, more=True)
+                        await self._write(lambda: self._pulse.sign, more=True, is_large=False)
                     wait_s = self._written_at + self._pulse.every_s - self._clock()

@@ -29,7 +29,7 @@ from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.prompts import Prompt, prompts_of
-from appliance.gateway.openai.sampling import chat_sampling, completion_sampling, within_context
+from appliance.gateway.openai.sampling import chat_names, chat_sampling, completion_sampling, within_context
 from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
 from appliance.gateway.openai.shown import Shown
 from appliance.gateway.services import Services
@@ -62,8 +62,8 @@ class OpenAiApi:
             model,
             [prepared.prompt_ids],
             within_context(prepared.settings(settings), len(prepared.prompt_ids), asked.num_ctx),
-            stream=_in_pieces(asked),
-            client_names=prepared.client_names,
+            stream=bool(asked.stream),
+            client_names={**prepared.client_names, **chat_names(asked)},
             choices=asked.n or 1,
             clips=True,
         )
@@ -85,7 +85,7 @@ class OpenAiApi:
             model,
             [prompt.ids for prompt in prompts],
             settings,
-            stream=_in_pieces(asked),
+            stream=bool(asked.stream),
             client_names={"structured_outputs": structure.name},
             choices=asked.n or 1,
         )
@@ -124,15 +124,12 @@ class OpenAiApi:
         unheld = prepared.unheld if prepared is not None else None
         answering = self._services.answering.complete(record, completion, check)
         pulse = Pulse.of(self._services.settings) if asked.stream else None
-        return HttpAnswer(answering, encoder, record, failure_event, pulse=pulse, unheld=unheld)
+        is_scored = "prompt_logprobs" in completion.sampling
+        return HttpAnswer(
+            answering, encoder, record, failure_event, pulse=pulse, unheld=unheld, has_large_events=is_scored
+        )
 
 
 def _new_id(kind: type[ChoiceEncoder]) -> str:
     """A new id of an answer of this kind."""
     return kind.ID_PREFIX + uuid.uuid4().hex
-
-
-def _in_pieces(asked: ChatBody | CompletionBody) -> bool:
-    """Whether the model sends its answer in pieces: for a stream, and for the many log-probabilities of a prompt."""
-    scored = asked.prompt_logprobs is not None or (isinstance(asked, CompletionBody) and bool(asked.echo))
-    return bool(asked.stream) or scored

@@ -33,6 +33,16 @@ def chat_sampling(body: ChatBody, defaults: Generation) -> dict[str, Any]:
     return settings
 
 
+def chat_names(body: ChatBody) -> dict[str, str]:
+    """The client's names of settings, by the engine's names, where they differ."""
+    names = {}
+    if body.top_logprobs:
+        names["logprobs"] = "top_logprobs"
+    if body.max_completion_tokens is not None and body.max_tokens is None:
+        names["max_tokens"] = "max_completion_tokens"
+    return names
+
+
 def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str, Any]:
     """Return the settings for a plain completion.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from appliance.inference.events import TokenLogprob, Usage
@@ -35,6 +35,11 @@ class CompletionRequest:
     choices: int = 1
 
     @property
+    def prompt_name(self) -> str:
+        """The client's name for the prompt."""
+        return self.client_names.get("prompt", "prompt")
+
+    @property
     def answers(self) -> int:
         """Number of answers to all prompts."""
         return len(self.prompts) * self.choices
@@ -64,6 +69,11 @@ class Delta:
     stop_reason: str | int | None = None
     choice: int = 0
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
+
+
+def added(earlier: Usage, usage: Usage) -> Usage:
+    """Return all tokens and seconds of two answers, one after the other; a prompt that both answer counts twice."""
+    return Usage(*(getattr(earlier, each.name) + getattr(usage, each.name) for each in fields(Usage)))
 
 
 def combined(usages: Mapping[int, Usage], choices: int) -> Usage:

@@ -15,7 +15,7 @@ from appliance.errors import RequestError
 from appliance.gateway.access.request_quota import current
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat.delta_encoder import DeltaEncoder
-from appliance.gateway.chat.prepare import prepare, tokenize
+from appliance.gateway.chat.prepare import ignored, prepare, tokenize
 from appliance.gateway.http.accepted_body import accepted_for_gateway, accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.event_stream import Pulse
@@ -100,9 +100,10 @@ class ResponsesApi:
         """`POST /v1/responses/input_tokens`: the number of tokens of an input. It does not wait for the model."""
         asked = await accepted_for_gateway(request, self._services, PromptFields, POLICY)
         model = self._services.models.get(asked.model)
-        note_ignored(request, left_out(asked.tools))
         turns = turns_of(self._items(asked), self._earlier(asked.previous_response_id))
-        tokens = await tokenize(model, chat_request(asked, turns, offered_tools(asked.tools)))
+        chat = chat_request(asked, turns, offered_tools(asked.tools))
+        note_ignored(request, [*ignored(model, chat), *left_out(asked.tools)])
+        tokens = await tokenize(model, chat)
         return JSONResponse({"object": "response.input_tokens", "input_tokens": len(tokens)})
 
     async def retrieve(self, request: Request) -> Response:

@@ -1,11 +1,13 @@
 """Stored answers, which clients can read or continue: in memory, separate for each principal, with limits.
 
-The limits are time, number and bytes. Answers are never written to disk, and are lost when the process ends.
+The limits are time, number and bytes. Answers are never written to disk, and are lost when the process ends. Threads
+can use it: answers are encoded and stored on threads.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +71,7 @@ class ResponseStore:
         self._clock = clock
         # Oldest first, because all entries have the same lifetime.
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._lock = threading.RLock()
         self.size_bytes = 0
 
     def __len__(self) -> int:
@@ -76,19 +79,20 @@ class ResponseStore:
 
     def keep(self, principal: str, response_id: str, response: KeptResponse) -> None:
         """Store an answer; an answer above the limit of one principal is not stored."""
-        self._forget_old()
         bounds = self._bounds
         size = response.size_bytes
         if size > min(bounds.principal_bytes, bounds.total_bytes):
             return
-        own = [key for key in self._entries if key[0] == principal]
-        own_bytes = sum(self._entries[key].size_bytes for key in own)
-        while own and (len(own) >= bounds.answers or own_bytes + size > bounds.principal_bytes):
-            own_bytes -= self._forget(own.pop(0))
-        while self._entries and self.size_bytes + size > bounds.total_bytes:
-            self._forget(next(iter(self._entries)))
-        self._entries[principal, response_id] = _Entry(response, size, self._clock() + bounds.ttl_s)
-        self.size_bytes += size
+        with self._lock:
+            self._forget_old()
+            own = [key for key in self._entries if key[0] == principal]
+            own_bytes = sum(self._entries[key].size_bytes for key in own)
+            while own and (len(own) >= bounds.answers or own_bytes + size > bounds.principal_bytes):
+                own_bytes -= self._forget(own.pop(0))
+            while self._entries and self.size_bytes + size > bounds.total_bytes:
+                self._forget(next(iter(self._entries)))
+            self._entries[principal, response_id] = _Entry(response, size, self._clock() + bounds.ttl_s)
+            self.size_bytes += size
 
     def get(self, principal: str, response_id: str) -> KeptResponse:
         """Return an answer.
@@ -96,27 +100,30 @@ class ResponseStore:
         Raises:
             UnknownResponseError: it never existed, belongs to another principal, was deleted or has expired.
         """
-        self._forget_old()
-        try:
-            return self._entries[principal, response_id].response
-        except KeyError:
+        with self._lock:
+            self._forget_old()
+            entry = self._entries.get((principal, response_id))
+        if entry is None:
             raise UnknownResponseError(
                 f"no response {response_id!r} is stored",
                 hint="responses stay in memory for a limited time, unless store is false; send the whole conversation",
                 param="response_id",
-            ) from None
+            )
+        return entry.response
 
     def item(self, principal: str, item_id: str) -> Mapping[str, Any] | None:
         """Return an item of a stored answer or of its input; None: no such item is stored."""
-        self._forget_old()
-        own = (entry.response for key, entry in reversed(self._entries.items()) if key[0] == principal)
+        with self._lock:
+            self._forget_old()
+            own = [entry.response for key, entry in reversed(self._entries.items()) if key[0] == principal]
         items = (item for response in own for item in (*response.output_items, *response.input_items))
         return next((item for item in items if item["id"] == item_id), None)
 
     def delete(self, principal: str, response_id: str) -> None:
         """Delete an answer; raises as `get` does."""
-        self.get(principal, response_id)
-        self._forget((principal, response_id))
+        with self._lock:
+            self.get(principal, response_id)
+            self._forget((principal, response_id))
 
     def _forget(self, key: tuple[str, str]) -> int:
         """Delete an entry, and return the number of freed bytes."""
