@@ -1,4 +1,4 @@
-"""A call that ends while its messages are sent tells its reader why. With grpc.aio this happens once in a thousand calls."""
+"""A call that ends while its messages are sent tells its reader why. With grpc.aio this is one call in a thousand."""
 
 from __future__ import annotations
 
