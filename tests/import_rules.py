@@ -75,6 +75,7 @@ GATEWAY_LEVELS = {
     "bodies": 5,
     # The one way from an API to a model's answer.
     "answering": 5,
+    "log_probabilities": 5,
     # What all APIs share.
     "services": 6,
     # Transports.

@@ -53,25 +53,13 @@ class Gateway:
         settings.policy.check(*settings.addresses)
         if settings.is_proxied:
             settings.policy.check_proxied()
-        models = ServedModels.load([offered.artefact for offered in settings.models])
         self._triton = TritonChannel(settings.triton)
-        questions = Questions(self._triton)
-        names = [model.name for model in models.all]
-        waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
-        in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
-        readiness = Readiness(questions, names)
-        ledger = Ledger(names, lambda: len(in_flight), readiness.is_ready)
-        door = Door(settings.policy, settings.limits, is_exposed=settings.is_exposed)
-        clients = ClientAddress(settings.proxies)
-        answering = Answering(Inference(self._triton), in_flight, waits, settings.schema_retries)
-        self._services = Services(
-            settings, models, questions, answering, in_flight, readiness, waits, ledger, door, clients
-        )
+        self._services = _services(settings, self._triton)
         # Set when the operator requests a drain over the Unix socket.
         self.drain_asked = asyncio.Event()
         tls = http_context(settings.policy.tls) if settings.policy.tls else None
         limit = ConnectionLimit(settings.max_connections, settings.header_timeout_s)
-        page = MetricsPage(ledger, settings.triton)
+        page = MetricsPage(self._services.ledger, settings.triton)
 
         def listener(app: ASGIApp, address: Address) -> HttpListener:
             return HttpListener(
@@ -88,19 +76,7 @@ class Gateway:
         if settings.triton_http is not None:
             application = triton_application(self._services, settings.triton_http.host)
             self.triton_http = listener(application, settings.triton_http)
-        reading = Reading(
-            settings.limits.box,
-            settings.limits.principal,
-            max_message_bytes=settings.max_body_bytes,
-            timeout_s=settings.body_timeout_s,
-        )
-        self.grpc = GrpcListener(
-            InferenceService(self._services),
-            KServeService(self._services),
-            settings.grpc,
-            settings,
-            [GrpcDoor(door, self._services.record, reading, clients, open_health=settings.open_health)],
-        )
+        self.grpc = _grpc_listener(self._services)
         self.metrics = HttpListener(
             page.application(settings.metrics.host),
             bind(settings.metrics.check_loopback(), settings.write_timeout_s),
@@ -165,3 +141,38 @@ class Gateway:
             await self._admin.close(_LAST_WORDS_S)
             self._services.settings.socket.unlink(missing_ok=True)
         log.info("drained")
+
+
+def _services(settings: Settings, triton: TritonChannel) -> Services:
+    """Load the models and create what all APIs share; raises as `Gateway` does."""
+    models = ServedModels.load([offered.artefact for offered in settings.models])
+    questions = Questions(triton)
+    names = [model.name for model in models.all]
+    waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
+    in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
+    readiness = Readiness(questions, names)
+    return Services(
+        settings=settings,
+        models=models,
+        questions=questions,
+        answering=Answering(Inference(triton), in_flight, waits, settings.schema_retries),
+        in_flight=in_flight,
+        readiness=readiness,
+        waits=waits,
+        ledger=Ledger(names, lambda: len(in_flight), readiness.is_ready),
+        door=Door(settings.policy, settings.limits, is_exposed=settings.is_exposed),
+        clients=ClientAddress(settings.proxies),
+    )
+
+
+def _grpc_listener(services: Services) -> GrpcListener:
+    """Our gRPC API and KServe's, behind access control; raises as `Gateway` does."""
+    settings = services.settings
+    reading = Reading(
+        settings.limits.box,
+        settings.limits.principal,
+        max_message_bytes=settings.max_body_bytes,
+        timeout_s=settings.body_timeout_s,
+    )
+    door = GrpcDoor(services.door, services.record, reading, services.clients, open_health=settings.open_health)
+    return GrpcListener(InferenceService(services), KServeService(services), settings.grpc, settings, [door])
