@@ -6,12 +6,13 @@ import ipaddress
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from appliance.document import Bounds, from_document, from_toml
 from appliance.errors import UsageError
+from appliance.names import NAME
 
 # The type of ServeConfig.unknown_parameters, for the gateway.
 UnknownParameters = Literal["ignore", "refuse"]
@@ -23,6 +24,8 @@ _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOC
 # Browsers write origins in lower case, without the port that belongs to the scheme.
 _ORIGIN = r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+"
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+# Names of other makers' models as clients send them: "openai/gpt-4o-mini", "llama3.2:3b".
+_ALIAS = r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,94}[A-Za-z0-9])?"
 
 
 def _option(default: Any, doc: str, *, least: float = 1) -> Any:
@@ -35,10 +38,42 @@ def _texts(doc: str, pattern: str, meaning: str) -> Any:
 
 
 @dataclass(frozen=True)
+class ModelConfig:
+    """One model of the set that `appliance up` serves. A missing key has the value of `[serve]`."""
+
+    name: str = field(
+        metadata={
+            "doc": "name of the exported model",
+            **Bounds(pattern=NAME.pattern, meaning="a model's name").metadata,
+        }
+    )
+    aliases: tuple[str, ...] = _texts(
+        "other names of the model for clients that can only ask for a certain name, such as `gpt-4o-mini`",
+        _ALIAS,
+        "a name of letters, digits and . _ : / -",
+    )
+    target: str | None = _option(None, "target of the export")
+    preset: str | None = _option(None, "preset of the export")
+    slots: int | None = _option(None, "sequences that decode at the same time")
+    max_context_tokens: int | None = _option(None, "maximum tokens of prompt plus completion", least=16)
+    cache_bytes: int | None = _option(None, "bytes of memory for the KV cache", least=1 << 20)
+    max_queue_requests: int | None = _option(None, "maximum requests that wait for a slot", least=0)
+    prefill_chunk_tokens: int | None = _option(None, "prompt tokens computed between two decode steps", least=16)
+    threads: int | None = _option(None, "compute threads of the engine")
+    speculation: bool | None = _option(None, "true: verify guesses of the next tokens", least=0)
+
+
+@dataclass(frozen=True)
 class ServeConfig:
     """What `appliance up` serves, its addresses and the limits of the engine."""
 
-    model: str | None = _option(None, "name of the exported model to serve; default: the only exported model")
+    model: tuple[ModelConfig, ...] = field(
+        default=(),
+        metadata={
+            "doc": "the models to serve, each a table `[[serve.model]]`; default: the only exported model",
+            **Bounds(least=0).metadata,
+        },
+    )
     target: str = _option("cpu", "target of the export")
     preset: str | None = _option(None, "preset of the export; default: the target's default preset")
     http_address: str = _option("127.0.0.1:8080", "address of the HTTP API, host:port")
@@ -114,6 +149,19 @@ class ServeConfig:
         "false: it keeps none, and deletes what it kept before",
         least=0,
     )
+
+    def of(self, name: str) -> ServeConfig:
+        """The values for the model of this name: its own, and for missing keys those of all models."""
+        own = next((each for each in self.model if each.name == name), None)
+        if own is None:
+            return self
+        given = {key: value for key, value in _given(own).items() if key not in {"name", "aliases"}}
+        return replace(self, **given)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The name of the model that each alias stands for."""
+        return {alias: model.name for model in self.model for alias in model.aliases}
 
     @property
     def is_proxied(self) -> bool:
@@ -255,8 +303,9 @@ def _checked(config: Config, origin: str) -> Config:
     """Return the configuration, after the checks that a pattern cannot do.
 
     Raises:
-        UsageError: a proxy is not an address or network, or it is every address.
+        UsageError: a proxy is not an address or network, or it is every address; or two models have the same name.
     """
+    _check_names(config.serve, origin)
     for text in config.serve.proxies:
         try:
             network = ipaddress.ip_network(text)
@@ -267,13 +316,41 @@ def _checked(config: Config, origin: str) -> Config:
     return config
 
 
+def _check_names(serve: ServeConfig, origin: str) -> None:
+    """Check that each name and alias stands for one model.
+
+    Raises:
+        UsageError: one of them stands for two.
+    """
+    seen: set[str] = set()
+    for model in serve.model:
+        if model.name in seen:
+            raise UsageError(f"{origin} [serve]: two models are called {model.name}", hint="keep one of the tables")
+        seen.add(model.name)
+    for model in serve.model:
+        for alias in model.aliases:
+            if alias in seen:
+                raise UsageError(
+                    f"{origin} [serve]: the alias {alias} of {model.name} is already the name or an alias of a model",
+                    hint="give it to one model only",
+                )
+            seen.add(alias)
+
+
 def _given(section: Any) -> dict[str, Any]:
-    found = {}
-    for option in fields(section):
-        value = getattr(section, option.name)
-        if value != option.default:
-            found[option.name] = dict(value) if isinstance(value, Mapping) else value
-    return found
+    return {
+        option.name: _plain(getattr(section, option.name))
+        for option in fields(section)
+        if getattr(section, option.name) != option.default
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if is_dataclass(value):
+        return _given(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def reference() -> str:
@@ -285,12 +362,13 @@ def reference() -> str:
         "",
         "The configuration file is `<root>/appliance.toml`. All keys are optional. An unknown key is an error.",
     ]
-    for name, kind in get_type_hints(Config).items():
+    sections = {f"[{name}]": kind for name, kind in get_type_hints(Config).items()}
+    for name, kind in {**sections, "[[serve.model]]": ModelConfig}.items():
         purpose = (kind.__doc__ or "").strip().splitlines()[0]
-        lines += ["", f"## [{name}]", "", purpose, "", "| key | type | default | meaning |", "|---|---|---|---|"]
+        lines += ["", f"## {name}", "", purpose, "", "| key | type | default | meaning |", "|---|---|---|---|"]
         hints = get_type_hints(kind)
         for option in fields(kind):
-            default = "" if option.default is None else f"`{_toml(option.default)}`"
+            default = "" if option.default in (None, MISSING) else f"`{_toml(option.default)}`"
             lines.append(
                 f"| `{option.name}` | {_type_name(hints[option.name])} | {default} | {option.metadata['doc']} |"
             )

@@ -118,9 +118,12 @@ def _value(hint: Any, value: Any, bounds: Bounds, origin: str, name: str, former
     if is_dataclass(hint):
         return from_document(hint, value, f"{origin} [{name}]", former)  # type: ignore[arg-type]
     if form is tuple:
-        if not isinstance(value, list | tuple) or not bounds.least <= len(value) <= bounds.most:
-            raise UsageError(f"{origin}: {name} must be a list" + f" of at least {bounds.least:g}" * (bounds.least > 0))
         item = get_args(hint)[0]
+        if not isinstance(value, list | tuple) or not bounds.least <= len(value) <= bounds.most:
+            hint = f"write each of them as a table [[…{name}]]" if is_dataclass(item) else ""
+            raise UsageError(
+                f"{origin}: {name} must be a list" + f" of at least {bounds.least:g}" * (bounds.least > 0), hint=hint
+            )
         return tuple(
             _value(item, each, bounds, origin, f"{name} {at}", former) for at, each in enumerate(value, start=1)
         )

@@ -37,7 +37,7 @@ from appliance.ops.library import library
 from appliance.packed.open import PackedGraph
 from appliance.packed.record import PackedKey
 from appliance.packed.served import served_graph
-from appliance.supervisor.choose import choose_set
+from appliance.supervisor.choose import choose as choose_artefact
 from bench.markdown import table
 
 _SLOTS = 16
@@ -162,7 +162,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--repeats", type=int, default=10, help="steps of each kind")
     given = parser.parse_args(words)
     layout = Layout.from_environment(os.environ, given.root)
-    artefact = choose_set(layout, given.model, "cpu", None)[0]
+    artefact = choose_artefact(layout, given.model, "cpu", None)
     folder = served_graph(layout, artefact.folder, artefact.manifest, lambda line: print(line, file=sys.stderr)).packed
     if folder is None:
         check_graph(artefact.folder, artefact.manifest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Config, ServeConfig
+from appliance.config import Config, ModelConfig, ServeConfig
 from appliance.errors import UsageError
 from tests.refusals import refused
 
@@ -18,11 +18,11 @@ def test_an_absent_file_gives_the_defaults(tmp_path: Path):
 def test_values_are_taken_over(tmp_path: Path):
     path = tmp_path / "appliance.toml"
     path.write_text(
-        '[serve]\nmodel = "mine"\nslots = 4\ndrain_s = 5\nmax_context_tokens = 2048\n'
+        '[serve]\nslots = 4\ndrain_s = 5\nmax_context_tokens = 2048\n[[serve.model]]\nname = "mine"\n'
         '[sources]\nindex_url = "https://mirror.example/simple"\n'
     )
     config = Config.load(path)
-    assert config.serve == ServeConfig(model="mine", slots=4, drain_s=5.0, max_context_tokens=2048)
+    assert config.serve == ServeConfig(model=(ModelConfig("mine"),), slots=4, drain_s=5.0, max_context_tokens=2048)
     assert config.sources.index_url == "https://mirror.example/simple"
 
 
@@ -54,14 +54,15 @@ def test_values_are_taken_over(tmp_path: Path):
         ("[serve]\nslots = true", "slots is True, expected a whole number"),
         ("[serve]\nslots = 1.5", "slots is 1.5, expected a whole number"),
         ('[serve]\nslots = "4"', "slots is '4', expected a whole number"),
-        ("[serve]\nmodel = 4", "model must be a text"),
+        ("[serve]\nmodel = 4", "model must be a list"),
+        ("[serve]\npreset = 4", "preset must be a text"),
         ("[serve]\ndrain_s = nan", "drain_s is nan, expected a number from 0"),
         ("[serve]\ndrain_s = -1", "drain_s is -1, expected a number from 0"),
         ("[serve]\ndrain_s = 1" + "0" * 400, "drain_s is a number of 1329 bits"),
         ("[serve]\ndrain_s = 1" + "0" * 5000, "is not TOML"),
         ("[serve]\nslots = " + "[" * 100_000, "is not TOML"),
         ("[serve", "is not TOML"),
-        ('[serve]\nmodel = " "', "model must be a text"),
+        ('[serve]\npreset = " "', "preset must be a text"),
         ('[access.certificates]\na = ["infer", 4]', "certificates 'a' 2 must be a text"),
         ("[access]\nrequire_key = true", "require_key"),
         ("[access]\ncertificates = 4", "certificates must be a table"),

@@ -1,4 +1,4 @@
-"""`appliance up`: serves a model in the foreground until interrupted."""
+"""`appliance up`: serves models in the foreground until interrupted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
 
 
 @click.command("up")
-@click.argument("model", required=False)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--target", help="Target of the export. Default: serve.target in appliance.toml.")
 @click.option(
     "--preset", help="Preset of the export. Default: the only exported one, else the target's default preset."
@@ -53,7 +53,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
 @click.pass_obj
 def command(
     box: Box,
-    model: str | None,
+    models: tuple[str, ...],
     target: str | None,
     preset: str | None,
     http: str | None,
@@ -63,10 +63,11 @@ def command(
     production: bool,
     allow_old_triton: bool,
 ) -> int:
-    """Serve a model until Ctrl-C.
+    """Serve one or several models until Ctrl-C.
 
-    MODEL is the name of an exported model. You can omit it if only one model is exported. After Ctrl-C, the box
-    finishes the running requests and stops. A second Ctrl-C cancels them.
+    MODEL is the name of an exported model. Without names, the box serves the models of `[[serve.model]]` in
+    appliance.toml, or the only exported model. After Ctrl-C, the box finishes the running requests and stops. A second
+    Ctrl-C cancels them.
     """
     config = box.config.serve
     policy = Policy.from_config(box.config.access, box.layout)
@@ -75,13 +76,13 @@ def command(
     with box_lock.hold(box.layout.run) as is_stale, ExitStack() as held:
         if is_stale:
             tell("the previous run did not stop cleanly; the box cleans up and starts")
-        artefacts = choose_set(box.layout, model or config.model, target or config.target, preset or config.preset)
+        artefacts = choose_set(box.layout, config, models, target, preset)
         for artefact in artefacts:
             held.enter_context(in_use(artefact.folder))
             check_hardware(artefact.manifest)
         for_tensorrt = [artefact.manifest for artefact in artefacts if artefact.manifest.runtime == TENSORRT]
         for manifest in for_tensorrt:
-            check_profile(config, _profile(box.layout, manifest), manifest)
+            check_profile(config.of(manifest.model), _profile(box.layout, manifest), manifest)
         for manifest in for_tensorrt:
             if status := build_plan(box.layout, manifest):
                 return status
@@ -112,7 +113,8 @@ def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, hel
     graph = served_graph(layout, artefact.folder, artefact.manifest, tell)
     if graph.packed is not None:
         held.enter_context(in_use(graph.packed))
-    return BoxModel(artefact, engine_settings(config, plan, graph.packed), graph.operators)
+    own = config.of(artefact.manifest.model)
+    return BoxModel(artefact, engine_settings(own, plan, graph.packed), graph.operators)
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:

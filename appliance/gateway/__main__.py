@@ -87,6 +87,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         http=Address.from_text(given.http),
         grpc=Address.from_text(given.grpc),
         models=models,
+        aliases=config.serve.aliases,
         metrics=Address.from_text(given.metrics),
         triton_http=Address.from_text(given.triton_http) if given.triton_http else None,
         drain_s=given.drain,

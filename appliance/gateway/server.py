@@ -145,7 +145,7 @@ class Gateway:
 
 def _services(settings: Settings, triton: TritonChannel) -> Services:
     """Load the models and create what all APIs share; raises as `Gateway` does."""
-    models = ServedModels.load([offered.artefact for offered in settings.models])
+    models = ServedModels.load([offered.artefact for offered in settings.models], settings.aliases)
     questions = Questions(triton)
     names = [model.name for model in models.all]
     waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Settings:
         metrics: address of the page that Prometheus scrapes.
         triton_http: address of Triton's own HTTP API; None: it is off.
         models: the models to serve.
+        aliases: other names that clients may ask for → names of models. Names of models that are not served are left
+            out.
         drain_s: seconds that running requests have to finish after SIGTERM.
         timeout_s: maximum seconds of one request.
         max_body_bytes: maximum size of an HTTP body or gRPC message.
@@ -63,6 +66,7 @@ class Settings:
     grpc: Address
     models: tuple[OfferedModel, ...]
     metrics: Address
+    aliases: Mapping[str, str] = field(default_factory=dict)
     triton_http: Address | None = None
     drain_s: float = 30.0
     timeout_s: float = 3600.0

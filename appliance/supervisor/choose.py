@@ -1,4 +1,4 @@
-"""Chooses the exported artefacts to serve. If several models fit, it raises an error instead of choosing one."""
+"""Chooses the exported artefacts to serve. If several fit one name, it raises an error instead of choosing one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from appliance import targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import MANIFEST_NAME, Manifest
+from appliance.config import ServeConfig
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
 from appliance.store import ArtefactStore
@@ -35,12 +36,34 @@ class Artefact:
         return f"{self.manifest.model} ({self.manifest.target}-{self.manifest.preset})"
 
 
-def choose_set(layout: Layout, model: str | None, target: str, preset: str | None) -> tuple[Artefact, ...]:
-    """Return the models to serve. This version chooses one model; all callers accept several.
+def choose_set(
+    layout: Layout, serve: ServeConfig, names: Sequence[str], target: str | None, preset: str | None
+) -> tuple[Artefact, ...]:
+    """Return the models to serve, in the order of the names; see `choose` for the errors.
 
-    See `choose` for the arguments and the errors.
+    Args:
+        layout: where the exports are.
+        serve: the configuration, with the target and the preset of each model.
+        names: the models; without names, those of the configuration, or the only exported model.
+        target: replaces the target of all models.
+        preset: replaces the preset of all models.
+
+    Raises:
+        UsageError: a name is given twice, or it is also the alias of another model.
     """
-    return (choose(layout, model, target, preset),)
+    wanted = list(names) or [model.name for model in serve.model]
+    for name in wanted:
+        if wanted.count(name) > 1:
+            raise UsageError(f"the model {name} is named twice", hint="name each model once")
+        if name in serve.aliases:
+            raise UsageError(
+                f"{name} is an alias of {serve.aliases[name]} in the configuration, and also a model to serve",
+                hint="remove the alias from its [[serve.model]]",
+            )
+    if not wanted:
+        return (choose(layout, None, target or serve.target, preset or serve.preset),)
+    tables = {name: serve.of(name) for name in wanted}
+    return tuple(choose(layout, name, target or own.target, preset or own.preset) for name, own in tables.items())
 
 
 def choose(layout: Layout, model: str | None, target: str, preset: str | None) -> Artefact:
@@ -65,7 +88,7 @@ def choose(layout: Layout, model: str | None, target: str, preset: str | None) -
     if len(models) > 1:
         raise UsageError(
             f"several models are exported: {', '.join(models)}",
-            hint="give the name of the model to serve: appliance up MODEL",
+            hint=f"give the models to serve, for example all: appliance up {' '.join(models)}",
         )
     name = models[0]
     variants = [variant for other, variant in every if other == name]

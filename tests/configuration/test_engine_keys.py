@@ -37,7 +37,6 @@ ADDRESSES = "\n".join(f'{name}_address = "127.0.0.1:0"' for name in ("http", "gr
 CONTEXT, CACHE_BYTES, CHUNK = 20_000, 100_000_000, 32
 CONFIGURATION = f"""\
 [serve]
-model = "{MODEL}"
 target = "{TARGET}"
 preset = "{PRESET}"
 {ADDRESSES}
@@ -46,6 +45,9 @@ max_queue_requests = 0
 max_context_tokens = {CONTEXT}
 cache_bytes = {CACHE_BYTES}
 prefill_chunk_tokens = {CHUNK}
+
+[[serve.model]]
+name = "{MODEL}"
 """
 
 

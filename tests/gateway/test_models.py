@@ -121,3 +121,22 @@ def test_a_failure_has_the_shape_that_the_client_understands(http):
     theirs = http.get("/v1/nothing", headers=VERSION).json()
     assert (theirs["type"], theirs["error"]["type"]) == ("error", "not_found_error")
     assert http.get("/v1/nothing").json()["error"]["code"] == "not_found"
+
+
+def test_an_alias_is_another_name_of_a_model(make_harness):
+    box = make_harness(aliases={"gpt-4o-mini": "tiny-instruct", "openai/gpt": "tiny-instruct", "gone": "not-served"})
+    with openai.OpenAI(base_url=f"{box.url}/v1", api_key="unused", max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == [*NAMES, "gpt-4o-mini", "openai/gpt"]
+        for alias in ("gpt-4o-mini", "openai/gpt"):
+            card = client.models.retrieve(alias)
+            assert (card.id, card.root) == (alias, "tiny-instruct")
+            assert client.chat.completions.create(model=alias, messages=HELLO).model == "tiny-instruct"
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("gone")
+    assert {asked.model for asked in box.triton.asked} == {"tiny-instruct"}
+
+
+def test_a_model_says_what_it_is(http):
+    card = http.get("/v1/models/tiny-instruct").json()
+    assert (card["task"], card["root"], card["ready"]) == ("text-generation", "tiny-instruct", True)
+    assert len(card["artefact_sha256"]) == 64

@@ -49,9 +49,9 @@ def test_the_fingerprint_changes_with_the_artefact(folder: Path, tmp_path: Path)
 
 def test_a_model_that_is_not_on_offer_is_told_what_is(folder: Path):
     with pytest.raises(UnknownModelError, match="tiny-instruct"):
-        ServedModels.load([folder]).get("other")
+        ServedModels.load([folder], {}).get("other")
 
 
 def test_two_models_of_one_name_are_refused(folder: Path):
     with pytest.raises(UsageError, match="tiny-instruct"):
-        ServedModels.load([folder, folder])
+        ServedModels.load([folder, folder], {})

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from appliance.artefact.manifest import MANIFEST_NAME, Generation, Manifest, ModelShape, TextGeneration
+from appliance.config import ModelConfig, ServeConfig
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.layout import Layout
 from appliance.supervisor.choose import choose, choose_set
@@ -45,12 +46,47 @@ def test_the_only_artefact_needs_no_name(layout: Layout):
     assert found.label == "tiny (cpu-small)"
 
 
-def test_the_set_to_serve_has_the_one_model_that_is_meant(layout: Layout):
-    folder = _export(layout, "tiny", "small")
-    assert [artefact.folder for artefact in choose_set(layout, None, "cpu", None)] == [folder]
+def _labels(layout: Layout, serve: ServeConfig, *names: str, target: str | None = None) -> list[str]:
+    return [artefact.label for artefact in choose_set(layout, serve, names, target, None)]
+
+
+def test_the_set_without_names_is_the_only_model_or_that_of_the_configuration(layout: Layout):
+    _export(layout, "tiny", "small")
+    assert _labels(layout, ServeConfig()) == ["tiny (cpu-small)"]
     _export(layout, "other", "small")
-    with pytest.raises(UsageError, match="several models are exported"):
-        choose_set(layout, None, "cpu", None)
+    with refused(UsageError, "appliance up other tiny"):
+        _labels(layout, ServeConfig())
+    both = ServeConfig(model=(ModelConfig("tiny"), ModelConfig("other")))
+    assert _labels(layout, both) == ["tiny (cpu-small)", "other (cpu-small)"]
+    assert _labels(layout, both, "other") == ["other (cpu-small)"]
+
+
+def test_a_model_of_the_set_has_its_own_target_and_preset(layout: Layout):
+    for variant in (("tiny", "small"), ("tiny", "large"), ("other", "small")):
+        _export(layout, *variant)
+    serve = ServeConfig(target="cuda-sm90", model=(ModelConfig("tiny", preset="large", target="cpu"),))
+    assert _labels(layout, serve) == ["tiny (cpu-large)"]
+    with refused(UnknownModelError, "other is not exported for cuda-sm90"):
+        _labels(layout, serve, "other")
+    assert _labels(layout, serve, "other", "tiny", target="cpu") == ["other (cpu-small)", "tiny (cpu-large)"]
+
+
+def test_a_set_with_a_name_twice_or_a_name_that_is_an_alias_is_refused(layout: Layout):
+    _export(layout, "tiny", "small")
+    with refused(UsageError, "tiny is named twice"):
+        _labels(layout, ServeConfig(), "tiny", "tiny")
+    serve = ServeConfig(model=(ModelConfig("other", aliases=("tiny",)),))
+    with refused(UsageError, "alias of other"):
+        _labels(layout, serve, "tiny")
+
+
+def test_a_set_with_a_missing_or_damaged_model_is_refused(layout: Layout):
+    _export(layout, "tiny", "small")
+    with refused(UnknownModelError, "huge is not exported"):
+        _labels(layout, ServeConfig(), "tiny", "huge")
+    (_export(layout, "other", "small") / MANIFEST_NAME).write_text("{}")
+    with pytest.raises(IntegrityError):
+        _labels(layout, ServeConfig(), "tiny", "other")
 
 
 def test_the_default_preset_is_taken_when_there_are_several(layout: Layout):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import tokenizers
@@ -36,7 +37,7 @@ class ServedModel:
         encoder: encodes and decodes text with the tokenizer.
         template: None for a base model.
         controls: the control texts that content must not contain unmarked.
-        fingerprint: changes whenever any byte of the artefact changes.
+        sha256: digest of the manifest, which has the digests of all other files.
         dialect: how the model writes tool calls and thoughts.
         marks: the tokens of the marks around calls and thoughts, by their texts.
     """
@@ -47,7 +48,7 @@ class ServedModel:
     encoder: Encoder
     template: Renderer | None
     controls: ControlTexts
-    fingerprint: str
+    sha256: str
     dialect: Dialect = field(default_factory=Dialect)
     marks: Mapping[str, int] = field(default_factory=dict)
 
@@ -78,7 +79,7 @@ class ServedModel:
             Encoder(tokenizer),
             template,
             ControlTexts(tokenizer, written),
-            f"fp_{digest[:12]}",
+            digest,
             dialect,
             dialect.marks(tokenizer),
         )
@@ -87,6 +88,11 @@ class ServedModel:
     def name(self) -> str:
         """The model's name for clients and in Triton."""
         return self.manifest.model
+
+    @property
+    def fingerprint(self) -> str:
+        """OpenAI's name of the model's state; changes whenever any byte of the artefact changes."""
+        return f"fp_{self.sha256[:12]}"
 
     @property
     def eos_token(self) -> str:
@@ -216,24 +222,31 @@ class ServedModel:
 
 
 class ServedModels:
-    """The served models, by name."""
+    """The served models, by name.
 
-    def __init__(self, models: Iterable[ServedModel]) -> None:
-        """Create the set.
+    Attributes:
+        aliases: other names that clients may ask for → names of served models.
+    """
+
+    def __init__(self, models: Iterable[ServedModel], aliases: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Create the set; aliases of models that are not served are left out.
 
         Raises:
-            UsageError: two of them have the same name.
+            UsageError: two models have the same name, or an alias is the name of a model.
         """
         self._models: dict[str, ServedModel] = {}
         for model in models:
             if model.name in self._models:
                 raise UsageError(f"two models are called {model.name}", hint="serve one of them")
             self._models[model.name] = model
+        self.aliases = {alias: name for alias, name in aliases.items() if name in self._models}
+        if hidden := sorted(self.aliases.keys() & self._models.keys()):
+            raise UsageError(f"the alias {hidden[0]} is the name of a model", hint="choose another alias")
 
     @classmethod
-    def load(cls, folders: Sequence[Path]) -> ServedModels:
-        """Load all artefacts; raises as `ServedModel.load` does."""
-        return cls(ServedModel.load(folder) for folder in folders)
+    def load(cls, folders: Sequence[Path], aliases: Mapping[str, str]) -> ServedModels:
+        """Load all artefacts; raises as the constructor and `ServedModel.load` do."""
+        return cls((ServedModel.load(folder) for folder in folders), aliases)
 
     def close(self) -> None:
         """End the subprocesses of the chat templates."""
@@ -248,16 +261,17 @@ class ServedModels:
 
     def label(self, name: str) -> dict[str, str]:
         """Return the log's field for a model name; empty if the model is not served: clients can send any text."""
-        return {"model": name} if name in self._models else {}
+        known = self.aliases.get(name, name)
+        return {"model": known} if known in self._models else {}
 
     def get(self, name: str) -> ServedModel:
-        """Return the model with this name.
+        """Return the model with this name or alias.
 
         Raises:
             UnknownModelError: this model is not served.
         """
         try:
-            return self._models[name]
+            return self._models[self.aliases.get(name, name)]
         except KeyError:
             raise UnknownModelError(
                 f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(self._models)}"

@@ -43,7 +43,9 @@ async function ask(path, { body, signal } = {}) {
 
 /** The served models: [{id, max_model_len, capabilities: {chat, thinking_switch}}]. */
 export async function models() {
-  return (await (await ask("/v1/models")).json()).data;
+  const models = (await (await ask("/v1/models")).json()).data;
+  // The others are aliases of these.
+  return models.filter((model) => model.id === model.root);
 }
 
 /** Returns if the box would accept a request now; otherwise throws Refusal with the reason. */
