@@ -24,6 +24,7 @@ _FORMER = {"triton_grpc_address": _ON_SOCKETS, "triton_metrics_address": _ON_SOC
 # Browsers write origins in lower case, without the port that belongs to the scheme.
 _ORIGIN = r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+"
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+_OF_THE_MODEL_ALONE = frozenset({"name", "aliases", "on_demand", "keep_alive_s"})
 # Names of other makers' models as clients send them: "openai/gpt-4o-mini", "llama3.2:3b".
 _ALIAS = r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,94}[A-Za-z0-9])?"
 
@@ -61,6 +62,18 @@ class ModelConfig:
     prefill_chunk_tokens: int | None = _option(None, "prompt tokens computed between two decode steps", least=16)
     threads: int | None = _option(None, "compute threads of the engine")
     speculation: bool | None = _option(None, "true: verify guesses of the next tokens", least=0)
+    on_demand: bool = _option(
+        False,
+        "true: the box loads the model when a request needs it, and can unload it when it is idle; "
+        "false: the model is loaded as long as the box runs",
+        least=0,
+    )
+    keep_alive_s: float | None = _option(
+        None,
+        "seconds without a request after which the box unloads a model with on_demand; default: when another model "
+        "needs the memory",
+        least=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,9 @@ class ServeConfig:
         "streamed, with a schema that the box cannot enforce completely",
         least=0,
     )
+    load_timeout_s: float = _option(
+        300.0, "seconds to load a model; a request for a model with on_demand waits at most so long", least=1
+    )
     drain_s: float = _option(30.0, "seconds that running requests have to finish when the box stops", least=0)
     page_history: bool = _option(
         True,
@@ -155,7 +171,7 @@ class ServeConfig:
         own = next((each for each in self.model if each.name == name), None)
         if own is None:
             return self
-        given = {key: value for key, value in _given(own).items() if key not in {"name", "aliases"}}
+        given = {key: value for key, value in _given(own).items() if key not in _OF_THE_MODEL_ALONE}
         return replace(self, **given)
 
     @property

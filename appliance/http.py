@@ -18,7 +18,14 @@ TIMEOUT_S = 2.0
 async def get(address: Address | Path, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str] | None:
     """Return status and body, or None without an answer in time; a Path is the path of a Unix socket."""
     with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
-        return await within(timeout_s, _get(address, path))
+        return await within(timeout_s, _ask("GET", address, path))
+    return None
+
+
+async def post(address: Address | Path, path: str, timeout_s: float) -> tuple[int, str] | None:
+    """The same as `get` with the method POST and no body."""
+    with suppress(OSError, asyncio.TimeoutError, ValueError, IndexError):
+        return await within(timeout_s, _ask("POST", address, path))
     return None
 
 
@@ -28,14 +35,14 @@ async def status_of(address: Address | Path, path: str, timeout_s: float = TIMEO
     return answer[0] if answer else None
 
 
-async def _get(address: Address | Path, path: str) -> tuple[int, str]:
+async def _ask(method: str, address: Address | Path, path: str) -> tuple[int, str]:
     if isinstance(address, Path):
         reader, writer = await asyncio.open_unix_connection(sock=unix_socket.connect(address))
     else:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         # HTTP/1.0: the body ends with the connection and is never chunked.
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        writer.write(f"{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
         answer = await reader.read(_MAX_BYTES)
         while piece := await reader.read(_MAX_BYTES - len(answer)):

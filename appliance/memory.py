@@ -40,6 +40,12 @@ def available_bytes() -> int:
     return min(available, *(_left_bytes(limit, used, available) for limit, used in _GROUP_LIMITS))
 
 
+def total_bytes() -> int:
+    """All memory, used or not, that this process could get: the machine's, or its control group's if that is less."""
+    total = int(psutil.virtual_memory().total)
+    return min(total, *(_limit_bytes(limit, total) for limit, _ in _GROUP_LIMITS))
+
+
 def _field_bytes(pid: int | None, field: str) -> int:
     try:
         lines = Path(f"/proc/{'self' if pid is None else pid}/status").read_text(encoding="utf-8").splitlines()
@@ -47,6 +53,13 @@ def _field_bytes(pid: int | None, field: str) -> int:
         return 0
     found = [line.split()[1] for line in lines if line.startswith(field)]
     return 1024 * int(found[0]) if found else 0
+
+
+def _limit_bytes(limit: Path, otherwise: int) -> int:
+    try:
+        return int(limit.read_text())
+    except (OSError, ValueError):
+        return otherwise
 
 
 def _left_bytes(limit: Path, used: Path, otherwise: int) -> int:

@@ -66,6 +66,8 @@ GATEWAY_LEVELS = {
     "error_table": 1,
     "tls": 1,
     "metrics": 1,
+    # Which models of the set are loaded.
+    "loading": 2,
     "access": 2,
     # Requests to Triton and its answers.
     "triton": 3,
@@ -159,6 +161,7 @@ RESERVED = {
     "appliance.gateway.triton.inference": {"appliance.gateway.answering.answering", "appliance.gateway.server"},
     "appliance.gateway.triton.channel": {
         "appliance.gateway.triton.inference",
+        "appliance.gateway.triton.model_control",
         "appliance.gateway.triton.questions",
         "appliance.gateway.server",
     },

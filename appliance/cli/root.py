@@ -11,16 +11,16 @@ from appliance.cli.box import Box
 from appliance.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "chat": ("appliance.cli.chat:command", "Chat with the model that this box serves."),
+    "chat": ("appliance.cli.chat:command", "Chat with a model that this box serves."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
     "export": ("", "Convert an installed model to an artefact that the box can serve."),
     "key": ("appliance.cli.key:command", "Create, list, replace and revoke API keys."),
-    "model": ("appliance.cli.model:command", "Download, verify, list and remove models."),
+    "model": ("appliance.cli.model:command", "Download, verify, list, load and remove models."),
     "plan": ("", "Predict a model's memory and throughput on a target."),
     "status": ("appliance.cli.status:command", "Show health, load, memory and warnings on one page."),
     "tensorrt": ("appliance.cli.tensorrt:command", "Build, list and remove TensorRT plans."),
     "tls": ("appliance.cli.tls:command", "Create and show certificates."),
-    "up": ("appliance.cli.up:command", "Serve a model until Ctrl-C."),
+    "up": ("appliance.cli.up:command", "Serve models until Ctrl-C."),
 }
 
 

@@ -16,6 +16,7 @@ from appliance.jetson import Board
 from appliance.sizes import size
 from appliance.supervisor.status import BoxStatus, ModelStatus, look
 
+_LOADED = "loaded"
 _HINT = "start it: appliance up MODEL"
 
 
@@ -66,6 +67,8 @@ def document(status: BoxStatus) -> dict[str, Any]:
 def _model(model: ModelStatus) -> dict[str, Any]:
     return {
         "healthy": model.healthy,
+        "state": model.load_state,
+        "error": model.error,
         "operators": model.state.operators,
         "engine": dict(model.figures),
         "requests": dict(model.requests),
@@ -112,6 +115,8 @@ def _rows(model: ModelStatus) -> list[tuple[str, str]]:
         ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}"),
         *([("operators", state.operators)] if state.operators else []),
     ]
+    if model.load_state not in {None, _LOADED}:
+        return [*served, ("state", f"{model.load_state}{f': {model.error}' if model.error else ''}")]
     if not figures:
         return [*served, ("slots", "unknown")]
     used, total = (int(figures.get(name, 0)) for name in ("cache_tokens_used", "cache_tokens_total"))

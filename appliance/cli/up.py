@@ -23,6 +23,7 @@ from appliance.supervisor.choose import Artefact, choose_set
 from appliance.supervisor.engine_settings import check_profile, engine_settings
 from appliance.supervisor.hardware import check_hardware
 from appliance.supervisor.served_plan import build_plan, open_served
+from appliance.supervisor.set_memory import check_set, memory_bytes
 from appliance.supervisor.state import UpState
 from appliance.tensorrt.plan_key import Profile
 from appliance.tensorrt.plan_store import PlanStore
@@ -86,11 +87,13 @@ def command(
         for manifest in for_tensorrt:
             if status := build_plan(box.layout, manifest):
                 return status
+        chosen = tuple(_model_settings(box.layout, config, artefact, held) for artefact in artefacts)
+        check_set({model.artefact.manifest.model: model.memory_bytes for model in chosen if not model.on_demand})
         settings = BoxSettings(
             layout=box.layout,
             config=box.config,
             policy=policy,
-            models=tuple(_model_settings(box.layout, config, artefact, held) for artefact in artefacts),
+            models=chosen,
             installation=locate(os.environ),
             http=held.enter_context(_open_to(policy, http or config.http_address, "the OpenAI API")),
             grpc=held.enter_context(_open_to(policy, grpc or config.grpc_address, "the gRPC API")),
@@ -113,8 +116,15 @@ def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, hel
     graph = served_graph(layout, artefact.folder, artefact.manifest, tell)
     if graph.packed is not None:
         held.enter_context(in_use(graph.packed))
-    own = config.of(artefact.manifest.model)
-    return BoxModel(artefact, engine_settings(own, plan, graph.packed), graph.operators)
+    manifest = artefact.manifest
+    engine = engine_settings(config.of(manifest.model), plan, graph.packed)
+    return BoxModel(
+        artefact,
+        engine,
+        graph.operators,
+        memory_bytes(manifest, artefact.folder, engine),
+        on_demand=any(table.on_demand for table in config.model if table.name == manifest.model),
+    )
 
 
 def _profile(layout: Layout, manifest: Manifest) -> Profile:

@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         help="slots of a model, in the order of the artefacts (default: 8)",
     )
     parser.add_argument(
+        "--memory",
+        action="append",
+        type=int,
+        metavar="BYTES",
+        help="main memory that a model needs, in the order of the artefacts (default: 0, which is not counted)",
+    )
+    parser.add_argument(
         "--root", type=Path, metavar="DIR", help="root folder of the box: API keys, certificate and socket"
     )
     parser.add_argument("--config", default="{}", metavar="JSON", help="sections of appliance.toml for the gateway")
@@ -75,10 +82,13 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: list[str] | None) -> Settings:
     parser = _parser()
     given = parser.parse_args(arguments)
-    slots = given.slots or [OfferedModel.slots] * len(given.artefact)
-    if len(slots) != len(given.artefact):
-        parser.error(f"--slots is given {len(slots)} times for {len(given.artefact)} artefacts")
-    models = tuple(OfferedModel(folder, count) for folder, count in zip(given.artefact, slots, strict=True))
+    count = len(given.artefact)
+    slots = given.slots or [OfferedModel.slots] * count
+    memory = given.memory or [OfferedModel.memory_bytes] * count
+    for name, values in (("--slots", slots), ("--memory", memory)):
+        if len(values) != count:
+            parser.error(f"{name} is given {len(values)} times for {count} artefacts")
+    models = tuple(OfferedModel(*each) for each in zip(given.artefact, slots, memory, strict=True))
     config = Config.from_json(given.config, "--config")
     limits = config.limits
     layout = Layout(given.root, given.root) if given.root else None
@@ -87,7 +97,8 @@ def _settings(arguments: list[str] | None) -> Settings:
         http=Address.from_text(given.http),
         grpc=Address.from_text(given.grpc),
         models=models,
-        aliases=config.serve.aliases,
+        tables=config.serve.model,
+        load_timeout_s=config.serve.load_timeout_s,
         metrics=Address.from_text(given.metrics),
         triton_http=Address.from_text(given.triton_http) if given.triton_http else None,
         drain_s=given.drain,

@@ -18,6 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from appliance import unix_socket
 from appliance.errors import ApplianceError
 from appliance.gateway.access_log import log
+from appliance.gateway.error_table import outcome
+from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.services import Services
 
 _ROOT = 0
@@ -51,7 +53,10 @@ class AdminApi:
                 Route("/health/ready", self.ready, methods=["GET"]),
                 Route("/status", self.status, methods=["GET"]),
                 Route("/drain", self.drain, methods=["POST"]),
-            ]
+                Route("/models/{name}/load", self.load, methods=["POST"]),
+                Route("/models/{name}/unload", self.unload, methods=["POST"]),
+            ],
+            exception_handlers={ApplianceError: _refused},
         )
 
     async def live(self, _request: Request) -> Response:
@@ -79,9 +84,23 @@ class AdminApi:
         self._drain()
         return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)
 
+    async def load(self, request: Request) -> Response:
+        """`POST /models/{name}/load`: load a model, and answer when it is loaded."""
+        name = request.path_params["name"]
+        await self._services.loaded.load(name)
+        return JSONResponse({"model": name, "state": self._services.loaded.state(name).value})
+
+    async def unload(self, request: Request) -> Response:
+        """`POST /models/{name}/unload`: let a model's requests finish, and unload it."""
+        name = request.path_params["name"]
+        await self._services.loaded.unload(name)
+        return JSONResponse({"model": name, "state": self._services.loaded.state(name).value})
+
     def _status(self) -> dict[str, Any]:
         services = self._services
+        loaded = services.loaded
         return {
+            "models": {model.name: _model(model.name, loaded) for model in services.models.all},
             "waiting_for": services.readiness.waiting_for,
             "draining": services.in_flight.is_draining,
             "requests": len(services.in_flight),
@@ -98,3 +117,17 @@ class AdminApi:
                 for one in (services.door.limits.box, services.door.limits.principal)
             },
         }
+
+
+def _model(name: str, loaded: LoadedModels) -> dict[str, Any]:
+    error = loaded.error(name)
+    return {"state": loaded.state(name).value, "error": str(error) if error is not None else None}
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    """The failure of an order, with the exit code that the command line uses for it."""
+    if not isinstance(error, ApplianceError):
+        raise error
+    row = outcome(error)
+    content = {"error": {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}}
+    return JSONResponse(content, status_code=row.http)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 
 from starlette.types import ASGIApp
 
 from appliance import unix_socket
 from appliance.address import Address
+from appliance.capacity.memory import SYSTEM_BYTES
+from appliance.config import ModelConfig
 from appliance.gateway.access.client_address import ClientAddress
 from appliance.gateway.access.door import Door
 from appliance.gateway.access.reading import Reading
@@ -25,6 +28,8 @@ from appliance.gateway.http_app import main_application, triton_application
 from appliance.gateway.inference_v1.service import InferenceService
 from appliance.gateway.kserve.service import KServeService
 from appliance.gateway.listeners import GrpcListener, HttpListener, bind
+from appliance.gateway.loading.loaded_models import LoadedModels
+from appliance.gateway.loading.offer import Offer
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.metrics_page import MetricsPage
 from appliance.gateway.rpc.door import GrpcDoor
@@ -33,8 +38,10 @@ from appliance.gateway.settings import Settings
 from appliance.gateway.tls import http_context
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.inference import Inference
+from appliance.gateway.triton.model_control import ModelControl
 from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
+from appliance.memory import available_bytes, total_bytes
 
 # After the drain's time limit, the remaining requests get an error; this is the time to send it.
 _LAST_WORDS_S = 3.0
@@ -94,6 +101,7 @@ class Gateway:
         watchers = [
             asyncio.create_task(self._services.readiness.watch(self._tell_health)),
             asyncio.create_task(self._services.in_flight.watch_stalls()),
+            asyncio.create_task(self._services.loaded.watch()),
         ]
         try:
             if self._admin is not None:
@@ -145,23 +153,42 @@ class Gateway:
 
 def _services(settings: Settings, triton: TritonChannel) -> Services:
     """Load the models and create what all APIs share; raises as `Gateway` does."""
-    models = ServedModels.load([offered.artefact for offered in settings.models], settings.aliases)
+    aliases = {alias: table.name for table in settings.tables for alias in table.aliases}
+    models = ServedModels.load([offered.artefact for offered in settings.models], aliases)
     questions = Questions(triton)
     names = [model.name for model in models.all]
+    loaded = _loaded_models(settings, names, triton)
     waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
     in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
-    readiness = Readiness(questions, names)
+    readiness = Readiness(questions, names, loaded)
     return Services(
         settings=settings,
         models=models,
         questions=questions,
-        answering=Answering(Inference(triton), in_flight, waits, settings.schema_retries),
+        answering=Answering(Inference(triton, loaded), in_flight, waits, settings.schema_retries),
+        loaded=loaded,
         in_flight=in_flight,
         readiness=readiness,
         waits=waits,
         ledger=Ledger(names, lambda: len(in_flight), readiness.is_ready),
         door=Door(settings.policy, settings.limits, is_exposed=settings.is_exposed),
         clients=ClientAddress(settings.proxies),
+    )
+
+
+def _loaded_models(settings: Settings, names: Sequence[str], triton: TritonChannel) -> LoadedModels:
+    tables = {table.name: table for table in settings.tables}
+    offers = []
+    for name, offered in zip(names, settings.models, strict=True):
+        table = tables.get(name, ModelConfig(name))
+        offers.append(Offer(name, offered.memory_bytes, table.on_demand, table.keep_alive_s))
+    return LoadedModels(
+        ModelControl(triton),
+        offers,
+        total_bytes=total_bytes() - SYSTEM_BYTES,
+        available_bytes=available_bytes,
+        timeout_s=settings.load_timeout_s,
+        clock=time.monotonic,
     )
 
 

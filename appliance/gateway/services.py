@@ -14,6 +14,7 @@ from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.chat.served_model import ServedModel, ServedModels
+from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.log_probabilities import check_of_answers, check_of_prompts
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.settings import Settings
@@ -30,6 +31,7 @@ class Services:
     models: ServedModels
     questions: Questions
     answering: Answering
+    loaded: LoadedModels
     in_flight: InFlight
     readiness: Readiness
     waits: WaitEstimator

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.address import Address
 from appliance.auth.policy import Policy
-from appliance.config import UnknownParameters
+from appliance.config import ModelConfig, UnknownParameters
 from appliance.gateway.access.door import DoorLimits
 
 
@@ -19,10 +18,12 @@ class OfferedModel:
     Attributes:
         artefact: the artefact's folder.
         slots: sequences that the engine runs at the same time; used only to estimate the wait of a request.
+        memory_bytes: main memory that the model needs; 0 is not counted.
     """
 
     artefact: Path
     slots: int = 8
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Settings:
         metrics: address of the page that Prometheus scrapes.
         triton_http: address of Triton's own HTTP API; None: it is off.
         models: the models to serve.
-        aliases: other names that clients may ask for → names of models. Names of models that are not served are left
-            out.
+        tables: aliases of models, and which of them are loaded on demand; tables of models that are not served have
+            no effect.
+        load_timeout_s: seconds to load a model.
         drain_s: seconds that running requests have to finish after SIGTERM.
         timeout_s: maximum seconds of one request.
         max_body_bytes: maximum size of an HTTP body or gRPC message.
@@ -66,7 +68,8 @@ class Settings:
     grpc: Address
     models: tuple[OfferedModel, ...]
     metrics: Address
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[ModelConfig, ...] = ()
+    load_timeout_s: float = 300.0
     triton_http: Address | None = None
     drain_s: float = 30.0
     timeout_s: float = 3600.0

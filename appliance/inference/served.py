@@ -16,8 +16,12 @@ class ServedModelSettings:
         name: the model's name for clients and in Triton, unique on the box.
         artefact: folder of the artefact.
         engine: slots, threads, cache and other limits of this model.
+        memory_bytes: main memory of its process when every slot is full; 0 if its weights are in a GPU's memory.
+        on_demand: it is not loaded at the start.
     """
 
     name: str
     artefact: Path
     engine: EngineConfig = field(default_factory=EngineConfig)
+    memory_bytes: int = 0
+    on_demand: bool = False

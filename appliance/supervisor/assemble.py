@@ -30,16 +30,21 @@ class BoxModel:
         artefact: what to serve.
         engine: the settings of its engine.
         operators: see `ModelState`.
+        memory_bytes, on_demand: see `ServedModelSettings`.
     """
 
     artefact: Artefact
     engine: EngineConfig
     operators: str = ""
+    memory_bytes: int = 0
+    on_demand: bool = False
 
     @property
     def settings(self) -> ServedModelSettings:
         """The settings of this model for Triton and the gateway."""
-        return ServedModelSettings(self.artefact.manifest.model, self.artefact.folder, self.engine)
+        return ServedModelSettings(
+            self.artefact.manifest.model, self.artefact.folder, self.engine, self.memory_bytes, self.on_demand
+        )
 
     @property
     def state(self) -> ModelState:
@@ -127,6 +132,7 @@ def _triton_settings(settings: BoxSettings) -> TritonSettings:
         run=settings.layout.run,
         sockets=settings.layout.triton_sockets,
         production=settings.refuse_old_triton,
+        start_timeout_s=settings.config.serve.load_timeout_s,
         drain_s=settings.config.serve.drain_s,
     )
 

@@ -152,4 +152,4 @@ class GatewayServer:
 
 
 def _words(model: ServedModelSettings) -> tuple[str, ...]:
-    return f"--artefact={model.artefact}", f"--slots={model.engine.slots}"
+    return f"--artefact={model.artefact}", f"--slots={model.engine.slots}", f"--memory={model.memory_bytes}"

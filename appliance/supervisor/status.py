@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ import psutil
 from appliance import http
 from appliance.disk import Disk
 from appliance.edgellm import EdgeLlm, probe
+from appliance.errors import UnavailableError
 from appliance.jetson import Board, read_board
 from appliance.layout import Layout
 from appliance.metrics import METRICS, Sample, parse
@@ -30,6 +32,9 @@ from appliance.triton.model_process import model_processes
 STALE_S = 10.0
 # A person waits for this status: on a busy machine a late answer is better than a false alarm.
 _PATIENCE_S = 5.0
+# States of a model that the gateway reports; see appliance/gateway/loading/offer.py.
+_RESTING = frozenset({"unloaded", "loading", "unloading"})
+_FAILED = "failed"
 _PLAIN = tuple(metric for metric in (*METRICS, SLOTS_ALLOWED) if not metric.label)
 
 
@@ -39,7 +44,9 @@ class ModelStatus:
 
     Attributes:
         state: the model's entry in the state file.
-        healthy: its engine wrote its figures recently and accepts requests.
+        healthy: its engine wrote its figures recently and accepts requests; or it is not loaded, and need not be.
+        load_state: "loaded", "loading", "unloading", "unloaded" or "failed"; None if the gateway does not answer.
+        error: why it could not be loaded.
         figures: its engine's metrics by field; empty when they cannot be read.
         requests: its finished requests by reason.
         memory_bytes: resident memory of its process; None when it cannot be read.
@@ -50,6 +57,8 @@ class ModelStatus:
     figures: Mapping[str, float]
     requests: Mapping[str, int]
     memory_bytes: int | None = None
+    load_state: str | None = None
+    error: str | None = None
 
     @property
     def files_changed(self) -> int:
@@ -129,9 +138,29 @@ def look(layout: Layout) -> BoxStatus | None:
 
 
 async def are_engines_alive(layout: Layout, models: Sequence[str]) -> bool:
-    """Whether Triton answers, and each engine wrote its figures recently and accepts requests."""
-    found = await _samples(layout.triton_sockets / sockets.METRICS, http.TIMEOUT_S)
-    return all(is_alive(_of(model, found), time.time()) for model in models)
+    """Whether Triton answers, and each engine that is loaded wrote its figures recently and accepts requests.
+
+    The figures of a model that was unloaded are gone; those of a model whose process has died stay, and become old.
+    """
+    answer = await http.get(layout.triton_sockets / sockets.METRICS, "/metrics")
+    if answer is None or answer[0] != http.OK:
+        return False
+    figures = {model: _of(model, parse(answer[1])) for model in models}
+    suspects = [model for model, samples in figures.items() if samples and not is_alive(samples, time.time())]
+    return not suspects or await _are_unloading(layout, suspects)
+
+
+async def _are_unloading(layout: Layout, models: Sequence[str]) -> bool:
+    """Whether Triton answers and reports none of these models as ready: an engine that unloads accepts no requests."""
+    # Only then is the client of Triton needed.
+    from appliance.triton.health import TritonHealth  # noqa: PLC0415
+
+    async with TritonHealth(layout.triton_sockets) as health:
+        try:
+            await health.version()
+        except UnavailableError:
+            return False
+        return not any([await health.is_ready(model) for model in models])
 
 
 def is_alive(samples: Sequence[Sample], now: float) -> bool:
@@ -143,17 +172,22 @@ def is_alive(samples: Sequence[Sample], now: float) -> bool:
 
 async def _look(layout: Layout, up: UpState) -> BoxStatus:
     board = read_board()
-    samples, live, ready, edge_llm = await asyncio.gather(
+    samples, live, ready, gateway, edge_llm = await asyncio.gather(
         _samples(layout.triton_sockets / sockets.METRICS, _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/live", _PATIENCE_S),
         http.status_of(layout.gateway_socket, "/health/ready", _PATIENCE_S),
+        http.get(layout.gateway_socket, "/status", _PATIENCE_S),
         asyncio.to_thread(lambda: probe(layout.edge_llm) if board else None),
     )
     engines = _engines(up.triton_pid)
+    loads = json.loads(gateway[1])["models"] if gateway and gateway[0] == http.OK else {}
     return BoxStatus(
         up=up,
         uptime_s=up.supervisor.age_s,
-        models=tuple(_model(model, _of(model.name, samples), engines.get(model.name)) for model in up.models),
+        models=tuple(
+            _model(model, _of(model.name, samples), engines.get(model.name), loads.get(model.name, {}))
+            for model in up.models
+        ),
         gateway_healthy=live == http.OK,
         ready=ready == http.OK,
         memory_bytes=_memory(up, engines),
@@ -167,11 +201,16 @@ def _of(model: str, samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(sample for sample in samples if sample.labels.get("model") == model)
 
 
-def _model(model: ModelState, samples: Sequence[Sample], memory_bytes: int | None) -> ModelStatus:
+def _model(
+    model: ModelState, samples: Sequence[Sample], memory_bytes: int | None, load: Mapping[str, str | None]
+) -> ModelStatus:
     values = {sample.name: sample.value for sample in samples}
+    load_state = load.get("state")
     return ModelStatus(
         state=model,
-        healthy=is_alive(samples, time.time()),
+        healthy=load_state in _RESTING or (load_state != _FAILED and is_alive(samples, time.time())),
+        load_state=load_state,
+        error=load.get("error"),
         figures={metric.field: values[metric.name] for metric in _PLAIN if metric.name in values},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=memory_bytes,

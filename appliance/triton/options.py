@@ -13,9 +13,15 @@ from appliance.triton import sockets
 
 _OPTION = re.compile(r"^\s+--([a-z0-9-]+)", re.MULTILINE)
 _HELP_TIMEOUT_S = 30.0
-# The box uses none of these APIs. They require a header that the gateway never sends or forwards. The header is not
+# The box uses only the first of these APIs. They require headers that the gateway never forwards. The headers are not
 # secret: only the box's own user can reach Triton, and that user can do all that these APIs can.
-RESTRICTED = "model-repository,shared-memory,trace,logging:appliance-administration=closed"
+_MODELS_KEY, _MODELS_VALUE = "appliance-models", "open"
+RESTRICTED = (
+    f"model-repository:{_MODELS_KEY}={_MODELS_VALUE}",
+    "shared-memory,trace,logging:appliance-administration=closed",
+)
+# The header for loading and unloading, as gRPC metadata.
+MODEL_CONTROL = ((f"triton-grpc-protocol-{_MODELS_KEY}", _MODELS_VALUE),)
 # Shared memory is allocated lazily: growing a region costs more than reserving pages that are never touched.
 SHARED_MEMORY_BYTES = 16 << 20
 # More responses than any completion has tokens: bounded, and a slow reader does not block the sending thread.
@@ -31,6 +37,7 @@ class ServerOptions:
         backends: the backend folder.
         sockets: the folder of its Unix sockets, relative to its working directory: a short path of ASCII letters.
         shared_memory_prefix: prefix of this server's file names in /dev/shm.
+        models: the models to load at the start.
         exit_timeout_s: seconds for running requests to finish when the server ends.
     """
 
@@ -38,6 +45,7 @@ class ServerOptions:
     backends: Path
     sockets: Path
     shared_memory_prefix: str
+    models: tuple[str, ...] = ()
     exit_timeout_s: int = 30
 
     @property
@@ -76,8 +84,9 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
     """The arguments for tritonserver, without the options that it does not support."""
     words = [
         f"--model-repository={options.repository}",
-        # Triton loads models only at its start: loading a model can execute code.
-        "--model-control-mode=none",
+        # Triton loads these models, and later only what the box orders: loading a model can execute code.
+        "--model-control-mode=explicit",
+        *(f"--load-model={name}" for name in options.models),
         # The configuration is complete; without this option, Triton starts a second Python process to complete it.
         "--disable-auto-complete-config",
         f"--backend-directory={options.backends}",
@@ -96,7 +105,7 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
     optional = [
         ("allow-sagemaker", "false"),
         ("allow-vertex-ai", "false"),
-        ("grpc-restricted-protocol", RESTRICTED),
+        *(("grpc-restricted-protocol", each) for each in RESTRICTED),
         ("grpc-max-response-pool-size", str(_RESPONSE_POOL)),
     ]
     return words + [f"--{name}={value}" for name, value in optional if name in known]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import durable
-from appliance.child import Child
+from appliance.child import Child, Exit
 from appliance.errors import UnavailableError
 from appliance.inference.served import ServedModelSettings
 from appliance.triton import log, shared_memory, sockets
@@ -30,6 +30,8 @@ _POLL_S = 0.02
 # Reading all file descriptors costs more than a readiness request.
 _LOOK_S = 0.5
 _SERVERS_END_S = 0.2
+# How long the process of a model that was loaded later is not watched yet.
+_NEW_PROCESSES_S = 1.0
 _LOG_TAIL_BYTES = 64 << 10
 
 
@@ -71,6 +73,11 @@ class TritonServer:
         self._owner = shared_memory.owner(settings.run)
         self.version: TritonVersion | None = installation.version
         self.log = settings.run / LOG_NAME
+
+    @property
+    def _starting(self) -> tuple[ServedModelSettings, ...]:
+        """The models to load at the start."""
+        return tuple(model for model in self._settings.models if not model.on_demand)
 
     @property
     def pid(self) -> int | None:
@@ -136,28 +143,45 @@ class TritonServer:
     async def wait(self) -> str:
         """Wait until the server ends; returns how it ended.
 
-        If the process of a model ends, Triton stays alive and answers every request for this model with an error. This
-        method then ends Triton: if Triton reloads the model, its running requests never end
+        If the process of a model ends without an order, Triton stays alive and answers every request for this model
+        with an error. This method then ends Triton: if Triton reloads the model, its running requests never end
         (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
         end = asyncio.create_task(self._child.wait())
-        model_end = asyncio.create_task(self._child.wait_for_grandchild())
         try:
-            await asyncio.wait({end, model_end}, return_when=asyncio.FIRST_COMPLETED)
-            # The models of a killed server end with it, perhaps before we see its own end: wait for that end briefly.
-            await asyncio.wait({end}, timeout=_SERVERS_END_S)
-            if end.done():
-                return str(end.result())
-            living = model_processes(self._child.pid)
-            ended = [model.name for model in self._settings.models if model.name not in living]
-            await self._child.kill()
-            return f"the process of {', '.join(ended) or 'a model'} ended"
+            while not end.done():
+                await self._until_a_model_ends(self._child, end)
+                if not end.done() and (dead := await self._dead_models(self._child)):
+                    await self._child.kill()
+                    return f"the process of {', '.join(dead)} ended"
+            return str(end.result())
         finally:
             end.cancel()
+            await asyncio.gather(end, return_exceptions=True)
+
+    async def _until_a_model_ends(self, child: Child, end: asyncio.Task[Exit]) -> None:
+        """Return when the server or the process of a model has ended, or when there may be new processes."""
+        model_end = asyncio.create_task(child.wait_for_grandchild())
+        try:
+            await asyncio.wait({end, model_end}, timeout=_NEW_PROCESSES_S, return_when=asyncio.FIRST_COMPLETED)
+            if model_end.done():
+                # The models of a killed server end with it, perhaps before we see its own end: wait for that briefly.
+                await asyncio.wait({end}, timeout=_SERVERS_END_S)
+        finally:
             model_end.cancel()
-            await asyncio.gather(end, model_end, return_exceptions=True)
+            await asyncio.gather(model_end, return_exceptions=True)
+
+    async def _dead_models(self, child: Child) -> list[str]:
+        """The models that Triton reports as ready although their process has ended. Unloaded models are not ready."""
+        from appliance.triton.health import TritonHealth  # noqa: PLC0415 - see start
+
+        missing = [model.name for model in self._settings.models if model.name not in model_processes(child.pid)]
+        async with TritonHealth(self._settings.sockets) as health:
+            ready = [name for name in missing if await health.is_ready(name)]
+        # A model that was just loaded has a process now.
+        return [name for name in ready if name not in model_processes(child.pid)]
 
     async def stop(self) -> str:
         """Let running requests finish, end the server and clean up. Returns what went wrong, or an empty string."""
@@ -190,6 +214,7 @@ class TritonServer:
             backends=self._within(prepare_backends(self._installation, settings.run / "backends")),
             sockets=self._within(settings.sockets),
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
+            models=tuple(model.name for model in self._starting),
             exit_timeout_s=max(1, round(settings.drain_s)),
         )
 
@@ -219,7 +244,7 @@ class TritonServer:
                 next_look = clock()
                 deadline = next_look + settings.start_timeout_s
                 while True:
-                    loading = [model.name for model in settings.models if not await health.is_ready(model.name)]
+                    loading = [model.name for model in self._starting if not await health.is_ready(model.name)]
                     # A server that ignores our addresses never becomes ready there, and others could reach it.
                     if not loading or clock() >= next_look:
                         next_look = clock() + _LOOK_S
@@ -237,7 +262,7 @@ class TritonServer:
                 self.version = await health.version()
                 if settings.production:
                     check_production(self.version)
-                for model in settings.models:
+                for model in self._starting:
                     await health.prove_round_trip(model.name)
         finally:
             ended.cancel()

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import MissingProgramError
-from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
+from appliance.triton.options import MODEL_CONTROL, ServerOptions, arguments, known_options, unprotected
 from tests.refusals import refused
 
 OPTIONS = ServerOptions(
@@ -30,11 +31,15 @@ def test_http_and_the_apis_of_clouds_are_off():
     assert {"--allow-http=false", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
 
 
-def test_nothing_is_loaded_after_the_start_and_administration_is_closed():
-    words = arguments(OPTIONS, NEW)
-    assert "--model-control-mode=none" in words
-    closed = "model-repository,shared-memory,trace,logging:appliance-administration=closed"
-    assert f"--grpc-restricted-protocol={closed}" in words
+def test_only_the_box_loads_models_and_administration_is_closed():
+    words = arguments(replace(OPTIONS, models=("a", "b")), NEW)
+    assert "--model-control-mode=explicit" in words
+    assert [word for word in words if "load-model" in word] == ["--load-model=a", "--load-model=b"]
+    assert [word.partition("=")[2] for word in words if "restricted" in word] == [
+        "model-repository:appliance-models=open",
+        "shared-memory,trace,logging:appliance-administration=closed",
+    ]
+    assert MODEL_CONTROL == (("triton-grpc-protocol-appliance-models", "open"),)
 
 
 def test_options_that_this_triton_does_not_know_are_left_out_and_named():

@@ -8,6 +8,7 @@ from appliance.catalog import Catalogue
 from appliance.cli.box import Box
 from appliance.errors import ApplianceError
 from appliance.store import installed
+from appliance.supervisor import state
 
 
 def known_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -26,6 +27,15 @@ def installed_names(context: click.Context, _: click.Parameter, incomplete: str)
     except ApplianceError:
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def served_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the running box's models with this prefix."""
+    try:
+        up = state.read(_box(context).layout.run)
+    except (ApplianceError, OSError):
+        return []
+    return [name for name in (up.names if up else ()) if name.startswith(incomplete)]
 
 
 def _box(context: click.Context) -> Box:

@@ -65,7 +65,7 @@ class Answering:
         tally = Tally(record, request, quota, self._waits)
         try:
             answer = Answer(self._stream(request, check, quota.principal.name, tally))
-            with self._in_flight.holding(answer, request.answers):
+            with self._inference.using(request.model), self._in_flight.holding(answer, request.answers):
                 yield answer
         finally:
             tally.end()
@@ -116,7 +116,7 @@ class Answering:
         end = self._waits.begin(request.served) if request.served is not None else None
         try:
             answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name), count))
-            with self._in_flight.holding(answer):
+            with self._inference.using(request.served), self._in_flight.holding(answer):
                 yield answer
         finally:
             if end is not None:

@@ -15,6 +15,7 @@ from appliance.gateway.triton.methods import SERVICE
 from appliance.gateway.triton.stream_call import StreamCall
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 
+Metadata = Sequence[tuple[str, str]]
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     ("grpc.max_receive_message_length", -1),
@@ -46,9 +47,9 @@ class TritonChannel:
             ) from error
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
 
-    def unary(self, method: str, message: bytes, timeout_s: float) -> Any:
+    def unary(self, method: str, message: bytes, timeout_s: float, metadata: Metadata = ()) -> Any:
         """Start a call with one message and one answer; returns the call of grpc.aio."""
-        return self._multicallable("unary_unary", method)(message, timeout=timeout_s)
+        return self._multicallable("unary_unary", method)(message, timeout=timeout_s, metadata=metadata)
 
     def stream(self, method: str, messages: Sequence[bytes], timeout_s: float) -> StreamCall:
         """Start a call with these messages and any number of answers."""

@@ -5,6 +5,10 @@ It uses the generated messages directly, because tritonclient's own layer copies
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.triton import tensors
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.choice_stream import ChoiceStream, DeltaStream, single_requests
@@ -12,6 +16,7 @@ from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.delta_stream import TritonStream
 from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton.forwarded_call import ForwardedCall
+from appliance.gateway.triton.loaded_source import LoadedSource, Source
 from appliance.gateway.triton.methods import INFER, STREAM
 
 # The engine ends a request at its deadline; the gateway waits this much longer.
@@ -21,19 +26,34 @@ _DEADLINE_GRACE_S = 5.0
 class Inference:
     """Sends over one channel, for a principal that the caller has authenticated."""
 
-    def __init__(self, channel: TritonChannel) -> None:
+    def __init__(self, channel: TritonChannel, loaded: LoadedModels) -> None:
         self._channel = channel
+        self._loaded = loaded
+
+    def using(self, model: str | None) -> AbstractContextManager[None]:
+        """Count a request inside the block, so that its model is not unloaded; None: a model of the site's own."""
+        return nullcontext() if model is None else self._loaded.using(model)
 
     def complete(self, request: CompletionRequest, principal: str) -> DeltaStream:
         """Send the request and return its stream; the caller must cancel a stream that is no longer read.
 
         Several answers are separate requests, read as one stream. All errors are raised by reads.
         """
-        streams = [self._complete_one(single, principal) for single in single_requests(request)]
+        streams = [self._when_loaded(single, principal) for single in single_requests(request)]
         return streams[0] if len(streams) == 1 else ChoiceStream(streams)
 
-    def forward(self, request: ForwardedRequest, principal: str) -> ForwardedCall:
+    def forward(self, request: ForwardedRequest, principal: str) -> Source[bytes]:
         """Send the request and return its answer; models that we do not serve have no input for the principal."""
+        if request.served is None:
+            return self._forward(request, principal)
+        return LoadedSource(
+            self._loaded,
+            request.served,
+            request.timeout_s,
+            lambda left: self._forward(replace(request, timeout_s=left), principal),
+        )
+
+    def _forward(self, request: ForwardedRequest, principal: str) -> ForwardedCall:
         message = request.message
         if request.served is not None:
             message = tensors.in_name_of(principal, message)
@@ -43,6 +63,14 @@ class Inference:
         opening = [tensors.opening_message(request.served).SerializeToString()] if request.served else []
         call = self._channel.stream(STREAM, [*opening, content], request.timeout_s)
         return ForwardedCall(call, is_unary=False)
+
+    def _when_loaded(self, request: CompletionRequest, principal: str) -> DeltaStream:
+        return LoadedSource(
+            self._loaded,
+            request.model,
+            request.timeout_s,
+            lambda left: self._complete_one(replace(request, timeout_s=left), principal),
+        )
 
     def _complete_one(self, request: CompletionRequest, principal: str) -> TritonStream:
         messages = (tensors.opening_message(request.model), tensors.request_message(request, principal))

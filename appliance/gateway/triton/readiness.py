@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.triton.questions import Questions
 from appliance.within import within
 
@@ -15,8 +16,9 @@ _INTERVAL_S = 1.0
 class Readiness:
     """The last known state of every model; models are not ready until Triton has reported that they are."""
 
-    def __init__(self, questions: Questions, models: Sequence[str]) -> None:
+    def __init__(self, questions: Questions, models: Sequence[str], loaded: LoadedModels) -> None:
         self._questions = questions
+        self._loaded = loaded
         self._ready = dict.fromkeys(models, False)
         self._asking = asyncio.Lock()
         self._new = asyncio.Event()
@@ -27,13 +29,15 @@ class Readiness:
 
     @property
     def waiting_for(self) -> list[str]:
-        """The models that are not ready. Only this property defines that the box is ready if all models are."""
-        return [model for model, ready in self._ready.items() if not ready]
+        """The models that should be ready and are not. Only this property defines when the box is ready."""
+        return [model for model in self._loaded.wanted if not self._ready[model]]
 
     async def ask(self) -> None:
         """Check now. The last result may be wrong if Triton has restarted within the last second."""
         async with self._asking:
+            asked_at = self._loaded.now
             ready = {model: await self._questions.is_ready(model) for model in self._ready}
+            self._loaded.observe(ready, asked_at)
             if ready != self._ready:
                 self._ready = ready
                 self._new.set()

@@ -1,0 +1,1 @@
+"""Which models are loaded: models of the set are loaded and unloaded while the box serves others."""
