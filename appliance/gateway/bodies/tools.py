@@ -61,7 +61,9 @@ ToolChoiceParam = (
     | Annotated[
         Annotated[NamedTool, Tag("<function>")] | Annotated[AllowedChoice, Tag("<allowed_tools>")],
         Discriminator(
-            type_tag, custom_error_type="unknown_type", custom_error_message="type: function or allowed_tools"
+            type_tag,
+            custom_error_type="unknown_type",
+            custom_error_message="the type must be function or allowed_tools",
         ),
     ]
 )

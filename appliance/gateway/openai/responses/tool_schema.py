@@ -57,7 +57,9 @@ class CustomTool(Strict):
     format: (
         Annotated[
             Annotated[TextInput, Tag("<text>")] | Annotated[GrammarInput, Tag("<grammar>")],
-            Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text or grammar"),
+            Discriminator(
+                type_tag, custom_error_type="unknown_type", custom_error_message="the type must be text or grammar"
+            ),
         ]
         | None
     ) = None
@@ -73,7 +75,9 @@ class NamespaceTool(Strict):
     tools: list[
         Annotated[
             Annotated[FunctionTool, Tag("<function>")] | Annotated[CustomTool, Tag("<custom>")],
-            Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: function or custom"),
+            Discriminator(
+                type_tag, custom_error_type="unknown_type", custom_error_message="the type must be function or custom"
+            ),
         ]
     ] = Field(max_length=MAX_TOOLS)
 
@@ -147,7 +151,7 @@ ChoiceParam = (
         Discriminator(
             _choice_tag,
             custom_error_type="unknown_type",
-            custom_error_message="type: function, custom or allowed_tools",
+            custom_error_message="the type must be function, custom or allowed_tools",
         ),
     ]
 )
