@@ -12,7 +12,7 @@ from appliance.gateway.bodies.document import document_text
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.tags import type_tag
-from appliance.gateway.bodies.tools import MAX_TOOLS
+from appliance.gateway.bodies.tools import MAX_TOOLS, only_tools_of_type
 
 _CACHE = "the prefix cache uses the content of the prompt"
 _COMPLETE = "the answer has the complete thinking"
@@ -313,7 +313,7 @@ class CountBody(Strict):
         " a last assistant text is continued",
     )
     system: str | Many[TextBlock] | None = Field(None, description="text, or text blocks")
-    tools: list[Tool] | None = Field(
+    tools: list[Annotated[Tool, only_tools_of_type("custom")]] | None = Field(
         None, max_length=MAX_TOOLS, description="tools of the application; Anthropic's own tools are rejected"
     )
     tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.bodies.strict import OnlyFalse, Strict
 from appliance.gateway.bodies.tags import type_tag
-from appliance.gateway.bodies.tools import MAX_TOOLS, FunctionName
+from appliance.gateway.bodies.tools import MAX_TOOLS, ONLY_APPLICATION_TOOLS, FunctionName
 
 _HINTS: Mapping[str, str] = {
     "allowed_callers": "only the model calls functions",
@@ -110,7 +110,7 @@ ToolParam = Annotated[
     Discriminator(
         _tag,
         custom_error_type="unknown_type",
-        custom_error_message="the box has only the tools of the application: function, custom, namespace",
+        custom_error_message=ONLY_APPLICATION_TOOLS.format(types="function, custom, namespace"),
     ),
 ]
 
