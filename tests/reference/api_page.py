@@ -205,8 +205,8 @@ for choice in scored.choices:
 | client certificate | instead of a key | instead of a key, if the box requires certificates |
 
 If the box requires keys, each request needs one with the scope of the [table of endpoints](#endpoints). Requests that
-are not in the table need `infer`. A key with `admin` permits everything. Over gRPC, the health service needs no key; the
-list of models and the reflection service need `infer` or `read`. KServe's `ServerLive`, `ServerReady` and
+are not in the table need `infer`. A key with `admin` permits everything. Over gRPC, the health service needs no key;
+the list of models and the reflection service need `infer` or `read`. KServe's `ServerLive`, `ServerReady` and
 `ModelReady` need a key, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box
 without a key. Their paths `/v2/health/live` and `/v2/health/ready` never need one.
 
