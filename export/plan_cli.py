@@ -122,7 +122,7 @@ def _show(made: Estimate, *, has_usual_context: bool) -> None:
 
 
 def _usual_context(made: Estimate) -> str:
-    """Where the context comes from if nobody stated one; what the box will serve, which `appliance status` shows."""
+    """Where the context comes from if nobody stated one, and what a box serves."""
     if made.building_bytes:
         return (
             "what a plan for this target is built for; for another: --context, and appliance tensorrt build --context"
