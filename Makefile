@@ -66,8 +66,6 @@ coverage: setup ## Run all tests and proofs, and report the code that they do no
 	$(BIN)/pytest -m '' --cov --cov-report=term
 
 demo: setup ## Download, verify and export a model, serve it with Triton, and ask it a question
-	$(BIN)/appliance model pull $(MODEL)
-	$(BIN)/appliance export $(MODEL) --target cpu
 	$(BIN)/python -m appliance.cli.demo $(MODEL)
 
 docs: setup ## Generate the reference pages in docs/ from the code

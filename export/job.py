@@ -50,6 +50,16 @@ class Job:
         """Digests of the model's files by name."""
         return {file.name: file.sha256 for file in self.stored.entry.files}
 
+    @property
+    def content(self) -> Mapping[str, str]:
+        """Digests of what the stages read, by names that a user cannot choose: they are a part of the stages' keys.
+
+        The checkpoint reads only the GGUF file if there is one, whatever its name is. Equal files with other names
+        then have the same stages.
+        """
+        gguf = next((digest for name, digest in self.inputs.items() if _is_gguf(name)), None)
+        return self.inputs if gguf is None else {"gguf": gguf}
+
     def advance(self, step: str) -> Callable[[int, int], None]:
         """A callback that reports (done, total) of `step`."""
         return lambda done, total: self.progress.step(step, done, total)
@@ -76,9 +86,11 @@ class Job:
         )
 
     def source_words(self) -> str:
-        """A description of the checkpoint: its files, and the formats of its weights."""
+        """A description of the checkpoint: its files, and the formats of its weights. It depends only on `content`."""
         names = ", ".join(
-            f"{file.name} (sha256 {file.sha256})" for file in self.stored.entry.files if _has_weights(file.name)
+            f"{'GGUF file' if _is_gguf(name) else name} (sha256 {digest})"
+            for name, digest in self.inputs.items()
+            if _is_gguf(name) or name.lower().endswith(".safetensors")
         )
         types = ", ".join(sorted({self.checkpoint.source_type(name) for name in self.checkpoint.names()}))
         file_type = self.checkpoint.metadata.get("general.file_type")
@@ -95,5 +107,5 @@ def _file_type(value: Any) -> str:
         return "a file type that is not known"
 
 
-def _has_weights(name: str) -> bool:
-    return name.lower().endswith((".gguf", ".safetensors"))
+def _is_gguf(name: str) -> bool:
+    return name.lower().endswith(".gguf")

@@ -121,26 +121,26 @@ def _verify(stored: StoredModel, progress: Progress) -> None:
 
 
 def _run(job: Job, layout: Layout) -> Exported:
-    words = job.stages.result(recipes.words(job.inputs), lambda folder: _write_words(job, folder))
+    words = job.stages.result(recipes.words(job.content), lambda folder: _write_words(job, folder))
     _check_conversation(job, words)
     needs = Needs.of(job.checkpoint, job.architecture, job.preset)
     _check_room(job, layout, needs, words)
     tokens = Settings.read(words.folder).tokens
     graph = job.stages.result(
-        recipes.graph(job.inputs, job.target, job.preset, tokens),
+        recipes.graph(job.content, job.target, job.preset, tokens),
         lambda folder: job.build(job.checkpoint, job.architecture, job.preset, tokens, folder, job.advance("graph")),
     )
     build_peak = peak_bytes()
     results = {"words": words, "graph": graph}
     results["reference"] = job.stages.result(
-        recipes.reference(job.inputs, words), lambda folder: measuring.make_reference(job, words, folder)
+        recipes.reference(job.content, words), lambda folder: measuring.make_reference(job, words, folder)
     )
     if job.preset.activations == FLOAT16:
         results["magnitudes"] = job.stages.result(
-            recipes.magnitudes(job.inputs, words), lambda folder: measuring.make_magnitudes(job, words, folder)
+            recipes.magnitudes(job.content, words), lambda folder: measuring.make_magnitudes(job, words, folder)
         )
     quality = job.stages.result(
-        recipes.quality(job.inputs, job.preset, results), lambda folder: measuring.make_report(job, results, folder)
+        recipes.quality(job.content, job.preset, results), lambda folder: measuring.make_report(job, results, folder)
     )
     report = quality.file(REPORT)
     figures = check_report(report.read_bytes(), str(report))
@@ -162,10 +162,10 @@ def _check_room(job: Job, layout: Layout, needs: Needs, words: StageResult) -> N
     """Check that disk and memory are large enough for the stages that are not kept, before the work starts."""
     cache_bytes = 0
     tokens = Settings.read(words.folder).tokens
-    if not job.stages.is_kept(recipes.graph(job.inputs, job.target, job.preset, tokens)):
+    if not job.stages.is_kept(recipes.graph(job.content, job.target, job.preset, tokens)):
         check_memory(needs)
         cache_bytes += needs.output_bytes
-    if not job.stages.is_kept(recipes.reference(job.inputs, words)):
+    if not job.stages.is_kept(recipes.reference(job.content, words)):
         cache_bytes += needs.float_bytes + reference_bytes(tokens)
     elif cache_bytes and job.preset.runtime != ORT_CPU:
         # The twin's graph takes at most as much as the reference's, and is built after that graph was deleted.

@@ -31,7 +31,10 @@ class Box(Protocol):
 @click.option("--target", default="cpu", show_default=True, help=f"Hardware: {', '.join(targets.targets())}.")
 @click.option("--preset", help="Format of the weights. Default: the target's default preset.")
 @click.option(
-    "--context", type=click.IntRange(min=1), help="Maximum tokens of prompt plus completion. Default: the target's."
+    "--context",
+    type=click.IntRange(min=1),
+    help="Maximum tokens of prompt plus completion. Default: the target's (4,096 for the CPU), at most the "
+    "model's. The box serves max_context_tokens of appliance.toml.",
 )
 @click.option(
     "--slots",
@@ -53,7 +56,7 @@ def command(
     if as_json:
         print_json(_document(made))
     else:
-        _show(made)
+        _show(made, has_usual_context=context is None)
 
 
 def _document(made: Estimate) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _memory_document(needs: MemoryNeeds) -> dict[str, int]:
     return {**asdict(needs), "total_bytes": needs.total_bytes}
 
 
-def _show(made: Estimate) -> None:
+def _show(made: Estimate, *, has_usual_context: bool) -> None:
     sizes, use = made.sizes, made.use
     shapes = f"{use.slots:,} slots of {use.cache.context_tokens:,} tokens"
     cache_bytes = use.cache.size_bytes(sizes.cache_bytes_per_token)
@@ -103,6 +106,8 @@ def _show(made: Estimate) -> None:
         ("cache", f"{size(sizes.cache_bytes_per_token)} a token, {size(cache_bytes)} for {use.cache}"),
         ("export", f"{size(made.export_bytes)} of memory, on the machine that exports"),
     ]
+    if has_usual_context:
+        rows.insert(0, ("context", f"{use.cache.context_tokens:,} tokens: {_usual_context(made)}"))
     if made.building_bytes:
         least, most = made.building_bytes
         rows.append(("building the plan", f"{size(least)} to {size(most)} of memory, on the box"))
@@ -114,6 +119,18 @@ def _show(made: Estimate) -> None:
     if made.boards:
         click.echo()
         _show_boards(made)
+
+
+def _usual_context(made: Estimate) -> str:
+    """Where the context comes from if nobody stated one, and what a box serves."""
+    if made.building_bytes:
+        return (
+            "what a plan for this target is built for; for another: --context, and appliance tensorrt build --context"
+        )
+    return (
+        f"an assumption; for another: --context. A box serves up to {made.sizes.context_tokens:,}, "
+        "as its cache and max_context_tokens in appliance.toml permit"
+    )
 
 
 def _show_boards(made: Estimate) -> None:

@@ -1,4 +1,7 @@
-"""The recipes of the stages: all that decides each stage's result. Results are kept by the recipes' digests."""
+"""The recipes of the stages: all that decides each stage's result. Results are kept by the recipes' digests.
+
+`content` is the digests of the checkpoint's files that the stages read, see `Job.content`.
+"""
 
 from __future__ import annotations
 
@@ -21,46 +24,45 @@ _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
 _WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "generation", "conversation")
 
 
-def graph(inputs: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:
+def graph(content: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:
     """The graph and its weights. The preset's name, summary and tolerance do not change them."""
     options = {"target": target, "preset": weights_of(preset), "tokens": tokens}
-    return Recipe("graph", _GRAPH_CODE, inputs, options, versions(LOWERING))
+    return Recipe("graph", _GRAPH_CODE, content, options, versions(LOWERING))
 
 
-def words(inputs: Mapping[str, str]) -> Recipe:
+def words(content: Mapping[str, str]) -> Recipe:
     """Tokenizer, chat template and generation settings."""
-    return Recipe("words", _WORDS_CODE, inputs, versions=versions((*LOWERING, *TOKENISING)))
+    return Recipe("words", _WORDS_CODE, content, versions=versions((*LOWERING, *TOKENISING)))
 
 
-def reference(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
+def reference(content: Mapping[str, str], tokenizer: StageResult) -> Recipe:
     """The unquantised checkpoint's output on the text set."""
     return Recipe(
         "reference",
         (*_GRAPH_CODE, "quality"),
-        {**_digests("words", tokenizer), "texts": text_set_digest(), **inputs},
+        {**_digests("words", tokenizer), "texts": text_set_digest(), **content},
         {"preset": weights_of(REFERENCE)},
         versions(MEASURING),
     )
 
 
-def magnitudes(inputs: Mapping[str, str], tokenizer: StageResult) -> Recipe:
+def magnitudes(content: Mapping[str, str], tokenizer: StageResult) -> Recipe:
     """The magnitudes of the unquantised checkpoint's values on the text set."""
-    return replace(reference(inputs, tokenizer), name="magnitudes")
+    return replace(reference(content, tokenizer), name="magnitudes")
 
 
-def quality(inputs: Mapping[str, str], preset: Preset, results: Mapping[str, StageResult]) -> Recipe:
-    """The quality report, from the results of earlier stages by their names.
+def quality(content: Mapping[str, str], preset: Preset, results: Mapping[str, StageResult]) -> Recipe:
+    """The quality report, from the results of earlier stages by their names. It names the checkpoint's files.
 
     If this machine's processor cannot run a preset's graph, its twin is measured, which is built from the checkpoint.
-    Then the checkpoint's weights and the code that builds the twin are a part of the recipe.
+    Then the code that builds the twin is a part of the recipe.
     """
     read = {name: digest for stage, result in results.items() for name, digest in _digests(stage, result).items()}
-    read["texts"] = text_set_digest()
+    read.update({"texts": text_set_digest(), **content})
     code: tuple[str, ...] = ("quality",)
     options: dict[str, Any] = {"preset": preset.name, "max_mean_kl": preset.max_mean_kl}
     if preset.runtime != ORT_CPU:
         code = (*_GRAPH_CODE, *code)
-        read.update(inputs)
         options["twin"] = weights_of(preset.twin)
     if preset.runtime == TENSORRT:
         options["parity_format"] = parity.FORMAT

@@ -29,9 +29,14 @@ def listing() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def made(tree: ast.Module) -> list[ast.Call]:
+    """Where errors are made, in order."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) in KINDS and node.args]
+    return sorted(calls, key=lambda node: (node.lineno, node.col_offset))
+
+
 def _lines(tree: ast.Module) -> Iterator[str]:
-    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) in KINDS and node.args]
-    for call in sorted(made, key=lambda node: (node.lineno, node.col_offset)):
+    for call in made(tree):
         yield f"  {_name(call.func)}: {_text(call.args[0])}"
         for keyword in call.keywords:
             if keyword.arg in {"hint", "param"}:

@@ -68,7 +68,7 @@ class Policy:
             IntegrityError: the file of keys cannot be used.
         """
         for address in addresses:
-            check_exposure(address, has_tls=self.tls is not None, has_authentication=self._has_authentication())
+            check_exposure(address, has_tls=self.tls is not None, has_authentication=self.has_authentication)
         return self
 
     def check_proxied(self) -> None:
@@ -78,9 +78,15 @@ class Policy:
             UsageError: authentication is missing.
             IntegrityError: the file of keys cannot be used.
         """
-        check_proxied(has_authentication=self._has_authentication())
+        check_proxied(has_authentication=self.has_authentication)
 
-    def _has_authentication(self) -> bool:
+    @property
+    def has_authentication(self) -> bool:
+        """Whether a client needs an API key or a certificate.
+
+        Raises:
+            IntegrityError: the file of keys cannot be used.
+        """
         has_keys = self.require_keys or (self.keys is not None and KeyFile(self.keys).keyring() is not None)
         return has_keys or bool(self.certificates)
 

@@ -1,20 +1,24 @@
-"""`python -m appliance.cli.demo MODEL`: the part of `make demo` after the export: serve, ask, print the next steps.
+"""`python -m appliance.cli.demo MODEL`: what `make demo` does: pull, export, serve, ask, print the next steps.
 
-It runs the same commands that a person would type, and stops the box if it started it.
+It runs the same commands that a person would type, and stops the box at the end. Whatever would stop the box from
+starting is an error before the first command: the export takes minutes.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from appliance.layout import Layout
+from appliance.address import Address
+from appliance.auth.policy import Policy
+from appliance.cli.box import Box
+from appliance.cli.rim import reported
+from appliance.errors import PortTakenError, UsageError
 from appliance.supervisor import state
-from appliance.supervisor.state import Phase
+from appliance.supervisor.state import Phase, UpState
 
 PROMPT = "In one sentence: why would a factory run its own language model?"
 _APPLIANCE = [sys.executable, "-m", "appliance.cli"]
@@ -40,41 +44,94 @@ or with the openai package:
 
 
 def main(model: str) -> int:
-    """Ask the running box, or start one. Returns the exit status of the first command that failed.
+    """Run the demo with a model of the catalogue. Returns the exit status of the first command that failed."""
+    # The commands are ours to wait for: Ctrl-C reaches them too, and they end in order.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    return reported(lambda: _demonstrate(Box.from_environment(None), model))
 
-    Args:
-        model: the model to serve if no box runs; a running box may serve another.
+
+def _demonstrate(box: Box, model: str) -> int:
+    check_can_serve(box)
+    for words in (["model", "pull", model], ["export", model, "--target", "cpu"]):
+        if status := _run(*words):
+            return status
+    return serve_and_ask(box, model)
+
+
+def check_can_serve(box: Box) -> None:
+    """Check that the demo can start a box here, and that a client needs no key and no certificate for it.
+
+    Raises:
+        UsageError: a box runs here, or clients need a key or TLS.
+        PortTakenError: another program listens on an address of the box.
     """
-    run = Layout.from_environment(os.environ).run
-    if state.read(run) is not None:
-        return _ask(run)
-    with subprocess.Popen([*_APPLIANCE, "up", model]) as box:
+    box.check_readable()
+    up = state.read(box.layout.run)
+    if up is not None:
+        raise UsageError(
+            f"a box is already serving {', '.join(up.names)} at {up.url} (process {up.pid})",
+            hint='ask that box: appliance chat "What is an inode?"; or stop it (Ctrl-C), and run make demo again',
+        )
+    policy = Policy.from_config(box.config.access, box.layout)
+    if policy.has_authentication or policy.tls is not None:
+        raise UsageError(
+            f"clients of the box in {box.layout.root} need an API key or TLS, and the demo uses neither",
+            hint="give the demo a folder of its own: APPLIANCE_ROOT=FOLDER make demo",
+        )
+    serve = box.config.serve
+    _check_free(box, "http_address", serve.http_address, "the HTTP API")
+    _check_free(box, "grpc_address", serve.grpc_address, "the gRPC API")
+    _check_free(box, "metrics_address", serve.metrics_address, "the metrics")
+
+
+def _check_free(box: Box, key: str, address: str, purpose: str) -> None:
+    try:
+        Address.from_text(address).check_free(purpose)
+    except PortTakenError as error:
+        raise PortTakenError(
+            error.message,
+            hint=f"stop the other program (perhaps another box), or set {key} below [serve] in "
+            f"{box.layout.config_file}",
+        ) from error
+
+
+def serve_and_ask(box: Box, model: str) -> int:
+    """Serve an exported model, ask it a question, print how to go on, and stop the box.
+
+    Returns:
+        The exit status of the first command that failed.
+    """
+    with subprocess.Popen([*_APPLIANCE, "up", model]) as serving:
         try:
-            if not _wait_until_serving(run, box):
-                return box.wait() or 1
-            return _ask(run)
+            up = _wait_until_serving(box.layout.run, serving)
+            return _ask(up) if up is not None else serving.wait() or 1
         finally:
-            if box.poll() is None:
-                box.send_signal(signal.SIGTERM)
+            if serving.poll() is None:
+                serving.send_signal(signal.SIGTERM)
 
 
-def _wait_until_serving(run: Path, box: subprocess.Popen[bytes]) -> bool:
-    while box.poll() is None:
+def _wait_until_serving(run: Path, serving: subprocess.Popen[bytes]) -> UpState | None:
+    """The state of our box when it serves; None if it ended."""
+    while serving.poll() is None:
         up = state.read(run)
-        if up is not None and up.phase is Phase.SERVING:
-            return True
+        # If another box was started here since the check, ours is about to end.
+        if up is not None and up.pid == serving.pid and up.phase is Phase.SERVING:
+            return up
         time.sleep(_POLL_S)
-    return False
+    return None
 
 
-def _ask(run: Path) -> int:
+def _ask(up: UpState) -> int:
     print(f"\n> {PROMPT}\n", flush=True)  # noqa: T201 - a program for people
-    status = subprocess.run([*_APPLIANCE, "chat", PROMPT], check=False).returncode
-    up = state.read(run)
-    if status == 0 and up is not None:
+    status = _run("chat", PROMPT)
+    if status == 0:
         command = Path(sys.executable).with_name("appliance")
         print(_HOW_TO_GO_ON.format(command=command, url=up.url, model=up.default_model.name))  # noqa: T201
     return status
+
+
+def _run(*words: str) -> int:
+    return subprocess.run([*_APPLIANCE, *words], check=False).returncode
 
 
 if __name__ == "__main__":

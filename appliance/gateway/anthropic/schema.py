@@ -12,7 +12,7 @@ from appliance.gateway.bodies.document import document_text
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, StopString
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.tags import type_tag
-from appliance.gateway.bodies.tools import MAX_TOOLS
+from appliance.gateway.bodies.tools import MAX_TOOLS, only_tools_of_type
 
 _CACHE = "the prefix cache uses the content of the prompt"
 _COMPLETE = "the answer has the complete thinking"
@@ -69,7 +69,7 @@ class DocumentBlock(Block):
         Discriminator(
             type_tag,
             custom_error_type="unknown_type",
-            custom_error_message="type: text or content; documents must be text",
+            custom_error_message="the type must be text or content; documents must be text",
         ),
     ]
     title: str | None = None
@@ -102,7 +102,9 @@ Readable = Annotated[
     | Annotated[DocumentBlock, Tag("<document>")]
     | Annotated[SearchResultBlock, Tag("<search_result>")],
     Discriminator(
-        type_tag, custom_error_type="unknown_type", custom_error_message="type: text, document or search_result"
+        type_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="the type must be text, document or search_result",
     ),
 ]
 
@@ -145,14 +147,16 @@ UserBlock = Annotated[
     Discriminator(
         type_tag,
         custom_error_type="unknown_type",
-        custom_error_message="type: text, document, search_result or tool_result",
+        custom_error_message="the type must be text, document, search_result or tool_result",
     ),
 ]
 AssistantBlock = Annotated[
     Annotated[TextBlock, Tag("<text>")]
     | Annotated[ThinkingBlock, Tag("<thinking>")]
     | Annotated[ToolUseBlock, Tag("<tool_use>")],
-    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text, thinking or tool_use"),
+    Discriminator(
+        type_tag, custom_error_type="unknown_type", custom_error_message="the type must be text, thinking or tool_use"
+    ),
 ]
 
 
@@ -186,7 +190,9 @@ Message = Annotated[
     Annotated[UserMessage, Tag("<user>")]
     | Annotated[AssistantMessage, Tag("<assistant>")]
     | Annotated[SystemMessage, Tag("<system>")],
-    Discriminator(_role_tag, custom_error_type="unknown_role", custom_error_message="role: user, assistant or system"),
+    Discriminator(
+        _role_tag, custom_error_type="unknown_role", custom_error_message="the role must be user, assistant or system"
+    ),
 ]
 
 
@@ -241,7 +247,9 @@ Choice = Annotated[
     | Annotated[AnyChoice, Tag("<any>")]
     | Annotated[ToolChoice, Tag("<tool>")]
     | Annotated[NoChoice, Tag("<none>")],
-    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: auto, any, tool or none"),
+    Discriminator(
+        type_tag, custom_error_type="unknown_type", custom_error_message="the type must be auto, any, tool or none"
+    ),
 ]
 
 
@@ -272,7 +280,9 @@ Thinking = Annotated[
     | Annotated[ThinkingAdaptive, Tag("<adaptive>")]
     | Annotated[ThinkingOff, Tag("<disabled>")],
     Discriminator(
-        type_tag, custom_error_type="unknown_type", custom_error_message="type: enabled, adaptive or disabled"
+        type_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="the type must be enabled, adaptive or disabled",
     ),
 ]
 
@@ -303,7 +313,7 @@ class CountBody(Strict):
         " a last assistant text is continued",
     )
     system: str | Many[TextBlock] | None = Field(None, description="text, or text blocks")
-    tools: list[Tool] | None = Field(
+    tools: list[Annotated[Tool, only_tools_of_type("custom")]] | None = Field(
         None, max_length=MAX_TOOLS, description="tools of the application; Anthropic's own tools are rejected"
     )
     tool_choice: Choice | None = Field(None, description="`auto`, `any`, `tool`, `none`; `disable_parallel_tool_use`")

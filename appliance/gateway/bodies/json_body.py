@@ -10,8 +10,8 @@ import pydantic_core
 
 from appliance.config import UnknownParameters
 from appliance.errors import RequestError
-from appliance.gateway.bodies.messages import ROLES
 from appliance.gateway.bodies.strict import Strict
+from appliance.gateway.bodies.wrong_value import explained
 
 Body = TypeVar("Body", bound=Strict)
 
@@ -19,12 +19,6 @@ _LIMIT_DIGITS = 9
 _MAX_FIELDS = 128
 # The checked depth: a turn or a tool, and the objects in it.
 _LEVELS = 1
-_UNKNOWN = "extra_forbidden"
-_ONLY_NULL = frozenset({"none_required"})
-_TAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
-_FORMS = frozenset({"str", "int", "float", "bool", "[key]", "NamedTool"})
-# The tags of our own unions are in angle brackets.
-_FORM_BEGINNINGS = ("list[", "dict[", "literal[", "constrained-", "function-", "tagged-union[", "<")
 
 
 def read_object(content: bytes) -> dict[str, Any]:
@@ -54,7 +48,7 @@ def check(kind: type[Body], value: Mapping[str, Any], *, unknown: UnknownParamet
     try:
         return kind.model_validate(value, extra="ignore" if unknown == "ignore" else None)
     except pydantic.ValidationError as error:
-        raise _explained(error) from error
+        raise explained(error) from error
 
 
 def query_fields(given: Mapping[str, str]) -> dict[str, Any]:
@@ -87,39 +81,3 @@ def _check_items(values: Collection[Any], name: str, levels: int) -> None:
                 _check_items(one.values(), name, levels - 1)
         elif isinstance(one, list) and levels:
             _check_items(one, name, levels - 1)
-
-
-def _explained(error: pydantic.ValidationError) -> RequestError:
-    """One message, for the error that is deepest in the body: if a value may have several types, it is most precise.
-
-    The message does not repeat the value: the gateway does not log messages, but clients may do so.
-    """
-    found = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
-    param = _path(found["loc"])
-    if found["type"] in _TAGGED:
-        param += f".{found['ctx']['discriminator'].strip(chr(39))}"
-    if found["type"] == _UNKNOWN:
-        return RequestError(f"unknown parameter: {param}", param=param)
-    if found["type"] in _ONLY_NULL:
-        return RequestError(f"{param} is not supported", param=param)
-    return RequestError(f"{param}: {found['msg']}", param=param)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """('messages', 0, 'content', 'list[TextPart]', 1, 'type') → 'messages[0].content[1].type'."""
-    path = ""
-    before: int | str = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not _is_form(part, before):
-            path += f".{part}" if path else part
-        before = part
-    return path
-
-
-def _is_form(part: str, before: int | str) -> bool:
-    """Whether a part of a path only names the type that a value was checked as, which the client cannot see."""
-    if part in _FORMS or part.startswith(_FORM_BEGINNINGS):
-        return True
-    return (part in ROLES and isinstance(before, int)) or before == "response_format"

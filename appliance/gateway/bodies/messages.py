@@ -48,7 +48,7 @@ UserContent = (
             Discriminator(
                 type_tag,
                 custom_error_type="unknown_type",
-                custom_error_message="type: text, or file with a text; all input is text",
+                custom_error_message="the type must be text, or file with a text; all input is text",
             ),
         ]
     ]

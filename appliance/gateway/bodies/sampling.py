@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from appliance.artefact.manifest import Generation
 from appliance.gateway.bodies.strict import Strict
@@ -18,11 +18,12 @@ UNLIMITED = -1
 _SEED_MASK = (1 << 63) - 1
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Stops = Annotated[list[StopString], Field(max_length=16)]
 TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 Int64 = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
@@ -59,10 +60,9 @@ class SamplingBody(Strict):
         description="as in vLLM; the tokens of these texts are not chosen in a row; other tokens can spell the text",
     )
     seed: Int64 | None = Field(None, description="64 bits; the same seed gives the same answer, alone or in a batch")
-    stop: (
-        Annotated[list[StopString], BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString])]
-        | None
-    ) = Field(None, max_length=16, description="one string, or a list of up to 16; the answer does not contain it")
+    stop: Annotated[StopString | Stops, AfterValidator(_as_list)] | None = Field(
+        None, description="one string, or a list of up to 16; the answer does not contain it"
+    )
     stop_token_ids: list[TokenId] | None = Field(None, max_length=128, description="as in vLLM")
     ignore_eos: bool | None = Field(None, description="as in vLLM; true: continue after the model's end token")
     min_tokens: int | None = Field(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.bodies.tags import type_tag
@@ -13,6 +14,21 @@ from appliance.gateway.chat.request import Tool, ToolChoice
 
 MAX_TOOLS = 128
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+ONLY_APPLICATION_TOOLS = (
+    "the box runs no tools, such as web_search; offer a tool of your application ({types}), and send its result"
+)
+
+
+def only_tools_of_type(*types: str) -> BeforeValidator:
+    """A validator of one tool: another `type` is a tool that the server would have to run."""
+
+    def check(value: Any) -> Any:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if isinstance(kind, str) and kind not in types:
+            raise PydanticCustomError("unknown_tool", ONLY_APPLICATION_TOOLS, {"types": ", ".join(types)})
+        return value
+
+    return BeforeValidator(check)
 
 
 class FunctionParam(Strict):
@@ -61,7 +77,9 @@ ToolChoiceParam = (
     | Annotated[
         Annotated[NamedTool, Tag("<function>")] | Annotated[AllowedChoice, Tag("<allowed_tools>")],
         Discriminator(
-            type_tag, custom_error_type="unknown_type", custom_error_message="type: function or allowed_tools"
+            type_tag,
+            custom_error_type="unknown_type",
+            custom_error_message="the type must be function or allowed_tools",
         ),
     ]
 )

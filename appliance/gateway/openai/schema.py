@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -11,7 +11,7 @@ from appliance.gateway.bodies.messages import Message
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, SamplingBody, TokenId
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.bodies.structures import StructureBody
-from appliance.gateway.bodies.tools import MAX_TOOLS, ToolChoiceParam, ToolParam
+from appliance.gateway.bodies.tools import MAX_TOOLS, ToolChoiceParam, ToolParam, only_tools_of_type
 from appliance.inference.sampling import MAX_LOGPROBS
 
 MAX_CHOICES = 8
@@ -101,11 +101,11 @@ class ChatBody(_AnswerBody):
     stream: bool | None = Field(None, description="server-sent events")
     stream_options: StreamOptions | None = Field(None, description=_STREAM_OPTIONS)
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description=_CHOICES)
-    tools: list[ToolParam] | None = Field(
+    tools: list[Annotated[ToolParam, only_tools_of_type("function")]] | None = Field(
         None,
         max_length=MAX_TOOLS,
         description="functions, for models whose manifest defines tool calls; `strict` enforces the schema of the"
-        " arguments",
+        " arguments; tools that the server would run, such as `web_search`, are rejected",
     )
     tool_choice: ToolChoiceParam | None = Field(
         None,

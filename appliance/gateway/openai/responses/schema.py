@@ -72,12 +72,14 @@ Part = Annotated[
     Discriminator(
         type_tag,
         custom_error_type="unknown_type",
-        custom_error_message="type: input_text, input_file, output_text or refusal",
+        custom_error_message="the type must be input_text, input_file, output_text or refusal",
     ),
 ]
 OutputPart = Annotated[
     Annotated[InputText, Tag("<input_text>")] | Annotated[InputFile, Tag("<input_file>")],
-    Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: input_text or input_file"),
+    Discriminator(
+        type_tag, custom_error_type="unknown_type", custom_error_message="the type must be input_text or input_file"
+    ),
 ]
 
 
@@ -184,7 +186,7 @@ Item = Annotated[
     Discriminator(
         _item_tag,
         custom_error_type="unknown_type",
-        custom_error_message="type: message, function_call, function_call_output, custom_tool_call,"
+        custom_error_message="the type must be message, function_call, function_call_output, custom_tool_call,"
         " custom_tool_call_output, reasoning or item_reference",
     ),
 ]
@@ -234,7 +236,9 @@ Format = Annotated[
     | Annotated[ObjectFormat, Tag("<json_object>")]
     | Annotated[SchemaFormat, Tag("<json_schema>")],
     Discriminator(
-        type_tag, custom_error_type="unknown_type", custom_error_message="type: text, json_object or json_schema"
+        type_tag,
+        custom_error_type="unknown_type",
+        custom_error_message="the type must be text, json_object or json_schema",
     ),
 ]
 

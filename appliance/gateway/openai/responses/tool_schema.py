@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from appliance.gateway.bodies.strict import OnlyFalse, Strict
 from appliance.gateway.bodies.tags import type_tag
-from appliance.gateway.bodies.tools import MAX_TOOLS, FunctionName
+from appliance.gateway.bodies.tools import MAX_TOOLS, ONLY_APPLICATION_TOOLS, FunctionName
 
 _HINTS: Mapping[str, str] = {
     "allowed_callers": "only the model calls functions",
@@ -57,7 +57,9 @@ class CustomTool(Strict):
     format: (
         Annotated[
             Annotated[TextInput, Tag("<text>")] | Annotated[GrammarInput, Tag("<grammar>")],
-            Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: text or grammar"),
+            Discriminator(
+                type_tag, custom_error_type="unknown_type", custom_error_message="the type must be text or grammar"
+            ),
         ]
         | None
     ) = None
@@ -73,7 +75,9 @@ class NamespaceTool(Strict):
     tools: list[
         Annotated[
             Annotated[FunctionTool, Tag("<function>")] | Annotated[CustomTool, Tag("<custom>")],
-            Discriminator(type_tag, custom_error_type="unknown_type", custom_error_message="type: function or custom"),
+            Discriminator(
+                type_tag, custom_error_type="unknown_type", custom_error_message="the type must be function or custom"
+            ),
         ]
     ] = Field(max_length=MAX_TOOLS)
 
@@ -106,7 +110,7 @@ ToolParam = Annotated[
     Discriminator(
         _tag,
         custom_error_type="unknown_type",
-        custom_error_message="the box has only the tools of the application: function, custom, namespace",
+        custom_error_message=ONLY_APPLICATION_TOOLS.format(types="function, custom, namespace"),
     ),
 ]
 
@@ -147,7 +151,7 @@ ChoiceParam = (
         Discriminator(
             _choice_tag,
             custom_error_type="unknown_type",
-            custom_error_message="type: function, custom or allowed_tools",
+            custom_error_message="the type must be function, custom or allowed_tools",
         ),
     ]
 )
