@@ -115,6 +115,12 @@ def test_a_model_of_the_catalogue_is_shown_before_it_is_installed(model):
     assert model("show", "qwen2.5-coder-0.5b-instruct", "--json").document["download_bytes"] == 477_610_024
 
 
+def test_packages_with_the_same_files_are_shown(model):
+    (check,) = model("show", "all-minilm-l6-v2", "--json").document["cross_checks"]
+    assert f"{check['package']} {check['version']}" in model("show", "all-minilm-l6-v2").out
+    assert "cross-check" not in model("show", "tiny-model").out
+
+
 @pytest.mark.parametrize("verb", ["pull", "show", "remove", "verify"])
 def test_an_unknown_model_exits_with_3(model, verb):
     outcome = model(verb, "tiny-modell")

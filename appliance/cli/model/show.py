@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import asdict
 
 import click
 
 from appliance.catalog import Catalogue, ModelEntry
+from appliance.catalog.entry import CrossCheck
 from appliance.catalog.parse import entry_to_document
 from appliance.cli.box import Box
 from appliance.cli.model.completion import known_names
@@ -37,6 +39,7 @@ def command(box: Box, name: str, as_json: bool) -> None:
         document = entry_to_document(entry) | {"state": "installed" if stored else "available"}
         if source:
             document["download_bytes"] = source.download_bytes
+            document["cross_checks"] = [asdict(check) for check in source.cross_checks]
         if stored:
             document |= {"origin": stored.record.origin, "pulled_at": stored.record.pulled_at.isoformat()}
             for file in document["files"]:
@@ -46,9 +49,16 @@ def command(box: Box, name: str, as_json: bool) -> None:
     rows = _facts(entry, stored)
     if source:
         rows.append(("download", f"{size(source.download_bytes)} in {len(source.wheels)} wheels of the package index"))
+        rows += [("cross-check", _same(check, entry)) for check in source.cross_checks]
     table(None, rows)
     click.echo(f"\n{textwrap.fill(' '.join(entry.provenance.split()), width=100)}\n")
     table(("FILE", "SIZE", "SHA256"), [(file.name, size(file.size_bytes), file.sha256) for file in entry.files])
+
+
+def _same(check: CrossCheck, entry: ModelEntry) -> str:
+    has_all = set(check.files) >= {file.name for file in entry.files}
+    files = "all files" if has_all else ", ".join(check.files)
+    return f"{check.package} {check.version}, by another author, has the same bytes in {files}"
 
 
 def _facts(entry: ModelEntry, stored: StoredModel | None) -> list[tuple[str, str]]:
