@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 HIDDEN, INNER, HEADS, LAYERS, VOCABULARY, POSITIONS = 32, 80, 4, 2, 50, 40
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "pump", "is", "hot", "query", ":", "a", "##s", "one", "two")
 # Token ids of texts of several lengths; a batch pads the shorter ones.
 TEXTS = ([2, 7, 9, 3], [2, 3], [2, *range(4, 34), 3], [2, 11, 12, 13, 14, 3])
 
@@ -17,7 +19,7 @@ TEXTS = ([2, 7, 9, 3], [2, 3], [2, *range(4, 34), 3], [2, 11, 12, 13, 14, 3])
 def make_tiny_encoder(
     folder: Path, model_type: str = "bert", *, mode: str = "mean_tokens", normalise: bool = True, **config: Any
 ) -> Path:
-    """Write config.json, model.safetensors, modules.json and the pooling's configuration; return `folder`."""
+    """Write config.json, model.safetensors, tokenizer.json and the files of sentence-transformers; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(5)
     tensors = {}
@@ -26,16 +28,35 @@ def make_tiny_encoder(
         scale = 1.5 / np.sqrt(shape[-1]) if len(shape) == 2 and "embeddings" not in name else 0.3
         tensors[name] = np.float32(scale) * values + np.float32(name.endswith("LayerNorm.weight"))
     save_file(tensors, folder / "model.safetensors")
-    kinds = ("Transformer", "Pooling", "Normalize")[: 3 if normalise else 2]
+    folders = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     documents = {
         "config.json": {**_config(model_type), **config},
-        "modules.json": [{"type": f"sentence_transformers.models.{kind}"} for kind in kinds],
+        "modules.json": [
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for index, (kind, path) in enumerate(list(folders.items())[: 3 if normalise else 2])
+        ],
         "1_Pooling.config.json": {"word_embedding_dimension": HIDDEN, f"pooling_mode_{mode}": True},
         "sentence_bert_config.json": {"max_seq_length": 32, "do_lower_case": False},
     }
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(tiny_word_pieces().to_str(), encoding="utf-8")
     return folder
+
+
+def tiny_word_pieces() -> Tokenizer:
+    """A tokenizer of BERT's kind, with the truncation and the padding that some publishers leave switched on."""
+    words = {word: index for index, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(words, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.add_special_tokens(list(WORDS[:4]))
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=4)
+    return tokenizer
 
 
 def _config(model_type: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import sealed
-from appliance.artefact.embedding import EMBEDDING, Embedding
+from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, MEAN, QUERY, Embedding
 from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
 from appliance.artefact.text_generation import TEXT_GENERATION, TextGeneration
 from appliance.errors import IntegrityError, UnsupportedError
@@ -20,12 +20,16 @@ from appliance.names import NAME
 
 __all__ = [
     "CHAT_TEMPLATE",
+    "CLS",
+    "DOCUMENT",
     "EMBEDDING",
     "GRAPH",
     "GRAPH_DATA",
     "MANIFEST_NAME",
+    "MEAN",
     "ORT_CPU",
     "ORT_CUDA",
+    "QUERY",
     "SCHEMA_VERSION",
     "TENSORRT",
     "TEXT_GENERATION",

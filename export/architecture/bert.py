@@ -40,6 +40,7 @@ def describe_encoder(config: Mapping[str, Any]) -> Encoder:
     reader.require("hidden_act", "gelu")
     reader.require("position_embedding_type", "absolute")
     reader.require("is_decoder", False)
+    reader.require("is_causal", False)
     shifted = _SHIFTED[str(model_type)]
     padding = reader.positive("pad_token_id", 1 if shifted else 0, least=0)
     positions = reader.positive("max_position_embeddings")

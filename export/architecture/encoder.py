@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MEAN = "mean"
-CLS = "cls"
-
 
 @dataclass(frozen=True)
 class Encoder:
@@ -68,14 +65,12 @@ class Pooling:
     """How the states of a text's tokens become its embedding.
 
     Attributes:
-        mode: MEAN of all tokens, or the state of the first one (CLS).
+        mode: MEAN of all tokens, or the state of the first one (CLS), as in a manifest.
         normalise: whether the embedding has the length 1.
-        max_tokens: the longest text, in tokens with the special ones.
     """
 
     mode: str
     normalise: bool
-    max_tokens: int
 
 
 def _dense(name: str, rows: int, columns: int) -> Iterator[tuple[str, tuple[int, ...]]]:

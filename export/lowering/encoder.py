@@ -6,13 +6,14 @@ Output: embedding float32 [batch, hidden].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from appliance.artefact.manifest import GRAPH, GRAPH_DATA
-from export.architecture.encoder import CLS, Encoder, Pooling
+from appliance.artefact.manifest import CLS, GRAPH, GRAPH_DATA
+from export.architecture.encoder import Encoder, Pooling
 from export.checkpoint import Checkpoint
 from export.lowering.data_file import DataFile
 from export.lowering.nodes import Nodes
@@ -22,7 +23,9 @@ _MICROSOFT = "com.microsoft"
 _FLOAT = ir.DataType.FLOAT
 
 
-def build(checkpoint: Checkpoint, encoder: Encoder, pooling: Pooling, folder: Path) -> None:
+def build(
+    checkpoint: Checkpoint, encoder: Encoder, pooling: Pooling, folder: Path, progress: Callable[[int, int], None]
+) -> None:
     """Write model.onnx and model.onnx.data with float32 weights into `folder`.
 
     Args:
@@ -30,9 +33,10 @@ def build(checkpoint: Checkpoint, encoder: Encoder, pooling: Pooling, folder: Pa
         encoder: the model's description.
         pooling: how token states become one vector.
         folder: an existing folder without these files.
+        progress: called with (done, total).
     """
     with DataFile(folder / GRAPH_DATA) as data:
-        graph = _Lowering(checkpoint, encoder, pooling, Nodes(data)).graph()
+        graph = _Lowering(checkpoint, encoder, pooling, Nodes(data)).graph(progress)
     ir.save(ir.Model(graph, ir_version=IR_VERSION, producer_name="appliance-export"), folder / GRAPH)
 
 
@@ -43,13 +47,14 @@ class _Lowering:
         self._pooling = pooling
         self._nodes = nodes
 
-    def graph(self) -> ir.Graph:
+    def graph(self, progress: Callable[[int, int], None]) -> ir.Graph:
         ids = self._nodes.input("input_ids", ir.DataType.INT64, ["batch", "tokens"])
         lengths = self._nodes.input("lengths", ir.DataType.INT32, ["batch"])
         count = self._nodes.node("Shape", [ids], "tokens", {"start": 1, "end": 2})
         states = self._embedding(ids, count)
         for index in range(self._encoder.layers):
             states = self._layer(self._encoder.layer(index), states, lengths)
+            progress(index + 1, self._encoder.layers)
         pooled = self._first(states) if self._pooling.mode == CLS else self._mean(states, lengths, count)
         if self._pooling.normalise:
             pooled = self._nodes.node("LpNormalization", [pooled], "normalised", {"axis": -1, "p": 2})

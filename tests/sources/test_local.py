@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def described(_files: Mapping[str, Path], stated: Conversation | None) -> Described:
-    return Described("qwen2", 4096, stated or Conversation("hermes"), ("a note",))
+    return Described("qwen2", 4096, f"tool calls: {(stated or Conversation('hermes')).tools}", ("a note",))
 
 
 def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
