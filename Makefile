@@ -84,9 +84,9 @@ lock: setup ## Find the newest versions that fit together, and write the lock fi
 vendor: setup ## Fetch the libraries of the chat page with npm, as requirements/browser.json lists them; VENDOR=--update
 	$(BIN)/python requirements/browser.py $(VENDOR)
 
-oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file
+oracle: ## Generate tests/golden again with torch and transformers, in a separate environment; GGUF=file MINILM=folder
 	$(call environment,.venv-oracle,requirements/oracle.lock)
-	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF))
+	.venv-oracle/bin/python -m tests.oracle $(if $(GGUF),--gguf $(GGUF)) $(if $(MINILM),--minilm $(MINILM))
 
 client-test: setup ## Run the clients that people use, in environments of their own, against a real box; CLIENTS="--only litellm"
 	$(BIN)/python -m tests.clients $(CLIENTS)

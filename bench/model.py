@@ -16,7 +16,8 @@ from appliance.store import StoredModel, open_model
 from bench.tasks import Tasks
 from export import recipes
 from export.checkpoint import open_checkpoint
-from export.pipeline import Exported, export_model
+from export.exported import Exported
+from export.pipeline import export_model
 from export.presets import DEFAULT
 from export.progress import Progress
 from export.quality.reading import Material

@@ -21,7 +21,8 @@ from bench.peer_models import PeerModels
 from bench.results import Measured, Results, Table
 from bench.rounds import Run, Say, measure_in_turn
 from bench.run import assigner
-from export.pipeline import Exported, export_as
+from export.exported import Exported
+from export.pipeline import export_as
 from export.presets import DEFAULT, Preset
 from export.progress import Progress
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.catalog.entry import Conversation as Stated
+from appliance.errors import UsageError
 from appliance.sources import Described
-from export.checkpoint import open_checkpoint
+from export.architecture.bert import is_encoder
+from export.checkpoint import Checkpoint, open_checkpoint
 from export.conversation import check_marks, stated_conversation
+from export.embedding.reading import EmbeddingModel
+from export.embedding.words import Words as EmbeddingWords
 from export.reading import architecture_of
 from export.words import Words
 
@@ -22,9 +26,18 @@ def check_checkpoint(files: Mapping[str, Path], stated: Stated | None = None) ->
         stated: how the model converses, if that is known; None reads it from the template and the tokens.
 
     Raises:
+        UsageError: a conversation is stated for a model that does not generate text.
         ApplianceError: an export would raise this error.
     """
     checkpoint = open_checkpoint(files)
+    if not is_encoder(checkpoint.config):
+        return _text_model(checkpoint, stated)
+    if stated is not None:
+        raise UsageError("the model is an embedding model, which has no conversation", hint="omit --conversation")
+    return _embedding_model(checkpoint)
+
+
+def _text_model(checkpoint: Checkpoint, stated: Stated | None) -> Described:
     architecture = architecture_of(checkpoint)
     words = Words.of(checkpoint, architecture.vocabulary)
     conversation, notes = stated_conversation(stated), architecture.notes
@@ -32,9 +45,24 @@ def check_checkpoint(files: Mapping[str, Path], stated: Stated | None = None) ->
         conversation, notes = words.settings.conversation, (*notes, *words.notes)
     else:
         check_marks(conversation, load_tokenizer(words.tokenizer))
+    thinks = "yes" if conversation.thinking else "no"
     return Described(
         architecture=architecture.name,
         context_tokens=architecture.context_tokens,
-        conversation=Stated(conversation.tools or None, conversation.thinking),
+        summary=f"architecture {architecture.name}, context {architecture.context_tokens} tokens, "
+        f"tool calls: {conversation.tools or 'none'}, thinking: {thinks}",
         notes=notes,
+    )
+
+
+def _embedding_model(checkpoint: Checkpoint) -> Described:
+    model = EmbeddingModel.of(checkpoint)
+    task = EmbeddingWords.of(checkpoint, model).task
+    prefixes = ", ".join(f"{prefix!r} before a {purpose}" for purpose, prefix in task.prefixes.items())
+    return Described(
+        architecture=model.encoder.name,
+        context_tokens=task.max_tokens,
+        summary=f"embedding model, architecture {model.encoder.name}, {task.dimensions} dimensions, texts of at most "
+        f"{task.max_tokens} tokens, prefixes: {prefixes or 'none'}",
+        notes=model.preparation.notes,
     )

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 import click
 
+from appliance.artefact.manifest import EMBEDDING, Manifest
 from appliance.cli.output import json_option, print_json
 from appliance.cli.progress import shown_progress
 from appliance.layout import Layout
 from appliance.sizes import size
 from appliance.targets import targets
-from export.pipeline import Exported, export_model
+from export.exported import Exported
+from export.pipeline import export_model
 from export.presets import PRESETS
 
 _NAME_WIDTH = max(map(len, PRESETS))
@@ -31,7 +33,8 @@ class Box(Protocol):
     help=(
         "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
         "tokenizer, chat template, manifest and a quality report that compares it with the checkpoint. The "
-        "command reuses completed stages of an earlier run.\n\n"
+        "command reuses completed stages of an earlier run. An embedding model is exported with 32-bit floats: omit "
+        "--preset.\n\n"
         f"\b\nPresets (docs/presets.md compares them):\n{_PRESET_LINES}"
     ),
 )
@@ -49,21 +52,35 @@ def command(box: Box, model: str, target: str, preset: str | None, as_json: bool
     if as_json:
         print_json(_document(exported, seconds))
         return
-    quality = exported.manifest.quality
-    measured = f"  measured        {quality['measured']}\n" if "measured" in quality else ""
-    tolerance = f"at most {quality['max_mean_kl']:g}, over {quality['tokens']} tokens"
     click.echo(
         f"{'Exported' if exported.was_installed else 'Already exported'}: {exported.folder}\n"
         f"  size            {size(_size(exported))}\n"
+        f"{_figures(exported.manifest)}"
+        f"  peak memory     {size(exported.build_peak_bytes)} building, "
+        f"{size(exported.peak_bytes)} with the mapped files of measuring\n"
+        f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
+    )
+
+
+def _figures(manifest: Manifest) -> str:
+    """The figures of the quality report, line by line."""
+    quality = manifest.quality
+    if manifest.task_name == EMBEDDING:
+        texts = f"over {quality['texts']} texts with {quality['tokens']} tokens"
+        return (
+            f"  lowest cosine   {quality['lowest_cosine']:.7f} (at least {quality['min_cosine']:g}, {texts})\n"
+            f"  difference      at most {quality['largest_difference']:.1e} of a vector's length\n"
+            f"  compared with   {quality['reference']}\n"
+        )
+    measured = f"  measured        {quality['measured']}\n" if "measured" in quality else ""
+    tolerance = f"at most {quality['max_mean_kl']:g}, over {quality['tokens']} tokens"
+    return (
         f"  mean KL         {quality['mean_kl']:.5f} ({tolerance})\n"
         f"  top-1 agreement {quality['top1_agreement']:.1%}\n"
         f"  perplexity      {quality['perplexity']:.3f} (reference {quality['reference_perplexity']:.3f})\n"
         f"  greedy tokens   {quality['greedy_agreement']:.1%} before the first difference\n"
         f"  compared with   {quality['reference']}\n"
         f"{measured}"
-        f"  peak memory     {size(exported.build_peak_bytes)} building, "
-        f"{size(exported.peak_bytes)} with the mapped files of measuring\n"
-        f"  took            {seconds:.1f} s, kept from before: {', '.join(exported.kept_stages) or 'nothing'}"
     )
 
 

@@ -8,9 +8,11 @@ from appliance import targets
 from appliance.artefact.manifest import ORT_CUDA, TENSORRT
 from appliance.capacity import Cache, MemoryNeeds, cache_slots
 from appliance.engine.exactness import graph_cache
+from appliance.errors import UnsupportedError
 from appliance.layout import Layout
 from appliance.store import open_model
 from export import prediction
+from export.architecture.bert import is_encoder
 from export.checkpoint import open_checkpoint
 from export.holdings import Sizes
 from export.prediction import OnBoard, Use
@@ -65,11 +67,16 @@ def estimate(
         UnknownModelError: no such model or target, or the target has no such preset.
         UsageError: the model does not support the context.
         NoSpaceError: the model does not fit any board of the target.
-        UnsupportedError: the checkpoint has an unsupported feature.
+        UnsupportedError: the checkpoint has an unsupported feature, or is an embedding model.
     """
     known = targets.get(target)
     chosen = PRESETS[known.preset(preset)]
     checkpoint = open_checkpoint(open_model(layout, model).files)
+    if is_encoder(checkpoint.config):
+        raise UnsupportedError(
+            f"{model} is an embedding model; predictions are only for models that generate text",
+            hint=f"export the model to see its size: appliance export {model}",
+        )
     architecture = architecture_of(checkpoint)
     profile = known.profile
     usual_tokens = min(profile.context_tokens if profile else _CONTEXT_TOKENS, architecture.context_tokens)

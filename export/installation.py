@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
 from appliance.artefact.folder import check_files
-from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest, TextGeneration
+from appliance.artefact.manifest import MANIFEST_NAME, FileEntry, Manifest
+from appliance.catalog import ModelEntry
 from appliance.errors import IntegrityError
 from appliance.names import check_name, variant
 from appliance.releases import Releases
 from appliance.store import ArtefactStore
-from export.conversation import stated_conversation
-from export.generation import SETTINGS, Settings
-from export.job import Job
+from export.generation import SETTINGS
 from export.progress import Progress
-from export.recipes import weights_of
 from export.stages import StageResult
 from export.versions import MEASURING, versions
 
@@ -27,29 +25,26 @@ _PIECE_BYTES = 1 << 20
 _NAME_DIGITS = 32
 
 
-def manifest_of(job: Job, settings: Settings, results: Iterable[StageResult], quality: Mapping[str, Any]) -> Manifest:
-    """The artefact's manifest. Equal stages give equal manifests: it contains no time, path or machine."""
-    entry = job.stored.entry
+def manifest_of(
+    outline: Manifest, entry: ModelEntry, results: Iterable[StageResult], quality: Mapping[str, Any]
+) -> Manifest:
+    """The artefact's manifest. Equal stages give equal manifests: it contains no time, path or machine.
+
+    Args:
+        outline: describes task and graph.
+        entry: the model in the store.
+        results: the stages whose files are those of the artefact.
+        quality: the figures of the quality report.
+    """
     # The settings are a part of the manifest, not a file of the artefact.
-    files = sorted((file for result in results for file in result.files), key=lambda file: file.name)
-    return Manifest(
-        model=job.stored.name,
-        target=job.target,
-        preset=job.preset.name,
-        architecture=job.architecture.name,
-        task=TextGeneration(
-            shape=job.shape(settings.tokens),
-            generation=settings.generation,
-            conversation=stated_conversation(entry.conversation) or settings.conversation,
-        ),
-        files=tuple(file for file in files if file.name != SETTINGS),
-        inputs=job.inputs,
-        options={"target": job.target, "preset": weights_of(job.preset)},
+    files = (file for result in results for file in result.files if file.name != SETTINGS)
+    return replace(
+        outline,
+        files=tuple(sorted(files, key=lambda file: file.name)),
         versions={"appliance": __version__, **versions(MEASURING)},
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
-        runtime=job.preset.runtime,
     )
 
 

@@ -16,6 +16,7 @@ from export.checkpoint import Checkpoint
 from export.model_shape import model_shape
 from export.presets import Preset
 from export.progress import Progress
+from export.recipes import weights_of
 from export.stages import Stages
 
 Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, int], None]], None]
@@ -23,25 +24,19 @@ Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, in
 
 @dataclass(frozen=True)
 class Job:
-    """The values that all stages share.
+    """The values that all stages share, whatever the model's task.
 
     Attributes:
         stored: the model in the store, with verified files.
         checkpoint: its weights.
-        architecture: its description.
         target: the name of the target.
-        build: creates the graph for the target.
-        preset: the format of the weights.
         stages: cache of stage results.
         progress: receives the progress.
     """
 
     stored: StoredModel
     checkpoint: Checkpoint
-    architecture: Architecture
     target: str
-    build: Build
-    preset: Preset
     stages: Stages
     progress: Progress
 
@@ -64,27 +59,6 @@ class Job:
         """A callback that reports (done, total) of `step`."""
         return lambda done, total: self.progress.step(step, done, total)
 
-    def shape(self, tokens: int) -> ModelShape:
-        """The sizes that the engine needs, for a tokenizer of `tokens` tokens.
-
-        Raises:
-            UnsupportedError: the layers' caches differ in shape.
-        """
-        return model_shape(self.architecture, tokens, self.preset.activations)
-
-    def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:
-        """A manifest with only the graph's files, for `check_graph`; it is never written."""
-        return Manifest(
-            self.stored.name,
-            self.target,
-            self.preset.name,
-            self.architecture.name,
-            TextGeneration(shape, Generation(eos_token_ids=())),
-            files,
-            self.inputs,
-            runtime=self.preset.runtime,
-        )
-
     def source_words(self) -> str:
         """A description of the checkpoint: its files, and the formats of its weights. It depends only on `content`."""
         names = ", ".join(
@@ -97,6 +71,52 @@ class Job:
         if file_type is None:
             return f"{names}, tensors in {types}"
         return f"{names}, {_file_type(file_type)}, tensors in {types}"
+
+
+@dataclass(frozen=True)
+class TextJob(Job):
+    """The export of a model that generates text.
+
+    Attributes:
+        architecture: the checkpoint's description.
+        build: creates the graph for the target.
+        preset: the format of the weights.
+    """
+
+    architecture: Architecture
+    build: Build
+    preset: Preset
+
+    @classmethod
+    def of(cls, job: Job, architecture: Architecture, build: Build, preset: Preset) -> TextJob:
+        """Add what only text generation needs."""
+        return cls(job.stored, job.checkpoint, job.target, job.stages, job.progress, architecture, build, preset)
+
+    def shape(self, tokens: int) -> ModelShape:
+        """The sizes that the engine needs, for a tokenizer of `tokens` tokens.
+
+        Raises:
+            UnsupportedError: the layers' caches differ in shape.
+        """
+        return model_shape(self.architecture, tokens, self.preset.activations)
+
+    def graph_manifest(self, shape: ModelShape, files: tuple[FileEntry, ...]) -> Manifest:
+        """A manifest with only the graph's files, for `check_graph`; it is never written."""
+        return self.outline(TextGeneration(shape, Generation(eos_token_ids=())), files)
+
+    def outline(self, task: TextGeneration, files: tuple[FileEntry, ...] = ()) -> Manifest:
+        """A manifest that describes the graph, without the figures and the origin of the model."""
+        return Manifest(
+            self.stored.name,
+            self.target,
+            self.preset.name,
+            self.architecture.name,
+            task,
+            files,
+            self.inputs,
+            options={"target": self.target, "preset": weights_of(self.preset)},
+            runtime=self.preset.runtime,
+        )
 
 
 def _file_type(value: Any) -> str:

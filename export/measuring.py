@@ -14,7 +14,7 @@ from appliance.artefact.manifest import ORT_CPU, TENSORRT, TOKENIZER
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.engine.parity import PARITY, to_bytes
 from export.generation import Settings
-from export.job import Build, Job
+from export.job import Build, TextJob
 from export.lowering import ort, twin
 from export.presets import REFERENCE, Preset
 from export.quality.graph_runner import GraphRunner
@@ -26,20 +26,20 @@ from export.quality.report import REPORT, Report, measure
 from export.stages import StageResult
 
 
-def make_reference(job: Job, words: StageResult, folder: Path) -> None:
+def make_reference(job: TextJob, words: StageResult, folder: Path) -> None:
     """Run the checkpoint in 32-bit floats on the text set, and store its output."""
     tokens = Settings.read(words.folder).tokens
     with _running(job, words, REFERENCE, "reference graph") as runner:
         write_reference(runner, _material(job, words), tokens, folder, job.advance("reference"))
 
 
-def make_magnitudes(job: Job, words: StageResult, folder: Path) -> None:
+def make_magnitudes(job: TextJob, words: StageResult, folder: Path) -> None:
     """Run the checkpoint in 32-bit floats on the text set, and store the magnitudes of its values."""
     with _running(job, words, REFERENCE, "reference graph", add_magnitudes) as runner:
         write_magnitudes(runner, _material(job, words), folder, job.advance("magnitudes"))
 
 
-def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> None:
+def make_report(job: TextJob, results: Mapping[str, StageResult], folder: Path) -> None:
     """Compare the artefact's graph, or its twin if this machine cannot run the graph, with the reference.
 
     For a TensorRT preset, it also writes the cases with which the box compares its plan.
@@ -57,7 +57,7 @@ def make_report(job: Job, results: Mapping[str, StageResult], folder: Path) -> N
         (folder / PARITY).write_bytes(to_bytes(parity_cases(reference, _material(job, words))))
 
 
-def _measured(job: Job, results: Mapping[str, StageResult], runner: GraphRunner) -> Report:
+def _measured(job: TextJob, results: Mapping[str, StageResult], runner: GraphRunner) -> Report:
     reference, magnitudes = Reference.open(results["reference"].folder), results.get("magnitudes")
     figures, greedy = measure(runner, reference, _material(job, results["words"]), job.advance("quality"))
     return Report(
@@ -82,7 +82,7 @@ def _twin_words(preset: Preset) -> str:
 
 @contextmanager
 def _running(
-    job: Job,
+    job: TextJob,
     words: StageResult,
     preset: Preset,
     step: str,
@@ -98,6 +98,6 @@ def _running(
         yield GraphRunner(folder, job.graph_manifest(shape, entries), repack=False)
 
 
-def _material(job: Job, words: StageResult) -> Material:
+def _material(job: TextJob, words: StageResult) -> Material:
     tokenizer = load_tokenizer(words.file(TOKENIZER).read_bytes())
     return Material.of(tokenizer, job.architecture.context_tokens)

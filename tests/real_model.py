@@ -1,4 +1,4 @@
-"""The real model for tests marked `model`: pulled and exported with the product's own commands, kept between runs."""
+"""The real models for tests marked `model`: pulled and exported with the product's own commands, kept between runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from appliance.store import ArtefactStore
 from export.presets import DEFAULT
 
 NAME = "qwen2.5-coder-0.5b-instruct"
+EMBEDDER = "all-minilm-l6-v2"
 
 
-def prepared_layout() -> Layout:
+def prepared_layout(name: str = NAME) -> Layout:
     """A box beside the download cache with the model pulled and exported; seconds when it is there already."""
     cache = Layout.from_environment(os.environ).cache
     layout = Layout(root=cache / "tests", cache=cache)
-    for words in (["model", "pull", NAME], ["export", NAME]):
+    for words in (["model", "pull", name], ["export", name]):
         subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
     return layout
 
 
-def artefact_of(layout: Layout) -> Path:
+def artefact_of(layout: Layout, name: str = NAME, preset: str = DEFAULT) -> Path:
     """The folder of the exported model."""
-    folder = ArtefactStore(layout).releases(NAME, f"cpu-{DEFAULT}").current()
+    folder = ArtefactStore(layout).releases(name, f"cpu-{preset}").current()
     assert folder is not None
     return folder

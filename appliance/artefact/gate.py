@@ -24,6 +24,7 @@ CONTRIBUTED_DOMAIN = "com.microsoft"
 # Pure arithmetic, with kernels inside ONNX Runtime. For example, EPContext is excluded because it opens files.
 CONTRIBUTED_OPERATORS = frozenset(
     {
+        "Attention",
         "BiasGelu",
         "DynamicQuantizeMatMul",
         "FastGelu",
@@ -37,6 +38,7 @@ CONTRIBUTED_OPERATORS = frozenset(
         "QuickGelu",
         "RotaryEmbedding",
         "SimplifiedLayerNormalization",
+        "SkipLayerNormalization",
         "SkipSimplifiedLayerNormalization",
     }
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import sealed
+from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, MEAN, QUERY, Embedding
 from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
 from appliance.artefact.text_generation import TEXT_GENERATION, TextGeneration
 from appliance.errors import IntegrityError, UnsupportedError
@@ -19,16 +20,22 @@ from appliance.names import NAME
 
 __all__ = [
     "CHAT_TEMPLATE",
+    "CLS",
+    "DOCUMENT",
+    "EMBEDDING",
     "GRAPH",
     "GRAPH_DATA",
     "MANIFEST_NAME",
+    "MEAN",
     "ORT_CPU",
     "ORT_CUDA",
+    "QUERY",
     "SCHEMA_VERSION",
     "TENSORRT",
     "TEXT_GENERATION",
     "TOKENIZER",
     "Conversation",
+    "Embedding",
     "FileEntry",
     "Generation",
     "Manifest",
@@ -50,6 +57,7 @@ TOKENIZER = "tokenizer.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 
 
+_TASKS: Mapping[str, type[TextGeneration | Embedding]] = {TEXT_GENERATION: TextGeneration, EMBEDDING: Embedding}
 _RUNTIMES = frozenset({ORT_CPU, ORT_CUDA, TENSORRT})
 _MAX_FILES = 256
 
@@ -63,12 +71,12 @@ class Manifest:
         target: the hardware it was exported for ("cpu", "cuda-sm90").
         preset: the preset's name.
         architecture: the catalogue's architecture name ("qwen2", "qwen3").
-        task: what the model does, and the fields that only this task needs. Text generation is the only task yet.
+        task: what the model does, and the fields that only this task needs.
         files: every file except the manifest, sorted by name.
         inputs: digests of the export's source files, by name.
         options: every export option that influenced a byte.
         versions: library versions that influenced a byte.
-        quality: figures of the quality report (mean_kl, top1_agreement, perplexity, greedy_agreement, ...).
+        quality: figures of the quality report (mean_kl, perplexity, ... of text; lowest_cosine, ... of embeddings).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
         runtime: the runtime of the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
@@ -77,7 +85,7 @@ class Manifest:
     target: str
     preset: str
     architecture: str
-    task: TextGeneration
+    task: TextGeneration | Embedding
     files: tuple[FileEntry, ...]
     inputs: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -88,19 +96,50 @@ class Manifest:
     runtime: str = ORT_CPU
 
     @property
+    def task_name(self) -> str:
+        """The name of the task: TEXT_GENERATION or EMBEDDING."""
+        return next(name for name, kind in _TASKS.items() if isinstance(self.task, kind))
+
+    @property
+    def text_generation(self) -> TextGeneration:
+        """The task, for a reader that serves only text generation.
+
+        Raises:
+            UnsupportedError: the model's task is another.
+        """
+        if not isinstance(self.task, TextGeneration):
+            raise UnsupportedError(
+                f"{self.model} is an embedding model; it does not generate text", hint="use a model that generates text"
+            )
+        return self.task
+
+    @property
+    def embedding(self) -> Embedding:
+        """The task, for a reader that serves only embeddings.
+
+        Raises:
+            UnsupportedError: the model's task is another.
+        """
+        if not isinstance(self.task, Embedding):
+            raise UnsupportedError(
+                f"{self.model} generates text; it is not an embedding model", hint="use an embedding model"
+            )
+        return self.task
+
+    @property
     def shape(self) -> ModelShape:
-        """The task's shape."""
-        return self.task.shape
+        """The shape; raises like `text_generation`."""
+        return self.text_generation.shape
 
     @property
     def generation(self) -> Generation:
-        """The task's generation settings."""
-        return self.task.generation
+        """The generation settings; raises like `text_generation`."""
+        return self.text_generation.generation
 
     @property
     def conversation(self) -> Conversation:
-        """The task's conversation settings."""
-        return self.task.conversation
+        """The conversation settings; raises like `text_generation`."""
+        return self.text_generation.conversation
 
     def file(self, name: str) -> FileEntry:
         """Return the entry of `name`.
@@ -125,7 +164,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Serialise, with the digest of the content. Equal manifests give equal bytes."""
         fields = dataclasses.asdict(self)
-        task = {"task": TEXT_GENERATION, TEXT_GENERATION: fields.pop("task")}
+        task = {"task": self.task_name, self.task_name: fields.pop("task")}
         return sealed.to_bytes({"schema": SCHEMA_VERSION, **fields, **task})
 
     @classmethod
@@ -186,13 +225,13 @@ def _with_task(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _from_fields(fields: Mapping[str, Any]) -> Manifest:
     given = dict(fields)
     task = text(given.pop("task"), "the task")
-    if task != TEXT_GENERATION:
+    if task not in _TASKS:
         raise UnsupportedError(
-            f"the model's task is {task!r}, but this version serves only {TEXT_GENERATION}",
+            f"the model's task is {task!r}, but this version supports only {' and '.join(_TASKS)}",
             hint="use a version that supports this task",
         )
     files = tuple(FileEntry.from_fields(entry) for entry in given.pop("files"))
-    manifest = Manifest(task=TextGeneration.from_fields(given.pop(TEXT_GENERATION)), files=files, **given)
+    manifest = Manifest(task=_TASKS[task].from_fields(given.pop(task)), files=files, **given)
     names = {entry.name for entry in files}
     if len(names) != len(files) or len(files) > _MAX_FILES or MANIFEST_NAME in names:
         raise ValueError("it lists a file twice, too many files, or itself")

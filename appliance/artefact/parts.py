@@ -20,14 +20,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_FILE_BYTES = 1 << 50
 _MAX_END_TOKENS = 64
 _MAX_TEXT = 1 << 16
-# The maximum of each count in a shape, far above that of every model.
+# The maximum of each count, far above that of every model.
+MAX_VOCABULARY = 1 << 22
+MAX_TOKENS = 1 << 22
 _MOST: Mapping[str, int] = {
     "layers": 1 << 10,
     "kv_heads": 1 << 12,
     "head_dim": 1 << 10,
-    "vocabulary": 1 << 22,
-    "tokens": 1 << 22,
-    "context_tokens": 1 << 22,
+    "vocabulary": MAX_VOCABULARY,
+    "tokens": MAX_VOCABULARY,
+    "context_tokens": MAX_TOKENS,
 }
 
 
@@ -50,7 +52,7 @@ class FileEntry:
         name = text(entry.name, "a file's name")
         if "/" in name or "\\" in name or "\0" in name or name in {"", ".", ".."}:
             raise ValueError(f"it lists {name!r}, which is not a plain file name")
-        _whole(entry.size_bytes, f"the size of {name}", least=0, most=_MAX_FILE_BYTES)
+        bounded(entry.size_bytes, f"the size of {name}", least=0, most=_MAX_FILE_BYTES)
         if not _SHA256.fullmatch(text(entry.sha256, f"the digest of {name}")):
             raise ValueError(f"the digest of {name} is not 64 hexadecimal digits")
         return entry
@@ -100,7 +102,7 @@ class ModelShape:
         """
         shape = cls(**fields)
         for name, most in _MOST.items():
-            _whole(getattr(shape, name), f"the shape's {name}", least=1, most=most)
+            bounded(getattr(shape, name), f"the shape's {name}", least=1, most=most)
         if shape.cache_dtype not in CACHE_BYTES:
             raise ValueError(f"the type of the cache is {shape.cache_dtype!r}")
         if shape.tokens > shape.vocabulary:
@@ -132,12 +134,12 @@ class Generation:
         if not 0 < len(generation.eos_token_ids) <= _MAX_END_TOKENS:
             raise ValueError(f"{len(generation.eos_token_ids)} tokens end a completion")
         for token in generation.eos_token_ids:
-            _whole(token, "a token that ends a completion", least=0, most=tokens - 1)
+            bounded(token, "a token that ends a completion", least=0, most=tokens - 1)
         text(generation.bos_token, "the first token")
         text(generation.eos_token, "the end token")
         _real(generation.temperature, "the temperature", least=0.0)
         _real(generation.top_p, "top_p", least=0.0, most=1.0)
-        _whole(generation.top_k, "top_k", least=0, most=_MOST["vocabulary"])
+        bounded(generation.top_k, "top_k", least=0, most=MAX_VOCABULARY)
         _real(generation.repetition_penalty, "repetition_penalty", least=0.0)
         return generation
 
@@ -185,7 +187,12 @@ def text(value: Any, what: str) -> str:
     return value
 
 
-def _whole(value: Any, what: str, *, least: int, most: int) -> int:
+def bounded(value: Any, what: str, *, least: int, most: int) -> int:
+    """Return an integer within its bounds.
+
+    Raises:
+        ValueError: the value is not such a number; `what` names it.
+    """
     try:
         return whole(value, least=least, most=most)
     except ValueError as error:

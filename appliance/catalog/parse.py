@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from appliance.catalog.entry import ModelEntry, PackageParts
+from appliance.catalog.entry import CrossCheck, ModelEntry, PackageParts, Part
 from appliance.document import from_document, from_toml
 from appliance.errors import UnsafeFormatError, UsageError
 from appliance.names import check_name
@@ -97,10 +97,21 @@ def _check_parts(entry: ModelEntry, source: PackageParts, origin: str) -> None:
     for part in source.parts:
         if part.file not in sizes:
             raise UsageError(f"{origin}: part {part.wheel} belongs to {part.file!r}, which is not among the files")
-        if not FILE_NAME.fullmatch(part.wheel) or not part.wheel.endswith(".whl"):
-            raise UsageError(f"{origin}: wheel {part.wheel!r} is not a wheel's file name")
-        check_name(part.package, f"{origin}: package")
+        _check_wheel(part, origin)
         sizes[part.file] += part.size_bytes
     for file in entry.files:
         if sizes[file.name] != file.size_bytes:
             raise UsageError(f"{origin}: the parts of {file.name} have {sizes[file.name]} bytes, not {file.size_bytes}")
+    for check in source.cross_checks:
+        _check_wheel(check, origin)
+        for name in check.files:
+            if name not in sizes:
+                raise UsageError(
+                    f"{origin}: the cross-check {check.wheel} lists {name!r}, which is not among the files"
+                )
+
+
+def _check_wheel(part: Part | CrossCheck, origin: str) -> None:
+    if not FILE_NAME.fullmatch(part.wheel) or not part.wheel.endswith(".whl"):
+        raise UsageError(f"{origin}: wheel {part.wheel!r} is not a wheel's file name")
+    check_name(part.package, f"{origin}: package")

@@ -15,24 +15,15 @@ class Described:
 
     Attributes:
         architecture: as the checkpoint names it.
-        context_tokens: longest prompt plus completion.
-        conversation: stated by the user, else read from the chat template and the tokens.
-        notes: lines for people.
+        context_tokens: longest prompt plus completion, or longest text to embed.
+        summary: one line for people.
+        notes: further lines for people.
     """
 
     architecture: str
     context_tokens: int
-    conversation: Conversation
+    summary: str
     notes: tuple[str, ...] = ()
-
-    @property
-    def summary(self) -> str:
-        """One line for people."""
-        tools, thinks = self.conversation.tools or "none", "yes" if self.conversation.thinking else "no"
-        return (
-            f"architecture {self.architecture}, context {self.context_tokens} tokens, tool calls: {tools}, "
-            f"thinking: {thinks}"
-        )
 
 
 # (published name -> path, the conversation that the user stated) -> description; None if no reader is installed.

@@ -5,6 +5,7 @@ Only the links of a snapshot in the cache of huggingface_hub may lead out of it,
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from appliance.errors import IntegrityError, SourceError, UnsafeFormatError, Uns
 from appliance.sources.formats import (
     HEAD_BYTES,
     INCOMPLETE_HINT,
+    POOLING,
     TEXTS,
     WEIGHT_SUFFIXES,
     check_head,
@@ -26,6 +28,8 @@ from appliance.sources.hub_cache import blobs_of, snapshot_of
 MAX_TEXT_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 20
 _ADAPTER = "adapter_config.json"
+# The folder of a sentence-transformers model whose configuration is needed too.
+_POOLING_FOLDER = "1_Pooling"
 _PART_OF_SEVERAL = re.compile(r".*-\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
 
 
@@ -35,7 +39,7 @@ class LocalCheckpoint:
 
     Attributes:
         place: the folder or file.
-        files: plain name -> path, links resolved, sorted by name.
+        files: plain name -> path, links resolved, sorted by name. 1_Pooling/config.json has the name POOLING.
         left_out: names of the other files in the folder, which are not needed.
     """
 
@@ -67,7 +71,7 @@ class LocalCheckpoint:
         home = place.resolve()
         # 1. Reject file names of code, and links out of the folder.
         blobs = blobs_of(home)
-        found = {path.name: _inside(path, home, blobs) for path in sorted(home.iterdir())}
+        found = {name: _inside(path, home, blobs) for name, path in _listed(home)}
         for name in found:
             check_name_is_safe(name)
         if _ADAPTER in found:
@@ -141,16 +145,27 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def _listed(home: Path) -> list[tuple[str, Path]]:
+    """Plain name and path of all that is in the folder, sorted. The pooling's file stands for its folder."""
+    paths = {path.name: path for path in home.iterdir()}
+    pooling = home / _POOLING_FOLDER / "config.json"
+    if os.path.lexists(pooling) and POOLING not in paths:
+        del paths[_POOLING_FOLDER]
+        paths[POOLING] = pooling
+    return sorted(paths.items())
+
+
 def _inside(path: Path, home: Path, blobs: Path | None) -> Path:
+    name = path.relative_to(home)
     try:
         resolved = path.resolve(strict=True)
     except OSError as error:
         raise SourceError(
-            f"{path.name} cannot be read: {error}", hint="correct the file or link, or move it out of the folder"
+            f"{name} cannot be read: {error}", hint="correct the file or link, or move it out of the folder"
         ) from error
     if not resolved.is_relative_to(home) and (blobs is None or resolved.parent != blobs):
         raise UnsafeFormatError(
-            f"{path.name} is a link to a file outside the folder, {resolved}",
+            f"{name} is a link to a file outside the folder, {resolved}",
             hint="copy the folder without links: cp -rL FOLDER COPY",
         )
     return resolved

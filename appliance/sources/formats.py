@@ -11,17 +11,24 @@ from appliance.errors import IntegrityError, UnsafeFormatError
 
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 WEIGHT_SUFFIXES = frozenset({".gguf", ".safetensors"})
+# The store has no folders: 1_Pooling/config.json of an embedding model has this name.
+POOLING = "1_Pooling.config.json"
 # Text files of a checkpoint; all other files in a folder are left out.
 TEXTS = frozenset(
     {
+        POOLING,
         "LICENSE",
         "NOTICE",
         "added_tokens.json",
         "chat_template.jinja",
         "config.json",
+        "config_sentence_transformers.json",
         "generation_config.json",
         "merges.txt",
         "model.safetensors.index.json",
+        "modules.json",
+        "sentence_bert_config.json",
+        "sentence_xlm-roberta_config.json",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",

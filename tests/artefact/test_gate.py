@@ -70,8 +70,9 @@ def test_a_plain_graph_with_listed_external_data_passes(tmp_path):
     check_graph(tmp_path, write(tmp_path, plain_model()))
 
 
-def test_a_known_contributed_operator_passes(tmp_path):
-    node = helper.make_node("FastGelu", ["x", "w"], ["y"], domain="com.microsoft")
+@pytest.mark.parametrize("operator", ["FastGelu", "Attention", "SkipLayerNormalization"])
+def test_a_known_contributed_operator_passes(tmp_path, operator):
+    node = helper.make_node(operator, ["x", "w"], ["y"], domain="com.microsoft")
     check_graph(tmp_path, write(tmp_path, plain_model(nodes=[node])))
 
 

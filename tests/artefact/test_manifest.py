@@ -12,9 +12,11 @@ import pytest
 from appliance import sealed
 from appliance.artefact.folder import check_files, read_manifest
 from appliance.artefact.manifest import (
+    EMBEDDING,
     MANIFEST_NAME,
     TEXT_GENERATION,
     Conversation,
+    Embedding,
     FileEntry,
     Generation,
     Manifest,
@@ -30,10 +32,22 @@ WITHOUT_TASK = Path(__file__).parents[1] / "golden" / "manifest-schema-2.json"
 FILES = (FileEntry("a", 1, "0" * 64), FileEntry("b", 0, "f" * 64))
 MANIFEST = Manifest("m", "cpu", "p", "qwen2", TextGeneration(SHAPE, Generation((1,))), files=FILES, inputs={})
 
+VECTORS = Embedding(
+    dimensions=384,
+    max_tokens=256,
+    pooling="mean",
+    normalised=True,
+    vocabulary=1000,
+    first_token_ids=(101,),
+    last_token_ids=(102, 103),
+    prefixes={"query": "query: "},
+)
+EMBEDS = replace(MANIFEST, task=VECTORS)
 
-def sealed_with(**replaced: Any) -> bytes:
+
+def sealed_with(manifest: Manifest = MANIFEST, **replaced: Any) -> bytes:
     """The manifest with fields replaced, or removed by `...`, and a digest that is right."""
-    fields = sealed.from_bytes(MANIFEST.to_bytes()) | replaced
+    fields = sealed.from_bytes(manifest.to_bytes()) | replaced
     return sealed.to_bytes({key: value for key, value in fields.items() if value is not ...})
 
 
@@ -92,6 +106,26 @@ def test_a_task_that_is_not_known_is_named_and_refused():
     with pytest.raises(UnsupportedError, match="'text-embedding'") as caught:
         Manifest.from_bytes(sealed_with(**{"task": "text-embedding", TEXT_GENERATION: ..., "text-embedding": {}}))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", [VECTORS, replace(VECTORS, pooling="cls", normalised=False, prefixes={})])
+def test_a_manifest_of_embeddings_comes_back(task: Embedding):
+    manifest = replace(MANIFEST, task=task)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    assert (manifest.task_name, manifest.embedding) == (EMBEDDING, task)
+
+
+@pytest.mark.parametrize("field", ["text_generation", "shape", "generation", "conversation"])
+def test_a_reader_of_text_generation_refuses_an_embedding_model_by_name(field: str):
+    with refused(UnsupportedError, "m is an embedding model") as caught:
+        getattr(EMBEDS, field)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reader_of_embeddings_refuses_a_model_of_text_by_name():
+    with refused(UnsupportedError, "m generates text"):
+        _ = MANIFEST.embedding
+    assert MANIFEST.text_generation == MANIFEST.task
 
 
 def without_task(**replaced: Any) -> bytes:
@@ -213,6 +247,56 @@ def file(**replaced: Any) -> dict[str, Any]:
 def test_a_value_of_the_wrong_type_or_beyond_its_bounds_is_refused_with_a_right_digest_too(wrong: dict[str, Any]):
     with pytest.raises(IntegrityError, match="damaged"):
         Manifest.from_bytes(sealed_with(**wrong))
+
+
+def embedding(**replaced: Any) -> dict[str, Any]:
+    """Fields of an embedding task replaced, or removed by `...`."""
+    fields = vars(VECTORS) | replaced
+    return {EMBEDDING: {key: value for key, value in fields.items() if value is not ...}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": vars(SHAPE)},
+        {"task": TEXT_GENERATION},
+        {TEXT_GENERATION: {}},
+        {EMBEDDING: ...},
+        {EMBEDDING: 5},
+        *(embedding(**{name: ...}) for name in vars(VECTORS)),
+        embedding(novelty=1),
+        embedding(dimensions=0),
+        embedding(dimensions=1 << 30),
+        embedding(dimensions=384.0),
+        embedding(dimensions="384"),
+        embedding(max_tokens=3),
+        embedding(max_tokens=1 << 30),
+        embedding(max_tokens=True),
+        embedding(pooling="max"),
+        embedding(pooling=["mean"]),
+        embedding(pooling=None),
+        embedding(normalised=1),
+        embedding(normalised="yes"),
+        embedding(vocabulary=0),
+        embedding(vocabulary=1 << 30),
+        embedding(vocabulary=102),
+        embedding(first_token_ids=[1000]),
+        embedding(first_token_ids=[-1]),
+        embedding(first_token_ids=[True]),
+        embedding(first_token_ids=5),
+        embedding(first_token_ids="1"),
+        embedding(last_token_ids=[1] * 17),
+        embedding(last_token_ids=None),
+        embedding(prefixes=["query: "]),
+        embedding(prefixes={"answer": "a: "}),
+        embedding(prefixes={"query": ""}),
+        embedding(prefixes={"query": 5}),
+        embedding(prefixes={"query": "x" * (1 << 17)}),
+    ],
+)
+def test_a_manifest_of_embeddings_is_read_as_strictly(wrong: dict[str, Any]):
+    with pytest.raises(IntegrityError, match="damaged"):
+        Manifest.from_bytes(sealed_with(EMBEDS, **wrong))
 
 
 def test_a_number_that_is_not_finite_is_never_written():

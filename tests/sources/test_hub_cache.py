@@ -54,6 +54,16 @@ def test_a_snapshot_is_installed_with_the_digests_of_its_blobs(layout, model, to
         assert not path.is_symlink()
 
 
+def test_the_pooling_of_a_snapshot_is_a_link_one_folder_deeper(layout, model, told):
+    content = b'{"pooling_mode_cls_token": true}'
+    (model / "blobs" / "pooling").write_bytes(content)
+    (model / "snapshots" / COMMIT / "1_Pooling").mkdir()
+    link = model / "snapshots" / COMMIT / "1_Pooling" / "config.json"
+    link.symlink_to(Path("..", "..", "..", "blobs", "pooling"))
+    stored = pull_local(layout, model, told.reporter, name="mine")
+    assert stored.files["1_Pooling.config.json"].read_bytes() == content
+
+
 def test_the_folder_of_a_model_stands_for_its_main_snapshot(layout, model, told):
     add_snapshot(model, OTHER)
     pull_local(layout, model, told.reporter, name="mine")

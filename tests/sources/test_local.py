@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def described(_files: Mapping[str, Path], stated: Conversation | None) -> Described:
-    return Described("qwen2", 4096, stated or Conversation("hermes"), ("a note",))
+    return Described("qwen2", 4096, f"tool calls: {(stated or Conversation('hermes')).tools}", ("a note",))
 
 
 def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
@@ -52,6 +52,27 @@ def test_a_folder_is_imported_under_a_new_name(layout, folder, told):
     assert told.lines[:3] == ["not installed: README.md, onnx", f"reading {folder}", "note: a note"]
     assert "hermes" in told.lines[3]
     assert told.gained["storing mine"] == entry.size_bytes
+
+
+def test_the_pooling_of_an_embedding_model_comes_from_its_folder(layout, folder, told):
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    (folder / "2_Normalize").mkdir()
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).write_text("{}")
+    stored = pull_local(layout, folder, told.reporter, name="mine")
+    assert stored.files["1_Pooling.config.json"].read_bytes() == (folder / "1_Pooling" / "config.json").read_bytes()
+    assert {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"} <= stored.files.keys()
+    assert told.lines[0] == "not installed: 2_Normalize, README.md, onnx"
+
+
+def test_a_pooling_that_lies_outside_the_folder_is_refused(layout, folder, told, tmp_path):
+    (tmp_path / "secret.json").write_text("{}")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").symlink_to(tmp_path / "secret.json")
+    with refused(UnsafeFormatError, "1_Pooling/config.json", "link"):
+        pull_local(layout, folder, told.reporter, name="mine")
+    assert not layout.models.exists()
 
 
 def test_a_gguf_file_is_imported_by_its_path(layout, published, told, tmp_path):
