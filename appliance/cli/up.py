@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 import click
 
 from appliance.address import Address
-from appliance.artefact.manifest import TENSORRT, Manifest, TextGeneration
+from appliance.artefact.manifest import TENSORRT, Manifest
 from appliance.auth.policy import Policy
 from appliance.cli.box import Box
 from appliance.cli.output import tell
@@ -80,7 +80,6 @@ def command(
         artefacts = choose_set(box.layout, config, models, target, preset)
         for artefact in artefacts:
             held.enter_context(in_use(artefact.folder))
-            _served_task(artefact.manifest)
             check_hardware(artefact.manifest)
         for_tensorrt = [artefact.manifest for artefact in artefacts if artefact.manifest.runtime == TENSORRT]
         for manifest in for_tensorrt:
@@ -107,11 +106,6 @@ def command(
         labels = ", ".join(artefact.label for artefact in artefacts)
         tell(f"starting {labels} with Triton of {settings.installation.origin}")
         return asyncio.run(serve(settings, tell, lambda up: _ready(up, config)))
-
-
-def _served_task(manifest: Manifest) -> TextGeneration:
-    """The task, if this version serves it; raises UnsupportedError for another task."""
-    return manifest.text_generation
 
 
 def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, held: ExitStack) -> BoxModel:

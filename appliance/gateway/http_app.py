@@ -23,6 +23,7 @@ from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.models_api import ModelsApi
 from appliance.gateway.openai import failure as openai
 from appliance.gateway.openai.api import OpenAiApi
+from appliance.gateway.openai.embeddings import EmbeddingsApi
 from appliance.gateway.openai.responses.api import ResponsesApi
 from appliance.gateway.page.routes import page_routes
 from appliance.gateway.services import Services
@@ -48,6 +49,7 @@ def main_routes(services: Services) -> list[BaseRoute]:
 
     return [
         *OpenAiApi(services).routes(),
+        *EmbeddingsApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
         *InquiryApi(services).routes(),

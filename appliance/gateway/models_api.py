@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from appliance.artefact.manifest import TEXT_GENERATION
 from appliance.gateway.anthropic.failure import is_anthropic
 from appliance.gateway.anthropic.models import ModelQuery, model_info, model_page
 from appliance.gateway.bodies import json_body as body
+from appliance.gateway.chat.embedding_model import EmbeddingModel
 from appliance.gateway.chat.prepare import can_switch_thinking
-from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.chat.served_models import AnyModel
 from appliance.gateway.services import Services
 
 
@@ -34,22 +34,22 @@ class ModelsApi:
 
     async def models(self, request: Request) -> Response:
         """`GET /v1/models`."""
-        models = self._services.models.all
+        served = self._services.models
         if is_anthropic(request):
             query = body.check(ModelQuery, body.query_fields(request.query_params))
-            return JSONResponse(model_page(models, query, self._started))
-        cards = [self._card(model, model.name) for model in models]
-        served = self._services.models
-        cards += [self._card(served.get(alias), alias) for alias in served.aliases]
+            return JSONResponse(model_page(served.text, query, self._started))
+        cards = [self._card(model, model.name) for model in served.all]
+        cards += [self._card(served.any(alias), alias) for alias in served.aliases]
         return JSONResponse({"object": "list", "data": cards})
 
     async def model(self, request: Request) -> Response:
         """`GET /v1/models/{name}`."""
         name = request.path_params["name"]
-        model = self._services.models.get(name)
-        return JSONResponse(model_info(model, self._started) if is_anthropic(request) else self._card(model, name))
+        if is_anthropic(request):
+            return JSONResponse(model_info(self._services.models.get(name), self._started))
+        return JSONResponse(self._card(self._services.models.any(name), name))
 
-    def _card(self, model: ServedModel, name: str) -> dict[str, Any]:
+    def _card(self, model: AnyModel, name: str) -> dict[str, Any]:
         """The model under a name or an alias; `root` is vLLM's field for the model that a name stands for."""
         return {
             "id": name,
@@ -57,10 +57,18 @@ class ModelsApi:
             "created": self._started,
             "owned_by": "appliance",
             "root": model.name,
-            "task": TEXT_GENERATION,
+            "task": model.manifest.task_name,
             "license": model.manifest.license or None,
             "artefact_sha256": model.sha256,
+            "state": self._services.loaded.state(model.name).value,
             "ready": self._services.readiness.is_ready(model.name),
-            "max_model_len": model.manifest.shape.context_tokens,
-            "capabilities": {"chat": model.template is not None, "thinking_switch": can_switch_thinking(model)},
+            **_sizes(model),
         }
+
+
+def _sizes(model: AnyModel) -> dict[str, Any]:
+    if isinstance(model, EmbeddingModel):
+        chat = {"chat": False, "thinking_switch": False}
+        return {"max_model_len": model.task.max_tokens, "dimensions": model.task.dimensions, "capabilities": chat}
+    chat = {"chat": model.template is not None, "thinking_switch": can_switch_thinking(model)}
+    return {"max_model_len": model.manifest.shape.context_tokens, "capabilities": chat}

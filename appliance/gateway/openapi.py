@@ -17,10 +17,11 @@ from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
-from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
@@ -69,7 +70,7 @@ ENDPOINTS = (
         streams=True,
         policy=POLICIES[COMPLETIONS],
     ),
-    Endpoint("post", "/v1/embeddings", "Not supported: the box has no embedding model", "Nothing", EmbeddingBody),
+    Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "The vectors", EmbeddingBody),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         streams=True,

@@ -22,7 +22,7 @@ from appliance.gateway.admin import AdminApi, AdminConnection
 from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
-from appliance.gateway.chat.served_model import ServedModels
+from appliance.gateway.chat.served_models import ServedModels
 from appliance.gateway.http.connections import Connection, ConnectionLimit
 from appliance.gateway.http_app import main_application, triton_application
 from appliance.gateway.inference_v1.service import InferenceService

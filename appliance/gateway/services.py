@@ -13,7 +13,8 @@ from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
-from appliance.gateway.chat.served_model import ServedModel, ServedModels
+from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.chat.served_models import ServedModels
 from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.log_probabilities import check_of_answers, check_of_prompts
 from appliance.gateway.metrics.ledger import Ledger

@@ -18,6 +18,8 @@ class ServedModelSettings:
         engine: slots, threads, cache and other limits of this model.
         memory_bytes: main memory of its process when every slot is full; 0 if its weights are in a GPU's memory.
         on_demand: it is not loaded at the start.
+        task: the name of the model's task.
+        dimensions: elements of an embedding model's vectors; 0 for other tasks.
     """
 
     name: str
@@ -25,3 +27,5 @@ class ServedModelSettings:
     engine: EngineConfig = field(default_factory=EngineConfig)
     memory_bytes: int = 0
     on_demand: bool = False
+    task: str = "text-generation"
+    dimensions: int = 0

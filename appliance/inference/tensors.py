@@ -93,6 +93,17 @@ OUTPUTS = (
 )
 
 
+EMBEDDING_INPUTS = (
+    Tensor("input_ids", "TYPE_INT32", -1, "the tokens of all texts, one after the other, with their special tokens"),
+    Tensor("lengths", "TYPE_INT32", -1, "the number of tokens of each text"),
+    Tensor("timeout_s", "TYPE_FP64", 1, "the time limit in seconds"),
+)
+
+EMBEDDING_OUTPUTS = (
+    Tensor("embedding", "TYPE_FP32", -1, "the vectors of all texts, one after the other, in the order of the texts"),
+)
+
+
 def element(content: bytes) -> bytes:
     """Encode one element of a BYTES tensor for raw contents.
 
@@ -126,7 +137,13 @@ def elements(raw: bytes) -> list[bytes]:
 
 def reference() -> str:
     """The tables of tensors as Markdown, for `docs/triton-contract.md`."""
-    return f"{_table('Inputs, all optional', INPUTS)}\n{_table('Outputs', OUTPUTS)}"
+    tables = (
+        ("Inputs, all optional", INPUTS),
+        ("Outputs", OUTPUTS),
+        ("Inputs of an embedding model", EMBEDDING_INPUTS),
+        ("Outputs of an embedding model", EMBEDDING_OUTPUTS),
+    )
+    return "\n".join(_table(*each) for each in tables)
 
 
 def _table(title: str, tensors: tuple[Tensor, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.artefact.manifest import ORT_CPU, Manifest
+from appliance.artefact.manifest import ORT_CPU, Manifest, TextGeneration
 from appliance.errors import UnsupportedError
 from appliance.layout import Layout
 from appliance.ops.library import library as operator_library
@@ -46,7 +46,7 @@ def served_graph(layout: Layout, artefact: Path, manifest: Manifest, note: Calla
         MissingProgramError: the operator library was not built.
         ApplianceError: see `ensure_packed`.
     """
-    if manifest.runtime != ORT_CPU:
+    if manifest.runtime != ORT_CPU or not isinstance(manifest.task, TextGeneration):
         return ServedGraph()
     try:
         library = operator_library()

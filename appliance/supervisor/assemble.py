@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.address import Address
+from appliance.artefact.manifest import Embedding
 from appliance.auth.policy import Policy
 from appliance.config import Config
 from appliance.inference.config import EngineConfig
@@ -42,8 +43,15 @@ class BoxModel:
     @property
     def settings(self) -> ServedModelSettings:
         """The settings of this model for Triton and the gateway."""
+        task = self.artefact.manifest.task
         return ServedModelSettings(
-            self.artefact.manifest.model, self.artefact.folder, self.engine, self.memory_bytes, self.on_demand
+            self.artefact.manifest.model,
+            self.artefact.folder,
+            self.engine,
+            self.memory_bytes,
+            self.on_demand,
+            self.artefact.manifest.task_name,
+            task.dimensions if isinstance(task, Embedding) else 0,
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance.artefact.manifest import ORT_CPU, Manifest
+from appliance.artefact.manifest import ORT_CPU, Manifest, TextGeneration
 from appliance.capacity.memory import SYSTEM_BYTES, MemoryNeeds
 from appliance.errors import NoSpaceError
 from appliance.inference.config import EngineConfig
@@ -19,7 +19,8 @@ def memory_bytes(manifest: Manifest, artefact: Path, engine: EngineConfig) -> in
         return 0
     folder = artefact if engine.packed is None else Path(engine.packed)
     weights = sum(path.stat().st_size for path in folder.glob("model.onnx*"))
-    return MemoryNeeds.on_cpu(weights, engine.cache_bytes).total_bytes
+    cache = engine.cache_bytes if isinstance(manifest.task, TextGeneration) else 0
+    return MemoryNeeds.on_cpu(weights, cache).total_bytes
 
 
 def check_set(needs: Mapping[str, int]) -> None:

@@ -111,6 +111,27 @@ class TritonHealth:
                 f"sent {len(_PROBE)} tokens for 1 token, got {text!r} for {prompt} tokens and {completion} tokens"
             )
 
+    async def prove_embedding(self, model: str, dimensions: int) -> None:
+        """Let an embedding model compute one short text; check that numbers arrive undamaged in both directions.
+
+        Raises:
+            MissingProgramError: Triton damages tensors.
+            EngineError: the model answered with an error.
+        """
+        call = self._stub.ModelStreamInfer(timeout=_ROUND_TRIP_TIMEOUT_S)
+        found = b""
+        try:
+            await call.write(_embedding_probe(model))
+            await call.done_writing()
+            async for message in call:
+                if message.error_message:
+                    raise _refused(message.error_message)
+                found += raw_outputs(message.infer_response).get("embedding", b"")
+        except grpc.aio.AioRpcError as error:
+            raise EngineError(f"the test request through Triton failed: {error.details()}") from error
+        if len(found) != 4 * dimensions:
+            raise _not_surviving(f"sent one text, got {len(found)} bytes instead of {4 * dimensions}")
+
 
 def raw_outputs(response: Any) -> dict[str, bytes]:
     """The raw bytes of each output of a ModelInferResponse by name; an empty response has no outputs."""
@@ -142,6 +163,18 @@ def _probe_request(model: str) -> Any:
         ("return_finish_reason", "BOOL", 1, b"\x01"),
         ("return_num_input_tokens", "BOOL", 1, b"\x01"),
         ("return_num_output_tokens", "BOOL", 1, b"\x01"),
+    ):
+        message.inputs.add(name=name, datatype=data_type, shape=[length])
+        message.raw_input_contents.append(content)
+    return message
+
+
+def _embedding_probe(model: str) -> Any:
+    message = service_pb2.ModelInferRequest(model_name=model, id="round-trip")
+    for name, data_type, length, content in (
+        ("input_ids", "INT32", len(_PROBE), struct.pack(f"<{len(_PROBE)}i", *_PROBE)),
+        ("lengths", "INT32", 1, struct.pack("<i", len(_PROBE))),
+        ("timeout_s", "FP64", 1, struct.pack("<d", _ROUND_TRIP_TIMEOUT_S)),
     ):
         message.inputs.add(name=name, datatype=data_type, shape=[length])
         message.raw_input_contents.append(content)

@@ -10,26 +10,30 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 import appliance
+from appliance.artefact.manifest import EMBEDDING, TEXT_GENERATION
 from appliance.errors import MissingProgramError
 from appliance.inference.served import ServedModelSettings
-from appliance.inference.tensors import INPUTS, OUTPUTS
+from appliance.inference.tensors import EMBEDDING_INPUTS, EMBEDDING_OUTPUTS, INPUTS, OUTPUTS
 from appliance.names import check_name
 from appliance.triton.model_process import PROGRAM, VERSION
 
 _PACKAGE = Path(appliance.__file__).parent
 # The first path is of an installed package, the second of a working copy.
 _TEMPLATES = (_PACKAGE / "_model_repository", _PACKAGE.parent / "model_repository")
-_TEMPLATE = "text_generation"
+# The folder of each task's files; the files of the other folder belong to every task.
+_FOLDERS = {TEXT_GENERATION: "text_generation", EMBEDDING: "embedding"}
+_SHARED = "shared"
 CONFIGURATION = "config.pbtxt"
 
 
 def configuration(model: ServedModelSettings) -> str:
     """The text of a model's `config.pbtxt`."""
     config = model_config_pb2.ModelConfig(name=check_name(model.name, "model"), backend="python", max_batch_size=0)
-    for tensor in INPUTS:
+    inputs, outputs = (EMBEDDING_INPUTS, EMBEDDING_OUTPUTS) if model.task == EMBEDDING else (INPUTS, OUTPUTS)
+    for tensor in inputs:
         data_type = model_config_pb2.DataType.Value(tensor.data_type)
         config.input.add(name=tensor.name, data_type=data_type, dims=[tensor.size], optional=True)
-    for tensor in OUTPUTS:
+    for tensor in outputs:
         data_type = model_config_pb2.DataType.Value(tensor.data_type)
         config.output.add(name=tensor.name, data_type=data_type, dims=[tensor.size])
     config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
@@ -39,15 +43,16 @@ def configuration(model: ServedModelSettings) -> str:
     return str(text_format.MessageToString(config, as_utf8=True))
 
 
-def template() -> Path:
-    """The folder with the shim's files.
+def shim(task: str) -> dict[str, bytes]:
+    """The Python files of a task's model, by name.
 
     Raises:
         MissingProgramError: the installation is incomplete.
     """
     for folder in _TEMPLATES:
-        if (folder / _TEMPLATE / VERSION / PROGRAM).is_file():
-            return folder / _TEMPLATE
+        if (folder / _FOLDERS[task] / VERSION / PROGRAM).is_file():
+            paths = [*(folder / _FOLDERS[task] / VERSION).glob("*.py"), *(folder / _SHARED).glob("*.py")]
+            return {path.name: path.read_bytes() for path in paths}
     raise MissingProgramError("the template of the model repository is missing", hint="install the appliance again")
 
 
@@ -61,11 +66,10 @@ def render(repository: Path, models: Sequence[ServedModelSettings]) -> None:
         MissingProgramError: the installation is incomplete.
         OSError: the repository cannot be written.
     """
-    shim = {path.name: path.read_bytes() for path in (template() / VERSION).glob("*.py")}
     wanted = {}
     for model in models:
         folder = repository / model.name
-        wanted[folder] = {folder / VERSION / name: content for name, content in shim.items()}
+        wanted[folder] = {folder / VERSION / name: content for name, content in shim(model.task).items()}
         wanted[folder][folder / CONFIGURATION] = configuration(model).encode()
     repository.mkdir(parents=True, exist_ok=True)
     for found in repository.iterdir():

@@ -263,7 +263,10 @@ class TritonServer:
                 if settings.production:
                     check_production(self.version)
                 for model in self._starting:
-                    await health.prove_round_trip(model.name)
+                    if model.dimensions:
+                        await health.prove_embedding(model.name, model.dimensions)
+                    else:
+                        await health.prove_round_trip(model.name)
         finally:
             ended.cancel()
         if self.warning:

@@ -72,6 +72,8 @@ def test_each_model_has_its_own_load_for_people_and_for_scripts():
     assert told["models"]["tiny"]["engine"] == {"slots": 4, "slots_busy": 1}
     assert told["models"]["small"] == {
         "healthy": False,
+        "state": None,
+        "error": None,
         "operators": "",
         "engine": {"slots": 2, "files_changed": 1},
         "requests": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 
 from appliance.config import Config, ModelConfig
 from appliance.errors import UsageError
+from appliance.gateway.loading.offer import LoadState
 from appliance.supervisor.engine_settings import engine_settings
+from tests.configuration.rows import row
 from tests.configuration.test_engine_keys import ADDRESSES, ConfiguredBox
+from tests.gateway.harness import Harness
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 # Key -> its value for one model, and the engine's setting that it is.
 ENGINE_KEYS: dict[str, tuple[object, str]] = {
@@ -27,8 +31,9 @@ ENGINE_KEYS: dict[str, tuple[object, str]] = {
     "threads": (1, "threads"),
     "speculation": (False, "speculation"),
 }
-# tests/supervisor/test_choose.py shows target and preset, and the box below aliases.
-ELSEWHERE = {"name", "aliases", "target", "preset"}
+# tests/supervisor/test_choose.py shows target and preset, test_loading.py there on_demand and keep_alive_s, and the box
+# below aliases.
+ELSEWHERE = {"name", "aliases", "target", "preset", "on_demand", "keep_alive_s"}
 
 
 def test_every_key_of_a_model_is_tested():
@@ -74,6 +79,18 @@ def test_the_gateway_gets_the_tables():
     config = Config.from_text('[[serve.model]]\nname = "a"\naliases = ["gpt-4o-mini", "x/y:3b"]\nslots = 2', "a test")
     assert Config.from_json(config.to_json("serve"), "a test") == config
     assert config.serve.aliases == {"gpt-4o-mini": "a", "x/y:3b": "a"}
+
+
+@row("serve.load_timeout_s")
+def test_a_request_waits_so_long_for_its_model(open_box: Callable[[str], Harness]):
+    box = open_box('[serve]\nload_timeout_s = 1\n[[serve.model]]\nname = "tiny-talker"\non_demand = true')
+    box.triton.unloaded.add("tiny-talker")
+    # The gateway has seen that the model is not loaded.
+    wait_until(lambda: box.gateway._services.loaded.state("tiny-talker") is LoadState.UNLOADED)
+    box.triton.never_loads = True
+    answer = httpx.post(f"{box.url}/v1/completions", json={"model": "tiny-talker", "prompt": "a"}, timeout=LIMIT_S)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert box.triton.loaded == ["tiny-talker"]
 
 
 @pytest.mark.triton

@@ -165,6 +165,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     ready: bool = True
     unloaded: set[str] = field(default_factory=set)
     asked: list[Asked] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    never_loads: bool = False
     running: int = 0
     cancelled: int = 0
     sockets: Path | None = None
@@ -206,6 +208,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802
         return pb.ModelReadyResponse(ready=self.ready and request.name not in self.unloaded)
+
+    async def RepositoryModelLoad(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        self.loaded.append(request.model_name)
+        if self.never_loads:
+            await asyncio.Event().wait()
+        return pb.RepositoryModelLoadResponse()
 
     async def ModelStreamInfer(self, requests: Any, _context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self.running += 1

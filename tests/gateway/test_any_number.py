@@ -19,8 +19,9 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
-from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.inference.sampling import SamplingParams
 from tests.waiting import LIMIT_S

@@ -12,10 +12,11 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.accepted import accept
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
-from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from tests.gateway.fake_triton import words
 from tests.reference.parameter_table import names_of
 

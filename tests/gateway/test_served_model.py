@@ -11,7 +11,8 @@ import pytest
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, MANIFEST_NAME, TOKENIZER, FileEntry
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
-from appliance.gateway.chat.served_model import ServedModel, ServedModels
+from appliance.gateway.chat.served_model import ServedModel
+from appliance.gateway.chat.served_models import ServedModels
 from tests.gateway.tiny_artefact import write_artefact
 
 

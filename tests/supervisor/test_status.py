@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from appliance import http
 from appliance.address import Address
 from appliance.disk import Disk
 from appliance.layout import Layout
-from appliance.metrics import Sample, parse
+from appliance.metrics import parse
 from appliance.supervisor import status
 from appliance.supervisor.state import ModelState
 from appliance.supervisor.status import BoxStatus, ModelStatus, are_engines_alive, is_alive
@@ -61,19 +62,45 @@ def test_one_model_that_is_not_well_makes_the_box_unhealthy(figures: dict[str, f
     assert not _box(_model(MODEL, accepts_requests=1), _model(OTHER_MODEL, **figures)).healthy
 
 
-def test_every_engine_must_have_fresh_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """One model's figures do not speak for another's."""
+def test_every_engine_that_is_loaded_must_have_fresh_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One model's figures do not speak for another's; an unloaded model has none."""
     lines = [_figures(time.time(), 1), _figures(time.time() - 60, 1).replace('"m"', '"n"')]
+    answer: tuple[int, str] | None = (http.OK, "".join(lines))
 
-    async def samples(*_: object) -> tuple[Sample, ...]:
-        return parse("".join(lines))
+    async def page(*_: object) -> tuple[int, str] | None:
+        return answer
 
-    monkeypatch.setattr(status, "_samples", samples)
+    async def unloading(_layout: Layout, models: Sequence[str]) -> bool:
+        assert models == ["n"]
+        return is_unloading
+
+    monkeypatch.setattr(http, "get", page)
+    monkeypatch.setattr(status, "_are_unloading", unloading)
     layout = Layout(tmp_path, tmp_path)
+    is_unloading = False
     assert asyncio.run(are_engines_alive(layout, ["m"]))
+    assert asyncio.run(are_engines_alive(layout, ["m", "absent"]))
     assert not asyncio.run(are_engines_alive(layout, ["n"]))
     assert not asyncio.run(are_engines_alive(layout, ["m", "n"]))
-    assert not asyncio.run(are_engines_alive(layout, ["m", "absent"]))
+    is_unloading = True
+    assert asyncio.run(are_engines_alive(layout, ["m", "n"]))
+    answer = None
+    assert not asyncio.run(are_engines_alive(layout, ["m"]))
+
+
+@pytest.mark.parametrize(
+    ("load", "healthy"),
+    [
+        ({}, False),
+        ({"state": "loaded"}, False),
+        ({"state": "unloaded"}, True),
+        ({"state": "loading"}, True),
+        ({"state": "failed", "error": "damaged"}, False),
+    ],
+)
+def test_a_model_that_need_not_be_loaded_is_healthy_without_figures(load: dict[str, str], healthy: bool):
+    found = status._model(MODEL, (), None, load)
+    assert (found.healthy, found.load_state, found.error) == (healthy, load.get("state"), load.get("error"))
 
 
 def _ask(answer: bytes | None, timeout_s: float = 30.0) -> tuple[int, str] | None:

@@ -406,7 +406,7 @@ def test_settings_that_take_long_to_parse_are_refused(box: RunningBox, text: str
     assert "sampling_parameters" in _refusal(box, text_input=PROMPT, sampling_parameters=text)
 
 
-def test_nothing_is_loaded_after_the_start_even_past_that(box: RunningBox):
+def test_administration_is_closed_to_clients_that_reach_triton_itself(box: RunningBox):
     opened = {"triton-grpc-protocol-appliance-administration": "closed"}
     files = {"file:1/model.py": b"raise SystemExit"}
     with client.InferenceServerClient(box.triton) as triton:
@@ -415,6 +415,6 @@ def test_nothing_is_loaded_after_the_start_even_past_that(box: RunningBox):
             lambda: triton.load_model(TINY, headers=opened, config="{}", files=files),
             lambda: triton.unload_model(TINY, headers=opened),
         ):
-            with pytest.raises(InferenceServerException, match="not allowed"):
+            with pytest.raises(InferenceServerException):
                 action()
         assert triton.is_model_ready(TINY)

@@ -18,7 +18,7 @@ from appliance.metrics import BOARD
 from tests.engine.toy import CONFIG, MANIFEST, TOKENIZER, HereGrammars, ToyRunner
 from tests.jetson.captured import heat, unpack
 
-SHIM = Path(__file__).resolve().parents[2] / "model_repository" / "text_generation" / "1"
+SHIM = Path(__file__).resolve().parents[2] / "model_repository" / "shared"
 
 
 class Page:

@@ -20,6 +20,7 @@ from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.refusals import ForbiddenMethodError, LimitError
 from appliance.gateway.triton.choice_stream import DeltaStream
 from appliance.gateway.triton.completion import CompletionRequest, Delta
+from appliance.gateway.triton.embedding_call import EmbeddingRequest
 from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton.inference import Inference
 
@@ -96,6 +97,30 @@ class Answering:
             except LimitError:
                 return
             yield another(request, number, left)
+
+    @contextlib.contextmanager
+    def embed(self, record: Record, request: EmbeddingRequest, param: str) -> Iterator[Answer[bytes]]:
+        """Answer a request for embeddings inside the block; `param` is the client's name of the texts.
+
+        It counts as one request, and its tokens count like those of a prompt; see `complete` for the errors.
+        """
+        lengths = list(map(len, request.texts))
+        record.fields |= {"model": request.model, "answer_id": request.request_id, "prompt_tokens": sum(lengths)}
+        self._in_flight.check_open()
+        quota = current()
+        quota.reserve(lengths, param)
+
+        def count(_vectors: bytes | None) -> None:
+            record.first_token()
+            quota.spend(0)
+
+        answer = Answer(CountedSource(self._inference.embed(request), count, quota.give_back))
+        end = self._waits.begin(request.model)
+        try:
+            with self._inference.using(request.model), self._in_flight.holding(answer):
+                yield answer
+        finally:
+            end(None)
 
     @contextlib.contextmanager
     def forward(self, record: Record, request: ForwardedRequest) -> Iterator[Answer[bytes]]:

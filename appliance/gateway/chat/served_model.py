@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 import tokenizers
@@ -15,7 +14,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, TOKENIZER, Manifest
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.chat_template.renderer import Renderer
-from appliance.errors import IntegrityError, PromptTooLongError, RequestError, UnknownModelError, UsageError
+from appliance.errors import IntegrityError, PromptTooLongError, RequestError
 from appliance.gateway.chat.control_texts import ControlTexts
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.encoder import Encoder
@@ -64,10 +63,10 @@ class ServedModel:
         """
         manifest = read_manifest(folder)
         dialect = Dialect.from_manifest(manifest.conversation)
-        tokenizer = load_tokenizer(_read_checked(folder, manifest, TOKENIZER))
+        tokenizer = load_tokenizer(read_checked(folder, manifest, TOKENIZER))
         template, written = None, ""
         if any(entry.name == CHAT_TEMPLATE for entry in manifest.files):
-            written = _text(_read_checked(folder, manifest, CHAT_TEMPLATE))
+            written = _text(read_checked(folder, manifest, CHAT_TEMPLATE))
             tokens = manifest.generation
             template = Renderer(written, bos_token=tokens.bos_token, eos_token=tokens.eos_token)
         give_back_free_memory()
@@ -221,78 +220,6 @@ class ServedModel:
         return ids
 
 
-class ServedModels:
-    """The served models, by name.
-
-    Attributes:
-        aliases: other names that clients may ask for → names of served models.
-    """
-
-    def __init__(self, models: Iterable[ServedModel], aliases: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Create the set; aliases of models that are not served are left out.
-
-        Raises:
-            UsageError: two models have the same name, or an alias is the name of a model.
-        """
-        self._models: dict[str, ServedModel] = {}
-        for model in models:
-            if model.name in self._models:
-                raise UsageError(f"two models are called {model.name}", hint="serve one of them")
-            self._models[model.name] = model
-        self.aliases = {alias: name for alias, name in aliases.items() if name in self._models}
-        if hidden := sorted(self.aliases.keys() & self._models.keys()):
-            raise UsageError(f"the alias {hidden[0]} is the name of a model", hint="choose another alias")
-
-    @classmethod
-    def load(cls, folders: Sequence[Path], aliases: Mapping[str, str]) -> ServedModels:
-        """Load all artefacts; raises as the constructor and `ServedModel.load` do."""
-        return cls((ServedModel.load(folder) for folder in folders), aliases)
-
-    def close(self) -> None:
-        """End the subprocesses of the chat templates."""
-        for model in self.all:
-            if model.template is not None:
-                model.template.close()
-
-    @property
-    def all(self) -> list[ServedModel]:
-        """Every model, in the order of the artefacts."""
-        return list(self._models.values())
-
-    def label(self, name: str) -> dict[str, str]:
-        """Return the log's field for a model name; empty if the model is not served: clients can send any text."""
-        known = self.aliases.get(name, name)
-        return {"model": known} if known in self._models else {}
-
-    def get(self, name: str) -> ServedModel:
-        """Return the model with this name or alias.
-
-        Raises:
-            UnknownModelError: this model is not served.
-        """
-        try:
-            return self._models[self.aliases.get(name, name)]
-        except KeyError:
-            raise UnknownModelError(
-                f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(self._models)}"
-            ) from None
-
-    def get_or_only(self, name: str | None) -> ServedModel:
-        """Return the model with this name; without a name, the only model.
-
-        Raises:
-            UnknownModelError: this model is not served.
-            RequestError: there is no name, and several models are served.
-        """
-        if name is not None:
-            return self.get(name)
-        if len(self._models) > 1:
-            raise RequestError(
-                "the request names no model", hint=f"served models: {', '.join(self._models)}", param="model"
-            )
-        return self.all[0]
-
-
 def _text(content: bytes) -> str:
     try:
         return content.decode()
@@ -300,7 +227,7 @@ def _text(content: bytes) -> str:
         raise IntegrityError(f"{CHAT_TEMPLATE} is not UTF-8: {error}", hint="export the model again") from error
 
 
-def _read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
+def read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
     """Return the file's bytes; these bytes were checked against the digest."""
     entry = manifest.file(name)
     try:

@@ -88,7 +88,7 @@ class InferenceService(InferenceServiceServicer):
         async with answering(self._services, context, f"{SERVICE}/ListModels"):
             check_known(request)
             ready = self._services.readiness.is_ready
-            cards = [grpc_messages.card(model, ready=ready(model.name)) for model in self._services.models.all]
+            cards = [grpc_messages.card(model, ready=ready(model.name)) for model in self._services.models.text]
             return pb.ListModelsResponse(models=cards)
 
     async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:

@@ -1,4 +1,4 @@
-"""The endpoints of OpenAI's chat, completions and embeddings."""
+"""The endpoints of OpenAI's chat and completions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
-from appliance.errors import RequestError
-from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.structures import structure_asked
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import Prepared, prepare
@@ -30,7 +28,7 @@ from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.prompts import Prompt, prompts_of
 from appliance.gateway.openai.sampling import chat_names, chat_sampling, completion_sampling, within_context
-from appliance.gateway.openai.schema import ChatBody, CompletionBody, EmbeddingBody
+from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.openai.shown import Shown
 from appliance.gateway.services import Services
 from appliance.gateway.triton.completion import CompletionRequest, Delta
@@ -43,11 +41,10 @@ class OpenAiApi:
         self._services = services
 
     def routes(self) -> list[BaseRoute]:
-        """The routes of chat, completions and embeddings."""
+        """The routes of chat and completions."""
         return [
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.completions, methods=["POST"]),
-            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
         ]
 
     async def chat(self, request: Request) -> Any:
@@ -90,16 +87,6 @@ class OpenAiApi:
             choices=asked.n or 1,
         )
         return self._answer(request, asked, model, completion, CompletionEncoder, prompts, lambda: Reader(Dialect()))
-
-    async def embeddings(self, request: Request) -> Any:
-        """`POST /v1/embeddings`."""
-        asked = await accepted_for_model(request, self._services, EmbeddingBody, ParameterPolicy())
-        model = self._services.models.get(asked.model)
-        raise RequestError(
-            f"{model.name} is a language model; no embedding model is installed",
-            hint="the catalogue has no embedding model yet",
-            param="model",
-        )
 
     def _answer(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from appliance.gateway.bodies.messages import Message
 from appliance.gateway.bodies.sampling import MAX_COUNT, Int64, SamplingBody, TokenId
@@ -127,11 +127,3 @@ class ChatBody(_AnswerBody):
     )
     add_generation_prompt: bool | None = Field(None, description="as in vLLM; the opposite of `continue_final_message`")
     num_ctx: int | None = Field(None, ge=1, le=MAX_COUNT, description=_CONTEXT)
-
-
-class EmbeddingBody(Strict):
-    """The checked part of the body of `/v1/embeddings`."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    model: str = Field(description="required; no model of today embeds")

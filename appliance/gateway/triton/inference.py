@@ -14,6 +14,7 @@ from appliance.gateway.triton.channel import TritonChannel
 from appliance.gateway.triton.choice_stream import ChoiceStream, DeltaStream, single_requests
 from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.delta_stream import TritonStream
+from appliance.gateway.triton.embedding_call import EmbeddingCall, EmbeddingRequest
 from appliance.gateway.triton.forwarded import ForwardedRequest
 from appliance.gateway.triton.forwarded_call import ForwardedCall
 from appliance.gateway.triton.loaded_source import LoadedSource, Source
@@ -52,6 +53,15 @@ class Inference:
             request.timeout_s,
             lambda left: self._forward(replace(request, timeout_s=left), principal),
         )
+
+    def embed(self, request: EmbeddingRequest) -> Source[bytes]:
+        """Send texts to an embedding model and return its answer. All errors are raised by reads."""
+
+        def send(left_s: float) -> EmbeddingCall:
+            contents = replace(request, timeout_s=left_s).contents()
+            return EmbeddingCall(self._channel.stream(STREAM, contents, left_s + _DEADLINE_GRACE_S))
+
+        return LoadedSource(self._loaded, request.model, request.timeout_s, send)
 
     def _forward(self, request: ForwardedRequest, principal: str) -> ForwardedCall:
         message = request.message

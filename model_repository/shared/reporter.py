@@ -12,11 +12,11 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import triton_python_backend_utils as pb_utils
 
-from appliance.engine.engine import Engine
+from appliance.engine.stats import EngineStats
 from appliance.inference.events import FinishReason
 from appliance.jetson import HeatWatch, figures
 from appliance.metrics.names import BOARD, METRICS, UPDATED, Kind, Metric
@@ -25,10 +25,17 @@ _PERIOD_S = 0.5
 _DEAD_AFTER_S = 15.0
 
 
-class Reporter:
-    """A thread that copies `Engine.stats()`, and a board's metrics if there is a board, to Triton's metric families."""
+class Source(Protocol):
+    """An engine, or an embedder."""
 
-    def __init__(self, engine: Engine, model: str, heat: HeatWatch | None) -> None:
+    def stats(self) -> EngineStats:
+        """A snapshot."""
+
+
+class Reporter:
+    """A thread that copies `Source.stats()`, and a board's metrics if there is a board, to Triton's metric families."""
+
+    def __init__(self, engine: Source, model: str, heat: HeatWatch | None) -> None:
         self._engine = engine
         self._heat = heat
         self._labels = {"model": model}
