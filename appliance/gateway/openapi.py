@@ -70,7 +70,7 @@ ENDPOINTS = (
         streams=True,
         policy=POLICIES[COMPLETIONS],
     ),
-    Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "The vectors", EmbeddingBody),
+    Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "Embeddings", EmbeddingBody),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         streams=True,
@@ -186,6 +186,7 @@ def _answers() -> dict[str, Any]:
     nullable = {"type": ["string", "null"]}
     items = _list(_object(type=_TEXT))
     spent = _object(input_tokens=_COUNT, output_tokens=_COUNT)
+    vector = _object(index=_COUNT, embedding={"type": ["array", "string"]})
     return {
         "Response": _object(id=_TEXT, object={"const": "response"}, status=_TEXT, output=items, model=_TEXT),
         "InputTokens": _object(object={"const": "response.input_tokens"}, input_tokens=_COUNT),
@@ -204,7 +205,7 @@ def _answers() -> dict[str, Any]:
         "Models": _object(object={"const": "list"}, data=_list(_reference("Model"))),
         "Health": _object(status=_TEXT),
         "Version": _object(version=_TEXT),
-        "Nothing": {"not": {}},
+        "Embeddings": _object(object={"const": "list"}, data=_list(vector), usage={"type": "object"}),
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }
 

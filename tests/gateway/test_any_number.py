@@ -36,7 +36,7 @@ BODIES: dict[type[Any], dict[str, Any]] = {
     CountBody: {"model": "m", "messages": TURNS},
     TokenizeBody: {"model": "m", "prompt": "a"},
     DetokenizeBody: {"model": "m", "tokens": []},
-    EmbeddingBody: {"model": "m"},
+    EmbeddingBody: {"model": "m", "input": "a"},
     PageQuery: {},
 }
 LEAST, MOST = -(1 << 63), (1 << 64) - 1
