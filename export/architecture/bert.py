@@ -16,7 +16,7 @@ _EPSILON = 1e-12
 
 def is_encoder(config: Mapping[str, Any]) -> bool:
     """Whether the configuration is that of an encoder that `describe_encoder` knows by name."""
-    return config.get("model_type") in _SHIFTED
+    return str(config.get("model_type")) in _SHIFTED
 
 
 def describe_encoder(config: Mapping[str, Any]) -> Encoder:

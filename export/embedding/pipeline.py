@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,9 @@ def _recipe(job: Job, name: str, *results: StageResult) -> Recipe:
     """All that decides the result of a stage, which reads the results of earlier stages."""
     read = {file.name: file.sha256 for result in results for file in result.files}
     inputs = {**job.inputs, **{f"stage/{file}": digest for file, digest in read.items()}, "texts": text_set_digest()}
-    return Recipe(name, _CODE, inputs, {"preset": _PRESET}, versions(MEASURING))
+    # The settings that the stage `words` writes are read with the fields of this version.
+    options = {"preset": _PRESET, "settings": [field.name for field in fields(Embedding)]}
+    return Recipe(name, _CODE, inputs, options, versions(MEASURING))
 
 
 def _outline(job: Job, model: EmbeddingModel, task: Embedding) -> Manifest:

@@ -11,14 +11,14 @@ from tokenizers import Tokenizer, normalizers
 
 from appliance.artefact.manifest import TOKENIZER, Embedding
 from appliance.artefact.tokenizer import load_tokenizer
-from appliance.errors import UnsupportedError
+from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint import Checkpoint
 from export.embedding.reading import EmbeddingModel
 from export.generation import SETTINGS
 from export.tokenizer import token_count, tokenizer_json
 
-# Any text of a few tokens.
-_PROBE = "one two"
+# A text of a few tokens, with a letter that most tokenizers do not know.
+_PROBE = "one two \U00010380"
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,7 @@ class Words:
             tokenizer.normalizer = lower if own is None else normalizers.Sequence([lower, own])
             content = tokenizer.to_str().encode()
         first, last = _special_tokens(tokenizer)
-        task = Embedding(
-            dimensions=model.encoder.hidden,
-            max_tokens=model.preparation.max_tokens,
-            pooling=model.pooling.mode,
-            normalised=model.pooling.normalise,
-            vocabulary=model.encoder.vocabulary,
-            first_token_ids=first,
-            last_token_ids=last,
-            prefixes=model.preparation.prefixes,
-        )
+        task = _task(model, first, last)
         _check_room(tokenizer, task)
         return cls(content, task)
 
@@ -77,6 +68,24 @@ class Words:
         (folder / SETTINGS).write_text(json.dumps(dataclasses.asdict(self.task), sort_keys=True), encoding="utf-8")
 
 
+def _task(model: EmbeddingModel, first: tuple[int, ...], last: tuple[int, ...]) -> Embedding:
+    """The settings, within the bounds of a manifest."""
+    fields = {
+        "dimensions": model.encoder.hidden,
+        "max_tokens": model.preparation.max_tokens,
+        "pooling": model.pooling.mode,
+        "normalised": model.pooling.normalise,
+        "vocabulary": model.encoder.vocabulary,
+        "first_token_ids": first,
+        "last_token_ids": last,
+        "prefixes": model.preparation.prefixes,
+    }
+    try:
+        return Embedding.from_fields(fields)
+    except ValueError as error:
+        raise UnsupportedError(f"the model cannot be used: {error}", hint="get the publisher's files again") from error
+
+
 def read_task(folder: Path) -> Embedding:
     """Read the task's settings from their stage's folder, which is verified."""
     return Embedding.from_fields(json.loads((folder / SETTINGS).read_bytes()))
@@ -84,7 +93,10 @@ def read_task(folder: Path) -> Embedding:
 
 def _special_tokens(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The tokens before and after every text."""
-    encoded, plain = tokenizer.encode(_PROBE), tokenizer.encode(_PROBE, add_special_tokens=False).ids
+    try:
+        encoded, plain = tokenizer.encode(_PROBE), tokenizer.encode(_PROBE, add_special_tokens=False).ids
+    except Exception as error:  # the library raises bare Exception, for example if it has no token for unknown letters
+        raise IntegrityError(f"{TOKENIZER} cannot encode a text: {error}", hint="get the files again") from error
     own = [at for at, is_special in enumerate(encoded.special_tokens_mask) if not is_special]
     begin, end = (own[0], own[-1] + 1) if own else (0, 0)
     first, last = tuple(encoded.ids[:begin]), tuple(encoded.ids[end:])

@@ -65,7 +65,9 @@ class _Lowering:
         words = self._nodes.node("Gather", [self._held("embeddings.word_embeddings.weight"), ids], "words")
         # A text alone has token type 0, so this row is a part of every position.
         rows = self._checkpoint.read("embeddings.position_embeddings.weight")[self._encoder.first_position :]
-        table = rows + self._checkpoint.read("embeddings.token_type_embeddings.weight")[0]
+        # The quality report finds weights that are not finite.
+        with np.errstate(all="ignore"):
+            table = rows + self._checkpoint.read("embeddings.token_type_embeddings.weight")[0]
         start = self._nodes.constant("zero", np.array([0], np.int64))
         held = self._nodes.constant("positions", table)
         positions = self._nodes.node("Slice", [held, start, count, start], "positions.used")

@@ -18,14 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError
+from export.architecture.bert import is_encoder
 from export.checkpoint import open_checkpoint
+from export.embedding.reading import EmbeddingModel
+from export.embedding.words import Words as EmbeddingWords
+from export.embedding.words import read_task
 from export.holdings import Sizes
+from export.lowering import encoder as lowering
 from export.lowering import ort
 from export.preflight import Needs
 from export.presets import PRESETS, REFERENCE
 from export.reading import architecture_of
 from export.words import Words
 from tests.checkpoints import make_tiny_checkpoint
+from tests.encoders import make_tiny_encoder
 from tests.gguf_files import make_tiny_gguf
 
 SPARE_BYTES = 1 << 30
@@ -51,14 +57,17 @@ def mutants(folder: Path, seed: int) -> Iterator[tuple[str, Mapping[str, Path], 
     published = make_tiny_checkpoint(
         folder / "published", "qwen3", shards=2, rope_scaling=yarn, use_sliding_window=True, sliding_window=512
     )
-    files = {path.name: path for path in sorted(published.iterdir())}
-    for name, path in files.items():
-        content = path.read_bytes()
-        changed = _safetensors(content) if name.endswith(".safetensors") else _json(json.loads(content))
-        for what, text in _sample(chance, changed):
-            yield what, files, name, text
-        for what, text in _sample(chance, _bytes(content, chance)):
-            yield what, files, name, text
+    encoder = make_tiny_encoder(folder / "encoder")
+    prompts = {"prompts": {"query": "query : "}, "default_prompt_name": None}
+    (encoder / "config_sentence_transformers.json").write_text(json.dumps(prompts), encoding="utf-8")
+    for files in ({path.name: path for path in sorted(home.iterdir())} for home in (published, encoder)):
+        for name, path in files.items():
+            content = path.read_bytes()
+            changed = _safetensors(content) if name.endswith(".safetensors") else _json(json.loads(content))
+            for what, text in _sample(chance, changed):
+                yield what, files, name, text
+            for what, text in _sample(chance, _bytes(content, chance)):
+                yield what, files, name, text
     gguf = make_tiny_gguf(folder / "a.gguf", kind="Q8_0")
     content = gguf.read_bytes()
     for what, text in [*_sample(chance, _gguf(content), 2 * MOST), *_bytes(content, chance)]:
@@ -72,6 +81,12 @@ def read(files: Mapping[str, Path], folder: Path) -> None:
         ApplianceError: it is refused.
     """
     checkpoint = open_checkpoint(files)
+    if is_encoder(checkpoint.config):
+        model = EmbeddingModel.of(checkpoint)
+        EmbeddingWords.of(checkpoint, model).write(folder)
+        read_task(folder)
+        lowering.build(checkpoint, model.encoder, model.pooling, folder, lambda _done, _total: None)
+        return
     architecture = architecture_of(checkpoint)
     Words.of(checkpoint, architecture.vocabulary).write(folder)
     for preset in PRESETS.values():

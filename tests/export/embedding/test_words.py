@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def test_a_tokenizer_without_the_special_tokens_is_refused(tmp_path: Path, singl
     )
     save(folder, tokenizer)
     with refused(UnsupportedError, "tokenizer.json"):
+        words(folder)
+
+
+def test_special_tokens_that_the_table_does_not_have_are_refused(tmp_path: Path):
+    folder = make_tiny_encoder(tmp_path)
+    document = json.loads(tiny_word_pieces().to_str())
+    document["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [50]
+    write(folder, "tokenizer.json", document)
+    with refused(UnsupportedError, "first_token_ids", 50):
+        words(folder)
+
+
+def test_a_tokenizer_without_a_token_for_unknown_letters_is_refused(tmp_path: Path):
+    folder = make_tiny_encoder(tmp_path)
+    document = json.loads(tiny_word_pieces().to_str())
+    document["model"]["unk_token"] = "[NONE]"
+    write(folder, "tokenizer.json", document)
+    with refused(IntegrityError, "tokenizer.json"):
         words(folder)
 
 
