@@ -142,7 +142,7 @@ async def _texts(model: EmbeddingModel, asked: EmbeddingBody) -> list[list[int]]
     purpose = _PURPOSES[asked.input_type] if asked.input_type else ""
     texts, total = [], 0
     for place, one in enumerate(given):
-        param = "input" if isinstance(asked.input, str) else f"input[{place}]"
+        param = f"input[{place}]" if given is asked.input else "input"
         ids = await model.tokens(one, param, purpose=purpose, cut=asked.truncate_prompt_tokens)
         total += len(ids)
         if total > MAX_TOKENS:
@@ -154,8 +154,7 @@ async def _texts(model: EmbeddingModel, asked: EmbeddingBody) -> list[list[int]]
 
 
 def _listed(given: str | list[str] | list[int] | list[list[int]]) -> Sequence[str | Sequence[int]]:
-    """The texts, one by one."""
-    if isinstance(given, str):
+    """The texts, one by one; `given` itself if it is a list of texts."""
+    if isinstance(given, str) or (given and isinstance(given[0], int)):
         return [given]
-    tokens = [one for one in given if isinstance(one, int)]
-    return [tokens] if tokens else [one for one in given if not isinstance(one, int)]
+    return given  # type: ignore[return-value]
