@@ -121,7 +121,7 @@ def test_a_long_text_is_cut_only_if_the_client_wants_it(client: openai.OpenAI):
         ({"input": [[4], []]}, "input[1]"),
         ({"input": [4, VOCABULARY]}, "input"),
         ({"input": [[4], [VOCABULARY]]}, "input[1]"),
-        ({"input": [4, -1]}, "input"),
+        ({"input": [4, -1]}, "input[1]"),
         ({"input": ["a"] * (MAX_TEXTS + 1)}, "input"),
         ({"input": 5}, "input"),
         ({"input": {"text": "a"}}, "input"),

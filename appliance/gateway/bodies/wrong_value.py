@@ -51,7 +51,8 @@ def explained(error: pydantic.ValidationError) -> RequestError:
     The message does not repeat the value: the gateway does not log messages, but clients may do so.
     """
     errors = error.errors(include_url=False)
-    deepest = max(errors, key=lambda one: len(one["loc"]))
+    # Of two alternatives of a union, the one whose type fits is meant: [4, -1] is tokens, and no list of texts.
+    deepest = max(errors, key=lambda one: (len(one["loc"]), not _is_of_type(one)))
     place = _path(deepest["loc"])
     # A union has an error for each of its types.
     alternatives = [one for one in errors if _path(one["loc"]) == place]
