@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 
 from appliance.config import Config
-from tests.configuration import test_engine_keys, test_gateway_keys, test_model_keys
+from tests.configuration import (
+    test_access_keys,
+    test_engine_keys,
+    test_gateway_keys,
+    test_limits_keys,
+    test_model_keys,
+)
 from tests.configuration.rows import ROWS
 
 # Not of the engine nor of the gateway: tests/sources/test_pip_settings.py.
@@ -18,7 +24,9 @@ def test_every_key_has_its_row():
     }
     assert set(ROWS) == keys - ELSEWHERE
     assert {test.rpartition(".")[0] for test in ROWS.values()} == {
+        test_access_keys.__name__,
         test_engine_keys.__name__,
         test_gateway_keys.__name__,
+        test_limits_keys.__name__,
         test_model_keys.__name__,
     }

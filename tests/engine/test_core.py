@@ -1,6 +1,5 @@
 """Whatever comes and goes in whatever order: nothing is lost, nobody starves, and every answer is the lone one's."""
 
-import os
 import re
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.engine.exactness import LARGEST_TILE
-from appliance.engine.preparation import MAX_COMPILING_OF_A_PRINCIPAL
 from appliance.engine.request import Request
 from appliance.engine.sequence import Sequence, Status
 from appliance.engine.stream import Stream
@@ -23,8 +21,6 @@ from tests.engine.toy import (
     SHAPE,
     TOKENIZER,
     TOKENS,
-    ExactToyRunner,
-    Here,
     Recorder,
     greedy_reference,
 )
@@ -91,116 +87,6 @@ def test_chunks_begin_where_tiles_do_and_are_never_one_row_of_a_longer_prompt(le
     for _, start, rows in bench.runner.chunks:
         assert start % LARGEST_TILE == 0
         assert rows > 1 or length == 1
-
-
-def test_a_prompt_that_is_cached_is_not_computed_again():
-    bench = Bench()
-    prompt = list(range(1, 41))
-    first, second = bench.add("first", prompt), None
-    bench.run()
-    bench.runner.chunks.clear()
-    second = bench.add("second", prompt)
-    bench.run()
-    assert second.tokens == first.tokens
-    assert second.finish.usage.cached_tokens == 32
-    assert bench.runner.chunks == [(bench.runner.chunks[0][0], 32, 8)]
-
-
-def test_a_prefix_of_a_running_sequence_is_shared_too():
-    bench = Bench()
-    trunk = list(range(1, 33))
-    bench.add("running", [*trunk, 90, 91], max_tokens=30)
-    for _ in range(6):
-        bench.step()
-    late = bench.add("late", [*trunk, 80, 81, 82])
-    bench.run()
-    assert late.finish.usage.cached_tokens == 32
-    assert late.tokens == greedy_reference([*trunk, 80, 81, 82], 8)
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_rows_of_a_completion_are_not_shared_because_decoding_rounds_differently(running):
-    bench = Bench()
-    prompt = list(range(1, 31))
-    first = bench.add("turn 1", prompt, max_tokens=20, ignore_eos=True)
-    while len(first.tokens) < 12:
-        bench.step()
-    if not running:
-        bench.run()
-    follow_up = [*prompt, *first.tokens[:12], 77, 78]
-    second = bench.add("turn 2", follow_up)
-    bench.run()
-    assert second.finish.usage.cached_tokens == 24
-    assert second.tokens == greedy_reference(follow_up, 8)
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_rows_of_a_completion_are_shared_if_the_runner_is_exact(running):
-    bench = Bench(kind=ExactToyRunner)
-    prompt = list(range(1, 31))
-    first = bench.add("turn 1", prompt, max_tokens=20, ignore_eos=True)
-    while len(first.tokens) < 14:
-        bench.step()
-    if not running:
-        bench.run()
-    follow_up = [*prompt, *first.tokens[:12], 77, 78]
-    second = bench.add("turn 2", follow_up)
-    bench.run()
-    assert second.finish.usage.cached_tokens == 40
-    assert second.tokens == greedy_reference(follow_up, 8, exact=True)
-
-
-def test_no_principal_finds_another_s_prefix():
-    bench = Bench()
-    prompt = list(range(1, 41))
-    bench.add("mine", prompt, principal="a")
-    bench.run()
-    theirs = bench.add("theirs", prompt, principal="b")
-    bench.run()
-    assert theirs.finish.usage.cached_tokens == 0
-
-
-def test_no_adapter_finds_the_prefix_of_other_weights():
-    bench = Bench()
-    prompt = list(range(1, 41))
-    names = {"plain": None, "one": "x", "other": "y", "again": "x"}
-    for name, adapter in names.items():
-        bench.add(name, prompt, principal="a", adapter=adapter)
-        bench.run()
-    cached = {name: bench.sinks[name].finish.usage.cached_tokens for name in names}
-    assert cached == {"plain": 0, "one": 0, "other": 0, "again": 32}
-
-
-def test_nothing_is_shared_when_the_prefix_cache_is_off():
-    bench = Bench(replace(LIMITS, keep_prefixes=False))
-    prompt = list(range(1, 41))
-    for name in ("a", "b", "c"):
-        bench.add(name, prompt, max_tokens=20)
-    bench.run()
-    assert [sink.finish.usage.cached_tokens for sink in bench.sinks.values()] == [0, 0, 0]
-
-
-def test_a_continued_conversation_takes_over_the_slot_of_its_last_turn():
-    bench = Bench(replace(LIMITS, max_running=1))
-    bench.add("turn 1", range(1, 31))
-    bench.run()
-    bench.add("turn 2", range(1, 51))
-    bench.run()
-    assert sum(held is not None for held in bench.core.scheduler.slots.held) == 1
-    assert bench.sinks["turn 2"].finish.usage.cached_tokens == 24
-
-
-def test_a_short_shared_beginning_leaves_the_longer_cached_prompt_in_place():
-    bench = Bench()
-    long = list(range(1, 61))
-    bench.add("long", long)
-    bench.run()
-    bench.add("other", [*long[:20], 99, 98])
-    bench.run()
-    again = bench.add("again", long)
-    bench.run()
-    assert bench.sinks["other"].finish.usage.cached_tokens == 16
-    assert again.finish.usage.cached_tokens == 56
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -456,123 +342,3 @@ def test_a_seeded_sample_is_the_same_alone_and_in_a_batch():
     batch.run()
     assert lone.tokens == among.tokens
     assert SHAPE.tokens == TOKENS
-
-
-class Late(Here):
-    """A constraint that answers when it is told to."""
-
-    def __init__(self, wanted):
-        super().__init__(wanted)
-        self.is_ready = False
-        self.read_end, self.write_end = os.pipe()
-
-    def accept(self, token):
-        super().accept(token)
-        self.is_ready = False
-
-    def fileno(self):
-        return self.read_end
-
-    def close(self):
-        super().close()
-        os.close(self.read_end)
-        os.close(self.write_end)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.booleans(), max_size=60), st.integers(1, 3), st.booleans())
-def test_whenever_a_grammar_answers_every_answer_is_the_one_of_a_prompt_grammar(answers, beside, tight):
-    """Late answers hold nobody up, neither while they are waited for nor when a sequence is set back meanwhile."""
-    limits = replace(LIMITS, budget_rows=96) if tight else LIMITS
-    wanted = StructuredOutput.from_mapping({"regex": "[a-f]{20}x"})
-
-    def run(late):
-        bench = Bench(limits)
-        constraint = bench.add_bound("bound", (1, 2, 3), wanted, Late if late else Here)
-        for number in range(beside):
-            bench.add(f"plain {number}", range(number, 30 + number), max_tokens=25)
-        for answer in answers if late else ():
-            constraint.is_ready = constraint.is_ready or answer
-            bench.step()
-        while not bench.core.is_idle:
-            constraint.is_ready = True
-            bench.step()
-        return {name: (sink.tokens, sink.finish.reason) for name, sink in bench.sinks.items()}
-
-    assert run(late=True) == run(late=False)
-
-
-def test_while_a_grammar_has_not_answered_the_others_go_on_and_it_can_be_cancelled():
-    bench = Bench()
-    constraint = bench.add_bound("bound", (1, 2, 3), StructuredOutput.from_mapping({"regex": "[a-f]*"}), Late)
-    plain = bench.add("plain", (4, 5), max_tokens=6, ignore_eos=True)
-    while not plain.finishes:
-        bench.step()
-    assert bench.core.queue_length == 1
-    constraint.is_ready = True
-    bench.step()
-    assert bench.core.queue_length == 0
-    assert bench.sinks["bound"].tokens == []  # chosen, and not certain yet
-    bench.step(cancelled=["bound"])
-    assert bench.sinks["bound"].finish.reason is FinishReason.CANCELLED
-    assert bench.core.is_idle
-
-
-@pytest.mark.parametrize("computed", [1, 2, 5])
-def test_a_sequence_that_moves_while_its_grammar_has_not_answered_keeps_its_last_row(computed):
-    wanted = StructuredOutput.from_mapping({"regex": "[a-f]{20}x"})
-
-    def run(late):
-        bench = Bench(replace(LIMITS, budget_rows=1000))
-        bench.add("first", (9, 8, 7), max_tokens=60, ignore_eos=True)
-        constraint = bench.add_bound("bound", (1, 2, 3), wanted, Late if late else Here)
-        while len(bench.sinks["bound"].tokens) < computed:
-            constraint.is_ready = True
-            bench.step()
-        while late and constraint.is_ready:
-            bench.step()
-        # The bound sequence takes the slot of the first, and its grammar answers before the next step.
-        constraint.is_ready = True
-        bench.step(cancelled=["first"])
-        while not bench.core.is_idle:
-            constraint.is_ready = True
-            bench.step()
-        return bench.sinks["bound"].tokens
-
-    assert run(late=True) == run(late=False)
-
-
-def test_a_deadline_ends_a_request_whose_grammar_is_still_compiled():
-    bench = Bench()
-    bench.add_bound("bound", (1,), StructuredOutput.from_mapping({"regex": "a"}), Late, deadline=2.5)
-    for _ in range(3):
-        bench.step()
-    assert bench.sinks["bound"].finish.reason is FinishReason.DEADLINE
-    assert bench.core.is_idle
-
-
-def test_a_principal_compiles_few_grammars_at_a_time_and_keeps_no_other_waiting():
-    bench = Bench()
-    wanted = StructuredOutput.from_mapping({"regex": "[ab]{3}"})
-    opened = []
-
-    class Counted(Late):
-        def open(self):
-            super().open()
-            opened.append(self)
-
-    for number in range(10):
-        bench.add_bound(f"mallory {number}", (1,), wanted, Counted, principal="mallory")
-    alice = bench.add_bound("alice", (1,), wanted, Counted, principal="alice")
-    bench.step()
-    assert len(opened) == MAX_COMPILING_OF_A_PRINCIPAL + 1
-    assert alice in opened
-    while not bench.sinks["alice"].finishes:
-        alice.is_ready = True
-        bench.step()
-    assert len(opened) == MAX_COMPILING_OF_A_PRINCIPAL + 1
-    while not bench.core.is_idle:
-        for constraint in opened:
-            constraint.is_ready = True
-        bench.step()
-    assert len(opened) == 11

@@ -25,8 +25,8 @@ from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishReason
 from appliance.inference.sampling import SamplingParams
 from tests.engine.simulated_cuda import SimulatedCuda
+from tests.engine.steps import collect, decode, prefill, prompt, score
 from tests.engine.test_engine import drain, submit
-from tests.engine.test_ort_runner import collect, decode, prefill, prompt, score
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
 from tests.waiting import LIMIT_S

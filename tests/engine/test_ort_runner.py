@@ -1,8 +1,6 @@
 """The real graph form on ONNX Runtime: chunks, batches, moved slots and cached prefixes change no bit of an answer."""
 
 import dataclasses
-import itertools
-import queue
 import weakref
 
 import numpy as np
@@ -10,134 +8,27 @@ import onnx
 import onnxruntime as ort_package
 import pytest
 
-from appliance.artefact import ModelShape
 from appliance.engine.engine import Engine
-from appliance.engine.memory import HostMemory
-from appliance.engine.ort_runner import OrtRunner
-from appliance.engine.ort_session import CPU, open_session
-from appliance.engine.request import Request
 from appliance.engine.runner import MAX_SCORED_ROWS
-from appliance.errors import EngineError, IntegrityError, UnsupportedError
+from appliance.errors import EngineError, IntegrityError
 from appliance.inference.config import EngineConfig
-from appliance.inference.events import FinishEvent
 from appliance.inference.sampling import SamplingParams
-from appliance.ops.library import library
-from appliance.packed.rewrite import HEAD_DIMS, has_exact_rows, rewrite
-from appliance.packed.tensors import GraphTensors, TensorFile
-from export.architecture import describe
-from export.checkpoint import open_checkpoint
-from export.lowering import ort
-from export.presets import Preset, Rescoring, Weights
-from tests.checkpoints import VOCABULARY, make_tiny_checkpoint
+from appliance.packed.rewrite import HEAD_DIMS, has_exact_rows
+from tests.checkpoints import VOCABULARY
+from tests.engine.steps import collect, decode, greedy_alone, prefill, prompt, score
+from tests.engine.tiny_graphs import CAPACITY, KINDS, PACKED, make_graph, open_runner
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
-from tests.waiting import LIMIT_S
-
-CAPACITY = 256
-PORTABLE, PACKED = "portable", "packed"
-TABLE = Weights(bits=8, block=32)
-# Kernels for x86-64 compute a lone row as any other where blocks have 32 elements, and in another way than a pair
-# where they have 128.
-PRESETS = {
-    f"blocks of {weights.block}": Preset("", "", 1.0, body=weights, head=weights, embedding=TABLE)
-    for weights in (Weights(bits=8, block=32), Weights(bits=8, block=128))
-} | {
-    "rescored": Preset(
-        "", "", 1.0, body=TABLE, head=Weights(bits=4, block=128), embedding=TABLE, rescoring=Rescoring(16, TABLE)
-    ),
-    "6 and 5 bits": Preset("", "", 1.0, body=Weights(6, 64, short_scales=True), head=Weights(5, 32), embedding=TABLE),
-}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        ("qwen2", "blocks of 32", PORTABLE),
-        ("qwen2", "blocks of 128", PORTABLE),
-        ("qwen3", "blocks of 128", PORTABLE),
-        ("qwen2", "rescored", PORTABLE),
-        ("qwen2", "blocks of 32", PACKED),
-        ("qwen3", "blocks of 128", PACKED),
-        ("qwen3", "rescored", PACKED),
-        ("qwen2", "6 and 5 bits", PORTABLE),
-        ("qwen3", "6 and 5 bits", PACKED),
-    ],
-    ids=" ".join,
-)
+@pytest.fixture(scope="module", params=KINDS, ids=" ".join)
 def graph(request, tmp_path_factory):
-    """A tiny quantised model's graph and shape; packed, with heads that our attention supports."""
-    architecture_name, preset, kind = request.param
-    folder = tmp_path_factory.mktemp(architecture_name)
-    head = 64 if (architecture_name, kind) == ("qwen3", PACKED) else None
-    source = make_tiny_checkpoint(folder / "checkpoint", architecture_name, head=head)
-    checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
-    architecture = describe(checkpoint.config)
-    (folder / "graph").mkdir()
-    ort.build(checkpoint, architecture, PRESETS[preset], VOCABULARY, folder / "graph", lambda _done, _total: None)
-    attention = architecture.layers[0].attention
-    shape = ModelShape(
-        layers=len(architecture.layers),
-        kv_heads=attention.kv_heads,
-        head_dim=attention.head_dim,
-        vocabulary=architecture.vocabulary,
-        tokens=architecture.vocabulary,
-        context_tokens=CAPACITY,
-    )
-    path = folder / "graph" / "model.onnx"
-    return (packed(path) if kind == PACKED else path), shape
-
-
-def packed(path):
-    operators()
-    target = path.parent.with_name(PACKED)
-    target.mkdir()
-    model = onnx.load_model(path, load_external_data=False)
-    with TensorFile(target / "model.onnx.data") as file:
-        content = rewrite(model, GraphTensors(model.graph, path.parent), file, VOCABULARY).SerializeToString()
-    (target / "model.onnx").write_bytes(content)
-    return target / "model.onnx"
-
-
-def operators():
-    try:
-        return library().path
-    except UnsupportedError as error:
-        pytest.skip(error.message)
-
-
-def open_runner(path, shape, slots, capacity, threads=1):
-    session = open_session(path, [CPU], threads, operators() if path.parent.name == PACKED else None)
-    return OrtRunner(session, HostMemory(), shape, slots=slots, capacity=capacity)
+    return make_graph(tmp_path_factory.mktemp(request.param[0]), *request.param)
 
 
 @pytest.fixture
 def runner(graph):
     return open_runner(*graph, slots=5, capacity=CAPACITY)
-
-
-def prompt(length, seed=0):
-    return np.random.default_rng(seed).integers(0, 250, length).tolist()
-
-
-def prefill(runner, slot, tokens, *edges):
-    """Prefill in chunks that end at `edges`; return a copy of the last logits."""
-    logits = None
-    for start, end in itertools.pairwise([0, *edges, len(tokens)]):
-        logits = runner.prefill(slot, start, tokens[start:end])
-    return logits.rows([0]).copy()
-
-
-def decode(runner, tokens, lengths):
-    """One decode step; return a copy of all its logits."""
-    return runner.decode(tokens, lengths).rows(range(len(tokens))).copy()
-
-
-def greedy_alone(runner, tokens, count):
-    """Greedy completion in slot 0, alone."""
-    completion = [int(prefill(runner, 0, tokens).argmax())]
-    for length in range(len(tokens), len(tokens) + count - 1):
-        completion.append(int(decode(runner, [completion[-1]], [length]).argmax()))
-    return completion
 
 
 def test_candidates_are_the_likeliest_tokens_of_the_rows_asked_for(graph, runner):
@@ -168,14 +59,6 @@ def test_a_prompt_in_chunks_gives_the_very_logits_of_the_whole(runner, edges):
     tokens = prompt(101)
     whole = prefill(runner, 0, tokens)
     assert np.array_equal(prefill(runner, 1, tokens, *edges), whole)
-
-
-def score(runner, slot, tokens, *edges):
-    """Score a prompt in chunks that end at `edges`; return a copy of the logits of all its rows."""
-    found = []
-    for start, end in itertools.pairwise([0, *edges, len(tokens)]):
-        found.append(runner.scorer.score(slot, start, tokens[start:end]).rows(range(end - start)).copy())
-    return np.concatenate(found)
 
 
 @pytest.mark.parametrize("edges", [(8, 16, 24, 40), (24, 56), (64,), (16, 80)])
@@ -374,20 +257,6 @@ def test_a_file_that_is_no_graph_is_an_engine_error(graph, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with refused(EngineError, "model.onnx"):
         open_runner(tmp_path / "model.onnx", graph[1], slots=1, capacity=8)
-
-
-def collect(engine, prompts, sampling, prefix=""):
-    """Submit all prompts at once; return the tokens of each and the usages."""
-    queues = [queue.SimpleQueue() for _ in prompts]
-    for index, (tokens, events) in enumerate(zip(prompts, queues, strict=True)):
-        engine.submit(Request(f"{prefix}{index}", tuple(tokens), sampling), events.put)
-    answers, usages = [], []
-    for events in queues:
-        answers.append([])
-        while not isinstance(event := events.get(timeout=LIMIT_S), FinishEvent):
-            answers[-1].extend(event.token_ids)
-        usages.append(event.usage)
-    return answers, usages
 
 
 def test_an_artefact_is_loaded_and_its_answers_depend_on_nothing_but_the_prompt(tmp_path):

@@ -24,7 +24,7 @@ from appliance.tensorrt.find import Flavour, load_tensorrt
 from appliance.tensorrt.plan_store import PlanStore
 from tests.engine.device_on_host import FiniteMemory, open_executor, plan, tiny_graph
 from tests.engine.simulated_cuda import SimulatedCuda
-from tests.engine.test_ort_runner import collect, prompt
+from tests.engine.steps import collect, prompt
 from tests.refusals import refused
 from tests.tensorrt.conftest import DRIVER, L4, PROFILE, Heard, no_smoke
 from tests.tensorrt.step_graph import make_plan_artefact

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx
+import httpx2
 import openai
 import pytest
 
@@ -17,6 +19,11 @@ from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.harness import Harness, LoopThread
 from tests.gateway.tiny_artefact import write_artefact
 from tests.waiting import LIMIT_S
+
+# Each client reads the certificates of all authorities, which takes longer than most requests here: once is enough.
+for library in (httpx, httpx2):
+    transport = library._transports.default
+    transport.create_ssl_context = functools.cache(transport.create_ssl_context)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Mapping
 from typing import Any
 
+from appliance.engine.grammar import Matcher
 from appliance.inference.structured_output import ConstraintKind, StructuredOutput
 from appliance.json_schema import ARGUMENTS, FREELY_SPACED, Lowered, compiler_schema, lower
 from tests.engine.toy import END, GRAMMARS, TOKENIZER, TOKENS
@@ -41,9 +43,16 @@ def drawn(schema: Mapping[str, Any], seed: int, *, most: int = 400) -> str | Non
     return TOKENIZER.decode(tokens)
 
 
-def _matcher(schema: Mapping[str, Any], *, spaced: bool) -> Any:
+def _matcher(schema: Mapping[str, Any], *, spaced: bool) -> Matcher:
     options = FREELY_SPACED if spaced else ARGUMENTS
-    return GRAMMARS.matcher(StructuredOutput(ConstraintKind.JSON, json.dumps(compiler_schema(schema, options))))
+    compiled = _compiled(json.dumps(compiler_schema(schema, options)))
+    return Matcher(compiled._state.deep_copy(), TOKENS)
+
+
+# Many texts are tried on a schema, one after another, and to compile it takes longer than to try one.
+@functools.lru_cache(maxsize=4)
+def _compiled(text: str) -> Matcher:
+    return GRAMMARS.matcher(StructuredOutput(ConstraintKind.JSON, text))
 
 
 def accepts(schema: Mapping[str, Any], text: str, *, spaced: bool = True) -> bool:

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from appliance.errors import RequestError
 from appliance.json_schema import closed
 from tests.json_schema.matching import accepts, lowered
-from tests.json_schema.test_promises import CASES, compact, is_writable, spellings
+from tests.json_schema.suite import cases
+from tests.json_schema.texts import compact, is_writable, spellings
+
+CASES = cases()
 
 A = {"type": "object", "properties": {"a": {"type": "integer"}}}
 B = {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]}

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
-import referencing
-import referencing.exceptions
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 
 from appliance.errors import RequestError
-from appliance.json_schema import is_broken
 from tests.engine.schemas import HAND_WRITTEN
 from tests.json_schema.matching import accepts, lowered
 from tests.json_schema.suite import cases
+from tests.json_schema.texts import compact, is_writable, spellings
 from tests.refusals import refused
 
 CASES = cases()
-BOTH = pytest.mark.parametrize("spaced", [True, False], ids=["format", "arguments"])
-
-
-def compact(value: Any, **how: Any) -> str:
-    return json.dumps(value, separators=(", ", ": "), **how)
-
-
-def with_escapes(value: Any) -> str:
-    """The value, each letter of its names written as an escape."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(with_escapes, value))}]"
-    if not isinstance(value, dict):
-        return compact(value)
-    names = {name: "".join(f"\\u{ord(letter) & 0xFFFF:04x}" for letter in name) for name in value}
-    return "{" + ", ".join(f'"{names[name]}": {with_escapes(inner)}' for name, inner in value.items()) + "}"
-
-
-def spellings(value: Any) -> Iterator[str]:
-    """Texts of a value."""
-    yield from {compact(value), compact(value, ensure_ascii=False), with_escapes(value)}
-    if isinstance(value, dict):
-        yield compact({name: value[name] for name in sorted(value)})
-
-
-def is_writable(text: str) -> bool:
-    return not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
 
 
 @pytest.mark.parametrize("is_strict", [True, False], ids=["strict", "lenient"])
@@ -78,107 +45,6 @@ def test_a_lowered_schema_is_taken_again_and_has_nothing_to_name():
             continue
         twice = lowered(once.schema)
         assert twice.schema == lowered(twice.schema).schema
-
-
-NAMES = ["a", "b", "ab", "xa", "/", 'q"', "\\", "line\n", "é", "e\u0301", "\U0001f600", "\x7f", "\x01", "", "__proto__"]
-VALUES = {"integer": "1", "boolean": "true", "string": '"x"', "null": "null"}
-TYPES = st.sampled_from(list(VALUES)).map(lambda kind: {"type": kind})
-
-
-def escaped(name: str, upper: bool) -> str:
-    """Every UTF-16 unit of the name as an escape."""
-    units = name.encode("utf-16-be", "surrogatepass")
-    codes = (units[at] * 256 + units[at + 1] for at in range(0, len(units), 2))
-    return "".join(f"\\u{code:04X}" if upper else f"\\u{code:04x}" for code in codes)
-
-
-def half_escaped(name: str) -> str:
-    return json.dumps(name[:1])[1:-1] + escaped(name[1:], False)
-
-
-SPELT = [
-    lambda name: json.dumps(name, ensure_ascii=False)[1:-1],
-    lambda name: json.dumps(name)[1:-1],
-    lambda name: json.dumps(name)[1:-1].replace("/", "\\/"),
-    lambda name: escaped(name, upper=False),
-    lambda name: escaped(name, upper=True),
-    half_escaped,
-]
-
-
-@st.composite
-def objects(draw: Any) -> tuple[dict[str, Any], str]:
-    """A schema of an object, and the text of one that may or may not match it."""
-    listed = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
-    schema: dict[str, Any] = {"type": "object", "properties": {name: draw(TYPES) for name in listed}}
-    schema["required"] = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=2))
-    if draw(st.booleans()):
-        schema["additionalProperties"] = draw(TYPES | st.just(False))
-    if draw(st.booleans()):
-        schema["patternProperties"] = {draw(st.sampled_from(["^a", "a$", "\\S", "^.$", "/"])): draw(TYPES)}
-    for key, values in {
-        "minProperties": st.integers(0, 3),
-        "maxProperties": st.integers(1, 4),
-        "propertyNames": st.sampled_from(
-            [{"pattern": "^[ab]"}, {"enum": ["a", "b"]}, {"maxLength": 1}, {"minLength": 2}]
-        ),
-    }.items():
-        if draw(st.integers(0, 3)) == 0:
-            schema[key] = draw(values)
-    order = [*listed, *(name for name in schema["required"] if name not in listed)]
-    first = [name for name in order if name in schema["required"] or draw(st.booleans())]
-    more = draw(st.lists(st.sampled_from(NAMES), max_size=3))
-    entries = []
-    for index, name in enumerate([*first, *more]):
-        spelling = SPELT[0] if index < len(first) else draw(st.sampled_from(SPELT))
-        kind = schema["properties"].get(name, {}).get("type") if index < len(first) else None
-        value = VALUES[kind] if kind else draw(st.sampled_from(list(VALUES.values())))
-        entries.append(f'"{spelling(name)}": {value}')
-    return schema, "{" + ", ".join(entries) + "}"
-
-
-OPEN = {
-    "type": "object",
-    "properties": {"a": {"type": "integer"}},
-    "required": ["a"],
-    "additionalProperties": {"type": "boolean"},
-}
-
-
-@BOTH
-@settings(max_examples=400, deadline=None)
-@given(case=objects())
-@example(case=(OPEN, '{"a": 1, "\\u0061": true}'))
-@example(case=({**OPEN, "patternProperties": {"^b": {"type": "null"}}}, '{"a": 1, "\\u0062": true}'))
-@example(case=({**OPEN, "properties": {"\U0001f600": {"type": "integer"}}, "required": []}, '{"\\ud83d\\ude00": true}'))
-def test_no_spelling_and_no_repetition_of_a_name_gets_round_its_schema(case, spaced):
-    schema, text = case
-    try:
-        found = lowered(schema)
-        is_accepted = accepts(found.schema, text, spaced=spaced)
-    except RequestError:
-        assume(False)
-    if is_accepted:
-        for last_wins in (True, False):
-            pairs = dict if last_wins else (lambda pairs: dict(reversed(pairs)))
-            jsonschema.Draft202012Validator(schema).validate(json.loads(text, object_pairs_hook=pairs))
-
-
-@BOTH
-@pytest.mark.parametrize("name", NAMES)
-def test_each_name_has_one_spelling_beside_listed_ones(name, spaced):
-    schema = {"type": "object", "properties": {name: {"type": "integer"}}, "additionalProperties": {"type": "boolean"}}
-    found = lowered(schema).schema
-    assert accepts(found, compact({name: 1, "other": True}, ensure_ascii=False), spaced=spaced)
-    for spelling in SPELT:
-        assert not accepts(found, f'{{"{spelling(name)}": true}}', spaced=spaced)
-
-
-def test_control_characters_can_be_written_where_no_name_is_free():
-    closed = {**OPEN, "properties": {"a": {"type": "string"}}, "additionalProperties": False}
-    assert accepts(lowered(closed).schema, '{"a": "\\u001b[0m"}')
-    assert accepts(lowered({"const": "\u0000"}).schema, '"\\u0000"')
-    assert accepts(lowered({"type": "object"}).schema, '{"a": "\\u001b"}')
 
 
 @functools.cache
@@ -321,109 +187,3 @@ def test_a_schema_that_is_broken_or_too_large_is_refused_in_one_line(schema):
         lowered(schema, is_strict=False)
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 400
-
-
-def test_a_finished_value_is_never_called_broken_where_a_validator_takes_it():
-    """Over JSON-Schema-Test-Suite's instances, each tried beside the schemas of its neighbours too."""
-    instances = [instance for _, _, each in CASES for instance in each]
-    found = 0
-    for at, (_, schema, own) in enumerate(CASES):
-        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        validator = kind(schema, registry=referencing.Registry())  # which fetches nothing
-        for value in [*own, *instances[at : at + 5]]:
-            if is_broken(schema, value):
-                found += 1
-                try:
-                    assert not validator.is_valid(value)
-                except referencing.exceptions.Unresolvable:
-                    continue
-    assert found > 500
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"not": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}},
-        {"$ref": "#"},
-        {"pattern": "^(a+)+$"},
-        {"enum": 5},
-        {"minimum": "a"},
-        {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 9}}, "$ref": "#/$defs/a"},
-        {"enum": list(range(2, 10_000))},
-        {"type": ["boolean"] * 100_000},
-    ],
-)
-def test_a_schema_that_is_too_much_to_look_at_or_means_nothing_breaks_nothing(schema):
-    assert not is_broken(schema, "a" * 40 + "b")
-    assert not is_broken(schema, 1)
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [{"required": ["a"] * 20_000}, {"dependentRequired": {"a": ["a"] * 20_000}}, {"type": ["object"] * 20_000}],
-)
-def test_long_keywords_are_too_much_to_look_at_for_each_of_many_items(rules):
-    short = {keyword: rule[:5] if isinstance(rule, list) else {} for keyword, rule in rules.items()}
-    assert is_broken({"items": short, "maxItems": 0}, [{"a": 1}] * 100)
-    assert not is_broken({"items": rules, "maxItems": 0}, [{"a": 1}] * 100)
-
-
-def test_an_enumeration_is_read_once_for_all_items():
-    schema = {"items": {"enum": [f"value {number}" for number in range(1000)]}}
-    assert is_broken(schema, [*["value 1"] * 500, "another"])
-
-
-LEAVES = (
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "#", "#/$defs/a", "integer", 1.5, 2**70])
-)
-KEYWORDS = st.sampled_from(
-    [
-        "type",
-        "not",
-        "if",
-        "then",
-        "$ref",
-        "$defs",
-        "$id",
-        "items",
-        "contains",
-        "prefixItems",
-        "properties",
-        "required",
-        "dependencies",
-        "dependentRequired",
-        "propertyNames",
-        "oneOf",
-        "allOf",
-        "enum",
-        "const",
-        "minimum",
-        "multipleOf",
-        "uniqueItems",
-        "minContains",
-        "minLength",
-        "maxProperties",
-        "patternProperties",
-        "pattern",
-        "format",
-        "a",
-    ]
-)
-ANYTHING = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4)
-)
-
-
-@settings(max_examples=500, deadline=None)
-@given(schema=st.dictionaries(KEYWORDS, ANYTHING, max_size=5), value=ANYTHING)
-@example(schema={"not": {"properties": 5}}, value={"a": 1})
-@example(schema={"not": {"$ref": 5}}, value=1)
-@example(schema={"not": {"multipleOf": 0}}, value=1)
-def test_whatever_a_client_sends_as_a_schema_is_read_or_refused(schema, value):
-    is_broken(schema, value)
-    for is_strict in (True, False):
-        found = None
-        with contextlib.suppress(RequestError):
-            found = lowered(schema, is_strict=is_strict)
-        if found is not None:
-            assert lowered(found.schema).unheld == ()

@@ -23,7 +23,7 @@ from appliance.tensorrt.plan_store import PlanStore
 from export.pipeline import export_model
 from export.presets import PRESETS
 from tests.checkpoints import make_tiny_checkpoint
-from tests.engine.test_ort_runner import CAPACITY
+from tests.engine.tiny_graphs import CAPACITY
 from tests.export.progress import Steps
 from tests.installed import files_in, install_checkpoint
 

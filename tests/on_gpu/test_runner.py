@@ -20,13 +20,10 @@ from export.checkpoint import open_checkpoint
 from export.lowering import ort
 from export.presets import PRESETS, REFERENCE
 from export.quality.measure import kl_divergence, log_probabilities
+from tests.engine.steps import collect, prefill, prompt
 
 # Collected here too, with this folder's runner.
 from tests.engine.test_ort_runner import (  # noqa: F401
-    CAPACITY,
-    collect,
-    prefill,
-    prompt,
     test_a_batch_does_not_touch_the_slots_behind_it,
     test_a_copied_prefix_gives_the_very_logits_of_a_fresh_prompt,
     test_a_prompt_in_chunks_gives_the_very_logits_of_the_whole,
@@ -35,6 +32,7 @@ from tests.engine.test_ort_runner import (  # noqa: F401
     test_a_token_beyond_the_table_never_reaches_the_kernel_which_would_read_it,
     test_moved_rows_go_on_as_if_they_had_not_moved,
 )
+from tests.engine.tiny_graphs import CAPACITY
 
 
 def test_its_logits_are_those_of_the_checkpoint_in_floats(runner, artefact: Path, tmp_path: Path):

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import jsonschema
-import numpy as np
 import pytest
 import tritonclient.grpc as client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -20,13 +19,12 @@ from appliance.inference.tensors import OPENS_STREAM
 from tests.checkpoints import tiny_tokenizer
 from tests.running_box import RunningBox
 from tests.tiny_artefact import CONTEXT_TOKENS, TINY
+from tests.triton.model_client import GREEDY, PROMPT, ask, post, refusal, tensor, text_of, value_of
 from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.triton
-GREEDY = {"temperature": 0, "max_tokens": 8, "ignore_eos": True}
 FLAGS = ("finish_reason", "cumulative_logprob", "logprobs", "num_input_tokens", "num_output_tokens")
 EVERYTHING = {f"return_{name}": True for name in FLAGS}
-PROMPT = "Once upon a time"
 X = tiny_tokenizer().encode("x").ids[0]
 
 
@@ -36,115 +34,70 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBox]:
         yield running
 
 
-def _input(name: str, value: Any) -> client.InferInput:
-    if isinstance(value, bool):
-        array, data_type = np.array([value]), "BOOL"
-    elif isinstance(value, (str, bytes, dict)):
-        text = json.dumps(value) if isinstance(value, dict) else value
-        array, data_type = np.array([text if isinstance(text, bytes) else text.encode()], dtype=np.object_), "BYTES"
-    else:
-        array, data_type = np.array(value, dtype=np.int32), "INT32"
-    made = client.InferInput(name, array.shape, data_type)
-    made.set_data_from_numpy(array)
-    return made
-
-
-def _ask(box: RunningBox, parameters: dict[str, Any] | None = None, **inputs: Any) -> list[client.InferResult]:
-    """Send one request as a plain tritonclient does; returns all its responses, the empty last one left out."""
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    with client.InferenceServerClient(box.triton) as triton:
-        triton.start_stream(lambda result, error: answers.put((result, error)))
-        made = [_input(name, value) for name, value in inputs.items()]
-        triton.async_stream_infer(TINY, made, parameters=parameters, enable_empty_final_response=True)
-        found = []
-        while True:
-            result, error = answers.get(timeout=LIMIT_S)
-            if error:
-                raise error
-            found.append(result)
-            if result.get_response().parameters["triton_final_response"].bool_param:
-                return [answer for answer in found if answer.get_response().outputs]
-
-
-def _refusal(box: RunningBox, parameters: dict[str, Any] | None = None, **inputs: Any) -> str:
-    with pytest.raises(InferenceServerException) as caught:
-        _ask(box, parameters, **inputs)
-    return str(caught.value.message())
-
-
-def _text(answers: list[client.InferResult]) -> str:
-    return b"".join(piece for answer in answers for piece in answer.as_numpy("text_output")).decode()
-
-
-def _value(answer: client.InferResult, name: str) -> Any:
-    value = answer.as_numpy(name)[0]
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def test_the_prompt_comes_back_in_front_of_the_answer_unless_excluded(box: RunningBox):
-    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
-    (bare,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
-    assert _text([whole]) == PROMPT + _text([bare])
+    (whole,) = ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+    (bare,) = ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
+    assert text_of([whole]) == PROMPT + text_of([bare])
 
 
 def test_streamed_pieces_are_the_whole_answer(box: RunningBox):
     # Steps of a tiny model are so short that several leave together: enough of them for many pieces.
     sampling = {**GREEDY, "max_tokens": 500}
-    pieces = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=True)
-    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
+    pieces = ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=True)
+    (whole,) = ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
     assert len(pieces) > 1
-    assert _text(pieces) == _text([whole])
+    assert text_of(pieces) == text_of([whole])
 
 
 def test_a_client_that_says_no_length_gets_vllms_sixteen_tokens(box: RunningBox):
-    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters={"ignore_eos": True}, return_num_output_tokens=True)
-    assert _value(answer, "num_output_tokens") == 16
+    (answer,) = ask(box, text_input=PROMPT, sampling_parameters={"ignore_eos": True}, return_num_output_tokens=True)
+    assert value_of(answer, "num_output_tokens") == 16
 
 
 def test_sampling_parameters_may_be_the_requests_own_and_strings(box: RunningBox):
     own = {"temperature": "0", "max_tokens": "8", "ignore_eos": True}
-    (answer,) = _ask(box, parameters=own, text_input=PROMPT, return_num_output_tokens=True)
-    assert _value(answer, "num_output_tokens") == 8
-    (preferred,) = _ask(
+    (answer,) = ask(box, parameters=own, text_input=PROMPT, return_num_output_tokens=True)
+    assert value_of(answer, "num_output_tokens") == 8
+    (preferred,) = ask(
         box, parameters={"max_tokens": 3}, text_input=PROMPT, sampling_parameters=GREEDY, return_num_output_tokens=True
     )
-    assert _value(preferred, "num_output_tokens") == 8
+    assert value_of(preferred, "num_output_tokens") == 8
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_additional_outputs_come_with_every_response_when_asked_for(box: RunningBox, stream: bool):
     sampling = {**GREEDY, "logprobs": 2}
-    answers = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, **EVERYTHING)
-    assert sum(_value(answer, "num_output_tokens") for answer in answers) == 8
-    assert {_value(answer, "num_input_tokens") for answer in answers} == {len(PROMPT)}
-    assert [_value(answer, "finish_reason") for answer in answers] == ["None"] * (len(answers) - 1) + ["length"]
-    tokens = [token for answer in answers for token in json.loads(_value(answer, "logprobs"))]
+    answers = ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, **EVERYTHING)
+    assert sum(value_of(answer, "num_output_tokens") for answer in answers) == 8
+    assert {value_of(answer, "num_input_tokens") for answer in answers} == {len(PROMPT)}
+    assert [value_of(answer, "finish_reason") for answer in answers] == ["None"] * (len(answers) - 1) + ["length"]
+    tokens = [token for answer in answers for token in json.loads(value_of(answer, "logprobs"))]
     assert len(tokens) == 8
     likeliest = [max(figures["logprob"] for figures in token.values()) for token in tokens]
-    assert _value(answers[-1], "cumulative_logprob") == pytest.approx(sum(likeliest), rel=1e-4)
+    assert value_of(answers[-1], "cumulative_logprob") == pytest.approx(sum(likeliest), rel=1e-4)
     assert {"logprob", "rank", "decoded_token"} == set(next(iter(tokens[0].values())))
 
 
 def test_outputs_that_were_not_asked_for_do_not_come(box: RunningBox):
-    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+    (answer,) = ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
     assert [output.name for output in answer.get_response().outputs] == ["text_output"]
 
 
 def test_logprobs_are_null_unless_sampled_with_them(box: RunningBox):
-    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, return_logprobs=True)
-    assert _value(answer, "logprobs") == "null"
+    (answer,) = ask(box, text_input=PROMPT, sampling_parameters=GREEDY, return_logprobs=True)
+    assert value_of(answer, "logprobs") == "null"
 
 
 def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox):
     ids = list(range(20, 40))
-    answers = _ask(
+    answers = ask(
         box, input_ids=ids, sampling_parameters=GREEDY, stream=True, return_finish_reason=True, principal="somebody"
     )
     tokens = [int(token) for answer in answers for token in answer.as_numpy("token_ids")]
     assert len(tokens) == 8
     assert all(answer.as_numpy("finish_reason") is None for answer in answers[:-1])
-    assert _value(answers[-1], "finish_reason") == "length"
-    usage = json.loads(_value(answers[-1], "usage"))
+    assert value_of(answers[-1], "finish_reason") == "length"
+    usage = json.loads(value_of(answers[-1], "usage"))
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (20, 8)
     assert min(usage[name] for name in ("queue_s", "prefill_s", "decode_s", "cached_tokens")) >= 0
     assert usage["stop_reason"] is None
@@ -154,35 +107,35 @@ def test_the_lean_form_answers_ids_with_ids_and_usage_at_the_end(box: RunningBox
 def test_the_log_probabilities_of_a_prompt_come_when_asked_for(box: RunningBox, stream: bool):
     ids = [20 + number % 70 for number in range(150)]
     sampling = {**GREEDY, "prompt_logprobs": 1}
-    answers = _ask(box, input_ids=ids, sampling_parameters=sampling, stream=stream, return_prompt_logprobs=True)
-    entries = [entry for answer in answers for entry in json.loads(_value(answer, "prompt_logprobs"))]
+    answers = ask(box, input_ids=ids, sampling_parameters=sampling, stream=stream, return_prompt_logprobs=True)
+    entries = [entry for answer in answers for entry in json.loads(value_of(answer, "prompt_logprobs"))]
     assert len(entries) == len(ids) - 1
     for token, entry in zip(ids[1:], entries, strict=True):
         assert 1 <= len(entry) <= 2
         assert entry[str(token)]["rank"] >= 1
         assert min(figures["rank"] for figures in entry.values()) == 1
-    (plain,) = _ask(box, input_ids=ids, sampling_parameters=GREEDY)
+    (plain,) = ask(box, input_ids=ids, sampling_parameters=GREEDY)
     (tokens, expected) = ([int(one) for a in each for one in a.as_numpy("token_ids")] for each in (answers, [plain]))
     assert tokens == expected
 
 
 def test_tokens_can_be_excluded_and_allowed(box: RunningBox):
     sampling = {**GREEDY, "allowed_token_ids": [30, 31], "bad_words": [tiny_tokenizer().decode([30])]}
-    (answer,) = _ask(box, input_ids=[20, 21, 22], sampling_parameters=sampling)
+    (answer,) = ask(box, input_ids=[20, 21, 22], sampling_parameters=sampling)
     assert [int(token) for token in answer.as_numpy("token_ids")] == [31] * 8
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_does_not_want_the_output_gets_the_answer_alone(box: RunningBox, stream: bool):
     sampling = {**GREEDY, "prompt_logprobs": 1}
-    answers = _ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, exclude_input_in_output=True)
+    answers = ask(box, text_input=PROMPT, sampling_parameters=sampling, stream=stream, exclude_input_in_output=True)
     assert {output.name for answer in answers for output in answer.get_response().outputs} == {"text_output"}
 
 
 @pytest.mark.parametrize("own", [{}, {"prompt_logprobs": 0}])
 def test_no_token_is_generated_for_a_length_of_zero(box: RunningBox, own: dict[str, Any]):
     sampling = {"max_tokens": 0, **own}
-    answers = _ask(
+    answers = ask(
         box,
         input_ids=[20, 21, 22],
         sampling_parameters=sampling,
@@ -190,18 +143,18 @@ def test_no_token_is_generated_for_a_length_of_zero(box: RunningBox, own: dict[s
         return_prompt_logprobs=True,
     )
     (answer,) = answers
-    assert (_text([answer]), _value(answer, "finish_reason")) == ("", "length")
-    assert len(json.loads(_value(answer, "prompt_logprobs"))) == (2 if own else 0)
-    assert json.loads(_value(answer, "usage"))["completion_tokens"] == 0
+    assert (text_of([answer]), value_of(answer, "finish_reason")) == ("", "length")
+    assert len(json.loads(value_of(answer, "prompt_logprobs"))) == (2 if own else 0)
+    assert json.loads(value_of(answer, "usage"))["completion_tokens"] == 0
 
 
 @pytest.mark.parametrize(("own", "reason"), [({"stop": "x"}, "x"), ({"stop_token_ids": [X]}, X), ({}, None)])
 def test_usage_tells_what_ended_an_answer(box: RunningBox, own: dict[str, Any], reason: Any):
     sampling = {"structured_outputs": {"choice": ["axb"]}, "max_tokens": 8, **own}
-    (answer,) = _ask(box, input_ids=[20, 21], sampling_parameters=sampling, return_finish_reason=True)
-    assert json.loads(_value(answer, "usage"))["stop_reason"] == reason
-    assert _value(answer, "finish_reason") == "stop"
-    assert _text([answer]) == ("axb" if reason is None else "a")
+    (answer,) = ask(box, input_ids=[20, 21], sampling_parameters=sampling, return_finish_reason=True)
+    assert json.loads(value_of(answer, "usage"))["stop_reason"] == reason
+    assert value_of(answer, "finish_reason") == "stop"
+    assert text_of([answer]) == ("axb" if reason is None else "a")
 
 
 def test_an_answer_matches_the_schema_that_was_asked_for(box: RunningBox):
@@ -212,22 +165,22 @@ def test_an_answer_matches_the_schema_that_was_asked_for(box: RunningBox):
         "additionalProperties": False,
     }
     sampling = {"structured_outputs": {"json": schema}, "max_tokens": 500}
-    (answer,) = _ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
-    jsonschema.validate(json.loads(_text([answer])), schema)
+    (answer,) = ask(box, text_input=PROMPT, sampling_parameters=sampling, exclude_input_in_output=True)
+    jsonschema.validate(json.loads(text_of([answer])), schema)
 
 
 def test_a_description_may_be_a_string_in_the_requests_own_parameters(box: RunningBox):
     own = {"structured_outputs": json.dumps({"choice": ["yes", "no"]}), "max_tokens": 8}
     body = {"text_input": PROMPT, "parameters": {**own, "exclude_input_in_output": True}}
-    assert json.loads(_post(box, f"v2/models/{TINY}/generate", body))["text_output"] in {"yes", "no"}
+    assert json.loads(post(box, f"v2/models/{TINY}/generate", body))["text_output"] in {"yes", "no"}
 
 
 def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
     ids = [30 + number % 50 for number in range(200)]
 
     def cached(principal: str) -> int:
-        answers = _ask(box, input_ids=ids, sampling_parameters=GREEDY, principal=principal)
-        return int(json.loads(_value(answers[-1], "usage"))["cached_tokens"])
+        answers = ask(box, input_ids=ids, sampling_parameters=GREEDY, principal=principal)
+        return int(json.loads(value_of(answers[-1], "usage"))["cached_tokens"])
 
     assert cached("anna") == 0
     assert cached("bert") == 0
@@ -281,12 +234,12 @@ def test_a_prefix_is_reused_within_one_principal_alone(box: RunningBox):
 def test_a_wrong_request_is_refused_by_name_and_leaves_the_model_working(
     box: RunningBox, inputs: dict[str, Any], words: str
 ):
-    assert words in _refusal(box, **inputs)
-    assert _ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
+    assert words in refusal(box, **inputs)
+    assert ask(box, text_input=PROMPT, sampling_parameters=GREEDY)
 
 
 def test_a_request_ends_at_its_deadline_with_an_error(box: RunningBox):
-    told = _refusal(
+    told = refusal(
         box,
         text_input=PROMPT,
         sampling_parameters={"max_tokens": 60_000, "ignore_eos": True},
@@ -300,7 +253,7 @@ def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
     cancelled = box.status["requests"]["cancelled"]
     message = service_pb2.ModelInferRequest(model_name=TINY)
     sampling = {"max_tokens": 60_000, "ignore_eos": True}
-    for given in (_input("text_input", PROMPT), _input("stream", stream), _input("sampling_parameters", sampling)):
+    for given in (tensor("text_input", PROMPT), tensor("stream", stream), tensor("sampling_parameters", sampling)):
         message.inputs.append(given._get_tensor())
         message.raw_input_contents.append(given._get_content())
     with grpc.insecure_channel(box.triton) as channel:
@@ -312,10 +265,10 @@ def test_a_cancelled_request_frees_its_slot(box: RunningBox, stream: bool):
 
 
 def test_what_opens_a_stream_has_no_answer_and_comes_from_the_gateway_alone(box: RunningBox):
-    assert _ask(box, {OPENS_STREAM: True}) == []
-    assert "text_input" in _refusal(box)
+    assert ask(box, {OPENS_STREAM: True}) == []
+    assert "text_input" in refusal(box)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        _post(box, f"v2/models/{TINY}/generate", {OPENS_STREAM: True})
+        post(box, f"v2/models/{TINY}/generate", {OPENS_STREAM: True})
     assert caught.value.code == 400
     caught.value.close()
 
@@ -325,40 +278,30 @@ def test_more_requests_than_slots_all_finish(box: RunningBox):
     with client.InferenceServerClient(box.triton) as triton:
         triton.start_stream(lambda result, error: answers.put((result, error)))
         for number in range(50):
-            inputs = [_input("text_input", f"{PROMPT} {number}"), _input("sampling_parameters", GREEDY)]
+            inputs = [tensor("text_input", f"{PROMPT} {number}"), tensor("sampling_parameters", GREEDY)]
             triton.async_stream_infer(TINY, inputs, request_id=str(number % 7))
         found = [answers.get(timeout=LIMIT_S) for _ in range(50)]
     assert [error for _, error in found if error] == []
-    assert len({_text([result])[: len(PROMPT) + 3] for result, _ in found}) == 50
-
-
-def _post(box: RunningBox, path: str, body: dict[str, Any]) -> str:
-    request = urllib.request.Request(
-        f"http://{box.state.triton_http}/{path}",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310 - it is our own box
-        return str(answer.read().decode())
+    assert len({text_of([result])[: len(PROMPT) + 3] for result, _ in found}) == 50
 
 
 def test_generate_answers_as_tritons_vllm_backend_documents(box: RunningBox):
     parameters = {"stream": False, "temperature": 0, "exclude_input_in_output": True}
-    answer = json.loads(_post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": parameters}))
+    answer = json.loads(post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": parameters}))
     assert set(answer) == {"model_name", "model_version", "text_output"}
 
 
 def test_generate_stream_sends_an_event_a_piece(box: RunningBox):
     body = {"text_input": PROMPT, "parameters": {"stream": True, **GREEDY}}
-    lines = _post(box, f"v2/models/{TINY}/generate_stream", body).split("\n\n")
+    lines = post(box, f"v2/models/{TINY}/generate_stream", body).split("\n\n")
     events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
-    (whole,) = _ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
-    assert "".join(event["text_output"] for event in events) == _text([whole])
+    (whole,) = ask(box, text_input=PROMPT, sampling_parameters=GREEDY, exclude_input_in_output=True)
+    assert "".join(event["text_output"] for event in events) == text_of([whole])
 
 
 def test_generate_tells_what_was_wrong(box: RunningBox):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        _post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": {"temprature": 0}})
+        post(box, f"v2/models/{TINY}/generate", {"text_input": PROMPT, "parameters": {"temprature": 0}})
     assert "temprature" in caught.value.read().decode()
 
 
@@ -375,7 +318,7 @@ def test_generate_tells_what_was_wrong(box: RunningBox):
 )
 def test_administration_is_not_open_over_http(box: RunningBox, path: str):
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        _post(box, path, {})
+        post(box, path, {})
 
 
 def test_administration_is_not_open_over_grpc_not_even_to_the_boxs_own_user(box: RunningBox):
@@ -394,16 +337,16 @@ def test_administration_is_not_open_over_grpc_not_even_to_the_boxs_own_user(box:
 
 def test_a_long_text_is_read_beside_others_and_one_that_cannot_fit_is_refused_unread(box: RunningBox):
     most = CONTEXT_TOKENS * CHARACTERS_A_TOKEN
-    refused = _refusal(box, text_input="a" * (most + 1), sampling_parameters=GREEDY)
-    assert refused.startswith("PromptTooLongError[text_input]")
+    told = refusal(box, text_input="a" * (most + 1), sampling_parameters=GREEDY)
+    assert told.startswith("PromptTooLongError[text_input]")
     text = "x" * 5000
-    (answer,) = _ask(box, text_input=text, sampling_parameters=GREEDY, return_num_input_tokens=True)
-    assert _value(answer, "num_input_tokens") == len(tiny_tokenizer().encode(text).ids)
+    (answer,) = ask(box, text_input=text, sampling_parameters=GREEDY, return_num_input_tokens=True)
+    assert value_of(answer, "num_input_tokens") == len(tiny_tokenizer().encode(text).ids)
 
 
 @pytest.mark.parametrize("text", ["[" * 70_000, '{"a": [' + "1," * 70_000 + "1]}"])
 def test_settings_that_take_long_to_parse_are_refused(box: RunningBox, text: str):
-    assert "sampling_parameters" in _refusal(box, text_input=PROMPT, sampling_parameters=text)
+    assert "sampling_parameters" in refusal(box, text_input=PROMPT, sampling_parameters=text)
 
 
 def test_administration_is_closed_to_clients_that_reach_triton_itself(box: RunningBox):

@@ -9,7 +9,7 @@ import hypothesis
 import jsonschema
 
 from tests.engine.schemas import HAND_WRITTEN
-from tests.json_schema import test_promises as promises
+from tests.json_schema import test_property_names as names
 from tests.redteam.attack import Attack, Broke, expect
 from tests.redteam.box import AttackedBox
 
@@ -18,12 +18,12 @@ _MAX_TOKENS = 200
 
 def spelt_otherwise(box: AttackedBox) -> str:
     """Drawn schemas and texts through the matcher: what passes is valid, whichever of two values counts."""
-    prove = hypothesis.seed(box.seed)(promises.test_no_spelling_and_no_repetition_of_a_name_gets_round_its_schema)
+    prove = hypothesis.seed(box.seed)(names.test_no_spelling_and_no_repetition_of_a_name_gets_round_its_schema)
     try:
         for spaced in (True, False):
             prove(spaced=spaced)
-            for name in promises.NAMES:
-                promises.test_each_name_has_one_spelling_beside_listed_ones(name, spaced)
+            for name in names.NAMES:
+                names.test_each_name_has_one_spelling_beside_listed_ones(name, spaced)
     except AssertionError as error:
         raise Broke(f"a spelling passed: {error}") from error
     return "800 drawn schemas, each name in each spelling"
