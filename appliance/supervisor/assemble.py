@@ -59,7 +59,9 @@ class BoxModel:
         """This model's entry in the state file."""
         manifest = self.artefact.manifest
         folder, digest = str(self.artefact.folder), self.artefact.sha256
-        return ModelState(manifest.model, manifest.target, manifest.preset, folder, digest, self.operators)
+        return ModelState(
+            manifest.model, manifest.target, manifest.preset, folder, digest, self.operators, manifest.task_name
+        )
 
 
 @dataclass(frozen=True)

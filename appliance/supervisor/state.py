@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import durable
+from appliance.artefact.text_generation import TEXT_GENERATION
 from appliance.running_process import RunningProcess, file_id
 
 STATE_NAME = "up.json"
@@ -41,6 +42,7 @@ class ModelState:
         artefact: the artefact's folder.
         artefact_sha256: digest of its manifest.
         operators: which operators compute its graph on the CPU, see `ServedGraph`; empty for other runtimes.
+        task: the name of its task.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ModelState:
     artefact: str
     artefact_sha256: str
     operators: str = ""
+    task: str = TEXT_GENERATION
 
     @property
     def label(self) -> str:
@@ -104,8 +107,8 @@ class UpState:
 
     @property
     def default_model(self) -> ModelState:
-        """The model that the command line uses if none is named: the first of the set."""
-        return self.models[0]
+        """The model that the command line uses: the first that generates text, or the first of a set without one."""
+        return next((model for model in self.models if model.task == TEXT_GENERATION), self.models[0])
 
     @property
     def url(self) -> str:

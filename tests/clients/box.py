@@ -1,4 +1,4 @@
-"""The box that the clients use: `appliance up` with the real model, and API keys."""
+"""The box that the clients use: `appliance up` with the real models, and API keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.clients import calls
 from tests.gateway.keys import Keys
-from tests.real_model import NAME, artefact_of, prepared_layout
+from tests.real_model import EMBEDDER, NAME, artefact_of, prepared_layout
 from tests.running_box import RunningBox
 
 _CONFIGURATION = """\
@@ -22,13 +22,14 @@ drain_s = 10.0
 
 
 class ClientsBox(RunningBox):
-    """One box with one model and one key."""
+    """One box with a chat model, an embedding model and one key."""
 
     def __init__(self, root: Path) -> None:
+        prepared_layout(EMBEDDER)
         layout = prepared_layout()
         (root / "artefacts").symlink_to(layout.artefacts)
         self._tokenizer = artefact_of(layout) / "tokenizer.json"
-        super().__init__(root, [NAME, "--triton-http", "127.0.0.1:0"])
+        super().__init__(root, [NAME, EMBEDDER, "--triton-http", "127.0.0.1:0"])
         (root / "appliance.toml").write_text(_CONFIGURATION)
         self._key = Keys(root / "keys" / "keys.json").make("infer")
 
@@ -43,5 +44,6 @@ class ClientsBox(RunningBox):
             calls.TRITON: state.triton_http or "",
             calls.TOKENIZER: str(self._tokenizer),
             calls.MODEL: NAME,
+            calls.EMBEDDER: EMBEDDER,
             calls.KEY: self._key,
         }

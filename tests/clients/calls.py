@@ -18,6 +18,8 @@ CALLS = {
     "errors": "gets the client's own exceptions: wrong key, unknown model, a prompt that is too long",
     "tokens": "counts the tokens of a prompt",
     "documents": "sends a text document",
+    "embeddings": "gets the vectors of texts, and its own exceptions for wrong ones",
+    "search": "finds the passage of a folder of documents that answers a question, and lets the model answer with it",
 }
 
 HTTP = "APPLIANCE_CLIENT_HTTP"  # "127.0.0.1:8080"
@@ -26,5 +28,6 @@ METRICS = "APPLIANCE_CLIENT_METRICS"
 TRITON = "APPLIANCE_CLIENT_TRITON"
 TOKENIZER = "APPLIANCE_CLIENT_TOKENIZER"  # the path of the model's tokenizer.json
 MODEL = "APPLIANCE_CLIENT_MODEL"
+EMBEDDER = "APPLIANCE_CLIENT_EMBEDDER"
 KEY = "APPLIANCE_CLIENT_KEY"
 REPORT = "APPLIANCE_CLIENT_REPORT"

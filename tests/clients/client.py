@@ -35,11 +35,13 @@ _SDKS, _OLDER, _KERNEL = "clients-sdks", "clients-older-sdks", "clients-kernel"
 CLIENTS = (
     Client("OpenAI for Python", "openai", "chat", _SDKS, "openai_chat"),
     Client("OpenAI for Python", "openai", "responses", _SDKS, "openai_responses"),
+    Client("OpenAI for Python", "openai", "embeddings", _SDKS, "openai_embeddings"),
     Client("Anthropic for Python", "anthropic", "messages", _SDKS, "anthropic_messages"),
     Client("OpenAI Agents for Python", "openai-agents", "chat", _SDKS, "openai_agents_chat"),
     Client("OpenAI Agents for Python", "openai-agents", "responses", _SDKS, "openai_agents_responses"),
     Client("LangChain", "langchain-openai", "chat", _SDKS, "langchain_openai_chat"),
     Client("LangChain", "langchain-openai", "responses", _SDKS, "langchain_openai_responses"),
+    Client("LangChain", "langchain-openai", "embeddings", _SDKS, "langchain_openai_embeddings"),
     Client("LangChain", "langchain-anthropic", "messages", _SDKS, "langchain_anthropic_messages"),
     Client("Pydantic AI", "pydantic-ai-slim", "chat", _SDKS, "pydantic_ai_chat"),
     Client("Pydantic AI", "pydantic-ai-slim", "responses", _SDKS, "pydantic_ai_responses"),

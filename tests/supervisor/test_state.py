@@ -36,7 +36,7 @@ def test_one_model_s_figures_stand_beside_the_box_s_and_those_of_several_do_not(
     flat = {"target": "cpu", "preset": "balanced", "artefact": MODEL.artefact, "artefact_sha256": MODEL.artefact_sha256}
     written = json.loads(STATE.to_bytes())
     assert {key: written[key] for key in ("model", *flat)} == {"model": "tiny", **flat}
-    assert written["models"] == [{"name": "tiny", **flat, "operators": ""}]
+    assert written["models"] == [{"name": "tiny", **flat, "operators": "", "task": "text-generation"}]
     of_two = json.loads(dataclasses.replace(STATE, models=(MODEL, OTHER_MODEL)).to_bytes())
     assert not {"model", *flat} & of_two.keys()
 
@@ -118,3 +118,9 @@ def test_an_unknown_field_is_refused_and_not_dropped():
     value = json.loads(STATE.to_bytes())
     with pytest.raises(ValueError, match="not the state"):
         UpState.from_bytes(json.dumps({**value, "surprise": 1}).encode())
+
+
+def test_the_default_model_generates_text():
+    embedder = dataclasses.replace(MODEL, name="e", task="embedding")
+    assert dataclasses.replace(STATE, models=(embedder, MODEL)).default_model is MODEL
+    assert dataclasses.replace(STATE, models=(embedder,)).default_model is embedder

@@ -27,7 +27,8 @@ class Box:
         triton: address of Triton's HTTP API.
         metrics: URL of the metrics.
         tokenizer: path of the model's tokenizer.json.
-        model: the model that it serves.
+        model: the chat model that it serves.
+        embedder: the embedding model that it serves.
         key: an API key that the box accepts.
     """
 
@@ -37,6 +38,7 @@ class Box:
     metrics: str
     tokenizer: str
     model: str
+    embedder: str
     key: str
 
     @classmethod
@@ -49,6 +51,7 @@ class Box:
             metrics=f"http://{os.environ[calls.METRICS]}/metrics",
             tokenizer=os.environ[calls.TOKENIZER],
             model=os.environ[calls.MODEL],
+            embedder=os.environ[calls.EMBEDDER],
             key=os.environ[calls.KEY],
         )
 
