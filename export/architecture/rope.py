@@ -29,15 +29,15 @@ class Rotation:
     note: str = ""
 
 
-def rotation(config: Configuration) -> Rotation:
-    """Read the rotation, as transformers computes it.
+def rotation(config: Configuration, default_theta: float | None = None) -> Rotation:
+    """Read the rotation, as transformers computes it; `default_theta` is the base if the configuration states none.
 
     Raises:
         UnsupportedError: the scaling has an unsupported type, key or value, or two keys disagree.
     """
     stated_tokens = config.positive("max_position_embeddings")
     parameters = _parameters(config)
-    theta = _theta(config, parameters)
+    theta = _theta(config, parameters, default_theta)
     kind = _type(parameters)
     if kind == "yarn":
         found = _yarn(parameters, theta, stated_tokens)
@@ -72,11 +72,11 @@ def _parameters(config: Configuration) -> Configuration:
     return config.below(_SCALING if older else _PARAMETERS)
 
 
-def _theta(config: Configuration, parameters: Configuration) -> float:
+def _theta(config: Configuration, parameters: Configuration, default: float | None) -> float:
     outer, inner = config.take("rope_theta"), parameters.take("rope_theta")
     if outer is not None and inner is not None and outer != inner:
         raise UnsupportedError(f"the configuration's rope_theta and the one within {_PARAMETERS} differ")
-    return (parameters if inner is not None else config).number("rope_theta")
+    return (parameters if inner is not None else config).number("rope_theta", default)
 
 
 def _type(parameters: Configuration) -> str:

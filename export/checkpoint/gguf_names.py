@@ -76,15 +76,16 @@ class Dialect:
     Attributes:
         config: Hugging Face keys that the file omits because the architecture implies them.
         matrices_as_published: query and key rows are in the published order. Qwen's converter keeps this order, because
-            Qwen's rotary embedding pairs halves; Llama's permutes them for interleaved pairs, which a reader must undo.
+            llama.cpp rotates halves there; Llama's permutes them for the rotation of neighbours: see gguf_rows.
     """
 
     config: Mapping[str, Any]
     matrices_as_published: bool = True
 
 
-# Gemma 3, Llama and Granite would need their own rows in `_IN_LAYER`; Llama and Granite also the inverse permutation.
 DIALECTS: Mapping[str, Dialect] = {
+    # Llama, Mistral, SmolLM2 and others of their shape.
+    "llama": Dialect({"model_type": "llama", "hidden_act": "silu"}, matrices_as_published=False),
     "qwen2": Dialect({"model_type": "qwen2", "hidden_act": "silu"}),
     "qwen3": Dialect({"model_type": "qwen3", "hidden_act": "silu", "attention_bias": False}),
 }

@@ -97,7 +97,7 @@ def test_the_unquantised_preset_differs_from_its_reference_by_nothing(layout: La
     assert quality["perplexity"] == quality["reference_perplexity"]
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
 def test_a_gguf_file_is_exported_too(tmp_path: Path, model_type: str) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, MODEL, {"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", model_type, kind="Q8_0")})
