@@ -18,7 +18,7 @@ from export.versions import LOWERING, MEASURING, TOKENISING, versions
 _NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated"})
 _READING_CODE = ("checkpoint", "architecture")
 _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
-_WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "generation", "conversation")
+_WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "splitting", "generation", "conversation")
 
 
 def graph(inputs: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:

@@ -51,6 +51,7 @@ def make_tiny_gguf(
     marks: Sequence[str] = (),
     pre: str = "qwen2",
     first: str = "",
+    divisors: Sequence[float] = (),
 ) -> Path:
     """Write the weights of `make_tiny_checkpoint` with the same arguments, its matrices as `kind` says.
 
@@ -65,6 +66,7 @@ def make_tiny_gguf(
         marks: texts of tokens to add, which are no special ones.
         pre: name of the rules that split texts.
         first: a special token with which every text begins.
+        divisors: of the rotation's frequencies, for the tensor rope_freqs.weight.
 
     Returns:
         `path`.
@@ -84,6 +86,8 @@ def make_tiny_gguf(
             writer.add_tensor(gguf_name(name), tensor.astype(np.float32))
         else:
             writer.add_tensor(gguf_name(name), quantize(tensor, chosen), raw_dtype=chosen)
+    if divisors:
+        writer.add_tensor("rope_freqs.weight", np.array(divisors, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

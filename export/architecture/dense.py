@@ -45,7 +45,7 @@ def dense(
     if heads % kv_heads:
         raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
     reader.require("hidden_act", "silu")
-    rotated = rotation(reader, theta)
+    rotated = rotation(reader, head_dim, theta)
     seen = Window() if window is None else window(reader, count)
     attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary)
     feed_forward = FeedForward(reader.positive("intermediate_size"))

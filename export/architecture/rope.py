@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 
 from appliance.errors import UnsupportedError
+from appliance.number import real
 from export.architecture.configuration import Configuration
-from export.architecture.rotary import Linear, Llama3, Rotary, Yarn
+from export.architecture.rotary import Divided, Linear, Llama3, Rotary, Yarn
 
 _SCALING, _PARAMETERS = "rope_scaling", "rope_parameters"
+# The greatest factor that a scaling may state.
+_MOST_DIVISOR = 1e4
 # The largest context that a scaling may state.
 _MOST_TOKENS = 1 << 22
 
@@ -29,8 +32,13 @@ class Rotation:
     note: str = ""
 
 
-def rotation(config: Configuration, default_theta: float | None = None) -> Rotation:
-    """Read the rotation, as transformers computes it; `default_theta` is the base if the configuration states none.
+def rotation(config: Configuration, head_dim: int, default_theta: float | None = None) -> Rotation:
+    """Read the rotation, as transformers computes it.
+
+    Args:
+        config: the whole configuration.
+        head_dim: elements of a head.
+        default_theta: base of the frequencies if the configuration states none; None if it must.
 
     Raises:
         UnsupportedError: the scaling has an unsupported type, key or value, or two keys disagree.
@@ -45,6 +53,9 @@ def rotation(config: Configuration, default_theta: float | None = None) -> Rotat
         found = Rotation(Rotary(theta, Linear(parameters.number("factor"))), stated_tokens)
     elif kind == "llama3":
         found = Rotation(Rotary(theta, _llama3(parameters, stated_tokens)), stated_tokens)
+    elif kind == "rope_freqs":
+        # Not of transformers: the tensor of this name of a GGUF file.
+        found = Rotation(Rotary(theta, _divided(parameters, head_dim)), stated_tokens)
     elif kind == "dynamic":
         # Up to this length, the factor has no effect. Beyond it, each further token would change all rotations, those
         # of the keys in the cache too.
@@ -119,3 +130,13 @@ def _llama3(parameters: Configuration, stated_tokens: int) -> Llama3:
         raise UnsupportedError(f"the configuration's high_freq_factor {high:g} is not above low_freq_factor {low:g}")
     original = parameters.positive("original_max_position_embeddings", stated_tokens)
     return Llama3(parameters.number("factor"), original, low, high)
+
+
+def _divided(parameters: Configuration, head_dim: int) -> Divided:
+    stated = parameters.take("divisors")
+    if not isinstance(stated, list) or len(stated) != head_dim // 2:
+        raise UnsupportedError(f"the rotation has no list of {head_dim // 2} divisors, one for each pair of elements")
+    try:
+        return Divided(tuple(real(value, least=1.0, most=_MOST_DIVISOR) for value in stated))
+    except ValueError as error:
+        raise UnsupportedError(f"a divisor of the rotation's frequencies {error}") from error

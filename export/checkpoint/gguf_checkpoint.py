@@ -15,11 +15,13 @@ from gguf.quants import dequantize
 
 from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint.gguf_header import Header, TensorEntry
-from export.checkpoint.gguf_names import config_of, dialect_of, hugging_face_name
+from export.checkpoint.gguf_names import FREQUENCIES, config_of, dialect_of, hugging_face_name
 from export.checkpoint.gguf_rows import heads_in_pairs, published_order
 
 _PLAIN = frozenset({GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16})
 _ELEMENTS_AT_ONCE = 1 << 22
+# More than half of the elements of any head.
+_MOST_DIVISORS = 1 << 10
 
 
 class GgufCheckpoint:
@@ -40,8 +42,10 @@ class GgufCheckpoint:
         _, dialect = dialect_of(header)
         self.metadata: Mapping[str, Any] = header.metadata
         self.files: Mapping[str, Path] = {}
-        self.config: Mapping[str, Any] = config_of(header)
-        self._tensors = {hugging_face_name(name): entry for name, entry in header.tensors.items()}
+        self.config: Mapping[str, Any] = config_of(header, self._frequency_divisors(header))
+        self._tensors = {
+            hugging_face_name(name): entry for name, entry in header.tensors.items() if name != FREQUENCIES
+        }
         for name, entry in self._tensors.items():
             _check_type(name, entry.type)
         # Tensor -> its heads, for those whose rows are not in the published order.
@@ -81,6 +85,20 @@ class GgufCheckpoint:
         if entry.type in _PLAIN:
             raise UnsupportedError(f"{name} has the type {entry.type.name}, which has no quantised blocks")
         return self._rows(name)
+
+    def _frequency_divisors(self, header: Header) -> list[float] | None:
+        """The values of the tensor with the rotation's divisors; None if the file has none."""
+        entry = header.tensors.get(FREQUENCIES)
+        if entry is None:
+            return None
+        if entry.type != GGMLQuantizationType.F32 or math.prod(entry.shape) > _MOST_DIVISORS:
+            raise UnsupportedError(
+                f"{FREQUENCIES} has the type {entry.type.name} and {math.prod(entry.shape)} elements, expected at most "
+                f"{_MOST_DIVISORS} of the type F32",
+                hint="use the model's safetensors files",
+            )
+        values: list[float] = np.frombuffer(self._file, "<f4", math.prod(entry.shape), entry.offset).tolist()
+        return values
 
     def _rows(self, name: str) -> npt.NDArray[np.uint8]:
         """The bytes of a tensor in the published order, uint8 [rows, bytes per row]: a view of the file or a copy."""

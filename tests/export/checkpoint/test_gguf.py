@@ -15,10 +15,12 @@ from safetensors.numpy import load_file
 
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from export.architecture import describe
+from export.architecture.rotary import Divided, Llama3, Rotary
 from export.checkpoint import gguf_checkpoint, open_checkpoint
 from export.checkpoint.gguf_header import Header
 from export.checkpoint.gguf_rows import published_order
-from tests.checkpoints import KV_HEADS, make_tiny_checkpoint, tiny_config
+from export.reading import architecture_of
+from tests.checkpoints import CONTEXT_TOKENS, KV_HEADS, make_tiny_checkpoint, tiny_config
 from tests.gguf_files import in_pairs, make_tiny_gguf
 from tests.refusals import refused
 
@@ -191,6 +193,41 @@ def test_a_scaling_without_a_known_meaning_is_refused(tmp_path: Path, settings: 
     path = make_tiny_gguf(tmp_path / "a.gguf", settings=settings)
     with pytest.raises(UnsupportedError, match="supported"):
         describe(open_checkpoint({"a.gguf": path}).config)
+
+
+LLAMA3 = Llama3(factor=8.0, original_tokens=64, low=1.0, high=4.0)
+
+
+def divisors() -> list[float]:
+    """As llama.cpp's converter writes them for Llama 3.1: by how much the scaling divides each frequency."""
+    plain = Rotary(10000.0)
+    ratios: list[float] = (plain.frequencies(16) / LLAMA3.scaled(plain.frequencies(16), plain.theta)).tolist()
+    return ratios
+
+
+def test_the_scaling_of_llama_3_is_read_from_its_tensor(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=divisors())})
+    architecture = architecture_of(checkpoint)
+    rotary = architecture.layers[0].attention.rotary
+    expected = Rotary(10000.0, LLAMA3)
+    np.testing.assert_allclose(rotary.frequencies(16), expected.frequencies(16), rtol=1e-7)
+    assert np.abs(rotary.frequencies(16) / Rotary(10000.0).frequencies(16)).min() < 0.2
+    assert architecture.context_tokens == CONTEXT_TOKENS
+    others = {Rotary(10000.0, Divided((value, 1.0))).name for value in (1.0, 2.0)}
+    assert len({*others, rotary.name, Rotary(10000.0).name}) == 4
+
+
+@pytest.mark.parametrize("values", [[1.0] * 7, [1.0] * 9, [*[1.0] * 7, float("nan")], [*[1.0] * 7, 0.0], [1.0] * 2000])
+def test_divisors_of_the_rotation_that_make_no_sense_are_refused(tmp_path: Path, values: list[float]) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=values)
+    with pytest.raises(UnsupportedError, match=r"divisor|rope_freqs"):
+        architecture_of(open_checkpoint({"a.gguf": path}))
+
+
+def test_a_rotation_that_is_scaled_in_two_ways_is_refused(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=divisors(), settings=YARN)
+    with refused(UnsupportedError, "rope_freqs.weight"):
+        open_checkpoint({"a.gguf": path})
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
