@@ -44,7 +44,12 @@ sha256 = "3333333333333333333333333333333333333333333333333333333333333333"
 
 def test_the_built_in_models_are_there(tmp_path: Path):
     entries = {entry.name: entry for entry in Catalogue.load(tmp_path / "none").entries}
-    assert set(entries) == {"gemma-3-270m", "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"}
+    assert set(entries) == {
+        "gemma-3-270m",
+        "qwen2.5-coder-0.5b-instruct",
+        "qwen2.5-coder-1.5b-instruct",
+        "smollm2-135m-instruct",
+    }
     for entry in entries.values():
         assert entry.trust is Trust.FIRST_USE
         assert "Trusted on first use" in entry.provenance
@@ -54,6 +59,7 @@ def test_the_built_in_models_are_there(tmp_path: Path):
         "gemma-3-270m": 253_113_024,
         "qwen2.5-coder-0.5b-instruct": 491_400_064,
         "qwen2.5-coder-1.5b-instruct": 1_117_320_768,
+        "smollm2-135m-instruct": 98_362_432,
     }
 
 
