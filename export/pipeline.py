@@ -11,7 +11,7 @@ from appliance import targets
 from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, Manifest
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.disk import Need, check_space
-from appliance.errors import NoSpaceError
+from appliance.errors import NoSpaceError, QualityError
 from appliance.layout import Layout
 from appliance.lock import locked
 from appliance.memory import peak_bytes
@@ -61,7 +61,9 @@ class Exported:
 
 
 def export_model(layout: Layout, model: str, target: str, preset: str | None, progress: Progress) -> Exported:
-    """Export an installed model with a named preset.
+    """Export an installed model with a named preset, or with the target's default.
+
+    If the default misses its tolerance, the preset that is finer is taken: small models lose more than others.
 
     Args:
         layout: the box's folders.
@@ -74,8 +76,14 @@ def export_model(layout: Layout, model: str, target: str, preset: str | None, pr
         UnknownModelError: no such model or target, or the target has no such preset.
         Others: see `export_as`.
     """
-    name = targets.get(target).preset(preset)
-    return export_as(layout, model, target, PRESETS[name], progress)
+    chosen = PRESETS[targets.get(target).preset(preset)]
+    try:
+        return export_as(layout, model, target, chosen, progress)
+    except QualityError as error:
+        if preset is not None or not chosen.finer:
+            raise
+        progress.note(f"{chosen.name}: {error.message}; the export continues with the preset {chosen.finer}")
+    return export_as(layout, model, target, PRESETS[chosen.finer], progress)
 
 
 def export_as(layout: Layout, model: str, target: str, preset: Preset, progress: Progress) -> Exported:
