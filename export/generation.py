@@ -27,9 +27,15 @@ _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty")
 _MAX_END_TOKENS = 64
 _MAX_TOKEN_CHARACTERS = 256
 _MEND = "correct the file and pull the model again"
-# Qwen's chat models end a turn with the first token and a document with the second, whatever their files state.
-_QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
-_ENDS: Mapping[str, tuple[str, ...]] = {"qwen2": _QWEN_ENDS, "qwen3": _QWEN_ENDS}
+# Qwen's chat models end a turn with the first token and a document with the second, whatever their files state. So do
+# SmolLM2's; Llama 3 ends a turn, a call of a tool or a document.
+_CHATML_ENDS = ("<|im_end|>", "<|endoftext|>")
+_LLAMA3_ENDS = ("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>")
+_ENDS: Mapping[str, tuple[str, ...]] = {
+    "llama": (*_CHATML_ENDS, *_LLAMA3_ENDS),
+    "qwen2": _CHATML_ENDS,
+    "qwen3": _CHATML_ENDS,
+}
 
 
 @dataclass(frozen=True)

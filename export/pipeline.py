@@ -9,6 +9,7 @@ from appliance import targets
 from appliance.artefact.manifest import ORT_CPU, ORT_CUDA, TENSORRT, TOKENIZER, TextGeneration
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.disk import Need, check_space
+from appliance.errors import QualityError
 from appliance.layout import Layout
 from appliance.memory import peak_bytes
 from export import measuring, recipes
@@ -35,7 +36,9 @@ LOWERINGS: Mapping[str, Build] = {ORT_CPU: ort.build, ORT_CUDA: ort.build, TENSO
 
 
 def export_model(layout: Layout, model: str, target: str, preset: str | None, progress: Progress) -> Exported:
-    """Export an installed model with a named preset.
+    """Export an installed model with a named preset, or with the target's default.
+
+    If the default misses its tolerance, the preset that is finer is taken: small models lose more than others.
 
     Args:
         layout: the box's folders.
@@ -52,7 +55,13 @@ def export_model(layout: Layout, model: str, target: str, preset: str | None, pr
     with opened(layout, model, target, progress) as job:
         if is_encoder(job.checkpoint.config):
             return export_embedding(job, layout, preset)
-        return _export(job, layout, chosen)
+        try:
+            return _export(job, layout, chosen)
+        except QualityError as error:
+            if preset is not None or not chosen.finer:
+                raise
+            progress.note(f"{chosen.name}: {error.message}; the export continues with the preset {chosen.finer}")
+        return _export(job, layout, PRESETS[chosen.finer])
 
 
 def export_as(layout: Layout, model: str, target: str, preset: Preset, progress: Progress) -> Exported:

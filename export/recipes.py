@@ -17,11 +17,11 @@ from export.quality.text_set import text_set_digest
 from export.stages import Recipe, StageResult
 from export.versions import LOWERING, MEASURING, TOKENISING, versions
 
-# Fields that do not change the weights: name, summary, tolerance, and how the preset is measured.
-_NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated"})
+# Fields that do not change the weights: name, summary, tolerance, how the preset is measured, and what follows it.
+_NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated", "finer"})
 _READING_CODE = ("checkpoint", "architecture")
 _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
-_WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "generation", "conversation")
+_WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "splitting", "generation", "conversation")
 
 
 def graph(content: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:

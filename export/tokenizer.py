@@ -8,21 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
 from appliance.artefact.manifest import TOKENIZER
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.number import whole
 from export.checkpoint import Checkpoint
+from export.splitting import SPLITTINGS
 
-# GGUF's `tokenizer.ggml.pre` names the regular expression that splits a text before BPE; the file does not contain it.
-# This one is Qwen's, as published in the tokenizer.json of Qwen2, 2.5 and 3. DeepSeek's distilled Qwen models have it
-# too (llama-vocab.cpp reads both names as LLAMA_VOCAB_PRE_TYPE_QWEN2); they differ in the tokens that they add.
-_QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_SPLITS: Mapping[str, str] = {"qwen2": _QWEN2, "deepseek-r1-qwen": _QWEN2}
 # The GGUF token types that matter. Others are left out, for example the padding (5) at the end of the embedding.
 _WORD = 1
 _CONTROL = 3
@@ -72,11 +65,11 @@ def token_count(tokenizer: Tokenizer) -> int:
 
 def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     kind = metadata.get("tokenizer.ggml.model")
-    pattern = _SPLITS.get(str(metadata.get("tokenizer.ggml.pre")))
-    if kind != "gpt2" or pattern is None:
+    splitting = SPLITTINGS.get(str(metadata.get("tokenizer.ggml.pre")))
+    if kind != "gpt2" or splitting is None:
         raise UnsupportedError(
             f"the tokenizer {kind!r} with the rules {metadata.get('tokenizer.ggml.pre')!r} is not supported",
-            hint=f"supported: 'gpt2' with {', '.join(map(repr, sorted(_SPLITS)))}",
+            hint=f"supported: 'gpt2' with {', '.join(map(repr, sorted(SPLITTINGS)))}",
         )
     texts, types, merges = (_list(metadata, name, kind) for name, kind in _LISTS.items())
     for flag in ("add_eos_token", "add_space_prefix"):
@@ -92,17 +85,16 @@ def _from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     words |= {token.content: index for index, token in special}
     pairs = [tuple(merge.split(" ", 1)) for merge in merges]
     try:
-        tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
+        tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs, ignore_merges=splitting.takes_whole_words))
     except Exception as error:  # the library raises bare Exception if a merge has unknown tokens
         raise IntegrityError(f"the GGUF file's tokenizer is damaged: {error}", hint="get the files again") from error
-    tokenizer.normalizer = normalizers.NFC()
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    if splitting.is_composed:
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = splitting.pre_tokenizer()
     tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens([token for _, token in special])
-    if metadata.get("tokenizer.ggml.add_bos_token", False):
+    if metadata.get("tokenizer.ggml.add_bos_token", splitting.begins):
         _add_first_token(tokenizer, first_token(metadata))
     return tokenizer
 

@@ -47,15 +47,15 @@ def make_tiny_checkpoint(
 
     Args:
         folder: made if absent.
-        model_type: "qwen2" (biases on query, key and value) or "qwen3" (norms on query and key heads, and a head size
-            of its own).
+        model_type: "qwen2" (biases on query, key and value), "qwen3" (norms on query and key heads, and a head size of
+            its own), "llama" or "mistral" (neither).
         tie: the output head is the embedding.
         layers: decoder layers.
         seed: equal seeds give equal bytes.
         dtype: "float32", "float16" or "bfloat16".
         shards: files that hold the weights; more than one come with an index.
         inner: width of the feed-forward. Of the usual one, TensorRT's blocks of 4-bit weights make no whole number.
-        head: elements of a head of "qwen3"; None takes the usual ones.
+        head: elements of a head, which config.json then states; None takes the usual ones.
         config: keys of config.json to add or replace; they do not change the weights.
 
     Returns:
@@ -92,7 +92,7 @@ def tiny_config(
 ) -> dict[str, Any]:
     """Return config.json of a tiny checkpoint."""
     config: dict[str, Any] = {
-        "architectures": [{"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}[model_type]],
+        "architectures": [f"{model_type.capitalize()}ForCausalLM"],
         "hidden_act": "silu",
         "hidden_size": HIDDEN,
         "intermediate_size": INNER,
@@ -109,12 +109,14 @@ def tiny_config(
     }
     if model_type == "qwen3":
         config |= {"attention_bias": False, "head_dim": head_dim(model_type)}
+    if model_type == "mistral":
+        config |= {"sliding_window": None}
     return config
 
 
 def head_dim(model_type: str) -> int:
-    """Elements a head: hidden/heads in Qwen2, more than that in Qwen3."""
-    return {"qwen2": HIDDEN // HEADS, "qwen3": 32}[model_type]
+    """Elements a head: more than hidden/heads in Qwen3."""
+    return 32 if model_type == "qwen3" else HIDDEN // HEADS
 
 
 def tiny_tokenizer() -> Tokenizer:

@@ -1,4 +1,4 @@
-"""Writes a tiny checkpoint as a GGUF file, as llama.cpp's converter lays Qwen models out."""
+"""Writes a tiny checkpoint as a GGUF file, as llama.cpp's converter lays Qwen and Llama models out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import quantize
 from safetensors.numpy import load_file
 
-from tests.checkpoints import CHAT_TEMPLATE, SPECIAL, make_tiny_checkpoint
+from tests.checkpoints import CHAT_TEMPLATE, HEADS, KV_HEADS, SPECIAL, make_tiny_checkpoint
 
 _NAMES = {
     "model.embed_tokens": "token_embd",
@@ -50,6 +51,7 @@ def make_tiny_gguf(
     marks: Sequence[str] = (),
     pre: str = "qwen2",
     first: str = "",
+    divisors: Sequence[float] = (),
 ) -> Path:
     """Write the weights of `make_tiny_checkpoint` with the same arguments, its matrices as `kind` says.
 
@@ -64,6 +66,7 @@ def make_tiny_gguf(
         marks: texts of tokens to add, which are no special ones.
         pre: name of the rules that split texts.
         first: a special token with which every text begins.
+        divisors: of the rotation's frequencies, for the tensor rope_freqs.weight.
 
     Returns:
         `path`.
@@ -76,17 +79,29 @@ def make_tiny_gguf(
         _ADDERS[type(value)](writer, f"{architecture or model_type}.{key}", value)
     _add_words(writer, folder, marks, pre, first)
     writer.add_chat_template(template)
-    for name, tensor in load_file(folder / "model.safetensors").items():
+    for name, published in load_file(folder / "model.safetensors").items():
+        tensor = in_pairs(name, published) if model_type == "llama" else published
         chosen = GGMLQuantizationType[kind] if tensor.ndim > 1 and tensor.shape[-1] % 32 == 0 else None
         if chosen in {None, GGMLQuantizationType.F32}:
             writer.add_tensor(gguf_name(name), tensor.astype(np.float32))
         else:
             writer.add_tensor(gguf_name(name), quantize(tensor, chosen), raw_dtype=chosen)
+    if divisors:
+        writer.add_tensor("rope_freqs.weight", np.array(divisors, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def in_pairs(name: str, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Query and key with the two rows that are rotated together beside each other, as llama.cpp wants them of Llama."""
+    heads = {"q_proj": HEADS, "k_proj": KV_HEADS}.get(name.split(".")[-2])
+    if heads is None:
+        return tensor
+    halves = np.split(tensor.reshape(heads, -1, tensor.shape[-1]), 2, axis=1)
+    return np.stack(halves, axis=2).reshape(tensor.shape)
 
 
 def gguf_name(name: str) -> str:

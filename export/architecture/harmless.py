@@ -10,8 +10,8 @@ from typing import Any
 
 _GROUPS: Mapping[str, str] = {
     "names of the model, its origin and the tool that wrote the file": """
-        _commit_hash _name_or_path architectures finetuning_task language license model_name model_type name
-        tags task_specific_params tokenizer_class transformers.js_config transformers_version""",
+        _commit_hash _name_or_path architectures finetuning_task is_llama_config language license model_name model_type
+        name tags task_specific_params tokenizer_class transformers.js_config transformers_version""",
     "numbers of tokens: the tokenizer and generation_config.json have them too": """
         bos_token_id decoder_start_token_id eos_token_id pad_token_id prefix sep_token_id""",
     "types of stored elements: each tensor has its own": "dtype torch_dtype use_bfloat16",
@@ -56,6 +56,8 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "partial_rotary_factor": (1.0,),
     "pretraining_tp": (1,),
     "pruned_heads": ({}, []),
+    # SmolLM2 states that its rotation pairs halves, as all models in this layout do.
+    "rope_interleaved": (False,),
     # `check_not_quantised` has refused the others.
     "compression_config": ({},),
     "quantization": ({},),

@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 
 from appliance.errors import UnsupportedError
+from appliance.number import real
 from export.architecture.configuration import Configuration
-from export.architecture.rotary import Linear, Llama3, Rotary, Yarn
+from export.architecture.rotary import Divided, Linear, Llama3, Rotary, Yarn
 
 _SCALING, _PARAMETERS = "rope_scaling", "rope_parameters"
+# The greatest factor that a scaling may state.
+_MOST_DIVISOR = 1e4
 # The largest context that a scaling may state.
 _MOST_TOKENS = 1 << 22
 
@@ -29,15 +32,20 @@ class Rotation:
     note: str = ""
 
 
-def rotation(config: Configuration) -> Rotation:
+def rotation(config: Configuration, head_dim: int, default_theta: float | None = None) -> Rotation:
     """Read the rotation, as transformers computes it.
+
+    Args:
+        config: the whole configuration.
+        head_dim: elements of a head.
+        default_theta: base of the frequencies if the configuration states none; None if it must.
 
     Raises:
         UnsupportedError: the scaling has an unsupported type, key or value, or two keys disagree.
     """
     stated_tokens = config.positive("max_position_embeddings")
     parameters = _parameters(config)
-    theta = _theta(config, parameters)
+    theta = _theta(config, parameters, default_theta)
     kind = _type(parameters)
     if kind == "yarn":
         found = _yarn(parameters, theta, stated_tokens)
@@ -45,6 +53,9 @@ def rotation(config: Configuration) -> Rotation:
         found = Rotation(Rotary(theta, Linear(parameters.number("factor"))), stated_tokens)
     elif kind == "llama3":
         found = Rotation(Rotary(theta, _llama3(parameters, stated_tokens)), stated_tokens)
+    elif kind == "rope_freqs":
+        # Not of transformers: the tensor of this name of a GGUF file.
+        found = Rotation(Rotary(theta, _divided(parameters, head_dim)), stated_tokens)
     elif kind == "dynamic":
         # Up to this length, the factor has no effect. Beyond it, each further token would change all rotations, those
         # of the keys in the cache too.
@@ -72,11 +83,11 @@ def _parameters(config: Configuration) -> Configuration:
     return config.below(_SCALING if older else _PARAMETERS)
 
 
-def _theta(config: Configuration, parameters: Configuration) -> float:
+def _theta(config: Configuration, parameters: Configuration, default: float | None) -> float:
     outer, inner = config.take("rope_theta"), parameters.take("rope_theta")
     if outer is not None and inner is not None and outer != inner:
         raise UnsupportedError(f"the configuration's rope_theta and the one within {_PARAMETERS} differ")
-    return (parameters if inner is not None else config).number("rope_theta")
+    return (parameters if inner is not None else config).number("rope_theta", default)
 
 
 def _type(parameters: Configuration) -> str:
@@ -119,3 +130,13 @@ def _llama3(parameters: Configuration, stated_tokens: int) -> Llama3:
         raise UnsupportedError(f"the configuration's high_freq_factor {high:g} is not above low_freq_factor {low:g}")
     original = parameters.positive("original_max_position_embeddings", stated_tokens)
     return Llama3(parameters.number("factor"), original, low, high)
+
+
+def _divided(parameters: Configuration, head_dim: int) -> Divided:
+    stated = parameters.take("divisors")
+    if not isinstance(stated, list) or len(stated) != head_dim // 2:
+        raise UnsupportedError(f"the rotation has no list of {head_dim // 2} divisors, one for each pair of elements")
+    try:
+        return Divided(tuple(real(value, least=1.0, most=_MOST_DIVISOR) for value in stated))
+    except ValueError as error:
+        raise UnsupportedError(f"a divisor of the rotation's frequencies {error}") from error

@@ -5,6 +5,7 @@ The formulas are those of transformers (modeling_rope_utils.py), computed in dou
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import astuple, dataclass
 
@@ -15,6 +16,7 @@ Frequencies = npt.NDArray[np.float64]
 Table = npt.NDArray[np.float32]
 
 _ROWS = 1 << 12
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,26 @@ class Llama3:
 
 
 @dataclass(frozen=True)
+class Divided:
+    """Each frequency has a divisor of its own: how GGUF files of Llama 3.1 and later store their scaling.
+
+    Attributes:
+        divisors: one for each pair of elements.
+    """
+
+    divisors: tuple[float, ...]
+
+    @property
+    def digest(self) -> str:
+        """A few digits that differ for different divisors."""
+        return hashlib.sha256(np.array(self.divisors, "<f8").tobytes()).hexdigest()[:_DIGITS]
+
+    def scaled(self, plain: Frequencies, _theta: float) -> Frequencies:
+        """The frequencies after scaling."""
+        return plain / np.array(self.divisors, np.float64)
+
+
+@dataclass(frozen=True)
 class Rotary:
     """The rotation of queries and keys (half-split, "neox" style).
 
@@ -100,13 +122,15 @@ class Rotary:
     """
 
     theta: float
-    scaling: Linear | Yarn | Llama3 | None = None
+    scaling: Linear | Yarn | Llama3 | Divided | None = None
 
     @property
     def name(self) -> str:
         """A name that differs for different rotations."""
         if self.scaling is None:
             return f"{self.theta:g}"
+        if isinstance(self.scaling, Divided):
+            return f"{self.theta:g}-divided-{self.scaling.digest}"
         kind = type(self.scaling).__name__.lower()
         return "-".join([f"{self.theta:g}", kind, *(f"{value:.17g}" for value in astuple(self.scaling))])
 

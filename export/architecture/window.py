@@ -41,7 +41,7 @@ class Window:
         )
 
 
-def window(config: Configuration, layers: int) -> Window:
+def qwen_window(config: Configuration, layers: int) -> Window:
     """Read the window, as transformers does for Qwen2 and Qwen3.
 
     Raises:
@@ -64,6 +64,17 @@ def window(config: Configuration, layers: int) -> Window:
     found = Window(config.positive("sliding_window", _DEFAULT_WINDOW))
     slides = _SLIDING in kinds if kinds is not None else _first_sliding(config, full_layers) < layers
     return found if slides else Window()
+
+
+def mistral_window(config: Configuration, _layers: int) -> Window:
+    """Read the window, as transformers does for Mistral: all layers have it, unless its length is null.
+
+    Raises:
+        UnsupportedError: the length is not a number of tokens.
+    """
+    if config.take("sliding_window") is None and config.has("sliding_window"):
+        return Window()
+    return Window(config.positive("sliding_window", _DEFAULT_WINDOW))
 
 
 def _are_kinds(kinds: object, layers: int) -> bool:

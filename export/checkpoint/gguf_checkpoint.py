@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,13 @@ from gguf.quants import dequantize
 
 from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint.gguf_header import Header, TensorEntry
-from export.checkpoint.gguf_names import config_of, dialect_of, hugging_face_name
+from export.checkpoint.gguf_names import FREQUENCIES, config_of, dialect_of, hugging_face_name
+from export.checkpoint.gguf_rows import heads_in_pairs, published_order
 
 _PLAIN = frozenset({GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16})
 _ELEMENTS_AT_ONCE = 1 << 22
+# More than half of the elements of any head.
+_MOST_DIVISORS = 1 << 10
 
 
 class GgufCheckpoint:
@@ -35,17 +39,22 @@ class GgufCheckpoint:
                 raise IntegrityError(f"{path.name} is empty", hint="get the files again")
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         header = Header.from_bytes(self._file)
-        architecture, dialect = dialect_of(header)
-        if not dialect.matrices_as_published:
-            raise UnsupportedError(
-                f"the rows of {architecture}'s query and key matrices are permuted, which this version does not support"
-            )
+        _, dialect = dialect_of(header)
         self.metadata: Mapping[str, Any] = header.metadata
         self.files: Mapping[str, Path] = {}
-        self.config: Mapping[str, Any] = config_of(header)
-        self._tensors = {hugging_face_name(name): entry for name, entry in header.tensors.items()}
+        self.config: Mapping[str, Any] = config_of(header, self._frequency_divisors(header))
+        self._tensors = {
+            hugging_face_name(name): entry for name, entry in header.tensors.items() if name != FREQUENCIES
+        }
         for name, entry in self._tensors.items():
             _check_type(name, entry.type)
+        # Tensor -> its heads, for those whose rows are not in the published order.
+        self._in_pairs: dict[str, int] = {}
+        if not dialect.matrices_as_published:
+            for name, entry in self._tensors.items():
+                heads = heads_in_pairs(name, _row_count(entry), self.config)
+                if heads is not None:
+                    self._in_pairs[name] = heads
 
     def names(self) -> Sequence[str]:
         """See `Checkpoint`."""
@@ -62,7 +71,7 @@ class GgufCheckpoint:
     def read(self, name: str) -> npt.NDArray[np.float32]:
         """See `Checkpoint`."""
         entry = self._entry(name)
-        rows = self._rows(entry)
+        rows = self._rows(name)
         values = np.empty(entry.shape, np.float32)
         flat = values.reshape(-1, entry.shape[-1])
         step = max(1, _ELEMENTS_AT_ONCE // entry.shape[-1])
@@ -75,20 +84,37 @@ class GgufCheckpoint:
         entry = self._entry(name)
         if entry.type in _PLAIN:
             raise UnsupportedError(f"{name} has the type {entry.type.name}, which has no quantised blocks")
-        return self._rows(entry)
+        return self._rows(name)
 
-    def _rows(self, entry: TensorEntry) -> npt.NDArray[np.uint8]:
-        """The bytes of a tensor, uint8 [rows, bytes per row], a view of the file."""
+    def _frequency_divisors(self, header: Header) -> list[float] | None:
+        """The values of the tensor with the rotation's divisors; None if the file has none."""
+        entry = header.tensors.get(FREQUENCIES)
+        if entry is None:
+            return None
+        if entry.type != GGMLQuantizationType.F32 or math.prod(entry.shape) > _MOST_DIVISORS:
+            raise UnsupportedError(
+                f"{FREQUENCIES} has the type {entry.type.name} and {math.prod(entry.shape)} elements, expected at most "
+                f"{_MOST_DIVISORS} of the type F32",
+                hint="use the model's safetensors files",
+            )
+        values: list[float] = np.frombuffer(self._file, "<f4", math.prod(entry.shape), entry.offset).tolist()
+        return values
+
+    def _rows(self, name: str) -> npt.NDArray[np.uint8]:
+        """The bytes of a tensor in the published order, uint8 [rows, bytes per row]: a view of the file or a copy."""
+        entry = self._entry(name)
         content = np.frombuffer(self._file, np.uint8, entry.size_bytes, entry.offset)
-        rows = 1
-        for dimension in entry.shape[:-1]:
-            rows *= dimension
-        return content.reshape(rows, -1)
+        stored = content.reshape(_row_count(entry), -1)
+        return published_order(stored, self._in_pairs[name]) if name in self._in_pairs else stored
 
     def _entry(self, name: str) -> TensorEntry:
         if name not in self._tensors:
             raise UnsupportedError(f"the checkpoint has no tensor {name}")
         return self._tensors[name]
+
+
+def _row_count(entry: TensorEntry) -> int:
+    return math.prod(entry.shape[:-1])
 
 
 def _check_type(name: str, kind: GGMLQuantizationType) -> None:

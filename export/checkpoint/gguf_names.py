@@ -45,6 +45,8 @@ _SETTINGS: Mapping[str, str] = {
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
     "rope.freq_base": "rope_theta",
 }
+# This tensor has a divisor for each frequency of the rotation: llama.cpp's converter writes it for Llama 3.1 and later.
+FREQUENCIES = "rope_freqs.weight"
 _SCALING = "rope.scaling."
 # Settings below `<architecture>.rope.scaling.` -> the key of each in Hugging Face's rope_scaling.
 _SCALINGS: Mapping[str, str] = {
@@ -76,15 +78,16 @@ class Dialect:
     Attributes:
         config: Hugging Face keys that the file omits because the architecture implies them.
         matrices_as_published: query and key rows are in the published order. Qwen's converter keeps this order, because
-            Qwen's rotary embedding pairs halves; Llama's permutes them for interleaved pairs, which a reader must undo.
+            llama.cpp rotates halves there; Llama's permutes them for the rotation of neighbours: see gguf_rows.
     """
 
     config: Mapping[str, Any]
     matrices_as_published: bool = True
 
 
-# Gemma 3, Llama and Granite would need their own rows in `_IN_LAYER`; Llama and Granite also the inverse permutation.
 DIALECTS: Mapping[str, Dialect] = {
+    # Llama, Mistral, SmolLM2 and others of their shape.
+    "llama": Dialect({"model_type": "llama", "hidden_act": "silu"}, matrices_as_published=False),
     "qwen2": Dialect({"model_type": "qwen2", "hidden_act": "silu"}),
     "qwen3": Dialect({"model_type": "qwen3", "hidden_act": "silu", "attention_bias": False}),
 }
@@ -119,11 +122,11 @@ def hugging_face_name(name: str) -> str:
     return f"model.layers.{match[1]}.{_IN_LAYER[match[2]]}.{match[3]}"
 
 
-def config_of(header: Header) -> dict[str, Any]:
-    """Create the keys of Hugging Face's config.json from the file's metadata.
+def config_of(header: Header, frequency_divisors: list[float] | None = None) -> dict[str, Any]:
+    """Create the keys of Hugging Face's config.json from the file's metadata and the values of the tensor FREQUENCIES.
 
     Raises:
-        UnsupportedError: the architecture, or a setting of it, is unknown.
+        UnsupportedError: the architecture, or a setting of it, is unknown; or the rotation is scaled in two ways.
         IntegrityError: settings contradict each other or the tensors.
     """
     architecture, dialect = dialect_of(header)
@@ -136,6 +139,13 @@ def config_of(header: Header) -> dict[str, Any]:
             _add_setting(config, name.removeprefix(prefix), metadata[name])
     if config.get("rope_scaling", {}).get("rope_type") == _NO_SCALING:
         del config["rope_scaling"]
+    if frequency_divisors is not None:
+        if "rope_scaling" in config:
+            raise UnsupportedError(
+                f"the GGUF file scales the rotation by settings and by the tensor {FREQUENCIES}",
+                hint="use the model's safetensors files",
+            )
+        config["rope_scaling"] = {"rope_type": "rope_freqs", "divisors": frequency_divisors}
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
         raise IntegrityError("the GGUF file has no token_embd.weight", hint="get the files again")

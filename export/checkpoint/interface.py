@@ -49,7 +49,7 @@ class Checkpoint(Protocol):
         ...
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
-        """The quantised blocks of a GGUF file, uint8 [rows, bytes per row], a read-only view of the file.
+        """The quantised blocks of a GGUF file, uint8 [rows, bytes per row], read-only.
 
         Raises:
             UnsupportedError: the tensor is not stored in quantised blocks.

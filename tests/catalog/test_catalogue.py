@@ -59,6 +59,7 @@ def test_the_built_in_models_are_there(tmp_path: Path):
         "gemma-3-270m",
         "qwen2.5-coder-0.5b-instruct",
         "qwen2.5-coder-1.5b-instruct",
+        "smollm2-135m-instruct",
     }
     for entry in entries.values():
         assert entry.trust is Trust.FIRST_USE
@@ -70,6 +71,7 @@ def test_the_built_in_models_are_there(tmp_path: Path):
         "gemma-3-270m": 253_113_024,
         "qwen2.5-coder-0.5b-instruct": 491_400_064,
         "qwen2.5-coder-1.5b-instruct": 1_117_320_768,
+        "smollm2-135m-instruct": 98_362_432,
     }
 
 

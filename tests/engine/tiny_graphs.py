@@ -41,12 +41,14 @@ KINDS = [
     ("qwen3", "rescored", PACKED),
     ("qwen2", "6 and 5 bits", PORTABLE),
     ("qwen3", "6 and 5 bits", PACKED),
+    ("llama", "blocks of 32", PORTABLE),
+    ("llama", "rescored", PACKED),
 ]
 
 
 def make_graph(folder, architecture_name, preset, kind):
     """A tiny quantised model's graph and shape; packed, with heads that our attention supports."""
-    head = 64 if (architecture_name, kind) == ("qwen3", PACKED) else None
+    head = 64 if kind == PACKED and architecture_name != "qwen2" else None
     source = make_tiny_checkpoint(folder / "checkpoint", architecture_name, head=head)
     checkpoint = open_checkpoint({path.name: path for path in source.iterdir()})
     architecture = describe(checkpoint.config)

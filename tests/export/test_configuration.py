@@ -12,7 +12,7 @@ from appliance.errors import UnsupportedError
 from export.architecture import Architecture, describe
 from export.architecture.harmless import IGNORED, NEUTRAL
 from export.architecture.rotary import Rotary, Yarn
-from tests.checkpoints import CONTEXT_TOKENS, tiny_config
+from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, tiny_config
 from tests.refusals import refused
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
@@ -27,7 +27,7 @@ def rotary(**keys: Any) -> Rotary:
 
 
 @pytest.mark.parametrize("key", sorted({*IGNORED, "unsloth_fixed", "unsloth_version"} - {"model_type"}))
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "mistral"])
 def test_a_note_of_a_tool_changes_nothing(model_type: str, key: str) -> None:
     for value in (None, True, 3, "a text", {"0": "LABEL_0"}):
         assert described(model_type, **{key: value}) == described(model_type)
@@ -182,6 +182,125 @@ PUBLISHED = {
         },
         131072,
     ),
+    "SmolLM2-135M-Instruct": (
+        {
+            "architectures": ["LlamaForCausalLM"],
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "hidden_act": "silu",
+            "hidden_size": 576,
+            "initializer_range": 0.041666666666666664,
+            "intermediate_size": 1536,
+            "is_llama_config": True,
+            "max_position_embeddings": 8192,
+            "mlp_bias": False,
+            "model_type": "llama",
+            "num_attention_heads": 9,
+            "num_hidden_layers": 30,
+            "num_key_value_heads": 3,
+            "pad_token_id": 2,
+            "pretraining_tp": 1,
+            "rms_norm_eps": 1e-05,
+            "rope_interleaved": False,
+            "rope_scaling": None,
+            "rope_theta": 100000,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "transformers.js_config": {"kv_cache_dtype": {"fp16": "float16", "q4f16": "float16"}},
+            "transformers_version": "4.42.3",
+            "use_cache": True,
+            "vocab_size": 49152,
+        },
+        8192,
+    ),
+    "Llama-3.2-1B-Instruct": (
+        {
+            "architectures": ["LlamaForCausalLM"],
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "bos_token_id": 128000,
+            "eos_token_id": [128001, 128008, 128009],
+            "head_dim": 64,
+            "hidden_act": "silu",
+            "hidden_size": 2048,
+            "initializer_range": 0.02,
+            "intermediate_size": 8192,
+            "max_position_embeddings": 131072,
+            "mlp_bias": False,
+            "model_type": "llama",
+            "num_attention_heads": 32,
+            "num_hidden_layers": 16,
+            "num_key_value_heads": 8,
+            "pretraining_tp": 1,
+            "rms_norm_eps": 1e-05,
+            "rope_scaling": {
+                "factor": 32.0,
+                "high_freq_factor": 4.0,
+                "low_freq_factor": 1.0,
+                "original_max_position_embeddings": 8192,
+                "rope_type": "llama3",
+            },
+            "rope_theta": 500000.0,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "transformers_version": "4.45.0.dev0",
+            "use_cache": True,
+            "vocab_size": 128256,
+        },
+        131072,
+    ),
+    "Llama-2-7b-hf, whose file has no base of the rotation": (
+        {
+            "architectures": ["LlamaForCausalLM"],
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "hidden_act": "silu",
+            "hidden_size": 4096,
+            "initializer_range": 0.02,
+            "intermediate_size": 11008,
+            "max_position_embeddings": 4096,
+            "model_type": "llama",
+            "num_attention_heads": 32,
+            "num_hidden_layers": 32,
+            "num_key_value_heads": 32,
+            "pretraining_tp": 1,
+            "rms_norm_eps": 1e-05,
+            "rope_scaling": None,
+            "tie_word_embeddings": False,
+            "torch_dtype": "float16",
+            "transformers_version": "4.31.0.dev0",
+            "use_cache": True,
+            "vocab_size": 32000,
+        },
+        4096,
+    ),
+    "Mistral-7B-v0.1": (
+        {
+            "architectures": ["MistralForCausalLM"],
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "hidden_act": "silu",
+            "hidden_size": 4096,
+            "initializer_range": 0.02,
+            "intermediate_size": 14336,
+            "max_position_embeddings": 32768,
+            "model_type": "mistral",
+            "num_attention_heads": 32,
+            "num_hidden_layers": 32,
+            "num_key_value_heads": 8,
+            "rms_norm_eps": 1e-05,
+            "rope_theta": 10000.0,
+            "sliding_window": 4096,
+            "tie_word_embeddings": False,
+            "torch_dtype": "bfloat16",
+            "transformers_version": "4.34.0.dev0",
+            "use_cache": True,
+            "vocab_size": 32000,
+        },
+        4096,
+    ),
 }
 
 
@@ -320,3 +439,56 @@ def test_a_sliding_window_bounds_the_context(keys: dict[str, Any], context: int)
 def test_a_window_without_a_known_meaning_is_refused(keys: dict[str, Any]) -> None:
     with refused(UnsupportedError, "configuration"):
         described(**keys)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "mistral"])
+def test_keys_that_old_files_lack_have_the_values_of_transformers(model_type: str) -> None:
+    assert described(model_type, rope_theta=None) == described(model_type, rope_theta=10000.0)
+    assert described(model_type, head_dim=None) == described(model_type, head_dim=HIDDEN // HEADS)
+
+
+def test_a_llama_without_a_number_of_key_heads_has_one_for_each_query_head() -> None:
+    assert described("llama", num_key_value_heads=None).layers[0].attention.kv_heads == HEADS
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"attention_bias": True}, "attention_bias"),
+        ({"mlp_bias": True}, "mlp_bias"),
+        ({"pretraining_tp": 2}, "pretraining_tp"),
+        ({"rope_interleaved": True}, "rope_interleaved"),
+        ({"hidden_act": "gelu"}, "hidden_act"),
+        ({"head_dim": 15}, "head_dim"),
+        ({"head_dim": 0}, "head_dim"),
+        ({"hidden_size": 66}, "hidden_size"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads"),
+        ({"sliding_window": 100}, "sliding_window"),
+        ({"novelty": 1}, "novelty"),
+    ],
+)
+def test_a_llama_that_is_computed_in_another_way_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
+    with refused(UnsupportedError, named):
+        described("llama", **keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "context"),
+    [({}, CONTEXT_TOKENS), ({"sliding_window": 100}, 100), ({"sliding_window": 4096}, CONTEXT_TOKENS)],
+)
+def test_the_window_of_a_mistral_bounds_the_context(keys: dict[str, Any], context: int) -> None:
+    architecture = described("mistral", **keys)
+    assert architecture.context_tokens == context
+    assert bool(architecture.notes) == (context == 100)
+
+
+def test_a_mistral_whose_file_does_not_mention_the_window_has_that_of_transformers() -> None:
+    config = {**tiny_config("mistral"), "max_position_embeddings": 8192}
+    del config["sliding_window"]
+    assert describe(config).context_tokens == 4096
+
+
+@pytest.mark.parametrize("value", [0, -1, "4096", 4096.5])
+def test_a_window_of_a_mistral_that_is_no_number_of_tokens_is_refused(value: Any) -> None:
+    with refused(UnsupportedError, "sliding_window"):
+        described("mistral", sliding_window=value)

@@ -13,17 +13,18 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance import disk
+from appliance import disk, targets
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
 from appliance.artefact.manifest import Manifest
 from appliance.errors import IntegrityError, NoSpaceError, QualityError, UnknownModelError, UnsupportedError
 from appliance.layout import Layout
 from appliance.store import ArtefactStore, open_model
+from appliance.targets import Target
 from export import pipeline
 from export.exported import Exported
 from export.pipeline import export_model
-from export.presets import PRESETS
+from export.presets import DEFAULT, PRESETS
 from tests.checkpoints import CHAT_TEMPLATE, make_tiny_checkpoint
 from tests.export.progress import Steps
 from tests.gguf_files import make_tiny_gguf
@@ -98,7 +99,7 @@ def test_the_unquantised_preset_differs_from_its_reference_by_nothing(layout: La
     assert quality["perplexity"] == quality["reference_perplexity"]
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
 def test_a_gguf_file_is_exported_too(tmp_path: Path, model_type: str) -> None:
     layout = Layout(root=tmp_path / "root", cache=tmp_path / "cache")
     install_checkpoint(layout, MODEL, {"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", model_type, kind="Q8_0")})
@@ -145,6 +146,23 @@ def test_another_gguf_file_with_the_same_tensors_has_a_report_of_its_own(tmp_pat
     export(layout)
     other = export_model(layout, "other", "cpu", PRESET, Steps()).manifest
     assert other.inputs["weights.gguf"] in other.quality["reference"]
+
+
+def test_a_model_that_loses_too_much_with_the_default_preset_is_exported_with_the_finer_one(layout: Layout) -> None:
+    steps = Steps()
+    exported = export_model(layout, MODEL, "cpu", None, steps)
+    assert exported.manifest.preset == PRESETS[DEFAULT].finer
+    assert exported.kept_stages == ("words", "reference")
+    assert exported.manifest.quality["mean_kl"] <= exported.manifest.quality["max_mean_kl"]
+    assert any(PRESETS[DEFAULT].finer in note for note in steps.notes)
+    with pytest.raises(QualityError):
+        export(layout, DEFAULT)
+
+
+@pytest.mark.parametrize("target", targets.targets().values(), ids=lambda target: target.name)
+def test_a_finer_preset_is_one_of_the_targets(target: Target) -> None:
+    finer = PRESETS[target.default_preset].finer
+    assert not finer or finer in target.presets
 
 
 def test_a_second_preset_uses_the_same_reference(layout: Layout) -> None:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
 from export.checkpoint import open_checkpoint
+from export.splitting import SPLITTINGS
 from export.tokenizer import first_token, token_count, tokenizer_json
 from tests.checkpoints import make_tiny_checkpoint, tiny_tokenizer
 from tests.gguf_files import make_tiny_gguf
@@ -41,7 +42,7 @@ def gguf_words(**replaced: Any) -> Words:
         "merges": ["h e", "l l", "he ll", "hell o"],
         "add_bos_token": False,
     } | replaced
-    return Words({f"tokenizer.ggml.{key}": value for key, value in metadata.items()})
+    return Words({f"tokenizer.ggml.{key}": value for key, value in metadata.items() if value is not None})
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,66 @@ def test_distilled_models_of_deepseek_split_as_qwen_and_begin_with_their_first_t
     assert first_token(gguf_words().metadata) == ""
 
 
+def numbers(pre: str) -> Words:
+    """Words whose vocabulary has numbers of two to four digits, each made by merges."""
+    digits = sorted(pre_tokenizers.ByteLevel.alphabet())
+    added = ["12", "123", "1234", "\u0120a", "ab", "<|begin|>"]
+    return gguf_words(
+        pre=pre,
+        tokens=[*digits, *added],
+        token_type=[1] * (len(digits) + len(added) - 1) + [3],
+        merges=["1 2", "12 3", "123 4", "\u0120 a"],
+        add_bos_token=None,
+        bos_token_id=len(digits) + len(added) - 1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("pre", "expected"),
+    [
+        ("qwen2", ["1", "2", "3", "4", "\u0120a", "a", "b"]),
+        # GPT-2's expression alone would make one word of all digits.
+        ("smollm", ["1", "2", "3", "4", "\u0120a", "a", "b"]),
+        # Up to three digits are a word, and "ab" is a token that no merge makes.
+        ("llama-bpe", ["123", "4", "\u0120a", "ab"]),
+    ],
+)
+def test_each_family_splits_digits_and_takes_words_as_published(pre: str, expected: list[str]) -> None:
+    tokenizer = load_tokenizer(tokenizer_json(numbers(pre)))
+    found = [token for text in ("1234 a", "ab") for token in tokenizer.encode(text, add_special_tokens=False).tokens]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("don't DON'T", {"smollm": ["don", "'t", " DON", "'", "T"], "llama-bpe": ["don", "'t", " DON", "'T"]}),
+        ("x=(1)\n\n", {"smollm": ["x", "=(", "1", ")", "\n\n"], "llama-bpe": ["x", "=(", "1", ")\n\n"]}),
+        ("a  b", {"smollm": ["a", " ", " b"], "llama-bpe": ["a", " ", " b"]}),
+        (" 12", {"smollm": [" ", "1", "2"], "llama-bpe": [" ", "12"]}),
+        ("\u0663\u0664\u00b2", {"smollm": ["\u0663", "\u0664", "\u00b2"], "llama-bpe": ["\u0663\u0664\u00b2"]}),
+        ("e\u0301", {"smollm": ["e", "\u0301"], "llama-bpe": ["e", "\u0301"]}),
+    ],
+)
+def test_words_are_those_of_the_expressions(text: str, words: dict[str, list[str]]) -> None:
+    """No rule composes characters; digits of all scripts are digits."""
+    for pre, expected in words.items():
+        content = text.encode()
+        pieces = SPLITTINGS[pre].pre_tokenizer().pre_tokenize_str(text)
+        assert [text[begin:end] for _, (begin, end) in pieces] == expected
+        tokenizer = load_tokenizer(tokenizer_json(gguf_words(pre=pre, add_bos_token=False)))
+        assert len(tokenizer.encode(text).ids) == len(content)
+
+
+def test_llama_3_begins_plain_texts_with_the_first_token_unless_the_file_says_otherwise() -> None:
+    for pre, begins in (("qwen2", False), ("smollm", False), ("llama-bpe", True)):
+        words = numbers(pre)
+        first = [words.metadata["tokenizer.ggml.bos_token_id"]] if begins else []
+        assert load_tokenizer(tokenizer_json(words)).encode("").ids == first
+        silent = Words({**words.metadata, "tokenizer.ggml.add_bos_token": False})
+        assert load_tokenizer(tokenizer_json(silent)).encode("").ids == []
+
+
 @pytest.mark.parametrize("stated", [{}, {"bos_token_id": 999}, {"bos_token_id": -1}, {"bos_token_id": "0"}])
 def test_a_first_token_that_the_file_does_not_have_is_refused(stated: dict[str, Any]) -> None:
     with refused(IntegrityError, "token"):
@@ -103,7 +164,14 @@ def test_a_published_tokenizer_is_taken_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "replaced",
-    [{"model": "llama"}, {"pre": "gpt-4o"}, {"pre": None}, {"add_eos_token": True}, {"add_space_prefix": True}],
+    [
+        {"model": "llama"},
+        {"pre": "gpt-4o"},
+        {"pre": "tekken"},
+        {"pre": None},
+        {"add_eos_token": True},
+        {"add_space_prefix": True},
+    ],
 )
 def test_unknown_rules_are_refused(replaced: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match="support"):

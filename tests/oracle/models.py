@@ -8,12 +8,23 @@ from typing import Any
 from tests.oracle.texts import LONG_PROMPT, TINY_PROMPTS
 
 _YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+_LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 # Options of `make_tiny_checkpoint`.
 TINY: Mapping[str, Mapping[str, Any]] = {
     "tiny-qwen2": {"model_type": "qwen2"},
     "tiny-qwen2-tied": {"model_type": "qwen2", "tie": True},
     "tiny-qwen3": {"model_type": "qwen3"},
     "tiny-qwen3-tied": {"model_type": "qwen3", "tie": True},
+    "tiny-llama": {"model_type": "llama", "head": 32},
+    "tiny-llama-tied": {"model_type": "llama", "tie": True},
+    "tiny-mistral": {"model_type": "mistral"},
 }
 # Rotations that are scaled, with and without effect, and a window that is as long as the context.
 SCALED: Mapping[str, Mapping[str, Any]] = {
@@ -32,16 +43,9 @@ SCALED: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "tiny-qwen2-linear": {"rope_scaling": {"rope_type": "linear", "factor": 2.5}},
-    "tiny-qwen2-llama3": {
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "rope_theta": 10000.0,
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        }
-    },
+    "tiny-qwen2-llama3": {"rope_scaling": _LLAMA3},
+    "tiny-llama-llama3": {"model_type": "llama", "tie": True, "rope_scaling": _LLAMA3},
+    "tiny-mistral-window": {"model_type": "mistral", "max_position_embeddings": 1024, "sliding_window": 512},
     "tiny-qwen2-dynamic": {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
     "tiny-qwen3-window": {
         "model_type": "qwen3",

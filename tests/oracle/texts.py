@@ -42,6 +42,17 @@ TOKENISED = (
     "",
 )
 
+# Where families of tokenizers differ: numbers of all scripts, beside letters, spaces and signs.
+NUMBERS = (
+    "12 123 1234 12345678 007",
+    "v1.2.3-rc4 3rd x2 2x a1b2c3 0.5e-10",
+    "1\n2\t3\r\n 4  5   6",
+    "\u0663\u0664\u0665 \u0967\u0968\u0969 \uff11\uff12\uff13",
+    "\u00bd \u00b2 \u2167 \u2460 x\u2082 \u5341\u4e8c",
+    "2026-11-29T10:15:00Z +49 (0)30 123-456 #42 50% $9.99",
+    "it's 5 o'clock, I'd say; they'll've 2",
+)
+
 CONVERSATIONS: tuple[tuple[dict[str, Any], ...], ...] = (
     ({"role": "user", "content": "Hello"},),
     ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 2 + 2?"}),

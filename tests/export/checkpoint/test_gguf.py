@@ -15,10 +15,13 @@ from safetensors.numpy import load_file
 
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
 from export.architecture import describe
+from export.architecture.rotary import Divided, Llama3, Rotary
 from export.checkpoint import gguf_checkpoint, open_checkpoint
 from export.checkpoint.gguf_header import Header
-from tests.checkpoints import tiny_config
-from tests.gguf_files import make_tiny_gguf
+from export.checkpoint.gguf_rows import published_order
+from export.reading import architecture_of
+from tests.checkpoints import CONTEXT_TOKENS, KV_HEADS, make_tiny_checkpoint, tiny_config
+from tests.gguf_files import in_pairs, make_tiny_gguf
 from tests.refusals import refused
 
 
@@ -27,7 +30,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_names_shapes_and_values_are_those_of_the_published_weights(tmp_path: Path, model_type: str, tie: bool) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", model_type, tie=tie)
@@ -42,7 +45,7 @@ def test_names_shapes_and_values_are_those_of_the_published_weights(tmp_path: Pa
         np.testing.assert_array_equal(tensor, expected)
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_the_configuration_describes_the_same_architecture_as_the_published_one(
     tmp_path: Path, model_type: str, tie: bool
@@ -61,6 +64,42 @@ def test_quantised_tensors_are_read_as_the_format_says(tmp_path: Path, kind: str
     np.testing.assert_array_equal(checkpoint.read(name), dequantize(blocks, GGMLQuantizationType[kind]))
     if kind.startswith("Q"):
         np.testing.assert_array_equal(checkpoint.raw(name), blocks)
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0", "Q4_1"])
+def test_rows_of_llamas_query_and_key_are_read_in_the_published_order(tmp_path: Path, kind: str) -> None:
+    """Blocks lie within rows, so the order of rows and the format of blocks do not depend on each other."""
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", "llama", kind=kind)})
+    published = load_file(tmp_path / "a-published" / "model.safetensors")
+    for name, tensor in published.items():
+        if tensor.ndim == 1:
+            continue
+        blocks = quantize(tensor, GGMLQuantizationType[kind])
+        np.testing.assert_array_equal(checkpoint.read(name), dequantize(blocks, GGMLQuantizationType[kind]), name)
+        if kind.startswith("Q"):
+            np.testing.assert_array_equal(checkpoint.raw(name), blocks, name)
+            assert not checkpoint.raw(name).flags.writeable
+
+
+def test_rows_in_any_other_order_are_other_weights(tmp_path: Path) -> None:
+    """The order is undone once: what was not in pairs, or was put in pairs twice, does not come back."""
+    name = "model.layers.0.self_attn.k_proj.weight"
+    published = load_file(make_tiny_checkpoint(tmp_path, "llama") / "model.safetensors")[name]
+    once = in_pairs(name, published)
+    orders = {"as published": published, "in pairs": once, "twice": in_pairs(name, once)}
+    rows = {how: published_order(tensor.view(np.uint8), KV_HEADS).view(np.float32) for how, tensor in orders.items()}
+    assert {how: bool((found == published).all()) for how, found in rows.items()} == {
+        "as published": False,
+        "in pairs": True,
+        "twice": False,
+    }
+
+
+@pytest.mark.parametrize("settings", [{"attention.head_count": 3}, {"attention.head_count_kv": 0}])
+def test_rows_that_are_no_whole_heads_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "llama", settings=settings)
+    with refused(UnsupportedError, "rows"):
+        open_checkpoint({"a.gguf": path})
 
 
 def test_an_element_type_that_cannot_be_read_is_refused_before_a_tensor_is_read(
@@ -92,7 +131,7 @@ def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", architecture="mamba")
     with refused(UnsupportedError, "mamba") as caught:
         open_checkpoint({"a.gguf": path})
-    assert "qwen2, qwen3" in caught.value.hint
+    assert "llama, qwen2, qwen3" in caught.value.hint
 
 
 def test_an_unknown_setting_is_refused_not_guessed(tmp_path: Path) -> None:
@@ -154,6 +193,41 @@ def test_a_scaling_without_a_known_meaning_is_refused(tmp_path: Path, settings: 
     path = make_tiny_gguf(tmp_path / "a.gguf", settings=settings)
     with pytest.raises(UnsupportedError, match="supported"):
         describe(open_checkpoint({"a.gguf": path}).config)
+
+
+LLAMA3 = Llama3(factor=8.0, original_tokens=64, low=1.0, high=4.0)
+
+
+def divisors() -> list[float]:
+    """As llama.cpp's converter writes them for Llama 3.1: by how much the scaling divides each frequency."""
+    plain = Rotary(10000.0)
+    ratios: list[float] = (plain.frequencies(16) / LLAMA3.scaled(plain.frequencies(16), plain.theta)).tolist()
+    return ratios
+
+
+def test_the_scaling_of_llama_3_is_read_from_its_tensor(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint({"a.gguf": make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=divisors())})
+    architecture = architecture_of(checkpoint)
+    rotary = architecture.layers[0].attention.rotary
+    expected = Rotary(10000.0, LLAMA3)
+    np.testing.assert_allclose(rotary.frequencies(16), expected.frequencies(16), rtol=1e-7)
+    assert np.abs(rotary.frequencies(16) / Rotary(10000.0).frequencies(16)).min() < 0.2
+    assert architecture.context_tokens == CONTEXT_TOKENS
+    others = {Rotary(10000.0, Divided((value, 1.0))).name for value in (1.0, 2.0)}
+    assert len({*others, rotary.name, Rotary(10000.0).name}) == 4
+
+
+@pytest.mark.parametrize("values", [[1.0] * 7, [1.0] * 9, [*[1.0] * 7, float("nan")], [*[1.0] * 7, 0.0], [1.0] * 2000])
+def test_divisors_of_the_rotation_that_make_no_sense_are_refused(tmp_path: Path, values: list[float]) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=values)
+    with pytest.raises(UnsupportedError, match=r"divisor|rope_freqs"):
+        architecture_of(open_checkpoint({"a.gguf": path}))
+
+
+def test_a_rotation_that_is_scaled_in_two_ways_is_refused(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=divisors(), settings=YARN)
+    with refused(UnsupportedError, "rope_freqs.weight"):
+        open_checkpoint({"a.gguf": path})
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
