@@ -12,6 +12,9 @@ OPERATORS := appliance/ops/source tests/ops/native
 PROTO := appliance/gateway/proto/appliance/v1/inference.proto
 MODEL := qwen2.5-coder-0.5b-instruct
 LARGER_MODEL := qwen2.5-coder-1.5b-instruct
+EMBEDDER := all-minilm-l6-v2
+DOCS ?= docs
+QUESTION ?= How do I give other machines in the network access to the box?
 # For a machine with a GPU: the folder its wheels are carried in, its Python, and CUDA=installed where CUDA 13 is.
 GPU_WHEELS ?= gpu-wheels
 GPU_PYTHON ?= 3.12
@@ -35,7 +38,7 @@ define environment
 	fi
 endef
 
-.PHONY: help setup check test proofs native redteam client-test quality coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
+.PHONY: help setup check test proofs native redteam client-test quality coverage demo demo-documents docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +70,9 @@ coverage: setup ## Run all tests and proofs, and report the code that they do no
 
 demo: setup ## Download, verify and export a model, serve it with Triton, and ask it a question
 	$(BIN)/python -m appliance.cli.demo $(MODEL)
+
+demo-documents: setup ## Answer a question with the texts of a folder: DOCS=folder QUESTION="…"
+	$(BIN)/python -m appliance.cli.demo_documents $(MODEL) $(EMBEDDER) "$(DOCS)" "$(QUESTION)"
 
 docs: setup ## Generate the reference pages in docs/ from the code
 	$(BIN)/python -m tests.reference docs

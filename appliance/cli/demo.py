@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from appliance.address import Address
@@ -45,17 +46,31 @@ or with the openai package:
 
 def main(model: str) -> int:
     """Run the demo with a model of the catalogue. Returns the exit status of the first command that failed."""
+    return demonstrate([model], _ask)
+
+
+def demonstrate(models: Sequence[str], ask: Callable[[UpState], int]) -> int:
+    """Pull, export and serve models of the catalogue, and ask them.
+
+    Args:
+        models: their names.
+        ask: asks the box, and prints how to go on; returns an exit status.
+
+    Returns:
+        The exit status of the first command that failed.
+    """
     # The commands are ours to wait for: Ctrl-C reaches them too, and they end in order.
     signal.signal(signal.SIGINT, lambda *_: None)
-    return reported(lambda: _demonstrate(Box.from_environment(None), model))
+    return reported(lambda: _demonstrate(Box.from_environment(None), models, ask))
 
 
-def _demonstrate(box: Box, model: str) -> int:
+def _demonstrate(box: Box, models: Sequence[str], ask: Callable[[UpState], int]) -> int:
     check_can_serve(box)
-    for words in (["model", "pull", model], ["export", model, "--target", "cpu"]):
-        if status := _run(*words):
-            return status
-    return serve_and_ask(box, model)
+    for model in models:
+        for words in (["model", "pull", model], ["export", model, "--target", "cpu"]):
+            if status := _run(*words):
+                return status
+    return serve_and_ask(box, models, ask)
 
 
 def check_can_serve(box: Box) -> None:
@@ -95,16 +110,12 @@ def _check_free(box: Box, key: str, address: str, purpose: str) -> None:
         ) from error
 
 
-def serve_and_ask(box: Box, model: str) -> int:
-    """Serve an exported model, ask it a question, print how to go on, and stop the box.
-
-    Returns:
-        The exit status of the first command that failed.
-    """
-    with subprocess.Popen([*_APPLIANCE, "up", model]) as serving:
+def serve_and_ask(box: Box, models: Sequence[str], ask: Callable[[UpState], int]) -> int:
+    """Serve exported models, ask them, and stop the box; see `demonstrate`."""
+    with subprocess.Popen([*_APPLIANCE, "up", *models]) as serving:
         try:
             up = _wait_until_serving(box.layout.run, serving)
-            return _ask(up) if up is not None else serving.wait() or 1
+            return ask(up) if up is not None else serving.wait() or 1
         finally:
             if serving.poll() is None:
                 serving.send_signal(signal.SIGTERM)

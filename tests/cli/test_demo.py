@@ -92,14 +92,14 @@ def test_an_address_that_another_program_has_is_refused_with_the_key_to_set(box:
 def test_a_box_that_was_started_since_the_check_is_not_asked(box: Box, capfd: pytest.CaptureFixture[str]):
     with box_lock.hold(box.layout.run):
         state.write(box.layout.run, STATE)
-        assert demo.serve_and_ask(box, TINY) == 2
+        assert demo.serve_and_ask(box, [TINY], demo._ask) == 2
     assert demo.PROMPT not in capfd.readouterr().out
 
 
 @pytest.mark.triton
 def test_it_serves_asks_prints_how_to_go_on_and_stops(box: Box, capfd: pytest.CaptureFixture[str]):
     make_tiny_artefact(box.layout.exports / TINY / "cpu-balanced", box.layout.root / "scratch")
-    assert demo.serve_and_ask(box, TINY) == 0
+    assert demo.serve_and_ask(box, [TINY], demo._ask) == 0
     out = capfd.readouterr().out
     assert f"appliance up {TINY}" in out
     assert 'api_key="none"' in out
