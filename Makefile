@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
+# Containers often set it. Without compiled files, each process compiles all modules, and pytest rewrites all tests again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,6 +40,11 @@ define environment
 	fi
 endef
 
+# $(call marked,MARK,OPTIONS): the tests with a mark. Only files with the mark are read: to collect all takes longer than some proofs.
+define marked
+	$(BIN)/pytest -m $(1) $(2) $$(grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests)
+endef
+
 .PHONY: help setup check test proofs native redteam client-test quality coverage demo demo-documents docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
 
 help: ## List the targets
@@ -60,10 +67,10 @@ test: setup ## Run all tests except the proofs, with the real model and a real T
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
 proofs: setup ## Run the tests that take longest: the real model, the red team
-	$(BIN)/pytest -m proof
+	$(call marked,proof,-n $(WORKERS) --dist loadscope)
 
 native: setup ## Run clang-tidy, sanitizers, cross-compilers and emulators on the operators' C++: after each change of it
-	$(BIN)/pytest -m native
+	$(call marked,native)
 
 coverage: setup ## Run all tests and proofs, and report the code that they do not reach
 	$(BIN)/pytest -m '' --cov --cov-report=term
