@@ -178,8 +178,12 @@ class TritonServer:
         from appliance.triton.health import TritonHealth  # noqa: PLC0415 - see start
 
         missing = [model.name for model in self._settings.models if model.name not in model_processes(child.pid)]
-        async with TritonHealth(self._settings.sockets) as health:
-            ready = [name for name in missing if await health.is_ready(name)]
+        try:
+            async with TritonHealth(self._settings.sockets) as health:
+                ready = [name for name in missing if await health.is_ready(name)]
+        except OSError:
+            # Its sockets are gone: nobody can ask it anything.
+            return missing
         # A model that was just loaded has a process now.
         return [name for name in ready if name not in model_processes(child.pid)]
 

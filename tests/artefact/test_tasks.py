@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from appliance.artefact.manifest import GRAPH, MANIFEST_NAME, TENSORRT, Embedding, FileEntry, Manifest
-from appliance.cli.root import command as root
 from appliance.engine.engine import Engine
 from appliance.errors import UnsupportedError
 from appliance.gateway.chat.served_model import ServedModel
@@ -67,11 +65,3 @@ def layout(tmp_path: Path) -> Layout:
 def test_a_reader_refuses_it_before_it_reads_a_file(layout: Layout, read: Callable[[Path], Any]):
     with refused(UnsupportedError, f"{MODEL} is an embedding model"):
         read(layout.plain_artefact(MODEL, "cpu", "float32"))
-
-
-def test_up_refuses_it_before_anything_starts(layout: Layout):
-    environment = {"APPLIANCE_ROOT": str(layout.root), "APPLIANCE_CACHE": str(layout.cache)}
-    ran = CliRunner(env=environment).invoke(root, ["up"])
-    assert isinstance(ran.exception, UnsupportedError)
-    assert MODEL in ran.exception.message
-    assert "starting" not in ran.output

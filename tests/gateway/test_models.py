@@ -8,6 +8,7 @@ import anthropic
 import openai
 import pytest
 
+from appliance.config import ModelConfig
 from tests.gateway.fake_triton import refusal, words
 
 NAMES = ["tiny-instruct", "tiny-base", "tiny-talker"]
@@ -124,7 +125,8 @@ def test_a_failure_has_the_shape_that_the_client_understands(http):
 
 
 def test_an_alias_is_another_name_of_a_model(make_harness):
-    box = make_harness(aliases={"gpt-4o-mini": "tiny-instruct", "openai/gpt": "tiny-instruct", "gone": "not-served"})
+    own = ModelConfig("tiny-instruct", aliases=("gpt-4o-mini", "openai/gpt"))
+    box = make_harness(tables=(own, ModelConfig("not-served", aliases=("gone",))))
     with openai.OpenAI(base_url=f"{box.url}/v1", api_key="unused", max_retries=0) as client:
         assert [model.id for model in client.models.list()] == [*NAMES, "gpt-4o-mini", "openai/gpt"]
         for alias in ("gpt-4o-mini", "openai/gpt"):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from urllib.parse import quote
 
 from appliance import http
 from appliance.cli.box import Box
-from appliance.errors import EngineError, UnavailableError, with_exit_code
+from appliance.errors import EngineError, UnavailableError, UnknownModelError, with_exit_code
 from appliance.supervisor import state
 
 # The box itself ends a load after serve.load_timeout_s.
@@ -25,11 +24,17 @@ def order(box: Box, verb: str, name: str) -> str:
 
     Raises:
         UnavailableError: no box runs here.
+        UnknownModelError: it does not serve the model.
         ApplianceError: the box could not obey; the type follows its exit code.
     """
-    if state.read(box.layout.run) is None:
+    up = state.read(box.layout.run)
+    if up is None:
         raise UnavailableError("this box is not serving a model", hint="start it: appliance up MODEL")
-    path = f"/models/{quote(name, safe='')}/{verb}"
+    if name not in up.names:
+        raise UnknownModelError(
+            f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(up.names)}"
+        )
+    path = f"/models/{name}/{verb}"
     answer = asyncio.run(http.post(box.layout.gateway_socket, path, _TIMEOUT_S))
     if answer is None:
         raise UnavailableError("the gateway does not answer", hint="appliance status shows how the box is doing")
