@@ -37,9 +37,9 @@ define environment
 	fi
 endef
 
-# $(call marked,MARK): the tests with a mark. Only files with the mark are read: to collect all takes longer than some proofs.
+# $(call marked,MARK,MORE): the tests with a mark, from the files that have it: to collect all takes longer than some proofs.
 define marked
-	$(BIN)/pytest -m $(1) $$(grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests)
+	$(BIN)/pytest -m $(1) $(2) $$(grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests)
 endef
 
 .PHONY: help setup check test proofs native redteam client-test quality coverage demo docs wording proto lock vendor oracle bench peers gpu-wheels gpu-setup gpu-test gpu-bench clean
@@ -64,7 +64,7 @@ test: setup ## Run all tests except the proofs, with the real model and a real T
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
 proofs: setup ## Run the tests that take longest: the real model, the red team
-	$(call marked,proof)
+	$(call marked,proof,-n $(WORKERS) --dist loadscope)
 
 native: setup ## Run clang-tidy, sanitizers, cross-compilers and emulators on the operators' C++: after each change of it
 	$(call marked,native)
