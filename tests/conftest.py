@@ -89,6 +89,6 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 @pytest.fixture(scope="session")
-def real_box() -> Layout:
+def real_box(testrun_uid: str) -> Layout:
     """A box with the real model pulled and exported; for tests marked `model` alone."""
-    return prepared_layout()
+    return prepared_layout(run=testrun_uid)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from appliance.layout import Layout
+from appliance.lock import locked
 from appliance.store import ArtefactStore
 from export.presets import DEFAULT
 
@@ -15,12 +16,21 @@ NAME = "qwen2.5-coder-0.5b-instruct"
 EMBEDDER = "all-minilm-l6-v2"
 
 
-def prepared_layout(name: str = NAME) -> Layout:
-    """A box beside the download cache with the model pulled and exported; seconds when it is there already."""
+def prepared_layout(name: str = NAME, *, run: str = "") -> Layout:
+    """A box beside the download cache with the model pulled and exported; seconds when it is there already.
+
+    Args:
+        name: the model's name in the catalogue.
+        run: the name of a run of tests. Only the first of its processes looks whether all is there and as it should be.
+    """
     cache = Layout.from_environment(os.environ).cache
     layout = Layout(root=cache / "tests", cache=cache)
-    for words in (["model", "pull", name], ["export", name]):
-        subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
+    checked = layout.root / f"checked-in-{name}"
+    with locked(layout.root / "preparing"):
+        if not run or not checked.is_file() or checked.read_text() != run:
+            for words in (["model", "pull", name], ["export", name]):
+                subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
+            checked.write_text(run)
     return layout
 
 

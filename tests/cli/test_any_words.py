@@ -107,7 +107,8 @@ def _lines(path: tuple[str, ...]) -> Iterator[list[str]]:
 @pytest.mark.parametrize("path", [pytest.param(path, id=" ".join(path)) for path in COMMANDS])
 def test_no_word_makes_a_command_fail_without_words(box: Path, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch):
     for number, words in enumerate(_lines(path)):
-        state.write(box / "root" / "run", STATE)
+        if state.read(box / "root" / "run") is None:
+            state.write(box / "root" / "run", STATE)
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2))
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff\x00"), isatty=lambda: False))
         monkeypatch.setattr(sys, "stdout", out)

@@ -33,10 +33,13 @@ QUESTIONS = (
     "Explain what this line does: `return {k: v for k, v in items if v}`.",
     "Nenne drei Farben.",
 )
+# One thread takes less time than two that wait for each other, and what several compute must be the same.
 PLAIN = EngineConfig(
-    slots=1, max_context_tokens=2048, cache_bytes=256 << 20, prefix_cache=False, prefill_chunk_tokens=2048
+    slots=1, max_context_tokens=2048, cache_bytes=256 << 20, prefix_cache=False, prefill_chunk_tokens=2048, threads=1
 )
-SHARED = dataclasses.replace(PLAIN, slots=4, prefix_cache=True, prefill_chunk_tokens=96, interleaved_chunk_tokens=32)
+SHARED = dataclasses.replace(
+    PLAIN, slots=4, prefix_cache=True, prefill_chunk_tokens=96, interleaved_chunk_tokens=32, threads=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,14 @@ def alone(folder):
     answers = [ask(engine, [prompt])[0][0] for prompt in prompts]
     engine.close()
     return prompts, answers
+
+
+@pytest.fixture(scope="module")
+def shared(folder):
+    """An engine for tests whose prompts nobody else asks for."""
+    engine = Engine.load(folder, SHARED)
+    yield engine
+    engine.close()
 
 
 def prompts_of(engine):
@@ -132,7 +143,7 @@ def test_the_engine_s_log_probabilities_are_those_of_transformers_within_the_pre
 
 @pytest.mark.proof
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
-def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
+def test_the_real_model_s_answers_match_their_schemas(shared, temperature):
     names = (
         "person",
         "extraction",
@@ -143,34 +154,31 @@ def test_the_real_model_s_answers_match_their_schemas(folder, temperature):
         "const in another form of Unicode",
         "pydantic",
     )
-    engine = Engine.load(folder, SHARED)
-    ids = engine.tokenizer.encode(f"{SYSTEM}<|im_start|>user\nMake something up.<|im_end|>\n<|im_start|>assistant\n")
+    ids = shared.tokenizer.encode(f"{SYSTEM}<|im_start|>user\nMake something up.<|im_end|>\n<|im_start|>assistant\n")
     asked = []
     for name in names:
         wanted = StructuredOutput.from_mapping({"json": HAND_WRITTEN[name]})
         sampling = SamplingParams(temperature=temperature, seed=1, max_tokens=400, structured_outputs=wanted)
         asked.append((name, queue.SimpleQueue()))
-        engine.submit(Request(name, tuple(ids), sampling), asked[-1][1].put)
+        shared.submit(Request(f"{name} {temperature}", tuple(ids), sampling), asked[-1][1].put)
     for name, events in asked:
         text = ""
         while not isinstance(event := events.get(timeout=300), FinishEvent):
             text += event.text
         assert event.reason is FinishReason.STOP, name
         jsonschema.validate(json.loads(text), HAND_WRITTEN[name])
-    engine.close()
 
 
 @pytest.mark.proof
-def test_the_log_probabilities_of_a_prompt_are_those_of_the_graph_s_logits(folder):
-    engine = Engine.load(folder, SHARED)
-    prompts = prompts_of(engine)[1:8:3]
+def test_the_log_probabilities_of_a_prompt_are_those_of_the_graph_s_logits(folder, shared):
+    prompts = prompts_of(shared)[1:8:3]
     expected = all_logprobs(folder, prompts)
     # The second round finds each prompt in the cache.
     for prompt_logprobs in (0, 3):
         sampling = SamplingParams(temperature=0.0, max_tokens=0, prompt_logprobs=prompt_logprobs)
         queues = [queue.SimpleQueue() for _ in prompts]
         for index, (prompt, events) in enumerate(zip(prompts, queues, strict=True)):
-            engine.submit(Request(str(index), prompt, sampling), events.put)
+            shared.submit(Request(f"{index} {prompt_logprobs}", prompt, sampling), events.put)
         for prompt, events, whole in zip(prompts, queues, expected, strict=True):
             found = []
             while not isinstance(event := events.get(timeout=300), FinishEvent):
@@ -182,7 +190,6 @@ def test_the_log_probabilities_of_a_prompt_are_those_of_the_graph_s_logits(folde
                 assert [row[other] for other, _ in score.top] == pytest.approx(
                     np.sort(row)[::-1][:prompt_logprobs], abs=1e-3
                 )
-    engine.close()
 
 
 def all_logprobs(folder, prompts):

@@ -6,6 +6,7 @@ mutants that did anything else than work or be refused.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import resource
@@ -17,7 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from appliance.chat_template.running import RunningTemplate, TemplateSource
 from appliance.errors import ApplianceError
+from export import words
 from export.architecture.bert import is_encoder
 from export.checkpoint import open_checkpoint
 from export.embedding.reading import EmbeddingModel
@@ -95,6 +98,14 @@ def read(files: Mapping[str, Path], folder: Path) -> None:
     # A context that the memory would not hold is refused before the graph is built.
     if architecture.context_tokens < SPARE_BYTES >> 12:
         ort.build(checkpoint, architecture, REFERENCE, 259, folder, lambda _done, _total: None)
+
+
+@functools.cache
+def _running(source: TemplateSource) -> RunningTemplate:
+    """One process for all mutants that leave the template as it is: a process of its own for each takes longest."""
+    template = RunningTemplate(source)
+    template.end = lambda: None  # an export ends it after each checkpoint
+    return template
 
 
 def _sample(chance: random.Random, changed: Iterator[tuple[str, bytes]], most: int = MOST) -> list[tuple[str, bytes]]:
@@ -181,6 +192,7 @@ def _over(content: bytes, position: int, bits: bytes) -> bytes:
 def main() -> None:
     """Try them all; a line of JSON for each that is neither refused nor read, then one with the counts."""
     counts = {"read": 0, "refused": 0}
+    words.RunningTemplate = _running
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         every = list(mutants(folder, int(sys.argv[1])))

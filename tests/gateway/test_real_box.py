@@ -27,11 +27,11 @@ GREEDY = {"temperature": 0, "max_tokens": 24}
 
 
 class RealModelBox(RunningBox):
-    """A box on the artefacts of another root."""
+    """A box on the real model of another root, which may have more."""
 
     def __init__(self, root: Path, artefacts: Path) -> None:
         self.root = root
-        self._words = ()
+        self._words = (NAME,)
         (root / "artefacts").symlink_to(artefacts)
         (root / "appliance.toml").write_text(CONFIGURATION.format(drain_s=10.0))
         self.output = root / "up.out"
@@ -235,11 +235,8 @@ class Capital(pydantic.BaseModel):
 
 
 @pytest.mark.model
-def test_the_real_model_calls_tools_and_answers_in_formats(real_box: Layout, tmp_path: Path):
-    with (
-        RealModelBox(tmp_path, real_box.artefacts) as box,
-        openai.OpenAI(base_url=f"http://{box.state.http}/v1", api_key="unused", max_retries=0) as client,
-    ):
+def test_the_real_model_calls_tools_and_answers_in_formats(real_model_box: RunningBox):
+    with openai.OpenAI(base_url=f"http://{real_model_box.state.http}/v1", api_key="unused", max_retries=0) as client:
         greedy = {"model": NAME, "temperature": 0, "max_tokens": 96}
         forced = client.chat.completions.create(
             messages=ASK_WEATHER, tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, **greedy

@@ -99,8 +99,10 @@ def test_a_row_has_the_same_bits_in_any_batch_and_with_any_threads(ops_library: 
         made = session(node, {"x": x}, ops_library, threads=threads)
         for batch in (1, 2, 3, 6, 7, 16, 48, 129, 300):
             for start in range(0, 300, batch):
-                (result,) = made.run(None, {"x": x[start : start + batch]})
                 kept = [i for i in range(start, min(300, start + batch)) if i % 20 == 0]
+                if not kept:
+                    continue
+                (result,) = made.run(None, {"x": x[start : start + batch]})
                 assert (result[[i - start for i in kept]] == expected[[i // 20 for i in kept]]).all()
 
 

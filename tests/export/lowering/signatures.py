@@ -6,6 +6,7 @@ page docs/OperatorKernels.md lists it. TopK, Log and GroupQueryAttention are why
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ def check_types(model: onnx.ModelProto) -> dict[str, str]:
     types = {value.name: _NAMES[value.type.tensor_type.elem_type] for value in model.graph.input}
     types |= {tensor.name: _NAMES[tensor.data_type] for tensor in model.graph.initializer}
     for node in model.graph.node:
-        schema = _schema(node, opsets[node.domain])
+        schema = _schema(node.op_type, node.domain, opsets[node.domain])
         allowed = {one.type_param_str: set(one.allowed_type_strs) for one in schema.type_constraints}
         bound: dict[str, str] = {}
         for formal, name in _paired(schema.inputs, node.input):
@@ -74,13 +75,14 @@ def check_types(model: onnx.ModelProto) -> dict[str, str]:
     return types
 
 
-def _schema(node: onnx.NodeProto, opset: int) -> Any:
+@functools.cache
+def _schema(operator: str, domain: str, opset: int) -> Any:
     found = [
         schema
         for schema in get_all_operator_schema()
-        if (schema.domain, schema.name) == (node.domain, node.op_type) and schema.since_version <= opset
+        if (schema.domain, schema.name) == (domain, operator) and schema.since_version <= opset
     ]
-    assert found, f"no operator {node.domain}::{node.op_type}"
+    assert found, f"no operator {domain}::{operator}"
     return max(found, key=lambda schema: schema.since_version)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def add_controls(tokenizer: tokenizers.Tokenizer, form: Form) -> tokenizers.Toke
 class Prompts:
     """One form with a tokenizer that has its control tokens."""
 
+    # One for all: to open one takes longer than to encode.
+    loop: asyncio.AbstractEventLoop
+
     def __init__(self, form: Form, tokenizer: tokenizers.Tokenizer) -> None:
         self.tokenizer = add_controls(tokenizer, form)
         self.template = ChatTemplate(form.template, bos_token="<bos>", eos_token="</s>")
@@ -61,7 +65,7 @@ class Prompts:
         marked = self.controls.mark(ready, [history.tool_for_template(tool) for tool in tools], {})
         text = self.template.render(marked.messages, tools=marked.tools, options=marked.options)
         text = unescaped(text, marked.sign) if marked.sign else text
-        ids = asyncio.run(self.encoder.encode_signed(text, marked.sign))
+        ids = self.loop.run_until_complete(self.encoder.encode_signed(text, marked.sign))
         return ids, text.replace(marked.sign, "") if marked.sign else text
 
     def controls_of(self, ids: list[int]) -> list[int]:
@@ -69,6 +73,13 @@ class Prompts:
 
 
 PROMPTS = {name: Prompts(form, tiny_tokenizer()) for name, form in FORMS.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loop() -> Iterator[None]:
+    Prompts.loop = asyncio.new_event_loop()
+    yield
+    Prompts.loop.close()
 
 
 def conversation(system: str, user: str, answer: str, result: str, name: str, arguments: str) -> list[dict[str, Any]]:
