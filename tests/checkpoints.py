@@ -27,6 +27,13 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Of a Granite, each of them far from 1.
+MULTIPLIERS = {
+    "attention_multiplier": 0.1,
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 4.0,
+    "residual_multiplier": 0.4,
+}
 _DTYPES: dict[str, npt.DTypeLike] = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
@@ -48,7 +55,7 @@ def make_tiny_checkpoint(
     Args:
         folder: made if absent.
         model_type: "qwen2" (biases on query, key and value), "qwen3" (norms on query and key heads, and a head size of
-            its own), "llama" or "mistral" (neither).
+            its own), "llama", "mistral" (neither), or "granite" (multipliers).
         tie: the output head is the embedding.
         layers: decoder layers.
         seed: equal seeds give equal bytes.
@@ -109,6 +116,8 @@ def tiny_config(
     }
     if model_type == "qwen3":
         config |= {"attention_bias": False, "head_dim": head_dim(model_type)}
+    if model_type == "granite":
+        config |= MULTIPLIERS
     if model_type == "mistral":
         config |= {"sliding_window": None}
     return config

@@ -39,6 +39,7 @@ _ROW_BY_ROW = frozenset(
     {
         "Gather",
         "GatherBlockQuantized",
+        "Mul",
         "Reshape",
         "SimplifiedLayerNormalization",
         "SkipSimplifiedLayerNormalization",

@@ -25,13 +25,17 @@ _MOST: Mapping[str, int] = {
 }
 _RANGES: Mapping[str, tuple[float, float]] = {
     "attention_factor": (1e-3, 1e3),
+    "attention_multiplier": (1e-6, 1e3),
     "beta_fast": (1e-3, 1e6),
     "beta_slow": (1e-3, 1e6),
+    "embedding_multiplier": (1e-6, 1e6),
     "factor": (1.0, 1e4),
     "high_freq_factor": (1e-3, 1e6),
+    "logits_scaling": (1e-6, 1e6),
     "low_freq_factor": (1e-3, 1e6),
     "mscale": (0.0, 1e3),
     "mscale_all_dim": (0.0, 1e3),
+    "residual_multiplier": (1e-6, 1e6),
     "rms_norm_eps": (1e-30, 1.0),
     "rope_theta": (1.0 + 1e-6, 1e12),
 }

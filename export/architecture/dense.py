@@ -20,6 +20,7 @@ def dense(
     qk_norm: bool = False,
     kv_heads: int | None = None,
     theta: float | None = None,
+    scale: float | None = None,
     window: Callable[[Configuration, int], Window] | None = None,
 ) -> Architecture:
     """Read a configuration to its end.
@@ -32,6 +33,7 @@ def dense(
         qk_norm: see Attention.
         kv_heads: key and value heads if the configuration does not state them; None if it must.
         theta: base of the rotation if the configuration does not state it; None if it must.
+        scale: factor of the scores; None for 1 / sqrt(head_dim).
         window: reads the sliding window for a number of layers; None if the architecture has none.
 
     Raises:
@@ -47,7 +49,8 @@ def dense(
     reader.require("hidden_act", "silu")
     rotated = rotation(reader, head_dim, theta)
     seen = Window() if window is None else window(reader, count)
-    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary)
+    scale = head_dim**-0.5 if scale is None else scale
+    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary, scale)
     feed_forward = FeedForward(reader.positive("intermediate_size"))
     architecture = Architecture(
         name=name,

@@ -20,6 +20,7 @@ class Attention:
         qkv_bias: query, key and value projections add a bias (Qwen2 and 2.5).
         qk_norm: apply RMSNorm to each head of query and key before the rotation (Qwen3).
         rotary: see Rotary.
+        scale: factor of the scores before the softmax.
     """
 
     heads: int
@@ -28,6 +29,7 @@ class Attention:
     qkv_bias: bool
     qk_norm: bool
     rotary: Rotary
+    scale: float
 
     @property
     def query_width(self) -> int:
@@ -49,7 +51,7 @@ class FeedForward:
 
 @dataclass(frozen=True)
 class Layer:
-    """One pre-norm decoder layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
+    """One pre-norm decoder layer: x + m * attention(norm(x)), then x + m * feed_forward(norm(x)); m is usually 1.
 
     Attributes:
         prefix: prefix of its tensors' names, for example "model.layers.0".
@@ -92,6 +94,9 @@ class Architecture:
         tied_embeddings: the output head uses the embedding's matrix.
         layers: in order from input to output.
         notes: lines for people about how the configuration was read.
+        embedding_multiplier: factor of the embedding (Granite).
+        residual_multiplier: factor of what a layer's attention and feed-forward add, `m` in Layer (Granite).
+        logits_divisor: divisor of the logits (Granite).
     """
 
     name: str
@@ -102,6 +107,9 @@ class Architecture:
     tied_embeddings: bool
     layers: tuple[Layer, ...]
     notes: tuple[str, ...] = ()
+    embedding_multiplier: float = 1.0
+    residual_multiplier: float = 1.0
+    logits_divisor: float = 1.0
 
     embedding: str = "model.embed_tokens.weight"
     final_norm: str = "model.norm.weight"

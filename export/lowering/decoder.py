@@ -52,7 +52,7 @@ class DecoderLowering(ABC):
             shape = _cache_shape(layer.attention)
             names = [f"past_key_values.{index}.{part}" for part in _PARTS]
             self._pasts.append(tuple(self._nodes.input(name, self._element.onnx, shape) for name in names))
-        residual = self._embedding(self._ids)
+        residual = self._scaled(self._embedding(self._ids), self._architecture.embedding_multiplier, "embedding")
         progress(1, total)
         normal = self._layers(residual, progress)
         self._head(normal, rows)
@@ -71,10 +71,10 @@ class DecoderLowering(ABC):
         norms = [f"{layer.prefix}.input_layernorm.weight" for layer in layers] + [self._architecture.final_norm]
         normal = self._norm(residual, norms[0])
         for index, layer in enumerate(layers):
-            attended = self._attention(index, layer, normal)
+            attended = self._added(self._attention(index, layer, normal), f"{layer.prefix}.attention")
             middle = f"{layer.prefix}.post_attention_layernorm.weight"
             normal, residual = self._add_and_norm(residual, attended, middle, f"{layer.prefix}.attention_residual")
-            fed = self._feed_forward(layer, normal)
+            fed = self._added(self._feed_forward(layer, normal), f"{layer.prefix}.feed_forward")
             normal, residual = self._add_and_norm(residual, fed, norms[index + 1], f"{layer.prefix}.residual")
             progress(index + 2, len(layers) + 2)
         return normal
@@ -91,7 +91,8 @@ class DecoderLowering(ABC):
         flat = self._nodes.constant("shape.rows", np.array([-1, architecture.hidden], np.int64))
         hidden = self._nodes.node("Reshape", [normal, flat], "hidden")
         wanted = self._nodes.node("Gather", [hidden, rows], "wanted", {"axis": 0})
-        logits = self._logits(wanted)
+        # The logits are linear in the hidden state, which is shorter. Granite's divisors are powers of two.
+        logits = self._logits(self._scaled(wanted, 1 / architecture.logits_divisor, "wanted"))
         if self._element.name != FLOAT32:
             logits = self._nodes.node("Cast", [logits], "logits", {"to": int(ir.DataType.FLOAT)})
         self._nodes.output(logits, "logits", ir.DataType.FLOAT, ["wanted", architecture.vocabulary])
@@ -150,6 +151,17 @@ class DecoderLowering(ABC):
         if weights is None or not holds(matrix, weights):
             weights = self._preset.weights(leading, self._architecture.depth(leading))
         return self._multiply(value, matrix, weights, name, added)
+
+    def _added(self, value: ir.Value, name: str) -> ir.Value:
+        """What a layer's part adds to the residual stream."""
+        return self._scaled(value, self._architecture.residual_multiplier, name)
+
+    def _scaled(self, value: ir.Value, factor: float, name: str) -> ir.Value:
+        """Multiply by a number; without a node if it is 1."""
+        if factor == 1:
+            return value
+        constant = self._float(f"factor.{factor:.9g}", np.array(factor, np.float32))
+        return self._nodes.node("Mul", [value, constant], f"{name}.scaled")
 
     def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
         """Cosine and sine of each position's angles, [context, head_dim / 2], computed in doubles.

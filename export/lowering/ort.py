@@ -82,7 +82,7 @@ class _Lowering(DecoderLowering):
             "kv_num_heads": attention.kv_heads,
             "do_rotary": 1,
             "rotary_interleaved": 0,
-            "scale": float(attention.head_dim**-0.5),
+            "scale": attention.scale,
         }
         names = [f"{prefix}.context", f"{prefix}.key_cache", f"{prefix}.value_cache"]
         context, *present = self._nodes.node_of_many(

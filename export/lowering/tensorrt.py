@@ -95,7 +95,7 @@ class _Lowering(DecoderLowering):
             for past, rows, part in zip(self._pasts[index], (key, value), ("key", "value"), strict=True)
         ]
         self._presents.append(cache)
-        attributes = {"is_causal": 0, "scale": float(attention.head_dim**-0.5)}
+        attributes = {"is_causal": 0, "scale": attention.scale}
         context = self._nodes.node("Attention", [query, *cache, self._mask], f"{prefix}.context", attributes)
         by_token = self._nodes.node("Transpose", [context], f"{prefix}.by_token", {"perm": [0, 2, 1, 3]})
         joined = self._nodes.node("Reshape", [by_token, self._shape("joined", [0, 0, -1])], f"{prefix}.joined")

@@ -61,8 +61,8 @@ PRESETS = {
         ("qwen3", "rescored", PACKED),
         ("qwen2", "6 and 5 bits", PORTABLE),
         ("qwen3", "6 and 5 bits", PACKED),
-        ("llama", "blocks of 32", PORTABLE),
         ("llama", "rescored", PACKED),
+        ("granite", "6 and 5 bits", PACKED),
     ],
     ids=" ".join,
 )

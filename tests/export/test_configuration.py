@@ -12,7 +12,7 @@ from appliance.errors import UnsupportedError
 from export.architecture import Architecture, describe
 from export.architecture.harmless import IGNORED, NEUTRAL
 from export.architecture.rotary import Rotary, Yarn
-from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, tiny_config
+from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, MULTIPLIERS, tiny_config
 from tests.refusals import refused
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
@@ -27,7 +27,7 @@ def rotary(**keys: Any) -> Rotary:
 
 
 @pytest.mark.parametrize("key", sorted({*IGNORED, "unsloth_fixed", "unsloth_version"} - {"model_type"}))
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "mistral"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "mistral", "granite"])
 def test_a_note_of_a_tool_changes_nothing(model_type: str, key: str) -> None:
     for value in (None, True, 3, "a text", {"0": "LABEL_0"}):
         assert described(model_type, **{key: value}) == described(model_type)
@@ -470,6 +470,30 @@ def test_a_llama_without_a_number_of_key_heads_has_one_for_each_query_head() -> 
 def test_a_llama_that_is_computed_in_another_way_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
     with refused(UnsupportedError, named):
         described("llama", **keys)
+
+
+def test_a_granites_multipliers_are_read_and_are_one_where_they_are_missing() -> None:
+    architecture = described("granite")
+    assert architecture.layers[0].attention.scale == MULTIPLIERS["attention_multiplier"]
+    assert architecture.embedding_multiplier == MULTIPLIERS["embedding_multiplier"]
+    assert architecture.residual_multiplier == MULTIPLIERS["residual_multiplier"]
+    assert architecture.logits_divisor == MULTIPLIERS["logits_scaling"]
+    plain = described("granite", **dict.fromkeys(MULTIPLIERS))
+    assert plain.layers[0].attention.scale == 1
+    assert (plain.embedding_multiplier, plain.residual_multiplier, plain.logits_divisor) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("key", MULTIPLIERS)
+@pytest.mark.parametrize("value", [0, -1.0, "2", float("nan")])
+def test_a_multiplier_that_is_no_positive_number_is_refused(key: str, value: Any) -> None:
+    with refused(UnsupportedError, key):
+        described("granite", **{key: value})
+
+
+@pytest.mark.parametrize("model_type", ["granitemoe", "granitemoehybrid"])
+def test_granites_with_experts_or_mamba_are_refused_by_name(model_type: str) -> None:
+    with refused(UnsupportedError, model_type):
+        describe({**tiny_config("granite"), "model_type": model_type})
 
 
 @pytest.mark.parametrize(
