@@ -55,7 +55,8 @@ def make_tiny_checkpoint(
     Args:
         folder: made if absent.
         model_type: "qwen2" (biases on query, key and value), "qwen3" (norms on query and key heads, and a head size of
-            its own), "llama", "mistral" (neither), or "granite" (multipliers).
+            its own), "llama", "mistral" (neither), "granite" (multipliers) or
+            "granitemoehybrid" (also one tensor for gate and up).
         tie: the output head is the embedding.
         layers: decoder layers.
         seed: equal seeds give equal bytes.
@@ -76,7 +77,8 @@ def make_tiny_checkpoint(
     if head is not None:
         config = {"head_dim": head, **config}
     usual = tiny_config(model_type, tie=tie, layers=layers, dtype=dtype)
-    _write_json(folder / "config.json", {**usual, "intermediate_size": inner, **config})
+    width = "shared_intermediate_size" if model_type == "granitemoehybrid" else "intermediate_size"
+    _write_json(folder / "config.json", {**usual, width: inner, **config})
     (folder / "tokenizer.json").write_text(tiny_tokenizer().to_str(pretty=True), encoding="utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -116,8 +118,16 @@ def tiny_config(
     }
     if model_type == "qwen3":
         config |= {"attention_bias": False, "head_dim": head_dim(model_type)}
-    if model_type == "granite":
+    if model_type in {"granite", "granitemoehybrid"}:
         config |= MULTIPLIERS
+    if model_type == "granitemoehybrid":
+        config |= {
+            "architectures": ["GraniteMoeHybridForCausalLM"],
+            "layer_types": ["attention"] * layers,
+            "num_local_experts": 0,
+            "position_embedding_type": "rope",
+            "shared_intermediate_size": INNER,
+        }
     if model_type == "mistral":
         config |= {"sliding_window": None}
     return config
@@ -159,9 +169,13 @@ def _shapes(model_type: str, *, tie: bool, layers: int, inner: int, size: int) -
             yield f"{prefix}.self_attn.k_norm.weight", (size,)
         yield f"{prefix}.self_attn.o_proj.weight", (HIDDEN, widths["q"])
         yield f"{prefix}.post_attention_layernorm.weight", (HIDDEN,)
-        yield f"{prefix}.mlp.gate_proj.weight", (inner, HIDDEN)
-        yield f"{prefix}.mlp.up_proj.weight", (inner, HIDDEN)
-        yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, inner)
+        if model_type == "granitemoehybrid":
+            yield f"{prefix}.shared_mlp.input_linear.weight", (2 * inner, HIDDEN)
+            yield f"{prefix}.shared_mlp.output_linear.weight", (HIDDEN, inner)
+        else:
+            yield f"{prefix}.mlp.gate_proj.weight", (inner, HIDDEN)
+            yield f"{prefix}.mlp.up_proj.weight", (inner, HIDDEN)
+            yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, inner)
     yield "model.norm.weight", (HIDDEN,)
     if not tie:
         yield "lm_head.weight", (VOCABULARY, HIDDEN)

@@ -12,6 +12,7 @@ __all__ = ["Architecture", "Attention", "FeedForward", "Layer", "describe"]
 # model_type of a Hugging Face configuration -> the reader of that configuration.
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Architecture]] = {
     "granite": granite.granite,
+    "granitemoehybrid": granite.granite4,
     "llama": llama.llama,
     "mistral": llama.mistral,
     "qwen2": qwen.qwen2,

@@ -20,6 +20,7 @@ _MOST: Mapping[str, int] = {
     "num_hidden_layers": 1 << 10,
     "num_key_value_heads": 1 << 12,
     "original_max_position_embeddings": 1 << 22,
+    "shared_intermediate_size": 1 << 20,
     "sliding_window": 1 << 30,
     "vocab_size": 1 << 22,
 }

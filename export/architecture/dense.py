@@ -21,6 +21,7 @@ def dense(
     kv_heads: int | None = None,
     theta: float | None = None,
     scale: float | None = None,
+    feed_forward: FeedForward | None = None,
     window: Callable[[Configuration, int], Window] | None = None,
 ) -> Architecture:
     """Read a configuration to its end.
@@ -34,6 +35,7 @@ def dense(
         kv_heads: key and value heads if the configuration does not state them; None if it must.
         theta: base of the rotation if the configuration does not state it; None if it must.
         scale: factor of the scores; None for 1 / sqrt(head_dim).
+        feed_forward: see FeedForward; None for the usual one, as wide as intermediate_size.
         window: reads the sliding window for a number of layers; None if the architecture has none.
 
     Raises:
@@ -51,7 +53,8 @@ def dense(
     seen = Window() if window is None else window(reader, count)
     scale = head_dim**-0.5 if scale is None else scale
     attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary, scale)
-    feed_forward = FeedForward(reader.positive("intermediate_size"))
+    if feed_forward is None:
+        feed_forward = FeedForward(reader.positive("intermediate_size"))
     architecture = Architecture(
         name=name,
         hidden=reader.positive("hidden_size"),

@@ -44,9 +44,18 @@ class Attention:
 
 @dataclass(frozen=True)
 class FeedForward:
-    """Gated feed-forward: down(silu(gate(x)) * up(x))."""
+    """Gated feed-forward: down(silu(gate(x)) * up(x)).
+
+    Attributes:
+        inner: width between.
+        gate_up: name below the layer's prefix of the one tensor that has the rows of gate and then those of up (Granite
+            4); empty if they are two tensors.
+        down: name below the layer's prefix of the last matrix.
+    """
 
     inner: int
+    gate_up: str = ""
+    down: str = "mlp.down_proj"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Layer:
 
     def tensors(self, hidden: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the name below the prefix and the shape of each of its tensors, for a residual stream of this width."""
-        attention, inner = self.attention, self.feed_forward.inner
+        attention, feed_forward = self.attention, self.feed_forward
         yield "input_layernorm.weight", (hidden,)
         for part, width in (("q", attention.query_width), ("k", attention.kv_width), ("v", attention.kv_width)):
             yield f"self_attn.{part}_proj.weight", (width, hidden)
@@ -76,9 +85,12 @@ class Layer:
             yield "self_attn.k_norm.weight", (attention.head_dim,)
         yield "self_attn.o_proj.weight", (hidden, attention.query_width)
         yield "post_attention_layernorm.weight", (hidden,)
-        yield "mlp.gate_proj.weight", (inner, hidden)
-        yield "mlp.up_proj.weight", (inner, hidden)
-        yield "mlp.down_proj.weight", (hidden, inner)
+        if feed_forward.gate_up:
+            yield f"{feed_forward.gate_up}.weight", (2 * feed_forward.inner, hidden)
+        else:
+            yield "mlp.gate_proj.weight", (feed_forward.inner, hidden)
+            yield "mlp.up_proj.weight", (feed_forward.inner, hidden)
+        yield f"{feed_forward.down}.weight", (hidden, feed_forward.inner)
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,16 @@ class DecoderLowering(ABC):
         return normal
 
     def _feed_forward(self, layer: Layer, normal: ir.Value) -> ir.Value:
-        prefix = f"{layer.prefix}.mlp"
-        gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate", bias=False)
-        up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up", bias=False)
+        prefix, feed_forward = f"{layer.prefix}.mlp", layer.feed_forward
+        if feed_forward.gate_up:
+            both, inner = [f"{layer.prefix}.{feed_forward.gate_up}"], feed_forward.inner
+            gate = self._matmul(normal, both, f"{prefix}.gate", rows=slice(0, inner))
+            up = self._matmul(normal, both, f"{prefix}.up", rows=slice(inner, 2 * inner))
+        else:
+            gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate")
+            up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up")
         gated = self._nodes.node("Mul", [self._silu(gate, f"{prefix}.silu"), up], f"{prefix}.gated")
-        return self._matmul(gated, [f"{prefix}.down_proj"], f"{prefix}.down", bias=False)
+        return self._matmul(gated, [f"{layer.prefix}.{feed_forward.down}"], f"{prefix}.down")
 
     def _head(self, normal: ir.Value, rows: ir.Value) -> None:
         architecture = self._architecture
@@ -142,9 +147,17 @@ class DecoderLowering(ABC):
 
     # Operations that several parts use.
 
-    def _matmul(self, value: ir.Value, projections: Sequence[str], name: str, *, bias: bool) -> ir.Value:
-        """Multiply by one matrix, or by several concatenated matrices in one operator."""
-        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
+    def _matmul(
+        self,
+        value: ir.Value,
+        projections: Sequence[str],
+        name: str,
+        *,
+        bias: bool = False,
+        rows: slice = slice(None),
+    ) -> ir.Value:
+        """Multiply by one matrix, or by several concatenated matrices in one operator; `rows` selects some outputs."""
+        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])[rows]
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
         leading = f"{projections[0]}.weight"
         weights = self._preset.kept_weights([self._checkpoint.source_type(f"{part}.weight") for part in projections])

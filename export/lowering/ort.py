@@ -89,7 +89,7 @@ class _Lowering(DecoderLowering):
             "GroupQueryAttention", inputs, names, attributes, domain=_MICROSOFT
         )
         self._presents.append(present)
-        return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
+        return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output")
 
     def _normed_heads(self, packed: ir.Value, attention: Attention, prefix: str) -> list[ir.Value]:
         """Split the packed projections and normalise each query and key head: the CPU's attention has no norm."""

@@ -99,7 +99,7 @@ class _Lowering(DecoderLowering):
         context = self._nodes.node("Attention", [query, *cache, self._mask], f"{prefix}.context", attributes)
         by_token = self._nodes.node("Transpose", [context], f"{prefix}.by_token", {"perm": [0, 2, 1, 3]})
         joined = self._nodes.node("Reshape", [by_token, self._shape("joined", [0, 0, -1])], f"{prefix}.joined")
-        return self._matmul(joined, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
+        return self._matmul(joined, [f"{prefix}.o_proj"], f"{prefix}.output")
 
     def _heads(self, value: ir.Value, attention: Attention, name: str, *, norm: bool) -> ir.Value:
         """Split [batch, length, width] into [batch, heads, length, head_dim]; `norm` normalises each head."""

@@ -12,7 +12,7 @@ from appliance.errors import UnsupportedError
 from export.architecture import Architecture, describe
 from export.architecture.harmless import IGNORED, NEUTRAL
 from export.architecture.rotary import Rotary, Yarn
-from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, MULTIPLIERS, tiny_config
+from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, INNER, MULTIPLIERS, tiny_config
 from tests.refusals import refused
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
@@ -490,10 +490,42 @@ def test_a_multiplier_that_is_no_positive_number_is_refused(key: str, value: Any
         described("granite", **{key: value})
 
 
-@pytest.mark.parametrize("model_type", ["granitemoe", "granitemoehybrid"])
-def test_granites_with_experts_or_mamba_are_refused_by_name(model_type: str) -> None:
-    with refused(UnsupportedError, model_type):
-        describe({**tiny_config("granite"), "model_type": model_type})
+def test_a_granite_4_is_described_as_a_granite_3_with_one_tensor_for_gate_and_up() -> None:
+    unused = {"mamba_d_state": 128, "mamba_n_heads": 8, "num_experts_per_tok": 0, "init_method": "mup"}
+    architecture = described("granitemoehybrid", normalization_function="rmsnorm", **unused)
+    assert architecture == described("granitemoehybrid")
+    shapes, usual = dict(architecture.tensors()), dict(described("granite").tensors())
+    own = {name: shape for name, shape in shapes.items() if name not in usual}
+    assert own == {
+        f"model.layers.{layer}.shared_mlp.{name}.weight": shape
+        for layer in range(2)
+        for name, shape in (("input_linear", (2 * INNER, HIDDEN)), ("output_linear", (HIDDEN, INNER)))
+    }
+    assert architecture.residual_multiplier == MULTIPLIERS["residual_multiplier"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"layer_types": ["mamba", "attention"]}, "Mamba"),
+        ({"layer_types": ["attention"]}, "layer_types"),
+        ({"layer_types": None}, "layer_types"),
+        ({"num_local_experts": 8}, "experts"),
+        ({"num_local_experts": None}, "experts"),
+        ({"position_embedding_type": "nope"}, "position_embedding_type"),
+        ({"position_embedding_type": None}, "position_embedding_type"),
+        ({"normalization_function": "layernorm"}, "normalization_function"),
+        ({"shared_intermediate_size": None}, "shared_intermediate_size"),
+    ],
+)
+def test_a_granite_4_with_parts_of_other_kinds_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
+    with refused(UnsupportedError, named):
+        described("granitemoehybrid", **keys)
+
+
+def test_a_granite_3_with_experts_is_refused_by_name() -> None:
+    with refused(UnsupportedError, "granitemoe"):
+        describe({**tiny_config("granite"), "model_type": "granitemoe"})
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     "tiny-llama-tied": {"model_type": "llama", "tie": True},
     "tiny-granite": {"model_type": "granite"},
     "tiny-granite-tied": {"model_type": "granite", "tie": True},
+    "tiny-granite-4": {"model_type": "granitemoehybrid", "tie": True},
     "tiny-mistral": {"model_type": "mistral"},
 }
 # Rotations that are scaled, with and without effect, and a window that is as long as the context.
