@@ -1,4 +1,4 @@
-"""The real model for tests marked `model`: pulled and exported with the product's own commands, kept between runs."""
+"""The real models for tests marked `model`: pulled and exported with the product's own commands, kept between runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,32 @@ from export.presets import DEFAULT
 NAME = "qwen2.5-coder-0.5b-instruct"
 
 
+# Of another maker and shape, small enough to be pulled beside the first.
+SMALL = "smollm2-135m-instruct"
+
+
 def prepared_layout() -> Layout:
     """A box beside the download cache with the model pulled and exported; seconds when it is there already."""
+    layout = pulled_layout(NAME)
+    run(layout, "export", NAME)
+    return layout
+
+
+def pulled_layout(name: str) -> Layout:
+    """The same box, with this model pulled."""
     cache = Layout.from_environment(os.environ).cache
     layout = Layout(root=cache / "tests", cache=cache)
-    for words in (["model", "pull", NAME], ["export", NAME]):
-        subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
+    run(layout, "model", "pull", name)
     return layout
+
+
+def run(layout: Layout, *words: str) -> None:
+    """Run a command of the product on a box.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    subprocess.run([sys.executable, "-m", "appliance.cli", "--root", str(layout.root), *words], check=True)
 
 
 def artefact_of(layout: Layout) -> Path:
