@@ -22,6 +22,7 @@ _MOST: Mapping[str, int] = {
     "original_max_position_embeddings": 1 << 22,
     "shared_intermediate_size": 1 << 20,
     "sliding_window": 1 << 30,
+    "sliding_window_pattern": 1 << 10,
     "vocab_size": 1 << 22,
 }
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -37,7 +38,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "mscale": (0.0, 1e3),
     "mscale_all_dim": (0.0, 1e3),
     "residual_multiplier": (1e-6, 1e6),
+    "query_pre_attn_scalar": (1e-3, 1e6),
     "rms_norm_eps": (1e-30, 1.0),
+    "rope_local_base_freq": (1.0 + 1e-6, 1e12),
     "rope_theta": (1.0 + 1e-6, 1e12),
 }
 

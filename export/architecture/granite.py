@@ -57,7 +57,7 @@ def granite4(config: Mapping[str, Any]) -> Architecture:
     for key in _UNUSED.split():
         reader.take(key)
     inner = reader.positive("shared_intermediate_size")
-    feed_forward = FeedForward(inner, "shared_mlp.input_linear", "shared_mlp.output_linear")
+    feed_forward = FeedForward(inner, gate_up="shared_mlp.input_linear", down="shared_mlp.output_linear")
     return _multiplied(reader, "granitemoehybrid", feed_forward)
 
 

@@ -25,8 +25,8 @@ _GROUPS: Mapping[str, str] = {
     "heads for classification": "classifier_dropout id2label label2id num_labels problem_type",
     "which implementation computes: all compute the same": """
         _attn_implementation _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled
-        _experts_implementation attn_implementation chunk_size_feed_forward torchscript use_cache use_flash_attn
-        use_flash_attention_2 use_sdpa""",
+        _experts_implementation attn_implementation cache_implementation chunk_size_feed_forward torchscript use_cache
+        use_flash_attn use_flash_attention_2 use_sdpa""",
     "what a call returns beside the logits": """
         output_attentions output_hidden_states output_router_logits output_scores return_dict return_dict_in_generate
         use_return_dict""",

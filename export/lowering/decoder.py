@@ -71,10 +71,10 @@ class DecoderLowering(ABC):
         norms = [f"{layer.prefix}.input_layernorm.weight" for layer in layers] + [self._architecture.final_norm]
         normal = self._norm(residual, norms[0])
         for index, layer in enumerate(layers):
-            attended = self._added(self._attention(index, layer, normal), f"{layer.prefix}.attention")
-            middle = f"{layer.prefix}.post_attention_layernorm.weight"
+            attended = self._added(layer, self._attention(index, layer, normal), "attention")
+            middle = f"{layer.prefix}.{layer.middle_norm}.weight"
             normal, residual = self._add_and_norm(residual, attended, middle, f"{layer.prefix}.attention_residual")
-            fed = self._added(self._feed_forward(layer, normal), f"{layer.prefix}.feed_forward")
+            fed = self._added(layer, self._feed_forward(layer, normal), "feedforward")
             normal, residual = self._add_and_norm(residual, fed, norms[index + 1], f"{layer.prefix}.residual")
             progress(index + 2, len(layers) + 2)
         return normal
@@ -88,7 +88,8 @@ class DecoderLowering(ABC):
         else:
             gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate")
             up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up")
-        gated = self._nodes.node("Mul", [self._silu(gate, f"{prefix}.silu"), up], f"{prefix}.gated")
+        activated = self._activated(gate, feed_forward.activation, f"{prefix}.{feed_forward.activation}")
+        gated = self._nodes.node("Mul", [activated, up], f"{prefix}.gated")
         return self._matmul(gated, [f"{layer.prefix}.{feed_forward.down}"], f"{prefix}.down")
 
     def _head(self, normal: ir.Value, rows: ir.Value) -> None:
@@ -119,8 +120,8 @@ class DecoderLowering(ABC):
         """Attention of a layer from its input to its output projection. It adds the layer's cache to `_presents`."""
 
     @abstractmethod
-    def _silu(self, value: ir.Value, name: str) -> ir.Value:
-        """Return x * sigmoid(x)."""
+    def _activated(self, value: ir.Value, activation: str, name: str) -> ir.Value:
+        """Apply an activation of FeedForward."""
 
     @abstractmethod
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
@@ -165,9 +166,16 @@ class DecoderLowering(ABC):
             weights = self._preset.weights(leading, self._architecture.depth(leading))
         return self._multiply(value, matrix, weights, name, added)
 
-    def _added(self, value: ir.Value, name: str) -> ir.Value:
-        """What a layer's part adds to the residual stream."""
-        return self._scaled(value, self._architecture.residual_multiplier, name)
+    def _added(self, layer: Layer, value: ir.Value, part: str) -> ir.Value:
+        """What a part of a layer adds to the residual stream, given the part's result."""
+        if layer.norms_outputs:
+            value = self._norm(value, f"{layer.prefix}.post_{part}_layernorm.weight")
+        return self._scaled(value, self._architecture.residual_multiplier, f"{layer.prefix}.{part}")
+
+    def _norm_weight(self, name: str) -> npt.NDArray[np.float32]:
+        """What RMSNorm multiplies by."""
+        weight = self._checkpoint.read(name)
+        return weight + np.float32(self._architecture.norm_offset) if self._architecture.norm_offset else weight
 
     def _scaled(self, value: ir.Value, factor: float, name: str) -> ir.Value:
         """Multiply by a number; without a node if it is 1."""
