@@ -122,7 +122,11 @@ def test_a_repeated_export_makes_and_installs_nothing(layout: Layout) -> None:
     assert {path: path.stat().st_mtime_ns for path in second.folder.iterdir()} == written
 
 
-def test_a_model_that_loses_too_much_with_the_default_preset_is_exported_with_the_finer_one(layout: Layout) -> None:
+def test_a_model_that_loses_too_much_with_the_default_preset_is_exported_with_the_finer_one(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = replace(PRESETS[DEFAULT], max_mean_kl=1e-6)
+    monkeypatch.setattr(pipeline, "PRESETS", {**PRESETS, DEFAULT: strict})
     steps = Steps()
     exported = export_model(layout, MODEL, "cpu", None, steps)
     assert exported.manifest.preset == PRESETS[DEFAULT].finer
