@@ -12,6 +12,9 @@ import tokenizers
 from appliance.errors import UnsupportedError
 
 _SPACE_PIECE = "\u2581"
+# Llama 2's and Mistral's decoders remove the space that their tokenizers put before a text. It is kept here: an answer
+# continues a text, and its first space is the model's.
+_STRIP: Mapping[str, Any] = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
@@ -114,7 +117,7 @@ def _are_ids_as_written(vocabulary: Mapping[str, int], added: Mapping[int, tuple
 def _is_byte_level(decoder: Mapping[str, Any]) -> bool:
     """Return True for byte-level BPE, False for SentencePiece with byte fallback; raises UnsupportedError otherwise."""
     parts = decoder.get("decoders", [decoder])
-    kinds = {part.get("type") for part in parts}
+    kinds = {part.get("type") for part in parts if part != _STRIP}
     if kinds == {"ByteLevel"}:
         return True
     if "ByteFallback" in kinds and kinds <= {"ByteFallback", "Fuse", "Replace"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from export.presets import BALANCED, COMPACT, PRECISE, Exemption, Preset, Weights
+from export.presets import BALANCED, COMPACT, FINE, PRECISE, Exemption, Preset, Weights
 
 # A candidate is measured whatever its quality.
 _ANY_KL = 100.0
@@ -29,7 +29,7 @@ def _base(name: str, summary: str) -> Preset:
     return replace(PRECISE, name=name, summary=summary, max_mean_kl=_ANY_KL, body=_BYTES, head=_BYTES)
 
 
-_CHOSEN = tuple(replace(preset, max_mean_kl=_ANY_KL) for preset in (BALANCED, PRECISE, COMPACT))
+_CHOSEN = tuple(replace(preset, max_mean_kl=_ANY_KL) for preset in (BALANCED, PRECISE, FINE, COMPACT))
 CANDIDATES: tuple[Preset, ...] = (
     *_CHOSEN,
     _every("int8-128", "8 bits, blocks of 128", _BYTES),

@@ -243,17 +243,6 @@ REFERENCE = Preset(
 )
 
 # Presets for a GPU; docs/presets.md has their loss. An unquantised preset must be almost equal to the checkpoint.
-BF16 = Preset(
-    name="bf16",
-    summary="GPU: weights, activations and cache in bfloat16, as the model was trained",
-    max_mean_kl=0.001,
-    body=HALF,
-    head=HALF,
-    embedding=HALF,
-    runtime=ORT_CUDA,
-    activations=BFLOAT16,
-)
-
 FP16 = Preset(
     name="fp16",
     summary="GPU: weights, activations and cache in float16; finer than bf16; fails if values exceed its range",
@@ -263,6 +252,18 @@ FP16 = Preset(
     embedding=HALF,
     runtime=ORT_CUDA,
     activations=FLOAT16,
+)
+
+BF16 = Preset(
+    name="bf16",
+    summary="GPU: weights, activations and cache in bfloat16, as the model was trained",
+    max_mean_kl=0.001,
+    body=HALF,
+    head=HALF,
+    embedding=HALF,
+    runtime=ORT_CUDA,
+    activations=BFLOAT16,
+    finer=FP16.name,
 )
 
 # A GPU dequantises to the activations' type: the quality alone decides the block size, not the CPU's arithmetic.
@@ -289,18 +290,19 @@ INT4 = Preset(
     activations=BFLOAT16,
 )
 
-TENSORRT_BF16 = replace(
-    BF16,
-    name="tensorrt-bf16",
-    summary="TensorRT: like bf16; the box builds the TensorRT plan on its GPU",
-    runtime=TENSORRT,
-)
-
 TENSORRT_FP16 = replace(
     FP16,
     name="tensorrt-fp16",
     summary="TensorRT: like fp16; the box builds the TensorRT plan on its GPU",
     runtime=TENSORRT,
+)
+
+TENSORRT_BF16 = replace(
+    BF16,
+    name="tensorrt-bf16",
+    summary="TensorRT: like bf16; the box builds the TensorRT plan on its GPU",
+    runtime=TENSORRT,
+    finer=TENSORRT_FP16.name,
 )
 
 # TensorRT supports 8 bits with one scale per output, 4 bits with one scale per block of 64 or 128, and no zero points.

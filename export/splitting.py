@@ -56,9 +56,12 @@ _LLAMA3 = Splitting(
     takes_whole_words=True,
     begins=True,
 )
+# StarCoder's: each digit is a word, and then GPT-2's expression applies. Granite 3 has it under the name "refact".
+_STARCODER = Splitting(splits_digits=True)
 SPLITTINGS: Mapping[str, Splitting] = {
     "deepseek-r1-qwen": _QWEN2,
     "llama-bpe": _LLAMA3,
     "qwen2": _QWEN2,
-    "smollm": Splitting(splits_digits=True),
+    "refact": _STARCODER,
+    "smollm": _STARCODER,
 }

@@ -27,6 +27,15 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Tokens of the window of a Gemma: shorter than most prompts.
+WINDOW = 8
+# Of a Granite, each of them far from 1.
+MULTIPLIERS = {
+    "attention_multiplier": 0.1,
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 4.0,
+    "residual_multiplier": 0.4,
+}
 _DTYPES: dict[str, npt.DTypeLike] = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
@@ -48,7 +57,8 @@ def make_tiny_checkpoint(
     Args:
         folder: made if absent.
         model_type: "qwen2" (biases on query, key and value), "qwen3" (norms on query and key heads, and a head size of
-            its own), "llama" or "mistral" (neither).
+            its own), "llama", "mistral" (neither), "granite" (multipliers),
+            "granitemoehybrid" (also one tensor for gate and up) or "gemma3_text" (windows, and norms of outputs).
         tie: the output head is the embedding.
         layers: decoder layers.
         seed: equal seeds give equal bytes.
@@ -69,7 +79,8 @@ def make_tiny_checkpoint(
     if head is not None:
         config = {"head_dim": head, **config}
     usual = tiny_config(model_type, tie=tie, layers=layers, dtype=dtype)
-    _write_json(folder / "config.json", {**usual, "intermediate_size": inner, **config})
+    width = "shared_intermediate_size" if model_type == "granitemoehybrid" else "intermediate_size"
+    _write_json(folder / "config.json", {**usual, width: inner, **config})
     (folder / "tokenizer.json").write_text(tiny_tokenizer().to_str(pretty=True), encoding="utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -92,7 +103,7 @@ def tiny_config(
 ) -> dict[str, Any]:
     """Return config.json of a tiny checkpoint."""
     config: dict[str, Any] = {
-        "architectures": [f"{model_type.capitalize()}ForCausalLM"],
+        "architectures": [f"{model_type.split('_', maxsplit=1)[0].capitalize()}ForCausalLM"],
         "hidden_act": "silu",
         "hidden_size": HIDDEN,
         "intermediate_size": INNER,
@@ -109,14 +120,34 @@ def tiny_config(
     }
     if model_type == "qwen3":
         config |= {"attention_bias": False, "head_dim": head_dim(model_type)}
+    if model_type in {"granite", "granitemoehybrid"}:
+        config |= MULTIPLIERS
+    if model_type == "granitemoehybrid":
+        config |= {
+            "architectures": ["GraniteMoeHybridForCausalLM"],
+            "layer_types": ["attention"] * layers,
+            "num_local_experts": 0,
+            "position_embedding_type": "rope",
+            "shared_intermediate_size": INNER,
+        }
+    if model_type == "gemma3_text":
+        del config["hidden_act"]
+        config |= {
+            "head_dim": head_dim(model_type),
+            "hidden_activation": "gelu_pytorch_tanh",
+            "layer_types": ["sliding_attention" if layer % 2 == 0 else "full_attention" for layer in range(layers)],
+            "query_pre_attn_scalar": 48,
+            "rope_local_base_freq": 1000.0,
+            "sliding_window": WINDOW,
+        }
     if model_type == "mistral":
         config |= {"sliding_window": None}
     return config
 
 
 def head_dim(model_type: str) -> int:
-    """Elements a head: more than hidden/heads in Qwen3."""
-    return 32 if model_type == "qwen3" else HIDDEN // HEADS
+    """Elements a head: more than hidden/heads in Qwen3 and Gemma 3."""
+    return 32 if model_type in {"qwen3", "gemma3_text"} else HIDDEN // HEADS
 
 
 def tiny_tokenizer() -> Tokenizer:
@@ -145,14 +176,21 @@ def _shapes(model_type: str, *, tie: bool, layers: int, inner: int, size: int) -
             yield f"{prefix}.self_attn.{part}_proj.weight", (width, HIDDEN)
             if model_type == "qwen2":
                 yield f"{prefix}.self_attn.{part}_proj.bias", (width,)
-        if model_type == "qwen3":
+        if model_type in {"qwen3", "gemma3_text"}:
             yield f"{prefix}.self_attn.q_norm.weight", (size,)
             yield f"{prefix}.self_attn.k_norm.weight", (size,)
         yield f"{prefix}.self_attn.o_proj.weight", (HIDDEN, widths["q"])
         yield f"{prefix}.post_attention_layernorm.weight", (HIDDEN,)
-        yield f"{prefix}.mlp.gate_proj.weight", (inner, HIDDEN)
-        yield f"{prefix}.mlp.up_proj.weight", (inner, HIDDEN)
-        yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, inner)
+        if model_type == "gemma3_text":
+            yield f"{prefix}.pre_feedforward_layernorm.weight", (HIDDEN,)
+            yield f"{prefix}.post_feedforward_layernorm.weight", (HIDDEN,)
+        if model_type == "granitemoehybrid":
+            yield f"{prefix}.shared_mlp.input_linear.weight", (2 * inner, HIDDEN)
+            yield f"{prefix}.shared_mlp.output_linear.weight", (HIDDEN, inner)
+        else:
+            yield f"{prefix}.mlp.gate_proj.weight", (inner, HIDDEN)
+            yield f"{prefix}.mlp.up_proj.weight", (inner, HIDDEN)
+            yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, inner)
     yield "model.norm.weight", (HIDDEN,)
     if not tie:
         yield "lm_head.weight", (VOCABULARY, HIDDEN)

@@ -80,7 +80,7 @@ def make_tiny_gguf(
     _add_words(writer, folder, marks, pre, first)
     writer.add_chat_template(template)
     for name, published in load_file(folder / "model.safetensors").items():
-        tensor = in_pairs(name, published) if model_type == "llama" else published
+        tensor = in_pairs(name, published) if model_type in {"llama", "granite"} else published
         chosen = GGMLQuantizationType[kind] if tensor.ndim > 1 and tensor.shape[-1] % 32 == 0 else None
         if chosen in {None, GGMLQuantizationType.F32}:
             writer.add_tensor(gguf_name(name), tensor.astype(np.float32))
@@ -122,6 +122,11 @@ def _add_settings(writer: GGUFWriter, config: Mapping[str, Any]) -> None:
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if "attention_multiplier" in config:
+        writer.add_attention_scale(config["attention_multiplier"])
+        writer.add_embedding_scale(config["embedding_multiplier"])
+        writer.add_logit_scale(config["logits_scaling"])
+        writer.add_residual_scale(config["residual_multiplier"])
     if "head_dim" in config:
         writer.add_key_length(config["head_dim"])
         writer.add_value_length(config["head_dim"])

@@ -39,6 +39,7 @@ _ROW_BY_ROW = frozenset(
     {
         "Gather",
         "GatherBlockQuantized",
+        "Mul",
         "Reshape",
         "SimplifiedLayerNormalization",
         "SkipSimplifiedLayerNormalization",
@@ -121,6 +122,9 @@ class _Rewriter:
         for node in graph.node:
             for name in node.input:
                 self._consumers[name].append(node)
+        # All layers or none: SlotAttention arranges the cache in another way.
+        attentions = [node for node in graph.node if node.op_type == "GroupQueryAttention"]
+        self._has_slots = all(map(self._is_plain, attentions))
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
         """The nodes of the packed graph, in an order in which they can run."""
@@ -197,18 +201,20 @@ class _Rewriter:
         return group, operator
 
     def _attention(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        if node.op_type != "GroupQueryAttention":
+        if node.op_type != "GroupQueryAttention" or not self._has_slots:
             return None
         given = attributes(node)
-        past = self._inputs[node.input[3]]
-        is_plain = given.keys() == _ATTENTION_ATTRIBUTES and given["do_rotary"] and not given["rotary_interleaved"]
-        head_dim = past.shape.dim[3].dim_value
-        if not is_plain or past.elem_type != onnx.TensorProto.FLOAT or head_dim not in HEAD_DIMS:
-            return None
         query, key, value, past_key, past_value, lengths, _, cos, sin = node.input
         inputs = [query, key, value, past_key, past_value, lengths, cos, sin]
         settings = {name: given[name] for name in ("num_heads", "kv_num_heads", "scale")}
         return helper.make_node("SlotAttention", inputs, node.output, name=node.name, domain=DOMAIN, **settings)
+
+    def _is_plain(self, attention: onnx.NodeProto) -> bool:
+        """Whether SlotAttention computes what this node computes."""
+        given, past = attributes(attention), self._inputs[attention.input[3]]
+        if given.keys() != _ATTENTION_ATTRIBUTES or not given["do_rotary"] or given["rotary_interleaved"]:
+            return False
+        return past.elem_type == onnx.TensorProto.FLOAT and past.shape.dim[3].dim_value in HEAD_DIMS
 
     def _matmul(self, node: onnx.NodeProto, output: str, matrix: Matrix, *, is_gated: bool) -> onnx.NodeProto:
         return helper.make_node(

@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance.errors import UnsupportedError
-from export.architecture import llama, qwen
+from export.architecture import gemma, granite, llama, qwen
 from export.architecture.description import Architecture, Attention, FeedForward, Layer
 
 __all__ = ["Architecture", "Attention", "FeedForward", "Layer", "describe"]
 
 # model_type of a Hugging Face configuration -> the reader of that configuration.
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Architecture]] = {
+    "gemma3_text": gemma.gemma3,
+    "granite": granite.granite,
+    "granitemoehybrid": granite.granite4,
     "llama": llama.llama,
     "mistral": llama.mistral,
     "qwen2": qwen.qwen2,

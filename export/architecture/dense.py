@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from appliance.errors import UnsupportedError
 from export.architecture.configuration import Configuration
-from export.architecture.description import Architecture, Attention, FeedForward, Layer
+from export.architecture.description import SILU, Architecture, Attention, FeedForward, Layer
 from export.architecture.rope import rotation
 from export.architecture.window import Window
 
@@ -20,7 +20,10 @@ def dense(
     qk_norm: bool = False,
     kv_heads: int | None = None,
     theta: float | None = None,
+    scale: float | None = None,
+    feed_forward: FeedForward | None = None,
     window: Callable[[Configuration, int], Window] | None = None,
+    tied: bool = False,
 ) -> Architecture:
     """Read a configuration to its end.
 
@@ -32,7 +35,10 @@ def dense(
         qk_norm: see Attention.
         kv_heads: key and value heads if the configuration does not state them; None if it must.
         theta: base of the rotation if the configuration does not state it; None if it must.
-        window: reads the sliding window for a number of layers; None if the architecture has none.
+        scale: factor of the scores; None for 1 / sqrt(head_dim).
+        feed_forward: see FeedForward; None for the usual one, as wide as intermediate_size.
+        window: reads the sliding window for a number of layers; None if no window limits the context.
+        tied: whether the embedding is the head if the configuration does not state it.
 
     Raises:
         UnsupportedError: see `describe`.
@@ -44,18 +50,21 @@ def dense(
         raise UnsupportedError(f"head_dim {head_dim} is odd; the rotary embedding needs an even number")
     if heads % kv_heads:
         raise UnsupportedError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
-    reader.require("hidden_act", "silu")
     rotated = rotation(reader, head_dim, theta)
     seen = Window() if window is None else window(reader, count)
-    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary)
-    feed_forward = FeedForward(reader.positive("intermediate_size"))
+    scale = head_dim**-0.5 if scale is None else scale
+    attention = Attention(heads, kv_heads, head_dim, qkv_bias, qk_norm, rotated.rotary, scale)
+    if feed_forward is None:
+        feed_forward = FeedForward(reader.positive("intermediate_size"))
+    if feed_forward.activation == SILU:
+        reader.require("hidden_act", "silu")
     architecture = Architecture(
         name=name,
         hidden=reader.positive("hidden_size"),
         vocabulary=reader.positive("vocab_size"),
         context_tokens=seen.bounded(rotated.context_tokens),
         norm_epsilon=reader.number("rms_norm_eps"),
-        tied_embeddings=reader.flag("tie_word_embeddings", default=False),
+        tied_embeddings=reader.flag("tie_word_embeddings", default=tied),
         layers=tuple(Layer(f"model.layers.{index}", attention, feed_forward) for index in range(count)),
         notes=tuple(filter(None, (rotated.note, seen.note(rotated.context_tokens)))),
     )

@@ -20,6 +20,8 @@ class Attention:
         qkv_bias: query, key and value projections add a bias (Qwen2 and 2.5).
         qk_norm: apply RMSNorm to each head of query and key before the rotation (Qwen3).
         rotary: see Rotary.
+        scale: factor of the scores before the softmax.
+        window: number of the last tokens that a token attends to, itself included; None for all (Gemma 3).
     """
 
     heads: int
@@ -28,6 +30,8 @@ class Attention:
     qkv_bias: bool
     qk_norm: bool
     rotary: Rotary
+    scale: float
+    window: int | None = None
 
     @property
     def query_width(self) -> int:
@@ -40,30 +44,52 @@ class Attention:
         return self.kv_heads * self.head_dim
 
 
+# Activations of the feed-forward: x * sigmoid(x), and the approximation of GELU with a tangent.
+SILU, GELU_TANH = "silu", "gelu_tanh"
+
+
 @dataclass(frozen=True)
 class FeedForward:
-    """Gated feed-forward: down(silu(gate(x)) * up(x))."""
+    """Gated feed-forward: down(activation(gate(x)) * up(x)).
+
+    Attributes:
+        inner: width between.
+        activation: SILU or GELU_TANH.
+        gate_up: name below the layer's prefix of the one tensor that has the rows of gate and then those of up (Granite
+            4); empty if they are two tensors.
+        down: name below the layer's prefix of the last matrix.
+    """
 
     inner: int
+    activation: str = SILU
+    gate_up: str = ""
+    down: str = "mlp.down_proj"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One pre-norm decoder layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
+    """One pre-norm decoder layer: x + m * attention(norm(x)), then x + m * feed_forward(norm(x)); m is usually 1.
 
     Attributes:
         prefix: prefix of its tensors' names, for example "model.layers.0".
         attention: see Attention.
         feed_forward: see FeedForward.
+        norms_outputs: the results of attention and feed-forward are normalised before they are added (Gemma 3).
     """
 
     prefix: str
     attention: Attention
     feed_forward: FeedForward
+    norms_outputs: bool = False
+
+    @property
+    def middle_norm(self) -> str:
+        """Name below the prefix of the norm before the feed-forward."""
+        return "pre_feedforward_layernorm" if self.norms_outputs else "post_attention_layernorm"
 
     def tensors(self, hidden: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the name below the prefix and the shape of each of its tensors, for a residual stream of this width."""
-        attention, inner = self.attention, self.feed_forward.inner
+        attention, feed_forward = self.attention, self.feed_forward
         yield "input_layernorm.weight", (hidden,)
         for part, width in (("q", attention.query_width), ("k", attention.kv_width), ("v", attention.kv_width)):
             yield f"self_attn.{part}_proj.weight", (width, hidden)
@@ -73,10 +99,16 @@ class Layer:
             yield "self_attn.q_norm.weight", (attention.head_dim,)
             yield "self_attn.k_norm.weight", (attention.head_dim,)
         yield "self_attn.o_proj.weight", (hidden, attention.query_width)
-        yield "post_attention_layernorm.weight", (hidden,)
-        yield "mlp.gate_proj.weight", (inner, hidden)
-        yield "mlp.up_proj.weight", (inner, hidden)
-        yield "mlp.down_proj.weight", (hidden, inner)
+        yield f"{self.middle_norm}.weight", (hidden,)
+        if self.norms_outputs:
+            yield "post_attention_layernorm.weight", (hidden,)
+            yield "post_feedforward_layernorm.weight", (hidden,)
+        if feed_forward.gate_up:
+            yield f"{feed_forward.gate_up}.weight", (2 * feed_forward.inner, hidden)
+        else:
+            yield "mlp.gate_proj.weight", (feed_forward.inner, hidden)
+            yield "mlp.up_proj.weight", (feed_forward.inner, hidden)
+        yield f"{feed_forward.down}.weight", (hidden, feed_forward.inner)
 
 
 @dataclass(frozen=True)
@@ -92,6 +124,10 @@ class Architecture:
         tied_embeddings: the output head uses the embedding's matrix.
         layers: in order from input to output.
         notes: lines for people about how the configuration was read.
+        embedding_multiplier: factor of the embedding (Granite, Gemma 3).
+        residual_multiplier: factor of what a layer's attention and feed-forward add, `m` in Layer (Granite).
+        logits_divisor: divisor of the logits (Granite).
+        norm_offset: what is added to the weights of all norms (Gemma 3).
     """
 
     name: str
@@ -102,6 +138,10 @@ class Architecture:
     tied_embeddings: bool
     layers: tuple[Layer, ...]
     notes: tuple[str, ...] = ()
+    embedding_multiplier: float = 1.0
+    residual_multiplier: float = 1.0
+    logits_divisor: float = 1.0
+    norm_offset: float = 0.0
 
     embedding: str = "model.embed_tokens.weight"
     final_norm: str = "model.norm.weight"

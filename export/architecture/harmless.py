@@ -15,7 +15,7 @@ _GROUPS: Mapping[str, str] = {
     "numbers of tokens: the tokenizer and generation_config.json have them too": """
         bos_token_id decoder_start_token_id eos_token_id pad_token_id prefix sep_token_id""",
     "types of stored elements: each tensor has its own": "dtype torch_dtype use_bfloat16",
-    "initial values of weights: the file has the trained ones": "initializer_factor initializer_range",
+    "initial values of weights: the file has the trained ones": "init_method initializer_factor initializer_range",
     "training: dropout, checkpoints of gradients, losses": """
         attention_dropout attention_probs_dropout_prob attn_dropout embd_pdrop gradient_checkpointing hidden_dropout
         hidden_dropout_prob label_smoothing neftune_noise_alpha resid_pdrop router_aux_loss_coef tf_legacy_loss
@@ -28,8 +28,8 @@ _GROUPS: Mapping[str, str] = {
         pooler_size_per_head pooler_type""",
     "which implementation computes: all compute the same": """
         _attn_implementation _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled
-        _experts_implementation attn_implementation chunk_size_feed_forward torchscript use_cache use_flash_attn
-        use_flash_attention_2 use_sdpa""",
+        _experts_implementation attn_implementation cache_implementation chunk_size_feed_forward torchscript use_cache
+        use_flash_attn use_flash_attention_2 use_sdpa""",
     "what a call returns beside the logits": """
         output_attentions output_hidden_states output_router_logits output_scores return_dict return_dict_in_generate
         use_return_dict""",

@@ -1,6 +1,8 @@
-"""Reads the sliding window of a model's attention. The graph has none: the context is bounded, so that none is needed.
+"""Reads the sliding windows of a model's attention.
 
-A layer with a window of N tokens computes the same as a layer without one as long as no sequence is longer than N.
+The graphs of Qwen and Mistral have none: the context is bounded, so that none is needed. A layer with a window of N
+tokens computes the same as a layer without one as long as no sequence is longer than N. Gemma's graphs have windows:
+they are much shorter than its context.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 # The values of transformers for keys that are missing.
 _DEFAULT_WINDOW = 4096
 _DEFAULT_FULL_LAYERS = 28
+_DEFAULT_PATTERN = 6
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,7 @@ def qwen_window(config: Configuration, layers: int) -> Window:
     """
     uses = config.flag("use_sliding_window", default=False)
     tokens, full_layers = config.take("sliding_window"), config.take("max_window_layers")
-    kinds = config.take("layer_types")
-    if kinds is not None and not _are_kinds(kinds, layers):
-        raise UnsupportedError(
-            f"the configuration's layer_types are {shown(kinds)}, expected {layers} of {_FULL!r} or {_SLIDING!r}"
-        )
+    kinds = _kinds(config, layers)
     if not uses or (tokens is None and config.has("sliding_window")):
         if kinds is not None and _SLIDING in kinds:
             raise UnsupportedError(
@@ -77,8 +76,32 @@ def mistral_window(config: Configuration, _layers: int) -> Window:
     return Window(config.positive("sliding_window", _DEFAULT_WINDOW))
 
 
-def _are_kinds(kinds: object, layers: int) -> bool:
-    return isinstance(kinds, list) and len(kinds) == layers and all(kind in (_FULL, _SLIDING) for kind in kinds)
+def gemma_window(config: Configuration, layers: int) -> list[int | None]:
+    """Read the window of each layer, as transformers does for Gemma 3: every sixth layer has none, unless it is stated.
+
+    Raises:
+        UnsupportedError: a key has a wrong value.
+    """
+    kinds = _kinds(config, layers)
+    pattern = config.positive("sliding_window_pattern", _DEFAULT_PATTERN)
+    # transformers notes it so beside the kinds that follow from it.
+    config.take("_sliding_window_pattern")
+    if kinds is None:
+        kinds = [_FULL if (index + 1) % pattern == 0 else _SLIDING for index in range(layers)]
+    tokens = config.positive("sliding_window", _DEFAULT_WINDOW)
+    return [tokens if kind == _SLIDING else None for kind in kinds]
+
+
+def _kinds(config: Configuration, layers: int) -> list[str] | None:
+    """The kind of each layer; None if the configuration does not state them."""
+    kinds = config.take("layer_types")
+    if kinds is None:
+        return None
+    if isinstance(kinds, list) and len(kinds) == layers and all(kind in (_FULL, _SLIDING) for kind in kinds):
+        return kinds
+    raise UnsupportedError(
+        f"the configuration's layer_types are {shown(kinds)}, expected {layers} of {_FULL!r} or {_SLIDING!r}"
+    )
 
 
 def _first_sliding(config: Configuration, stated: object) -> int:

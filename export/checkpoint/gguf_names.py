@@ -43,6 +43,10 @@ _SETTINGS: Mapping[str, str] = {
     "attention.head_count_kv": "num_key_value_heads",
     "attention.key_length": "head_dim",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.scale": "attention_multiplier",
+    "embedding_scale": "embedding_multiplier",
+    "logit_scale": "logits_scaling",
+    "residual_scale": "residual_multiplier",
     "rope.freq_base": "rope_theta",
 }
 # This tensor has a divisor for each frequency of the rotation: llama.cpp's converter writes it for Llama 3.1 and later.
@@ -77,15 +81,25 @@ class Dialect:
 
     Attributes:
         config: Hugging Face keys that the file omits because the architecture implies them.
+        required: settings that must be there: llama.cpp and transformers have different values for a missing one.
+        finetuned_rotates: whether a model was trained with the scaled rotation decides whether there is a rotation.
         matrices_as_published: query and key rows are in the published order. Qwen's converter keeps this order, because
             llama.cpp rotates halves there; Llama's permutes them for the rotation of neighbours: see gguf_rows.
     """
 
     config: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    finetuned_rotates: bool = False
     matrices_as_published: bool = True
 
 
 DIALECTS: Mapping[str, Dialect] = {
+    "granite": Dialect(
+        {"model_type": "granite", "hidden_act": "silu"},
+        required=("attention.scale",),
+        finetuned_rotates=True,
+        matrices_as_published=False,
+    ),
     # Llama, Mistral, SmolLM2 and others of their shape.
     "llama": Dialect({"model_type": "llama", "hidden_act": "silu"}, matrices_as_published=False),
     "qwen2": Dialect({"model_type": "qwen2", "hidden_act": "silu"}),
@@ -137,6 +151,7 @@ def config_of(header: Header, frequency_divisors: list[float] | None = None) -> 
     for name in sorted(metadata):
         if name.startswith(prefix):
             _add_setting(config, name.removeprefix(prefix), metadata[name])
+    _check_dialect(dialect, metadata, prefix)
     if config.get("rope_scaling", {}).get("rope_type") == _NO_SCALING:
         del config["rope_scaling"]
     if frequency_divisors is not None:
@@ -157,6 +172,14 @@ def config_of(header: Header, frequency_divisors: list[float] | None = None) -> 
     _check_same(config, "head_dim", metadata.get(f"{prefix}rope.dimension_count"))
     _check_same(config, "vocab_size", metadata.get(f"{prefix}vocab_size"))
     return config
+
+
+def _check_dialect(dialect: Dialect, metadata: Mapping[str, Any], prefix: str) -> None:
+    for name in dialect.required:
+        if prefix + name not in metadata:
+            raise UnsupportedError(f"the GGUF file lacks the setting {name}", hint="use the model's safetensors files")
+    if dialect.finetuned_rotates and metadata.get(f"{prefix}{_SCALING}{_FINETUNED}") is False:
+        raise UnsupportedError("the GGUF file's model has no rotary positions, which this version does not support")
 
 
 def _add_setting(config: dict[str, Any], name: str, value: Any) -> None:

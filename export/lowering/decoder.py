@@ -52,7 +52,7 @@ class DecoderLowering(ABC):
             shape = _cache_shape(layer.attention)
             names = [f"past_key_values.{index}.{part}" for part in _PARTS]
             self._pasts.append(tuple(self._nodes.input(name, self._element.onnx, shape) for name in names))
-        residual = self._embedding(self._ids)
+        residual = self._scaled(self._embedding(self._ids), self._architecture.embedding_multiplier, "embedding")
         progress(1, total)
         normal = self._layers(residual, progress)
         self._head(normal, rows)
@@ -71,27 +71,34 @@ class DecoderLowering(ABC):
         norms = [f"{layer.prefix}.input_layernorm.weight" for layer in layers] + [self._architecture.final_norm]
         normal = self._norm(residual, norms[0])
         for index, layer in enumerate(layers):
-            attended = self._attention(index, layer, normal)
-            middle = f"{layer.prefix}.post_attention_layernorm.weight"
+            attended = self._added(layer, self._attention(index, layer, normal), "attention")
+            middle = f"{layer.prefix}.{layer.middle_norm}.weight"
             normal, residual = self._add_and_norm(residual, attended, middle, f"{layer.prefix}.attention_residual")
-            fed = self._feed_forward(layer, normal)
+            fed = self._added(layer, self._feed_forward(layer, normal), "feedforward")
             normal, residual = self._add_and_norm(residual, fed, norms[index + 1], f"{layer.prefix}.residual")
             progress(index + 2, len(layers) + 2)
         return normal
 
     def _feed_forward(self, layer: Layer, normal: ir.Value) -> ir.Value:
-        prefix = f"{layer.prefix}.mlp"
-        gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate", bias=False)
-        up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up", bias=False)
-        gated = self._nodes.node("Mul", [self._silu(gate, f"{prefix}.silu"), up], f"{prefix}.gated")
-        return self._matmul(gated, [f"{prefix}.down_proj"], f"{prefix}.down", bias=False)
+        prefix, feed_forward = f"{layer.prefix}.mlp", layer.feed_forward
+        if feed_forward.gate_up:
+            both, inner = [f"{layer.prefix}.{feed_forward.gate_up}"], feed_forward.inner
+            gate = self._matmul(normal, both, f"{prefix}.gate", rows=slice(0, inner))
+            up = self._matmul(normal, both, f"{prefix}.up", rows=slice(inner, 2 * inner))
+        else:
+            gate = self._matmul(normal, [f"{prefix}.gate_proj"], f"{prefix}.gate")
+            up = self._matmul(normal, [f"{prefix}.up_proj"], f"{prefix}.up")
+        activated = self._activated(gate, feed_forward.activation, f"{prefix}.{feed_forward.activation}")
+        gated = self._nodes.node("Mul", [activated, up], f"{prefix}.gated")
+        return self._matmul(gated, [f"{layer.prefix}.{feed_forward.down}"], f"{prefix}.down")
 
     def _head(self, normal: ir.Value, rows: ir.Value) -> None:
         architecture = self._architecture
         flat = self._nodes.constant("shape.rows", np.array([-1, architecture.hidden], np.int64))
         hidden = self._nodes.node("Reshape", [normal, flat], "hidden")
         wanted = self._nodes.node("Gather", [hidden, rows], "wanted", {"axis": 0})
-        logits = self._logits(wanted)
+        # The logits are linear in the hidden state, which is shorter. Granite's divisors are powers of two.
+        logits = self._logits(self._scaled(wanted, 1 / architecture.logits_divisor, "wanted"))
         if self._element.name != FLOAT32:
             logits = self._nodes.node("Cast", [logits], "logits", {"to": int(ir.DataType.FLOAT)})
         self._nodes.output(logits, "logits", ir.DataType.FLOAT, ["wanted", architecture.vocabulary])
@@ -113,8 +120,8 @@ class DecoderLowering(ABC):
         """Attention of a layer from its input to its output projection. It adds the layer's cache to `_presents`."""
 
     @abstractmethod
-    def _silu(self, value: ir.Value, name: str) -> ir.Value:
-        """Return x * sigmoid(x)."""
+    def _activated(self, value: ir.Value, activation: str, name: str) -> ir.Value:
+        """Apply an activation of FeedForward."""
 
     @abstractmethod
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
@@ -141,15 +148,41 @@ class DecoderLowering(ABC):
 
     # Operations that several parts use.
 
-    def _matmul(self, value: ir.Value, projections: Sequence[str], name: str, *, bias: bool) -> ir.Value:
-        """Multiply by one matrix, or by several concatenated matrices in one operator."""
-        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])
+    def _matmul(
+        self,
+        value: ir.Value,
+        projections: Sequence[str],
+        name: str,
+        *,
+        bias: bool = False,
+        rows: slice = slice(None),
+    ) -> ir.Value:
+        """Multiply by one matrix, or by several concatenated matrices in one operator; `rows` selects some outputs."""
+        matrix = np.concatenate([self._checkpoint.read(f"{part}.weight") for part in projections])[rows]
         added = np.concatenate([self._checkpoint.read(f"{part}.bias") for part in projections]) if bias else None
         leading = f"{projections[0]}.weight"
         weights = self._preset.kept_weights([self._checkpoint.source_type(f"{part}.weight") for part in projections])
         if weights is None or not holds(matrix, weights):
             weights = self._preset.weights(leading, self._architecture.depth(leading))
         return self._multiply(value, matrix, weights, name, added)
+
+    def _added(self, layer: Layer, value: ir.Value, part: str) -> ir.Value:
+        """What a part of a layer adds to the residual stream, given the part's result."""
+        if layer.norms_outputs:
+            value = self._norm(value, f"{layer.prefix}.post_{part}_layernorm.weight")
+        return self._scaled(value, self._architecture.residual_multiplier, f"{layer.prefix}.{part}")
+
+    def _norm_weight(self, name: str) -> npt.NDArray[np.float32]:
+        """What RMSNorm multiplies by."""
+        weight = self._checkpoint.read(name)
+        return weight + np.float32(self._architecture.norm_offset) if self._architecture.norm_offset else weight
+
+    def _scaled(self, value: ir.Value, factor: float, name: str) -> ir.Value:
+        """Multiply by a number; without a node if it is 1."""
+        if factor == 1:
+            return value
+        constant = self._float(f"factor.{factor:.9g}", np.array(factor, np.float32))
+        return self._nodes.node("Mul", [value, constant], f"{name}.scaled")
 
     def _rotary_tables(self, attention: Attention) -> list[ir.Value]:
         """Cosine and sine of each position's angles, [context, head_dim / 2], computed in doubles.

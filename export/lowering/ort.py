@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from appliance.artefact.manifest import GRAPH
 from export.architecture import Architecture, Attention, Layer
+from export.architecture.description import GELU_TANH
 from export.checkpoint import Checkpoint
 from export.lowering.data_file import DataFile
 from export.lowering.decoder import DecoderLowering, Progress
@@ -77,19 +78,21 @@ class _Lowering(DecoderLowering):
         if attention.qk_norm:
             query = self._normed_heads(packed, attention, prefix)
         inputs = [*query, *self._pasts[index], self._seqlens, self._total, *self._rotary_tables(attention)]
-        attributes = {
+        attributes: dict[str, int | float] = {
             "num_heads": attention.heads,
             "kv_num_heads": attention.kv_heads,
             "do_rotary": 1,
             "rotary_interleaved": 0,
-            "scale": float(attention.head_dim**-0.5),
+            "scale": attention.scale,
         }
+        if attention.window is not None:
+            attributes["local_window_size"] = attention.window
         names = [f"{prefix}.context", f"{prefix}.key_cache", f"{prefix}.value_cache"]
         context, *present = self._nodes.node_of_many(
             "GroupQueryAttention", inputs, names, attributes, domain=_MICROSOFT
         )
         self._presents.append(present)
-        return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
+        return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output")
 
     def _normed_heads(self, packed: ir.Value, attention: Attention, prefix: str) -> list[ir.Value]:
         """Split the packed projections and normalise each query and key head: the CPU's attention has no norm."""
@@ -109,7 +112,9 @@ class _Lowering(DecoderLowering):
         normal = self._norm(heads, f"{name}.weight")
         return self._nodes.node("Reshape", [normal, by_token], f"{name}.tokens")
 
-    def _silu(self, value: ir.Value, name: str) -> ir.Value:
+    def _activated(self, value: ir.Value, activation: str, name: str) -> ir.Value:
+        if activation == GELU_TANH:
+            return self._nodes.node("FastGelu", [value], name, domain=_MICROSOFT)
         return self._nodes.node("QuickGelu", [value], name, {"alpha": 1.0}, domain=_MICROSOFT)
 
     def _logits(self, wanted: ir.Value) -> ir.Value:
@@ -190,12 +195,12 @@ class _Lowering(DecoderLowering):
         return self._nodes.node("MatMulNBits", inputs, name, attributes, domain=_MICROSOFT)
 
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
-        gamma = self._float(weight, self._checkpoint.read(weight))
+        gamma = self._float(weight, self._norm_weight(weight))
         attributes = {"axis": -1, "epsilon": self._architecture.norm_epsilon}
         return self._nodes.node("SimplifiedLayerNormalization", [value, gamma], f"{weight}.normal", attributes)
 
     def _add_and_norm(self, residual: ir.Value, addend: ir.Value, weight: str, name: str) -> tuple[ir.Value, ir.Value]:
-        gamma = self._float(weight, self._checkpoint.read(weight))
+        gamma = self._float(weight, self._norm_weight(weight))
         normal, _, _, total = self._nodes.node_of_many(
             "SkipSimplifiedLayerNormalization",
             [residual, addend, gamma],

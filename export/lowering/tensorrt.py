@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from appliance.artefact.manifest import GRAPH
 from export.architecture import Architecture, Attention, Layer
+from export.architecture.description import GELU_TANH
 from export.checkpoint import Checkpoint
 from export.lowering.data_file import DataFile
 from export.lowering.decoder import DecoderLowering, Progress
@@ -69,7 +70,15 @@ class _Lowering(DecoderLowering):
         columns = self._range_over(self._pasts[0][0], 2, "mask.columns")
         last = self._nodes.node("Unsqueeze", [positions, self._axes(1, 3)], "mask.last")
         # bool [batch, 1, length, capacity]: a token attends to the columns up to its own position.
-        self._mask = self._nodes.node("LessOrEqual", [columns, last], "mask")
+        mask = self._nodes.node("LessOrEqual", [columns, last], "mask")
+        self._masks: dict[int | None, ir.Value] = {None: mask}
+        windows = {layer.attention.window for layer in self._architecture.layers}
+        for window in sorted(each for each in windows if each is not None):
+            # And to no column before its window.
+            tokens = self._nodes.constant(f"mask.window{window}", np.array(window, np.int64))
+            before = self._nodes.node("Sub", [last, tokens], f"mask.before{window}")
+            within = self._nodes.node("Greater", [columns, before], f"mask.within{window}")
+            self._masks[window] = self._nodes.node("And", [mask, within], f"mask.sliding{window}")
         return super()._layers(residual, progress)
 
     def _embedding(self, ids: ir.Value) -> ir.Value:
@@ -95,11 +104,13 @@ class _Lowering(DecoderLowering):
             for past, rows, part in zip(self._pasts[index], (key, value), ("key", "value"), strict=True)
         ]
         self._presents.append(cache)
-        attributes = {"is_causal": 0, "scale": float(attention.head_dim**-0.5)}
-        context = self._nodes.node("Attention", [query, *cache, self._mask], f"{prefix}.context", attributes)
+        attributes = {"is_causal": 0, "scale": attention.scale}
+        context = self._nodes.node(
+            "Attention", [query, *cache, self._masks[attention.window]], f"{prefix}.context", attributes
+        )
         by_token = self._nodes.node("Transpose", [context], f"{prefix}.by_token", {"perm": [0, 2, 1, 3]})
         joined = self._nodes.node("Reshape", [by_token, self._shape("joined", [0, 0, -1])], f"{prefix}.joined")
-        return self._matmul(joined, [f"{prefix}.o_proj"], f"{prefix}.output", bias=False)
+        return self._matmul(joined, [f"{prefix}.o_proj"], f"{prefix}.output")
 
     def _heads(self, value: ir.Value, attention: Attention, name: str, *, norm: bool) -> ir.Value:
         """Split [batch, length, width] into [batch, heads, length, head_dim]; `norm` normalises each head."""
@@ -163,7 +174,7 @@ class _Lowering(DecoderLowering):
 
     def _norm(self, value: ir.Value, weight: str) -> ir.Value:
         """Compute in 32-bit floats: the square of a large 16-bit float overflows or loses most of its digits."""
-        held = self._element.hold(weight, self._checkpoint.read(weight)).astype(np.float32)
+        held = self._element.hold(weight, self._norm_weight(weight)).astype(np.float32)
         gamma = self._nodes.constant(weight, held)
         wide = self._cast(value, ir.DataType.FLOAT, f"{weight}.wide")
         attributes = {"axis": -1, "epsilon": self._architecture.norm_epsilon}
@@ -174,7 +185,9 @@ class _Lowering(DecoderLowering):
         total = self._nodes.node("Add", [residual, addend], name)
         return self._norm(total, weight), total
 
-    def _silu(self, value: ir.Value, name: str) -> ir.Value:
+    def _activated(self, value: ir.Value, activation: str, name: str) -> ir.Value:
+        if activation == GELU_TANH:
+            return self._nodes.node("Gelu", [value], name, {"approximate": "tanh"})
         sigmoid = self._nodes.node("Sigmoid", [value], f"{name}.sigmoid")
         return self._nodes.node("Mul", [value, sigmoid], name)
 

@@ -85,6 +85,18 @@ def test_sentencepiece_tokens_with_byte_fallback_decode_as_the_library_decodes_t
     assert [incremental.push(token) for token in ids] == [" hello", " ", "wörld", "!", "", "é", "", "", "€"]
 
 
+def test_the_first_space_of_an_answer_is_kept_though_the_decoder_of_whole_texts_removes_it():
+    """Llama 2's and Mistral's form: a text gets a space before it, which decoding the whole text takes away."""
+    backend = sentencepiece_backend()
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    backend.decoder = decoders.Sequence(parts)
+    ids = [258, 259, 260]
+    assert Tokenizer(backend).decode(ids) == " hellowörld!" == " " + backend.decode(ids)
+    backend.decoder = decoders.Sequence([*parts[:3], decoders.Strip("!", 0, 1)])
+    with pytest.raises(UnsupportedError, match="Sequence"):
+        Tokenizer(backend)
+
+
 def test_a_decoder_that_is_not_known_is_refused():
     backend = byte_level_backend()
     backend.decoder = decoders.WordPiece()

@@ -41,8 +41,10 @@ KINDS = [
     ("qwen3", "rescored", PACKED),
     ("qwen2", "6 and 5 bits", PORTABLE),
     ("qwen3", "6 and 5 bits", PACKED),
-    ("llama", "blocks of 32", PORTABLE),
     ("llama", "rescored", PACKED),
+    ("granite", "6 and 5 bits", PACKED),
+    ("gemma3_text", "rescored", PORTABLE),
+    ("gemma3_text", "rescored", PACKED),
 ]
 
 
@@ -76,6 +78,14 @@ def packed(path):
         content = rewrite(model, GraphTensors(model.graph, path.parent), file, VOCABULARY).SerializeToString()
     (target / "model.onnx").write_bytes(content)
     return target / "model.onnx"
+
+
+def nodes_of(path):
+    return onnx.load_model(path, load_external_data=False).graph.node
+
+
+def has_our_attention(path):
+    return any(node.op_type == "SlotAttention" for node in nodes_of(path))
 
 
 def operators():

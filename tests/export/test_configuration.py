@@ -12,7 +12,7 @@ from appliance.errors import UnsupportedError
 from export.architecture import Architecture, describe
 from export.architecture.harmless import IGNORED, NEUTRAL
 from export.architecture.rotary import Rotary, Yarn
-from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, tiny_config
+from tests.checkpoints import CONTEXT_TOKENS, HEADS, HIDDEN, INNER, MULTIPLIERS, WINDOW, tiny_config
 from tests.refusals import refused
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
@@ -27,7 +27,7 @@ def rotary(**keys: Any) -> Rotary:
 
 
 @pytest.mark.parametrize("key", sorted({*IGNORED, "unsloth_fixed", "unsloth_version"} - {"model_type"}))
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "mistral"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "mistral", "granite", "gemma3_text"])
 def test_a_note_of_a_tool_changes_nothing(model_type: str, key: str) -> None:
     for value in (None, True, 3, "a text", {"0": "LABEL_0"}):
         assert described(model_type, **{key: value}) == described(model_type)
@@ -276,6 +276,41 @@ PUBLISHED = {
         },
         4096,
     ),
+    "gemma-3-1b-it": (
+        {
+            "architectures": ["Gemma3ForCausalLM"],
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "attn_logit_softcapping": None,
+            "bos_token_id": 2,
+            "cache_implementation": "hybrid",
+            "eos_token_id": [1, 106],
+            "final_logit_softcapping": None,
+            "head_dim": 256,
+            "hidden_activation": "gelu_pytorch_tanh",
+            "hidden_size": 1152,
+            "initializer_range": 0.02,
+            "intermediate_size": 6912,
+            "max_position_embeddings": 32768,
+            "model_type": "gemma3_text",
+            "num_attention_heads": 4,
+            "num_hidden_layers": 26,
+            "num_key_value_heads": 1,
+            "pad_token_id": 0,
+            "query_pre_attn_scalar": 256,
+            "rms_norm_eps": 1e-06,
+            "rope_local_base_freq": 10000,
+            "rope_scaling": None,
+            "rope_theta": 1000000,
+            "sliding_window": 512,
+            "sliding_window_pattern": 6,
+            "torch_dtype": "bfloat16",
+            "transformers_version": "4.50.0.dev0",
+            "use_cache": True,
+            "vocab_size": 262144,
+        },
+        32768,
+    ),
     "Mistral-7B-v0.1": (
         {
             "architectures": ["MistralForCausalLM"],
@@ -398,7 +433,7 @@ def test_a_rotation_without_a_known_meaning_is_refused_by_the_key(keys: dict[str
 
 
 SLIDING = {"use_sliding_window": True, "sliding_window": 100}
-FULL, WINDOW = "full_attention", "sliding_attention"
+FULL, SLIDES = "full_attention", "sliding_attention"
 
 
 @pytest.mark.parametrize(
@@ -411,7 +446,7 @@ FULL, WINDOW = "full_attention", "sliding_attention"
         (SLIDING | {"max_window_layers": 2}, CONTEXT_TOKENS),
         # transformers' default: the first 28 layers have no window.
         (SLIDING, CONTEXT_TOKENS),
-        (SLIDING | {"layer_types": [FULL, WINDOW]}, 100),
+        (SLIDING | {"layer_types": [FULL, SLIDES]}, 100),
         (SLIDING | {"layer_types": [FULL, FULL], "max_window_layers": 0}, CONTEXT_TOKENS),
         (SLIDING | {"sliding_window": 4096, "max_window_layers": 0}, CONTEXT_TOKENS),
         (SLIDING | {"sliding_window": None, "max_window_layers": 0}, CONTEXT_TOKENS),
@@ -432,7 +467,7 @@ def test_a_sliding_window_bounds_the_context(keys: dict[str, Any], context: int)
         SLIDING | {"layer_types": [FULL, "linear_attention"]},
         SLIDING | {"sliding_window": 0, "max_window_layers": 0},
         SLIDING | {"max_window_layers": -1},
-        {"layer_types": [FULL, WINDOW]},
+        {"layer_types": [FULL, SLIDES]},
         {"use_sliding_window": "yes"},
     ],
 )
@@ -470,6 +505,125 @@ def test_a_llama_without_a_number_of_key_heads_has_one_for_each_query_head() -> 
 def test_a_llama_that_is_computed_in_another_way_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
     with refused(UnsupportedError, named):
         described("llama", **keys)
+
+
+def test_a_granites_multipliers_are_read_and_are_one_where_they_are_missing() -> None:
+    architecture = described("granite")
+    assert architecture.layers[0].attention.scale == MULTIPLIERS["attention_multiplier"]
+    assert architecture.embedding_multiplier == MULTIPLIERS["embedding_multiplier"]
+    assert architecture.residual_multiplier == MULTIPLIERS["residual_multiplier"]
+    assert architecture.logits_divisor == MULTIPLIERS["logits_scaling"]
+    plain = described("granite", **dict.fromkeys(MULTIPLIERS))
+    assert plain.layers[0].attention.scale == 1
+    assert (plain.embedding_multiplier, plain.residual_multiplier, plain.logits_divisor) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("key", MULTIPLIERS)
+@pytest.mark.parametrize("value", [0, -1.0, "2", float("nan")])
+def test_a_multiplier_that_is_no_positive_number_is_refused(key: str, value: Any) -> None:
+    with refused(UnsupportedError, key):
+        described("granite", **{key: value})
+
+
+def test_a_granite_4_is_described_as_a_granite_3_with_one_tensor_for_gate_and_up() -> None:
+    unused = {"mamba_d_state": 128, "mamba_n_heads": 8, "num_experts_per_tok": 0, "init_method": "mup"}
+    architecture = described("granitemoehybrid", normalization_function="rmsnorm", **unused)
+    assert architecture == described("granitemoehybrid")
+    shapes, usual = dict(architecture.tensors()), dict(described("granite").tensors())
+    own = {name: shape for name, shape in shapes.items() if name not in usual}
+    assert own == {
+        f"model.layers.{layer}.shared_mlp.{name}.weight": shape
+        for layer in range(2)
+        for name, shape in (("input_linear", (2 * INNER, HIDDEN)), ("output_linear", (HIDDEN, INNER)))
+    }
+    assert architecture.residual_multiplier == MULTIPLIERS["residual_multiplier"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"layer_types": ["mamba", "attention"]}, "Mamba"),
+        ({"layer_types": ["attention"]}, "layer_types"),
+        ({"layer_types": None}, "layer_types"),
+        ({"num_local_experts": 8}, "experts"),
+        ({"num_local_experts": None}, "experts"),
+        ({"position_embedding_type": "nope"}, "position_embedding_type"),
+        ({"position_embedding_type": None}, "position_embedding_type"),
+        ({"normalization_function": "layernorm"}, "normalization_function"),
+        ({"shared_intermediate_size": None}, "shared_intermediate_size"),
+    ],
+)
+def test_a_granite_4_with_parts_of_other_kinds_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
+    with refused(UnsupportedError, named):
+        described("granitemoehybrid", **keys)
+
+
+def test_a_granite_3_with_experts_is_refused_by_name() -> None:
+    with refused(UnsupportedError, "granitemoe"):
+        describe({**tiny_config("granite"), "model_type": "granitemoe"})
+
+
+def gemma(layers: int, **keys: Any) -> list[tuple[int | None, float]]:
+    """The window and the base of the rotation of each layer."""
+    config = tiny_config("gemma3_text", layers=layers) | keys
+    return [(layer.attention.window, layer.attention.rotary.theta) for layer in describe(config).layers]
+
+
+def test_a_gemma_has_windows_and_another_rotation_in_all_layers_but_every_sixth() -> None:
+    local, whole = (WINDOW, 1000.0), (None, 10000.0)
+    assert gemma(12, layer_types=None) == [*[local] * 5, whole] * 2
+    assert gemma(4, layer_types=None, sliding_window_pattern=2) == [local, whole] * 2
+    assert gemma(2, layer_types=[FULL, SLIDES], _sliding_window_pattern=6) == [whole, local]
+    assert gemma(1, rope_theta=None, rope_local_base_freq=None, layer_types=[FULL]) == [(None, 1_000_000.0)]
+    assert gemma(1, rope_local_base_freq=None, sliding_window=None, layer_types=[SLIDES]) == [(4096, 10_000.0)]
+
+
+def test_a_gemmas_rotations_are_read_from_the_keys_of_transformers_4_and_5_alike() -> None:
+    scaled = {"rope_type": "linear", "factor": 8.0}
+    both = {FULL: {**scaled, "rope_theta": 10000.0}, SLIDES: {"rope_type": "default", "rope_theta": 1000.0}}
+    new = described("gemma3_text", rope_parameters=both, rope_theta=None, rope_local_base_freq=None)
+    assert new == described("gemma3_text", rope_scaling=scaled)
+    assert [layer.attention.rotary.scaling is None for layer in new.layers] == [True, False]
+
+
+def test_a_gemma_is_described_with_its_norms_scale_and_tied_embedding() -> None:
+    architecture = described("gemma3_text", tie_word_embeddings=None)
+    assert architecture.tied_embeddings
+    assert (architecture.norm_offset, architecture.embedding_multiplier) == (1, HIDDEN**0.5)
+    assert architecture.layers[0].attention.scale == pytest.approx(48**-0.5)
+    norms = [name for name, shape in architecture.layers[0].tensors(HIDDEN) if shape == (HIDDEN,)]
+    assert len(norms) == 4
+    assert architecture.context_tokens == CONTEXT_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention"),
+        ({"final_logit_softcapping": 30.0}, "final_logit_softcapping"),
+        ({"attn_logit_softcapping": 50.0}, "attn_logit_softcapping"),
+        ({"hidden_activation": "gelu"}, "hidden_activation"),
+        ({"attention_bias": True}, "attention_bias"),
+        ({"query_pre_attn_scalar": 0}, "query_pre_attn_scalar"),
+        ({"layer_types": ["full_attention"]}, "layer_types"),
+        ({"layer_types": None, "sliding_window_pattern": 0}, "sliding_window_pattern"),
+        ({"sliding_window": 0}, "sliding_window"),
+        ({"rope_parameters": {"full_attention": {}, "other": {}}}, "rope_parameters"),
+        ({"rope_parameters": {"full_attention": {}}}, "rope_parameters"),
+        (
+            {"rope_parameters": {"full_attention": {}, "sliding_attention": {"rope_type": "linear"}}},
+            "sliding_attention",
+        ),
+    ],
+)
+def test_a_gemma_that_is_computed_in_another_way_is_refused_by_the_key(keys: dict[str, Any], named: str) -> None:
+    with refused(UnsupportedError, named):
+        described("gemma3_text", **keys)
+
+
+def test_a_gemma_with_vision_is_refused_by_name() -> None:
+    with refused(UnsupportedError, "gemma3"):
+        describe({**tiny_config("gemma3_text"), "model_type": "gemma3"})
 
 
 @pytest.mark.parametrize(

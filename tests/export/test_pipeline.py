@@ -148,7 +148,11 @@ def test_another_gguf_file_with_the_same_tensors_has_a_report_of_its_own(tmp_pat
     assert other.inputs["weights.gguf"] in other.quality["reference"]
 
 
-def test_a_model_that_loses_too_much_with_the_default_preset_is_exported_with_the_finer_one(layout: Layout) -> None:
+def test_a_model_that_loses_too_much_with_the_default_preset_is_exported_with_the_finer_one(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = replace(PRESETS[DEFAULT], max_mean_kl=1e-6)
+    monkeypatch.setattr(pipeline, "PRESETS", {**PRESETS, DEFAULT: strict})
     steps = Steps()
     exported = export_model(layout, MODEL, "cpu", None, steps)
     assert exported.manifest.preset == PRESETS[DEFAULT].finer

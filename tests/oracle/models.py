@@ -24,6 +24,10 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     "tiny-qwen3-tied": {"model_type": "qwen3", "tie": True},
     "tiny-llama": {"model_type": "llama", "head": 32},
     "tiny-llama-tied": {"model_type": "llama", "tie": True},
+    "tiny-granite": {"model_type": "granite"},
+    "tiny-granite-tied": {"model_type": "granite", "tie": True},
+    "tiny-granite-4": {"model_type": "granitemoehybrid", "tie": True},
+    "tiny-gemma3": {"model_type": "gemma3_text", "tie": True, "layers": 4},
     "tiny-mistral": {"model_type": "mistral"},
 }
 # Rotations that are scaled, with and without effect, and a window that is as long as the context.

@@ -60,7 +60,8 @@ def command(box: Box, name: str, as_json: bool) -> None:
         return
     rows = _facts(entry, stored)
     if source:
-        rows.append(("download", f"{size(source.download_bytes)} in {len(source.wheels)} wheels of the package index"))
+        wheels = "1 wheel" if len(source.wheels) == 1 else f"{len(source.wheels)} wheels"
+        rows.append(("download", f"{size(source.download_bytes)} in {wheels} of the package index"))
         rows += [("cross-check", _same(check, entry)) for check in source.cross_checks]
     rows += [
         ("exported", f"{export.variant}: {export.fault or export.figure}") for export in _exports(box.layout, name)

@@ -30,7 +30,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_names_shapes_and_values_are_those_of_the_published_weights(tmp_path: Path, model_type: str, tie: bool) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", model_type, tie=tie)
@@ -45,7 +45,7 @@ def test_names_shapes_and_values_are_those_of_the_published_weights(tmp_path: Pa
         np.testing.assert_array_equal(tensor, expected)
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite"])
 @pytest.mark.parametrize("tie", [False, True])
 def test_the_configuration_describes_the_same_architecture_as_the_published_one(
     tmp_path: Path, model_type: str, tie: bool
@@ -131,7 +131,7 @@ def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "a.gguf", architecture="mamba")
     with refused(UnsupportedError, "mamba") as caught:
         open_checkpoint({"a.gguf": path})
-    assert "llama, qwen2, qwen3" in caught.value.hint
+    assert "granite, llama, qwen2, qwen3" in caught.value.hint
 
 
 def test_an_unknown_setting_is_refused_not_guessed(tmp_path: Path) -> None:
@@ -228,6 +228,15 @@ def test_a_rotation_that_is_scaled_in_two_ways_is_refused(tmp_path: Path) -> Non
     path = make_tiny_gguf(tmp_path / "a.gguf", "llama", divisors=divisors(), settings=YARN)
     with refused(UnsupportedError, "rope_freqs.weight"):
         open_checkpoint({"a.gguf": path})
+
+
+def test_a_granite_without_rotary_positions_or_without_its_scale_is_refused(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "a.gguf", "granite", settings={"rope.scaling.finetuned": False})
+    with refused(UnsupportedError, "rotary"):
+        open_checkpoint({"a.gguf": path})
+    path = make_tiny_gguf(tmp_path / "b.gguf", "llama", architecture="granite")
+    with refused(UnsupportedError, "attention.scale"):
+        open_checkpoint({"b.gguf": path})
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

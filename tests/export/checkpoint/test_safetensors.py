@@ -141,6 +141,31 @@ def test_a_tensor_that_the_architecture_does_not_have_is_named(tmp_path: Path, t
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("model_type", ["llama", "mistral", "granite", "granitemoehybrid", "gemma3_text"])
+def test_a_head_size_that_the_tensors_do_not_have_is_refused_by_a_tensors_name(tmp_path: Path, model_type: str) -> None:
+    make_tiny_checkpoint(tmp_path, model_type, head_dim=64)
+    with refused(UnsupportedError, "self_attn.q_proj.weight", 256):
+        architecture_of(open_checkpoint(files_in(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "name"),
+    [
+        ("llama", "self_attn.k_proj.weight"),
+        ("granitemoehybrid", "shared_mlp.input_linear.weight"),
+        ("gemma3_text", "pre_feedforward_layernorm.weight"),
+    ],
+)
+def test_a_missing_tensor_is_named(tmp_path: Path, model_type: str, name: str) -> None:
+    make_tiny_checkpoint(tmp_path, model_type)
+    weights = tmp_path / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors[f"model.layers.1.{name}"]
+    save_file(tensors, weights)
+    with refused(UnsupportedError, f"model.layers.1.{name}"):
+        architecture_of(open_checkpoint(files_in(tmp_path)))
+
+
 def test_frequencies_of_the_rotation_in_the_file_are_not_read(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path)
     name = "model.layers.0.self_attn.rotary_emb.inv_freq"

@@ -20,6 +20,7 @@ CUDA: Mapping[str, Mapping[str, set[str]]] = {
     "Add": {"T": FLOATS},
     "Cast": {},
     "Exp": {"T": FLOATS},
+    "FastGelu": {"T": FLOATS},
     "Gather": {},
     "GatherBlockQuantized": {"T1": {"tensor(uint8)"}, "T2": FLOATS},
     "Gemm": {"T": FLOATS},

@@ -11,7 +11,10 @@ from export.presets import BALANCED
 from tests.export.lowering.graphs import build, load
 
 _FOLDER = Path(__file__).resolve().parents[2] / "golden"
-GOLDEN = {_FOLDER / f"cpu-graph-{model_type}.txt": model_type for model_type in ("qwen2", "qwen3", "llama")}
+GOLDEN = {
+    _FOLDER / f"cpu-graph-{model_type}.txt": model_type
+    for model_type in ("qwen2", "qwen3", "llama", "granite", "gemma3_text")
+}
 
 
 @pytest.mark.parametrize(("path", "model_type"), GOLDEN.items(), ids=GOLDEN.values())

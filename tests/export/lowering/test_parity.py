@@ -22,7 +22,9 @@ SLOTS, CAPACITY = 4, 48
 EVERY = slice(0, SLOTS)
 PROMPT = [int(token) for token in np.random.default_rng(5).integers(0, TOKENS, 33)]
 
-models = pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+models = pytest.mark.parametrize(
+    "model_type", ["qwen2", "qwen3", "llama", "granite", "granitemoehybrid", "gemma3_text"]
+)
 ties = pytest.mark.parametrize("tie", [False, True], ids=["untied", "tied"])
 
 

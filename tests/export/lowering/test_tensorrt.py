@@ -28,7 +28,7 @@ PASTS = {f"past_key_values.{layer}.{part}" for layer in range(LAYERS) for part i
 PRESENTS = {name.replace("past_key_values", "present") for name in PASTS}
 
 every_preset = pytest.mark.parametrize("preset", PLANS, ids=lambda preset: preset.name)
-MODELS = ["qwen2", "qwen3", "llama"]
+MODELS = ["qwen2", "qwen3", "llama", "granite", "gemma3_text"]
 every_model = pytest.mark.parametrize("model_type", MODELS)
 # Each preset and each model with both; to build a plan for all combinations would take twice as long.
 pairs = pytest.mark.parametrize(

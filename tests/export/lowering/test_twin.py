@@ -31,7 +31,7 @@ def logits(folder: Path, preset: Preset, model_type: str = "qwen2") -> npt.NDArr
 
 
 @pytest.mark.parametrize("name", HALVES)
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite", "granitemoehybrid", "gemma3_text"])
 def test_its_constants_have_the_values_of_the_artefacts(tmp_path: Path, name: str, model_type: str) -> None:
     artefact = _constants(build(tmp_path / "artefact", replace(PRESETS[name], runtime=ORT_CPU), model_type))
     stands_in = _constants(build(tmp_path / "twin", PRESETS[name], model_type, how=twin.build))
@@ -41,7 +41,7 @@ def test_its_constants_have_the_values_of_the_artefacts(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", TENSORRT_HALVES)
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite", "granitemoehybrid", "gemma3_text"])
 def test_its_constants_are_what_tensorrt_dequantises_its_own_to(tmp_path: Path, name: str, model_type: str) -> None:
     preset = PRESETS[name]
     artefact = build(tmp_path / "artefact", preset, model_type, inner=192)
@@ -55,7 +55,7 @@ def test_its_constants_are_what_tensorrt_dequantises_its_own_to(tmp_path: Path, 
         assert np.array_equal(value, own.astype(np.float32)), tensor
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite", "granitemoehybrid", "gemma3_text"])
 def test_float16_on_the_cpu_says_what_its_twin_says(tmp_path: Path, model_type: str) -> None:
     """The one 16-bit type that a CPU runs. It leaves out the rounding between two operators that it casts around."""
     preset = PRESETS["fp16"]

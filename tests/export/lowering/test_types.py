@@ -18,7 +18,7 @@ from tests.export.lowering.signatures import check_types
 
 CUDA_PRESETS = [preset for preset in PRESETS.values() if preset.runtime == ORT_CUDA]
 every_preset = pytest.mark.parametrize("preset", CUDA_PRESETS, ids=lambda preset: preset.name)
-every_model = pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama"])
+every_model = pytest.mark.parametrize("model_type", ["qwen2", "qwen3", "llama", "granite", "gemma3_text"])
 ONNX = {"bfloat16": onnx.TensorProto.BFLOAT16, "float16": onnx.TensorProto.FLOAT16}
 
 
