@@ -16,7 +16,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance import unix_socket
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.gateway.access_log import log
 from appliance.gateway.error_table import outcome
 from appliance.gateway.loading.loaded_models import LoadedModels
@@ -55,6 +55,7 @@ class AdminApi:
                 Route("/drain", self.drain, methods=["POST"]),
                 Route("/models/{name}/load", self.load, methods=["POST"]),
                 Route("/models/{name}/unload", self.unload, methods=["POST"]),
+                Route("/models/{name}/ended", self.ended, methods=["POST"]),
             ],
             exception_handlers={ApplianceError: _refused},
         )
@@ -95,6 +96,14 @@ class AdminApi:
         name = request.path_params["name"]
         await self._services.loaded.unload(name)
         return JSONResponse({"model": name, "state": self._services.loaded.state(name).value})
+
+    async def ended(self, request: Request) -> Response:
+        """`POST /models/{name}/ended`: the process of a model has ended. Its requests end; it is loaded again."""
+        name = request.path_params["name"]
+        self._services.loaded.ended(name)
+        reason = UnavailableError(f"the process of {name} ended", hint="the model is loaded again; try again later")
+        self._services.in_flight.interrupt(name, reason)
+        return JSONResponse({"model": name}, status_code=HTTPStatus.ACCEPTED)
 
     def _status(self) -> dict[str, Any]:
         services = self._services

@@ -102,8 +102,8 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
     Raises:
         ApplianceError: the box cannot be started; no process is left running.
     """
-    triton = TritonServer(settings.installation, _triton_settings(settings), say)
     gateway = GatewayServer(_gateway_settings(settings))
+    triton = TritonServer(settings.installation, _triton_settings(settings), say, gateway.revive)
     own = RunningProcess.own()
     models = tuple(model.state for model in settings.models)
     names = [model.name for model in models]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ from appliance.triton.private_files import narrow, umask_that_holds
 from appliance.triton.version import TritonVersion, check_production, warning
 
 Say = Callable[[str], None]
+# Reports that the process of a model has ended; returns whether the model will be loaded again.
+Revive = Callable[[str], Awaitable[bool]]
 LOG_NAME = "triton.log"
 _POLL_S = 0.02
 # Reading all file descriptors costs more than a readiness request.
@@ -32,7 +34,11 @@ _LOOK_S = 0.5
 _SERVERS_END_S = 0.2
 # How long the process of a model that was loaded later is not watched yet.
 _NEW_PROCESSES_S = 1.0
+# How long a model may remain without a process after the gateway agreed to load it again: it is unloaded before.
+_RELOAD_S = 10.0
 _LOG_TAIL_BYTES = 64 << 10
+# If a model ends with running requests, Triton never releases it. At the third reload of such a model, Triton aborts.
+_MAX_RELOADS = 2
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,22 @@ class TritonSettings:
 class TritonServer:
     """The server of all models. It can be started again after it ended; only one runs at a time."""
 
-    def __init__(self, installation: Installation, settings: TritonSettings, say: Say) -> None:
-        """Take an installation that `locate` found; `say` receives each line for the person who runs `up`."""
+    def __init__(self, installation: Installation, settings: TritonSettings, say: Say, revive: Revive) -> None:
+        """Create a server that does not run yet.
+
+        Args:
+            installation: what `locate` found.
+            settings: see TritonSettings.
+            say: receives each line for the person who runs `up`.
+            revive: see Revive.
+        """
         self._installation = installation
         self._settings = settings
         self._say = say
+        self._revive = revive
+        # Models whose process ended since the start: when they were last reported.
+        self._reloads: dict[str, float] = {}
+        self._reload_count = 0
         self._child: Child | None = None
         self._told_age = False
         self._owner = shared_memory.owner(settings.run)
@@ -125,6 +142,8 @@ class TritonServer:
         settings = self._settings
         render(settings.repository, [self._model(model) for model in settings.models])
         log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._reloads.clear()
+        self._reload_count = 0
         self._child = await Child.start(
             "Triton", command, self.log, environment, settings.root, before=umask_that_holds()
         )
@@ -144,8 +163,8 @@ class TritonServer:
         """Wait until the server ends; returns how it ended.
 
         If the process of a model ends without an order, Triton stays alive and answers every request for this model
-        with an error. This method then ends Triton: if Triton reloads the model, its running requests never end
-        (docs/decisions/who-ends-whom.md).
+        with an error. If there are other models, the gateway then loads this one again, at most twice. Otherwise this
+        method ends Triton (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
@@ -153,7 +172,10 @@ class TritonServer:
         try:
             while not end.done():
                 await self._until_a_model_ends(self._child, end)
-                if not end.done() and (dead := await self._dead_models(self._child)):
+                if end.done():
+                    break
+                dead = await self._dead_models(self._child)
+                if dead and not all([await self._is_reloaded(model) for model in dead]):
                     await self._child.kill()
                     return f"the process of {', '.join(dead)} ended"
             return str(end.result())
@@ -173,6 +195,18 @@ class TritonServer:
             model_end.cancel()
             await asyncio.gather(model_end, return_exceptions=True)
 
+    async def _is_reloaded(self, model: str) -> bool:
+        """Whether a model whose process has ended will be loaded again, without the end of the server."""
+        now = asyncio.get_running_loop().time()
+        if model in self._reloads and now - self._reloads[model] < _RELOAD_S:
+            return True
+        if len(self._settings.models) == 1 or self._reload_count == _MAX_RELOADS or not await self._revive(model):
+            return False
+        self._reload_count += 1
+        self._reloads[model] = now
+        self._say(f"the process of {model} ended; the model is loaded again")
+        return True
+
     async def _dead_models(self, child: Child) -> list[str]:
         """The models that Triton reports as ready although their process has ended. Unloaded models are not ready."""
         from appliance.triton.health import TritonHealth  # noqa: PLC0415 - see start
@@ -190,6 +224,10 @@ class TritonServer:
     async def stop(self) -> str:
         """Let running requests finish, end the server and clean up. Returns what went wrong, or an empty string."""
         if self._child is None:
+            return ""
+        if self._reload_count:
+            # It would wait for requests that a dead process never ends. The gateway has none any more.
+            await self.kill()
             return ""
         # Triton itself drains for `drain_s`; the extra time is for its shutdown.
         trouble = await self._child.stop(self._settings.drain_s + 5.0)

@@ -66,7 +66,7 @@ class Answering:
         tally = Tally(record, request, quota, self._waits)
         try:
             answer = Answer(self._stream(request, check, quota.principal.name, tally))
-            with self._inference.using(request.model), self._in_flight.holding(answer, request.answers):
+            with self._inference.using(request.model), self._in_flight.holding(answer, request.model, request.answers):
                 yield answer
         finally:
             tally.end()
@@ -117,7 +117,7 @@ class Answering:
         answer = Answer(CountedSource(self._inference.embed(request), count, quota.give_back))
         end = self._waits.begin(request.model)
         try:
-            with self._inference.using(request.model), self._in_flight.holding(answer):
+            with self._inference.using(request.model), self._in_flight.holding(answer, request.model):
                 yield answer
         finally:
             end(None)
@@ -141,7 +141,7 @@ class Answering:
         end = self._waits.begin(request.served) if request.served is not None else None
         try:
             answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name), count))
-            with self._inference.using(request.served), self._in_flight.holding(answer):
+            with self._inference.using(request.served), self._in_flight.holding(answer, request.served):
                 yield answer
         finally:
             if end is not None:

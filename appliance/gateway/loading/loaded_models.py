@@ -140,6 +140,8 @@ class LoadedModels:
                 raise _not_now(model, entry.error)
             if not entry.is_wanted:
                 raise UnavailableError(f"the operator has unloaded {model}", hint=f"appliance model load {model}")
+            if entry.state in _BUSY:
+                raise UnavailableError(f"{model} is being loaded", hint="try again in a few seconds")
             return
         if entry.error is not None and self._clock() < entry.retry_at:
             raise _not_now(model, entry.error)
@@ -158,8 +160,7 @@ class LoadedModels:
         """
         entry = self._entry(model)
         entry.is_wanted = entry.is_wanted or not entry.offer.on_demand
-        if entry.state is not LoadState.LOADED:
-            await self._wait(entry)
+        await self._wait(entry)
 
     async def unload(self, model: str) -> None:
         """Unload a model by order of the operator, after its running requests have finished.
@@ -188,6 +189,22 @@ class LoadedModels:
                     )
                 await asyncio.sleep(_POLL_S)
             await self._unload(entry)
+
+    def ended(self, model: str) -> None:
+        """Take over that the process of a model has ended without an order, and load the model again.
+
+        A model on demand is loaded again by the next request.
+
+        Raises:
+            UnknownModelError: the box does not serve the model.
+        """
+        entry = self._entry(model)
+        if entry.loading is None and entry.state is not LoadState.UNLOADING:
+            # No request is sent to it from now on.
+            entry.state = LoadState.UNLOADING
+            entry.loading = asyncio.create_task(self._load_again(entry))
+            # A request may wait for it; the log has its failure.
+            entry.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
     def now(self) -> float:
@@ -239,9 +256,10 @@ class LoadedModels:
 
     async def _wait(self, entry: _Entry) -> None:
         """Wait for the attempt to load the model that runs, or start one."""
-        if entry.loading is None:
-            entry.loading = asyncio.create_task(self._load(entry))
-        await asyncio.shield(entry.loading)
+        while entry.state is not LoadState.LOADED:
+            if entry.loading is None:
+                entry.loading = asyncio.create_task(self._load(entry))
+            await asyncio.shield(entry.loading)
 
     async def _load(self, entry: _Entry) -> None:
         name = entry.offer.name
@@ -260,6 +278,19 @@ class LoadedModels:
             raise
         finally:
             entry.loading = None
+
+    async def _load_again(self, entry: _Entry) -> None:
+        try:
+            async with self._turn:
+                # Triton reports it as ready until it is unloaded.
+                await self._unload(entry)
+        except ApplianceError as error:
+            self._failed(entry, error)
+            raise
+        finally:
+            entry.loading = None
+        if entry.is_wanted:
+            await self._wait(entry)
 
     def _loaded(self, entry: _Entry) -> None:
         entry.state, entry.error, entry.failures = LoadState.LOADED, None, 0
