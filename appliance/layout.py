@@ -94,6 +94,16 @@ class Layout:
         return self.root / "keys" / "keys.json"
 
     @property
+    def routes(self) -> Path:
+        """The routes of models."""
+        return self.root / "routes.json"
+
+    @property
+    def policy(self) -> Path:
+        """Which models the site refuses."""
+        return self.root / "policy.json"
+
+    @property
     def tls(self) -> Path:
         """The site CA and the server's certificate."""
         return self.root / "tls"

@@ -53,6 +53,8 @@ class AdminApi:
                 Route("/health/ready", self.ready, methods=["GET"]),
                 Route("/status", self.status, methods=["GET"]),
                 Route("/drain", self.drain, methods=["POST"]),
+                Route("/routes", self.routes, methods=["GET"]),
+                Route("/decisions", self.decisions, methods=["POST"]),
                 Route("/models/{name}/load", self.load, methods=["POST"]),
                 Route("/models/{name}/unload", self.unload, methods=["POST"]),
                 Route("/models/{name}/ended", self.ended, methods=["POST"]),
@@ -84,6 +86,21 @@ class AdminApi:
         log.info("drain was asked for")
         self._drain()
         return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)
+
+    async def routes(self, _request: Request) -> Response:
+        """`GET /routes`: each route with its models, and why a model is left out now."""
+        routes = self._services.routes
+        return JSONResponse(
+            {
+                name: {model: routes.reason(model) for model in routes.models(name)}
+                for name in self._services.models.routes
+            }
+        )
+
+    async def decisions(self, _request: Request) -> Response:
+        """`POST /decisions`: the operator changed routes or policy; read them again."""
+        self._services.routes.read_again()
+        return JSONResponse({"routes": self._services.models.routes})
 
     async def load(self, request: Request) -> Response:
         """`POST /models/{name}/load`: load a model, and answer when it is loaded."""

@@ -131,24 +131,32 @@ class LoadedModels:
         Raises:
             UnavailableError: the operator has unloaded the model, or it cannot be loaded.
         """
+        if refusal := self.refusal(model):
+            raise refusal
         entry = self._entries[model]
-        if entry.state is LoadState.LOADED:
-            return
         if not entry.offer.on_demand:
-            # The box loads it by itself. A request does not wait: other boxes may serve it.
-            if entry.error is not None:
-                raise _not_now(model, entry.error)
-            if not entry.is_wanted:
-                raise UnavailableError(f"the operator has unloaded {model}", hint=f"appliance model load {model}")
-            if entry.state in _BUSY:
-                raise UnavailableError(f"{model} is being loaded", hint="try again in a few seconds")
             return
-        if entry.error is not None and self._clock() < entry.retry_at:
-            raise _not_now(model, entry.error)
         try:
             await self._wait(entry)
         except ApplianceError as error:
             raise _not_now(model, error) from error
+
+    def refusal(self, model: str) -> UnavailableError | None:
+        """Why no request can be sent to a model now; None if it can, perhaps after the model is loaded."""
+        entry = self._entries[model]
+        if entry.state is LoadState.LOADED:
+            return None
+        if entry.offer.on_demand:
+            is_pausing = entry.error is not None and self._clock() < entry.retry_at
+            return _not_now(model, entry.error) if entry.error is not None and is_pausing else None
+        # The box loads it by itself. A request does not wait: other boxes may serve it.
+        if entry.error is not None:
+            return _not_now(model, entry.error)
+        if not entry.is_wanted:
+            return UnavailableError(f"the operator has unloaded {model}", hint=f"appliance model load {model}")
+        if entry.state in _BUSY:
+            return UnavailableError(f"{model} is being loaded", hint="try again in a few seconds")
+        return None
 
     async def load(self, model: str) -> None:
         """Load a model now, by order of the operator.
