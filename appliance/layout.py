@@ -99,6 +99,11 @@ class Layout:
         return self.root / "routes.json"
 
     @property
+    def drills(self) -> Path:
+        """The records of drills."""
+        return self.root / "drills"
+
+    @property
     def policy(self) -> Path:
         """Which models the site refuses."""
         return self.root / "policy.json"

@@ -13,6 +13,7 @@ from appliance.cli.lazy import LazyGroup
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Chat with a model that this box serves."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
+    "drill": ("appliance.cli.drill:command", "Rehearse failures on the running box."),
     "export": ("", "Convert an installed model to an artefact that the box can serve."),
     "key": ("appliance.cli.key:command", "Create, list, replace and revoke API keys."),
     "model": ("appliance.cli.model:command", "Download, verify, list, load and remove models."),

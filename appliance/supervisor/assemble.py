@@ -15,9 +15,9 @@ from appliance.layout import Layout
 from appliance.running_process import RunningProcess
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
+from appliance.supervisor.engine_watch import EngineWatch
 from appliance.supervisor.gateway import GatewayServer, GatewaySettings
 from appliance.supervisor.state import ModelState, Phase, UpState
-from appliance.supervisor.status import are_engines_alive
 from appliance.supervisor.supervisor import Part, Say, Supervisor
 from appliance.triton.locate import Installation
 from appliance.triton.server import TritonServer, TritonSettings
@@ -126,7 +126,7 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
     supervisor = Supervisor(
         settings.layout.run,
         describe,
-        Part("Triton", triton, lambda: are_engines_alive(settings.layout, names)),
+        Part("Triton", triton, EngineWatch(settings.layout, names, lambda: triton.pid, say).is_alive),
         Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,

@@ -37,8 +37,8 @@ _NEW_PROCESSES_S = 1.0
 # How long a model may remain without a process after the gateway agreed to load it again: it is unloaded before.
 _RELOAD_S = 10.0
 _LOG_TAIL_BYTES = 64 << 10
-# If a model ends with running requests, Triton never releases it. At the third reload of such a model, Triton aborts.
-_MAX_RELOADS = 2
+# If a model ends with running requests, Triton never releases it. After several such reloads, Triton aborts.
+_MAX_RELOADS = 1
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class TritonServer:
         """Wait until the server ends; returns how it ended.
 
         If the process of a model ends without an order, Triton stays alive and answers every request for this model
-        with an error. If there are other models, the gateway then loads this one again, at most twice. Otherwise this
+        with an error. If there are other models, the gateway then loads this one again, but only once. Otherwise this
         method ends Triton (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:

@@ -168,6 +168,10 @@ class LoadedModels:
         """
         entry = self._entry(model)
         entry.is_wanted = entry.is_wanted or not entry.offer.on_demand
+        if entry.loading is not None:
+            # It may have begun before the operator corrected what makes it fail.
+            with contextlib.suppress(ApplianceError):
+                await asyncio.shield(entry.loading)
         await self._wait(entry)
 
     async def unload(self, model: str) -> None:

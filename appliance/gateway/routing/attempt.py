@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from appliance.errors import ApplianceError, EngineError, UnavailableError
-from appliance.gateway.refusals import ShuttingDownError
+from appliance.gateway.refusals import ShuttingDownError, WithdrawnError
 
 Result = TypeVar("Result")
 _current: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("attempt", default=None)
@@ -33,7 +33,9 @@ class Attempt:
 
     def goes_on(self, error: ApplianceError) -> bool:
         """Whether another model of the route should answer instead; notes the failure."""
-        is_fault = isinstance(error, EngineError | UnavailableError) and not isinstance(error, ShuttingDownError)
+        # The site can refuse a model after the route has chosen it.
+        is_fault = isinstance(error, EngineError | UnavailableError | WithdrawnError)
+        is_fault = is_fault and not isinstance(error, ShuttingDownError)
         if not self.model or not is_fault:
             return False
         self.failed[self.model] = error.message

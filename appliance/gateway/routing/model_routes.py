@@ -81,27 +81,33 @@ class ModelRoutes:
             UnavailableError: no model of the route can answer; the message has the reasons.
         """
         trying = attempt.current()
-        reasons = []
-        for model in self.models(route):
-            reason = trying.failed.get(model) or self.reason(model)
-            if not reason:
-                trying.route, trying.model = route, model
-                self._breakers[model].begin()
-                return model
-            reasons.append(f"{model}: {reason}")
-        raise UnavailableError(
-            f"no model of the route {route} can answer now ({'; '.join(reasons)})", hint="try again in a few seconds"
-        )
+        reasons = {model: trying.failed.get(model) or self._impediment(model) for model in self.models(route)}
+        able = [model for model, reason in reasons.items() if not reason]
+        if not able:
+            listed = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+            raise UnavailableError(
+                f"no model of the route {route} can answer now ({listed})", hint="try again in a few seconds"
+            )
+        # If all fail, perhaps because Triton restarts, a request that tries one of them is better than none.
+        model = next((one for one in able if self._breakers[one].allows), able[0])
+        trying.route, trying.model = route, model
+        self._breakers[model].begin()
+        return model
 
     def reason(self, model: str) -> str:
         """Why a route leaves out a model now; empty if it does not."""
+        if reason := self._impediment(model):
+            return reason
+        return "" if self._breakers[model].allows else "it failed several times in a row"
+
+    def _impediment(self, model: str) -> str:
+        """Why no request may be sent to a model now, whatever its breaker says; empty if it may."""
         if model not in self._origins:
             return "this box does not serve it"
         if reason := self._decisions.policy.refusal(self._origins[model]):
             return reason
-        if refusal := self._loaded.refusal(model):
-            return refusal.message
-        return "" if self._breakers[model].allows else "it failed several times in a row"
+        refusal = self._loaded.refusal(model)
+        return refusal.message if refusal is not None else ""
 
     def answered(self, model: str) -> None:
         """Note that a model has begun to answer a request."""
