@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance import durable
 from appliance.child import Child, Exit
@@ -23,6 +24,9 @@ from appliance.triton.model_process import model_processes
 from appliance.triton.options import ServerOptions, arguments, known_options, unprotected
 from appliance.triton.private_files import narrow, umask_that_holds
 from appliance.triton.version import TritonVersion, check_production, warning
+
+if TYPE_CHECKING:
+    from appliance.triton.health import TritonHealth
 
 Say = Callable[[str], None]
 # Reports that the process of a model has ended; returns whether the model will be loaded again.
@@ -278,33 +282,18 @@ class TritonServer:
         # Triton loads the models meanwhile.
         from appliance.triton.health import TritonHealth  # noqa: PLC0415
 
-        settings = self._settings
         ended = asyncio.ensure_future(child.wait())
         try:
-            async with TritonHealth(settings.sockets) as health:
-                clock = asyncio.get_running_loop().time
-                next_look = clock()
-                deadline = next_look + settings.start_timeout_s
-                while True:
-                    loading = [model.name for model in self._starting if not await health.is_ready(model.name)]
-                    # A server that ignores our addresses never becomes ready there, and others could reach it.
-                    if not loading or clock() >= next_look:
-                        next_look = clock() + _LOOK_S
-                        if sockets.listens_on(child.pid, paths) and not loading:
-                            break
-                    if ended.done():
-                        raise log.failure(self._log_since(log_start), str(self.log))
-                    if clock() > deadline:
-                        raise UnavailableError(
-                            f"Triton did not load {', '.join(loading) or 'its models'} within "
-                            f"{settings.start_timeout_s:g} s",
-                            hint=f"see {self.log}",
-                        )
-                    await asyncio.wait({ended}, timeout=_POLL_S)
+            async with TritonHealth(self._settings.sockets) as health:
+                failed = await self._wait_loaded(health, child, ended, log_start, paths)
                 self.version = await health.version()
-                if settings.production:
+                if self._settings.production:
                     check_production(self.version)
+                for name, reason in failed.items():
+                    self._say(f"warning: {name} cannot be loaded, the box tries again: {log.shortened(reason)}")
                 for model in self._starting:
+                    if model.name in failed:
+                        continue
                     if model.dimensions:
                         await health.prove_embedding(model.name, model.dimensions)
                     else:
@@ -315,6 +304,37 @@ class TritonServer:
             # This line is for later diagnosis. If the disk is full, the server serves without it.
             with suppress(OSError):
                 durable.append(self.log, f"appliance: {self.warning}\n".encode())
+
+    async def _wait_loaded(
+        self, health: TritonHealth, child: Child, ended: asyncio.Future[Exit], log_start: int, paths: set[str]
+    ) -> dict[str, str]:
+        """Wait until the server listens and each model is loaded or has failed; returns why models failed.
+
+        Raises:
+            ApplianceError: the server ended, no model could be loaded, or it took too long.
+        """
+        clock = asyncio.get_running_loop().time
+        next_look = clock()
+        deadline = next_look + self._settings.start_timeout_s
+        failed: dict[str, str] = {}
+        while True:
+            waited = [model.name for model in self._starting if model.name not in failed]
+            loading = [name for name in waited if not await health.is_ready(name)]
+            # A server that ignores our addresses never becomes ready there, and others could reach it.
+            if not loading or clock() >= next_look:
+                next_look = clock() + _LOOK_S
+                if sockets.listens_on(child.pid, paths) and not loading:
+                    return failed
+                failed = await health.failures() if loading else failed
+            if ended.done() or (self._starting and len(failed) == len(self._starting)):
+                raise log.failure(self._log_since(log_start), str(self.log))
+            if clock() > deadline:
+                raise UnavailableError(
+                    f"Triton did not load {', '.join(loading) or 'its models'} within "
+                    f"{self._settings.start_timeout_s:g} s",
+                    hint=f"see {self.log}",
+                )
+            await asyncio.wait({ended}, timeout=_POLL_S)
 
     def _log_since(self, start: int) -> str:
         with self.log.open("rb") as stream:

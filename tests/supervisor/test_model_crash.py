@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import os
 import signal
 import threading
@@ -69,9 +68,16 @@ class Stream:
         return last
 
 
-def complete(box: ConfiguredBox, model: str) -> httpx.Response:
-    body: dict[str, Any] = {"model": model, "prompt": "Once", "max_tokens": 3}
+def complete(box: ConfiguredBox, model: str, **more: Any) -> httpx.Response:
+    body: dict[str, Any] = {"model": model, "prompt": "Once", "max_tokens": 3, **more}
     return httpx.post(f"{box.state.url}/v1/completions", json=body, timeout=LIMIT_S)
+
+
+def busy(box: ConfiguredBox, model: str) -> float:
+    """The slots of a model that compute now."""
+    status = look(Layout(box.root, box.root / "cache"))
+    assert status is not None
+    return next(one.figures.get("slots_busy", 0) for one in status.models if one.state.name == model)
 
 
 def kill(box: ConfiguredBox, model: str) -> None:
@@ -85,14 +91,15 @@ def kill(box: ConfiguredBox, model: str) -> None:
 def test_a_model_whose_process_ends_is_loaded_again_while_another_streams_on(box: ConfiguredBox):
     triton = box.state.triton_pid
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        streams = [Stream(box, "second", pool, 2000), Stream(box, "first", pool), Stream(box, "first", pool)]
-        assert all(stream.has_begun.wait(LIMIT_S) for stream in streams)
+        stream = Stream(box, "second", pool, 2000)
+        # A stream sends a message for each token: Triton aborts if the process dies while it holds the lock for one.
+        waiting = [pool.submit(complete, box, "first", max_tokens=60_000, ignore_eos=True) for _ in range(2)]
+        wait_until(lambda: busy(box, "first") == 2)
         kill(box, "first")
-        # A stream that has begun ends with an error, at once.
-        for stream in streams[1:]:
-            assert "error" in json.loads(stream.last)
+        # They end at once, with an error.
+        assert [answer.result(LIMIT_S).status_code for answer in waiting] == [503, 503]
         wait_until(lambda: complete(box, "first").status_code == 200)
-        assert streams[0].last == "[DONE]"
+        assert stream.last == "[DONE]"
     assert (box.state.triton_pid, box.state.triton_restarts) == (triton, 0)
     status = look(Layout(box.root, box.root / "cache"))
     assert status is not None
@@ -106,9 +113,10 @@ def test_a_model_whose_process_ends_is_loaded_again_while_another_streams_on(box
 
 def test_requests_during_the_reload_are_refused_at_once_with_a_time_to_try_again(box: ConfiguredBox):
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        stream = Stream(box, "second", pool)
-        assert stream.has_begun.wait(LIMIT_S)
+        waiting = pool.submit(complete, box, "second", max_tokens=60_000, ignore_eos=True)
+        wait_until(lambda: busy(box, "second") == 1)
         kill(box, "second")
+        assert waiting.result(LIMIT_S).status_code == 503
     answers = []
 
     def refused() -> bool:
@@ -122,3 +130,32 @@ def test_requests_during_the_reload_are_refused_at_once_with_a_time_to_try_again
     # What Triton kept of the dead process does not disturb the end of the box.
     box.process.terminate()
     assert box.process.wait(LIMIT_S) == 0
+
+
+def test_a_damaged_model_does_not_keep_the_others_from_starting(tmp_path: Path):
+    root = tmp_path / "box"
+    for name in ("first", "second"):
+        make_tiny_artefact(root / "exports" / name / "cpu-balanced", root / f"scratch-{name}", name)
+    weights = root / "exports" / "first" / "cpu-balanced" / "model.onnx.data"
+    content = weights.read_bytes()
+    weights.chmod(0o600)
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with ConfiguredBox(root, CONFIGURATION) as box:
+        assert complete(box, "second").status_code == 200
+        assert complete(box, "first").status_code == 404
+        assert "model.onnx.data" in box.output.read_text()
+    weights.write_bytes(content)
+    with ConfiguredBox(root, CONFIGURATION) as box:
+        assert complete(box, "first").status_code == 200
+
+
+def test_a_model_that_triton_cannot_load_does_not_keep_the_others_from_starting(tmp_path: Path):
+    root = tmp_path / "box"
+    for name in ("first", "second"):
+        make_tiny_artefact(root / "exports" / name / "cpu-balanced", root / f"scratch-{name}", name)
+    beyond = CONFIGURATION.replace('name = "first"', 'name = "first"\nmax_context_tokens = 100_000_000')
+    with ConfiguredBox(root, beyond) as box:
+        assert complete(box, "second").status_code == 200
+        wait_until(lambda: complete(box, "first").status_code == 503, told=box.output.read_text)
+        assert "first cannot be loaded" in box.output.read_text()
+        assert box.state.triton_restarts == 0
