@@ -115,13 +115,18 @@ class Child:
         return Exit(status)
 
     async def wait_for_grandchild(self) -> None:
-        """Wait until one of the child's current children ends; without pidfds, wait for ever."""
+        """Wait until one of the child's current children ends; without pidfds, wait for ever.
+
+        A child of it that has ended before, and that it does not reap, does not count.
+        """
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         descriptors = []
         try:
             for grandchild in psutil.Process(self.pid).children():
-                with suppress(OSError):
+                with suppress(OSError, psutil.Error):
+                    if grandchild.status() == psutil.STATUS_ZOMBIE:
+                        continue
                     descriptors.append(os.pidfd_open(grandchild.pid))
                     loop.add_reader(descriptors[-1], ended.set)
             await ended.wait()

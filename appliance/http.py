@@ -11,6 +11,7 @@ from appliance.address import Address
 from appliance.within import within
 
 OK = 200
+ACCEPTED = 202
 _MAX_BYTES = 4 << 20
 TIMEOUT_S = 2.0
 

@@ -94,6 +94,21 @@ class Layout:
         return self.root / "keys" / "keys.json"
 
     @property
+    def routes(self) -> Path:
+        """The routes of models."""
+        return self.root / "routes.json"
+
+    @property
+    def drills(self) -> Path:
+        """The records of drills."""
+        return self.root / "drills"
+
+    @property
+    def policy(self) -> Path:
+        """Which models the site refuses."""
+        return self.root / "policy.json"
+
+    @property
     def tls(self) -> Path:
         """The site CA and the server's certificate."""
         return self.root / "tls"

@@ -45,6 +45,7 @@ def manifest_of(
         quality=quality,
         provenance=" ".join(entry.provenance.split()),
         license=entry.licence,
+        maker=entry.maker,
     )
 
 

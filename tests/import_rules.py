@@ -37,6 +37,7 @@ LEVELS = {
     "appliance.layout": 1,
     "appliance.lock": 1,
     "appliance.config": 1,
+    "appliance.site": 1,
     "appliance.catalog": 1,
     "appliance.gpu": 1,
     "appliance.artefact": 1,
@@ -68,6 +69,8 @@ GATEWAY_LEVELS = {
     "metrics": 1,
     # Which models of the set are loaded.
     "loading": 2,
+    # Which model of a route answers.
+    "routing": 3,
     "access": 2,
     # Requests to Triton and its answers.
     "triton": 3,

@@ -78,6 +78,8 @@ class Manifest:
         versions: library versions that influenced a byte.
         quality: figures of the quality report (mean_kl, perplexity, ... of text; lowest_cosine, ... of embeddings).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
+        license: the licence of the weights, as in the catalogue.
+        maker: who trained the model, as in the catalogue.
         runtime: the runtime of the graph: ORT_CPU, ORT_CUDA or TENSORRT.
     """
 
@@ -93,6 +95,7 @@ class Manifest:
     quality: Mapping[str, Any] = field(default_factory=dict)
     provenance: str = ""
     license: str = ""
+    maker: str = ""
     runtime: str = ORT_CPU
 
     @property
@@ -238,7 +241,7 @@ def _from_fields(fields: Mapping[str, Any]) -> Manifest:
     for name in (manifest.model, manifest.target, manifest.preset):
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a name")
-    for key in ("architecture", "provenance", "license"):
+    for key in ("architecture", "provenance", "license", "maker"):
         text(getattr(manifest, key), key)
     for mapping in (manifest.inputs, manifest.options, manifest.versions, manifest.quality):
         if not isinstance(mapping, dict):

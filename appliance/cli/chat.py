@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import sys
 
 import click
 
-from appliance.address import Address
-from appliance.auth.policy import CA_CERTIFICATE
 from appliance.cli.box import Box
-from appliance.cli.conversation import KEY_VARIABLE, Conversation, Door
+from appliance.cli.conversation import Conversation
+from appliance.cli.door import door_of
 from appliance.cli.output import json_option, print_json
 from appliance.cli.text import is_text, text
 from appliance.errors import ApplianceError, UnavailableError, UsageError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.supervisor import state
-from appliance.supervisor.state import UpState
 
 # The model may generate escape sequences, which would control the reader's terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -60,7 +57,7 @@ def command(
     if up is None:
         raise UnavailableError("this box is not serving a model", hint="start it: appliance up MODEL")
     sampling = pb.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    conversation = Conversation(_door(box, up), up.default_model.name, sampling, system)
+    conversation = Conversation(door_of(box, up), up.default_model.name, sampling, system)
     if prompt is None and not sys.stdin.isatty():
         prompt = _standard_input()
     if prompt is not None:
@@ -69,16 +66,6 @@ def command(
         raise UsageError("--json needs a prompt", hint='for example: appliance chat --json "What is an inode?"')
     else:
         _converse(conversation)
-
-
-def _door(box: Box, up: UpState) -> Door:
-    address = str(Address.from_text(up.grpc).from_here())
-    key = os.environ.get(KEY_VARIABLE) or None
-    if key and not (key.isascii() and key.isprintable()):
-        raise UsageError(f"{KEY_VARIABLE} does not contain an API key", hint="create a key: appliance key create NAME")
-    authority = box.layout.tls / CA_CERTIFICATE
-    is_ours = up.tls and box.config.access.certificate is None
-    return Door(address, up.tls, authority.read_bytes() if is_ours else None, key)
 
 
 def _standard_input() -> str:

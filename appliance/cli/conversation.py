@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from appliance.cli.door import KEY_VARIABLE, Door
 from appliance.errors import ApplianceError, DeadlineError, EngineError, OverloadedError, RequestError, UnavailableError
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceStub
@@ -21,40 +22,6 @@ _ERRORS: dict[grpc.StatusCode, type[ApplianceError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
-KEY_VARIABLE = "APPLIANCE_API_KEY"
-# The box is on this machine: a proxy from the environment cannot reach it.
-_OPTIONS = (("grpc.enable_http_proxy", 0),)
-
-
-@dataclass(frozen=True)
-class Door:
-    """The gateway's gRPC address and credentials.
-
-    Attributes:
-        address: "127.0.0.1:8081".
-        tls: whether the address uses TLS.
-        authority: PEM of the CA that signed the gateway's certificate; None for the CAs that this machine trusts.
-        key: an API key; None sends none.
-    """
-
-    address: str
-    tls: bool = False
-    authority: bytes | None = None
-    key: str | None = field(default=None, repr=False)
-
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The metadata of every call."""
-        return (("authorization", f"Bearer {self.key}"),) if self.key else ()
-
-    def channel(self) -> grpc.Channel:
-        """A channel to the address."""
-        if not self.tls:
-            return grpc.insecure_channel(self.address, options=_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(self.authority)
-        # The certificate has the host names that clients use, and always localhost.
-        options = (*_OPTIONS, ("grpc.ssl_target_name_override", "localhost")) if self.authority else _OPTIONS
-        return grpc.secure_channel(self.address, credentials, options=options)
 
 
 @dataclass

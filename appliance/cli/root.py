@@ -13,10 +13,13 @@ from appliance.cli.lazy import LazyGroup
 COMMANDS = {
     "chat": ("appliance.cli.chat:command", "Chat with a model that this box serves."),
     "completion": ("appliance.cli.completion:command", "Print the shell completion script."),
+    "drill": ("appliance.cli.drill:command", "Rehearse failures on the running box."),
     "export": ("", "Convert an installed model to an artefact that the box can serve."),
     "key": ("appliance.cli.key:command", "Create, list, replace and revoke API keys."),
     "model": ("appliance.cli.model:command", "Download, verify, list, load and remove models."),
     "plan": ("", "Predict a model's memory and throughput on a target."),
+    "policy": ("appliance.cli.policy:command", "Show and change which models the site accepts."),
+    "route": ("appliance.cli.route:command", "Show and change routes: names behind which several models stand."),
     "status": ("appliance.cli.status:command", "Show health, load, memory and warnings on one page."),
     "tensorrt": ("appliance.cli.tensorrt:command", "Build, list and remove TensorRT plans."),
     "tls": ("appliance.cli.tls:command", "Create and show certificates."),

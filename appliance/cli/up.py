@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 
 import click
@@ -14,6 +15,7 @@ from appliance.auth.policy import Policy
 from appliance.cli.box import Box
 from appliance.cli.output import tell
 from appliance.config import ServeConfig
+from appliance.errors import IntegrityError
 from appliance.layout import Layout
 from appliance.lock import in_use
 from appliance.packed.served import served_graph
@@ -87,7 +89,7 @@ def command(
         for manifest in for_tensorrt:
             if status := build_plan(box.layout, manifest):
                 return status
-        chosen = tuple(_model_settings(box.layout, config, artefact, held) for artefact in artefacts)
+        chosen = _chosen(box.layout, config, artefacts, held)
         check_set({model.artefact.manifest.model: model.memory_bytes for model in chosen if not model.on_demand})
         settings = BoxSettings(
             layout=box.layout,
@@ -103,9 +105,29 @@ def command(
             ),
             refuse_old_triton=production and not allow_old_triton,
         )
-        labels = ", ".join(artefact.label for artefact in artefacts)
+        labels = ", ".join(model.artefact.label for model in chosen)
         tell(f"starting {labels} with Triton of {settings.installation.origin}")
         return asyncio.run(serve(settings, tell, lambda up: _ready(up, config)))
+
+
+def _chosen(
+    layout: Layout, config: ServeConfig, artefacts: Sequence[Artefact], held: ExitStack
+) -> tuple[BoxModel, ...]:
+    """The models with their settings. A damaged model of a set is left out, so that it does not stop the others.
+
+    Raises:
+        IntegrityError: all models are damaged.
+    """
+    chosen, damages = [], []
+    for artefact in artefacts:
+        try:
+            chosen.append(_model_settings(layout, config, artefact, held))
+        except IntegrityError as error:  # noqa: PERF203 - a set has few models
+            damages.append(error)
+            tell(f"warning: {artefact.manifest.model} is damaged and is not served: {error}")
+    if not chosen:
+        raise damages[0]
+    return tuple(chosen)
 
 
 def _model_settings(layout: Layout, config: ServeConfig, artefact: Artefact, held: ExitStack) -> BoxModel:

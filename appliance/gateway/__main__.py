@@ -120,6 +120,7 @@ def _settings(arguments: list[str] | None) -> Settings:
         policy=Policy.from_config(config.access, layout) if layout else Policy(),
         limits=_limits(config),
         socket=layout.gateway_socket if layout else None,
+        layout=layout,
         page_history=config.serve.page_history,
     )
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance import unix_socket
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.gateway.access_log import log
 from appliance.gateway.error_table import outcome
 from appliance.gateway.loading.loaded_models import LoadedModels
@@ -53,8 +53,11 @@ class AdminApi:
                 Route("/health/ready", self.ready, methods=["GET"]),
                 Route("/status", self.status, methods=["GET"]),
                 Route("/drain", self.drain, methods=["POST"]),
+                Route("/routes", self.routes, methods=["GET"]),
+                Route("/decisions", self.decisions, methods=["POST"]),
                 Route("/models/{name}/load", self.load, methods=["POST"]),
                 Route("/models/{name}/unload", self.unload, methods=["POST"]),
+                Route("/models/{name}/ended", self.ended, methods=["POST"]),
             ],
             exception_handlers={ApplianceError: _refused},
         )
@@ -84,6 +87,21 @@ class AdminApi:
         self._drain()
         return JSONResponse(self._status(), status_code=HTTPStatus.ACCEPTED)
 
+    async def routes(self, _request: Request) -> Response:
+        """`GET /routes`: each route with its models, and why a model is left out now."""
+        routes = self._services.routes
+        return JSONResponse(
+            {
+                name: {model: routes.reason(model) for model in routes.models(name)}
+                for name in self._services.models.routes
+            }
+        )
+
+    async def decisions(self, _request: Request) -> Response:
+        """`POST /decisions`: the operator changed routes or policy; read them again."""
+        self._services.routes.read_again()
+        return JSONResponse({"routes": self._services.models.routes})
+
     async def load(self, request: Request) -> Response:
         """`POST /models/{name}/load`: load a model, and answer when it is loaded."""
         name = request.path_params["name"]
@@ -95,6 +113,14 @@ class AdminApi:
         name = request.path_params["name"]
         await self._services.loaded.unload(name)
         return JSONResponse({"model": name, "state": self._services.loaded.state(name).value})
+
+    async def ended(self, request: Request) -> Response:
+        """`POST /models/{name}/ended`: the process of a model has ended. Its requests end; it is loaded again."""
+        name = request.path_params["name"]
+        self._services.loaded.ended(name)
+        reason = UnavailableError(f"the process of {name} ended", hint="the model is loaded again; try again later")
+        self._services.in_flight.interrupt(name, reason)
+        return JSONResponse({"model": name}, status_code=HTTPStatus.ACCEPTED)
 
     def _status(self) -> dict[str, Any]:
         services = self._services

@@ -31,6 +31,7 @@ from appliance.gateway.refusals import (
     UnknownMethodError,
     UnknownPathError,
     UnknownResponseError,
+    WithdrawnError,
 )
 
 
@@ -73,6 +74,7 @@ TABLE: dict[type[ApplianceError], Outcome] = {
     BodyTypeError: Outcome(415, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unsupported_media_type"),
     UnknownHostError: Outcome(421, grpc.StatusCode.INVALID_ARGUMENT, _INVALID, "unknown_host"),
     UnauthenticatedError: Outcome(401, grpc.StatusCode.UNAUTHENTICATED, _INVALID, "invalid_api_key"),
+    WithdrawnError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, "permission_error", "model_withdrawn"),
     ForbiddenError: Outcome(403, grpc.StatusCode.PERMISSION_DENIED, "permission_error", "insufficient_scope"),
     LimitError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "rate_limit_exceeded", 1),
     OverloadedError: Outcome(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limit_error", "overloaded", 1),

@@ -16,6 +16,7 @@ from appliance.gateway.anthropic.api import MessagesApi
 from appliance.gateway.health_api import HealthApi
 from appliance.gateway.http.cors import with_cors
 from appliance.gateway.http.door import HttpDoor
+from appliance.gateway.http.fallback import with_fallback
 from appliance.gateway.http.known_hosts import KnownHosts
 from appliance.gateway.http.paths import Paths
 from appliance.gateway.http.rim import HANDLERS, HttpRim
@@ -66,6 +67,7 @@ def triton_application(services: Services, host: str) -> ASGIApp:
 
 
 def _application(routes: Sequence[BaseRoute], services: Services, host: str) -> ASGIApp:
+    routes = [with_fallback(route) for route in routes]
     inner = Starlette(routes=routes, exception_handlers=HANDLERS)
     # A redirect would name the scheme and host that the box sees, which are not those of a proxy in front.
     inner.router.redirect_slashes = False

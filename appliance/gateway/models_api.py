@@ -40,6 +40,7 @@ class ModelsApi:
             return JSONResponse(model_page(served.text, query, self._started))
         cards = [self._card(model, model.name) for model in served.all]
         cards += [self._card(served.any(alias), alias) for alias in served.aliases]
+        cards += [self._route(name) for name in served.routes]
         return JSONResponse({"object": "list", "data": cards})
 
     async def model(self, request: Request) -> Response:
@@ -47,7 +48,22 @@ class ModelsApi:
         name = request.path_params["name"]
         if is_anthropic(request):
             return JSONResponse(model_info(self._services.models.get(name), self._started))
+        if name in self._services.models.routes:
+            return JSONResponse(self._route(name))
         return JSONResponse(self._card(self._services.models.any(name), name))
+
+    def _route(self, name: str) -> dict[str, Any]:
+        """A route: its models in order, and whether one of them can answer now."""
+        routes = self._services.routes
+        models = routes.models(name)
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "appliance",
+            "route": list(models),
+            "ready": not all(map(routes.reason, models)),
+        }
 
     def _card(self, model: AnyModel, name: str) -> dict[str, Any]:
         """The model under a name or an alias; `root` is vLLM's field for the model that a name stands for."""
@@ -58,6 +74,7 @@ class ModelsApi:
             "owned_by": "appliance",
             "root": model.name,
             "task": model.manifest.task_name,
+            "maker": model.manifest.maker or None,
             "license": model.manifest.license or None,
             "artefact_sha256": model.sha256,
             "state": self._services.loaded.state(model.name).value,

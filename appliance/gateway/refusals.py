@@ -100,3 +100,7 @@ class LimitError(OverloadedError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message, hint=f"try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class WithdrawnError(RequestError):
+    """The site's policy refuses the model."""

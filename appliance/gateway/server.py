@@ -22,7 +22,7 @@ from appliance.gateway.admin import AdminApi, AdminConnection
 from appliance.gateway.answering.answering import Answering
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.wait_estimator import WaitEstimator
-from appliance.gateway.chat.served_models import ServedModels
+from appliance.gateway.chat.served_models import AnyModel, ServedModels, load_model
 from appliance.gateway.http.connections import Connection, ConnectionLimit
 from appliance.gateway.http_app import main_application, triton_application
 from appliance.gateway.inference_v1.service import InferenceService
@@ -32,6 +32,7 @@ from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.loading.offer import Offer
 from appliance.gateway.metrics.ledger import Ledger
 from appliance.gateway.metrics_page import MetricsPage
+from appliance.gateway.routing.model_routes import Decisions, ModelRoutes
 from appliance.gateway.rpc.door import GrpcDoor
 from appliance.gateway.services import Services
 from appliance.gateway.settings import Settings
@@ -42,6 +43,9 @@ from appliance.gateway.triton.model_control import ModelControl
 from appliance.gateway.triton.questions import Questions
 from appliance.gateway.triton.readiness import Readiness
 from appliance.memory import available_bytes, total_bytes
+from appliance.site.policy import Origin
+from appliance.site.policy import Policy as SitePolicy
+from appliance.site.routes import Routes
 
 # After the drain's time limit, the remaining requests get an error; this is the time to send it.
 _LAST_WORDS_S = 3.0
@@ -154,10 +158,12 @@ class Gateway:
 def _services(settings: Settings, triton: TritonChannel) -> Services:
     """Load the models and create what all APIs share; raises as `Gateway` does."""
     aliases = {alias: table.name for table in settings.tables for alias in table.aliases}
-    models = ServedModels.load([offered.artefact for offered in settings.models], aliases)
-    questions = Questions(triton)
-    names = [model.name for model in models.all]
+    every = [load_model(offered.artefact) for offered in settings.models]
+    names = [model.name for model in every]
     loaded = _loaded_models(settings, names, triton)
+    routes = _routes(settings, every, loaded)
+    models = ServedModels(every, aliases, routes)
+    questions = Questions(triton)
     waits = WaitEstimator({name: offered.slots for name, offered in zip(names, settings.models, strict=True)})
     in_flight = InFlight(settings.max_requests, settings.write_timeout_s)
     readiness = Readiness(questions, names, loaded)
@@ -165,8 +171,9 @@ def _services(settings: Settings, triton: TritonChannel) -> Services:
         settings=settings,
         models=models,
         questions=questions,
-        answering=Answering(Inference(triton, loaded), in_flight, waits, settings.schema_retries),
+        answering=Answering(Inference(triton, loaded), in_flight, waits, routes, settings.schema_retries),
         loaded=loaded,
+        routes=routes,
         in_flight=in_flight,
         readiness=readiness,
         waits=waits,
@@ -174,6 +181,18 @@ def _services(settings: Settings, triton: TritonChannel) -> Services:
         door=Door(settings.policy, settings.limits, is_exposed=settings.is_exposed),
         clients=ClientAddress(settings.proxies),
     )
+
+
+def _routes(settings: Settings, models: Sequence[AnyModel], loaded: LoadedModels) -> ModelRoutes:
+    origins = {model.name: Origin(model.name, model.manifest.maker, model.manifest.license) for model in models}
+
+    def read() -> Decisions:
+        layout = settings.layout
+        if layout is None:
+            return Decisions(Routes(), SitePolicy())
+        return Decisions(Routes.load(layout.routes), SitePolicy.load(layout.policy))
+
+    return ModelRoutes(origins, loaded, read, time.monotonic)
 
 
 def _loaded_models(settings: Settings, names: Sequence[str], triton: TritonChannel) -> LoadedModels:

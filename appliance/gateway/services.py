@@ -18,6 +18,7 @@ from appliance.gateway.chat.served_models import ServedModels
 from appliance.gateway.loading.loaded_models import LoadedModels
 from appliance.gateway.log_probabilities import check_of_answers, check_of_prompts
 from appliance.gateway.metrics.ledger import Ledger
+from appliance.gateway.routing.model_routes import ModelRoutes
 from appliance.gateway.settings import Settings
 from appliance.gateway.triton.completion import CompletionRequest
 from appliance.gateway.triton.questions import Questions
@@ -33,6 +34,7 @@ class Services:
     questions: Questions
     answering: Answering
     loaded: LoadedModels
+    routes: ModelRoutes
     in_flight: InFlight
     readiness: Readiness
     waits: WaitEstimator

@@ -9,6 +9,7 @@ from appliance.address import Address
 from appliance.auth.policy import Policy
 from appliance.config import ModelConfig, UnknownParameters
 from appliance.gateway.access.door import DoorLimits
+from appliance.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Settings:
         policy: the access policy: keys and certificates.
         limits: the limits of access control.
         socket: path of the operator's Unix socket; None: there is none.
+        layout: the box's folders, which contain the operator's decisions; None: there are no decisions.
         page_history: whether the chat page may keep conversations in the browser, if its user switches this on.
     """
 
@@ -91,6 +93,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     limits: DoorLimits = field(default_factory=DoorLimits)
     socket: Path | None = None
+    layout: Layout | None = None
     page_history: bool = True
 
     @property

@@ -15,9 +15,9 @@ from appliance.layout import Layout
 from appliance.running_process import RunningProcess
 from appliance.supervisor import state
 from appliance.supervisor.choose import Artefact
+from appliance.supervisor.engine_watch import EngineWatch
 from appliance.supervisor.gateway import GatewayServer, GatewaySettings
 from appliance.supervisor.state import ModelState, Phase, UpState
-from appliance.supervisor.status import are_engines_alive
 from appliance.supervisor.supervisor import Part, Say, Supervisor
 from appliance.triton.locate import Installation
 from appliance.triton.server import TritonServer, TritonSettings
@@ -102,8 +102,8 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
     Raises:
         ApplianceError: the box cannot be started; no process is left running.
     """
-    triton = TritonServer(settings.installation, _triton_settings(settings), say)
     gateway = GatewayServer(_gateway_settings(settings))
+    triton = TritonServer(settings.installation, _triton_settings(settings), say, gateway.revive)
     own = RunningProcess.own()
     models = tuple(model.state for model in settings.models)
     names = [model.name for model in models]
@@ -126,7 +126,7 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
     supervisor = Supervisor(
         settings.layout.run,
         describe,
-        Part("Triton", triton, lambda: are_engines_alive(settings.layout, names)),
+        Part("Triton", triton, EngineWatch(settings.layout, names, lambda: triton.pid, say).is_alive),
         Part("the gateway", gateway, gateway.is_live, may_be_busy=True),
         gateway.is_ready,
         say,

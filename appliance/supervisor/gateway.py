@@ -126,6 +126,11 @@ class GatewayServer:
         """Whether the gateway accepts requests: it answers, and its last check of Triton succeeded."""
         return await http.status_of(self._settings.layout.gateway_socket, "/health/ready") == http.OK
 
+    async def revive(self, model: str) -> bool:
+        """Report that the process of a model has ended; whether the gateway loads the model again."""
+        answer = await http.post(self._settings.layout.gateway_socket, f"/models/{model}/ended", http.TIMEOUT_S)
+        return answer is not None and answer[0] == http.ACCEPTED
+
     async def _wait_live(self, child: Child) -> None:
         ended = asyncio.ensure_future(child.wait())
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S

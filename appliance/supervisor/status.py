@@ -137,21 +137,21 @@ def look(layout: Layout) -> BoxStatus | None:
     return asyncio.run(_look(layout, up))
 
 
-async def are_engines_alive(layout: Layout, models: Sequence[str]) -> bool:
-    """Whether Triton answers, and each engine that is loaded wrote its figures recently and accepts requests.
+async def hanging_engines(layout: Layout, models: Sequence[str]) -> list[str] | None:
+    """The loaded models whose engine wrote no figures recently, or accepts no requests; None if Triton does not answer.
 
     The figures of a model that was unloaded are gone; those of a model whose process has died stay, and become old.
     """
     answer = await http.get(layout.triton_sockets / sockets.METRICS, "/metrics")
     if answer is None or answer[0] != http.OK:
-        return False
+        return None
     figures = {model: _of(model, parse(answer[1])) for model in models}
     suspects = [model for model, samples in figures.items() if samples and not is_alive(samples, time.time())]
-    return not suspects or await _are_unloading(layout, suspects)
+    return await _ready(layout, suspects) if suspects else []
 
 
-async def _are_unloading(layout: Layout, models: Sequence[str]) -> bool:
-    """Whether Triton answers and reports none of these models as ready: an engine that unloads accepts no requests."""
+async def _ready(layout: Layout, models: Sequence[str]) -> list[str] | None:
+    """Those of the models that Triton reports as ready: an engine that unloads accepts no requests."""
     # Only then is the client of Triton needed.
     from appliance.triton.health import TritonHealth  # noqa: PLC0415
 
@@ -159,8 +159,8 @@ async def _are_unloading(layout: Layout, models: Sequence[str]) -> bool:
         try:
             await health.version()
         except UnavailableError:
-            return False
-        return not any([await health.is_ready(model) for model in models])
+            return None
+        return [model for model in models if await health.is_ready(model)]
 
 
 def is_alive(samples: Sequence[Sample], now: float) -> bool:

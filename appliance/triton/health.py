@@ -17,10 +17,14 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
 from appliance.inference import error_text
 from appliance.inference.tensors import element, elements
+from appliance.triton.options import MODEL_CONTROL
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 from appliance.triton.version import TritonVersion
 
 _CALL_TIMEOUT_S = 2.0
+_UNAVAILABLE = "UNAVAILABLE"
+# Triton's reasons for a model that it did not try to load, and for one that was unloaded.
+_ORDERED = {"", "unloaded"}
 _ROUND_TRIP_TIMEOUT_S = 60.0
 # Token ids that every tokenizer has. The gateway sends ids too: the model then loads no tokenizer for this request.
 _PROBE = (0, 1, 2)
@@ -65,6 +69,17 @@ class TritonHealth:
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.ready)
+
+    async def failures(self) -> dict[str, str]:
+        """The models that Triton could not load, with its reasons; empty if it does not answer."""
+        message = service_pb2.RepositoryIndexRequest()
+        try:
+            answer = await self._stub.RepositoryIndex(message, timeout=_CALL_TIMEOUT_S, metadata=MODEL_CONTROL)
+        except grpc.aio.AioRpcError:
+            return {}
+        return {
+            one.name: one.reason for one in answer.models if one.state == _UNAVAILABLE and one.reason not in _ORDERED
+        }
 
     async def version(self) -> TritonVersion:
         """The version that the server reports.

@@ -22,13 +22,18 @@ def failure(text: str, where: str) -> ApplianceError:
     hint = f"the whole log is {where}"
     found = _FAILED.search(text)
     if found:
-        # The traceback follows after an empty line; the log escapes newlines as "\n".
-        reason = found[2].split("\\n\\nAt:")[0].strip().strip('"')
+        # The log escapes newlines as "\n".
+        reason = shortened(found[2].replace("\\n", "\n")).strip('"')
         return (
             _ours(reason) or _known(reason, hint) or EngineError(f"Triton cannot load {found[1]}: {reason}", hint=hint)
         )
     last = last_errors(text)
     return _known(last, hint) or EngineError(f"Triton failed to start: {last or 'it printed nothing'}", hint=hint)
+
+
+def shortened(reason: str) -> str:
+    """Triton's reason of a failure without the traceback, which follows after an empty line."""
+    return reason.partition("\n\nAt:")[0].strip()
 
 
 def last_errors(text: str) -> str:

@@ -87,6 +87,8 @@ def arguments(options: ServerOptions, known: frozenset[str]) -> list[str]:
         # Triton loads these models, and later only what the box orders: loading a model can execute code.
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in options.models),
+        # One model that cannot be loaded does not take the others down.
+        *(["--exit-on-error=false"] if len(options.models) > 1 else []),
         # The configuration is complete; without this option, Triton starts a second Python process to complete it.
         "--disable-auto-complete-config",
         f"--backend-directory={options.backends}",

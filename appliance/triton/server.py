@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance import durable
 from appliance.child import Child, Exit
@@ -24,7 +25,12 @@ from appliance.triton.options import ServerOptions, arguments, known_options, un
 from appliance.triton.private_files import narrow, umask_that_holds
 from appliance.triton.version import TritonVersion, check_production, warning
 
+if TYPE_CHECKING:
+    from appliance.triton.health import TritonHealth
+
 Say = Callable[[str], None]
+# Reports that the process of a model has ended; returns whether the model will be loaded again.
+Revive = Callable[[str], Awaitable[bool]]
 LOG_NAME = "triton.log"
 _POLL_S = 0.02
 # Reading all file descriptors costs more than a readiness request.
@@ -32,7 +38,11 @@ _LOOK_S = 0.5
 _SERVERS_END_S = 0.2
 # How long the process of a model that was loaded later is not watched yet.
 _NEW_PROCESSES_S = 1.0
+# How long a model may remain without a process after the gateway agreed to load it again: it is unloaded before.
+_RELOAD_S = 10.0
 _LOG_TAIL_BYTES = 64 << 10
+# If a model ends with running requests, Triton never releases it. After several such reloads, Triton aborts.
+_MAX_RELOADS = 1
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,22 @@ class TritonSettings:
 class TritonServer:
     """The server of all models. It can be started again after it ended; only one runs at a time."""
 
-    def __init__(self, installation: Installation, settings: TritonSettings, say: Say) -> None:
-        """Take an installation that `locate` found; `say` receives each line for the person who runs `up`."""
+    def __init__(self, installation: Installation, settings: TritonSettings, say: Say, revive: Revive) -> None:
+        """Create a server that does not run yet.
+
+        Args:
+            installation: what `locate` found.
+            settings: see TritonSettings.
+            say: receives each line for the person who runs `up`.
+            revive: see Revive.
+        """
         self._installation = installation
         self._settings = settings
         self._say = say
+        self._revive = revive
+        # Models whose process ended since the start: when they were last reported.
+        self._reloads: dict[str, float] = {}
+        self._reload_count = 0
         self._child: Child | None = None
         self._told_age = False
         self._owner = shared_memory.owner(settings.run)
@@ -125,6 +146,8 @@ class TritonServer:
         settings = self._settings
         render(settings.repository, [self._model(model) for model in settings.models])
         log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._reloads.clear()
+        self._reload_count = 0
         self._child = await Child.start(
             "Triton", command, self.log, environment, settings.root, before=umask_that_holds()
         )
@@ -144,8 +167,8 @@ class TritonServer:
         """Wait until the server ends; returns how it ended.
 
         If the process of a model ends without an order, Triton stays alive and answers every request for this model
-        with an error. This method then ends Triton: if Triton reloads the model, its running requests never end
-        (docs/decisions/who-ends-whom.md).
+        with an error. If there are other models, the gateway then loads this one again, but only once. Otherwise this
+        method ends Triton (docs/decisions/who-ends-whom.md).
         """
         if self._child is None:
             raise UnavailableError("Triton has not been started")
@@ -153,7 +176,10 @@ class TritonServer:
         try:
             while not end.done():
                 await self._until_a_model_ends(self._child, end)
-                if not end.done() and (dead := await self._dead_models(self._child)):
+                if end.done():
+                    break
+                dead = await self._dead_models(self._child)
+                if dead and not all([await self._is_reloaded(model) for model in dead]):
                     await self._child.kill()
                     return f"the process of {', '.join(dead)} ended"
             return str(end.result())
@@ -173,6 +199,18 @@ class TritonServer:
             model_end.cancel()
             await asyncio.gather(model_end, return_exceptions=True)
 
+    async def _is_reloaded(self, model: str) -> bool:
+        """Whether a model whose process has ended will be loaded again, without the end of the server."""
+        now = asyncio.get_running_loop().time()
+        if model in self._reloads and now - self._reloads[model] < _RELOAD_S:
+            return True
+        if len(self._settings.models) == 1 or self._reload_count == _MAX_RELOADS or not await self._revive(model):
+            return False
+        self._reload_count += 1
+        self._reloads[model] = now
+        self._say(f"the process of {model} ended; the model is loaded again")
+        return True
+
     async def _dead_models(self, child: Child) -> list[str]:
         """The models that Triton reports as ready although their process has ended. Unloaded models are not ready."""
         from appliance.triton.health import TritonHealth  # noqa: PLC0415 - see start
@@ -190,6 +228,10 @@ class TritonServer:
     async def stop(self) -> str:
         """Let running requests finish, end the server and clean up. Returns what went wrong, or an empty string."""
         if self._child is None:
+            return ""
+        if self._reload_count:
+            # It would wait for requests that a dead process never ends. The gateway has none any more.
+            await self.kill()
             return ""
         # Triton itself drains for `drain_s`; the extra time is for its shutdown.
         trouble = await self._child.stop(self._settings.drain_s + 5.0)
@@ -240,33 +282,18 @@ class TritonServer:
         # Triton loads the models meanwhile.
         from appliance.triton.health import TritonHealth  # noqa: PLC0415
 
-        settings = self._settings
         ended = asyncio.ensure_future(child.wait())
         try:
-            async with TritonHealth(settings.sockets) as health:
-                clock = asyncio.get_running_loop().time
-                next_look = clock()
-                deadline = next_look + settings.start_timeout_s
-                while True:
-                    loading = [model.name for model in self._starting if not await health.is_ready(model.name)]
-                    # A server that ignores our addresses never becomes ready there, and others could reach it.
-                    if not loading or clock() >= next_look:
-                        next_look = clock() + _LOOK_S
-                        if sockets.listens_on(child.pid, paths) and not loading:
-                            break
-                    if ended.done():
-                        raise log.failure(self._log_since(log_start), str(self.log))
-                    if clock() > deadline:
-                        raise UnavailableError(
-                            f"Triton did not load {', '.join(loading) or 'its models'} within "
-                            f"{settings.start_timeout_s:g} s",
-                            hint=f"see {self.log}",
-                        )
-                    await asyncio.wait({ended}, timeout=_POLL_S)
+            async with TritonHealth(self._settings.sockets) as health:
+                failed = await self._wait_loaded(health, child, ended, log_start, paths)
                 self.version = await health.version()
-                if settings.production:
+                if self._settings.production:
                     check_production(self.version)
+                for name, reason in failed.items():
+                    self._say(f"warning: {name} cannot be loaded, the box tries again: {log.shortened(reason)}")
                 for model in self._starting:
+                    if model.name in failed:
+                        continue
                     if model.dimensions:
                         await health.prove_embedding(model.name, model.dimensions)
                     else:
@@ -277,6 +304,37 @@ class TritonServer:
             # This line is for later diagnosis. If the disk is full, the server serves without it.
             with suppress(OSError):
                 durable.append(self.log, f"appliance: {self.warning}\n".encode())
+
+    async def _wait_loaded(
+        self, health: TritonHealth, child: Child, ended: asyncio.Future[Exit], log_start: int, paths: set[str]
+    ) -> dict[str, str]:
+        """Wait until the server listens and each model is loaded or has failed; returns why models failed.
+
+        Raises:
+            ApplianceError: the server ended, no model could be loaded, or it took too long.
+        """
+        clock = asyncio.get_running_loop().time
+        next_look = clock()
+        deadline = next_look + self._settings.start_timeout_s
+        failed: dict[str, str] = {}
+        while True:
+            waited = [model.name for model in self._starting if model.name not in failed]
+            loading = [name for name in waited if not await health.is_ready(name)]
+            # A server that ignores our addresses never becomes ready there, and others could reach it.
+            if not loading or clock() >= next_look:
+                next_look = clock() + _LOOK_S
+                if sockets.listens_on(child.pid, paths) and not loading:
+                    return failed
+                failed = await health.failures() if loading else failed
+            if ended.done() or (self._starting and len(failed) == len(self._starting)):
+                raise log.failure(self._log_since(log_start), str(self.log))
+            if clock() > deadline:
+                raise UnavailableError(
+                    f"Triton did not load {', '.join(loading) or 'its models'} within "
+                    f"{self._settings.start_timeout_s:g} s",
+                    hint=f"see {self.log}",
+                )
+            await asyncio.wait({ended}, timeout=_POLL_S)
 
     def _log_since(self, start: int) -> str:
         with self.log.open("rb") as stream:

@@ -128,4 +128,4 @@ def test_a_request_that_takes_longer_than_the_boxs_limit_is_ended_even_if_the_en
     harness.triton.script = endless(pause_s=0.05)
     answer = httpx.post(f"{harness.url}/v1/chat/completions", json={"model": MODEL, "messages": HELLO}, timeout=LIMIT_S)
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
-    assert harness.triton.asked[0].options == {"timeout_s": 0.2}
+    assert 0 < harness.triton.asked[0].options["timeout_s"] <= 0.2

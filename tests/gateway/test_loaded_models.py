@@ -310,3 +310,24 @@ async def _turns() -> None:
     """Let other tasks run."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def test_an_order_to_load_does_not_share_an_attempt_that_began_before_it():
+    async def script() -> None:
+        box = Box(on_demand("a"))
+        box.failures["a"] = IntegrityError("damaged")
+        box.may_load.clear()
+        request = asyncio.create_task(box.ask("a"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert box.orders == ["load a"]
+        order = asyncio.create_task(box.models.load("a"))
+        await asyncio.sleep(0)
+        box.may_load.set()
+        with pytest.raises(UnavailableError):
+            await request
+        del box.failures["a"]
+        await order
+        assert box.states("a") == [LOADED]
+
+    run(script)

@@ -12,7 +12,7 @@ from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import CHAT_TEMPLATE, MANIFEST_NAME, TOKENIZER, FileEntry
 from appliance.errors import IntegrityError, UnknownModelError, UsageError
 from appliance.gateway.chat.served_model import ServedModel
-from appliance.gateway.chat.served_models import ServedModels
+from appliance.gateway.chat.served_models import ServedModels, load_model
 from tests.gateway.tiny_artefact import write_artefact
 
 
@@ -50,9 +50,9 @@ def test_the_fingerprint_changes_with_the_artefact(folder: Path, tmp_path: Path)
 
 def test_a_model_that_is_not_on_offer_is_told_what_is(folder: Path):
     with pytest.raises(UnknownModelError, match="tiny-instruct"):
-        ServedModels.load([folder], {}).get("other")
+        ServedModels([load_model(folder)]).get("other")
 
 
 def test_two_models_of_one_name_are_refused(folder: Path):
     with pytest.raises(UsageError, match="tiny-instruct"):
-        ServedModels.load([folder, folder], {})
+        ServedModels([load_model(folder), load_model(folder)])

@@ -13,7 +13,7 @@ from appliance.layout import Layout
 from appliance.metrics import parse
 from appliance.supervisor import status
 from appliance.supervisor.state import ModelState
-from appliance.supervisor.status import BoxStatus, ModelStatus, are_engines_alive, is_alive
+from appliance.supervisor.status import BoxStatus, ModelStatus, hanging_engines, is_alive
 from tests.supervisor.states import MODEL, OTHER_MODEL, STATE
 
 NOW = 1_700_000_000.0
@@ -70,22 +70,22 @@ def test_every_engine_that_is_loaded_must_have_fresh_figures(tmp_path: Path, mon
     async def page(*_: object) -> tuple[int, str] | None:
         return answer
 
-    async def unloading(_layout: Layout, models: Sequence[str]) -> bool:
+    async def ready(_layout: Layout, models: Sequence[str]) -> list[str]:
         assert models == ["n"]
-        return is_unloading
+        return [] if is_unloading else ["n"]
 
     monkeypatch.setattr(http, "get", page)
-    monkeypatch.setattr(status, "_are_unloading", unloading)
+    monkeypatch.setattr(status, "_ready", ready)
     layout = Layout(tmp_path, tmp_path)
     is_unloading = False
-    assert asyncio.run(are_engines_alive(layout, ["m"]))
-    assert asyncio.run(are_engines_alive(layout, ["m", "absent"]))
-    assert not asyncio.run(are_engines_alive(layout, ["n"]))
-    assert not asyncio.run(are_engines_alive(layout, ["m", "n"]))
+    assert asyncio.run(hanging_engines(layout, ["m"])) == []
+    assert asyncio.run(hanging_engines(layout, ["m", "absent"])) == []
+    assert asyncio.run(hanging_engines(layout, ["n"])) == ["n"]
+    assert asyncio.run(hanging_engines(layout, ["m", "n"])) == ["n"]
     is_unloading = True
-    assert asyncio.run(are_engines_alive(layout, ["m", "n"]))
+    assert asyncio.run(hanging_engines(layout, ["m", "n"])) == []
     answer = None
-    assert not asyncio.run(are_engines_alive(layout, ["m"]))
+    assert asyncio.run(hanging_engines(layout, ["m"])) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from appliance.triton.locate import locate
 from appliance.triton.server import TritonServer, TritonSettings
 from tests.refusals import refused
 from tests.triton.installs import make_install
+from tests.triton.revival import is_not_revived
 
 # One that takes "unix:…" for nothing, as a future version might, and listens where Triton does by default.
 _PROGRAM = """#!{python}
@@ -35,7 +36,7 @@ def test_one_that_listens_on_tcp_is_ended_and_named(tmp_path: Path):
     run.mkdir()
     models = (ServedModelSettings("m", tmp_path),)
     settings = TritonSettings(models, tmp_path, tmp_path / "repository", run, run / "triton")
-    server = TritonServer(locate(os.environ, install=home), settings, lambda _line: None)
+    server = TritonServer(locate(os.environ, install=home), settings, lambda _line: None, is_not_revived)
     with refused(MissingProgramError, "0100007F:"):
         asyncio.run(server.start())
     assert not psutil.pid_exists(int(mark.read_text()))

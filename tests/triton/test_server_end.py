@@ -15,6 +15,7 @@ from appliance.inference.served import ServedModelSettings
 from appliance.triton.locate import locate
 from appliance.triton.server import TritonServer, TritonSettings
 from tests.triton.installs import make_install
+from tests.triton.revival import is_not_revived
 
 
 class Ending:
@@ -46,7 +47,9 @@ async def _after(seconds: float) -> None:
 def how_it_ended(tmp_path: Path, child: Ending) -> str:
     models = (ServedModelSettings("m", tmp_path), ServedModelSettings("n", tmp_path))
     settings = TritonSettings(models, tmp_path, tmp_path, tmp_path, tmp_path / "triton")
-    server = TritonServer(locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None)
+    server = TritonServer(
+        locate({}, install=make_install(tmp_path / "t")), settings, lambda _line: None, is_not_revived
+    )
     server._child = child  # type: ignore[assignment]
     return asyncio.run(server.wait())
 

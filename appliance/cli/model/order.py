@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-
-from appliance import http
+from appliance.cli import gateway
 from appliance.cli.box import Box
-from appliance.errors import EngineError, UnavailableError, UnknownModelError, with_exit_code
+from appliance.errors import UnavailableError, UnknownModelError
 from appliance.supervisor import state
 
 # The box itself ends a load after serve.load_timeout_s.
@@ -34,13 +31,4 @@ def order(box: Box, verb: str, name: str) -> str:
         raise UnknownModelError(
             f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(up.names)}"
         )
-    path = f"/models/{name}/{verb}"
-    answer = asyncio.run(http.post(box.layout.gateway_socket, path, _TIMEOUT_S))
-    if answer is None:
-        raise UnavailableError("the gateway does not answer", hint="appliance status shows how the box is doing")
-    status, text = answer
-    document = json.loads(text)
-    if status == http.OK:
-        return str(document["state"])
-    error = document["error"]
-    raise (with_exit_code(error["exit_code"]) or EngineError)(error["message"], hint=error["hint"])
+    return str(gateway.order(box, f"/models/{name}/{verb}", _TIMEOUT_S)["state"])

@@ -9,15 +9,18 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
+from appliance.errors import ApplianceError
 from appliance.gateway.access.request_quota import current
 from appliance.gateway.access_log import Record
 from appliance.gateway.answering.answer import Answer
 from appliance.gateway.answering.counted import CountedSource
+from appliance.gateway.answering.health import Health
 from appliance.gateway.answering.in_flight import InFlight
 from appliance.gateway.answering.retrying import Check, RetryingStream, another, can_retry
 from appliance.gateway.answering.tally import Tally
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.refusals import ForbiddenMethodError, LimitError
+from appliance.gateway.routing.model_routes import ModelRoutes
 from appliance.gateway.triton.choice_stream import DeltaStream
 from appliance.gateway.triton.completion import CompletionRequest, Delta
 from appliance.gateway.triton.embedding_call import EmbeddingRequest
@@ -28,9 +31,25 @@ from appliance.gateway.triton.inference import Inference
 class Answering:
     """See the module."""
 
-    def __init__(self, inference: Inference, in_flight: InFlight, waits: WaitEstimator, schema_retries: int) -> None:
-        """`schema_retries`: how often a complete answer that breaks its schema is asked for again."""
+    def __init__(
+        self,
+        inference: Inference,
+        in_flight: InFlight,
+        waits: WaitEstimator,
+        routes: ModelRoutes,
+        schema_retries: int,
+    ) -> None:
+        """Create the path.
+
+        Args:
+            inference: sends requests to Triton.
+            in_flight: the running requests.
+            waits: learns how long requests take.
+            routes: learns which models answer, and knows which models the site accepts.
+            schema_retries: how often a complete answer that breaks its schema is asked for again.
+        """
         self._inference = inference
+        self._routes = routes
         self._in_flight = in_flight
         self._waits = waits
         self._schema_retries = schema_retries
@@ -49,6 +68,7 @@ class Answering:
         Raises:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
             PromptTooLongError: the prompt exceeds a limit.
+            WithdrawnError: the site's policy refuses the model.
             TooManyAnswersError: the request has more answers than a limit of requests allows.
             LimitError: there were too many tokens or requests in this minute, or there are too many answers at once.
         """
@@ -58,15 +78,16 @@ class Answering:
             "prompt_tokens": sum(map(len, request.prompts)),
             "stream": request.stream,
         }
+        self._routes.check(request.model)
         self._in_flight.check_open(request.answers)
         quota = current()
         if request.answers > 1:
             quota.widen(request.answers)
         quota.reserve(list(map(len, request.prompts)), request.prompt_name)
-        tally = Tally(record, request, quota, self._waits)
+        tally = Tally(record, request, quota, self._waits, Health(self._routes, request.model))
         try:
             answer = Answer(self._stream(request, check, quota.principal.name, tally))
-            with self._inference.using(request.model), self._in_flight.holding(answer, request.answers):
+            with self._inference.using(request.model), self._in_flight.holding(answer, request.model, request.answers):
                 yield answer
         finally:
             tally.end()
@@ -106,18 +127,25 @@ class Answering:
         """
         lengths = list(map(len, request.texts))
         record.fields |= {"model": request.model, "answer_id": request.request_id, "prompt_tokens": sum(lengths)}
+        self._routes.check(request.model)
         self._in_flight.check_open()
         quota = current()
         quota.reserve(lengths, param)
+        health = Health(self._routes, request.model)
 
         def count(_vectors: bytes | None) -> None:
+            health.answers()
             record.first_token()
             quota.spend(0)
 
-        answer = Answer(CountedSource(self._inference.embed(request), count, quota.give_back))
+        def refused(error: ApplianceError) -> None:
+            health.fails(error)
+            quota.give_back()
+
+        answer = Answer(CountedSource(self._inference.embed(request), count, refused))
         end = self._waits.begin(request.model)
         try:
-            with self._inference.using(request.model), self._in_flight.holding(answer):
+            with self._inference.using(request.model), self._in_flight.holding(answer, request.model):
                 yield answer
         finally:
             end(None)
@@ -130,6 +158,8 @@ class Answering:
             ShuttingDownError, OverloadedError: see `InFlight.check_open`.
             ForbiddenMethodError: the principal's tokens are limited, and forwarded calls cannot be counted in tokens.
         """
+        if request.served is not None:
+            self._routes.check(request.served)
         self._in_flight.check_open()
         quota = current()
         if quota.limits_tokens:
@@ -141,7 +171,7 @@ class Answering:
         end = self._waits.begin(request.served) if request.served is not None else None
         try:
             answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name), count))
-            with self._inference.using(request.served), self._in_flight.holding(answer):
+            with self._inference.using(request.served), self._in_flight.holding(answer, request.served):
                 yield answer
         finally:
             if end is not None:

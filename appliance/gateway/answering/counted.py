@@ -15,14 +15,17 @@ class CountedSource(Generic[Piece]):
     """See the module and `Source`."""
 
     def __init__(
-        self, source: Source[Piece], count: Callable[[Piece], None], refused: Callable[[], None] | None = None
+        self,
+        source: Source[Piece],
+        count: Callable[[Piece], None],
+        refused: Callable[[ApplianceError], None] | None = None,
     ) -> None:
         """Wrap a source.
 
         Args:
             source: the source.
             count: called with every piece.
-            refused: called if Triton or the engine fails; not called for a source that was cancelled.
+            refused: called with the error if Triton or the engine fails; not called for a source that was cancelled.
         """
         self._source = source
         self._count = count
@@ -32,9 +35,9 @@ class CountedSource(Generic[Piece]):
         """Return the next piece, or None after the last; raises as the source does."""
         try:
             piece = await self._source.read()
-        except ApplianceError:
+        except ApplianceError as error:
             if self._refused is not None:
-                self._refused()
+                self._refused(error)
             raise
         if piece is not None:
             self._count(piece)

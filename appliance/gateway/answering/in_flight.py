@@ -36,8 +36,8 @@ class InFlight:
     def __init__(self, max_requests: int, write_timeout_s: float) -> None:
         self._max_requests = max_requests
         self._write_timeout_s = write_timeout_s
-        # Each exchange with the number of its answers.
-        self._exchanges: dict[Exchange, int] = {}
+        # Each exchange with its model and the number of its answers.
+        self._exchanges: dict[Exchange, tuple[str | None, int]] = {}
         self._receiving = 0
         self._draining = asyncio.Event()
         self._idle = asyncio.Event()
@@ -45,7 +45,7 @@ class InFlight:
 
     def __len__(self) -> int:
         """The number of running requests; each answer counts as one."""
-        return sum(self._exchanges.values())
+        return sum(answers for _, answers in self._exchanges.values())
 
     @property
     def is_draining(self) -> bool:
@@ -81,9 +81,15 @@ class InFlight:
             self._receiving -= 1
 
     @contextlib.contextmanager
-    def holding(self, exchange: Exchange, answers: int = 1) -> Iterator[None]:
-        """Count a request inside the block, after `check_open`; at the end of the block the exchange is interrupted."""
-        self._exchanges[exchange] = answers
+    def holding(self, exchange: Exchange, model: str | None, answers: int = 1) -> Iterator[None]:
+        """Count a request inside the block, after `check_open`; at the end of the block the exchange is interrupted.
+
+        Args:
+            exchange: the exchange.
+            model: the served model that answers; None: a model of the site's own.
+            answers: the number of its answers.
+        """
+        self._exchanges[exchange] = (model, answers)
         self._idle.clear()
         try:
             yield
@@ -93,6 +99,12 @@ class InFlight:
             del self._exchanges[exchange]
             if not self._exchanges:
                 self._idle.set()
+
+    def interrupt(self, model: str, reason: ApplianceError) -> None:
+        """Interrupt the running requests of a model."""
+        for exchange, (of, _) in list(self._exchanges.items()):
+            if of == model:
+                exchange.interrupt(reason)
 
     async def watch_stalls(self) -> None:
         """Cancel exchanges whose client does not read; runs until cancelled."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from appliance.errors import ApplianceError
 from appliance.gateway.access.request_quota import RequestQuota
 from appliance.gateway.access_log import Record
+from appliance.gateway.answering.health import Health
 from appliance.gateway.answering.wait_estimator import WaitEstimator
 from appliance.gateway.triton.completion import CompletionRequest, Delta, added, combined
 from appliance.inference.events import Usage
@@ -12,8 +14,11 @@ from appliance.inference.events import Usage
 class Tally:
     """See the module. It counts several answers, and each time that the model is asked again."""
 
-    def __init__(self, record: Record, request: CompletionRequest, quota: RequestQuota, waits: WaitEstimator) -> None:
+    def __init__(
+        self, record: Record, request: CompletionRequest, quota: RequestQuota, waits: WaitEstimator, health: Health
+    ) -> None:
         """Begin; `record` is the request's log line, and the prompts are already reserved in `quota`."""
+        self._health = health
         self._record = record
         self._request = request
         self._quota = quota
@@ -23,6 +28,7 @@ class Tally:
 
     def count(self, delta: Delta) -> None:
         """Count what a response of the model adds."""
+        self._health.answers()
         if not delta.prompt_logprobs or delta.token_ids:
             self._record.first_token()
         self._quota.spend(len(delta.token_ids))
@@ -31,8 +37,9 @@ class Tally:
             self._usages[delta.choice] = added(self._usages.get(delta.choice, Usage()), delta.usage)
             self._record.used(combined(self._usages, self._request.choices))
 
-    def refused(self) -> None:
+    def refused(self, error: ApplianceError) -> None:
         """Give back the tokens that were reserved for a prompt that the engine did not compute."""
+        self._health.fails(error)
         self._quota.give_back()
 
     def again(self) -> None:

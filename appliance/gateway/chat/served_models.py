@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.manifest import EMBEDDING
@@ -15,6 +16,17 @@ from appliance.gateway.chat.served_model import ServedModel
 AnyModel = ServedModel | EmbeddingModel
 
 
+class Chooser(Protocol):
+    """The routes, see `ModelRoutes`."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the routes."""
+
+    def choose(self, route: str) -> str:
+        """Return the model of a route that answers the current request."""
+
+
 class ServedModels:
     """The served models, by name.
 
@@ -22,7 +34,12 @@ class ServedModels:
         aliases: other names that clients may ask for → names of served models.
     """
 
-    def __init__(self, models: Iterable[AnyModel], aliases: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        models: Iterable[AnyModel],
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        routes: Chooser | None = None,
+    ) -> None:
         """Create the set; aliases of models that are not served are left out.
 
         Raises:
@@ -36,11 +53,13 @@ class ServedModels:
         self.aliases = {alias: name for alias, name in aliases.items() if name in self._models}
         if hidden := sorted(self.aliases.keys() & self._models.keys()):
             raise UsageError(f"the alias {hidden[0]} is the name of a model", hint="choose another alias")
+        self._routes = routes
 
-    @classmethod
-    def load(cls, folders: Sequence[Path], aliases: Mapping[str, str]) -> ServedModels:
-        """Load all artefacts; raises as the constructor and `ServedModel.load` do."""
-        return cls(map(_load, folders), aliases)
+    @property
+    def routes(self) -> list[str]:
+        """The names of the routes, without those that are also the name or the alias of a model."""
+        names = self._routes.names if self._routes is not None else []
+        return [name for name in names if name not in self._models and name not in self.aliases]
 
     def close(self) -> None:
         """End the subprocesses of the chat templates."""
@@ -61,19 +80,24 @@ class ServedModels:
     def label(self, name: str) -> dict[str, str]:
         """Return the log's field for a model name; empty if the model is not served: clients can send any text."""
         known = self.aliases.get(name, name)
-        return {"model": known} if known in self._models else {}
+        return {"model": known} if known in self._models or known in self.routes else {}
 
     def any(self, name: str) -> AnyModel:
-        """Return the model with this name or alias, whatever its task.
+        """Return the model with this name or alias, or that a route chooses, whatever its task.
 
         Raises:
             UnknownModelError: this model is not served.
+            UnavailableError: no model of the route can answer now.
         """
+        known = self.aliases.get(name, name)
+        if self._routes is not None and known in self.routes:
+            known = self._routes.choose(known)
         try:
-            return self._models[self.aliases.get(name, name)]
+            return self._models[known]
         except KeyError:
+            names = [*self._models, *self.routes]
             raise UnknownModelError(
-                f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(self._models)}"
+                f"this box does not serve the model {name!r}", hint=f"served models: {', '.join(names)}"
             ) from None
 
     def get(self, name: str) -> ServedModel:
@@ -125,7 +149,8 @@ class ServedModels:
         return self.text[0]
 
 
-def _load(folder: Path) -> AnyModel:
+def load_model(folder: Path) -> AnyModel:
+    """Load an artefact; raises as `ServedModel.load` does."""
     is_embedder = read_manifest(folder).task_name == EMBEDDING
     return EmbeddingModel.load(folder) if is_embedder else ServedModel.load(folder)
 

@@ -13,6 +13,8 @@ from appliance.gateway.refusals import BodyTimeoutError, BodyTooLargeError, Body
 from appliance.gateway.services import Services
 from appliance.within import within
 
+_BODY = "appliance.body"
+
 
 async def body_for_model(request: Request, services: Services) -> bytes:
     """Return the body of a request for a model.
@@ -30,7 +32,12 @@ async def body_for_model(request: Request, services: Services) -> bytes:
 async def body_for_gateway(request: Request, services: Services) -> bytes:
     """Return the body of a request that the gateway answers itself; raises as `read_body` does."""
     settings = services.settings
-    return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+    kept: bytes | None = request.scope.get(_BODY)
+    if kept is None:
+        kept = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        # The client sends it once, but another model of a route may have to answer.
+        request.scope[_BODY] = kept
+    return kept
 
 
 async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:

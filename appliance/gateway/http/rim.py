@@ -18,6 +18,8 @@ from appliance.gateway.http.ignored import ignored_header
 from appliance.gateway.refusals import ClientGoneError, UnknownMethodError, UnknownPathError
 from appliance.gateway.services import Services
 
+# The model that answers: a client that asks for a route or an alias cannot know it from its request.
+MODEL = b"appliance-model"
 _RECORD = "appliance.record"
 _SHAPES = "appliance.error_shapes"
 # Monitors send these requests every few seconds; their log lines would hide the others.
@@ -64,7 +66,9 @@ class HttpRim:
                 own = record.request_id.encode()
                 # OpenAI's name of the header, and Anthropic's.
                 ids = [(b"x-request-id", own), (b"request-id", own)]
-                message["headers"] = [*message["headers"], *ids, *ignored_header(scope)]
+                model = record.fields.get("model")
+                speaker = [(MODEL, model.encode())] if isinstance(model, str) else []
+                message["headers"] = [*message["headers"], *ids, *speaker, *ignored_header(scope)]
             await send(message)
 
         try:

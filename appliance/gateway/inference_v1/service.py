@@ -16,6 +16,7 @@ from appliance.gateway.chat.request import ChatRequest
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.gateway.proto.appliance.v1.inference_pb2_grpc import InferenceServiceServicer
+from appliance.gateway.routing.attempt import with_fallback
 from appliance.gateway.rpc.known_fields import check_known
 from appliance.gateway.rpc.rim import answering
 from appliance.gateway.services import Services
@@ -93,13 +94,20 @@ class InferenceService(InferenceServiceServicer):
 
     async def _answer(self, method: str, prepare: Prepare, context: Any) -> None:
         """Run one completion."""
+        has_begun = False
         async with answering(self._services, context, f"{SERVICE}/{method}") as record:
-            with self._services.in_flight.receiving():
-                request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
-            alternatives, of_prompt = (request.sampling.get(name) for name in ("logprobs", "prompt_logprobs"))
-            with self._services.answering.complete(record, request) as answer:
-                while (delta := await answer.read()) is not None:
-                    await answer.write(context.write(grpc_messages.chunk(delta, alternatives, of_prompt)))
+
+            async def run() -> None:
+                nonlocal has_begun
+                with self._services.in_flight.receiving():
+                    request = await prepare(f"grpc-{uuid.uuid4().hex}", context.time_remaining())
+                alternatives, of_prompt = (request.sampling.get(name) for name in ("logprobs", "prompt_logprobs"))
+                with self._services.answering.complete(record, request) as answer:
+                    while (delta := await answer.read()) is not None:
+                        has_begun = True
+                        await answer.write(context.write(grpc_messages.chunk(delta, alternatives, of_prompt)))
+
+            await with_fallback(run, lambda: has_begun)
 
 
 def _request(messages: Sequence[Mapping[str, Any]]) -> ChatRequest:

@@ -131,22 +131,32 @@ class LoadedModels:
         Raises:
             UnavailableError: the operator has unloaded the model, or it cannot be loaded.
         """
+        if refusal := self.refusal(model):
+            raise refusal
         entry = self._entries[model]
-        if entry.state is LoadState.LOADED:
-            return
         if not entry.offer.on_demand:
-            # The box loads it by itself. A request does not wait: other boxes may serve it.
-            if entry.error is not None:
-                raise _not_now(model, entry.error)
-            if not entry.is_wanted:
-                raise UnavailableError(f"the operator has unloaded {model}", hint=f"appliance model load {model}")
             return
-        if entry.error is not None and self._clock() < entry.retry_at:
-            raise _not_now(model, entry.error)
         try:
             await self._wait(entry)
         except ApplianceError as error:
             raise _not_now(model, error) from error
+
+    def refusal(self, model: str) -> UnavailableError | None:
+        """Why no request can be sent to a model now; None if it can, perhaps after the model is loaded."""
+        entry = self._entries[model]
+        if entry.state is LoadState.LOADED:
+            return None
+        if entry.offer.on_demand:
+            is_pausing = entry.error is not None and self._clock() < entry.retry_at
+            return _not_now(model, entry.error) if entry.error is not None and is_pausing else None
+        # The box loads it by itself. A request does not wait: other boxes may serve it.
+        if entry.error is not None:
+            return _not_now(model, entry.error)
+        if not entry.is_wanted:
+            return UnavailableError(f"the operator has unloaded {model}", hint=f"appliance model load {model}")
+        if entry.state in _BUSY:
+            return UnavailableError(f"{model} is being loaded", hint="try again in a few seconds")
+        return None
 
     async def load(self, model: str) -> None:
         """Load a model now, by order of the operator.
@@ -158,8 +168,11 @@ class LoadedModels:
         """
         entry = self._entry(model)
         entry.is_wanted = entry.is_wanted or not entry.offer.on_demand
-        if entry.state is not LoadState.LOADED:
-            await self._wait(entry)
+        if entry.loading is not None:
+            # It may have begun before the operator corrected what makes it fail.
+            with contextlib.suppress(ApplianceError):
+                await asyncio.shield(entry.loading)
+        await self._wait(entry)
 
     async def unload(self, model: str) -> None:
         """Unload a model by order of the operator, after its running requests have finished.
@@ -188,6 +201,22 @@ class LoadedModels:
                     )
                 await asyncio.sleep(_POLL_S)
             await self._unload(entry)
+
+    def ended(self, model: str) -> None:
+        """Take over that the process of a model has ended without an order, and load the model again.
+
+        A model on demand is loaded again by the next request.
+
+        Raises:
+            UnknownModelError: the box does not serve the model.
+        """
+        entry = self._entry(model)
+        if entry.loading is None and entry.state is not LoadState.UNLOADING:
+            # No request is sent to it from now on.
+            entry.state = LoadState.UNLOADING
+            entry.loading = asyncio.create_task(self._load_again(entry))
+            # A request may wait for it; the log has its failure.
+            entry.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
     def now(self) -> float:
@@ -239,9 +268,10 @@ class LoadedModels:
 
     async def _wait(self, entry: _Entry) -> None:
         """Wait for the attempt to load the model that runs, or start one."""
-        if entry.loading is None:
-            entry.loading = asyncio.create_task(self._load(entry))
-        await asyncio.shield(entry.loading)
+        while entry.state is not LoadState.LOADED:
+            if entry.loading is None:
+                entry.loading = asyncio.create_task(self._load(entry))
+            await asyncio.shield(entry.loading)
 
     async def _load(self, entry: _Entry) -> None:
         name = entry.offer.name
@@ -260,6 +290,19 @@ class LoadedModels:
             raise
         finally:
             entry.loading = None
+
+    async def _load_again(self, entry: _Entry) -> None:
+        try:
+            async with self._turn:
+                # Triton reports it as ready until it is unloaded.
+                await self._unload(entry)
+        except ApplianceError as error:
+            self._failed(entry, error)
+            raise
+        finally:
+            entry.loading = None
+        if entry.is_wanted:
+            await self._wait(entry)
 
     def _loaded(self, entry: _Entry) -> None:
         entry.state, entry.error, entry.failures = LoadState.LOADED, None, 0

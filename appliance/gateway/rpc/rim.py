@@ -48,6 +48,8 @@ async def answering(
     except Exception as error:  # noqa: BLE001  the process boundary
         failure = report_bug(record.request_id, error)
     else:
+        if isinstance(model := record.fields.get("model"), str):
+            context.set_trailing_metadata((("x-request-id", record.request_id), ("appliance-model", model)))
         record.close(status="OK")
         return
     status = status_of(failure)

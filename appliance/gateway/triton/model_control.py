@@ -10,6 +10,7 @@ from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.triton.call_end import rpc_error
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.inference import error_text
+from appliance.triton.log import shortened
 from appliance.triton.options import MODEL_CONTROL
 
 _INDEX_TIMEOUT_S = 2.0
@@ -65,8 +66,8 @@ class ModelControl:
 
 
 def _failure(model: str, details: str) -> ApplianceError:
-    """The model's own error in Triton's text, without the traceback that follows after an empty line."""
-    reason = details.partition("\n\nAt:")[0].strip()
+    """The model's own error in Triton's text."""
+    reason = shortened(details)
     return error_text.read(reason) or EngineError(
         f"Triton cannot load {model}: {reason}", hint="the log of Triton has more"
     )

@@ -1,0 +1,1 @@
+"""Which model of a route answers a request."""
