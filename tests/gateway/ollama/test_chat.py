@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from tests.gateway.fake_triton import failure, piece, refusal, usage, words
 from tests.gateway.slow_model import Slow
 from tests.gateway.tiny_artefact import tiny_tokenizer
-from tests.waiting import LIMIT_S
 
 MODEL = "tiny-instruct"
 # It thinks and calls tools, as Qwen3 does.
@@ -300,12 +298,11 @@ def test_a_failure_in_the_midst_of_a_stream_is_its_last_line(llama, harness):
         next(stream)
 
 
-def test_a_stream_that_waits_sends_lines_that_add_nothing(make_harness):
+def test_a_stream_that_waits_sends_lines_that_add_nothing(make_harness, make_llama):
     box = make_harness(stream_head_after_s=0.01, stream_ping_s=0.01)
     box.triton.script = slow = Slow("Hello")
-    with contextlib.closing(ollama.Client(host=box.url, timeout=LIMIT_S)) as client:
-        chunks = client.chat(model=MODEL, messages=HELLO, stream=True)
-        first = [next(chunks) for _ in range(3)]
-        assert [(chunk.message.content, chunk.done) for chunk in first] == [("", False)] * 3
-        slow.may_go_on = True
-        assert merged(chunks)["content"] == "Hello"
+    chunks = make_llama(box.url).chat(model=MODEL, messages=HELLO, stream=True)
+    first = [next(chunks) for _ in range(3)]
+    assert [(chunk.message.content, chunk.done) for chunk in first] == [("", False)] * 3
+    slow.may_go_on = True
+    assert merged(chunks)["content"] == "Hello"
