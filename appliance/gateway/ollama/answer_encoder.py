@@ -12,7 +12,6 @@ from appliance.gateway.chat.arguments import arguments_object, not_an_object
 from appliance.gateway.chat.parts import Piece, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.chat.token_figures import token_figures
 from appliance.gateway.http.json_text import encode
-from appliance.gateway.ollama.failure import failure_line
 from appliance.gateway.ollama.timestamp import timestamp
 from appliance.inference.events import TokenLogprob, Usage
 from appliance.token_bytes import TokenBytes
@@ -131,8 +130,6 @@ class AnswerEncoder:
         """The document for a model that was unloaded."""
         self._reason = "unload"
         return self.document([])
-
-    failure = staticmethod(failure_line)
 
     def _contents(self, piece: Piece) -> Iterator[Content]:
         if piece.finish_reason:

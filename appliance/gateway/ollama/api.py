@@ -31,9 +31,9 @@ from appliance.gateway.http.ignored import note_ignored
 from appliance.gateway.http.rim import record_of
 from appliance.gateway.ollama.answer_encoder import AnswerEncoder, Content, as_message, as_response, shown_figures
 from appliance.gateway.ollama.conversation import chat_request, prompt_request, structure_of
-from appliance.gateway.ollama.failure import PATH
+from appliance.gateway.ollama.failure import PATH, failure_line
 from appliance.gateway.ollama.names import known_name
-from appliance.gateway.ollama.options import CLIENT_NAMES, options_of
+from appliance.gateway.ollama.options import CLIENT_NAMES, AskedOptions, options_of
 from appliance.gateway.ollama.parameters import CHAT, GENERATE, POLICIES
 from appliance.gateway.ollama.schema import GenerateBody, OllamaChatBody
 from appliance.gateway.services import Services
@@ -79,8 +79,9 @@ class OllamaApi:
         if not asked.messages:
             return await self._load_or_unload(request, asked, as_message)
         model = self._model(asked)
+        options = self._options(request, asked, model)
         prompt = await _conversation(request, model, chat_request(asked))
-        return self._answer(request, asked, model, prompt, as_message)
+        return self._answer(request, asked, model, options, prompt, as_message)
 
     async def generate(self, request: Request) -> Any:
         """`POST /api/generate`."""
@@ -88,28 +89,34 @@ class OllamaApi:
         if not asked.prompt and not asked.suffix:
             return await self._load_or_unload(request, asked, as_response)
         model = self._model(asked)
+        options = self._options(request, asked, model)
         # Ollama's template of a base model is the prompt itself.
         if asked.raw or asked.suffix or model.template is None:
             prompt = await _plain_prompt(request, model, asked)
         else:
             prompt = await _conversation(request, model, prompt_request(asked))
-        return self._answer(request, asked, model, prompt, as_response)
+        return self._answer(request, asked, model, options, prompt, as_response)
 
     def _model(self, asked: OllamaChatBody | GenerateBody) -> ServedModel:
         models = self._services.models
         return models.get(known_name(models, asked.model))
+
+    def _options(self, request: Request, asked: OllamaChatBody | GenerateBody, model: ServedModel) -> AskedOptions:
+        """The checked options; raises as `options_of` does."""
+        found = options_of(asked, model.manifest.generation, self._services.settings.unknown_parameters)
+        note_ignored(request, found.ignored)
+        return found
 
     def _answer(
         self,
         request: Request,
         asked: OllamaChatBody | GenerateBody,
         model: ServedModel,
+        options: AskedOptions,
         prompt: _Prompt,
         placed: Callable[[Content], dict[str, Any]],
     ) -> HttpAnswer[Any]:
         services, record = self._services, record_of(request)
-        options = options_of(asked, model.manifest.generation, services.settings.unknown_parameters)
-        note_ignored(request, options.ignored)
         completion = services.request(
             f"ollama-{uuid.uuid4().hex}",
             model,
@@ -128,7 +135,7 @@ class OllamaApi:
             services.answering.complete(record, completion, prompt.prepared.check if prompt.prepared else None),
             DeltaEncoder(encoder, prompt.reader),
             record,
-            encoder.failure,
+            failure_line,
             pulse=self._pulse(encoder) if asked.stream else None,
             unheld=prompt.prepared.unheld if prompt.prepared else None,
         )
@@ -153,7 +160,7 @@ class OllamaApi:
                 services.answering.load(record, name, services.settings.timeout_s, asked.keep_alive),
                 encoder,
                 record,
-                encoder.failure,
+                failure_line,
                 pulse=self._pulse(encoder) if asked.stream else None,
             )
         record.fields["model"] = name

@@ -23,7 +23,7 @@ CLIENT_NAMES = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedOptions:
     """The options of one request.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked:
     ignored: tuple[str, ...]
 
 
-def options_of(body: OllamaChatBody | GenerateBody, defaults: Generation, unknown: UnknownParameters) -> Asked:
+def options_of(body: OllamaChatBody | GenerateBody, defaults: Generation, unknown: UnknownParameters) -> AskedOptions:
     """Check the options, and add the log-probabilities, which Ollama has outside of them.
 
     Raises:
@@ -53,4 +53,4 @@ def options_of(body: OllamaChatBody | GenerateBody, defaults: Generation, unknow
         settings["logprobs"] = body.top_logprobs or 0
     elif body.top_logprobs is not None:
         raise RequestError("top_logprobs needs logprobs", param="top_logprobs")
-    return Asked(settings, accepted.body.num_ctx, tuple(f"{_NAME}.{name}" for name in accepted.ignored))
+    return AskedOptions(settings, accepted.body.num_ctx, tuple(f"{_NAME}.{name}" for name in accepted.ignored))
