@@ -155,6 +155,11 @@ def test_errors_of_the_layers_around_have_ollamas_shape(http):
         assert response.json().keys() == {"error"}
 
 
+def test_a_path_that_the_box_does_not_have_names_the_page_with_those_that_it_has(http):
+    response = http.post("/api/me")
+    assert (response.status_code, "docs/ollama.md" in response.json()["error"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     "call",
     [
