@@ -98,9 +98,9 @@ def pack(layout: Layout, exported: Exported) -> Path | None:
 def _reference(layout: Layout, stored: StoredModel) -> Path:
     """The folder of the reference, which the export has made or verified."""
     stages = Stages(layout.stages)
-    inputs = {file.name: file.sha256 for file in stored.entry.files}
-    words = stages.result(recipes.words(inputs), _refuse)
-    return stages.result(recipes.reference(inputs, words), _refuse).folder
+    content = recipes.content_of({file.name: file.sha256 for file in stored.entry.files})
+    words = stages.result(recipes.words(content), _refuse)
+    return stages.result(recipes.reference(content, words), _refuse).folder
 
 
 def _refuse(folder: Path) -> NoReturn:

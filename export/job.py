@@ -16,7 +16,7 @@ from export.checkpoint import Checkpoint
 from export.model_shape import model_shape
 from export.presets import Preset
 from export.progress import Progress
-from export.recipes import weights_of
+from export.recipes import content_of, is_gguf, weights_of
 from export.stages import Stages
 
 Build = Callable[[Checkpoint, Architecture, Preset, int, Path, Callable[[int, int], None]], None]
@@ -47,13 +47,8 @@ class Job:
 
     @property
     def content(self) -> Mapping[str, str]:
-        """Digests of what the stages read, by names that a user cannot choose: they are a part of the stages' keys.
-
-        The checkpoint reads only the GGUF file if there is one, whatever its name is. Equal files with other names
-        then have the same stages.
-        """
-        gguf = next((digest for name, digest in self.inputs.items() if _is_gguf(name)), None)
-        return self.inputs if gguf is None else {"gguf": gguf}
+        """Digests of what the stages read."""
+        return content_of(self.inputs)
 
     def advance(self, step: str) -> Callable[[int, int], None]:
         """A callback that reports (done, total) of `step`."""
@@ -62,9 +57,9 @@ class Job:
     def source_words(self) -> str:
         """A description of the checkpoint: its files, and the formats of its weights. It depends only on `content`."""
         names = ", ".join(
-            f"{'GGUF file' if _is_gguf(name) else name} (sha256 {digest})"
+            f"{'GGUF file' if is_gguf(name) else name} (sha256 {digest})"
             for name, digest in self.inputs.items()
-            if _is_gguf(name) or name.lower().endswith(".safetensors")
+            if is_gguf(name) or name.lower().endswith(".safetensors")
         )
         types = ", ".join(sorted({self.checkpoint.source_type(name) for name in self.checkpoint.names()}))
         file_type = self.checkpoint.metadata.get("general.file_type")
@@ -125,7 +120,3 @@ def _file_type(value: Any) -> str:
         return LlamaFileType(value).name.removeprefix("MOSTLY_")
     except ValueError:
         return "a file type that is not known"
-
-
-def _is_gguf(name: str) -> bool:
-    return name.lower().endswith(".gguf")

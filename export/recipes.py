@@ -1,6 +1,6 @@
 """The recipes of the stages: all that decides each stage's result. Results are kept by the recipes' digests.
 
-`content` is the digests of the checkpoint's files that the stages read, see `Job.content`.
+`content` is the digests of the checkpoint's files that the stages read, see `content_of`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,24 @@ _NO_WEIGHTS = frozenset({"name", "summary", "max_mean_kl", "emulated", "finer"})
 _READING_CODE = ("checkpoint", "architecture")
 _GRAPH_CODE = (*_READING_CODE, "lowering", "quantise")
 _WORDS_CODE = (*_READING_CODE, "words", "tokenizer", "splitting", "generation", "conversation")
+
+
+def content_of(inputs: Mapping[str, str]) -> Mapping[str, str]:
+    """Digests of what the stages read, by names that a user cannot choose: they are a part of the stages' keys.
+
+    The checkpoint reads only the GGUF file if there is one, whatever its name is. Equal files with other names
+    then have the same stages.
+
+    Args:
+        inputs: digests of the model's files by name.
+    """
+    gguf = next((digest for name, digest in inputs.items() if is_gguf(name)), None)
+    return inputs if gguf is None else {"gguf": gguf}
+
+
+def is_gguf(name: str) -> bool:
+    """Whether a file with this name is read as a GGUF file."""
+    return name.lower().endswith(".gguf")
 
 
 def graph(content: Mapping[str, str], target: str, preset: Preset, tokens: int) -> Recipe:

@@ -51,7 +51,7 @@ def command(
     seed: int | None,
     as_json: bool,
 ) -> None:
-    """Chat with the model that this box serves.
+    """Chat with a model that this box serves.
 
     With a PROMPT, or with text on standard input, the command prints one answer. Without them, it starts a conversation
     on the terminal. If the box requires an API key, put the key into the environment variable APPLIANCE_API_KEY.

@@ -20,7 +20,7 @@ COMMANDS = {
     "status": ("appliance.cli.status:command", "Show health, load, memory and warnings on one page."),
     "tensorrt": ("appliance.cli.tensorrt:command", "Build, list and remove TensorRT plans."),
     "tls": ("appliance.cli.tls:command", "Create and show certificates."),
-    "up": ("appliance.cli.up:command", "Serve models until Ctrl-C."),
+    "up": ("appliance.cli.up:command", "Serve one or several models until Ctrl-C."),
 }
 
 

@@ -64,6 +64,7 @@ class IdentityTriton:
             repository=self._root / "models",
             backends=prepare_backends(installation, self._root / "backends"),
             sockets=Path(self.sockets.name),
+            models=(self._name,),
             shared_memory_prefix=shared_memory.fresh_prefix(self._owner),
             exit_timeout_s=1,
         )

@@ -135,7 +135,9 @@ def test_every_sampling_parameter_reaches_the_engine_by_its_name(client, harness
         "min_tokens": 2,
         "stop_token_ids": [4],
     }
-    assert asked.options == {"timeout_s": 3600.0}
+    # What is left of the box's limit.
+    assert asked.options.keys() == {"timeout_s"}
+    assert 0 < asked.options["timeout_s"] <= 3600
     assert "return_logprobs" in asked.inputs
 
 
