@@ -91,6 +91,7 @@ GATEWAY_LEVELS = {
     "inference_v1": 8,
     "inquiry": 8,
     "kserve": 8,
+    "ollama": 8,
     "openai": 8,
     "page": 8,
     "triton_http": 8,

@@ -41,7 +41,7 @@ _TRITON_HTTP = "127.0.0.1:8000"
 @click.option(
     "--preset", help="Preset of the export. Default: the only exported one, else the target's default preset."
 )
-@click.option("--http", metavar="HOST:PORT", help="Address of the HTTP API (OpenAI, Anthropic, chat page).")
+@click.option("--http", metavar="HOST:PORT", help="Address of the HTTP API (OpenAI, Anthropic, Ollama, chat page).")
 @click.option("--grpc", metavar="HOST:PORT", help="Address of the gRPC API.")
 @click.option("--metrics", metavar="HOST:PORT", help="Address of the metrics for Prometheus; loopback only.")
 @click.option(

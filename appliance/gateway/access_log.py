@@ -93,9 +93,14 @@ class Record:
         self._event = event
         self._began = time.monotonic()
 
+    def waited(self, load_s: float) -> None:
+        """Record that the request waited for its model, if it did."""
+        if load_s:
+            self.fields["load_ms"] = round(load_s * 1000, 1)
+
     def first_token(self) -> None:
         """Record that the first piece of the answer arrived."""
-        self.fields.setdefault("ttft_ms", self._elapsed_ms())
+        self.fields.setdefault("ttft_ms", self.elapsed_ms)
 
     def used(self, usage: Usage) -> None:
         """Record the usage that the engine reported."""
@@ -109,10 +114,12 @@ class Record:
 
     def close(self, **fields: Any) -> None:
         """Write the line."""
-        line = {"request_id": self.request_id, **self.fields, **fields, "duration_ms": self._elapsed_ms()}
+        line = {"request_id": self.request_id, **self.fields, **fields, "duration_ms": self.elapsed_ms}
         log.info(self._event, extra={"fields": line})
         if self._count is not None:
             self._count(line)
 
-    def _elapsed_ms(self) -> float:
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request began."""
         return round((time.monotonic() - self._began) * 1000, 1)

@@ -22,6 +22,10 @@ from appliance.gateway.http.paths import Paths
 from appliance.gateway.http.rim import HANDLERS, HttpRim
 from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.models_api import ModelsApi
+from appliance.gateway.ollama import failure as ollama
+from appliance.gateway.ollama.api import OllamaApi
+from appliance.gateway.ollama.embeddings import OllamaEmbeddingsApi
+from appliance.gateway.ollama.models import OllamaModelsApi
 from appliance.gateway.openai import failure as openai
 from appliance.gateway.openai.api import OpenAiApi
 from appliance.gateway.openai.embeddings import EmbeddingsApi
@@ -33,7 +37,7 @@ from appliance.gateway.triton_http.api import TritonHttpApi
 
 # The first segments of the paths under /v1.
 _UNVERSIONED = ("chat", "completions", "embeddings", "responses", "messages", "models", "tokenize", "detokenize")
-_SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
+_SHAPES = (anthropic.SHAPE, triton_http.SHAPE, ollama.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
@@ -53,6 +57,9 @@ def main_routes(services: Services) -> list[BaseRoute]:
         *EmbeddingsApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
+        *OllamaApi(services).routes(),
+        *OllamaEmbeddingsApi(services).routes(),
+        *OllamaModelsApi(services).routes(),
         *InquiryApi(services).routes(),
         *ModelsApi(services).routes(),
         Route("/openapi.json", description, methods=["GET"]),

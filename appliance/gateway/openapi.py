@@ -17,6 +17,8 @@ from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
+from appliance.gateway.ollama import parameters as ollama
+from appliance.gateway.ollama.schema import EmbedBody, EmbedOneBody, GenerateBody, OllamaChatBody, ShowBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
@@ -25,8 +27,12 @@ from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
-# OpenAPI has no schema for a stream, so this is the schema of one event.
-_EVENT = {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "required": ["data"]}
+_EVENTS, _LINES = "text/event-stream", "application/x-ndjson"
+# OpenAPI has no schema for a stream, so these are the schemas of one event and of one line.
+_PIECES: dict[str, dict[str, Any]] = {
+    _EVENTS: {"type": "object", "properties": {"event": _TEXT, "data": _TEXT}, "required": ["data"]},
+    _LINES: {"type": "object"},
+}
 _COUNT = {"type": "integer", "minimum": 0}
 # Only logged: the client no longer receives answers with this status.
 _UNSEEN = 499
@@ -43,7 +49,7 @@ class Endpoint:
         summary: one line for people.
         answer: name of the answer's schema.
         body: the request body; None: the request has no body.
-        streams: whether the answer may be server-sent events.
+        stream: the media type of an answer in pieces; empty: the answer is always whole.
         policy: the rules for parameters that the schema does not contain.
         failure: name of the schema of errors.
     """
@@ -53,7 +59,7 @@ class Endpoint:
     summary: str
     answer: str
     body: type[Strict] | None = None
-    streams: bool = False
+    stream: str = ""
     policy: ParameterPolicy = _NO_POLICY
     failure: str = "Failure"
 
@@ -62,18 +68,18 @@ _KEPT = "/v1/responses/{response_id}"
 ENDPOINTS = (
     Endpoint(
         *("post", "/v1/chat/completions", "Generate the next message of a conversation", "ChatAnswer", ChatBody),
-        streams=True,
+        stream=_EVENTS,
         policy=POLICIES[CHAT],
     ),
     Endpoint(
         *("post", "/v1/completions", "Continue a prompt", "Completion", CompletionBody),
-        streams=True,
+        stream=_EVENTS,
         policy=POLICIES[COMPLETIONS],
     ),
     Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "Embeddings", EmbeddingBody),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
-        streams=True,
+        stream=_EVENTS,
         policy=responses.POLICY,
     ),
     Endpoint(
@@ -91,7 +97,7 @@ ENDPOINTS = (
             "Message",
             MessagesBody,
         ),
-        streams=True,
+        stream=_EVENTS,
         policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
@@ -100,6 +106,37 @@ ENDPOINTS = (
         policy=anthropic.POLICY,
         failure="MessageFailure",
     ),
+    Endpoint(
+        *("post", "/api/chat", "Generate the next message of a conversation (Ollama's API)", "OllamaChat"),
+        body=OllamaChatBody,
+        stream=_LINES,
+        policy=ollama.POLICIES[ollama.CHAT],
+        failure="OllamaFailure",
+    ),
+    Endpoint(
+        *("post", "/api/generate", "Answer a prompt (Ollama's API)", "OllamaAnswer", GenerateBody),
+        stream=_LINES,
+        policy=ollama.POLICIES[ollama.GENERATE],
+        failure="OllamaFailure",
+    ),
+    Endpoint(
+        *("post", "/api/embed", "Compute the vectors of texts (Ollama's API)", "OllamaVectors", EmbedBody),
+        policy=ollama.EMBED,
+        failure="OllamaFailure",
+    ),
+    Endpoint(
+        *("post", "/api/embeddings", "Compute the vector of a text (Ollama's older API)", "OllamaVector", EmbedOneBody),
+        policy=ollama.EMBED,
+        failure="OllamaFailure",
+    ),
+    Endpoint(
+        *("post", "/api/show", "Describe a model (Ollama's API)", "OllamaModel", ShowBody),
+        policy=ollama.SHOW,
+        failure="OllamaFailure",
+    ),
+    Endpoint("get", "/api/tags", "List the models (Ollama's API)", "OllamaModels", failure="OllamaFailure"),
+    Endpoint("get", "/api/ps", "List the loaded models (Ollama's API)", "OllamaModels", failure="OllamaFailure"),
+    Endpoint("get", "/api/version", "Get the version of Ollama's API", "Version", failure="OllamaFailure"),
     Endpoint(
         "post",
         "/v1/tokenize",
@@ -135,7 +172,11 @@ def document(models: Sequence[str]) -> dict[str, Any]:
         paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint, models)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "appliance", "version": __version__, "summary": "OpenAI's and Anthropic's APIs, on this box"},
+        "info": {
+            "title": "appliance",
+            "version": __version__,
+            "summary": "OpenAI's, Anthropic's and Ollama's APIs, on this box",
+        },
         "paths": paths,
         "components": {"schemas": schemas},
     }
@@ -143,8 +184,8 @@ def document(models: Sequence[str]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, models: Sequence[str]) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _reference(endpoint.answer)}}
-    if endpoint.streams:
-        content["text/event-stream"] = {"schema": _EVENT}
+    if endpoint.stream:
+        content[endpoint.stream] = {"schema": _PIECES[endpoint.stream]}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "responses": {"200": {"description": "the answer", "content": content}, **_failures(endpoint.failure)},
@@ -206,6 +247,13 @@ def _answers() -> dict[str, Any]:
         "Health": _object(status=_TEXT),
         "Version": _object(version=_TEXT),
         "Embeddings": _object(object={"const": "list"}, data=_list(vector), usage={"type": "object"}),
+        "OllamaChat": _object(model=_TEXT, created_at=_TEXT, message={"type": "object"}, done={"const": True}),
+        "OllamaAnswer": _object(model=_TEXT, created_at=_TEXT, response=_TEXT, done={"const": True}),
+        "OllamaVectors": _object(model=_TEXT, embeddings=_list({"type": "array"})),
+        "OllamaVector": _object(embedding={"type": "array"}),
+        "OllamaModel": _object(details={"type": "object"}, model_info={"type": "object"}, capabilities=_list(_TEXT)),
+        "OllamaModels": _object(models=_list(_object(name=_TEXT, model=_TEXT, digest=_TEXT))),
+        "OllamaFailure": _object(error=_TEXT),
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }
 

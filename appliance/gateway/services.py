@@ -69,6 +69,7 @@ class Services:
         client_names: Mapping[str, str] | None = None,
         choices: int = 1,
         clips: bool = False,
+        keep_alive_s: float | None = None,
     ) -> CompletionRequest:
         """Return the request for Triton.
 
@@ -82,6 +83,7 @@ class Services:
             client_names: see CompletionRequest.
             choices: number of answers to each prompt.
             clips: a `max_tokens` that exceeds the context means the remaining context, instead of an error.
+            keep_alive_s: see `LoadedModels.using`.
 
         Raises:
             PromptTooLongError: prompt and completion do not fit the model's context.
@@ -107,4 +109,6 @@ class Services:
         limit = self.settings.timeout_s if timeout_s is None else min(timeout_s, self.settings.timeout_s)
         # The many log-probabilities of a prompt arrive in pieces, also for an answer that is not streamed.
         in_pieces = stream or "prompt_logprobs" in sampling
-        return CompletionRequest(request_id, model.name, prompts, sampling, in_pieces, limit, names, choices)
+        return CompletionRequest(
+            request_id, model.name, prompts, sampling, in_pieces, limit, names, choices, keep_alive_s
+        )

@@ -9,12 +9,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.artefact.manifest import Generation
 from appliance.errors import RequestError
 from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.conversation import chat_request as messages_request
 from appliance.gateway.anthropic.schema import MessagesBody
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.bodies.accepted import accept
+from appliance.gateway.ollama import parameters as ollama
+from appliance.gateway.ollama.conversation import chat_request as ollama_request
+from appliance.gateway.ollama.options import options_of
+from appliance.gateway.ollama.schema import OllamaChatBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.conversation import items_of, turns_of
 from appliance.gateway.openai.responses.offered import offered_tools
@@ -56,6 +61,16 @@ def test_any_json_is_a_message_request_or_a_refusal(fields, value):
     with contextlib.suppress(RequestError):
         asked = parsed(MessagesBody, anthropic.POLICY, {**fields, "model": "m", "max_tokens": 1, "messages": value})
         assert messages_request(asked).messages
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(KEYS, JSON, max_size=6), JSON, JSON)
+def test_any_json_is_an_ollama_request_or_a_refusal(fields, value, options):
+    with contextlib.suppress(RequestError):
+        given_ = {**fields, "model": "m", "messages": value, "options": options}
+        asked = parsed(OllamaChatBody, ollama.POLICIES[ollama.CHAT], given_)
+        options_of(asked, Generation(eos_token_ids=()), "ignore")
+        assert not asked.messages or ollama_request(asked).messages
 
 
 def test_the_last_of_two_values_of_one_name_counts_at_every_depth():

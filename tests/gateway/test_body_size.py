@@ -85,6 +85,8 @@ def test_a_hundred_thousand_messages_are_refused_before_they_are_parsed(http, ha
         ("/v1/tokenize", {"prompt": "a" * 100_000}),
         ("/v1/tokenize", {"messages": [{"role": "user", "content": "a" * 100_000}]}),
         ("/v1/messages", {"max_tokens": 1, "messages": [{"role": "user", "content": "a" * 100_000}]}),
+        ("/api/chat", {"messages": [{"role": "user", "content": "a" * 100_000}]}),
+        ("/api/generate", {"prompt": "a" * 100_000}),
         ("/v1/responses", {"input": "a" * 100_000}),
         ("/v1/responses/input_tokens", {"input": "a" * 100_000}),
     ],

@@ -26,6 +26,7 @@ PATHS = {
     "/v1/responses": {"model": MODEL, "input": "a"},
     "/v1/messages": {"model": MODEL, "max_tokens": 9, "messages": HELLO},
     "/v1/tokenize": {"model": MODEL, "prompt": "a"},
+    "/api/chat": {"model": MODEL, "messages": HELLO},
 }
 CHAT = "/v1/chat/completions"
 PLAIN = json.dumps(PATHS[CHAT]).encode()

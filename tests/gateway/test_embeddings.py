@@ -13,7 +13,7 @@ import numpy as np
 import openai
 import pytest
 
-from appliance.gateway.openai.embeddings import MAX_TEXTS
+from appliance.gateway.chat.embedding_texts import MAX_TEXTS
 from tests.configuration.test_engine_keys import ADDRESSES, ConfiguredBox
 from tests.encoders import HIDDEN, VOCABULARY
 from tests.tiny_artefact import make_tiny_artefact

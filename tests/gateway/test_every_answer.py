@@ -33,6 +33,8 @@ HTTP_ANSWERS = {
     "/v1/completions": {"model": MODEL, "prompt": "Once"},
     "/v1/responses": {"model": MODEL, "input": "Once"},
     "/v1/messages": {"model": MODEL, "messages": TURNS, "max_tokens": 4},
+    "/api/chat": {"model": MODEL, "messages": TURNS},
+    "/api/generate": {"model": MODEL, "prompt": "Once"},
     **{f"{path}/generate": {**LEAN, "stream": False} for path in MODEL_PATHS},
     **{f"{path}/generate_stream": {**LEAN, "stream": True} for path in MODEL_PATHS},
 }
@@ -49,6 +51,7 @@ HTTP_QUESTIONS = {
     ),
     *("/v1/models", "/v1/models/{name:path}", "/v1/models/{name}/queue", "/v1/embeddings"),
     *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/tokenizer_info"),
+    *("/api/embed", "/api/embeddings", "/api/tags", "/api/ps", "/api/show", "/api/version"),
     *("/v1/messages/count_tokens", "/v1/responses/input_tokens"),
     *("/v1/responses/{response_id}", "/v1/responses/{response_id}/input_items"),
     *("/v2", "/v2/health/live", "/v2/health/ready"),
@@ -132,7 +135,7 @@ def is_administration(route: Route) -> bool:
 def url(box: Any, path: str) -> str:
     base = f"http://{box.gateway.triton_http.address}" if path.startswith("/v2") else box.url
     plain = path.replace(":path", "")
-    return base + plain.format(model=MODEL, version="1", name=MODEL, response_id="resp_1", rest="x")
+    return base + plain.format(model=MODEL, version="1", name=MODEL, response_id="resp_1", rest="x", digest="sha256:0")
 
 
 def test_every_route_is_an_answer_or_a_question(box):

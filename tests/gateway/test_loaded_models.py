@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -54,8 +55,8 @@ class Box:
     async def failure(self, model: str) -> ApplianceError | None:
         return self.failures.get(model)
 
-    async def ask(self, model: str) -> None:
-        with self.models.using(model):
+    async def ask(self, model: str, keep_alive_s: float | None = None) -> None:
+        with self.models.using(model, keep_alive_s):
             await self.models.ready(model)
         self.time += 1
 
@@ -177,6 +178,78 @@ def test_an_idle_model_leaves_when_its_time_is_over(monkeypatch):
         await _turns()
         assert box.states("a", "b") == [UNLOADED, LOADED]
         watch.cancel()
+
+    run(script)
+
+
+def test_a_model_stays_as_long_as_the_longest_wish_of_its_requests(monkeypatch):
+    async def script() -> None:
+        monkeypatch.setattr(loaded_models, "_WATCH_S", 0)
+        box = Box(on_demand("a", keep_alive_s=5))
+        watch = asyncio.create_task(box.models.watch())
+        await box.ask("a", keep_alive_s=100)
+        assert box.models.keeps_s("a") == 99
+        for wish in (0, None, 50):
+            await box.ask("a", keep_alive_s=wish)
+        box.time += 95
+        await _turns()
+        assert box.models.state("a") is LOADED
+        box.time += 1
+        await _turns()
+        assert box.models.state("a") is UNLOADED
+        # The wishes before the load are forgotten.
+        await box.ask("a", keep_alive_s=0)
+        await _turns()
+        assert box.models.state("a") is UNLOADED
+        watch.cancel()
+
+    run(script)
+
+
+def test_a_wish_for_ever_ends_only_when_the_memory_is_needed(monkeypatch):
+    async def script() -> None:
+        monkeypatch.setattr(loaded_models, "_WATCH_S", 0)
+        box = Box(on_demand("a", 6 * GB, keep_alive_s=0), on_demand("b", 6 * GB), Offer("c"))
+        watch = asyncio.create_task(box.models.watch())
+        await box.ask("a", keep_alive_s=math.inf)
+        box.time += 10**9
+        await _turns()
+        assert box.models.state("a") is LOADED
+        await box.ask("b")
+        assert box.models.state("a") is UNLOADED
+        assert box.models.keeps_s("b") == box.models.keeps_s("c") == math.inf
+        watch.cancel()
+
+    run(script)
+
+
+def test_a_model_in_use_stays_after_its_time(monkeypatch):
+    async def script() -> None:
+        monkeypatch.setattr(loaded_models, "_WATCH_S", 0)
+        box = Box(on_demand("a"))
+        watch = asyncio.create_task(box.models.watch())
+        with box.models.using("a", 0):
+            await box.models.ready("a")
+            await _turns()
+            assert box.models.state("a") is LOADED
+            assert box.models.keeps_s("a") == math.inf
+        await _turns()
+        assert box.models.state("a") is UNLOADED
+        watch.cancel()
+
+    run(script)
+
+
+def test_a_request_learns_how_long_it_waited_for_its_model():
+    async def script() -> None:
+        box = Box(on_demand("a"))
+        box.may_load.clear()
+        waiting = asyncio.create_task(box.models.ready("a"))
+        await _turns()
+        box.time += 7
+        box.may_load.set()
+        assert await waiting == 7
+        assert await box.models.ready("a") == 0
 
     run(script)
 

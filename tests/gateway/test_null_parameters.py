@@ -12,6 +12,8 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies.accepted import accept
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.ollama import parameters as ollama
+from appliance.gateway.ollama.schema import GenerateBody, OllamaChatBody, ShowBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.responses import parameters as responses
@@ -69,6 +71,23 @@ RESPONSE_BODY: dict[str, Any] = {
     "text": {"format": {"type": "text"}},
     "reasoning": {"effort": "none"},
 }
+OLLAMA_BODY: dict[str, Any] = {
+    "model": MODEL,
+    "messages": [
+        {"role": "system", "content": "Be brief"},
+        {"role": "user", "content": "Hello"},
+        {
+            "role": "assistant",
+            "thinking": "hm",
+            "tool_calls": [{"function": {"name": "f", "arguments": {"city": None}}}],
+        },
+        {"role": "tool", "tool_name": "f", "content": "sunny"},
+    ],
+    "tools": [{"type": "function", "function": FUNCTION}],
+    "options": {"temperature": 0},
+    "think": False,
+    "keep_alive": "5m",
+}
 NONE = ParameterPolicy()
 CASES: dict[str, tuple[Any, ParameterPolicy, dict[str, Any]]] = {
     "/v1/chat/completions": (ChatBody, POLICIES[CHAT], CHAT_BODY),
@@ -77,11 +96,14 @@ CASES: dict[str, tuple[Any, ParameterPolicy, dict[str, Any]]] = {
     "/v1/responses/input_tokens": (PromptFields, responses.POLICY, RESPONSE_BODY),
     "/v1/messages": (MessagesBody, anthropic.POLICY, {**MESSAGES_BODY, "max_tokens": 5}),
     "/v1/messages/count_tokens": (CountBody, anthropic.POLICY, MESSAGES_BODY),
+    "/api/chat": (OllamaChatBody, ollama.POLICIES[ollama.CHAT], OLLAMA_BODY),
+    "/api/generate": (GenerateBody, ollama.POLICIES[ollama.GENERATE], {"model": MODEL, "prompt": "a"}),
+    "/api/show": (ShowBody, ollama.SHOW, {"model": MODEL}),
     "/v1/tokenize": (TokenizeBody, NONE, {"model": MODEL, "messages": CHAT_BODY["messages"]}),
     "/v1/detokenize": (DetokenizeBody, NONE, {"model": MODEL, "tokens": [1, 2]}),
 }
 # What stands under these is the client's own: null is a value there.
-OWN = {"parameters", "input_schema", "input"}
+OWN = {"parameters", "input_schema", "input", "arguments", "options"}
 
 
 def with_nulls(value: Any, key: str = "") -> Any:

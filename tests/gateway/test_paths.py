@@ -96,7 +96,7 @@ def test_options_names_the_methods_of_a_path(http):
 
 @pytest.mark.parametrize(
     ("path", "named"),
-    [("/v1", "base URL"), ("/v1/v1/messages", "/v1"), ("/api/chat", "Ollama"), ("/nothing", "docs/api.md")],
+    [("/v1", "base URL"), ("/v1/v1/messages", "/v1"), ("/nothing", "docs/api.md")],
 )
 def test_an_unknown_path_has_a_hint(http, path, named):
     response = http.get(path)

@@ -24,7 +24,8 @@ _HEAD = """\
 
 `make docs` generates this page from the code.
 
-The gateway listens on loopback: the HTTP API (OpenAI, Anthropic) on 127.0.0.1:8080 and the gRPC API on 127.0.0.1:8081.
+The gateway listens on loopback: the HTTP API (OpenAI, Anthropic, Ollama) on 127.0.0.1:8080 and the gRPC API on
+127.0.0.1:8081.
 `appliance up` and `appliance.toml` can change these addresses. If the box has no API keys, every user of its machine
 can use it; clients that require a key can then send any text as key. [access.md](access.md) describes how to create
 keys and certificates and how to open the box to a network. The URLs below then begin with `https://`.
@@ -70,8 +71,9 @@ for each request, with the address of the client, and never contains a prompt or
 With `"stream": true`, the response is a stream of server-sent events that ends with `data: [DONE]`. The gateway sends
 the status together with the first token, but not later than after 3 s. An error of the engine before that has its own
 status. If a stream fails later, its last event is `data: {"error": …}` without a `[DONE]`. While a stream waits, it
-sends the comment `: waiting` every 4 s (`stream_ping_s`), or Anthropic's event `ping`, so that clients and proxies keep
-the connection. Clients ignore both. A response that is not streamed cannot do this: [proxies.md](proxies.md).
+sends the comment `: waiting` every 4 s (`stream_ping_s`), Anthropic's event `ping`, or a line of Ollama's API without
+text, so that clients and proxies keep the connection. Clients ignore them. A response that is not streamed cannot do
+this: [proxies.md](proxies.md).
 
 Besides tokens, the `usage` of a response contains times in seconds: `queue_time`, `prompt_time`, `completion_time`,
 `total_time`. `completion_tokens_details` has the tokens of drafts that the engine verified

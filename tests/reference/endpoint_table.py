@@ -16,6 +16,11 @@ _ENDPOINTS = (
     ),
     ("`POST /v1/responses`", "OpenAI's newer API: [below](#responses)"),
     ("`POST /v1/messages`", "Anthropic's API: [below](#messages)"),
+    (
+        "`POST /api/chat`, `POST /api/generate`, `POST /api/embed`, `POST /api/embeddings`",
+        "Ollama's API: [below](#ollama)",
+    ),
+    ("`GET /api/tags`, `GET /api/ps`, `POST /api/show`, `GET /api/version`", "Ollama's API: the models"),
     ("`POST /v1/tokenize`, `POST /v1/detokenize`", "[below](#tokens-and-waiting-times)"),
     ("`GET /v1/models/{name}/queue`", "how long a new request would wait: [below](#tokens-and-waiting-times)"),
     ("`POST /v1/embeddings`", "the vectors of texts: [embeddings.md](embeddings.md)"),

@@ -1,4 +1,4 @@
-"""The parts of the page about the APIs that tell of responses, messages, tokens and waits. It serves nothing."""
+"""The parts of the page about the APIs that tell of all APIs but OpenAI's chat and completions. It serves nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from appliance.gateway.anthropic import parameters as anthropic
 from appliance.gateway.anthropic.schema import MessagesBody
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
+from appliance.gateway.ollama import parameters as ollama
+from appliance.gateway.ollama.schema import (
+    EmbedBody,
+    EmbedOneBody,
+    GenerateBody,
+    OllamaChatBody,
+    Options,
+    ShowBody,
+)
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import ResponseBody
 from appliance.gateway.openai.responses.store import Bounds
@@ -74,6 +83,13 @@ status is that of the table below, with one exception: if the box is overloaded,
 `overloaded_error`, as at Anthropic; status 429 means that the client reached its own limit.
 
 """
+_OLLAMA = """
+## Ollama
+
+[ollama.md](ollama.md) describes how to connect programs for Ollama, and what is different. Errors on the paths under
+`/api` have Ollama's format: `{"error": "…"}`, with the statuses of the table below. Parameters of `/api/chat`:
+
+"""
 _INQUIRY = """
 ## Tokens and waiting times
 
@@ -110,6 +126,18 @@ def sections() -> str:
             parameter_table(ResponseBody, responses.POLICY),
             _MESSAGES,
             parameter_table(MessagesBody, anthropic.POLICY),
+            _OLLAMA,
+            parameter_table(OllamaChatBody, ollama.POLICIES[ollama.CHAT]),
+            "\nParameters of `/api/generate`:\n\n",
+            parameter_table(GenerateBody, ollama.POLICIES[ollama.GENERATE]),
+            "\n`options` of both:\n\n",
+            parameter_table(Options, ollama.OPTIONS),
+            "\nParameters of `/api/embed`:\n\n",
+            parameter_table(EmbedBody, ollama.EMBED),
+            "\nParameters of `/api/embeddings`:\n\n",
+            parameter_table(EmbedOneBody, ollama.EMBED),
+            "\nParameters of `/api/show`:\n\n",
+            parameter_table(ShowBody, ollama.SHOW),
             _INQUIRY,
             "Parameters of `tokenize`:\n\n",
             parameter_table(TokenizeBody, TOKENIZE_POLICY),

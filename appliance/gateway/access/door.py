@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from appliance.auth.api_key import ApiKey
@@ -13,13 +13,14 @@ from appliance.auth.key_record import KeyState
 from appliance.auth.keyring import Keyring
 from appliance.auth.policy import Policy
 from appliance.auth.principal import LOCAL, Principal
-from appliance.auth.scope import Scope, scope_words
+from appliance.auth.scope import Scope
 from appliance.errors import IntegrityError, UnavailableError
 from appliance.gateway.access import request_quota
 from appliance.gateway.access.account import Account, Limits
+from appliance.gateway.access.permission import check_scopes
 from appliance.gateway.access.request_quota import RequestQuota
 from appliance.gateway.access_log import log
-from appliance.gateway.refusals import ForbiddenError, UnauthenticatedError
+from appliance.gateway.refusals import UnauthenticatedError
 
 _EVERY_OTHER = "*"
 # Above this number, unused accounts are deleted: certificates may bring any number of names.
@@ -109,17 +110,14 @@ class Door:
         raise UnauthenticatedError("the request has no API key", hint="send it as 'Authorization: Bearer KEY'")
 
     @contextlib.contextmanager
-    def admitting(self, principal: Principal, any_of: Iterable[Scope]) -> Iterator[RequestQuota]:
+    def admitting(self, principal: Principal, any_of: Collection[Scope]) -> Iterator[RequestQuota]:
         """Count a request while the block runs, and make it the task's current quota.
 
         Raises:
             ForbiddenError: the principal has none of these scopes.
             LimitError: the request exceeds a limit.
         """
-        wanted = list(any_of)
-        if not principal.may(wanted):
-            words = " or ".join(scope_words(wanted))
-            raise ForbiddenError(f"this needs the scope {words}, which {principal.name} does not have")
+        check_scopes(principal, any_of)
         now = self.clock()
         accounts = (self._account(principal.name, now), self._box)
         # All accounts are checked before any account is charged.

@@ -23,6 +23,7 @@ _PATHS = {
     "/v1/models": _SEE_MODELS,
     "/openapi.json": _SEE_MODELS,
     "/version": _SEE_MODELS,
+    **dict.fromkeys(("/api/tags", "/api/show", "/api/ps", "/api/version"), _SEE_MODELS),
     "/metrics": frozenset({Scope.READ}),
 }
 _METHODS = {"appliance.v1.InferenceService/ListModels": _SEE_MODELS}

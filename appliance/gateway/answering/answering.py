@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from appliance.errors import ApplianceError
 from appliance.gateway.access.request_quota import current
@@ -86,17 +87,21 @@ class Answering:
         quota.reserve(list(map(len, request.prompts)), request.prompt_name)
         tally = Tally(record, request, quota, self._waits, Health(self._routes, request.model))
         try:
-            answer = Answer(self._stream(request, check, quota.principal.name, tally))
-            with self._inference.using(request.model), self._in_flight.holding(answer, request.model, request.answers):
+            answer = Answer(self._stream(request, check, record, quota.principal.name, tally))
+            using = self._inference.using(request.model, request.keep_alive_s)
+            with using, self._in_flight.holding(answer, request.model, request.answers):
                 yield answer
         finally:
             tally.end()
 
-    def _stream(self, request: CompletionRequest, check: Check | None, principal: str, tally: Tally) -> DeltaStream:
+    def _stream(
+        self, request: CompletionRequest, check: Check | None, record: Record, principal: str, tally: Tally
+    ) -> DeltaStream:
         """The answers of the model, which count as they arrive; with a check, the model may be asked again."""
 
         def send(each: CompletionRequest) -> DeltaStream:
-            return CountedSource(self._inference.complete(each, principal), tally.count, tally.refused)
+            source = self._inference.complete(each, principal, record.waited)
+            return CountedSource(source, tally.count, tally.refused)
 
         first = send(request)
         if check is None or not can_retry(request):
@@ -118,6 +123,26 @@ class Answering:
             except LimitError:
                 return
             yield another(request, number, left)
+
+    @contextlib.contextmanager
+    def load(self, record: Record, model: str, timeout_s: float, keep_alive_s: float | None) -> Iterator[Answer[Any]]:
+        """Load a model inside the block; the answer has no pieces, and ends when the model is loaded.
+
+        Args:
+            record: the request's log line.
+            model: the model's name.
+            timeout_s: seconds from now after which the request ends.
+            keep_alive_s: see `LoadedModels.using`.
+
+        Raises:
+            ShuttingDownError, OverloadedError: see `InFlight.check_open`.
+        """
+        record.fields["model"] = model
+        self._routes.check(model)
+        self._in_flight.check_open()
+        answer: Answer[Any] = Answer(self._inference.load(model, timeout_s, record.waited))
+        with self._inference.using(model, keep_alive_s), self._in_flight.holding(answer, model):
+            yield answer
 
     @contextlib.contextmanager
     def embed(self, record: Record, request: EmbeddingRequest, param: str) -> Iterator[Answer[bytes]]:
@@ -142,10 +167,11 @@ class Answering:
             health.fails(error)
             quota.give_back()
 
-        answer = Answer(CountedSource(self._inference.embed(request), count, refused))
+        answer = Answer(CountedSource(self._inference.embed(request, record.waited), count, refused))
         end = self._waits.begin(request.model)
         try:
-            with self._inference.using(request.model), self._in_flight.holding(answer, request.model):
+            using = self._inference.using(request.model, request.keep_alive_s)
+            with using, self._in_flight.holding(answer, request.model):
                 yield answer
         finally:
             end(None)
@@ -170,7 +196,7 @@ class Answering:
 
         end = self._waits.begin(request.served) if request.served is not None else None
         try:
-            answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name), count))
+            answer = Answer(CountedSource(self._inference.forward(request, quota.principal.name, record.waited), count))
             with self._inference.using(request.served), self._in_flight.holding(answer, request.served):
                 yield answer
         finally:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic_core
-
-from appliance.errors import ApplianceError, EngineError
+from appliance.errors import ApplianceError
 from appliance.gateway.anthropic.failure import failure_event
+from appliance.gateway.chat.arguments import arguments_object, not_an_object
 from appliance.gateway.chat.parts import Part, Piece, Reasoning, Text, ToolArguments, ToolCall
 from appliance.gateway.http.json_text import encode
 from appliance.inference.events import Usage
@@ -78,10 +77,7 @@ class MessageEncoder:
         self._close()
         for block in self._blocks:
             if block["type"] == "tool_use" and block["input"] is None:
-                raise EngineError(
-                    f"the model wrote arguments for the tool {block['name']!r} that are not a JSON object",
-                    hint="try again, or set strict for the tool",
-                )
+                raise not_an_object(block["name"])
         message = {**self._base, "content": self._blocks, **self._stop, "usage": self._usage_fields()}
         return encode(message).encode()
 
@@ -143,7 +139,7 @@ class MessageEncoder:
         if opened.block["type"] == "tool_use":
             # Calls before the last one end before the reason is known, and their arguments are complete.
             is_cut = self._stop["stop_reason"] not in {None, "tool_use"}
-            opened.block["input"] = _object(text, is_cut=is_cut) if text else {}
+            opened.block["input"] = arguments_object(text, is_cut=is_cut)
         else:
             opened.block["text" if opened.block["type"] == "text" else "thinking"] = text
         self._emit({"type": "content_block_stop", "index": len(self._blocks)})
@@ -166,12 +162,3 @@ class MessageEncoder:
         """All events since the last call."""
         events, self._events = self._events, []
         return "".join(events).encode()
-
-
-def _object(text: str, *, is_cut: bool) -> dict[str, Any] | None:
-    """The arguments; of an answer that was cut, the complete part, as Anthropic's clients parse a stream."""
-    try:
-        value = pydantic_core.from_json(text, allow_inf_nan=False, allow_partial=is_cut)
-    except ValueError:
-        return {} if is_cut else None
-    return value if isinstance(value, dict) else None

@@ -14,7 +14,7 @@ _GUIDANCE = "the box has no classifier-free guidance"
 _BEAMS = "the box has no beam search"
 _CACHE = "the prefix cache uses the content of the prompt, and each principal has its own"
 _HARDWARE = "appliance.toml sets this for all requests"
-_MODEL_STAYS = "the model stays loaded"
+_MODEL_STAYS = "`keep_alive_s` of the model sets this; requests of Ollama's API can extend it"
 _ROUTING = "the box answers with the model that `model` names, and contacts no other server"
 _OUTPUT = "the answer is text without control tokens"
 # The fields of an object with a switch for thinking that have an effect.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from appliance.artefact.manifest import Generation
+from appliance.errors import PromptTooLongError
 from appliance.gateway.bodies.strict import Strict
 
 # The engine's own bounds for factors and for numbers of tokens.
@@ -94,3 +96,19 @@ def sampling(body: SamplingBody, defaults: Generation) -> dict[str, Any]:
         "repetition_penalty": defaults.repetition_penalty,
         **given,
     }
+
+
+def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int | None) -> dict[str, Any]:
+    """Return the settings with a `max_tokens` for which prompt plus answer have at most `num_ctx` tokens.
+
+    Raises:
+        PromptTooLongError: the prompt alone has as many tokens.
+    """
+    if num_ctx is None:
+        return dict(settings)
+    left = num_ctx - prompt_tokens
+    if left < 1:
+        raise PromptTooLongError(
+            f"the prompt has {prompt_tokens} tokens, but num_ctx is {num_ctx}", hint="increase num_ctx", param="num_ctx"
+        )
+    return {**settings, "max_tokens": min(left, settings.get("max_tokens", left))}

@@ -11,6 +11,11 @@ from appliance.gateway.chat.served_model import ServedModel
 _MARKS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
+def can_infill(model: ServedModel) -> bool:
+    """Whether the model has the tokens."""
+    return None not in _marks(model)
+
+
 async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suffix: str) -> Sequence[int]:
     """Return the prompt's token ids. `prefix` is text or tokens; each part may be empty. Control texts stay text.
 
@@ -18,9 +23,14 @@ async def encode_infilling(model: ServedModel, prefix: str | Sequence[int], suff
         RequestError: the model has no fill-in-the-middle tokens, or the prefix has an unknown token id.
         PromptTooLongError: see `ServedModel.check_length`.
     """
-    before, after, middle = (model.tokenizer.token_to_id(mark) for mark in _MARKS)
+    before, after, middle = _marks(model)
     if before is None or after is None or middle is None:
         raise RequestError(f"suffix is not supported: {model.name} has no fill-in-the-middle tokens", param="suffix")
     head: list[int] = await model.encode_content(prefix, "prompt") if isinstance(prefix, str) else list(prefix)
     ids = [before, *head, after, *await model.encode_content(suffix, "suffix"), middle]
     return model.check_ids(ids)
+
+
+def _marks(model: ServedModel) -> list[int | None]:
+    """The tokens before the prefix, before the suffix and before the answer; None for one that the model lacks."""
+    return [model.tokenizer.token_to_id(mark) for mark in _MARKS]

@@ -1,4 +1,4 @@
-"""Reads and checks the JSON body of a request of OpenAI's and Anthropic's APIs, and reports ignored parameters."""
+"""Reads and checks the JSON body of a request with parameters, and reports those that are ignored."""
 
 from __future__ import annotations
 

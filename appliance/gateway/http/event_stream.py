@@ -1,4 +1,4 @@
-"""Writes an answer as server-sent events. While the answer waits, the stream sends keep-alive comments.
+"""Writes an answer as server-sent events or lines of JSON. While the answer waits, the stream sends keep-alive signs.
 
 Source: HTML Standard, 9.2.6: a line that begins with a colon is a comment, which clients ignore.
 """
@@ -16,8 +16,9 @@ from appliance.gateway.answering.answer import Answer
 from appliance.gateway.http.writer import Writer
 from appliance.gateway.settings import Settings
 
+EVENTS = b"text/event-stream; charset=utf-8"
+LINES = b"application/x-ndjson"
 _HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     # Otherwise nginx would buffer the events.
     (b"x-accel-buffering", b"no"),
@@ -27,22 +28,24 @@ _COMMENT = b": waiting\n\n"
 
 @dataclass(frozen=True)
 class Pulse:
-    """When a stream sends keep-alive comments.
+    """The type of a stream, and when it sends keep-alive signs.
 
     Attributes:
         head_after_s: seconds without a first piece after which the status, the headers and the first sign are sent.
         every_s: seconds without any byte after which the next sign is sent.
-        sign: an event or a comment that clients ignore.
+        sign: an event, a comment or a line that clients ignore.
+        content_type: EVENTS or LINES.
     """
 
     head_after_s: float
     every_s: float
     sign: bytes
+    content_type: bytes = EVENTS
 
     @classmethod
-    def of(cls, settings: Settings, sign: bytes = _COMMENT) -> Pulse:
+    def of(cls, settings: Settings, sign: bytes = _COMMENT, content_type: bytes = EVENTS) -> Pulse:
         """The pulse of all streams of this gateway."""
-        return cls(settings.stream_head_after_s, settings.stream_ping_s, sign)
+        return cls(settings.stream_head_after_s, settings.stream_ping_s, sign, content_type)
 
 
 class EventStream:
@@ -69,7 +72,7 @@ class EventStream:
         self._writer = writer
         self._pulse = pulse
         self._head = head
-        self._headers = [*_HEADERS, *headers]
+        self._headers = [(b"content-type", pulse.content_type), *_HEADERS, *headers]
         self._turn = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self._written_at = 0.0

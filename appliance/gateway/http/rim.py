@@ -127,7 +127,7 @@ def _path_hint(path: str) -> str:
     if path.startswith("/v1/v1/"):
         return "remove /v1 from the base URL of the client, which adds it"
     if path.startswith("/api/"):
-        return "use OpenAI's API under /v1: the box does not support Ollama's API"
+        return "see docs/ollama.md for the part of Ollama's API that the box has"
     if path == "/v1":
         return "this is the base URL of OpenAI's API: set it in a client, or get /v1/models"
     return "see docs/api.md"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,6 +48,8 @@ class _Entry:
         state: where it is.
         users: requests that use it.
         idle_since: the clock's time at which its last request ended, or at which it was loaded.
+        keep_until: the clock's time until which it stays although it is idle: the latest that any request since its
+            load wants; None before the first.
         is_wanted: it should be loaded although no request needs it.
         error: why the last attempt to load it failed.
         failures: how many attempts in a row failed.
@@ -60,6 +63,7 @@ class _Entry:
     state: LoadState = LoadState.UNLOADED
     users: int = 0
     idle_since: float = 0.0
+    keep_until: float | None = None
     error: ApplianceError | None = None
     failures: int = 0
     retry_at: float = 0.0
@@ -114,9 +118,30 @@ class LoadedModels:
         """The models that should be ready now."""
         return [name for name, entry in self._entries.items() if entry.is_wanted or entry.state is LoadState.LOADED]
 
+    def is_on_demand(self, model: str) -> bool:
+        """Whether a model is loaded when a request needs it, and may be unloaded."""
+        return self._entries[model].offer.on_demand
+
+    def memory_bytes(self, model: str) -> int:
+        """The planned main memory of a model; 0 if it is not in main memory."""
+        return self._entries[model].offer.memory_bytes
+
+    def keeps_s(self, model: str) -> float:
+        """Seconds for which a model stays loaded although it is idle, if its memory is not needed; may be infinite."""
+        entry = self._entries[model]
+        if not entry.offer.on_demand:
+            return math.inf
+        return math.inf if entry.keep_until is None else max(0.0, entry.keep_until - self._clock())
+
     @contextlib.contextmanager
-    def using(self, model: str) -> Iterator[None]:
-        """Count a request that uses a model; a model in use is not unloaded."""
+    def using(self, model: str, keep_alive_s: float | None = None) -> Iterator[None]:
+        """Count a request that uses a model; a model in use is not unloaded.
+
+        Args:
+            model: the model.
+            keep_alive_s: seconds after the request for which a model on demand stays loaded, if its memory is not
+                needed; None: the operator's. A request cannot shorten the time that another request wants.
+        """
         entry = self._entries[model]
         entry.users += 1
         try:
@@ -124,9 +149,13 @@ class LoadedModels:
         finally:
             entry.users -= 1
             entry.idle_since = self._clock()
+            self._keep(entry, entry.offer.keep_alive_s if keep_alive_s is None else keep_alive_s)
 
-    async def ready(self, model: str) -> None:
-        """Return when a request can be sent to the model, inside of `using`. A model on demand is loaded if necessary.
+    async def ready(self, model: str) -> float:
+        """Wait until a request can be sent to the model, inside of `using`. A model on demand is loaded if necessary.
+
+        Returns:
+            The seconds that this took; 0 if the model is loaded.
 
         Raises:
             UnavailableError: the operator has unloaded the model, or it cannot be loaded.
@@ -134,12 +163,14 @@ class LoadedModels:
         if refusal := self.refusal(model):
             raise refusal
         entry = self._entries[model]
-        if not entry.offer.on_demand:
-            return
+        if entry.state is LoadState.LOADED or not entry.offer.on_demand:
+            return 0.0
+        began = self._clock()
         try:
             await self._wait(entry)
         except ApplianceError as error:
             raise _not_now(model, error) from error
+        return self._clock() - began
 
     def refusal(self, model: str) -> UnavailableError | None:
         """Why no request can be sent to a model now; None if it can, perhaps after the model is loaded."""
@@ -245,11 +276,10 @@ class LoadedModels:
                     await self._tend(entry)
 
     async def _tend(self, entry: _Entry) -> None:
-        keep = entry.offer.keep_alive_s
-        if entry.offer.on_demand and keep is not None and _is_idle(entry) and self._clock() - entry.idle_since >= keep:
+        if self._is_over(entry):
             async with self._turn:
                 # A request may have come while this waited.
-                if _is_idle(entry):
+                if self._is_over(entry):
                     await self._unload(entry)
         if entry.is_wanted and entry.state is LoadState.UNLOADED:
             error = await self._control.failure(entry.offer.name)
@@ -280,7 +310,7 @@ class LoadedModels:
                 if entry.state is LoadState.LOADED:
                     return
                 await self._make_room(entry)
-                entry.state = LoadState.LOADING
+                entry.state, entry.keep_until = LoadState.LOADING, None
                 log.info("loading", extra={"fields": {"model": name}})
                 await self._control.load(name, self._timeout_s)
                 self._loaded(entry)
@@ -304,9 +334,21 @@ class LoadedModels:
         if entry.is_wanted:
             await self._wait(entry)
 
+    def _keep(self, entry: _Entry, seconds: float | None) -> None:
+        until = math.inf if seconds is None else self._clock() + seconds
+        entry.keep_until = until if entry.keep_until is None else max(entry.keep_until, until)
+
+    def _is_over(self, entry: _Entry) -> bool:
+        """Whether the model is idle, and no request wants that it stays."""
+        is_past = entry.keep_until is not None and self._clock() >= entry.keep_until
+        return entry.offer.on_demand and is_past and _is_idle(entry)
+
     def _loaded(self, entry: _Entry) -> None:
         entry.state, entry.error, entry.failures = LoadState.LOADED, None, 0
         entry.idle_since = entry.changed_at = self._clock()
+        # The requests that it was loaded for say how long they want it when they end.
+        if not entry.users and entry.keep_until is None:
+            self._keep(entry, entry.offer.keep_alive_s)
 
     def _failed(self, entry: _Entry, error: ApplianceError) -> None:
         entry.state, entry.error = LoadState.FAILED, error

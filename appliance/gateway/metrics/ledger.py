@@ -19,6 +19,8 @@ OPERATIONS = {
     "/v1/responses": _CHAT,
     "/v1/messages": _CHAT,
     "/v1/completions": _TEXT,
+    "/api/chat": _CHAT,
+    "/api/generate": _TEXT,
     "appliance.v1.InferenceService/Chat": _CHAT,
     "appliance.v1.InferenceService/Complete": _TEXT,
     "inference.GRPCInferenceService/ModelInfer": _TEXT,

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from appliance.gateway.bodies.sampling import within_context
 from appliance.gateway.bodies.structures import structure_asked
 from appliance.gateway.chat.dialect import Dialect
 from appliance.gateway.chat.prepare import Prepared, prepare
@@ -27,7 +28,7 @@ from appliance.gateway.openai.completion_encoder import CompletionEncoder
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
 from appliance.gateway.openai.prompts import Prompt, prompts_of
-from appliance.gateway.openai.sampling import chat_names, chat_sampling, completion_sampling, within_context
+from appliance.gateway.openai.sampling import chat_names, chat_sampling, completion_sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 from appliance.gateway.openai.shown import Shown
 from appliance.gateway.services import Services

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import array
 import base64
-import sys
 import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,11 +12,12 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
 from appliance.artefact.manifest import DOCUMENT, QUERY
-from appliance.errors import PromptTooLongError, RequestError
+from appliance.errors import RequestError
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.sampling import TokenId
 from appliance.gateway.bodies.strict import Many, Strict
 from appliance.gateway.chat.embedding_model import EmbeddingModel
+from appliance.gateway.chat.embedding_texts import check_dimensions, numbers_of, tokens_of, vectors_of
 from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.json_text import encode
@@ -27,9 +26,6 @@ from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.services import Services
 from appliance.gateway.triton.embedding_call import EmbeddingRequest
 
-# OpenAI's limits.
-MAX_TEXTS = 2048
-MAX_TOKENS = 300_000
 _PURPOSES = {"query": QUERY, "document": DOCUMENT, "passage": DOCUMENT}
 POLICY = ParameterPolicy()
 
@@ -67,12 +63,7 @@ class EmbeddingsApi:
         """`POST /v1/embeddings`."""
         asked = await accepted_for_model(request, self._services, EmbeddingBody, POLICY)
         model = self._services.models.embedder(asked.model)
-        if asked.dimensions not in {None, model.task.dimensions}:
-            raise RequestError(
-                f"dimensions {asked.dimensions} is not supported: the vectors of {model.name} have"
-                f" {model.task.dimensions} dimensions, and cannot be shortened",
-                param="dimensions",
-            )
+        check_dimensions(model, asked.dimensions)
         texts = await _texts(model, asked)
         identity = f"embd-{uuid.uuid4().hex}"
         wanted = EmbeddingRequest(identity, model.name, texts, self._services.settings.timeout_s)
@@ -105,52 +96,25 @@ class EmbeddingEncoder:
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer."""
         (content,) = pieces
-        size = 4 * self._model.task.dimensions
-        vectors = [content[start : start + size] for start in range(0, len(content), size)]
         data = [
             {"object": "embedding", "index": index, "embedding": self._shown(vector)}
-            for index, vector in enumerate(vectors)
+            for index, vector in enumerate(vectors_of(self._model, content))
         ]
         usage = {"prompt_tokens": self._tokens, "total_tokens": self._tokens}
         return encode({"object": "list", "data": data, "model": self._model.name, "usage": usage}).encode()
 
     def _shown(self, vector: bytes) -> str | list[float]:
-        if self._as_base64:
-            return base64.b64encode(vector).decode()
-        numbers = array.array("f", vector)
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        return numbers.tolist()
+        return base64.b64encode(vector).decode() if self._as_base64 else numbers_of(vector)
 
 
 async def _texts(model: EmbeddingModel, asked: EmbeddingBody) -> list[list[int]]:
-    """The tokens of each text.
-
-    Raises:
-        RequestError: there is no text, or there are too many; or see `EmbeddingModel.tokens`.
-        PromptTooLongError: the texts have too many tokens together; or see `EmbeddingModel.tokens`.
-    """
+    """The tokens of each text; raises as `tokens_of` does."""
     given = _listed(asked.input)
-    if not given:
-        raise RequestError("input is empty", param="input")
-    if len(given) > MAX_TEXTS:
-        raise RequestError(
-            f"input has {len(given)} texts; the limit is {MAX_TEXTS}", hint="send several requests", param="input"
-        )
     if asked.truncate_prompt_tokens == 0:
         raise RequestError("truncate_prompt_tokens 0 leaves no text", param="truncate_prompt_tokens")
     purpose = _PURPOSES[asked.input_type] if asked.input_type else ""
-    texts, total = [], 0
-    for place, one in enumerate(given):
-        param = f"input[{place}]" if given is asked.input else "input"
-        ids = await model.tokens(one, param, purpose=purpose, cut=asked.truncate_prompt_tokens)
-        total += len(ids)
-        if total > MAX_TOKENS:
-            raise PromptTooLongError(
-                f"input has more than {MAX_TOKENS} tokens together", hint="send several requests", param="input"
-            )
-        texts.append(ids)
-    return texts
+    cut, is_list = asked.truncate_prompt_tokens, given is asked.input
+    return await tokens_of(model, given, "input", is_list=is_list, purpose=purpose, cut=cut)
 
 
 def _listed(given: str | list[str] | list[int] | list[list[int]]) -> Sequence[str | Sequence[int]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from appliance.artefact.manifest import Generation
-from appliance.errors import PromptTooLongError, RequestError
+from appliance.errors import RequestError
 from appliance.gateway.bodies.sampling import UNLIMITED, sampling
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
 
@@ -64,22 +63,6 @@ def completion_sampling(body: CompletionBody, defaults: Generation) -> dict[str,
         settings["prompt_logprobs"] = max(wanted)
     _check_stream(body)
     return settings
-
-
-def within_context(settings: Mapping[str, Any], prompt_tokens: int, num_ctx: int | None) -> dict[str, Any]:
-    """Return the settings with a `max_tokens` for which prompt plus answer have at most `num_ctx` tokens.
-
-    Raises:
-        PromptTooLongError: the prompt alone has as many tokens.
-    """
-    if num_ctx is None:
-        return dict(settings)
-    left = num_ctx - prompt_tokens
-    if left < 1:
-        raise PromptTooLongError(
-            f"the prompt has {prompt_tokens} tokens, but num_ctx is {num_ctx}", hint="increase num_ctx", param="num_ctx"
-        )
-    return {**settings, "max_tokens": min(left, settings.get("max_tokens", left))}
 
 
 def _check_stream(body: ChatBody | CompletionBody) -> None:

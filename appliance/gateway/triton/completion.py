@@ -23,6 +23,7 @@ class CompletionRequest:
         client_names: engine's parameter name → name in the client's API, for error messages; "prompt" is the prompt's.
             Names that are equal are omitted.
         choices: number of answers to each prompt.
+        keep_alive_s: see `LoadedModels.using`.
     """
 
     request_id: str
@@ -33,6 +34,7 @@ class CompletionRequest:
     timeout_s: float
     client_names: Mapping[str, str] = field(default_factory=dict)
     choices: int = 1
+    keep_alive_s: float | None = None
 
     @property
     def prompt_name(self) -> str:

@@ -25,12 +25,14 @@ class EmbeddingRequest:
         model: the model's name in Triton.
         texts: the tokens of each text.
         timeout_s: seconds from now after which the request ends.
+        keep_alive_s: see `LoadedModels.using`.
     """
 
     request_id: str
     model: str
     texts: Sequence[Sequence[int]]
     timeout_s: float
+    keep_alive_s: float | None = None
 
     def contents(self) -> list[bytes]:
         """The messages for Triton."""

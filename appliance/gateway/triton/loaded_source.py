@@ -22,11 +22,26 @@ class Source(Protocol[Piece_co]):
         """Stop the work. Has no effect after the end."""
 
 
+class NoPieces:
+    """A source without pieces."""
+
+    async def read(self) -> None:
+        """Return None."""
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
 class LoadedSource(Generic[Piece_co]):
     """See the module and `Source`."""
 
     def __init__(
-        self, loaded: LoadedModels, model: str, timeout_s: float, send: Callable[[float], Source[Piece_co]]
+        self,
+        loaded: LoadedModels,
+        model: str,
+        timeout_s: float,
+        waited: Callable[[float], None],
+        send: Callable[[float], Source[Piece_co]],
     ) -> None:
         """Create a source; nothing is sent before the first read.
 
@@ -34,14 +49,16 @@ class LoadedSource(Generic[Piece_co]):
             loaded: the models.
             model: the model that answers.
             timeout_s: seconds from now after which the request ends.
+            waited: gets the seconds that the request waited for its model.
             send: sends the request; gets the seconds that are left.
         """
         self._loaded = loaded
         self._model = model
+        self._waited = waited
         self._send = send
         self._clock = asyncio.get_running_loop().time
         self._until = self._clock() + timeout_s
-        self._waiting: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[float] | None = None
         self._source: Source[Piece_co] | None = None
 
     async def read(self) -> Piece_co | None:
@@ -53,7 +70,7 @@ class LoadedSource(Generic[Piece_co]):
         """
         if self._source is None:
             self._waiting = asyncio.ensure_future(self._loaded.ready(self._model))
-            await self._waiting
+            self._waited(await self._waiting)
             left = self._until - self._clock()
             if left <= 0:
                 raise DeadlineError("the request's deadline passed")

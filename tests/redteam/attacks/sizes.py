@@ -29,6 +29,9 @@ _ENDPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "TokenizeBody": ("/v1/tokenize", {"prompt": "a"}),
     "DetokenizeBody": ("/v1/detokenize", {"tokens": []}),
     "EmbeddingBody": ("/v1/embeddings", {}),
+    "OllamaChatBody": ("/api/chat", {"messages": [_TURN], "options": {"num_predict": 1}}),
+    "GenerateBody": ("/api/generate", {"prompt": "a", "options": {"num_predict": 1}}),
+    "EmbedBody": ("/api/embed", {}),
 }
 
 

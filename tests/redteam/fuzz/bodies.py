@@ -76,6 +76,14 @@ def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield http, "/v1/tokenize", {**model, "messages": [_TURN]}
     yield http, "/v1/detokenize", {**model, "tokens": [1, 2, 3]}
     yield http, "/v1/embeddings", {**model, "input": "a"}
+    options = {"num_predict": 2, "temperature": 0.1, "repeat_penalty": 1.1, "num_ctx": 500, "stop": ["x"]}
+    called = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}
+    turns = [_TURN, called, {"role": "tool", "tool_name": "f", "content": "x"}]
+    yield http, "/api/chat", {**model, "messages": turns, "tools": [_FUNCTION], "options": options, "keep_alive": "5m"}
+    yield http, "/api/chat", {**model, "messages": [_TURN], "format": _SCHEMA, "options": options, "logprobs": True}
+    yield http, "/api/generate", {**model, "prompt": "a", "system": "s", "options": options, "think": False}
+    yield http, "/api/embed", {**model, "input": ["a", "b"], "truncate": True, "keep_alive": -1}
+    yield http, "/api/show", model
     generated = {"text_input": "a", "stream": False, "parameters": {"sampling_parameters": '{"max_tokens": 2}'}}
     yield box.triton_http, f"/v2/models/{box.model}/generate", generated
     yield box.triton_http, f"/v2/models/{box.model}/generate_stream", {**generated, "stream": True}
