@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psutil
@@ -34,25 +33,23 @@ class EngineWatch:
         self._models = models
         self._triton = triton
         self._say = say
-        self._misses: Counter[str] = Counter()
+        # By process: a model that is loaded again has a new one, which must not pay for the old one.
+        self._misses: Mapping[psutil.Process, int] = {}
 
     async def is_alive(self) -> bool:
         """Whether Triton works: it answers, and not all engines hang. Call it at regular times."""
         hanging = await hanging_engines(self._layout, self._models)
         if hanging is None:
             return False
-        self._misses = Counter({model: self._misses[model] + 1 for model in hanging})
+        triton = self._triton()
+        processes = model_processes(triton) if triton is not None else {}
+        suspects = {processes[model]: model for model in hanging if model in processes}
+        self._misses = {process: self._misses.get(process, 0) + 1 for process in suspects}
         if len(hanging) == len(self._models):
             return False
-        for model in hanging:
-            if self._misses[model] == _MISSES:
-                self._end(model)
+        for process, model in suspects.items():
+            if self._misses[process] == _MISSES:
+                self._say(f"the process of {model} does not answer; it is ended")
+                with suppress(psutil.Error):
+                    process.kill()
         return True
-
-    def _end(self, model: str) -> None:
-        triton = self._triton()
-        process = model_processes(triton).get(model) if triton is not None else None
-        if process is not None:
-            self._say(f"the process of {model} does not answer; it is ended")
-            with suppress(psutil.Error):
-                process.kill()

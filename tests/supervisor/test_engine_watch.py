@@ -62,3 +62,16 @@ def test_triton_that_does_not_answer_or_whose_engines_all_hang_is_not_alive(tmp_
     assert not asyncio.run(engines.is_alive())
     assert not asyncio.run(engines.is_alive())
     assert process.poll() is None
+
+
+def test_a_model_that_was_loaded_again_is_given_new_time(tmp_path, hanging, process, monkeypatch):
+    """Triton reports a model as ready before the first figures of its new process."""
+    engines = watch(tmp_path, [])
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"]) as other:
+        for running in (process, other, process, other):
+            found = {"first": psutil.Process(running.pid)}
+            monkeypatch.setattr(engine_watch, "model_processes", lambda _triton, found=found: found)
+            hanging.append(["first"])
+            assert asyncio.run(engines.is_alive())
+        assert (process.poll(), other.poll()) == (None, None)
+        other.kill()

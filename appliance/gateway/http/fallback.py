@@ -24,7 +24,7 @@ def with_fallback(route: BaseRoute) -> BaseRoute:
     async def answer(request: Request) -> Any:
         return _Routed(endpoint, request)
 
-    return Route(route.path, answer, methods=["POST"])
+    return Route(route.path, answer, methods=sorted(route.methods))
 
 
 class _Routed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_streamed_answer_is_the_whole_one(client):
 def test_an_answer_matches_its_schema(client):
     schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
     answer = client.generate(model=FIXED, prompt="a", format=schema, options={"num_predict": 100})
-    assert answer.response.replace(" ", "").replace("\n", "") in {'{"a":1}', '{"a":2}'}
+    assert json.loads(answer.response) in ({"a": 1}, {"a": 2})
 
 
 def test_each_text_has_its_vector(client):
