@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.artefact.parts import MAX_TOKENS, MAX_VOCABULARY, bounded, text
+from appliance.artefact.parts import MAX_TOKENS, MAX_VOCABULARY, bounded, special_tokens, text
 
 EMBEDDING = "embedding"
 # How the states of a text's tokens become its vector: their mean, or the state of the first token.
@@ -19,7 +19,6 @@ DOCUMENT = "document"
 _POOLINGS = (MEAN, CLS)
 _PURPOSES = frozenset({QUERY, DOCUMENT})
 _MAX_DIMENSIONS = 1 << 17
-_MAX_SPECIAL_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,17 @@ class Embedding:
         """
         if fields.keys() != {each.name for each in dataclasses.fields(cls)}:
             raise ValueError(f"{EMBEDDING} has other fields than it should")
-        ends = {name: tuple(fields[name]) for name in ("first_token_ids", "last_token_ids")}
+        bounded(fields["vocabulary"], "the vocabulary", least=1, most=MAX_VOCABULARY)
+        names = ("first_token_ids", "last_token_ids")
+        ends = {name: special_tokens(fields[name], name, fields["vocabulary"]) for name in names}
         task = cls(**{**fields, **ends})
         bounded(task.dimensions, "the number of dimensions", least=1, most=_MAX_DIMENSIONS)
-        bounded(task.vocabulary, "the vocabulary", least=1, most=MAX_VOCABULARY)
         # A text has at least one token of its own.
         bounded(task.max_tokens, "max_tokens", least=sum(map(len, ends.values())) + 1, most=MAX_TOKENS)
         if task.pooling not in _POOLINGS:
             raise ValueError(f"the pooling is {task.pooling!r}")
         if not isinstance(task.normalised, bool):
             raise TypeError(f"normalised is {task.normalised!r}")
-        for name, ids in ends.items():
-            if len(ids) > _MAX_SPECIAL_TOKENS:
-                raise ValueError(f"{name} has {len(ids)} tokens")
-            for token in ids:
-                bounded(token, f"a token of {name}", least=0, most=task.vocabulary - 1)
         for purpose in task.prefixes.keys() - _PURPOSES:
             raise ValueError(f"{purpose!r} is no purpose of a text")
         for purpose, prefix in task.prefixes.items():

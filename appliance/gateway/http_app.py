@@ -22,17 +22,23 @@ from appliance.gateway.http.rim import HANDLERS, HttpRim
 from appliance.gateway.inquiry.api import InquiryApi
 from appliance.gateway.models_api import ModelsApi
 from appliance.gateway.openai import failure as openai
+from appliance.gateway.openai import rerank
 from appliance.gateway.openai.api import OpenAiApi
 from appliance.gateway.openai.embeddings import EmbeddingsApi
+from appliance.gateway.openai.rerank import RerankApi
 from appliance.gateway.openai.responses.api import ResponsesApi
+from appliance.gateway.openai.score import ScoreApi
 from appliance.gateway.page.routes import page_routes
 from appliance.gateway.services import Services
 from appliance.gateway.triton_http import failure as triton_http
 from appliance.gateway.triton_http.api import TritonHttpApi
 
 # The first segments of the paths under /v1.
-_UNVERSIONED = ("chat", "completions", "embeddings", "responses", "messages", "models", "tokenize", "detokenize")
-_SHAPES = (anthropic.SHAPE, triton_http.SHAPE, openai.SHAPE)
+_UNVERSIONED = (
+    *("chat", "completions", "embeddings", "rerank", "responses", "score", "messages", "models", "tokenize"),
+    "detokenize",
+)
+_SHAPES = (anthropic.SHAPE, rerank.SHAPE, triton_http.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
@@ -50,6 +56,8 @@ def main_routes(services: Services) -> list[BaseRoute]:
     return [
         *OpenAiApi(services).routes(),
         *EmbeddingsApi(services).routes(),
+        *RerankApi(services).routes(),
+        *ScoreApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
         *InquiryApi(services).routes(),

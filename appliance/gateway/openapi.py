@@ -18,10 +18,13 @@ from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
+from appliance.gateway.openai.pairs import POLICY as PAIRS
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
+from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.score import ScoreBody
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
@@ -71,6 +74,9 @@ ENDPOINTS = (
         policy=POLICIES[COMPLETIONS],
     ),
     Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "Embeddings", EmbeddingBody),
+    Endpoint("post", "/v1/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
+    Endpoint("post", "/v2/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
+    Endpoint("post", "/v1/score", "Compute the scores of pairs of texts", "Scores", ScoreBody, policy=PAIRS),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         streams=True,
@@ -186,6 +192,8 @@ def _answers() -> dict[str, Any]:
     nullable = {"type": ["string", "null"]}
     items = _list(_object(type=_TEXT))
     spent = _object(input_tokens=_COUNT, output_tokens=_COUNT)
+    result = _object(index=_COUNT, relevance_score={"type": "number"})
+    score = _object(index=_COUNT, object={"const": "score"}, score={"type": "number"})
     vector = _object(index=_COUNT, embedding={"type": ["array", "string"]})
     return {
         "Response": _object(id=_TEXT, object={"const": "response"}, status=_TEXT, output=items, model=_TEXT),
@@ -206,6 +214,8 @@ def _answers() -> dict[str, Any]:
         "Health": _object(status=_TEXT),
         "Version": _object(version=_TEXT),
         "Embeddings": _object(object={"const": "list"}, data=_list(vector), usage={"type": "object"}),
+        "Ranking": _object(id=_TEXT, model=_TEXT, results=_list(result), usage={"type": "object"}),
+        "Scores": _object(id=_TEXT, object={"const": "list"}, data=_list(score), model=_TEXT, usage={"type": "object"}),
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }
 

@@ -268,7 +268,7 @@ class TritonServer:
                     check_production(self.version)
                 for model in self._starting:
                     if model.dimensions:
-                        await health.prove_embedding(model.name, model.dimensions)
+                        await health.prove_pooling(model.name, model.task, model.dimensions)
                     else:
                         await health.prove_round_trip(model.name)
         finally:

@@ -11,7 +11,7 @@ from appliance.errors import UnsupportedError
 from appliance.number import shown
 from appliance.sources.formats import POOLING
 from export.architecture.encoder import Encoder, Pooling
-from export.embedding.files import MODULES, read_modules, read_pooling, require
+from export.pooling.files import MODULES, read_modules, read_pooling, require
 
 _LIBRARY = "sentence_transformers."
 # The modules that are supported, with their folders; Normalize may be missing, and its folder has no files.

@@ -20,8 +20,10 @@ from appliance.gateway.bodies import json_body as body
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
+from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.score import ScoreBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.inference.sampling import SamplingParams
 from tests.waiting import LIMIT_S
@@ -37,6 +39,8 @@ BODIES: dict[type[Any], dict[str, Any]] = {
     TokenizeBody: {"model": "m", "prompt": "a"},
     DetokenizeBody: {"model": "m", "tokens": []},
     EmbeddingBody: {"model": "m", "input": "a"},
+    RerankBody: {"model": "m", "query": "a", "documents": ["a"]},
+    ScoreBody: {"model": "m", "text_1": "a", "text_2": "a"},
     PageQuery: {},
 }
 LEAST, MOST = -(1 << 63), (1 << 64) - 1

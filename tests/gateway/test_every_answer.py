@@ -48,6 +48,7 @@ HTTP_QUESTIONS = {
         "/version",
     ),
     *("/v1/models", "/v1/models/{name:path}", "/v1/models/{name}/queue", "/v1/embeddings"),
+    *("/v1/rerank", "/v2/rerank", "/v1/score"),
     *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/tokenizer_info"),
     *("/v1/messages/count_tokens", "/v1/responses/input_tokens"),
     *("/v1/responses/{response_id}", "/v1/responses/{response_id}/input_items"),
@@ -130,7 +131,8 @@ def is_administration(route: Route) -> bool:
 
 
 def url(box: Any, path: str) -> str:
-    base = f"http://{box.gateway.triton_http.address}" if path.startswith("/v2") else box.url
+    is_triton = path.startswith("/v2") and path != "/v2/rerank"
+    base = f"http://{box.gateway.triton_http.address}" if is_triton else box.url
     plain = path.replace(":path", "")
     return base + plain.format(model=MODEL, version="1", name=MODEL, response_id="resp_1", rest="x")
 

@@ -32,9 +32,9 @@ def write_encoders(minilm: Path | None) -> None:
             model = _model(make_tiny_encoder(Path(folder), kind))
             states = [model(torch.tensor([ids])).last_hidden_state[0] for ids in TEXTS]
         content = {"cls": [_shown(state[0]) for state in states], "mean": [_shown(state.mean(0)) for state in states]}
-        _write(f"tiny-encoder-{kind}", content)
+        write_golden(f"tiny-encoder-{kind}", content)
     if minilm:
-        _write("all-minilm-l6-v2", _real(minilm))
+        write_golden("all-minilm-l6-v2", _real(minilm))
 
 
 def _real(folder: Path) -> dict[str, Any]:
@@ -55,7 +55,8 @@ def _shown(values: Any) -> list[float]:
     return [round(value, 6) for value in values.tolist()]
 
 
-def _write(name: str, content: Mapping[str, Any]) -> None:
+def write_golden(name: str, content: Mapping[str, Any]) -> None:
+    """Write a golden file with the versions of the libraries."""
     made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
     text = json.dumps({"made_with": made_with, **content}, ensure_ascii=False, sort_keys=True)
     (GOLDEN / f"{name}.json").write_text(

@@ -55,7 +55,7 @@ class Inference:
         )
 
     def embed(self, request: EmbeddingRequest) -> Source[bytes]:
-        """Send texts to an embedding model and return its answer. All errors are raised by reads."""
+        """Send texts to an embedding model, or pairs to a reranker. All errors are raised by reads of its answer."""
 
         def send(left_s: float) -> EmbeddingCall:
             contents = replace(request, timeout_s=left_s).contents()

@@ -1,4 +1,4 @@
-"""The stages of an embedding model's export, from the stored checkpoint to the installed artefact."""
+"""The stages of a pooling model's export, from the stored checkpoint to the installed artefact."""
 
 from __future__ import annotations
 
@@ -8,77 +8,76 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.artefact.manifest import TOKENIZER, Embedding, Manifest
+from appliance.artefact.manifest import TOKENIZER, Embedding, Manifest, Reranking
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.disk import Need, check_space
 from appliance.errors import UsageError
 from appliance.layout import Layout
 from appliance.memory import peak_bytes
 from export.checkpoint import Checkpoint
-from export.embedding.graph_runner import GraphRunner
-from export.embedding.reading import EmbeddingModel
-from export.embedding.reference import reference_vectors
-from export.embedding.report import REPORT, Material, Report, check_report
-from export.embedding.words import Words, read_task
 from export.exported import Exported
 from export.installation import manifest_of
 from export.job import Job
-from export.lowering import encoder as lowering
+from export.pooling.export import Material, PoolingExport
+from export.pooling.graph_runner import GraphRunner
 from export.preflight import Needs, check_memory
 from export.quality.text_set import text_set_digest
 from export.stages import Recipe, StageResult
 from export.versions import MEASURING, versions
 
+REPORT = "report.json"
 # The only target, and the only format of the weights: 8-bit matrices were slower, see docs/decisions.
 _TARGET, _PRESET = "cpu", "float32"
-_CODE = ("architecture", "checkpoint", "embedding", "generation", "lowering", "quality", "tokenizer")
-_VECTORS = "vectors.npy"
+_CODE = (
+    *("architecture", "checkpoint", "embedding", "generation", "lowering", "pooling", "quality", "reranking"),
+    "tokenizer",
+)
+_ROWS = "rows.npy"
 _FLOAT_BYTES = 4
 
 
-def export_embedding(job: Job, layout: Layout, preset: str | None) -> Exported:
-    """Export an embedding model.
+def export_pooling(job: Job, layout: Layout, preset: str | None, export: PoolingExport) -> Exported:
+    """Export a pooling model.
 
     Args:
         job: the export.
         layout: the box's folders.
         preset: the preset that the user named; None if none.
+        export: what depends on the task.
 
     Raises:
         UsageError: the user named another target or preset than the only one.
         IntegrityError: a file of the checkpoint is damaged.
         UnsupportedError: the checkpoint has an unsupported feature.
         NoSpaceError: the disk or the memory is too small.
-        QualityError: a vector differs too much from the reference's; no artefact was installed.
+        QualityError: a number differs too much from the reference's; no artefact was installed.
     """
     if (job.target, preset or _PRESET) != (_TARGET, _PRESET):
         raise UsageError(
-            f"{job.stored.name} is an embedding model: its only target is {_TARGET}, and its only preset {_PRESET}",
+            f"{job.stored.name} is {export.kind}: its only target is {_TARGET}, and its only preset {_PRESET}",
             hint=f"use: appliance export {job.stored.name}",
         )
-    model = EmbeddingModel.of(job.checkpoint)
-    for note in model.preparation.notes:
+    for note in export.notes:
         job.progress.note(note)
-    words = job.stages.result(_recipe(job, "words"), lambda folder: _write_words(job, model, folder))
-    task = read_task(words.folder)
-    needs = _needs(job.checkpoint, model)
+    words = job.stages.result(_recipe(job, "words"), lambda folder: _write_words(job, export, folder))
+    task = export.task(words.folder)
+    needs = _needs(job.checkpoint, export)
     _check_room(job, layout, needs)
-    graph = job.stages.result(
-        _recipe(job, "graph"),
-        lambda folder: lowering.build(job.checkpoint, model.encoder, model.pooling, folder, job.advance("graph")),
-    )
+    graph = job.stages.result(_recipe(job, "graph"), lambda folder: export.build(folder, job.advance("graph")))
     build_peak = peak_bytes()
-    material = Material.of(load_tokenizer(words.file(TOKENIZER).read_bytes()), task.max_tokens)
+    material = export.material(load_tokenizer(words.file(TOKENIZER).read_bytes()), task)
     reference = job.stages.result(
-        _recipe(job, "reference", words), lambda folder: _write_reference(job, model, material, folder)
+        _recipe(job, "reference", words), lambda folder: _write_reference(job, export, material, folder)
     )
-    outline = _outline(job, model, task)
+    outline = _outline(job, export, task)
     quality = job.stages.result(
         _recipe(job, "quality", words, graph, reference),
-        lambda folder: _write_report(job, replace(outline, files=graph.files), material, graph, reference, folder),
+        lambda folder: _write_report(
+            job, export, replace(outline, files=graph.files), material, graph, reference, folder
+        ),
     )
     report = quality.file(REPORT)
-    figures = check_report(report.read_bytes(), str(report))
+    figures = export.check_report(report.read_bytes(), str(report))
     manifest = manifest_of(outline, job.stored.entry, (graph, words, quality), figures)
     results = {"words": words, "graph": graph, "reference": reference, "quality": quality}
     return Exported.install(job, layout, manifest, results, needs=needs, build_peak_bytes=build_peak)
@@ -89,18 +88,18 @@ def _recipe(job: Job, name: str, *results: StageResult) -> Recipe:
     read = {file.name: file.sha256 for result in results for file in result.files}
     inputs = {**job.inputs, **{f"stage/{file}": digest for file, digest in read.items()}, "texts": text_set_digest()}
     # The settings that the stage `words` writes are read with the fields of this version.
-    options = {"preset": _PRESET, "settings": [field.name for field in fields(Embedding)]}
-    return Recipe(name, _CODE, inputs, options, versions(MEASURING))
+    settings = [field.name for task in (Embedding, Reranking) for field in fields(task)]
+    return Recipe(name, _CODE, inputs, {"preset": _PRESET, "settings": settings}, versions(MEASURING))
 
 
-def _outline(job: Job, model: EmbeddingModel, task: Embedding) -> Manifest:
+def _outline(job: Job, export: PoolingExport, task: Embedding | Reranking) -> Manifest:
     """A manifest that describes the graph, without files, figures and the origin of the model."""
     options = {"preset": _PRESET, "target": _TARGET}
-    return Manifest(job.stored.name, _TARGET, _PRESET, model.encoder.name, task, (), job.inputs, options=options)
+    return Manifest(job.stored.name, _TARGET, _PRESET, export.architecture, task, (), job.inputs, options=options)
 
 
-def _needs(checkpoint: Checkpoint, model: EmbeddingModel) -> Needs:
-    tensors = [math.prod(shape) * _FLOAT_BYTES for _, shape in model.encoder.tensors()]
+def _needs(checkpoint: Checkpoint, export: PoolingExport) -> Needs:
+    tensors = [math.prod(shape) * _FLOAT_BYTES for _, shape in export.tensors()]
     largest = max(math.prod(checkpoint.shape(name)) * _FLOAT_BYTES for name in checkpoint.names())
     return Needs(output_bytes=sum(tensors), largest_bytes=largest, float_bytes=sum(tensors))
 
@@ -115,32 +114,38 @@ def _check_room(job: Job, layout: Layout, needs: Needs) -> None:
     )
 
 
-def _write_words(job: Job, model: EmbeddingModel, folder: Path) -> None:
+def _write_words(job: Job, export: PoolingExport, folder: Path) -> None:
     job.progress.step("tokenizer", 0, 1)
-    Words.of(job.checkpoint, model).write(folder)
+    export.words().write(folder)
     job.progress.step("tokenizer", 1, 1)
 
 
-def _write_reference(job: Job, model: EmbeddingModel, material: Material, folder: Path) -> None:
-    # Weights that are not finite give vectors that are not: the report says so.
+def _write_reference(job: Job, export: PoolingExport, material: Material, folder: Path) -> None:
+    # Weights that are not finite give numbers that are not: the report says so.
     with np.errstate(all="ignore"):
-        vectors = reference_vectors(job.checkpoint, model, material.texts, job.advance("reference"))
-    np.save(folder / _VECTORS, vectors)
+        rows = export.reference(material, job.advance("reference"))
+    np.save(folder / _ROWS, rows)
 
 
 def _write_report(
-    job: Job, outline: Manifest, material: Material, graph: StageResult, reference: StageResult, folder: Path
+    job: Job,
+    export: PoolingExport,
+    outline: Manifest,
+    material: Material,
+    graph: StageResult,
+    reference: StageResult,
+    folder: Path,
 ) -> None:
     job.progress.step("quality", 0, 1)
-    found = GraphRunner(graph.folder, outline).vectors(material.texts)
-    expected = np.load(reference.file(_VECTORS), allow_pickle=False)
+    found = GraphRunner(graph.folder, outline).rows(material.texts, material.first_lengths)
+    expected = np.load(reference.file(_ROWS), allow_pickle=False)
     with np.errstate(all="ignore"):
-        report = Report.of(
-            candidate=f"preset {_PRESET} for {_TARGET}: the graph for ONNX Runtime, in 32-bit floats",
-            reference=f"{job.source_words()}; brought to 64-bit floats and computed with numpy, without the graph",
-            material=material,
-            found=found,
-            expected=expected,
+        report = export.report(
+            f"preset {_PRESET} for {_TARGET}: the graph for ONNX Runtime, in 32-bit floats",
+            f"{job.source_words()}; brought to 64-bit floats and computed with numpy, without the graph",
+            material,
+            found,
+            expected,
         )
-    (folder / REPORT).write_bytes(report.to_bytes())
+    (folder / REPORT).write_bytes(report)
     job.progress.step("quality", 1, 1)
