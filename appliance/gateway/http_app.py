@@ -24,6 +24,7 @@ from appliance.gateway.models_api import ModelsApi
 from appliance.gateway.openai import failure as openai
 from appliance.gateway.openai import rerank
 from appliance.gateway.openai.api import OpenAiApi
+from appliance.gateway.openai.decisions.api import DecisionsApi
 from appliance.gateway.openai.embeddings import EmbeddingsApi
 from appliance.gateway.openai.rerank import RerankApi
 from appliance.gateway.openai.responses.api import ResponsesApi
@@ -35,7 +36,18 @@ from appliance.gateway.triton_http.api import TritonHttpApi
 
 # The first segments of the paths under /v1.
 _UNVERSIONED = (
-    *("chat", "completions", "embeddings", "rerank", "responses", "score", "messages", "models", "tokenize"),
+    *(
+        "chat",
+        "completions",
+        "decisions",
+        "embeddings",
+        "rerank",
+        "responses",
+        "score",
+        "messages",
+        "models",
+        "tokenize",
+    ),
     "detokenize",
 )
 _SHAPES = (anthropic.SHAPE, rerank.SHAPE, triton_http.SHAPE, openai.SHAPE)
@@ -58,6 +70,7 @@ def main_routes(services: Services) -> list[BaseRoute]:
         *EmbeddingsApi(services).routes(),
         *RerankApi(services).routes(),
         *ScoreApi(services).routes(),
+        *DecisionsApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
         *InquiryApi(services).routes(),

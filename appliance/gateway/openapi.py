@@ -17,6 +17,8 @@ from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.bodies.strict import Strict
 from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.decisions.api import POLICY as DECISIONS
+from appliance.gateway.openai.decisions.schema import DecisionBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.pairs import POLICY as PAIRS
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
@@ -76,6 +78,10 @@ ENDPOINTS = (
     Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "Embeddings", EmbeddingBody),
     Endpoint("post", "/v1/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
     Endpoint("post", "/v2/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
+    Endpoint(
+        *("post", "/v1/decisions", "Answer questions about an input with probabilities", "Decision", DecisionBody),
+        policy=DECISIONS,
+    ),
     Endpoint("post", "/v1/score", "Compute the scores of pairs of texts", "Scores", ScoreBody, policy=PAIRS),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
@@ -216,6 +222,7 @@ def _answers() -> dict[str, Any]:
         "Embeddings": _object(object={"const": "list"}, data=_list(vector), usage={"type": "object"}),
         "Ranking": _object(id=_TEXT, model=_TEXT, results=_list(result), usage={"type": "object"}),
         "Scores": _object(id=_TEXT, object={"const": "list"}, data=_list(score), model=_TEXT, usage={"type": "object"}),
+        "Decision": _object(answers=_list(_object(type=_TEXT)), model=_TEXT, usage=spent),
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }
 

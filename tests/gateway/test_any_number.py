@@ -19,6 +19,7 @@ from appliance.gateway.anthropic.schema import CountBody, MessagesBody
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
+from appliance.gateway.openai.decisions.schema import DecisionBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
@@ -39,6 +40,7 @@ BODIES: dict[type[Any], dict[str, Any]] = {
     TokenizeBody: {"model": "m", "prompt": "a"},
     DetokenizeBody: {"model": "m", "tokens": []},
     EmbeddingBody: {"model": "m", "input": "a"},
+    DecisionBody: {"model": "m", "input": "a", "questions": [{"type": "predicate", "instructions": "a"}]},
     RerankBody: {"model": "m", "query": "a", "documents": ["a"]},
     ScoreBody: {"model": "m", "text_1": "a", "text_2": "a"},
     PageQuery: {},

@@ -32,6 +32,11 @@ HTTP_ANSWERS = {
     "/v1/chat/completions": {"model": MODEL, "messages": TURNS},
     "/v1/completions": {"model": MODEL, "prompt": "Once"},
     "/v1/responses": {"model": MODEL, "input": "Once"},
+    "/v1/decisions": {
+        "model": MODEL,
+        "input": "Once",
+        "questions": [{"type": "predicate", "instructions": "It is a story."}],
+    },
     "/v1/messages": {"model": MODEL, "messages": TURNS, "max_tokens": 4},
     **{f"{path}/generate": {**LEAN, "stream": False} for path in MODEL_PATHS},
     **{f"{path}/generate_stream": {**LEAN, "stream": True} for path in MODEL_PATHS},

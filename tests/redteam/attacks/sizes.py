@@ -29,6 +29,7 @@ _ENDPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "TokenizeBody": ("/v1/tokenize", {"prompt": "a"}),
     "DetokenizeBody": ("/v1/detokenize", {"tokens": []}),
     "EmbeddingBody": ("/v1/embeddings", {}),
+    "DecisionBody": ("/v1/decisions", {"input": "a", "questions": [{"type": "predicate", "instructions": "a"}]}),
     "RerankBody": ("/v1/rerank", {"query": "a", "documents": ["a"]}),
     "ScoreBody": ("/v1/score", {"text_1": "a", "text_2": "a"}),
 }

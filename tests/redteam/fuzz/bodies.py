@@ -76,6 +76,9 @@ def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield http, "/v1/tokenize", {**model, "messages": [_TURN]}
     yield http, "/v1/detokenize", {**model, "tokens": [1, 2, 3]}
     yield http, "/v1/embeddings", {**model, "input": "a"}
+    choice = {"type": "choice", "instructions": "a", "choices": [{"value": "b"}, {"value": True, "description": "c"}]}
+    score = {"type": "score", "name": "n", "instructions": "a", "levels": [{"label": "b"}, {"label": "c"}]}
+    yield http, "/v1/decisions", {**model, "input": items, "questions": [choice, score]}
     yield http, "/v1/rerank", {**model, "query": "a", "documents": ["a", {"text": "b"}], "top_n": 1}
     yield http, "/v1/score", {**model, "text_1": "a", "text_2": ["a"]}
     generated = {"text_input": "a", "stream": False, "parameters": {"sampling_parameters": '{"max_tokens": 2}'}}
