@@ -62,11 +62,10 @@ def _item_tag(value: Any) -> str:
 class MessageItem(Strict):
     """One message of the input."""
 
-    HINTS: ClassVar = {"phase": "the box does not use it"}
-
     type: Literal["message"] | None = None
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
+    phase: Literal["commentary", "final_answer"] | None = None
 
 
 Item = Annotated[
