@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.sources.formats import POOLING
 from export.architecture.bert import is_encoder
 from export.architecture.cross_encoder import is_cross_encoder
 from export.checkpoint import Checkpoint
@@ -19,4 +20,5 @@ def pooling_export(checkpoint: Checkpoint) -> PoolingExport | None:
     """
     if is_cross_encoder(checkpoint.config):
         return RerankingExport.of(checkpoint)
-    return EmbeddingExport.of(checkpoint) if is_encoder(checkpoint.config) else None
+    is_embedder = is_encoder(checkpoint.config) or POOLING in checkpoint.files
+    return EmbeddingExport.of(checkpoint) if is_embedder else None

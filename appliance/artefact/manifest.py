@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import sealed
-from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, MEAN, QUERY, Embedding
+from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, LAST, MEAN, QUERY, Embedding
 from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
 from appliance.artefact.reranking import RERANKING, Reranking
 from appliance.artefact.text_generation import TEXT_GENERATION, TextGeneration
@@ -26,6 +26,7 @@ __all__ = [
     "EMBEDDING",
     "GRAPH",
     "GRAPH_DATA",
+    "LAST",
     "MANIFEST_NAME",
     "MEAN",
     "ORT_CPU",

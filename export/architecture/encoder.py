@@ -71,7 +71,7 @@ class Pooling:
     """How the states of a text's tokens become its embedding.
 
     Attributes:
-        mode: MEAN of all tokens, or the state of the first one (CLS), as in a manifest.
+        mode: MEAN of all tokens, or the state of the first one (CLS) or the last one (LAST), as in a manifest.
         normalise: whether the embedding has the length 1.
     """
 

@@ -14,10 +14,12 @@ from tokenizers import Tokenizer
 from appliance.artefact.manifest import Embedding
 from appliance.sources import Described
 from export.checkpoint import Checkpoint
+from export.embedding.decoder import Decoder, with_usual_names
 from export.embedding.reading import EmbeddingModel
 from export.embedding.reference import reference_vectors
 from export.embedding.report import Material, Report, check_report
 from export.embedding.words import words_of
+from export.lowering import decoder_embedder
 from export.lowering import encoder as lowering
 from export.pooling.export import Doubles, Progress
 from export.pooling.words import Words, read_task
@@ -34,12 +36,13 @@ class EmbeddingExport:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> EmbeddingExport:
         """Read the model's description; raises as `EmbeddingModel.of` does."""
-        return cls(checkpoint, EmbeddingModel.of(checkpoint))
+        usual = with_usual_names(checkpoint)
+        return cls(usual, EmbeddingModel.of(usual))
 
     @property
     def architecture(self) -> str:
         """The architecture's name."""
-        return self.model.encoder.name
+        return self.model.body.name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -48,7 +51,8 @@ class EmbeddingExport:
 
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield name and shape of every tensor that the graph has."""
-        return self.model.encoder.tensors()
+        body = self.model.body
+        return body.architecture.tensors() if isinstance(body, Decoder) else body.tensors()
 
     def words(self) -> Words[Embedding]:
         """The tokenizer and the settings."""
@@ -72,7 +76,11 @@ class EmbeddingExport:
 
     def build(self, folder: Path, progress: Progress) -> None:
         """Write graph and weights."""
-        lowering.build(self.checkpoint, self.model.encoder, self.model.pooling, folder, progress)
+        body, pooling = self.model.body, self.model.pooling
+        if isinstance(body, Decoder):
+            decoder_embedder.build(self.checkpoint, body.architecture, folder, progress, normalise=pooling.normalise)
+        else:
+            lowering.build(self.checkpoint, body, pooling, folder, progress)
 
     def material(self, tokenizer: Tokenizer, task: Embedding) -> Material:
         """The texts to measure."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.artefact.manifest import DOCUMENT, QUERY
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.number import shown
-from export.architecture.encoder import Encoder
+from export.embedding.body import Body
 from export.pooling.files import PROMPTS, read_prompts, read_transformer, require
 from export.pooling.limits import most_tokens
 
@@ -30,7 +30,7 @@ _MEND = f"correct {PROMPTS} in the model's folder and pull the model again"
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a text becomes the tokens of the encoder.
+    """How a text becomes the tokens of the model.
 
     Attributes:
         max_tokens: the longest text, in tokens with the prefix and the special ones.
@@ -45,7 +45,7 @@ class Preparation:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, files: Mapping[str, Path], encoder: Encoder) -> Preparation:
+    def of(cls, files: Mapping[str, Path], body: Body) -> Preparation:
         """Read it from the files beside the weights.
 
         Raises:
@@ -59,23 +59,23 @@ class Preparation:
         require(stated, name, "do_lower_case", True, False)
         for key in _ARGUMENTS:
             require(stated, name, key, {})
-        prompts = _prompts(files, encoder)
+        prompts = _prompts(files, body)
         used = {purpose: next((key for key in keys if key in prompts), "") for purpose, keys in _NAMES.items()}
         prefixes = {purpose: prompts[key] for purpose, key in used.items() if prompts.get(key)}
         unused = [key for key, prompt in prompts.items() if prompt and key not in used.values()]
         return cls(
-            max_tokens=most_tokens(files, encoder, name, stated.get("max_seq_length")),
+            max_tokens=most_tokens(files, body.most_tokens, name, stated.get("max_seq_length")),
             lowercase=bool(stated.get("do_lower_case")),
             prefixes=prefixes,
             notes=tuple(f"the prompt {shown(key)} of {PROMPTS} is not used" for key in unused),
         )
 
 
-def _prompts(files: Mapping[str, Path], encoder: Encoder) -> dict[str, str]:
+def _prompts(files: Mapping[str, Path], body: Body) -> dict[str, str]:
     """The prompts by their names."""
     stated = read_prompts(files, _PROMPT_KEYS)
     require(stated, PROMPTS, "model_type", "SentenceTransformer")
-    require(stated, PROMPTS, "truncate_dim", encoder.hidden)
+    require(stated, PROMPTS, "truncate_dim", body.hidden)
     prompts = stated.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
         raise IntegrityError(f"prompts of {PROMPTS} is {shown(prompts)}, expected texts by name", hint=_MEND)

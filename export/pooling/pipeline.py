@@ -14,7 +14,6 @@ from appliance.disk import Need, check_space
 from appliance.errors import UsageError
 from appliance.layout import Layout
 from appliance.memory import peak_bytes
-from export.checkpoint import Checkpoint
 from export.exported import Exported
 from export.installation import manifest_of
 from export.job import Job
@@ -61,7 +60,7 @@ def export_pooling(job: Job, layout: Layout, preset: str | None, export: Pooling
         job.progress.note(note)
     words = job.stages.result(_recipe(job, "words"), lambda folder: _write_words(job, export, folder))
     task = export.task(words.folder)
-    needs = _needs(job.checkpoint, export)
+    needs = _needs(export)
     _check_room(job, layout, needs)
     graph = job.stages.result(_recipe(job, "graph"), lambda folder: export.build(folder, job.advance("graph")))
     build_peak = peak_bytes()
@@ -98,10 +97,9 @@ def _outline(job: Job, export: PoolingExport, task: Embedding | Reranking) -> Ma
     return Manifest(job.stored.name, _TARGET, _PRESET, export.architecture, task, (), job.inputs, options=options)
 
 
-def _needs(checkpoint: Checkpoint, export: PoolingExport) -> Needs:
+def _needs(export: PoolingExport) -> Needs:
     tensors = [math.prod(shape) * _FLOAT_BYTES for _, shape in export.tensors()]
-    largest = max(math.prod(checkpoint.shape(name)) * _FLOAT_BYTES for name in checkpoint.names())
-    return Needs(output_bytes=sum(tensors), largest_bytes=largest, float_bytes=sum(tensors))
+    return Needs(output_bytes=sum(tensors), largest_bytes=max(tensors), float_bytes=sum(tensors))
 
 
 def _check_room(job: Job, layout: Layout, needs: Needs) -> None:

@@ -54,7 +54,7 @@ class RerankingModel:
         require(stated, name, "modality_config", _LOGITS)
         require(stated, name, "do_lower_case", True, False)
         _check_prompts(checkpoint.files)
-        limit = most_tokens(checkpoint.files, encoder, name, stated.get("max_seq_length"))
+        limit = most_tokens(checkpoint.files, encoder.most_tokens, name, stated.get("max_seq_length"))
         model = cls(encoder, head, limit, bool(stated.get("do_lower_case")))
         model._check(checkpoint)
         return model

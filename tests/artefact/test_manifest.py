@@ -267,7 +267,10 @@ def embedding(**replaced: Any) -> dict[str, Any]:
         {TEXT_GENERATION: {}},
         {EMBEDDING: ...},
         {EMBEDDING: 5},
-        *(embedding(**{name: ...}) for name in vars(VECTORS)),
+        *(embedding(**{name: ...}) for name in vars(VECTORS) if name != "least_dimensions"),
+        embedding(least_dimensions=0),
+        embedding(least_dimensions=385),
+        embedding(least_dimensions="8"),
         embedding(novelty=1),
         embedding(dimensions=0),
         embedding(dimensions=1 << 30),
@@ -365,3 +368,11 @@ def test_a_manifest_of_a_reranker_is_read_as_strictly(wrong: dict[str, Any]):
         Manifest.from_bytes(
             sealed_with(RANKS, **{RERANKING: {key: value for key, value in fields.items() if value is not ...}})
         )
+
+
+def test_an_embedding_model_of_an_earlier_version_has_vectors_that_are_not_cut():
+    manifest = Manifest.from_bytes(sealed_with(EMBEDS, **embedding(least_dimensions=...)))
+    assert manifest == EMBEDS
+    assert manifest.embedding.least_dimensions is None
+    shorter = replace(EMBEDS, task=replace(VECTORS, pooling="lasttoken", first_token_ids=(), least_dimensions=8))
+    assert Manifest.from_bytes(shorter.to_bytes()) == shorter

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import base64
+import math
+import struct
 import sys
 import uuid
 from collections.abc import Sequence
@@ -44,7 +46,12 @@ class EmbeddingBody(Strict):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="`base64`: the bytes of the float32 numbers, little-endian"
     )
-    dimensions: int | None = Field(None, ge=1, le=1 << 20, description="only the number that the model has")
+    dimensions: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 20,
+        description="those of the model, or fewer if its vectors can be shortened",
+    )
     input_type: Literal["query", "document", "passage"] | None = Field(
         None, description="what the texts are, for models that expect a prefix; default: no prefix"
     )
@@ -67,26 +74,24 @@ class EmbeddingsApi:
         """`POST /v1/embeddings`."""
         asked = await accepted_for_model(request, self._services, EmbeddingBody, POLICY)
         model = self._services.models.embedder(asked.model)
-        if asked.dimensions not in {None, model.task.dimensions}:
-            raise RequestError(
-                f"dimensions {asked.dimensions} is not supported: the vectors of {model.name} have"
-                f" {model.task.dimensions} dimensions, and cannot be shortened",
-                param="dimensions",
-            )
+        _check_dimensions(model, asked.dimensions)
         texts = await _texts(model, asked)
         identity = f"embd-{uuid.uuid4().hex}"
         wanted = EmbeddingRequest(identity, model.name, texts, self._services.settings.timeout_s)
         answering = self._services.answering.embed(record_of(request), wanted, "input")
-        encoder = EmbeddingEncoder(model, sum(map(len, texts)), as_base64=asked.encoding_format == "base64")
+        encoder = EmbeddingEncoder(
+            model, sum(map(len, texts)), as_base64=asked.encoding_format == "base64", dimensions=asked.dimensions
+        )
         return HttpAnswer(answering, encoder, record_of(request), failure_event, pulse=None)
 
 
 class EmbeddingEncoder:
     """Encodes the vectors of one request; see `AnswerEncoder`. This answer is never streamed."""
 
-    def __init__(self, model: EmbeddingModel, tokens: int, *, as_base64: bool) -> None:
-        """`tokens` is the number of tokens of all texts."""
+    def __init__(self, model: EmbeddingModel, tokens: int, *, as_base64: bool, dimensions: int | None = None) -> None:
+        """`tokens` is the number of tokens of all texts, `dimensions` that of the client's vectors; None: all."""
         self._model = model
+        self._dimensions = dimensions or model.task.dimensions
         self._tokens = tokens
         self._as_base64 = as_base64
 
@@ -115,12 +120,42 @@ class EmbeddingEncoder:
         return encode({"object": "list", "data": data, "model": self._model.name, "usage": usage}).encode()
 
     def _shown(self, vector: bytes) -> str | list[float]:
+        if self._dimensions < self._model.task.dimensions:
+            vector = self._cut(vector)
         if self._as_base64:
             return base64.b64encode(vector).decode()
-        numbers = array.array("f", vector)
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        return numbers.tolist()
+        return _numbers(vector).tolist()
+
+    def _cut(self, vector: bytes) -> bytes:
+        """The first dimensions of a vector, which has the length 1 again if it had it."""
+        numbers = _numbers(vector)[: self._dimensions]
+        if self._model.task.normalised:
+            length = math.hypot(*numbers) or 1.0
+            numbers = array.array("f", [number / length for number in numbers])
+        return struct.pack(f"<{len(numbers)}f", *numbers)
+
+
+def _numbers(vector: bytes) -> array.array[float]:
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _check_dimensions(model: EmbeddingModel, wanted: int | None) -> None:
+    """Check that the model's vectors may have so few dimensions.
+
+    Raises:
+        RequestError: they may not.
+    """
+    most, least = model.task.dimensions, model.task.least_dimensions
+    if wanted is None or wanted == most or (least is not None and least <= wanted < most):
+        return
+    can = "cannot be shortened" if least is None else f"can be shortened to {least} or more"
+    raise RequestError(
+        f"dimensions {wanted} is not supported: the vectors of {model.name} have {most} dimensions, and {can}",
+        param="dimensions",
+    )
 
 
 async def _texts(model: EmbeddingModel, asked: EmbeddingBody) -> list[list[int]]:
