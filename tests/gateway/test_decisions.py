@@ -142,6 +142,7 @@ def test_a_conversation_is_judged_as_one_text(client: openai.OpenAI):
         ({"questions": [{**CHOICE, "choices": [{"value": 1}, {"value": 2}]}]}, "questions[0]"),
         ({"questions": [{**SCORE, "levels": [{"label": "a"}] * 11}]}, "questions[0].levels"),
         ({"questions": [{"type": "essay", "instructions": "a"}]}, "questions[0]"),
+        ({"input": "a " * 5_000, "questions": [PREDICATE] * 40}, "questions"),
         ({"model": EMBEDDER}, "model"),
     ],
 )

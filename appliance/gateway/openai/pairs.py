@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import struct
 import uuid
@@ -74,6 +75,8 @@ async def pairs(
             model.pair(known[query], second[: limits.max_tokens_per_doc], name, cut=limits.truncate_prompt_tokens)
         )
         total += len(made[-1].ids)
+        # Short texts are encoded without a pause: other requests run between them.
+        await asyncio.sleep(0)
         if total > MAX_TOKENS:
             raise PromptTooLongError(
                 f"the pairs have more than {MAX_TOKENS} tokens together", hint="send several requests", param=where

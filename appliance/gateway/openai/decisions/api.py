@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
-from appliance.errors import RequestError
+from appliance.errors import PromptTooLongError, RequestError
 from appliance.gateway.bodies.parameter_policy import ParameterPolicy
 from appliance.gateway.chat.prepare import can_switch_thinking, prepare
 from appliance.gateway.chat.request import ChatRequest, ClientNames
@@ -25,6 +25,8 @@ from appliance.gateway.openai.parameters import SHARED_HINTS
 from appliance.gateway.services import Services
 
 POLICY = ParameterPolicy(hints=SHARED_HINTS)
+# The input is a part of each prompt, so a small body could ask for much work.
+MAX_PROMPT_TOKENS = 300_000
 
 
 class DecisionsApi:
@@ -47,7 +49,7 @@ class DecisionsApi:
             (question, await tokens.labels(question, f"questions[{place}]"))
             for place, question in enumerate(asked.questions)
         ]
-        prompts = [await _prompt(model, text, question, labels) for question, labels in questions]
+        prompts = await _prompts(model, text, questions)
         every = {token for _, labels in questions for ids in labels.tokens for token in ids}
         completion = self._services.request(
             f"dec-{uuid.uuid4().hex}",
@@ -87,6 +89,26 @@ def _check_different(values: Sequence[str | bool], param: str) -> None:
     # In Python, True and "true" differ, but True and 1 do not: the types are a part of the value.
     if len({(type(value), value) for value in values}) < len(values):
         raise RequestError(f"{param} has the same value twice", param=param)
+
+
+async def _prompts(model: ServedModel, text: str, questions: Sequence[tuple[Question, Labels]]) -> list[Sequence[int]]:
+    """The prompt of each question.
+
+    Raises:
+        PromptTooLongError: a prompt is too long, or all prompts have too many tokens together.
+    """
+    prompts: list[Sequence[int]] = []
+    total = 0
+    for question, labels in questions:
+        prompts.append(await _prompt(model, text, question, labels))
+        total += len(prompts[-1])
+        if total > MAX_PROMPT_TOKENS:
+            raise PromptTooLongError(
+                f"the prompts of the questions have more than {MAX_PROMPT_TOKENS} tokens together",
+                hint="send several requests, or shorten the input, which is a part of each prompt",
+                param="questions",
+            )
+    return prompts
 
 
 async def _prompt(model: ServedModel, text: str, question: Question, labels: Labels) -> Sequence[int]:
