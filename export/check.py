@@ -9,11 +9,9 @@ from appliance.artefact.tokenizer import load_tokenizer
 from appliance.catalog.entry import Conversation as Stated
 from appliance.errors import UsageError
 from appliance.sources import Described
-from export.architecture.bert import is_encoder
 from export.checkpoint import Checkpoint, open_checkpoint
 from export.conversation import check_marks, stated_conversation
-from export.embedding.reading import EmbeddingModel
-from export.embedding.words import Words as EmbeddingWords
+from export.pooling_models import pooling_export
 from export.reading import architecture_of
 from export.words import Words
 
@@ -30,11 +28,12 @@ def check_checkpoint(files: Mapping[str, Path], stated: Stated | None = None) ->
         ApplianceError: an export would raise this error.
     """
     checkpoint = open_checkpoint(files)
-    if not is_encoder(checkpoint.config):
+    pooling = pooling_export(checkpoint)
+    if pooling is None:
         return _text_model(checkpoint, stated)
     if stated is not None:
-        raise UsageError("the model is an embedding model, which has no conversation", hint="omit --conversation")
-    return _embedding_model(checkpoint)
+        raise UsageError(f"the model is {pooling.kind}, which has no conversation", hint="omit --conversation")
+    return pooling.described()
 
 
 def _text_model(checkpoint: Checkpoint, stated: Stated | None) -> Described:
@@ -52,17 +51,4 @@ def _text_model(checkpoint: Checkpoint, stated: Stated | None) -> Described:
         summary=f"architecture {architecture.name}, context {architecture.context_tokens} tokens, "
         f"tool calls: {conversation.tools or 'none'}, thinking: {thinks}",
         notes=notes,
-    )
-
-
-def _embedding_model(checkpoint: Checkpoint) -> Described:
-    model = EmbeddingModel.of(checkpoint)
-    task = EmbeddingWords.of(checkpoint, model).task
-    prefixes = ", ".join(f"{prefix!r} before a {purpose}" for purpose, prefix in task.prefixes.items())
-    return Described(
-        architecture=model.encoder.name,
-        context_tokens=task.max_tokens,
-        summary=f"embedding model, architecture {model.encoder.name}, {task.dimensions} dimensions, texts of at most "
-        f"{task.max_tokens} tokens, prefixes: {prefixes or 'none'}",
-        notes=model.preparation.notes,
     )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from appliance.artefact.manifest import EMBEDDING, Manifest
+from appliance.artefact.manifest import EMBEDDING, RERANKING, Manifest
 from appliance.cli.output import json_option, print_json
 from appliance.cli.progress import shown_progress
 from appliance.layout import Layout
@@ -33,8 +33,8 @@ class Box(Protocol):
     help=(
         "Convert the installed MODEL to an artefact that the box can serve. The artefact contains the graph, "
         "tokenizer, chat template, manifest and a quality report that compares it with the checkpoint. The "
-        "command reuses completed stages of an earlier run. An embedding model is exported with 32-bit floats: omit "
-        "--preset.\n\n"
+        "command reuses completed stages of an earlier run. An embedding model or a reranker is exported with "
+        "32-bit floats: omit --preset.\n\n"
         f"\b\nPresets (docs/presets.md compares them):\n{_PRESET_LINES}"
     ),
 )
@@ -70,6 +70,13 @@ def _figures(manifest: Manifest) -> str:
         return (
             f"  lowest cosine   {quality['lowest_cosine']:.7f} (at least {quality['min_cosine']:g}, {texts})\n"
             f"  difference      at most {quality['largest_difference']:.1e} of a vector's length\n"
+            f"  compared with   {quality['reference']}\n"
+        )
+    if manifest.task_name == RERANKING:
+        pairs = f"over {quality['pairs']} pairs with {quality['tokens']} tokens"
+        return (
+            f"  difference      {quality['largest_difference']:.1e} of a logit (at most {quality['max_difference']:g}, "
+            f"{pairs})\n"
             f"  compared with   {quality['reference']}\n"
         )
     measured = f"  measured        {quality['measured']}\n" if "measured" in quality else ""

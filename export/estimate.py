@@ -12,9 +12,9 @@ from appliance.errors import UnsupportedError
 from appliance.layout import Layout
 from appliance.store import open_model
 from export import prediction
-from export.architecture.bert import is_encoder
 from export.checkpoint import open_checkpoint
 from export.holdings import Sizes
+from export.pooling_models import pooling_export
 from export.prediction import OnBoard, Use
 from export.preflight import Needs
 from export.presets import PRESETS, Preset
@@ -67,14 +67,15 @@ def estimate(
         UnknownModelError: no such model or target, or the target has no such preset.
         UsageError: the model does not support the context.
         NoSpaceError: the model does not fit any board of the target.
-        UnsupportedError: the checkpoint has an unsupported feature, or is an embedding model.
+        UnsupportedError: the checkpoint has an unsupported feature, or does not generate text.
     """
     known = targets.get(target)
     chosen = PRESETS[known.preset(preset)]
     checkpoint = open_checkpoint(open_model(layout, model).files)
-    if is_encoder(checkpoint.config):
+    pooling = pooling_export(checkpoint)
+    if pooling is not None:
         raise UnsupportedError(
-            f"{model} is an embedding model; predictions are only for models that generate text",
+            f"{model} is {pooling.kind}; predictions are only for models that generate text",
             hint=f"export the model to see its size: appliance export {model}",
         )
     architecture = architecture_of(checkpoint)

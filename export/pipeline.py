@@ -13,15 +13,15 @@ from appliance.errors import QualityError
 from appliance.layout import Layout
 from appliance.memory import peak_bytes
 from export import measuring, recipes
-from export.architecture.bert import is_encoder
 from export.conversation import check_marks, stated_conversation
-from export.embedding.pipeline import export_embedding
 from export.exported import Exported
 from export.generation import Settings
 from export.installation import manifest_of
 from export.job import Build, Job, TextJob
 from export.lowering import ort, tensorrt
 from export.opening import opened
+from export.pooling.pipeline import export_pooling
+from export.pooling_models import pooling_export
 from export.preflight import Needs, check_memory
 from export.presets import FLOAT16, PRESETS, Preset
 from export.progress import Progress
@@ -44,17 +44,18 @@ def export_model(layout: Layout, model: str, target: str, preset: str | None, pr
         layout: the box's folders.
         model: the model's name in the store.
         target: the name of a target.
-        preset: one of the target's presets; None means its default. An embedding model has one preset.
+        preset: one of the target's presets; None means its default. An embedding model and a reranker have one preset.
         progress: receives the progress.
 
     Raises:
         UnknownModelError: no such model or target, or the target has no such preset.
-        Others: see `export_as` and `export_embedding`.
+        Others: see `export_as` and `export_pooling`.
     """
     chosen = PRESETS[targets.get(target).preset(preset)]
     with opened(layout, model, target, progress) as job:
-        if is_encoder(job.checkpoint.config):
-            return export_embedding(job, layout, preset)
+        pooling = pooling_export(job.checkpoint)
+        if pooling is not None:
+            return export_pooling(job, layout, preset, pooling)
         try:
             return _export(job, layout, chosen)
         except QualityError as error:

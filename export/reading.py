@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from appliance.errors import UnsupportedError
 from appliance.number import shown
 from export.architecture import Architecture, describe
@@ -22,9 +25,22 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture:
     Raises:
         UnsupportedError: see `describe`; or a tensor is missing or unknown, or has another shape than configured.
     """
-    architecture = describe(checkpoint.config)
+    return checked_architecture(checkpoint, checkpoint.config)
+
+
+def checked_architecture(checkpoint: Checkpoint, config: Mapping[str, Any], *, has_head: bool = True) -> Architecture:
+    """Describe a checkpoint by another configuration than its own; see `architecture_of`.
+
+    Args:
+        checkpoint: the weights.
+        config: the configuration.
+        has_head: whether the output head matters; otherwise the checkpoint may have one or not.
+    """
+    architecture = describe(config)
     expected = dict(architecture.tensors())
     for name in checkpoint.names():
+        if name == _HEAD and not has_head:
+            continue
         if name not in expected and not name.endswith(_DERIVED):
             raise _unknown(name, architecture)
     for name, shape in expected.items():

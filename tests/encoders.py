@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,10 @@ def make_tiny_encoder(
 ) -> Path:
     """Write config.json, model.safetensors, tokenizer.json and the files of sentence-transformers; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    generator = np.random.default_rng(5)
-    tensors = {}
-    for name, shape in _shapes().items():
-        values = generator.standard_normal(shape).astype(np.float32)
-        scale = 1.5 / np.sqrt(shape[-1]) if len(shape) == 2 and "embeddings" not in name else 0.3
-        tensors[name] = np.float32(scale) * values + np.float32(name.endswith("LayerNorm.weight"))
-    save_file(tensors, folder / "model.safetensors")
+    save_weights(folder, encoder_shapes())
     folders = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     documents = {
-        "config.json": {**_config(model_type), **config},
+        "config.json": {**encoder_config(model_type), **config},
         "modules.json": [
             {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
             for index, (kind, path) in enumerate(list(folders.items())[: 3 if normalise else 2])
@@ -59,7 +54,8 @@ def tiny_word_pieces() -> Tokenizer:
     return tokenizer
 
 
-def _config(model_type: str) -> dict[str, Any]:
+def encoder_config(model_type: str) -> dict[str, Any]:
+    """The content of config.json."""
     return {
         "hidden_act": "gelu",
         "hidden_size": HIDDEN,
@@ -75,7 +71,19 @@ def _config(model_type: str) -> dict[str, Any]:
     }
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
+def save_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Write model.safetensors with seeded random tensors of these shapes."""
+    generator = np.random.default_rng(5)
+    tensors = {}
+    for name, shape in shapes.items():
+        values = generator.standard_normal(shape).astype(np.float32)
+        scale = 1.5 / np.sqrt(shape[-1]) if len(shape) == 2 and "embeddings" not in name else 0.3
+        tensors[name] = np.float32(scale) * values + np.float32(name.endswith("LayerNorm.weight"))
+    save_file(tensors, folder / "model.safetensors")
+
+
+def encoder_shapes() -> dict[str, tuple[int, ...]]:
+    """The shapes of the encoder's tensors by name."""
     norms = {"embeddings.LayerNorm": HIDDEN}
     dense = {}
     for index in range(LAYERS):

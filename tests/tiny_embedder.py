@@ -23,7 +23,7 @@ def make_tiny_embedder(folder: Path, model: str = "tiny-embedder") -> Path:
         paths = make_tiny_encoder(Path(scratch)).iterdir()
         checkpoint = open_checkpoint({path.name: path for path in paths})
         read = EmbeddingModel.of(checkpoint)
-        lowering.build(checkpoint, read.encoder, read.pooling, folder, lambda _done, _total: None)
+        lowering.build(checkpoint, read.body, read.pooling, folder, lambda _done, _total: None)
     tokenizer = tiny_word_pieces()
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.artefact.parts import MAX_TOKENS, MAX_VOCABULARY, bounded, text
+from appliance.artefact.parts import MAX_TOKENS, MAX_VOCABULARY, bounded, special_tokens, text
 
 EMBEDDING = "embedding"
-# How the states of a text's tokens become its vector: their mean, or the state of the first token.
+# How the states of a text's tokens become its vector: their mean, or the state of the first or of the last token.
 MEAN = "mean"
 CLS = "cls"
+LAST = "lasttoken"
 # The purposes of a text for which a model can have a prefix.
 QUERY = "query"
 DOCUMENT = "document"
-_POOLINGS = (MEAN, CLS)
+_POOLINGS = (MEAN, CLS, LAST)
 _PURPOSES = frozenset({QUERY, DOCUMENT})
 _MAX_DIMENSIONS = 1 << 17
-_MAX_SPECIAL_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ class Embedding:
     Attributes:
         dimensions: elements of a vector.
         max_tokens: the longest text, in tokens, with the prefix and the special tokens.
-        pooling: how the graph makes the vector: MEAN or CLS.
+        pooling: how the graph makes the vector: MEAN, CLS or LAST.
         normalised: whether every vector has the length 1.
         vocabulary: rows of the table of tokens; a token id is less than this.
         first_token_ids: the special tokens at the beginning of every text; the tokenizer adds them.
         last_token_ids: the special tokens at the end of every text; the tokenizer adds them.
         prefixes: the text that the model expects before a text, by its purpose: QUERY, DOCUMENT. A purpose without a
             prefix is absent.
+        least_dimensions: a vector may be cut to this number of elements or more; None: its elements belong together.
     """
 
     dimensions: int
@@ -46,6 +47,7 @@ class Embedding:
     first_token_ids: tuple[int, ...]
     last_token_ids: tuple[int, ...]
     prefixes: Mapping[str, str] = field(default_factory=dict)
+    least_dimensions: int | None = None
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Embedding:
@@ -54,23 +56,23 @@ class Embedding:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: a value is wrong, or there are other fields.
         """
+        # Artefacts of earlier versions do not have it.
+        fields = {"least_dimensions": None, **fields}
         if fields.keys() != {each.name for each in dataclasses.fields(cls)}:
             raise ValueError(f"{EMBEDDING} has other fields than it should")
-        ends = {name: tuple(fields[name]) for name in ("first_token_ids", "last_token_ids")}
+        bounded(fields["vocabulary"], "the vocabulary", least=1, most=MAX_VOCABULARY)
+        names = ("first_token_ids", "last_token_ids")
+        ends = {name: special_tokens(fields[name], name, fields["vocabulary"]) for name in names}
         task = cls(**{**fields, **ends})
         bounded(task.dimensions, "the number of dimensions", least=1, most=_MAX_DIMENSIONS)
-        bounded(task.vocabulary, "the vocabulary", least=1, most=MAX_VOCABULARY)
+        if task.least_dimensions is not None:
+            bounded(task.least_dimensions, "least_dimensions", least=1, most=task.dimensions)
         # A text has at least one token of its own.
         bounded(task.max_tokens, "max_tokens", least=sum(map(len, ends.values())) + 1, most=MAX_TOKENS)
         if task.pooling not in _POOLINGS:
             raise ValueError(f"the pooling is {task.pooling!r}")
         if not isinstance(task.normalised, bool):
             raise TypeError(f"normalised is {task.normalised!r}")
-        for name, ids in ends.items():
-            if len(ids) > _MAX_SPECIAL_TOKENS:
-                raise ValueError(f"{name} has {len(ids)} tokens")
-            for token in ids:
-                bounded(token, f"a token of {name}", least=0, most=task.vocabulary - 1)
         for purpose in task.prefixes.keys() - _PURPOSES:
             raise ValueError(f"{purpose!r} is no purpose of a text")
         for purpose, prefix in task.prefixes.items():

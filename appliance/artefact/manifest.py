@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import sealed
-from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, MEAN, QUERY, Embedding
+from appliance.artefact.embedding import CLS, DOCUMENT, EMBEDDING, LAST, MEAN, QUERY, Embedding
 from appliance.artefact.parts import Conversation, FileEntry, Generation, ModelShape, text
+from appliance.artefact.reranking import RERANKING, Reranking
 from appliance.artefact.text_generation import TEXT_GENERATION, TextGeneration
 from appliance.errors import IntegrityError, UnsupportedError
 from appliance.names import NAME
@@ -25,11 +26,13 @@ __all__ = [
     "EMBEDDING",
     "GRAPH",
     "GRAPH_DATA",
+    "LAST",
     "MANIFEST_NAME",
     "MEAN",
     "ORT_CPU",
     "ORT_CUDA",
     "QUERY",
+    "RERANKING",
     "SCHEMA_VERSION",
     "TENSORRT",
     "TEXT_GENERATION",
@@ -40,7 +43,10 @@ __all__ = [
     "Generation",
     "Manifest",
     "ModelShape",
+    "Reranking",
+    "Task",
     "TextGeneration",
+    "does",
 ]
 
 SCHEMA_VERSION = 3
@@ -56,8 +62,13 @@ GRAPH_DATA = "model.onnx.data"
 TOKENIZER = "tokenizer.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 
-
-_TASKS: Mapping[str, type[TextGeneration | Embedding]] = {TEXT_GENERATION: TextGeneration, EMBEDDING: Embedding}
+Task = TextGeneration | Embedding | Reranking
+_TASKS: Mapping[str, type[Task]] = {TEXT_GENERATION: TextGeneration, EMBEDDING: Embedding, RERANKING: Reranking}
+_DOES: Mapping[str, str] = {
+    TEXT_GENERATION: "generates text",
+    EMBEDDING: "is an embedding model",
+    RERANKING: "is a reranker",
+}
 _RUNTIMES = frozenset({ORT_CPU, ORT_CUDA, TENSORRT})
 _MAX_FILES = 256
 
@@ -76,7 +87,8 @@ class Manifest:
         inputs: digests of the export's source files, by name.
         options: every export option that influenced a byte.
         versions: library versions that influenced a byte.
-        quality: figures of the quality report (mean_kl, perplexity, ... of text; lowest_cosine, ... of embeddings).
+        quality: figures of the quality report (mean_kl, ... of text; lowest_cosine, ... of embeddings;
+            largest_difference, ... of a reranker).
         provenance: what is known about the origin of the weights ("trusted on first use", ...).
         license: the licence of the weights, as in the catalogue.
         maker: who trained the model, as in the catalogue.
@@ -87,7 +99,7 @@ class Manifest:
     target: str
     preset: str
     architecture: str
-    task: TextGeneration | Embedding
+    task: Task
     files: tuple[FileEntry, ...]
     inputs: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -100,7 +112,7 @@ class Manifest:
 
     @property
     def task_name(self) -> str:
-        """The name of the task: TEXT_GENERATION or EMBEDDING."""
+        """The name of the task: TEXT_GENERATION, EMBEDDING or RERANKING."""
         return next(name for name, kind in _TASKS.items() if isinstance(self.task, kind))
 
     @property
@@ -112,7 +124,8 @@ class Manifest:
         """
         if not isinstance(self.task, TextGeneration):
             raise UnsupportedError(
-                f"{self.model} is an embedding model; it does not generate text", hint="use a model that generates text"
+                f"{self.model} {does(self.task_name)}; it does not generate text",
+                hint="use a model that generates text",
             )
         return self.task
 
@@ -125,8 +138,19 @@ class Manifest:
         """
         if not isinstance(self.task, Embedding):
             raise UnsupportedError(
-                f"{self.model} generates text; it is not an embedding model", hint="use an embedding model"
+                f"{self.model} {does(self.task_name)}; it is not an embedding model", hint="use an embedding model"
             )
+        return self.task
+
+    @property
+    def reranking(self) -> Reranking:
+        """The task, for a reader that serves only rerankers.
+
+        Raises:
+            UnsupportedError: the model's task is another.
+        """
+        if not isinstance(self.task, Reranking):
+            raise UnsupportedError(f"{self.model} {does(self.task_name)}; it is not a reranker", hint="use a reranker")
         return self.task
 
     @property
@@ -199,6 +223,11 @@ class Manifest:
             raise _damaged(error) from error
 
 
+def does(task: str) -> str:
+    """What a model with this task does, for messages: "generates text", "is a reranker"."""
+    return _DOES[task]
+
+
 def _damaged(error: Exception) -> IntegrityError:
     return IntegrityError(f"the manifest is damaged: {error}", hint="export the model again")
 
@@ -230,7 +259,7 @@ def _from_fields(fields: Mapping[str, Any]) -> Manifest:
     task = text(given.pop("task"), "the task")
     if task not in _TASKS:
         raise UnsupportedError(
-            f"the model's task is {task!r}, but this version supports only {' and '.join(_TASKS)}",
+            f"the model's task is {task!r}, but this version supports only {', '.join(_TASKS)}",
             hint="use a version that supports this task",
         )
     files = tuple(FileEntry.from_fields(entry) for entry in given.pop("files"))

@@ -23,6 +23,7 @@ _MAX_TEXT = 1 << 16
 # The maximum of each count, far above that of every model.
 MAX_VOCABULARY = 1 << 22
 MAX_TOKENS = 1 << 22
+_MAX_SPECIAL_TOKENS = 16
 _MOST: Mapping[str, int] = {
     "layers": 1 << 10,
     "kv_heads": 1 << 12,
@@ -197,6 +198,20 @@ def bounded(value: Any, what: str, *, least: int, most: int) -> int:
         return whole(value, least=least, most=most)
     except ValueError as error:
         raise ValueError(f"{what} {error}") from error
+
+
+def special_tokens(value: Any, what: str, vocabulary: int) -> tuple[int, ...]:
+    """Return the special tokens that surround a text.
+
+    Raises:
+        ValueError, TypeError: the value is not a short list of tokens; `what` names it.
+    """
+    ids = tuple(value)
+    if len(ids) > _MAX_SPECIAL_TOKENS:
+        raise ValueError(f"{what} has {len(ids)} tokens")
+    for token in ids:
+        bounded(token, f"a token of {what}", least=0, most=vocabulary - 1)
+    return ids
 
 
 def _real(value: Any, what: str, *, least: float, most: float = math.inf) -> float:

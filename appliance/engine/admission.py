@@ -53,6 +53,7 @@ def check_request(request: Request, *, tokens: int, max_context_tokens: int, can
     _check_ids("stop_token_ids", request.sampling.stop_token_ids, tokens)
     _check_ids("logit_bias", request.sampling.logit_bias, tokens)
     _check_ids("allowed_token_ids", request.sampling.allowed_token_ids or (), tokens)
+    _check_ids("logprob_token_ids", request.sampling.logprob_token_ids, tokens)
     return room if wanted is None else wanted
 
 

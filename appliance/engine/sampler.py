@@ -70,10 +70,11 @@ class SamplerState:
 
     @property
     def is_shaped(self) -> bool:
-        """Whether anything other than temperature and truncations changes the choice of a token."""
+        """Whether anything but temperature and truncations changes the choice, or certain figures are wanted."""
         params = self.params
         excludes = self.holds_back_ends or self.allowed_ids is not None or bool(self._bad_words)
-        return params.has_penalties or bool(params.logit_bias) or excludes or self.matcher is not None
+        asks = bool(params.logprob_token_ids)
+        return params.has_penalties or bool(params.logit_bias) or excludes or asks or self.matcher is not None
 
     @property
     def is_plain(self) -> bool:
@@ -192,7 +193,9 @@ def _choose_one(row: Row, state: SamplerState) -> Choice:
     if row[token] == -np.inf:
         # Rounding moved the draw beyond the total weight.
         token = int(row.argmax())
-    return Choice(token, None if wanted is None else logprob_of(raw, token, wanted))
+    if wanted is None:
+        return Choice(token)
+    return Choice(token, logprob_of(raw, token, wanted, state.params.logprob_token_ids))
 
 
 def _is_greedy(state: SamplerState) -> bool:
@@ -268,11 +271,17 @@ def _until(row: Row, temperature: float, needed: float) -> tuple[Ids, NDArray[np
     return ids, np.cumsum(weights(row[ids], temperature))
 
 
-def logprob_of(raw: Row, token: int, wanted: int) -> TokenLogprob:
-    """The log-probability of a token in a whole row of logits, and of the `wanted` likeliest tokens."""
+def logprob_of(raw: Row, token: int, wanted: int, of: Sequence[int] = ()) -> TokenLogprob:
+    """The log-probability of a token in a whole row of logits, and of the `wanted` likeliest tokens or those in `of`.
+
+    These come likeliest first.
+    """
     top = float(raw.max())
     normaliser = top + float(np.log(np.exp(raw - np.float32(top)).sum(dtype=np.float64)))
-    ids = likeliest(raw, wanted) if wanted else np.empty(0, np.int64)
+    if of:
+        ids = np.array(sorted(set(of), key=lambda one: -raw[one]), np.int64)
+    else:
+        ids = likeliest(raw, wanted) if wanted else np.empty(0, np.int64)
     pairs = tuple((int(i), float(raw[i]) - normaliser) for i in ids)
     return TokenLogprob(token, float(raw[token]) - normaliser, pairs)
 

@@ -1,4 +1,4 @@
-"""Chooses which texts an embedding model computes together. Rules without I/O, clock, tensors or threads."""
+"""Chooses which texts or pairs a pooling model computes together. Rules without I/O, clock, tensors or threads."""
 
 from __future__ import annotations
 

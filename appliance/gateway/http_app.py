@@ -27,17 +27,35 @@ from appliance.gateway.ollama.api import OllamaApi
 from appliance.gateway.ollama.embeddings import OllamaEmbeddingsApi
 from appliance.gateway.ollama.models import OllamaModelsApi
 from appliance.gateway.openai import failure as openai
+from appliance.gateway.openai import rerank
 from appliance.gateway.openai.api import OpenAiApi
+from appliance.gateway.openai.decisions.api import DecisionsApi
 from appliance.gateway.openai.embeddings import EmbeddingsApi
+from appliance.gateway.openai.rerank import RerankApi
 from appliance.gateway.openai.responses.api import ResponsesApi
+from appliance.gateway.openai.score import ScoreApi
 from appliance.gateway.page.routes import page_routes
 from appliance.gateway.services import Services
 from appliance.gateway.triton_http import failure as triton_http
 from appliance.gateway.triton_http.api import TritonHttpApi
 
 # The first segments of the paths under /v1.
-_UNVERSIONED = ("chat", "completions", "embeddings", "responses", "messages", "models", "tokenize", "detokenize")
-_SHAPES = (anthropic.SHAPE, triton_http.SHAPE, ollama.SHAPE, openai.SHAPE)
+_UNVERSIONED = (
+    *(
+        "chat",
+        "completions",
+        "decisions",
+        "embeddings",
+        "rerank",
+        "responses",
+        "score",
+        "messages",
+        "models",
+        "tokenize",
+    ),
+    "detokenize",
+)
+_SHAPES = (anthropic.SHAPE, rerank.SHAPE, triton_http.SHAPE, ollama.SHAPE, openai.SHAPE)
 
 
 def main_application(services: Services, more: Sequence[BaseRoute]) -> ASGIApp:
@@ -55,6 +73,9 @@ def main_routes(services: Services) -> list[BaseRoute]:
     return [
         *OpenAiApi(services).routes(),
         *EmbeddingsApi(services).routes(),
+        *RerankApi(services).routes(),
+        *ScoreApi(services).routes(),
+        *DecisionsApi(services).routes(),
         *ResponsesApi(services).routes(),
         *MessagesApi(services).routes(),
         *OllamaApi(services).routes(),

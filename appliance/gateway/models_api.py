@@ -14,6 +14,7 @@ from appliance.gateway.anthropic.models import ModelQuery, model_info, model_pag
 from appliance.gateway.bodies import json_body as body
 from appliance.gateway.chat.embedding_model import EmbeddingModel
 from appliance.gateway.chat.prepare import can_switch_thinking
+from appliance.gateway.chat.reranking_model import RerankingModel
 from appliance.gateway.chat.served_models import AnyModel
 from appliance.gateway.services import Services
 
@@ -84,8 +85,9 @@ class ModelsApi:
 
 
 def _sizes(model: AnyModel) -> dict[str, Any]:
-    if isinstance(model, EmbeddingModel):
+    if isinstance(model, EmbeddingModel | RerankingModel):
         chat = {"chat": False, "thinking_switch": False}
-        return {"max_model_len": model.task.max_tokens, "dimensions": model.task.dimensions, "capabilities": chat}
+        size = {"dimensions": model.task.dimensions} if isinstance(model, EmbeddingModel) else {}
+        return {"max_model_len": model.task.max_tokens, **size, "capabilities": chat}
     chat = {"chat": model.template is not None, "thinking_switch": can_switch_thinking(model)}
     return {"max_model_len": model.manifest.shape.context_tokens, "capabilities": chat}

@@ -19,11 +19,16 @@ from appliance.gateway.error_table import TABLE
 from appliance.gateway.inquiry.schema import TOKENIZE_POLICY, DetokenizeBody, TokenizeBody
 from appliance.gateway.ollama import parameters as ollama
 from appliance.gateway.ollama.schema import EmbedBody, EmbedOneBody, GenerateBody, OllamaChatBody, ShowBody
+from appliance.gateway.openai.decisions.api import POLICY as DECISIONS
+from appliance.gateway.openai.decisions.schema import DecisionBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
+from appliance.gateway.openai.pairs import POLICY as PAIRS
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
+from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.score import ScoreBody
 
 _TEMPLATE = "#/components/schemas/{model}"
 _TEXT = {"type": "string"}
@@ -77,6 +82,13 @@ ENDPOINTS = (
         policy=POLICIES[COMPLETIONS],
     ),
     Endpoint("post", "/v1/embeddings", "Compute the vectors of texts", "Embeddings", EmbeddingBody),
+    Endpoint("post", "/v1/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
+    Endpoint("post", "/v2/rerank", "Sort documents by their relevance to a query", "Ranking", RerankBody, policy=PAIRS),
+    Endpoint(
+        *("post", "/v1/decisions", "Answer questions about an input with probabilities", "Decision", DecisionBody),
+        policy=DECISIONS,
+    ),
+    Endpoint("post", "/v1/score", "Compute the scores of pairs of texts", "Scores", ScoreBody, policy=PAIRS),
     Endpoint(
         *("post", "/v1/responses", "Generate a response", "Response", ResponseBody),
         stream=_EVENTS,
@@ -227,6 +239,8 @@ def _answers() -> dict[str, Any]:
     nullable = {"type": ["string", "null"]}
     items = _list(_object(type=_TEXT))
     spent = _object(input_tokens=_COUNT, output_tokens=_COUNT)
+    result = _object(index=_COUNT, relevance_score={"type": "number"})
+    score = _object(index=_COUNT, object={"const": "score"}, score={"type": "number"})
     vector = _object(index=_COUNT, embedding={"type": ["array", "string"]})
     return {
         "Response": _object(id=_TEXT, object={"const": "response"}, status=_TEXT, output=items, model=_TEXT),
@@ -254,6 +268,9 @@ def _answers() -> dict[str, Any]:
         "OllamaModel": _object(details={"type": "object"}, model_info={"type": "object"}, capabilities=_list(_TEXT)),
         "OllamaModels": _object(models=_list(_object(name=_TEXT, model=_TEXT, digest=_TEXT))),
         "OllamaFailure": _object(error=_TEXT),
+        "Ranking": _object(id=_TEXT, model=_TEXT, results=_list(result), usage={"type": "object"}),
+        "Scores": _object(id=_TEXT, object={"const": "list"}, data=_list(score), model=_TEXT, usage={"type": "object"}),
+        "Decision": _object(answers=_list(_object(type=_TEXT)), model=_TEXT, usage=spent),
         "Failure": _object(error=_object(message=_TEXT, type=_TEXT, param=nullable, code=nullable)),
     }
 

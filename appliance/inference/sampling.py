@@ -18,6 +18,7 @@ MAX_ALLOWED_TOKENS = 4096
 MAX_BAD_WORDS = 128
 MAX_BAD_WORD_CHARACTERS = 256
 MAX_LOGPROBS = 20
+MAX_LOGPROB_TOKENS = 4096
 # Log-probabilities of prompts in one answer. They are sent as they are computed, but the client's side collects them.
 MAX_PROMPT_FIGURES = 1 << 17
 # Limits that are safe for float32 arithmetic and for token counts.
@@ -55,6 +56,8 @@ class SamplingParams:
         ignore_eos: continue after the model's own end tokens.
         min_tokens: minimum number of completion tokens before an end token.
         logprobs: None for no log-probabilities; n for those of the chosen token and the n likeliest, n in [0, 20].
+        logprob_token_ids: the log-probabilities of these tokens, in place of the likeliest; only with `logprobs`, and
+            for a completion of one token.
         prompt_logprobs: None for no log-probabilities of the prompt; n for those of each token of the prompt after the
             first, and of the n likeliest tokens in its place, n in [0, 20].
         structured_outputs: the grammar that the text must match; None for any text. `min_tokens` and `ignore_eos`
@@ -83,6 +86,7 @@ class SamplingParams:
     ignore_eos: bool = False
     min_tokens: int = 0
     logprobs: int | None = None
+    logprob_token_ids: tuple[int, ...] = ()
     prompt_logprobs: int | None = None
     structured_outputs: StructuredOutput | None = None
 
@@ -91,6 +95,7 @@ class SamplingParams:
         self._check_counts()
         self._check_ends()
         self._check_exclusions()
+        self._check_logprob_tokens()
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> SamplingParams:
@@ -195,6 +200,17 @@ class SamplingParams:
                     param=name,
                 )
 
+    def _check_logprob_tokens(self) -> None:
+        name, tokens = "logprob_token_ids", self.logprob_token_ids
+        if not tokens:
+            return
+        if self.logprobs is None or self.max_tokens != 1:
+            raise RequestError(f"{name} needs logprobs, and max_tokens 1", param=name)
+        if len(tokens) > MAX_LOGPROB_TOKENS:
+            raise RequestError(f"{name} has more than {MAX_LOGPROB_TOKENS} tokens", param=name)
+        for token in tokens:
+            _check_range(f"a token of {name}", token, low=0, high=MAX_COUNT, param=name)
+
 
 def _check_range(name: str, value: float, *, low: float, high: float, open_low: bool = False, param: str = "") -> None:
     """Raise RequestError unless `value` is a number within the bounds. NaN is always rejected."""
@@ -252,6 +268,7 @@ _SPECIAL_READERS: dict[str, Callable[[Any], Any]] = {
     "stop": _read_strings,
     "stop_token_ids": _read_ids,
     "allowed_token_ids": _read_ids,
+    "logprob_token_ids": _read_ids,
     "bad_words": _read_strings,
     "logit_bias": _read_bias,
     "structured_outputs": StructuredOutput.from_mapping,

@@ -19,7 +19,7 @@ class ServedModelSettings:
         memory_bytes: main memory of its process when every slot is full; 0 if its weights are in a GPU's memory.
         on_demand: it is not loaded at the start.
         task: the name of the model's task.
-        dimensions: elements of an embedding model's vectors; 0 for other tasks.
+        dimensions: elements of an embedding model's vectors, 1 for a reranker; 0 for text generation.
     """
 
     name: str

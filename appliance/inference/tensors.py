@@ -92,15 +92,26 @@ OUTPUTS = (
     Tensor("usage", "TYPE_STRING", 1, "JSON: tokens, seconds and stop_reason, in the last response (compact form)"),
 )
 
-
+_TIMEOUT = Tensor("timeout_s", "TYPE_FP64", 1, "the time limit in seconds")
 EMBEDDING_INPUTS = (
     Tensor("input_ids", "TYPE_INT32", -1, "the tokens of all texts, one after the other, with their special tokens"),
     Tensor("lengths", "TYPE_INT32", -1, "the number of tokens of each text"),
-    Tensor("timeout_s", "TYPE_FP64", 1, "the time limit in seconds"),
+    _TIMEOUT,
 )
 
 EMBEDDING_OUTPUTS = (
     Tensor("embedding", "TYPE_FP32", -1, "the vectors of all texts, one after the other, in the order of the texts"),
+)
+
+RERANKING_INPUTS = (
+    Tensor("input_ids", "TYPE_INT32", -1, "the tokens of all pairs, one after the other, with their special tokens"),
+    Tensor("lengths", "TYPE_INT32", -1, "the number of tokens of each pair"),
+    Tensor("first_lengths", "TYPE_INT32", -1, "the number of tokens before the second text of each pair"),
+    _TIMEOUT,
+)
+
+RERANKING_OUTPUTS = (
+    Tensor("logit", "TYPE_FP32", -1, "the logit of each pair; its sigmoid is the score of the HTTP API"),
 )
 
 
@@ -142,6 +153,8 @@ def reference() -> str:
         ("Outputs", OUTPUTS),
         ("Inputs of an embedding model", EMBEDDING_INPUTS),
         ("Outputs of an embedding model", EMBEDDING_OUTPUTS),
+        ("Inputs of a reranker", RERANKING_INPUTS),
+        ("Outputs of a reranker", RERANKING_OUTPUTS),
     )
     return "\n".join(_table(*each) for each in tables)
 

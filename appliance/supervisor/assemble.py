@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.address import Address
-from appliance.artefact.manifest import Embedding
+from appliance.artefact.manifest import Embedding, Reranking, Task
 from appliance.auth.policy import Policy
 from appliance.config import Config
 from appliance.inference.config import EngineConfig
@@ -43,7 +43,6 @@ class BoxModel:
     @property
     def settings(self) -> ServedModelSettings:
         """The settings of this model for Triton and the gateway."""
-        task = self.artefact.manifest.task
         return ServedModelSettings(
             self.artefact.manifest.model,
             self.artefact.folder,
@@ -51,7 +50,7 @@ class BoxModel:
             self.memory_bytes,
             self.on_demand,
             self.artefact.manifest.task_name,
-            task.dimensions if isinstance(task, Embedding) else 0,
+            _dimensions(self.artefact.manifest.task),
         )
 
     @property
@@ -132,6 +131,13 @@ async def serve(settings: BoxSettings, say: Say, ready: Callable[[UpState], None
         say,
     )
     return await supervisor.run(lambda: ready(state.read(settings.layout.run) or describe()))
+
+
+def _dimensions(task: Task) -> int:
+    """See `ServedModelSettings.dimensions`."""
+    if isinstance(task, Reranking):
+        return 1
+    return task.dimensions if isinstance(task, Embedding) else 0
 
 
 def _triton_settings(settings: BoxSettings) -> TritonSettings:

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from appliance.artefact.manifest import RERANKING
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
 from appliance.inference import error_text
 from appliance.inference.tensors import element, elements
@@ -126,8 +127,8 @@ class TritonHealth:
                 f"sent {len(_PROBE)} tokens for 1 token, got {text!r} for {prompt} tokens and {completion} tokens"
             )
 
-    async def prove_embedding(self, model: str, dimensions: int) -> None:
-        """Let an embedding model compute one short text; check that numbers arrive undamaged in both directions.
+    async def prove_pooling(self, model: str, task: str, dimensions: int) -> None:
+        """Let an embedding model or a reranker compute one short text, and check that numbers arrive undamaged.
 
         Raises:
             MissingProgramError: Triton damages tensors.
@@ -136,12 +137,12 @@ class TritonHealth:
         call = self._stub.ModelStreamInfer(timeout=_ROUND_TRIP_TIMEOUT_S)
         found = b""
         try:
-            await call.write(_embedding_probe(model))
+            await call.write(_pooling_probe(model, task))
             await call.done_writing()
             async for message in call:
                 if message.error_message:
                     raise _refused(message.error_message)
-                found += raw_outputs(message.infer_response).get("embedding", b"")
+                found += b"".join(raw_outputs(message.infer_response).values())
         except grpc.aio.AioRpcError as error:
             raise EngineError(f"the test request through Triton failed: {error.details()}") from error
         if len(found) != 4 * dimensions:
@@ -184,11 +185,12 @@ def _probe_request(model: str) -> Any:
     return message
 
 
-def _embedding_probe(model: str) -> Any:
+def _pooling_probe(model: str, task: str) -> Any:
     message = service_pb2.ModelInferRequest(model_name=model, id="round-trip")
     for name, data_type, length, content in (
         ("input_ids", "INT32", len(_PROBE), struct.pack(f"<{len(_PROBE)}i", *_PROBE)),
         ("lengths", "INT32", 1, struct.pack("<i", len(_PROBE))),
+        *([("first_lengths", "INT32", 1, struct.pack("<i", 1))] if task == RERANKING else []),
         ("timeout_s", "FP64", 1, struct.pack("<d", _ROUND_TRIP_TIMEOUT_S)),
     ):
         message.inputs.add(name=name, datatype=data_type, shape=[length])

@@ -10,18 +10,30 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 import appliance
-from appliance.artefact.manifest import EMBEDDING, TEXT_GENERATION
+from appliance.artefact.manifest import EMBEDDING, RERANKING, TEXT_GENERATION
 from appliance.errors import MissingProgramError
 from appliance.inference.served import ServedModelSettings
-from appliance.inference.tensors import EMBEDDING_INPUTS, EMBEDDING_OUTPUTS, INPUTS, OUTPUTS
+from appliance.inference.tensors import (
+    EMBEDDING_INPUTS,
+    EMBEDDING_OUTPUTS,
+    INPUTS,
+    OUTPUTS,
+    RERANKING_INPUTS,
+    RERANKING_OUTPUTS,
+)
 from appliance.names import check_name
 from appliance.triton.model_process import PROGRAM, VERSION
 
 _PACKAGE = Path(appliance.__file__).parent
 # The first path is of an installed package, the second of a working copy.
 _TEMPLATES = (_PACKAGE / "_model_repository", _PACKAGE.parent / "model_repository")
-# The folder of each task's files; the files of the other folder belong to every task.
-_FOLDERS = {TEXT_GENERATION: "text_generation", EMBEDDING: "embedding"}
+# The folder of each task's files; the files of the folder `shared` belong to every task.
+_FOLDERS = {TEXT_GENERATION: "text_generation", EMBEDDING: "pooling", RERANKING: "pooling"}
+_TENSORS = {
+    TEXT_GENERATION: (INPUTS, OUTPUTS),
+    EMBEDDING: (EMBEDDING_INPUTS, EMBEDDING_OUTPUTS),
+    RERANKING: (RERANKING_INPUTS, RERANKING_OUTPUTS),
+}
 _SHARED = "shared"
 CONFIGURATION = "config.pbtxt"
 
@@ -29,7 +41,7 @@ CONFIGURATION = "config.pbtxt"
 def configuration(model: ServedModelSettings) -> str:
     """The text of a model's `config.pbtxt`."""
     config = model_config_pb2.ModelConfig(name=check_name(model.name, "model"), backend="python", max_batch_size=0)
-    inputs, outputs = (EMBEDDING_INPUTS, EMBEDDING_OUTPUTS) if model.task == EMBEDDING else (INPUTS, OUTPUTS)
+    inputs, outputs = _TENSORS[model.task]
     for tensor in inputs:
         data_type = model_config_pb2.DataType.Value(tensor.data_type)
         config.input.add(name=tensor.name, data_type=data_type, dims=[tensor.size], optional=True)

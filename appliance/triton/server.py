@@ -295,7 +295,7 @@ class TritonServer:
                     if model.name in failed:
                         continue
                     if model.dimensions:
-                        await health.prove_embedding(model.name, model.dimensions)
+                        await health.prove_pooling(model.name, model.task, model.dimensions)
                     else:
                         await health.prove_round_trip(model.name)
         finally:

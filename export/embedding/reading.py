@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from appliance.errors import UnsupportedError
-from appliance.number import shown
-from export.architecture.bert import describe_encoder
+from appliance.number import shown, whole
+from export.architecture.bert import describe_encoder, is_encoder
+from export.architecture.configuration import Configuration
 from export.architecture.encoder import Encoder, Pooling
 from export.checkpoint import Checkpoint
+from export.embedding.decoder import Decoder
 from export.embedding.pooling import pooling_of
 from export.embedding.texts import Preparation
 
@@ -16,35 +20,59 @@ from export.embedding.texts import Preparation
 _UNUSED = ("pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids")
 
 
+# vLLM's names for models whose vectors keep their meaning when they are cut.
+_CUT, _CUTS = "is_matryoshka", "matryoshka_dimensions"
+
+
 @dataclass(frozen=True)
 class EmbeddingModel:
     """What an embedding model computes.
 
     Attributes:
-        encoder: from token ids to token states.
+        body: from token ids to token states.
         pooling: from token states to one vector.
         preparation: from a text to token ids.
+        least_dimensions: see `appliance.artefact.embedding.Embedding`.
     """
 
-    encoder: Encoder
+    body: Encoder | Decoder
     pooling: Pooling
     preparation: Preparation
+    least_dimensions: int | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> EmbeddingModel:
-        """Read the description.
+        """Read the description of a checkpoint with the names of `with_usual_names`.
 
         Raises:
             UnsupportedError: the architecture, a tensor, the pooling or a setting is not supported.
             IntegrityError: a file is damaged.
         """
-        encoder = _encoder_of(checkpoint)
-        return cls(encoder, pooling_of(checkpoint.files, encoder), Preparation.of(checkpoint.files, encoder))
+        config = {key: value for key, value in checkpoint.config.items() if key not in {_CUT, _CUTS}}
+        body = _encoder_of(checkpoint, config) if is_encoder(config) else Decoder.of(checkpoint, config)
+        pooling, preparation = pooling_of(checkpoint.files, body), Preparation.of(checkpoint.files, body)
+        return cls(body, pooling, preparation, _least_dimensions(checkpoint.config, body.hidden))
 
 
-def _encoder_of(checkpoint: Checkpoint) -> Encoder:
+def _least_dimensions(config: Mapping[str, Any], hidden: int) -> int | None:
+    """The least number of dimensions that the configuration allows.
+
+    Raises:
+        UnsupportedError: a value is wrong.
+    """
+    reader = Configuration({key: config[key] for key in (_CUT, _CUTS) if key in config})
+    stated = reader.take(_CUTS)
+    if stated is None:
+        return 1 if reader.flag(_CUT, default=False) else None
+    try:
+        return min(whole(each, least=1, most=hidden) for each in stated)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(f"the configuration's {_CUTS} is {shown(stated)}", hint="correct config.json") from error
+
+
+def _encoder_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Encoder:
     """Describe the encoder, with sizes that its tensors have."""
-    encoder = describe_encoder(checkpoint.config)
+    encoder = describe_encoder(config)
     expected = dict(encoder.tensors())
     for name in checkpoint.names():
         if name not in expected and name not in _UNUSED:

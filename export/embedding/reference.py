@@ -1,109 +1,28 @@
-"""The reference: computes a checkpoint's vectors with numpy in 64-bit floats, text by text, without the graph."""
+"""The reference: the vectors of an embedding model, computed in 64-bit floats without the graph."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from appliance.artefact.manifest import CLS
 from export.checkpoint import Checkpoint
+from export.embedding.decoder import Decoder
+from export.embedding.decoder_reference import last_states
 from export.embedding.reading import EmbeddingModel
-
-Doubles = npt.NDArray[np.float64]
-# The error function is almost constant beyond these ends; between two points, a line errs by less than 1e-8.
-_END, _POINTS = 6.0, 1 << 16
+from export.pooling.states import Doubles, token_states
 
 
 def reference_vectors(
     checkpoint: Checkpoint, model: EmbeddingModel, texts: Sequence[Sequence[int]], progress: Callable[[int, int], None]
 ) -> Doubles:
-    """Compute the vector of each text.
-
-    Args:
-        checkpoint: the weights; one layer's are in memory at a time.
-        model: the model's description.
-        texts: token ids of each text, with the special tokens.
-        progress: called with (done, total).
-
-    Returns:
-        float64 [texts, dimensions].
-    """
-    tensors = _Tensors(checkpoint)
-    encoder = model.encoder
-    words = checkpoint.read("embeddings.word_embeddings.weight")
-    places = tensors.read("embeddings.position_embeddings.weight")[encoder.first_position :]
-    kind = tensors.read("embeddings.token_type_embeddings.weight")[0]
-    norm = tensors.norm("embeddings.LayerNorm", encoder.norm_epsilon)
-    states = [norm(words[list(ids)].astype(np.float64) + places[: len(ids)] + kind) for ids in texts]
-    for index in range(encoder.layers):
-        layer = _layer(tensors, encoder.layer(index), encoder.heads, encoder.norm_epsilon)
-        states = [layer(each) for each in states]
-        progress(index + 1, encoder.layers)
-    vectors: Doubles = np.stack([each[0] if model.pooling.mode == CLS else each.mean(0) for each in states])
+    """Compute the vector of each text, float64 [texts, dimensions]; see `token_states`."""
+    if isinstance(model.body, Decoder):
+        vectors = last_states(checkpoint, model.body.architecture, texts, progress)
+    else:
+        states = token_states(checkpoint, model.body, texts, progress)
+        vectors = np.stack([each[0] if model.pooling.mode == CLS else each.mean(0) for each in states])
     if model.pooling.normalise:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
-
-
-class _Tensors:
-    """The tensors as functions of states, [tokens, width]."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-
-    def read(self, name: str) -> Doubles:
-        return self._checkpoint.read(name).astype(np.float64)
-
-    def dense(self, name: str) -> Callable[[Doubles], Doubles]:
-        weight, bias = self.read(f"{name}.weight"), self.read(f"{name}.bias")
-        return lambda states: states @ weight.T + bias
-
-    def norm(self, name: str, epsilon: float) -> Callable[[Doubles], Doubles]:
-        weight, bias = self.read(f"{name}.weight"), self.read(f"{name}.bias")
-
-        def normalised(states: Doubles) -> Doubles:
-            centred = states - states.mean(-1, keepdims=True)
-            variance = (centred**2).mean(-1, keepdims=True)
-            return np.asarray(centred / np.sqrt(variance + epsilon) * weight + bias)
-
-        return normalised
-
-
-def _layer(tensors: _Tensors, prefix: str, heads: int, epsilon: float) -> Callable[[Doubles], Doubles]:
-    query, key, value = (tensors.dense(f"{prefix}.attention.self.{part}") for part in ("query", "key", "value"))
-    mixed = tensors.dense(f"{prefix}.attention.output.dense")
-    after_attention = tensors.norm(f"{prefix}.attention.output.LayerNorm", epsilon)
-    wide = tensors.dense(f"{prefix}.intermediate.dense")
-    narrow = tensors.dense(f"{prefix}.output.dense")
-    after_all = tensors.norm(f"{prefix}.output.LayerNorm", epsilon)
-
-    def split(states: Doubles) -> Doubles:
-        """[tokens, width] -> [heads, tokens, width of a head]."""
-        return states.reshape(len(states), heads, -1).swapaxes(0, 1)
-
-    def layer(states: Doubles) -> Doubles:
-        queries, keys, values = split(query(states)), split(key(states)), split(value(states))
-        scores = queries @ keys.swapaxes(1, 2) / math.sqrt(queries.shape[-1])
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        weights /= weights.sum(-1, keepdims=True)
-        context = (weights @ values).swapaxes(0, 1).reshape(states.shape)
-        attended = after_attention(states + mixed(context))
-        return after_all(attended + narrow(_gelu(wide(attended))))
-
-    return layer
-
-
-def _gelu(values: Doubles) -> Doubles:
-    points, errors = _error_function()
-    return np.asarray(0.5 * values * (1 + np.interp(values / math.sqrt(2), points, errors)))
-
-
-@cache
-def _error_function() -> tuple[Doubles, Doubles]:
-    """Points, and the error function at each."""
-    points = np.linspace(-_END, _END, _POINTS + 1)
-    return points, np.array([math.erf(point) for point in points])

@@ -15,7 +15,6 @@ from tokenizers import Tokenizer
 from appliance.errors import IntegrityError, QualityError
 from export.quality.text_set import MAX_TOKENS_PER_TEXT, PROMPTS, load_texts
 
-REPORT = "report.json"
 # The export fails below this cosine, or above this difference as a share of the vector's length: without it, vectors
 # that are not normalised could have any length.
 MIN_COSINE = 0.999
@@ -30,10 +29,12 @@ class Material:
     Attributes:
         names: the name of each text.
         texts: token ids of each text with the special tokens, truncated to the limits of model and measurement.
+        first_lengths: empty, because the texts are no pairs.
     """
 
     names: tuple[str, ...]
     texts: tuple[tuple[int, ...], ...]
+    first_lengths: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, max_tokens: int) -> Material:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from appliance.artefact.manifest import DOCUMENT, QUERY
 from appliance.errors import IntegrityError, UnsupportedError
-from appliance.number import shown, whole
-from export.architecture.encoder import Encoder
-from export.checkpoint.safetensors_checkpoint import read_json
-from export.embedding.files import PROMPTS, read_prompts, read_transformer, require
-from export.generation import TOKENIZER_CONFIG
+from appliance.number import shown
+from export.embedding.body import Body
+from export.pooling.files import PROMPTS, read_prompts, read_transformer, require
+from export.pooling.limits import most_tokens
 
 # Arguments for the libraries that load the model.
 _ARGUMENTS = ("config_args", "model_args", "tokenizer_args")
@@ -32,7 +30,7 @@ _MEND = f"correct {PROMPTS} in the model's folder and pull the model again"
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a text becomes the tokens of the encoder.
+    """How a text becomes the tokens of the model.
 
     Attributes:
         max_tokens: the longest text, in tokens with the prefix and the special ones.
@@ -47,7 +45,7 @@ class Preparation:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, files: Mapping[str, Path], encoder: Encoder) -> Preparation:
+    def of(cls, files: Mapping[str, Path], body: Body) -> Preparation:
         """Read it from the files beside the weights.
 
         Raises:
@@ -61,23 +59,23 @@ class Preparation:
         require(stated, name, "do_lower_case", True, False)
         for key in _ARGUMENTS:
             require(stated, name, key, {})
-        prompts = _prompts(files, encoder)
+        prompts = _prompts(files, body)
         used = {purpose: next((key for key in keys if key in prompts), "") for purpose, keys in _NAMES.items()}
         prefixes = {purpose: prompts[key] for purpose, key in used.items() if prompts.get(key)}
         unused = [key for key, prompt in prompts.items() if prompt and key not in used.values()]
         return cls(
-            max_tokens=_max_tokens(files, encoder, name, stated.get("max_seq_length")),
+            max_tokens=most_tokens(files, body.most_tokens, name, stated.get("max_seq_length")),
             lowercase=bool(stated.get("do_lower_case")),
             prefixes=prefixes,
             notes=tuple(f"the prompt {shown(key)} of {PROMPTS} is not used" for key in unused),
         )
 
 
-def _prompts(files: Mapping[str, Path], encoder: Encoder) -> dict[str, str]:
+def _prompts(files: Mapping[str, Path], body: Body) -> dict[str, str]:
     """The prompts by their names."""
     stated = read_prompts(files, _PROMPT_KEYS)
     require(stated, PROMPTS, "model_type", "SentenceTransformer")
-    require(stated, PROMPTS, "truncate_dim", encoder.hidden)
+    require(stated, PROMPTS, "truncate_dim", body.hidden)
     prompts = stated.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
         raise IntegrityError(f"prompts of {PROMPTS} is {shown(prompts)}, expected texts by name", hint=_MEND)
@@ -88,20 +86,3 @@ def _prompts(files: Mapping[str, Path], encoder: Encoder) -> dict[str, str]:
             hint=f"set default_prompt_name to null if texts of no purpose need no prompt; {_MEND}",
         )
     return prompts
-
-
-def _max_tokens(files: Mapping[str, Path], encoder: Encoder, name: str, stated: Any) -> int:
-    """The stated limit; without one, that of the tokenizer or of the positions, as in sentence-transformers."""
-    key = "max_seq_length"
-    if stated is None and TOKENIZER_CONFIG in files:
-        name, key = TOKENIZER_CONFIG, "model_max_length"
-        stated = read_json(files[name], name).get(key)
-        # Tokenizers without a limit state a huge number.
-        if isinstance(stated, int | float) and stated > encoder.most_tokens:
-            stated = None
-    try:
-        return encoder.most_tokens if stated is None else whole(stated, least=1, most=encoder.most_tokens)
-    except ValueError as error:
-        raise UnsupportedError(
-            f"{key} of {name} {error}", hint="the model has positions only for these; get the files again"
-        ) from error

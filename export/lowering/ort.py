@@ -47,14 +47,14 @@ def build(
         QualityError: a weight is outside the range of the preset's type.
     """
     with DataFile(folder / DATA) as data:
-        graph = _Lowering(checkpoint, architecture, preset, tokens, data).graph({"": OPSET, _MICROSOFT: 1}, progress)
+        graph = OrtLowering(checkpoint, architecture, preset, tokens, data).graph({"": OPSET, _MICROSOFT: 1}, progress)
     if preset.emulated:
         round_results(graph, Element.of(preset).rounded_to, until="logits")
     model = ir.Model(graph, ir_version=IR_VERSION, producer_name="appliance-export")
     ir.save(model, folder / GRAPH)
 
 
-class _Lowering(DecoderLowering):
+class OrtLowering(DecoderLowering):
     """See DecoderLowering."""
 
     def _add_position_inputs(self) -> None:
@@ -77,7 +77,7 @@ class _Lowering(DecoderLowering):
         query: Sequence[ir.Value | None] = [packed, None, None]
         if attention.qk_norm:
             query = self._normed_heads(packed, attention, prefix)
-        inputs = [*query, *self._pasts[index], self._seqlens, self._total, *self._rotary_tables(attention)]
+        inputs = [*query, *self._past(index), self._seqlens, self._total, *self._rotary_tables(attention)]
         attributes: dict[str, int | float] = {
             "num_heads": attention.heads,
             "kv_num_heads": attention.kv_heads,
@@ -93,6 +93,10 @@ class _Lowering(DecoderLowering):
         )
         self._presents.append(present)
         return self._matmul(context, [f"{prefix}.o_proj"], f"{prefix}.output")
+
+    def _past(self, index: int) -> Sequence[ir.Value | None]:
+        """The cache of a layer: keys and values."""
+        return self._pasts[index]
 
     def _normed_heads(self, packed: ir.Value, attention: Attention, prefix: str) -> list[ir.Value]:
         """Split the packed projections and normalise each query and key head: the CPU's attention has no norm."""

@@ -26,7 +26,7 @@ _DEAD_AFTER_S = 15.0
 
 
 class Source(Protocol):
-    """An engine, or an embedder."""
+    """An engine for text, or for pooling models."""
 
     def stats(self) -> EngineStats:
         """A snapshot."""

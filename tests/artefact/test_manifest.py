@@ -14,6 +14,7 @@ from appliance.artefact.folder import check_files, read_manifest
 from appliance.artefact.manifest import (
     EMBEDDING,
     MANIFEST_NAME,
+    RERANKING,
     TEXT_GENERATION,
     Conversation,
     Embedding,
@@ -21,6 +22,7 @@ from appliance.artefact.manifest import (
     Generation,
     Manifest,
     ModelShape,
+    Reranking,
     TextGeneration,
 )
 from appliance.errors import ApplianceError, IntegrityError, UnsupportedError
@@ -43,6 +45,8 @@ VECTORS = Embedding(
     prefixes={"query": "query: "},
 )
 EMBEDS = replace(MANIFEST, task=VECTORS)
+PAIRS = Reranking(512, 1000, first_token_ids=(0,), middle_token_ids=(2, 2), last_token_ids=(2,))
+RANKS = replace(MANIFEST, task=PAIRS)
 
 
 def sealed_with(manifest: Manifest = MANIFEST, **replaced: Any) -> bytes:
@@ -263,7 +267,10 @@ def embedding(**replaced: Any) -> dict[str, Any]:
         {TEXT_GENERATION: {}},
         {EMBEDDING: ...},
         {EMBEDDING: 5},
-        *(embedding(**{name: ...}) for name in vars(VECTORS)),
+        *(embedding(**{name: ...}) for name in vars(VECTORS) if name != "least_dimensions"),
+        embedding(least_dimensions=0),
+        embedding(least_dimensions=385),
+        embedding(least_dimensions="8"),
         embedding(novelty=1),
         embedding(dimensions=0),
         embedding(dimensions=1 << 30),
@@ -323,3 +330,49 @@ def test_no_bit_of_an_artefacts_files_can_change_unseen(tmp_path: Path):
 def test_a_token_s_share_of_the_cache_follows_its_type(dtype: str, size_bytes: int):
     wide = replace(SHAPE, layers=3, kv_heads=2, cache_dtype=dtype)
     assert wide.cache_bytes_per_token == 2 * 3 * 2 * 8 * size_bytes
+
+
+def test_a_manifest_of_a_reranker_comes_back():
+    manifest = Manifest.from_bytes(RANKS.to_bytes())
+    assert manifest == RANKS
+    assert (manifest.task_name, manifest.reranking) == (RERANKING, PAIRS)
+
+
+def test_readers_of_other_tasks_refuse_a_reranker_by_name_and_the_reverse():
+    for field in ("shape", "embedding"):
+        with refused(UnsupportedError, "m is a reranker"):
+            getattr(RANKS, field)
+    for manifest, what in ((MANIFEST, "generates text"), (EMBEDS, "is an embedding model")):
+        with refused(UnsupportedError, what):
+            _ = manifest.reranking
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"novelty": 1},
+        *({name: ...} for name in vars(PAIRS)),
+        {"max_tokens": 5},
+        {"max_tokens": 1 << 30},
+        {"vocabulary": 0},
+        {"vocabulary": 2},
+        {"first_token_ids": [1000]},
+        {"middle_token_ids": [-1]},
+        {"middle_token_ids": 5},
+        {"last_token_ids": [1] * 17},
+    ],
+)
+def test_a_manifest_of_a_reranker_is_read_as_strictly(wrong: dict[str, Any]):
+    fields = {**sealed.from_bytes(RANKS.to_bytes())[RERANKING], **wrong}
+    with refused(IntegrityError):
+        Manifest.from_bytes(
+            sealed_with(RANKS, **{RERANKING: {key: value for key, value in fields.items() if value is not ...}})
+        )
+
+
+def test_an_embedding_model_of_an_earlier_version_has_vectors_that_are_not_cut():
+    manifest = Manifest.from_bytes(sealed_with(EMBEDS, **embedding(least_dimensions=...)))
+    assert manifest == EMBEDS
+    assert manifest.embedding.least_dimensions is None
+    shorter = replace(EMBEDS, task=replace(VECTORS, pooling="lasttoken", first_token_ids=(), least_dimensions=8))
+    assert Manifest.from_bytes(shorter.to_bytes()) == shorter

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from appliance.engine.request import Request
 from appliance.engine.sampler import SamplerState, likeliest
 from appliance.engine.sampler import choose as choose_from
-from appliance.inference.sampling import SamplingParams
+from appliance.errors import RequestError
+from appliance.inference.sampling import MAX_LOGPROB_TOKENS, SamplingParams
 from tests.engine.host_logits import HostLogits
 
 SIZE = 1000
@@ -207,3 +208,33 @@ def test_the_likeliest_are_those_that_sorting_everything_finds(size, count, leve
     row = np.random.default_rng(seed).integers(0, levels, size).astype(np.float32)
     count = min(count, size)
     assert likeliest(row, count).tolist() == np.argsort(-row, kind="stable")[:count].tolist()
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"seed": 3}, {"logit_bias": {4: 9.0}}])
+def test_figures_of_certain_tokens_are_those_of_the_raw_logits(options):
+    row = logits()
+    expected = row - row.max() - np.log(np.exp(row - row.max()).sum(dtype=np.float64))
+    wanted = (9, 4, 700, 4)
+    choice = pick(row, state(logprobs=0, logprob_token_ids=wanted, max_tokens=1, **options))
+    found = dict(choice.logprob.top)
+    assert set(found) == set(wanted)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    for token, logprob in found.items():
+        assert logprob == pytest.approx(float(expected[token]), abs=1e-5)
+    assert choice.logprob.logprob == pytest.approx(float(expected[choice.token]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_tokens": 1},
+        {"logprobs": 0},
+        {"logprobs": 0, "max_tokens": 2},
+        {"logprobs": 0, "max_tokens": 1, "logprob_token_ids": (-1,)},
+        {"logprobs": 0, "max_tokens": 1, "logprob_token_ids": (1,) * (MAX_LOGPROB_TOKENS + 1)},
+    ],
+)
+def test_figures_of_certain_tokens_belong_to_one_token_with_figures(options):
+    with pytest.raises(RequestError) as caught:
+        SamplingParams(**{"logprob_token_ids": (1,), **options})
+    assert caught.value.param == "logprob_token_ids"

@@ -21,19 +21,17 @@ from typing import Any
 from appliance.chat_template.running import RunningTemplate, TemplateSource
 from appliance.errors import ApplianceError
 from export import words
-from export.architecture.bert import is_encoder
 from export.checkpoint import open_checkpoint
-from export.embedding.reading import EmbeddingModel
-from export.embedding.words import Words as EmbeddingWords
-from export.embedding.words import read_task
 from export.holdings import Sizes
-from export.lowering import encoder as lowering
 from export.lowering import ort
+from export.pooling_models import pooling_export
 from export.preflight import Needs
 from export.presets import PRESETS, REFERENCE
 from export.reading import architecture_of
 from export.words import Words
 from tests.checkpoints import make_tiny_checkpoint
+from tests.cross_encoders import make_tiny_cross_encoder
+from tests.decoder_embedders import make_tiny_decoder_embedder
 from tests.encoders import make_tiny_encoder
 from tests.gguf_files import make_tiny_gguf
 
@@ -63,7 +61,10 @@ def mutants(folder: Path, seed: int) -> Iterator[tuple[str, Mapping[str, Path], 
     encoder = make_tiny_encoder(folder / "encoder")
     prompts = {"prompts": {"query": "query : "}, "default_prompt_name": None}
     (encoder / "config_sentence_transformers.json").write_text(json.dumps(prompts), encoding="utf-8")
-    for files in ({path.name: path for path in sorted(home.iterdir())} for home in (published, encoder)):
+    reranker = make_tiny_cross_encoder(folder / "reranker")
+    embedder = make_tiny_decoder_embedder(folder / "embedder", matryoshka_dimensions=[32])
+    homes = (published, encoder, reranker, embedder)
+    for files in ({path.name: path for path in sorted(home.iterdir())} for home in homes):
         for name, path in files.items():
             content = path.read_bytes()
             changed = _safetensors(content) if name.endswith(".safetensors") else _json(json.loads(content))
@@ -84,11 +85,12 @@ def read(files: Mapping[str, Path], folder: Path) -> None:
         ApplianceError: it is refused.
     """
     checkpoint = open_checkpoint(files)
-    if is_encoder(checkpoint.config):
-        model = EmbeddingModel.of(checkpoint)
-        EmbeddingWords.of(checkpoint, model).write(folder)
-        read_task(folder)
-        lowering.build(checkpoint, model.encoder, model.pooling, folder, lambda _done, _total: None)
+    pooling = pooling_export(checkpoint)
+    if pooling is not None:
+        pooling.words().write(folder)
+        # A context that the memory would not hold is refused before the graph is built.
+        if pooling.task(folder).max_tokens < SPARE_BYTES >> 12:
+            pooling.build(folder, lambda _done, _total: None)
         return
     architecture = architecture_of(checkpoint)
     Words.of(checkpoint, architecture.vocabulary).write(folder)

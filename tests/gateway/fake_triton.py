@@ -112,7 +112,10 @@ def words(*texts: str, finish: str = "stop", pause_s: float = 0.0, stop_reason: 
         cost = {**usage(asked, len(texts)), "stop_reason": stop_reason}
         if not asked.stream:
             ids = range(len(texts))
-            yield piece("".join(texts), ids, finish=finish, usage=cost)
+            wanted = asked.sampling.get("logprob_token_ids")
+            scores = {token: {"logprob": -9.0, "rank": rank} for rank, token in enumerate(wanted or (), start=1)}
+            logprobs = [{token: {"logprob": -1.0, "rank": None}, **scores} for token in ids] if wanted else None
+            yield piece("".join(texts), ids, logprobs=logprobs, finish=finish, usage=cost)
             return
         for number, text in enumerate(texts):
             yield piece(text, [number])

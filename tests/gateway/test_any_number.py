@@ -20,9 +20,12 @@ from appliance.gateway.bodies import json_body as body
 from appliance.gateway.inference_v1 import messages as grpc_messages
 from appliance.gateway.inquiry.schema import DetokenizeBody, TokenizeBody
 from appliance.gateway.ollama.schema import EmbedBody, EmbedOneBody, GenerateBody, OllamaChatBody, Options
+from appliance.gateway.openai.decisions.schema import DecisionBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
+from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses.schema import PageQuery, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.score import ScoreBody
 from appliance.gateway.proto.appliance.v1 import inference_pb2 as pb
 from appliance.inference.sampling import SamplingParams
 from tests.waiting import LIMIT_S
@@ -43,6 +46,9 @@ BODIES: dict[type[Any], dict[str, Any]] = {
     EmbedBody: {"model": "m", "input": "a"},
     EmbedOneBody: {"model": "m", "prompt": "a"},
     Options: {},
+    DecisionBody: {"model": "m", "input": "a", "questions": [{"type": "predicate", "instructions": "a"}]},
+    RerankBody: {"model": "m", "query": "a", "documents": ["a"]},
+    ScoreBody: {"model": "m", "text_1": "a", "text_2": "a"},
     PageQuery: {},
 }
 LEAST, MOST = -(1 << 63), (1 << 64) - 1

@@ -15,13 +15,14 @@ import pytest
 
 from appliance.gateway.chat.embedding_texts import MAX_TEXTS
 from tests.configuration.test_engine_keys import ADDRESSES, ConfiguredBox
+from tests.decoder_embedders import PREFIX, make_decoder_embedder_artefact
 from tests.encoders import HIDDEN, VOCABULARY
 from tests.tiny_artefact import make_tiny_artefact
 from tests.tiny_embedder import MAX_TOKENS, make_tiny_embedder
 from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.triton
-MODEL, TEXT_MODEL = "tiny-embedder", "tiny-instruct"
+MODEL, TEXT_MODEL, DECODER = "tiny-embedder", "tiny-instruct", "tiny-decoder"
 CONFIGURATION = f"""\
 [serve]
 slots = 2
@@ -32,6 +33,8 @@ name = "{TEXT_MODEL}"
 [[serve.model]]
 name = "{MODEL}"
 aliases = ["text-embedding-3-small"]
+[[serve.model]]
+name = "{DECODER}"
 """
 TEXTS = ["the pump is hot", "one", "the query : a pump is hot one two the pump"]
 
@@ -41,6 +44,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredBox]:
     root = tmp_path_factory.mktemp("box")
     make_tiny_artefact(root / "exports" / TEXT_MODEL / "cpu-balanced", root / "scratch")
     make_tiny_embedder(root / "exports" / MODEL / "cpu-float32")
+    make_decoder_embedder_artefact(root / "exports" / DECODER / "cpu-float32", DECODER)
     with ConfiguredBox(root, CONFIGURATION) as running:
         yield running
 
@@ -51,8 +55,8 @@ def client(box: ConfiguredBox) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def vectors(client: openai.OpenAI, given: Any, **more: Any) -> Any:
-    answer = client.embeddings.create(model=MODEL, input=given, **more)
+def vectors(client: openai.OpenAI, given: Any, *, model: str = MODEL, **more: Any) -> Any:
+    answer = client.embeddings.create(model=model, input=given, **more)
     assert [one.index for one in answer.data] == list(range(len(answer.data)))
     return np.array([one.embedding for one in answer.data])
 
@@ -180,6 +184,34 @@ def test_the_models_are_listed_with_their_tasks(client: openai.OpenAI):
         TEXT_MODEL: "text-generation",
         MODEL: "embedding",
         "text-embedding-3-small": "embedding",
+        DECODER: "embedding",
     }
     card = cards[MODEL]
     assert (card.dimensions, card.max_model_len, card.license) == (HIDDEN, MAX_TOKENS, "Apache-2.0")
+
+
+def test_a_decoder_embeds_texts_with_their_last_token_and_queries_with_an_instruction(client: openai.OpenAI):
+    answer = client.embeddings.create(model=DECODER, input=["hot", "pump"])
+    # One token for each letter, and the last one of each text.
+    assert answer.usage.prompt_tokens == 4 + 5
+    together = vectors(client, ["hot", "the pump is hot"], model=DECODER)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    assert np.allclose(vectors(client, "hot", model=DECODER)[0], together[0], atol=1e-5)
+    asked = vectors(client, "hot", model=DECODER, extra_body={"input_type": "query"})
+    assert np.allclose(asked, vectors(client, f"{PREFIX}hot", model=DECODER), atol=1e-6)
+    assert not np.allclose(asked[0], together[0], atol=1e-3)
+
+
+def test_vectors_that_may_be_cut_are_cut_and_have_the_length_1_again(client: openai.OpenAI, box: ConfiguredBox):
+    (whole,) = vectors(client, "hot", model=DECODER)
+    for dimensions in (8, 20, len(whole)):
+        (short,) = vectors(client, "hot", model=DECODER, dimensions=dimensions)
+        begin = whole[:dimensions]
+        assert np.allclose(short, begin / np.linalg.norm(begin), atol=1e-6)
+        asked = {"model": DECODER, "input": "hot", "dimensions": dimensions, "encoding_format": "float"}
+        plain = httpx.post(f"{box.state.url}/v1/embeddings", json=asked, timeout=LIMIT_S).json()
+        assert np.allclose(plain["data"][0]["embedding"], short, atol=1e-6)
+    for dimensions in (7, len(whole) + 1):
+        with pytest.raises(openai.BadRequestError) as caught:
+            vectors(client, "hot", model=DECODER, dimensions=dimensions)
+        assert caught.value.param == "dimensions"

@@ -32,6 +32,11 @@ HTTP_ANSWERS = {
     "/v1/chat/completions": {"model": MODEL, "messages": TURNS},
     "/v1/completions": {"model": MODEL, "prompt": "Once"},
     "/v1/responses": {"model": MODEL, "input": "Once"},
+    "/v1/decisions": {
+        "model": MODEL,
+        "input": "Once",
+        "questions": [{"type": "predicate", "instructions": "It is a story."}],
+    },
     "/v1/messages": {"model": MODEL, "messages": TURNS, "max_tokens": 4},
     "/api/chat": {"model": MODEL, "messages": TURNS},
     "/api/generate": {"model": MODEL, "prompt": "Once"},
@@ -50,6 +55,7 @@ HTTP_QUESTIONS = {
         "/version",
     ),
     *("/v1/models", "/v1/models/{name:path}", "/v1/models/{name}/queue", "/v1/embeddings"),
+    *("/v1/rerank", "/v2/rerank", "/v1/score"),
     *("/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/tokenizer_info"),
     *("/api/embed", "/api/embeddings", "/api/tags", "/api/ps", "/api/show", "/api/version"),
     *("/v1/messages/count_tokens", "/v1/responses/input_tokens"),
@@ -133,7 +139,8 @@ def is_administration(route: Route) -> bool:
 
 
 def url(box: Any, path: str) -> str:
-    base = f"http://{box.gateway.triton_http.address}" if path.startswith("/v2") else box.url
+    is_triton = path.startswith("/v2") and path != "/v2/rerank"
+    base = f"http://{box.gateway.triton_http.address}" if is_triton else box.url
     plain = path.replace(":path", "")
     return base + plain.format(model=MODEL, version="1", name=MODEL, response_id="resp_1", rest="x", digest="sha256:0")
 

@@ -16,9 +16,11 @@ from appliance.gateway.ollama import parameters as ollama
 from appliance.gateway.ollama.schema import GenerateBody, OllamaChatBody, ShowBody
 from appliance.gateway.openai.embeddings import EmbeddingBody
 from appliance.gateway.openai.parameters import CHAT, COMPLETIONS, POLICIES
+from appliance.gateway.openai.rerank import RerankBody
 from appliance.gateway.openai.responses import parameters as responses
 from appliance.gateway.openai.responses.schema import PromptFields, ResponseBody
 from appliance.gateway.openai.schema import ChatBody, CompletionBody
+from appliance.gateway.openai.score import ScoreBody
 from tests.gateway.fake_triton import words
 from tests.reference.parameter_table import names_of
 
@@ -149,6 +151,20 @@ def test_values_that_are_null_inside_of_schemas_and_arguments_stay():
     asked = accept(MessagesBody, NONE, {**with_nulls(MESSAGES_BODY), "max_tokens": 5}, "refuse").body
     assert asked.tools[0].input_schema == SCHEMA
     assert asked.messages[1].content[1].input == {"city": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "needed"),
+    [
+        ("/v1/rerank", RerankBody, {"query": "a", "documents": ["a"]}),
+        ("/v1/score", ScoreBody, {"text_1": "a", "text_2": "a"}),
+    ],
+)
+def test_a_request_to_a_reranker_with_nulls_needs_only_its_texts(http, path, kind, needed):
+    nulls = {name: None for name in kind.model_fields if name not in {"model", *needed}}
+    response = http.post(path, json={"model": MODEL, **needed, **nulls})
+    # The parameters are right; this model generates text.
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "model")
 
 
 def test_an_embedding_request_with_nulls_needs_only_its_model_and_its_input(http):

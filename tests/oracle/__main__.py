@@ -19,6 +19,8 @@ from tokenizers import normalizers
 from export.quality.text_set import GREEDY_TOKENS, MAX_TOKENS_PER_TEXT, load_texts
 from export.quality.text_set import PROMPTS as PROMPTS_READ
 from tests.checkpoints import make_tiny_checkpoint
+from tests.oracle.cross_encoders import write_cross_encoders
+from tests.oracle.decoder_embedders import write_decoder_embedders
 from tests.oracle.encoders import write_encoders
 from tests.oracle.models import SCALED, TINY, prompts
 from tests.oracle.texts import CONVERSATIONS, PROMPTS, TOKENISED
@@ -41,6 +43,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             _write(name, _tiny(make_tiny_checkpoint(Path(folder), **options), prompts(name)))
     write_encoders(arguments.minilm)
+    write_cross_encoders()
+    write_decoder_embedders()
     if arguments.gguf:
         _write("qwen2.5-coder-0.5b-instruct", _real(arguments.gguf.resolve()))
 

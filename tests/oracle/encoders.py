@@ -31,10 +31,10 @@ def write_encoders(minilm: Path | None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             model = _model(make_tiny_encoder(Path(folder), kind))
             states = [model(torch.tensor([ids])).last_hidden_state[0] for ids in TEXTS]
-        content = {"cls": [_shown(state[0]) for state in states], "mean": [_shown(state.mean(0)) for state in states]}
-        _write(f"tiny-encoder-{kind}", content)
+        content = {"cls": [shown(state[0]) for state in states], "mean": [shown(state.mean(0)) for state in states]}
+        write_golden(f"tiny-encoder-{kind}", content)
     if minilm:
-        _write("all-minilm-l6-v2", _real(minilm))
+        write_golden("all-minilm-l6-v2", _real(minilm))
 
 
 def _real(folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _real(folder: Path) -> dict[str, Any]:
     for text in SENTENCES:
         ids = tokenizer(text)["input_ids"]
         pooled = model(torch.tensor([ids])).last_hidden_state[0].mean(0)
-        texts.append({"text": text, "ids": ids, "embedding": _shown(pooled / pooled.norm())})
+        texts.append({"text": text, "ids": ids, "embedding": shown(pooled / pooled.norm())})
     return {"texts": texts}
 
 
@@ -51,11 +51,13 @@ def _model(folder: Path) -> Any:
     return transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
-def _shown(values: Any) -> list[float]:
+def shown(values: Any) -> list[float]:
+    """The numbers of a vector, rounded."""
     return [round(value, 6) for value in values.tolist()]
 
 
-def _write(name: str, content: Mapping[str, Any]) -> None:
+def write_golden(name: str, content: Mapping[str, Any]) -> None:
+    """Write a golden file with the versions of the libraries."""
     made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
     text = json.dumps({"made_with": made_with, **content}, ensure_ascii=False, sort_keys=True)
     (GOLDEN / f"{name}.json").write_text(

@@ -24,6 +24,11 @@ _ENDPOINTS = (
     ("`POST /v1/tokenize`, `POST /v1/detokenize`", "[below](#tokens-and-waiting-times)"),
     ("`GET /v1/models/{name}/queue`", "how long a new request would wait: [below](#tokens-and-waiting-times)"),
     ("`POST /v1/embeddings`", "the vectors of texts: [embeddings.md](embeddings.md)"),
+    ("`POST /v1/decisions`", "probabilities instead of text: [decide.md](decide.md)"),
+    (
+        "`POST /v1/rerank`, `POST /v2/rerank`, `POST /v1/score`",
+        "the relevance of documents to a query: [rerank.md](rerank.md)",
+    ),
     ("`GET /openapi.json`", "the OpenAPI description of this API"),
     ("`GET /v1/models`, `GET /v1/models/{name}`", "the models in the client's format, `max_model_len`, `capabilities`"),
     ("`GET /metrics`", "the metrics of the box: [metrics.md](metrics.md)"),

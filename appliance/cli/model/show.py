@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import EMBEDDING, TEXT_GENERATION
+from appliance.artefact.manifest import EMBEDDING, RERANKING, TEXT_GENERATION
 from appliance.catalog import Catalogue, ModelEntry
 from appliance.catalog.entry import CrossCheck
 from appliance.catalog.parse import entry_to_document
@@ -26,6 +26,7 @@ from appliance.store import ArtefactStore, StoredModel, open_model
 _FIGURES: Mapping[str, tuple[str, str]] = {
     TEXT_GENERATION: ("mean_kl", "mean KL"),
     EMBEDDING: ("lowest_cosine", "lowest cosine"),
+    RERANKING: ("largest_difference", "largest difference"),
 }
 
 

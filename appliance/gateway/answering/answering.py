@@ -146,7 +146,7 @@ class Answering:
 
     @contextlib.contextmanager
     def embed(self, record: Record, request: EmbeddingRequest, param: str) -> Iterator[Answer[bytes]]:
-        """Answer a request for embeddings inside the block; `param` is the client's name of the texts.
+        """Answer a request for embeddings or logits of pairs inside the block; `param`: the client's name of the texts.
 
         It counts as one request, and its tokens count like those of a prompt; see `complete` for the errors.
         """

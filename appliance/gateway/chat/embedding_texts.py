@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import math
+import struct
 import sys
 from collections.abc import Sequence
 
@@ -55,29 +57,53 @@ async def tokens_of(
     return texts
 
 
-def check_dimensions(model: EmbeddingModel, dimensions: int | None) -> None:
-    """Check the number of dimensions that a client wants.
+def check_dimensions(model: EmbeddingModel, wanted: int | None) -> None:
+    """Check that the model's vectors may have the number of dimensions that a client wants.
 
     Raises:
-        RequestError: the model has another number.
+        RequestError: they may not.
     """
-    if dimensions not in {None, model.task.dimensions}:
-        raise RequestError(
-            f"dimensions {dimensions} is not supported: the vectors of {model.name} have {model.task.dimensions}"
-            " dimensions, and cannot be shortened",
-            param="dimensions",
-        )
+    most, least = model.task.dimensions, model.task.least_dimensions
+    if wanted is None or wanted == most or (least is not None and least <= wanted < most):
+        return
+    can = "cannot be shortened" if least is None else f"can be shortened to {least} or more"
+    raise RequestError(
+        f"dimensions {wanted} is not supported: the vectors of {model.name} have {most} dimensions, and {can}",
+        param="dimensions",
+    )
 
 
-def vectors_of(model: EmbeddingModel, content: bytes) -> list[bytes]:
-    """The vector of each text, float32, little-endian, from those of all texts."""
+def vectors_of(model: EmbeddingModel, content: bytes, dimensions: int | None) -> list[bytes]:
+    """The vector of each text, float32, little-endian, from those of all texts.
+
+    Args:
+        model: the model.
+        content: the vectors of all texts.
+        dimensions: the first dimensions that the client wants; None: all. A shortened vector has the length 1 again if
+            the model's vectors have it.
+    """
     size = 4 * model.task.dimensions
-    return [content[start : start + size] for start in range(0, len(content), size)]
+    vectors = [content[start : start + size] for start in range(0, len(content), size)]
+    if dimensions is None or dimensions == model.task.dimensions:
+        return vectors
+    return [_shortened(vector, dimensions, is_normalised=model.task.normalised) for vector in vectors]
 
 
 def numbers_of(vector: bytes) -> list[float]:
     """The numbers of a vector."""
+    return _numbers(vector).tolist()
+
+
+def _shortened(vector: bytes, dimensions: int, *, is_normalised: bool) -> bytes:
+    numbers = numbers_of(vector)[:dimensions]
+    if is_normalised:
+        length = math.hypot(*numbers) or 1.0
+        numbers = [number / length for number in numbers]
+    return struct.pack(f"<{len(numbers)}f", *numbers)
+
+
+def _numbers(vector: bytes) -> array.array[float]:
     numbers = array.array("f", vector)
     if sys.byteorder == "big":
         numbers.byteswap()
-    return numbers.tolist()
+    return numbers

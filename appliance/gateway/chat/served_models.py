@@ -1,19 +1,27 @@
-"""All models that the box serves: those that generate text, and embedding models."""
+"""All models that the box serves: those that generate text, embedding models and rerankers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from appliance.artefact.folder import read_manifest
-from appliance.artefact.manifest import EMBEDDING
+from appliance.artefact.manifest import EMBEDDING, RERANKING, does
 from appliance.errors import RequestError, UnknownModelError, UsageError
 from appliance.gateway.chat.embedding_model import EmbeddingModel
+from appliance.gateway.chat.reranking_model import RerankingModel
 from appliance.gateway.chat.served_model import ServedModel
 
-AnyModel = ServedModel | EmbeddingModel
+AnyModel = ServedModel | EmbeddingModel | RerankingModel
+Model = TypeVar("Model", ServedModel, EmbeddingModel, RerankingModel)
+# Which API serves the models of each kind, and what they are called.
+_KINDS: Mapping[type[AnyModel], tuple[str, str]] = {
+    ServedModel: ("/v1/chat/completions", "models that generate text"),
+    EmbeddingModel: ("/v1/embeddings", "embedding models"),
+    RerankingModel: ("/v1/rerank", "rerankers"),
+}
 
 
 class Chooser(Protocol):
@@ -107,14 +115,7 @@ class ServedModels:
             UnknownModelError: this model is not served.
             RequestError: the model has another task.
         """
-        model = self.any(name)
-        if not isinstance(model, ServedModel):
-            raise RequestError(
-                f"{model.name} is an embedding model; it does not generate text",
-                hint=_instead([one.name for one in self.text], "models that generate text", "/v1/embeddings"),
-                param="model",
-            )
-        return model
+        return self._of(ServedModel, name, "does not generate text")
 
     def embedder(self, name: str) -> EmbeddingModel:
         """Return the embedding model with this name or alias.
@@ -123,15 +124,16 @@ class ServedModels:
             UnknownModelError: this model is not served.
             RequestError: the model has another task.
         """
-        model = self.any(name)
-        if not isinstance(model, EmbeddingModel):
-            others = [one.name for one in self.all if isinstance(one, EmbeddingModel)]
-            raise RequestError(
-                f"{model.name} generates text; it is not an embedding model",
-                hint=_instead(others, "embedding models", "/v1/chat/completions"),
-                param="model",
-            )
-        return model
+        return self._of(EmbeddingModel, name, "is not an embedding model")
+
+    def reranker(self, name: str) -> RerankingModel:
+        """Return the reranker with this name or alias.
+
+        Raises:
+            UnknownModelError: this model is not served.
+            RequestError: the model has another task.
+        """
+        return self._of(RerankingModel, name, "is not a reranker")
 
     def get_or_only(self, name: str | None) -> ServedModel:
         """Return the model with this name; without a name, the only model that generates text.
@@ -148,12 +150,24 @@ class ServedModels:
             )
         return self.text[0]
 
+    def _of(self, kind: type[Model], name: str, lack: str) -> Model:
+        """Return the model with this name or alias; `lack` says of others what they are not."""
+        model = self.any(name)
+        if isinstance(model, kind):
+            return model
+        others = [one.name for one in self.all if isinstance(one, kind)]
+        path, _ = _KINDS[type(model)]
+        _, plural = _KINDS[kind]
+        raise RequestError(
+            f"{model.name} {does(model.manifest.task_name)}; it {lack}",
+            hint=f"{plural} of this box: {', '.join(others)}" if others else f"use {path} for this model",
+            param="model",
+        )
+
 
 def load_model(folder: Path) -> AnyModel:
     """Load an artefact; raises as `ServedModel.load` does."""
-    is_embedder = read_manifest(folder).task_name == EMBEDDING
-    return EmbeddingModel.load(folder) if is_embedder else ServedModel.load(folder)
-
-
-def _instead(names: Sequence[str], kind: str, path: str) -> str:
-    return f"{kind} of this box: {', '.join(names)}" if names else f"use {path} for this model"
+    task = read_manifest(folder).task_name
+    if task == EMBEDDING:
+        return EmbeddingModel.load(folder)
+    return RerankingModel.load(folder) if task == RERANKING else ServedModel.load(folder)

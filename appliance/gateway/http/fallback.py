@@ -17,7 +17,7 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 def with_fallback(route: BaseRoute) -> BaseRoute:
     """The same route; if its requests ask for a route of models, its endpoint can run several times."""
-    if not isinstance(route, Route) or "POST" not in (route.methods or ()):
+    if not isinstance(route, Route) or not route.methods or "POST" not in route.methods:
         return route
     endpoint: Endpoint = route.endpoint
 

@@ -101,15 +101,24 @@ class OllamaEmbeddingsApi:
             answering = services.answering.embed(record, wanted, param)
         else:
             answering = services.answering.load(record, model.name, limit_s, keep_s)
-        return HttpAnswer(answering, _EmbeddingEncoder(model, fields), record, failure_line, pulse=None)
+        return HttpAnswer(
+            answering, _EmbeddingEncoder(model, _dimensions(asked), fields), record, failure_line, pulse=None
+        )
+
+
+def _dimensions(asked: EmbedBody | EmbedOneBody) -> int | None:
+    return asked.dimensions if isinstance(asked, EmbedBody) else None
 
 
 class _EmbeddingEncoder:
     """Encodes the vectors of one request; see `AnswerEncoder`. This answer is never streamed."""
 
-    def __init__(self, model: EmbeddingModel, fields: Callable[[Sequence[bytes]], dict[str, Any]]) -> None:
-        """`fields` returns the fields of the answer with these vectors."""
+    def __init__(
+        self, model: EmbeddingModel, dimensions: int | None, fields: Callable[[Sequence[bytes]], dict[str, Any]]
+    ) -> None:
+        """`dimensions` are those of the vectors; `fields` returns the fields of the answer with these vectors."""
         self._model = model
+        self._dimensions = dimensions
         self._fields = fields
 
     def head(self) -> bytes:
@@ -126,7 +135,7 @@ class _EmbeddingEncoder:
 
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer."""
-        vectors = [vector for content in pieces for vector in vectors_of(self._model, content)]
+        vectors = [vector for content in pieces for vector in vectors_of(self._model, content, self._dimensions)]
         return encode(self._fields(vectors)).encode()
 
 

@@ -59,12 +59,12 @@ def details(model: AnyModel) -> dict[str, Any]:
 
 def context_tokens(model: AnyModel) -> int:
     """The longest prompt plus answer, or text."""
-    return model.task.max_tokens if isinstance(model, EmbeddingModel) else model.manifest.shape.context_tokens
+    return model.manifest.shape.context_tokens if isinstance(model, ServedModel) else model.task.max_tokens
 
 
 def _capabilities(model: AnyModel) -> list[str]:
-    if isinstance(model, EmbeddingModel):
-        return ["embedding"]
+    if not isinstance(model, ServedModel):
+        return ["embedding"] if isinstance(model, EmbeddingModel) else []
     has = {
         "tools": bool(model.dialect.tools) and model.template is not None,
         "thinking": model.dialect.thinks,
@@ -75,7 +75,7 @@ def _capabilities(model: AnyModel) -> list[str]:
 
 def _parameters(model: AnyModel) -> Sequence[tuple[str, float]]:
     """The publisher's defaults."""
-    if isinstance(model, EmbeddingModel):
+    if not isinstance(model, ServedModel):
         return [("num_ctx", context_tokens(model))]
     defaults = model.manifest.generation
     return [

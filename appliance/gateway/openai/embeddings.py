@@ -40,7 +40,12 @@ class EmbeddingBody(Strict):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="`base64`: the bytes of the float32 numbers, little-endian"
     )
-    dimensions: int | None = Field(None, ge=1, le=1 << 20, description="only the number that the model has")
+    dimensions: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 20,
+        description="those of the model, or fewer if its vectors can be shortened",
+    )
     input_type: Literal["query", "document", "passage"] | None = Field(
         None, description="what the texts are, for models that expect a prefix; default: no prefix"
     )
@@ -68,16 +73,19 @@ class EmbeddingsApi:
         identity = f"embd-{uuid.uuid4().hex}"
         wanted = EmbeddingRequest(identity, model.name, texts, self._services.settings.timeout_s)
         answering = self._services.answering.embed(record_of(request), wanted, "input")
-        encoder = EmbeddingEncoder(model, sum(map(len, texts)), as_base64=asked.encoding_format == "base64")
+        encoder = EmbeddingEncoder(
+            model, sum(map(len, texts)), as_base64=asked.encoding_format == "base64", dimensions=asked.dimensions
+        )
         return HttpAnswer(answering, encoder, record_of(request), failure_event, pulse=None)
 
 
 class EmbeddingEncoder:
     """Encodes the vectors of one request; see `AnswerEncoder`. This answer is never streamed."""
 
-    def __init__(self, model: EmbeddingModel, tokens: int, *, as_base64: bool) -> None:
-        """`tokens` is the number of tokens of all texts."""
+    def __init__(self, model: EmbeddingModel, tokens: int, *, as_base64: bool, dimensions: int | None = None) -> None:
+        """`tokens` is the number of tokens of all texts, `dimensions` that of the client's vectors; None: all."""
         self._model = model
+        self._dimensions = dimensions
         self._tokens = tokens
         self._as_base64 = as_base64
 
@@ -98,7 +106,7 @@ class EmbeddingEncoder:
         (content,) = pieces
         data = [
             {"object": "embedding", "index": index, "embedding": self._shown(vector)}
-            for index, vector in enumerate(vectors_of(self._model, content))
+            for index, vector in enumerate(vectors_of(self._model, content, self._dimensions))
         ]
         usage = {"prompt_tokens": self._tokens, "total_tokens": self._tokens}
         return encode({"object": "list", "data": data, "model": self._model.name, "usage": usage}).encode()

@@ -19,7 +19,7 @@ def failure_fields(error: ApplianceError) -> dict[str, Any]:
     return {"error": fields}
 
 
-def _failure_response(error: ApplianceError, _request_id: str) -> Response:
+def failure_response(error: ApplianceError, _request_id: str) -> Response:
     """The error as an HTTP answer."""
     content = encode(failure_fields(error))
     return Response(content, outcome(error).http, failure_headers(error), media_type="application/json")
@@ -31,4 +31,4 @@ def failure_event(error: ApplianceError) -> bytes:
 
 
 # The default format: it matches all requests that belong to no other API.
-SHAPE = ErrorShape(lambda _request: True, _failure_response)
+SHAPE = ErrorShape(lambda _request: True, failure_response)

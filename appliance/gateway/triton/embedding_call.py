@@ -34,14 +34,16 @@ class EmbeddingRequest:
     timeout_s: float
     keep_alive_s: float | None = None
 
+    def counts(self) -> dict[str, Sequence[int]]:
+        """The tensors with a number for each text, by name."""
+        return {"lengths": [len(text) for text in self.texts]}
+
     def contents(self) -> list[bytes]:
         """The messages for Triton."""
         message = service_pb2.ModelInferRequest(model_name=self.model, id=self.request_id)
-        ids = [token for text in self.texts for token in text]
-        lengths = [len(text) for text in self.texts]
+        numbers = {"input_ids": [token for text in self.texts for token in text], **self.counts()}
         for name, data_type, count, content in (
-            ("input_ids", "INT32", len(ids), struct.pack(f"<{len(ids)}i", *ids)),
-            ("lengths", "INT32", len(lengths), struct.pack(f"<{len(lengths)}i", *lengths)),
+            *((name, "INT32", len(each), struct.pack(f"<{len(each)}i", *each)) for name, each in numbers.items()),
             ("timeout_s", "FP64", 1, struct.pack("<d", self.timeout_s)),
         ):
             message.inputs.add(name=name, datatype=data_type, shape=[count])
@@ -50,7 +52,7 @@ class EmbeddingRequest:
 
 
 class EmbeddingCall:
-    """The answer: one piece with all vectors, float32, little-endian, in the order of the texts."""
+    """The answer: one piece with all vectors or logits, float32, little-endian, in the order of the texts."""
 
     def __init__(self, call: StreamCall) -> None:
         self._call = call

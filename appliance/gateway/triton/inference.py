@@ -78,7 +78,7 @@ class Inference:
         )
 
     def embed(self, request: EmbeddingRequest, waited: Waited) -> Source[bytes]:
-        """Send texts to an embedding model and return its answer. All errors are raised by reads."""
+        """Send texts to an embedding model, or pairs to a reranker. All errors are raised by reads of its answer."""
 
         def send(left_s: float) -> EmbeddingCall:
             contents = replace(request, timeout_s=left_s).contents()

@@ -24,7 +24,7 @@ MODES = [("mean_tokens", "mean"), ("cls_token", "cls")]
 def session(folder: Path, output: Path) -> onnxruntime.InferenceSession:
     output.mkdir()
     model = read(folder)
-    build(opened(folder), model.encoder, model.pooling, output, lambda _done, _total: None)
+    build(opened(folder), model.body, model.pooling, output, lambda _done, _total: None)
     return onnxruntime.InferenceSession(output / "model.onnx", providers=["CPUExecutionProvider"])
 
 

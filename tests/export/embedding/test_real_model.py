@@ -11,7 +11,7 @@ import pytest
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.tokenizer import load_tokenizer
-from export.embedding.graph_runner import GraphRunner
+from export.pooling.graph_runner import GraphRunner
 from tests.real_model import EMBEDDER, artefact_of, prepared_layout
 
 pytestmark = pytest.mark.model
@@ -37,7 +37,7 @@ def test_the_tokenizer_gives_transformers_ids(folder: Path, texts: list[dict[str
 
 
 def test_a_batch_gets_the_vectors_of_transformers(folder: Path, texts: list[dict[str, Any]]):
-    found = GraphRunner(folder, read_manifest(folder)).vectors([text["ids"] for text in texts])
+    found = GraphRunner(folder, read_manifest(folder)).rows([text["ids"] for text in texts])
     np.testing.assert_allclose(found, [text["embedding"] for text in texts], atol=2e-6)
 
 

@@ -11,14 +11,15 @@ from tokenizers import Tokenizer, processors
 from appliance.artefact.manifest import Embedding
 from appliance.artefact.tokenizer import load_tokenizer
 from appliance.errors import IntegrityError, UnsupportedError
-from export.embedding.words import Words, read_task
+from export.embedding.words import words_of
+from export.pooling.words import Words, read_task
 from tests.encoders import make_tiny_encoder, tiny_word_pieces
 from tests.export.embedding.folders import opened, read, write
 from tests.refusals import refused
 
 
 def words(folder: Path) -> Words:
-    return Words.of(opened(folder), read(folder))
+    return words_of(opened(folder), read(folder))
 
 
 def save(folder: Path, tokenizer: Tokenizer) -> None:
@@ -32,7 +33,7 @@ def test_the_settings_are_those_of_the_model_and_come_back(tmp_path: Path):
     assert made.task == Embedding(32, 32, "mean", True, 50, (2,), (3,), {"query": "query : "})
     (tmp_path / "stage").mkdir()
     made.write(tmp_path / "stage")
-    assert read_task(tmp_path / "stage") == made.task
+    assert read_task(tmp_path / "stage", Embedding) == made.task
 
 
 def test_the_published_truncation_and_padding_are_not_applied(tmp_path: Path):

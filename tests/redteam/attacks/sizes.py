@@ -32,6 +32,9 @@ _ENDPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "OllamaChatBody": ("/api/chat", {"messages": [_TURN], "options": {"num_predict": 1}}),
     "GenerateBody": ("/api/generate", {"prompt": "a", "options": {"num_predict": 1}}),
     "EmbedBody": ("/api/embed", {}),
+    "DecisionBody": ("/v1/decisions", {"input": "a", "questions": [{"type": "predicate", "instructions": "a"}]}),
+    "RerankBody": ("/v1/rerank", {"query": "a", "documents": ["a"]}),
+    "ScoreBody": ("/v1/score", {"text_1": "a", "text_2": "a"}),
 }
 
 

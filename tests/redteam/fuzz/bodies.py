@@ -84,6 +84,11 @@ def _valid(box: AttackedBox) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield http, "/api/generate", {**model, "prompt": "a", "system": "s", "options": options, "think": False}
     yield http, "/api/embed", {**model, "input": ["a", "b"], "truncate": True, "keep_alive": -1}
     yield http, "/api/show", model
+    choice = {"type": "choice", "instructions": "a", "choices": [{"value": "b"}, {"value": True, "description": "c"}]}
+    score = {"type": "score", "name": "n", "instructions": "a", "levels": [{"label": "b"}, {"label": "c"}]}
+    yield http, "/v1/decisions", {**model, "input": items, "questions": [choice, score]}
+    yield http, "/v1/rerank", {**model, "query": "a", "documents": ["a", {"text": "b"}], "top_n": 1}
+    yield http, "/v1/score", {**model, "text_1": "a", "text_2": ["a"]}
     generated = {"text_input": "a", "stream": False, "parameters": {"sampling_parameters": '{"max_tokens": 2}'}}
     yield box.triton_http, f"/v2/models/{box.model}/generate", generated
     yield box.triton_http, f"/v2/models/{box.model}/generate_stream", {**generated, "stream": True}

@@ -1,4 +1,4 @@
-"""The embedder on a real session: vectors in the order of the texts, whatever else is computed at the same time."""
+"""The pooling engine on a real session: rows in the order of the texts, whatever else is computed meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.engine.embedder import Embedder, EmbeddingTask, Vectors
+from appliance.engine.pooling_engine import PoolingEngine, PoolingTask, Rows
 from appliance.errors import (
     ApplianceError,
     DeadlineError,
@@ -24,6 +24,7 @@ from appliance.errors import (
 )
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishReason
+from tests.cross_encoders import PAIRS, make_tiny_reranker
 from tests.encoders import HIDDEN, TEXTS
 from tests.refusals import refused
 from tests.tiny_artefact import make_tiny_artefact
@@ -40,8 +41,8 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def embedder(artefact: Path) -> Iterator[Embedder]:
-    embedder = Embedder.load(artefact, CONFIG)
+def embedder(artefact: Path) -> Iterator[PoolingEngine]:
+    embedder = PoolingEngine.load(artefact, CONFIG)
     yield embedder
     embedder.close()
 
@@ -49,7 +50,7 @@ def embedder(artefact: Path) -> Iterator[Embedder]:
 class Gate:
     """A session that waits before each run until the test lets it go on, and can fail."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: PoolingEngine) -> None:
         self._session = embedder._session
         self.may_run = threading.Event()
         self.sizes: list[int] = []
@@ -64,18 +65,20 @@ class Gate:
         return self._session.run(names, inputs)
 
 
-def submit(embedder: Embedder, texts: Any, timeout_s: float = LIMIT_S) -> tuple[EmbeddingTask, queue.SimpleQueue[Any]]:
-    results: queue.SimpleQueue[Vectors | ApplianceError] = queue.SimpleQueue()
+def submit(
+    embedder: PoolingEngine, texts: Any, timeout_s: float = LIMIT_S
+) -> tuple[PoolingTask, queue.SimpleQueue[Any]]:
+    results: queue.SimpleQueue[Rows | ApplianceError] = queue.SimpleQueue()
     return embedder.submit(texts, timeout_s, results.put), results
 
 
-def vectors(embedder: Embedder, texts: Any) -> Vectors:
+def vectors(embedder: PoolingEngine, texts: Any) -> Rows:
     found = submit(embedder, texts)[1].get(timeout=LIMIT_S)
     assert isinstance(found, np.ndarray), found
     return found
 
 
-def test_each_vector_is_that_of_its_text_alone(embedder: Embedder):
+def test_each_vector_is_that_of_its_text_alone(embedder: PoolingEngine):
     together = vectors(embedder, TEXTS)
     assert together.shape == (len(TEXTS), HIDDEN)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
@@ -83,7 +86,7 @@ def test_each_vector_is_that_of_its_text_alone(embedder: Embedder):
         assert np.allclose(vectors(embedder, [text])[0], vector, atol=1e-5)
 
 
-def test_requests_that_wait_are_computed_together(embedder: Embedder):
+def test_requests_that_wait_are_computed_together(embedder: PoolingEngine):
     gate = Gate(embedder)
     _, first = submit(embedder, TEXTS[:1])
     wait_until(lambda: embedder.stats().slots_busy == 1)
@@ -98,14 +101,14 @@ def test_requests_that_wait_are_computed_together(embedder: Embedder):
     assert stats.prompt_tokens_total == sum(map(len, [TEXTS[0], *TEXTS[1:], *TEXTS[1:]]))
 
 
-def test_what_the_model_cannot_embed_is_refused(embedder: Embedder):
+def test_what_the_model_cannot_embed_is_refused(embedder: PoolingEngine):
     for texts in ([], [[]], [[2] * (MAX_TOKENS + 1)], [[2, 50]], [[-1]]):
         with refused(RequestError):
             submit(embedder, texts)
     assert embedder.stats().requests_total == dict.fromkeys(FinishReason, 0)
 
 
-def test_too_many_requests_are_refused_and_those_that_wait_end_with_the_model(embedder: Embedder):
+def test_too_many_requests_are_refused_and_those_that_wait_end_with_the_model(embedder: PoolingEngine):
     gate = Gate(embedder)
     waiting = [submit(embedder, TEXTS[:1])[1] for _ in range(FULL)]
     with refused(OverloadedError):
@@ -121,7 +124,7 @@ def test_too_many_requests_are_refused_and_those_that_wait_end_with_the_model(em
         submit(embedder, TEXTS[:1])
 
 
-def test_a_cancelled_request_is_not_computed_and_a_late_one_is_told(embedder: Embedder):
+def test_a_cancelled_request_is_not_computed_and_a_late_one_is_told(embedder: PoolingEngine):
     gate = Gate(embedder)
     _, first = submit(embedder, TEXTS[:1])
     wait_until(lambda: embedder.stats().slots_busy == 1)
@@ -138,7 +141,7 @@ def test_a_cancelled_request_is_not_computed_and_a_late_one_is_told(embedder: Em
     assert (finished[FinishReason.CANCELLED], finished[FinishReason.DEADLINE]) == (1, 1)
 
 
-def test_a_batch_that_fails_fails_its_requests_alone(embedder: Embedder):
+def test_a_batch_that_fails_fails_its_requests_alone(embedder: PoolingEngine):
     gate = Gate(embedder)
     gate.fault = RuntimeError("no memory")
     gate.may_run.set()
@@ -153,7 +156,42 @@ def test_a_damaged_artefact_and_one_of_another_task_are_refused(tmp_path: Path):
     with (damaged / "model.onnx.data").open("r+b") as stream:
         stream.write(b"\xff")
     with pytest.raises(IntegrityError):
-        Embedder.load(damaged, CONFIG)
+        PoolingEngine.load(damaged, CONFIG)
     text = make_tiny_artefact(tmp_path / "text", tmp_path / "scratch")
     with refused(UnsupportedError, "embedding"):
-        Embedder.load(text, CONFIG)
+        PoolingEngine.load(text, CONFIG)
+
+
+@pytest.fixture(params=["bert", "xlm-roberta"])
+def reranker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[PoolingEngine, Any]]:
+    """The engine with a reranker, and pairs for it."""
+    engine = PoolingEngine.load(make_tiny_reranker(tmp_path / "reranker", model_type=request.param), CONFIG)
+    yield engine, PAIRS[request.param]
+    engine.close()
+
+
+def logits(engine: PoolingEngine, pairs: Any) -> Rows:
+    results: queue.SimpleQueue[Rows | ApplianceError] = queue.SimpleQueue()
+    texts, first_lengths = zip(*pairs, strict=True)
+    engine.submit(texts, LIMIT_S, results.put, first_lengths)
+    found = results.get(timeout=LIMIT_S)
+    assert isinstance(found, np.ndarray), found
+    return found
+
+
+def test_each_logit_is_that_of_its_pair_alone(reranker: tuple[PoolingEngine, Any]):
+    engine, pairs = reranker
+    together = logits(engine, pairs)
+    assert together.shape == (len(pairs), 1)
+    assert len(set(together.ravel().tolist())) == len(pairs)
+    for pair, logit in zip(pairs, together, strict=True):
+        assert np.allclose(logits(engine, [pair]), logit, atol=1e-5)
+
+
+def test_pairs_without_a_second_text_are_refused(reranker: tuple[PoolingEngine, Any], embedder: PoolingEngine):
+    engine, ((ids, _), *_) = reranker
+    for first_lengths in ([], [2, 2], [0], [len(ids)]):
+        with refused(RequestError):
+            engine.submit([ids], LIMIT_S, lambda _: None, first_lengths)
+    with refused(RequestError):
+        embedder.submit(TEXTS[:1], LIMIT_S, lambda _: None, [2])

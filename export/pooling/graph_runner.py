@@ -1,4 +1,4 @@
-"""Runs an embedding model's graph with ONNX Runtime to measure it."""
+"""Runs a pooling model's graph with ONNX Runtime to measure it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,19 @@ class GraphRunner:
         options.log_severity_level = _WARNINGS_OFF
         self._session = ort.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
 
-    def vectors(self, texts: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        """The vectors of texts in one batch, float32 [texts, dimensions]. The shorter texts are padded."""
+    def rows(self, texts: Sequence[Sequence[int]], first_lengths: Sequence[int] = ()) -> npt.NDArray[np.float32]:
+        """The rows of texts in one batch, float32 [texts, width]. The shorter texts are padded.
+
+        Args:
+            texts: token ids of each text or pair.
+            first_lengths: the number of tokens before the second text of each pair; empty if the texts are no pairs.
+        """
         lengths = np.array([len(ids) for ids in texts], np.int32)
         padded = np.zeros((len(texts), lengths.max()), np.int64)
         for row, ids in enumerate(texts):
             padded[row, : len(ids)] = ids
-        (vectors,) = self._session.run(["embedding"], {"input_ids": padded, "lengths": lengths})
-        return np.asarray(vectors)
+        inputs = {"input_ids": padded, "lengths": lengths}
+        if first_lengths:
+            inputs["first_lengths"] = np.array(first_lengths, np.int32)
+        (rows,) = self._session.run(None, inputs)
+        return np.asarray(rows)

@@ -1,7 +1,8 @@
-"""Runs an embedding model: one thread computes the texts of all requests, in batches of similar length.
+"""Runs a pooling model, which gives a row of numbers for each text: an embedding model, or a reranker with pairs.
 
-A fault of one batch fails the requests of that batch. `stats` has the fields of the engine for text, so that one page
-shows both; figures that embeddings do not have are 0.
+One thread computes the texts of all requests, in batches of similar length. A fault of one batch fails the requests of
+that batch. `stats` has the fields of the engine for text, so that one page shows both; figures that pooling models do
+not have are 0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import psutil
 
 from appliance.artefact.folder import read_manifest
 from appliance.artefact.gate import check_graph
-from appliance.artefact.manifest import GRAPH, ORT_CPU, Manifest
+from appliance.artefact.manifest import GRAPH, ORT_CPU, Embedding, Manifest, Reranking
 from appliance.artefact.watch import FileWatch
 from appliance.engine.ort_session import CPU, open_session, step_error
 from appliance.engine.stats import EngineStats
@@ -37,56 +38,62 @@ from appliance.errors import (
 from appliance.inference.config import EngineConfig
 from appliance.inference.events import FinishReason
 
-Vectors = npt.NDArray[np.float32]
-# Called once: with the vectors, float32 [texts, dimensions] in the order of the texts, or with the error.
-Sink = Callable[[Vectors | ApplianceError], None]
+Rows = npt.NDArray[np.float32]
+# Called once: with the rows, float32 [texts, width] in the order of the texts, or with the error.
+Sink = Callable[[Rows | ApplianceError], None]
 _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class EmbeddingTask:
+class PoolingTask:
     """One request.
 
     Attributes:
-        texts: the tokens of each text, with the special tokens.
+        texts: the tokens of each text or pair, with the special tokens.
+        first_lengths: for a reranker, the tokens before the second text of each pair; empty for other models.
         deadline: time of the monotonic clock at which the request fails.
         sink: gets the result.
     """
 
     texts: Sequence[Sequence[int]]
+    first_lengths: Sequence[int]
     deadline: float
     sink: Sink
-    vectors: Vectors | None = None
+    rows: Rows | None = None
     waiting: list[int] = field(default_factory=list)
     is_over: bool = False
 
 
-class Embedder:
+class PoolingEngine:
     """See the module.
 
     Attributes:
         manifest: the manifest of the artefact.
+        output: the name of the graph's output, which is also that of Triton's tensor.
     """
 
     def __init__(self, manifest: Manifest, session: Any, config: EngineConfig, watch: FileWatch | None = None) -> None:
         """Start the thread; see `load`."""
         self.manifest = manifest
-        self._task = manifest.embedding
+        self._task = _task(manifest)
+        self._width, self.output = (
+            (1, "logit") if isinstance(self._task, Reranking) else (self._task.dimensions, "embedding")
+        )
         self._session = session
         self._most = config.slots + config.max_queue
         self._watch = watch
-        self._tasks: list[EmbeddingTask] = []
+        self._tasks: list[PoolingTask] = []
         self._changed = threading.Condition()
         self._is_closed = False
         self._finished: Counter[FinishReason] = Counter(dict.fromkeys(FinishReason, 0))
         self._tokens = 0
         self._steps = 0
         self._is_busy = False
-        self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pooling", daemon=True)
         self._thread.start()
 
     @classmethod
-    def load(cls, artefact: Path, config: EngineConfig) -> Embedder:
+    def load(cls, artefact: Path, config: EngineConfig) -> PoolingEngine:
         """Verify an artefact, load its graph, and start.
 
         Raises:
@@ -96,25 +103,28 @@ class Embedder:
             EngineError, NoSpaceError: see `open_session`.
         """
         manifest = read_manifest(artefact)
-        _ = manifest.embedding
+        _task(manifest)
         if manifest.runtime != ORT_CPU:
-            raise UnsupportedError(f"{manifest.model} was exported for {manifest.runtime}; embeddings run on the CPU")
+            raise UnsupportedError(f"{manifest.model} was exported for {manifest.runtime}; its task runs on the CPU")
         watch = FileWatch({artefact: list(manifest.files)})
         check_graph(artefact, manifest)
-        embedder = cls(manifest, open_session(artefact / GRAPH, [CPU], config.threads), config, watch)
+        engine = cls(manifest, open_session(artefact / GRAPH, [CPU], config.threads), config, watch)
         watch.start()
-        return embedder
+        return engine
 
-    def submit(self, texts: Sequence[Sequence[int]], timeout_s: float, sink: Sink) -> EmbeddingTask:
-        """Queue the texts of a request. Thread-safe; the sink is called on the embedder's thread.
+    def submit(
+        self, texts: Sequence[Sequence[int]], timeout_s: float, sink: Sink, first_lengths: Sequence[int] = ()
+    ) -> PoolingTask:
+        """Queue the texts of a request. Thread-safe; the sink is called on the engine's thread.
 
         Raises:
-            RequestError: there is no text, or a text is empty or too long, or has an unknown token.
+            RequestError: there is no text, or a text is empty or too long, or has an unknown token; or a pair has no
+                second text.
             OverloadedError: too many requests wait.
-            UnavailableError: the embedder is closed.
+            UnavailableError: the engine is closed.
         """
-        self._check(texts)
-        task = EmbeddingTask(texts, time.monotonic() + timeout_s, sink, waiting=list(range(len(texts))))
+        self._check(texts, first_lengths)
+        task = PoolingTask(texts, first_lengths, time.monotonic() + timeout_s, sink, waiting=list(range(len(texts))))
         with self._changed:
             if self._is_closed:
                 raise UnavailableError("the model is shutting down", hint="try again later")
@@ -124,7 +134,7 @@ class Embedder:
             self._changed.notify()
         return task
 
-    def cancel(self, task: EmbeddingTask) -> None:
+    def cancel(self, task: PoolingTask) -> None:
         """Compute no further text of a request. Thread-safe; no effect after its end."""
         with self._changed:
             self._end(task, FinishReason.CANCELLED)
@@ -163,9 +173,18 @@ class Embedder:
         if self._watch is not None:
             self._watch.close()
 
-    def _check(self, texts: Sequence[Sequence[int]]) -> None:
+    def _check(self, texts: Sequence[Sequence[int]], first_lengths: Sequence[int]) -> None:
         if not texts:
             raise RequestError("input is empty", param="input")
+        if len(first_lengths) != (len(texts) if isinstance(self._task, Reranking) else 0):
+            raise RequestError(
+                f"{len(texts)} texts have {len(first_lengths)} first lengths: a reranker needs one for each pair, and "
+                "other models have none",
+                param="first_lengths",
+            )
+        for place, (length, ids) in enumerate(zip(first_lengths, texts, strict=False)):
+            if not 1 <= length < len(ids):
+                raise RequestError(f"pair {place} has {length} tokens before its second text", param="first_lengths")
         for place, ids in enumerate(texts):
             if not 1 <= len(ids) <= self._task.max_tokens:
                 raise RequestError(
@@ -204,50 +223,59 @@ class Embedder:
             self._end(task, FinishReason.DEADLINE)
             task.sink(DeadlineError("the request's deadline passed"))
 
-    def _compute(self, chosen: Sequence[tuple[EmbeddingTask, int]]) -> None:
+    def _compute(self, chosen: Sequence[tuple[PoolingTask, int]]) -> None:
         texts = [task.texts[text] for task, text in chosen]
         for batch in batches([len(ids) for ids in texts]):
             parts = [chosen[index] for index in batch if not chosen[index][0].is_over]
             if parts:
                 self._compute_batch(parts)
 
-    def _compute_batch(self, parts: Sequence[tuple[EmbeddingTask, int]]) -> None:
+    def _compute_batch(self, parts: Sequence[tuple[PoolingTask, int]]) -> None:
         try:
-            vectors = self._vectors([task.texts[text] for task, text in parts])
+            rows = self._rows(parts)
         except Exception as fault:  # noqa: BLE001 - errors of ONNX Runtime have no narrower base class
             _log.exception("a batch of texts failed")
             for task in {task for task, _ in parts}:
                 self._finish(task, step_error(fault))
             return
-        for row, (task, text) in enumerate(parts):
-            if task.vectors is None:
-                task.vectors = np.empty((len(task.texts), self._task.dimensions), np.float32)
-            task.vectors[text] = vectors[row]
+        for row, (task, text) in zip(rows, parts, strict=True):
+            if task.rows is None:
+                task.rows = np.empty((len(task.texts), self._width), np.float32)
+            task.rows[text] = row
             task.waiting.remove(text)
             if not task.waiting:
-                self._finish(task, task.vectors)
+                self._finish(task, task.rows)
 
-    def _vectors(self, texts: Sequence[Sequence[int]]) -> Vectors:
+    def _rows(self, parts: Sequence[tuple[PoolingTask, int]]) -> Rows:
+        texts = [task.texts[text] for task, text in parts]
         lengths = np.array([len(ids) for ids in texts], np.int32)
         padded = np.zeros((len(texts), int(lengths.max())), np.int64)
         for row, ids in enumerate(texts):
             padded[row, : len(ids)] = ids
-        (vectors,) = self._session.run(["embedding"], {"input_ids": padded, "lengths": lengths})
+        inputs = {"input_ids": padded, "lengths": lengths}
+        if isinstance(self._task, Reranking):
+            inputs["first_lengths"] = np.array([task.first_lengths[text] for task, text in parts], np.int32)
+        (rows,) = self._session.run([self.output], inputs)
         with self._changed:
             self._steps += 1
             self._tokens += int(lengths.sum())
-        return np.asarray(vectors, np.float32)
+        return np.asarray(rows, np.float32)
 
-    def _finish(self, task: EmbeddingTask, result: Vectors | ApplianceError) -> None:
+    def _finish(self, task: PoolingTask, result: Rows | ApplianceError) -> None:
         with self._changed:
             if task.is_over:
                 return
             self._end(task, FinishReason.ERROR if isinstance(result, ApplianceError) else FinishReason.STOP)
         task.sink(result)
 
-    def _end(self, task: EmbeddingTask, reason: FinishReason) -> None:
+    def _end(self, task: PoolingTask, reason: FinishReason) -> None:
         """Take a request from the queue. The caller holds the lock."""
         if not task.is_over:
             task.is_over = True
             self._tasks.remove(task)
             self._finished[reason] += 1
+
+
+def _task(manifest: Manifest) -> Embedding | Reranking:
+    """The manifest's task; raises UnsupportedError if it generates text."""
+    return manifest.task if isinstance(manifest.task, Reranking) else manifest.embedding

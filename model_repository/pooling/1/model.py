@@ -1,4 +1,4 @@
-"""The embedding model of Triton's Python backend: passes texts to the embedder. This module computes nothing."""
+"""The pooling model of Triton's Python backend: passes texts or pairs to the engine. This module computes nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from answers import Answers
+from answers import Answers, Question
 from reporter import Reporter
 
-from appliance.engine.embedder import Embedder
+from appliance.engine.pooling_engine import PoolingEngine
 from appliance.errors import ApplianceError, EngineError
 from appliance.inference import error_text
 from appliance.inference.config import EngineConfig
@@ -32,21 +32,21 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         try:
             config = EngineConfig.from_json(parameters["engine"]["string_value"])
-            self._embedder = Embedder.load(Path(parameters["artefact"]["string_value"]), config)
+            self._engine = PoolingEngine.load(Path(parameters["artefact"]["string_value"]), config)
         except ApplianceError as error:
             raise pb_utils.TritonModelException(error_text.write(error)) from error
-        self._answers = Answers(self._embedder.cancel)
-        self._reporter = Reporter(self._embedder, args["model_name"], None)
+        self._answers = Answers(self._engine.output, self._engine.cancel)
+        self._reporter = Reporter(self._engine, args["model_name"], None)
 
     def execute(self, requests: list[Any]) -> None:
-        """Submit requests to the embedder. Another thread sends the responses later."""
+        """Submit requests to the engine. Another thread sends the responses later."""
         for request in requests:
             sender = request.get_response_sender()
             try:
                 if OPENS_STREAM in json.loads(request.parameters() or "{}"):
                     sender.send(flags=_FINAL)
                     continue
-                texts, timeout_s = _read(request)
+                asked = _read(request)
             except ApplianceError as error:
                 sender.send(_error(error), flags=_FINAL)
                 continue
@@ -55,35 +55,36 @@ class TritonPythonModel:
                 pb_utils.Logger.log_error(f"a request could not be read: {type(error).__name__}")
                 sender.send(_error(EngineError(f"the request could not be read: {error}")), flags=_FINAL)
                 continue
-            self._answers.submit(self._embedder, texts, timeout_s, sender)
+            self._answers.submit(self._engine, asked, sender)
 
     def finalize(self) -> None:
-        """Close the embedder, send the last responses, end the threads."""
-        self._embedder.close()
+        """Close the engine, send the last responses, end the threads."""
+        self._engine.close()
         self._answers.close()
         self._reporter.close()
 
 
-def _read(request: Any) -> tuple[list[list[int]], float]:
-    """The texts' tokens, and the time limit in seconds.
+def _read(request: Any) -> Question:
+    """Read the tensors of a request.
 
     Raises:
-        EngineError: the lengths are not those of the tokens.
+        EngineError: a tensor is missing, or the lengths are not those of the tokens.
     """
-    ids = _input(request, "input_ids").tolist()
-    lengths = _input(request, "lengths").tolist()
+    ids = _input(request, "input_ids")
+    lengths = _input(request, "lengths")
     if min(lengths, default=0) < 0 or sum(lengths) != len(ids):
         raise EngineError(f"the lengths of the texts are {sum(lengths)} tokens together, not {len(ids)}")
     ends = np.cumsum(lengths).tolist()
     texts = [ids[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    return texts, float(_input(request, "timeout_s")[0])
+    is_pairs = pb_utils.get_input_tensor_by_name(request, "first_lengths") is not None
+    return Question(texts, _input(request, "first_lengths") if is_pairs else (), _input(request, "timeout_s")[0])
 
 
 def _input(request: Any, name: str) -> Any:
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
         raise EngineError(f"the request has no {name}")
-    return tensor.as_numpy()
+    return tensor.as_numpy().tolist()
 
 
 def _error(error: ApplianceError) -> Any:

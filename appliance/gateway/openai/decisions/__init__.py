@@ -1,0 +1,1 @@
+"""OpenAI's Decisions API: questions about an input, answered with probabilities of fixed labels."""

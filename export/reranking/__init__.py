@@ -1,0 +1,1 @@
+"""Exports rerankers: reads a cross-encoder with one label, builds the graph and measures its logits."""
