@@ -52,6 +52,9 @@ class Box:
         self.orders.append(f"unload {model}")
         self.free_bytes += self._needs[model]
 
+    async def is_gone(self, model: str) -> bool:
+        return self.orders[-1] == f"unload {model}"
+
     async def failure(self, model: str) -> ApplianceError | None:
         return self.failures.get(model)
 

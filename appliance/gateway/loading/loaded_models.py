@@ -19,7 +19,7 @@ from appliance.sizes import size
 
 _POLL_S = 0.05
 # Python and ONNX Runtime need about two seconds to end.
-_END_S = 10.0
+_END_S = 5.0
 _WATCH_S = 1.0
 # After a failure, the next attempt waits this long, then twice as long, up to the maximum.
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 300.0
@@ -34,6 +34,9 @@ class Control(Protocol):
 
     async def unload(self, model: str, timeout_s: float) -> None:
         """Begin to unload a model."""
+
+    async def is_gone(self, model: str) -> bool:
+        """Whether nothing of a model is left in Triton after an unload."""
 
     async def failure(self, model: str) -> ApplianceError | None:
         """Why Triton could not load a model; None if it is loaded or still loads, or Triton does not answer."""
@@ -400,6 +403,11 @@ class LoadedModels:
         except ApplianceError:
             entry.state = LoadState.LOADED
             raise
+        # If Triton loads a model while another, or the same, ends, it damages its memory (seen in 2.51). The end of a
+        # process that died with running requests never comes.
+        deadline = self._clock() + _END_S
+        while not await self._control.is_gone(name) and self._clock() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
         entry.state = LoadState.UNLOADED
         entry.changed_at = self._clock()
         log.info("unloaded", extra={"fields": {"model": name}})

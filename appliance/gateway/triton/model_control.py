@@ -45,15 +45,22 @@ class ModelControl:
 
     async def failure(self, model: str) -> ApplianceError | None:
         """Why Triton could not load a model; None if it is loaded or still loads, or Triton does not answer."""
+        reason = await self._why_unavailable(model)
+        return None if reason is None or reason in _ORDERED else _failure(model, reason)
+
+    async def is_gone(self, model: str) -> bool:
+        """Whether nothing of a model is left in Triton after an unload."""
+        return await self._why_unavailable(model) is not None
+
+    async def _why_unavailable(self, model: str) -> str | None:
+        """Triton's reason why a model is not available; None if it is, will be or was until now."""
         message = service_pb2.RepositoryIndexRequest().SerializeToString()
         try:
             answer = await self._channel.unary("RepositoryIndex", message, _INDEX_TIMEOUT_S, MODEL_CONTROL)
         except grpc.aio.AioRpcError:
             return None
-        for found in service_pb2.RepositoryIndexResponse.FromString(answer).models:
-            if found.name == model and found.state == _UNAVAILABLE and found.reason not in _ORDERED:
-                return _failure(model, found.reason)
-        return None
+        every = service_pb2.RepositoryIndexResponse.FromString(answer).models
+        return next((found.reason for found in every if found.name == model and found.state == _UNAVAILABLE), None)
 
     async def _call(self, method: str, message: bytes, model: str, timeout_s: float) -> None:
         call = self._channel.unary(method, message, timeout_s, MODEL_CONTROL)
