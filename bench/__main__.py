@@ -24,10 +24,16 @@ from bench.gpu.run import GPU_PRESETS, full_run, quick_run
 from bench.gpu.shapes import SHAPES
 from bench.grammar_run import Selection as GrammarSelection
 from bench.grammar_run import run_grammars
+from bench.machine import compute_threads, describe_machine
+from bench.model import pack
 from bench.preset_run import Selection, run_presets
 from bench.report import PageError, put_into, report
 from bench.results import Results
 from bench.run import MODELS, PARTS, Options, run_bench
+from bench.served_set.page import page as set_page
+from bench.served_set.run import Options as SetOptions
+from bench.served_set.run import Policy
+from bench.served_set.run import measure as measure_set
 from bench.soak.page import page
 from bench.soak.question import copying
 from bench.soak.run import SoakOptions, run_soak
@@ -212,6 +218,31 @@ def soak_command(
     soaked = run_soak(artefact, options, copying, _say)
     click.echo(page(soaked))
     context.exit(1 if soaked.faults() else 0)
+
+
+@command.command("set")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of rounds.")
+@click.option("--model", default=MODELS[0], show_default=True, help="Installed chat model.")
+@click.option("--embedder", default="all-minilm-l6-v2", show_default=True, help="Installed embedding model.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the state of the box, as for `appliance`.",
+)
+def set_command(rounds: int, model: str, embedder: str, root: Path | None) -> None:
+    """Measure what an embedding model costs the chat model beside it, with several shares of the cores."""
+    layout = Layout.from_environment(os.environ, root)
+    with shown_progress() as progress:
+        chat = export_model(layout, model, "cpu", DEFAULT, progress)
+        vectors = export_model(layout, embedder, "cpu", None, progress)
+        pack(layout, chat)
+    cores = compute_threads()
+    policies = [Policy("all cores for both"), Policy("embedder: 1", embedder=1), Policy("each: 1", chat=1, embedder=1)]
+    options = SetOptions(model, embedder, policies if cores > 1 else policies[:1], rounds)
+    artefacts = {model: chat.folder, embedder: vectors.folder}
+    weights = sum(path.stat().st_size for path in vectors.folder.glob("*.onnx*"))
+    measured = measure_set(artefacts, weights, layout.engines, options, _say)
+    click.echo(set_page(describe_machine(), measured))
 
 
 @command.command("tools")

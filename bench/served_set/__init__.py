@@ -1,0 +1,1 @@
+"""Several models on one box: what they cost each other."""
