@@ -54,6 +54,7 @@ CLIENTS = (
     Client("Instructor", "instructor", "chat", _OLDER, "instructor_chat"),
     Client("Instructor", "instructor", "messages", _OLDER, "instructor_messages"),
     Client("LlamaIndex", "llama-index-llms-openai-like", "chat", _OLDER, "llama_index_chat"),
+    Client("LlamaIndex", "llama-index-embeddings-openai-like", "embeddings", _OLDER, "llama_index_embeddings"),
     Client("Semantic Kernel", "semantic-kernel", "chat", _KERNEL, "semantic_kernel_chat"),
     Client("Triton client", "tritonclient", "KServe (gRPC)", _KERNEL, "tritonclient_grpc"),
     Client("Triton client", "tritonclient", "KServe (HTTP)", _KERNEL, "tritonclient_http"),
