@@ -53,10 +53,14 @@ class OllamaModelsApi:
         ]
 
     async def tags(self, _request: Request) -> Response:
-        """`GET /api/tags`: the models and their aliases."""
+        """`GET /api/tags`: the models, their aliases, and the routes as their preferred models."""
         served = self._services.models
         found = [listed(model, model.name, self._started) for model in served.all]
         found += [listed(served.any(alias), alias, self._started) for alias in served.aliases]
+        named = {model.name: model for model in served.all}
+        for route in served.routes:
+            preferred = [named[model] for model in self._services.routes.models(route) if model in named]
+            found += [listed(model, route, self._started) for model in preferred[:1]]
         return JSONResponse({"models": found})
 
     async def show(self, request: Request) -> Response:

@@ -172,6 +172,14 @@ def test_the_models_page_lists_routes(box: Box):
     cards = {card["id"]: card for card in httpx.get(f"{box.harness.url}/v1/models").json()["data"]}
     assert (cards[ROUTE]["route"], cards[ROUTE]["ready"]) == ([MODEL, OTHER], True)
     assert httpx.get(f"{box.harness.url}/v1/models/{ROUTE}").json()["id"] == ROUTE
+    tags = httpx.get(f"{box.harness.url}/api/tags").json()["models"]
+    assert ROUTE in {tag["model"] for tag in tags}
+
+
+def test_ollamas_api_has_routes_too(box: Box):
+    box.scripts[MODEL] = dies()
+    answer = box.post({**BODY, "model": f"{ROUTE}:latest", "stream": False}, "/api/chat")
+    assert (answer.status_code, answer.json()["model"]) == (200, OTHER)
 
 
 def test_a_route_with_a_model_that_the_box_does_not_serve_uses_the_others(
