@@ -69,6 +69,8 @@ def _model(model: ModelStatus) -> dict[str, Any]:
         "healthy": model.healthy,
         "state": model.load_state,
         "error": model.error,
+        "on_demand": model.on_demand,
+        "keeps_s": model.keeps_s,
         "operators": model.state.operators,
         "engine": dict(model.figures),
         "requests": dict(model.requests),
@@ -114,6 +116,7 @@ def _rows(model: ModelStatus) -> list[tuple[str, str]]:
         ("model", state.label),
         ("artefact", f"{state.artefact_sha256[:12]}  {state.artefact}"),
         *([("operators", state.operators)] if state.operators else []),
+        *([("process", _in_memory(model))] if model.memory_bytes is not None else []),
     ]
     if model.load_state not in {None, _LOADED}:
         return [*served, ("state", f"{model.load_state}{f': {model.error}' if model.error else ''}")]
@@ -129,6 +132,18 @@ def _rows(model: ModelStatus) -> list[tuple[str, str]]:
         ("cache", f"{used} of {total} tokens"),
         ("requests", counts or "none yet"),
     ]
+
+
+def _in_memory(model: ModelStatus) -> str:
+    """The size of the model's process, and until when it stays."""
+    assert model.memory_bytes is not None  # noqa: S101 - the caller checked it
+    if model.on_demand is None:
+        return size(model.memory_bytes)
+    if not model.on_demand:
+        return f"{size(model.memory_bytes)}, always loaded"
+    if model.keeps_s is None:
+        return f"{size(model.memory_bytes)}, loaded until its memory is needed"
+    return f"{size(model.memory_bytes)}, unloaded in {timedelta(seconds=int(model.keeps_s))} if no request comes"
 
 
 def _held_back(figures: Mapping[str, float]) -> str:

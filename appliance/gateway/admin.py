@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -147,7 +148,14 @@ class AdminApi:
 
 def _model(name: str, loaded: LoadedModels) -> dict[str, Any]:
     error = loaded.error(name)
-    return {"state": loaded.state(name).value, "error": str(error) if error is not None else None}
+    keeps_s = loaded.keeps_s(name)
+    return {
+        "state": loaded.state(name).value,
+        "error": str(error) if error is not None else None,
+        "on_demand": loaded.is_on_demand(name),
+        # Seconds for which it stays loaded without requests; None: as long as its memory is not needed.
+        "keeps_s": None if math.isinf(keeps_s) else keeps_s,
+    }
 
 
 def _refused(_request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -47,6 +48,8 @@ class ModelStatus:
         healthy: its engine wrote its figures recently and accepts requests; or it is not loaded, and need not be.
         load_state: "loaded", "loading", "unloading", "unloaded" or "failed"; None if the gateway does not answer.
         error: why it could not be loaded.
+        on_demand: it is loaded when a request needs it; None if the gateway does not answer.
+        keeps_s: seconds for which it stays loaded without requests; None: as long as its memory is not needed.
         figures: its engine's metrics by field; empty when they cannot be read.
         requests: its finished requests by reason.
         memory_bytes: resident memory of its process; None when it cannot be read.
@@ -59,6 +62,8 @@ class ModelStatus:
     memory_bytes: int | None = None
     load_state: str | None = None
     error: str | None = None
+    on_demand: bool | None = None
+    keeps_s: float | None = None
 
     @property
     def files_changed(self) -> int:
@@ -202,7 +207,7 @@ def _of(model: str, samples: Sequence[Sample]) -> tuple[Sample, ...]:
 
 
 def _model(
-    model: ModelState, samples: Sequence[Sample], memory_bytes: int | None, load: Mapping[str, str | None]
+    model: ModelState, samples: Sequence[Sample], memory_bytes: int | None, load: Mapping[str, Any]
 ) -> ModelStatus:
     values = {sample.name: sample.value for sample in samples}
     load_state = load.get("state")
@@ -211,6 +216,8 @@ def _model(
         healthy=load_state in _RESTING or (load_state != _FAILED and is_alive(samples, time.time())),
         load_state=load_state,
         error=load.get("error"),
+        on_demand=load.get("on_demand"),
+        keeps_s=load.get("keeps_s"),
         figures={metric.field: values[metric.name] for metric in _PLAIN if metric.name in values},
         requests={s.labels["reason"]: int(s.value) for s in samples if s.name == "appliance_requests_total"},
         memory_bytes=memory_bytes,

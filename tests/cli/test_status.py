@@ -74,6 +74,8 @@ def test_each_model_has_its_own_load_for_people_and_for_scripts():
         "healthy": False,
         "state": None,
         "error": None,
+        "on_demand": None,
+        "keeps_s": None,
         "operators": "",
         "engine": {"slots": 2, "files_changed": 1},
         "requests": {},
@@ -81,6 +83,27 @@ def test_each_model_has_its_own_load_for_people_and_for_scripts():
     }
     assert told["engine"]["slots"] == 6
     assert [model["name"] for model in told["box"]["models"]] == ["tiny", "small"]
+
+
+@pytest.mark.parametrize(
+    ("on_demand", "keeps_s", "shown"),
+    [
+        (None, None, "5.00 GB"),
+        (False, None, "5.00 GB, always loaded"),
+        (True, None, "5.00 GB, loaded until its memory is needed"),
+        (True, 90.0, "5.00 GB, unloaded in 0:01:30 if no request comes"),
+    ],
+)
+def test_a_model_shows_the_size_of_its_process_and_until_when_it_stays(
+    on_demand: bool | None, keeps_s: float | None, shown: str
+):
+    model = ModelStatus(
+        MODEL, healthy=True, figures={}, requests={}, memory_bytes=5 * 10**9, on_demand=on_demand, keeps_s=keeps_s
+    )
+    box = BoxStatus(
+        STATE, 1.0, (model,), gateway_healthy=True, ready=True, memory_bytes={}, disk=Disk(0, is_full=False)
+    )
+    assert f"process   {shown}" in page(box).splitlines()
 
 
 NOT_INSTALLED = EdgeLlm(State.NOT_INSTALLED)
