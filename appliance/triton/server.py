@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from appliance import durable
 from appliance.child import Child, Exit
-from appliance.errors import UnavailableError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.inference.served import ServedModelSettings
 from appliance.triton import log, shared_memory, sockets
 from appliance.triton.environment import prepare_backends, server_environment
@@ -131,6 +132,16 @@ class TritonServer:
             ApplianceError: the server ended or was not ready in time; the message has the cause. No process is left
                 running.
         """
+        try:
+            await self._start()
+        except ApplianceError:
+            # Its locks with the processes of models have races: rarely, it aborts when a model cannot be loaded.
+            if self._child is None or (await self._child.wait()).status != -signal.SIGABRT:
+                raise
+            self._say("Triton aborted while it started; starting it again")
+            await self._start()
+
+    async def _start(self) -> None:
         self.check()
         environment = server_environment(self._installation, os.environ)
         known = await asyncio.to_thread(known_options, self._installation.program, environment)
