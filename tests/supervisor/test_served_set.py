@@ -22,7 +22,7 @@ from appliance.layout import Layout
 from appliance.supervisor import state
 from appliance.supervisor.assemble import BoxModel, BoxSettings, serve
 from appliance.supervisor.choose import choose
-from appliance.supervisor.state import Phase, UpState
+from appliance.supervisor.state import UpState
 from appliance.supervisor.status import BoxStatus, ModelStatus, look
 from appliance.triton.locate import locate
 from appliance.triton.model_process import model_processes
@@ -130,12 +130,12 @@ def test_each_model_of_a_set_is_asked_by_its_name_and_has_its_own_figures(tmp_pa
     _serve(_plan(tmp_path), script)
 
 
-def test_a_model_whose_process_dies_is_named_and_the_set_is_served_again(tmp_path: Path):
+def test_a_model_whose_process_dies_is_named_and_served_again(tmp_path: Path):
     def script(settings: BoxSettings) -> None:
-        _processes(settings)["second"].kill()
-        wait_until(lambda: (up := state.read(settings.layout.run)) and up.triton_restarts and up.phase is Phase.SERVING)
+        dead = _processes(settings)["second"]
+        dead.kill()
+        wait_until(lambda: _processes(settings).get("second", dead) != dead and _status(settings).healthy)
         assert [_complete(settings, name) for name in SLOTS] == list(SLOTS)
-        assert _status(settings).healthy
 
     said = _serve(_plan(tmp_path), script)
-    assert "Triton stopped working (the process of second ended); starting it again now" in said
+    assert any("the process of second ended" in line for line in said)
