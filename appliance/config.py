@@ -60,7 +60,11 @@ class ModelConfig:
     cache_bytes: int | None = _option(None, "bytes of memory for the KV cache", least=1 << 20)
     max_queue_requests: int | None = _option(None, "maximum requests that wait for a slot", least=0)
     prefill_chunk_tokens: int | None = _option(None, "prompt tokens computed between two decode steps", least=16)
-    threads: int | None = _option(None, "compute threads of the engine")
+    threads: int | None = _option(
+        None,
+        "compute threads of the engine; default of a model for embeddings or scores beside one for text: half of the "
+        "physical cores",
+    )
     speculation: bool | None = _option(None, "true: verify guesses of the next tokens", least=0)
     on_demand: bool = _option(
         False,

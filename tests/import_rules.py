@@ -20,6 +20,7 @@ LEVELS = {
     "appliance.bounded_log": 0,
     "appliance.capacity": 0,
     "appliance.child": 0,
+    "appliance.cores": 0,
     "appliance.disk": 0,
     "appliance.document": 0,
     "appliance.durable": 0,

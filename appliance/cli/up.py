@@ -6,11 +6,12 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 
 import click
 
 from appliance.address import Address
-from appliance.artefact.manifest import TENSORRT, Manifest
+from appliance.artefact.manifest import TENSORRT, Manifest, TextGeneration
 from appliance.auth.policy import Policy
 from appliance.cli.box import Box
 from appliance.cli.output import tell
@@ -22,7 +23,7 @@ from appliance.packed.served import served_graph
 from appliance.supervisor import box_lock
 from appliance.supervisor.assemble import BoxModel, BoxSettings, serve
 from appliance.supervisor.choose import Artefact, choose_set
-from appliance.supervisor.engine_settings import check_profile, engine_settings
+from appliance.supervisor.engine_settings import beside_text, check_profile, engine_settings
 from appliance.supervisor.hardware import check_hardware
 from appliance.supervisor.served_plan import build_plan, open_served
 from appliance.supervisor.set_memory import check_set, memory_bytes
@@ -119,9 +120,12 @@ def _chosen(
         IntegrityError: all models are damaged.
     """
     chosen, damages = [], []
+    has_text = any(isinstance(artefact.manifest.task, TextGeneration) for artefact in artefacts)
     for artefact in artefacts:
         try:
-            chosen.append(_model_settings(layout, config, artefact, held))
+            model = _model_settings(layout, config, artefact, held)
+            shares = has_text and not isinstance(artefact.manifest.task, TextGeneration)
+            chosen.append(replace(model, engine=beside_text(model.engine)) if shares else model)
         except IntegrityError as error:  # noqa: PERF203 - a set has few models
             damages.append(error)
             tell(f"warning: {artefact.manifest.model} is damaged and is not served: {error}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from appliance.cores import physical_cores
 from appliance.errors import EngineError, NoSpaceError
 from appliance.gpu import is_lasting, lost
 from appliance.onnx_runtime import ort
@@ -34,7 +32,7 @@ def open_session(graph: Path, providers: Sequence[Provider], threads: int | None
         EngineError: ONNX Runtime rejects the graph.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or _physical_cores()
+    options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.enable_mem_pattern = False  # it would keep a memory plan for every prompt length
@@ -57,7 +55,3 @@ def step_error(error: Exception) -> EngineError:
     if found and is_lasting(int(found[1])):
         return lost(str(error))
     return EngineError(f"ONNX Runtime failed in a step: {error}")
-
-
-def _physical_cores() -> int:
-    return max(1, min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0))))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.artefact.manifest import Manifest
 from appliance.capacity import cache_slots
 from appliance.config import ServeConfig
+from appliance.cores import physical_cores
 from appliance.errors import UsageError
 from appliance.inference.config import EngineConfig
 from appliance.supervisor.served_plan import ServedPlan
@@ -41,6 +43,15 @@ def engine_settings(serve: ServeConfig, plan: ServedPlan | None, packed: Path | 
         plan=str(plan.folder) if plan else None,
         packed=str(packed) if packed else None,
     )
+
+
+def beside_text(engine: EngineConfig) -> EngineConfig:
+    """The settings of a model that computes vectors or scores, beside one that generates text.
+
+    Without an own number of threads it uses half of the cores, so that it does not stop the streams
+    (docs/decisions/cores-of-a-set.md).
+    """
+    return engine if engine.threads is not None else replace(engine, threads=max(1, physical_cores() // 2))
 
 
 def check_profile(serve: ServeConfig, profile: Profile, manifest: Manifest) -> None:
