@@ -12,7 +12,8 @@ from appliance.config import ServeConfig
 from appliance.engine.budget import scheduler_limits
 from appliance.errors import UsageError
 from appliance.inference.config import EngineConfig
-from appliance.supervisor.engine_settings import check_profile, engine_settings
+from appliance.supervisor import engine_settings as engine_settings_module
+from appliance.supervisor.engine_settings import beside_text, check_profile, engine_settings
 from appliance.supervisor.served_plan import ServedPlan
 from appliance.tensorrt.plan_key import Profile
 from tests.engine.toy import SHAPE
@@ -94,3 +95,10 @@ def test_more_than_the_profile_is_refused_with_the_command_that_builds_it(
     assert caught.value.hint.endswith(
         f"appliance tensorrt build tiny --target cuda-sm89 --preset tensorrt-fp16 {options}"
     )
+
+
+def test_a_model_beside_one_for_text_leaves_half_of_the_cores(monkeypatch: pytest.MonkeyPatch):
+    for cores, threads in ((1, 1), (2, 1), (5, 2), (8, 4)):
+        monkeypatch.setattr(engine_settings_module, "physical_cores", lambda cores=cores: cores)
+        assert beside_text(EngineConfig()).threads == threads
+        assert beside_text(EngineConfig(threads=7)).threads == 7
