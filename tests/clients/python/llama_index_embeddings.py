@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openai
 from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
+from llama_index.core.llms import ChatMessage
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 
@@ -48,5 +49,5 @@ def search(box: Box) -> None:
     for question, (name, fact) in QUESTIONS.items():
         (found,) = index.as_retriever(similarity_top_k=1).retrieve(question)
         assert Path(found.metadata["file_name"]).stem == name, (question, found)
-        said = chat.complete(prompt(found.get_content(), question)).text
+        said = chat.chat([ChatMessage(prompt(found.get_content(), question))]).message.content
         assert fact in said, (question, said)
