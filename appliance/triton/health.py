@@ -18,14 +18,12 @@ from appliance.artefact.manifest import RERANKING
 from appliance.errors import ApplianceError, EngineError, MissingProgramError, UnavailableError
 from appliance.inference import error_text
 from appliance.inference.tensors import element, elements
+from appliance.triton import index
 from appliance.triton.options import MODEL_CONTROL
 from appliance.triton.sockets import CHANNEL_OPTIONS, grpc_target
 from appliance.triton.version import TritonVersion
 
 _CALL_TIMEOUT_S = 2.0
-_UNAVAILABLE = "UNAVAILABLE"
-# Triton's reasons for a model that it did not try to load, and for one that was unloaded.
-_ORDERED = {"", "unloaded"}
 _ROUND_TRIP_TIMEOUT_S = 60.0
 # Token ids that every tokenizer has. The gateway sends ids too: the model then loads no tokenizer for this request.
 _PROBE = (0, 1, 2)
@@ -78,9 +76,7 @@ class TritonHealth:
             answer = await self._stub.RepositoryIndex(message, timeout=_CALL_TIMEOUT_S, metadata=MODEL_CONTROL)
         except grpc.aio.AioRpcError:
             return {}
-        return {
-            one.name: one.reason for one in answer.models if one.state == _UNAVAILABLE and one.reason not in _ORDERED
-        }
+        return index.failures(answer)
 
     async def version(self) -> TritonVersion:
         """The version that the server reports.

@@ -10,13 +10,11 @@ from appliance.errors import ApplianceError, EngineError
 from appliance.gateway.triton.call_end import rpc_error
 from appliance.gateway.triton.channel import TritonChannel
 from appliance.inference import error_text
+from appliance.triton import index
 from appliance.triton.log import shortened
 from appliance.triton.options import MODEL_CONTROL
 
 _INDEX_TIMEOUT_S = 2.0
-_UNAVAILABLE = "UNAVAILABLE"
-# Triton's reasons for a model that it did not try to load, and for one that was unloaded.
-_ORDERED = {"", "unloaded"}
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
@@ -45,22 +43,21 @@ class ModelControl:
 
     async def failure(self, model: str) -> ApplianceError | None:
         """Why Triton could not load a model; None if it is loaded or still loads, or Triton does not answer."""
-        reason = await self._why_unavailable(model)
-        return None if reason is None or reason in _ORDERED else _failure(model, reason)
+        reason = index.failures(await self._index()).get(model)
+        return None if reason is None else _failure(model, reason)
 
     async def is_gone(self, model: str) -> bool:
         """Whether nothing of a model is left in Triton after an unload."""
-        return await self._why_unavailable(model) is not None
+        return model in index.unavailable(await self._index())
 
-    async def _why_unavailable(self, model: str) -> str | None:
-        """Triton's reason why a model is not available; None if it is, will be or was until now."""
+    async def _index(self) -> service_pb2.RepositoryIndexResponse:
+        """Triton's index of its models; an empty one if Triton does not answer."""
         message = service_pb2.RepositoryIndexRequest().SerializeToString()
         try:
             answer = await self._channel.unary("RepositoryIndex", message, _INDEX_TIMEOUT_S, MODEL_CONTROL)
         except grpc.aio.AioRpcError:
-            return None
-        every = service_pb2.RepositoryIndexResponse.FromString(answer).models
-        return next((found.reason for found in every if found.name == model and found.state == _UNAVAILABLE), None)
+            return service_pb2.RepositoryIndexResponse()
+        return service_pb2.RepositoryIndexResponse.FromString(answer)
 
     async def _call(self, method: str, message: bytes, model: str, timeout_s: float) -> None:
         call = self._channel.unary(method, message, timeout_s, MODEL_CONTROL)
