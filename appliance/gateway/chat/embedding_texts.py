@@ -91,7 +91,10 @@ def vectors_of(model: EmbeddingModel, content: bytes, dimensions: int | None) ->
 
 def numbers_of(vector: bytes) -> list[float]:
     """The numbers of a vector."""
-    return _numbers(vector).tolist()
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
 
 
 def _shortened(vector: bytes, dimensions: int, *, is_normalised: bool) -> bytes:
@@ -100,10 +103,3 @@ def _shortened(vector: bytes, dimensions: int, *, is_normalised: bool) -> bytes:
         length = math.hypot(*numbers) or 1.0
         numbers = [number / length for number in numbers]
     return struct.pack(f"<{len(numbers)}f", *numbers)
-
-
-def _numbers(vector: bytes) -> array.array[float]:
-    numbers = array.array("f", vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers

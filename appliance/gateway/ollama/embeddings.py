@@ -17,6 +17,7 @@ from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.json_text import encode
 from appliance.gateway.http.rim import record_of
+from appliance.gateway.http.whole_encoder import WholeEncoder
 from appliance.gateway.ollama.failure import PATH, failure_line
 from appliance.gateway.ollama.names import known_name
 from appliance.gateway.ollama.parameters import EMBED
@@ -110,8 +111,8 @@ def _dimensions(asked: EmbedBody | EmbedOneBody) -> int | None:
     return asked.dimensions if isinstance(asked, EmbedBody) else None
 
 
-class _EmbeddingEncoder:
-    """Encodes the vectors of one request; see `AnswerEncoder`. This answer is never streamed."""
+class _EmbeddingEncoder(WholeEncoder):
+    """Encodes the vectors of one request. The answer is never streamed."""
 
     def __init__(
         self, model: EmbeddingModel, dimensions: int | None, fields: Callable[[Sequence[bytes]], dict[str, Any]]
@@ -120,18 +121,6 @@ class _EmbeddingEncoder:
         self._model = model
         self._dimensions = dimensions
         self._fields = fields
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def events(self, _vectors: bytes) -> bytes:
-        """Nothing."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer."""

@@ -22,6 +22,7 @@ from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.json_text import encode
 from appliance.gateway.http.rim import record_of
+from appliance.gateway.http.whole_encoder import WholeEncoder
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.services import Services
 from appliance.gateway.triton.embedding_call import EmbeddingRequest
@@ -79,8 +80,8 @@ class EmbeddingsApi:
         return HttpAnswer(answering, encoder, record_of(request), failure_event, pulse=None)
 
 
-class EmbeddingEncoder:
-    """Encodes the vectors of one request; see `AnswerEncoder`. This answer is never streamed."""
+class EmbeddingEncoder(WholeEncoder):
+    """Encodes the vectors of one request. The answer is never streamed."""
 
     def __init__(self, model: EmbeddingModel, tokens: int, *, as_base64: bool, dimensions: int | None = None) -> None:
         """`tokens` is the number of tokens of all texts, `dimensions` that of the client's vectors; None: all."""
@@ -88,18 +89,6 @@ class EmbeddingEncoder:
         self._dimensions = dimensions
         self._tokens = tokens
         self._as_base64 = as_base64
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def events(self, _vectors: bytes) -> bytes:
-        """Nothing."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer."""

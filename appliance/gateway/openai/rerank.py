@@ -16,6 +16,7 @@ from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.error_shape import ErrorShape
 from appliance.gateway.http.json_text import encode
 from appliance.gateway.http.rim import record_of
+from appliance.gateway.http.whole_encoder import WholeEncoder
 from appliance.gateway.openai.failure import failure_event, failure_response
 from appliance.gateway.openai.pairs import POLICY, Limits, pairs, request_of, scores
 from appliance.gateway.services import Services
@@ -77,25 +78,13 @@ class RerankApi:
         return HttpAnswer(answering, RerankEncoder(asked, wanted), record_of(request), failure_event, pulse=None)
 
 
-class RerankEncoder:
-    """Encodes the results of one request; see `AnswerEncoder`. This answer is never streamed."""
+class RerankEncoder(WholeEncoder):
+    """Encodes the results of one request. The answer is never streamed."""
 
     def __init__(self, asked: RerankBody, wanted: RerankingRequest) -> None:
         """`asked` is the client's request, `wanted` the one that the model got."""
         self._asked = asked
         self._wanted = wanted
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def events(self, _logits: bytes) -> bytes:
-        """Nothing."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer, the most relevant document first."""

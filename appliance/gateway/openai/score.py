@@ -16,6 +16,7 @@ from appliance.gateway.http.accepted_body import accepted_for_model
 from appliance.gateway.http.answer import HttpAnswer
 from appliance.gateway.http.json_text import encode
 from appliance.gateway.http.rim import record_of
+from appliance.gateway.http.whole_encoder import WholeEncoder
 from appliance.gateway.openai.failure import failure_event
 from appliance.gateway.openai.pairs import POLICY, Limits, pairs, request_of, scores
 from appliance.gateway.services import Services
@@ -54,26 +55,14 @@ class ScoreApi:
         return HttpAnswer(answering, ScoreEncoder(asked, wanted), record_of(request), failure_event, pulse=None)
 
 
-class ScoreEncoder:
-    """Encodes the scores of one request; see `AnswerEncoder`. This answer is never streamed."""
+class ScoreEncoder(WholeEncoder):
+    """Encodes the scores of one request. The answer is never streamed."""
 
     def __init__(self, asked: ScoreBody, wanted: RerankingRequest) -> None:
         """`asked` is the client's request, `wanted` the one that the model got."""
         self._asked = asked
         self._wanted = wanted
         self._created = int(time.time())
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def events(self, _logits: bytes) -> bytes:
-        """Nothing."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def document(self, pieces: Sequence[bytes]) -> bytes:
         """The whole answer."""

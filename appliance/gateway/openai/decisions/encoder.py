@@ -8,31 +8,20 @@ from typing import Any
 
 from appliance.errors import EngineError
 from appliance.gateway.http.json_text import encode
+from appliance.gateway.http.whole_encoder import WholeEncoder
 from appliance.gateway.openai.decisions.prompt import Labels, shares
 from appliance.gateway.openai.decisions.schema import Choice, Predicate, Question
 from appliance.gateway.triton.completion import Delta, combined
 from appliance.inference.events import TokenLogprob
 
 
-class DecisionEncoder:
+class DecisionEncoder(WholeEncoder):
     """Encodes the answers of one request; see `AnswerEncoder`. They are never streamed."""
 
     def __init__(self, model: str, asked: Sequence[tuple[Question, Labels]]) -> None:
         """`asked` are the questions, in the order of the prompts."""
         self._model = model
         self._asked = asked
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def events(self, _delta: Delta) -> bytes:
-        """Nothing."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def document(self, pieces: Sequence[Delta]) -> bytes:
         """The whole answer."""
